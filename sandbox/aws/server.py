@@ -1,0 +1,68 @@
+"""One WSGI application for AWS's APIs (moto) and ECR's registry, and the server that serves it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Request
+
+from sandbox.aws import ecr_fixes, secrets_fixes
+from sandbox.aws.registry import Registry
+from sandbox.aws.snapshot import Snapshot
+from sandbox.aws.tokens import LIFETIME, Tokens, load_key
+
+WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+_READS = ("Get", "Describe", "List", "BatchGet", "BatchCheck")  # actions that change nothing
+
+
+class _QuietHandler(MotoRequestHandler):
+    """moto's handler without a line per request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return
+
+
+def make_application(directory: Path, endpoint: str, *, token_lifetime: float = LIFETIME) -> WsgiApp:
+    """The whole application, its state loaded from `directory`. Mends moto for the whole process: once per
+    process.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tokens = Tokens(load_key(directory / "token.key"), token_lifetime)
+    snapshot = Snapshot(directory / "state.json")
+    secrets_fixes.install()
+    ecr_fixes.install(tokens, endpoint)
+    snapshot.load()
+    registry = Registry(tokens, directory / "blobs", snapshot)
+    moto = DomainDispatcherApplication(create_backend_app)
+    changing = threading.Lock()  # moto's backends know no locks
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith("/v2/"):
+            return registry.answer(Request(environ))(environ, start_response)
+        action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        if not action or action.startswith(_READS):
+            return moto(environ, start_response)
+        with changing:
+            answer = list(moto(environ, start_response))
+            snapshot.save()
+        return answer
+
+    return application
+
+
+def make_aws_server(directory: Path, port: int, *, token_lifetime: float = LIFETIME) -> BaseWSGIServer:
+    """A threaded server on 127.0.0.1, listening already; the caller runs `serve_forever`. Raises OSError:
+    port taken.
+    """
+    application = make_application(directory, f"http://127.0.0.1:{port}", token_lifetime=token_lifetime)
+    return make_server("127.0.0.1", port, application, threaded=True, request_handler=_QuietHandler)
