@@ -1,7 +1,8 @@
 """What outside systems can do to us, as one family of errors.
 
-Every adapter raises these and nothing else: no exception of an SDK, of `subprocess` or of a socket leaves it.
-Callers decide by the class (what happened) and by `permanent` (whether asking again can help), never by a text.
+Every adapter raises these and nothing else: no exception of an SDK, of `subprocess` or of a socket leaves
+it. Callers decide by the class (what happened) and by `permanent` (whether asking again can help), never by a
+text.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from engine.errors import SlipwayError
 class ExternalError(SlipwayError):
     """An outside system did not do what it was asked.
 
-    `system`: its name for people, such as `Git` or `Secrets Manager`. `permanent`: the same request would fail
-    again until somebody changes something; each class has its default. `retry_after`: seconds the system asked us
-    to wait, if it said so.
+    `system`: its name for people, such as `Git` or `Secrets Manager`. `permanent`: the same request would
+    fail again until somebody changes something; each class has its default. `retry_after`: seconds the system
+    asked us to wait, if it said so.
 
-    The base's constructor is called by name, not by `super()`, so that an error may belong to a second family as
-    well (as those of the Kubernetes client do) and call each family's constructor itself.
+    The base's constructor is called by name, not by `super()`, so that an error may belong to a second family
+    as well (as those of the Kubernetes client do) and call each family's constructor itself.
     """
 
     permanent: bool = False

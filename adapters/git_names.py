@@ -1,0 +1,152 @@
+"""What may be handed to Git: addresses, revisions and paths written by people, checked by our own rules.
+
+Pure functions. Git itself refuses much of what is refused here; these rules do not lean on that, because an
+argument that Git reads as an option, a remote helper or a search is somebody else's command in our process.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from adapters.errors import Invalid
+
+PROTOCOLS = ("https", "ssh", "http", "file")
+
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+_PATH = r"[A-Za-z0-9._~/%+@=,()-]+"
+_ADDRESS = re.compile(
+    rf"(?P<scheme>https|http|ssh)://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*)@)?(?P<host>{_HOST})(?::(?P<port>\d{{1,5}}))?/(?P<path>{_PATH})"
+)
+_SCP = re.compile(
+    rf"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*)@)(?P<host>{_HOST}):(?P<path>(?![-/]){_PATH}|/(?!/){_PATH})"
+)
+_FILE = re.compile(rf"file:///{_PATH}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT = re.compile(r"[0-9a-fA-F]{4,39}")
+# What Git's check-ref-format forbids anywhere in a name, with everything that means something in a revision
+# expression.
+_NOT_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\]\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\.(?:/|\Z)")
+
+
+def check_url(url: str, protocols: tuple[str, ...]) -> str:
+    """Return `url` when it is an address of an allowed protocol; raise Invalid, saying why, when it is not.
+
+    Allowed forms: `https://host/path`, `ssh://git@host/path`, `git@host:path`, and, only where `protocols`
+    names them, `http://…` and `file:///…`. Neither password nor token may stand in it: they would be shown
+    and logged.
+    """
+    if len(url) > 1000 or not url:
+        raise _invalid("The repository's address is empty or far too long.")
+    scheme = _scheme(url)
+    if scheme not in PROTOCOLS or scheme not in protocols:
+        raise _invalid(
+            f"Repository addresses of the kind “{_shown(scheme or url)}” are not allowed.",
+            hint=f"Allowed here: {', '.join(protocols)}.",
+        )
+    if scheme in ("https", "http") and "@" in url.split("/", 3)[2]:
+        raise _invalid(
+            "The repository's address holds a user name or a token.",
+            hint="Leave out everything up to the @ and enter the token as the project's Git credential.",
+        )
+    pattern = _FILE if scheme == "file" else _ADDRESS if "://" in url else _SCP
+    if not pattern.fullmatch(url):
+        raise _invalid(f"“{_shown(url)}” is not an address of a Git repository that can be used here.")
+    return url
+
+
+def _scheme(url: str) -> str:
+    """The protocol Git would use; an empty text for local paths and remote helpers such as `ext::…`."""
+    if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url):
+        return match[1]
+    return "ssh" if _SCP.fullmatch(url) else ""
+
+
+def is_commit(text: str) -> bool:
+    """Is it a commit's whole number, forty lower-case hexadecimal digits?"""
+    return _COMMIT.fullmatch(text) is not None
+
+
+def is_short_commit(text: str) -> bool:
+    """Could it be the beginning of a commit's number (at least four digits, Git's own minimum)?"""
+    return _SHORT.fullmatch(text) is not None
+
+
+def check_revision(text: str) -> str:
+    """Return `text` when it may name a branch, a tag or a commit; raise Invalid for anything cleverer.
+
+    Expressions (`HEAD~2`, `main^{/fix}`, `@{-1}`, `a..b`) are refused: what is deployed must be named, not
+    searched for.
+    """
+    bad = not text or len(text) > 250 or text == "@" or text.startswith(("-", "/", ".")) or text.endswith("/")
+    if bad or _NOT_IN_REF.search(text):
+        raise _invalid(
+            f"“{_shown(text)}” is not a revision.",
+            hint="Enter a commit (short or full), a branch or a tag.",
+        )
+    return text
+
+
+def check_directory(path: str) -> str:
+    """Return the directory's path inside the repository in plain form, empty for the root; or raise Invalid.
+
+    Relative, with `/` between names. A leading `./` and a trailing `/` are dropped.
+    """
+    plain = path.removeprefix("./").rstrip("/")
+    if plain in ("", "."):
+        if path.startswith("/"):
+            raise _bad_path(path)
+        return ""
+    segments = plain.split("/")
+    unfit = any(part in ("", ".", "..") or part.lower() == ".git" for part in segments)
+    if unfit or len(plain) > 1000 or plain.startswith((":", "-")) or re.search(r"[\x00-\x1f\x7f\\]", plain):
+        raise _bad_path(path)
+    return plain
+
+
+def commit_url(repo_url: str, sha: str) -> str:
+    """Where a browser shows the commit, or an empty text when the host is of no known kind.
+
+    Known by their names: GitHub, GitLab, Bitbucket and Gitea-like hosts (`gitea`, `codeberg`, `forgejo`).
+    """
+    base = _web_base(repo_url)
+    if not base or not is_commit(sha):
+        return ""
+    host = urlsplit(base).hostname or ""
+    if "gitlab" in host:
+        return f"{base}/-/commit/{sha}"
+    if "bitbucket" in host:
+        return f"{base}/commits/{sha}"
+    if any(word in host for word in ("github", "gitea", "codeberg", "forgejo")):
+        return f"{base}/commit/{sha}"
+    return ""
+
+
+def _web_base(repo_url: str) -> str:
+    """The address of the repository's page: scheme and port as in an HTTP address, plain HTTPS for SSH."""
+    match = _ADDRESS.fullmatch(repo_url) or _SCP.fullmatch(repo_url)
+    if match is None:
+        return ""
+    found = match.groupdict()
+    path = found["path"].strip("/").removesuffix(".git")
+    if found.get("scheme") not in ("http", "https"):
+        return f"https://{found['host']}/{path}"
+    port = f":{found['port']}" if found["port"] else ""
+    return f"{found['scheme']}://{found['host']}{port}/{path}"
+
+
+def _bad_path(path: str) -> Invalid:
+    return _invalid(
+        f"“{_shown(path)}” is not a directory inside the repository.",
+        hint="Enter it relative to the repository's root, such as kubernetes/staging.",
+    )
+
+
+def _shown(text: str) -> str:
+    """A text from outside as it may stand in a sentence: one line, printable, short."""
+    plain = "".join(c if c.isprintable() else "�" for c in text)
+    return plain if len(plain) <= 100 else plain[:99] + "…"
+
+
+def _invalid(message: str, *, hint: str = "") -> Invalid:
+    return Invalid(message, system="Git", hint=hint)

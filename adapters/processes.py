@@ -1,0 +1,123 @@
+"""Running a command-line program that may hang, print without end, or start children of its own.
+
+The program gets a process group of its own, which is killed as a whole when the time or the output limit is
+used up or when the caller is interrupted (a job's time limit, a cancel). Its output is held in memory,
+hence the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+_CHUNK = 65536
+
+
+class ProgramTimedOut(Exception):
+    """The program did not end in time and was killed with everything it had started."""
+
+
+class OutputTooLarge(Exception):
+    """The program printed more than it may and was killed with everything it had started."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a program ended: its exit code and what it printed."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class _Pipe(threading.Thread):
+    """Reads one pipe to its end, so that the program never waits for us; stops at the limit and says so."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._limit, self._size = stream, limit, 0
+        self.chunks: list[bytes] = []
+        self.overflowed = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        with self._stream:
+            while chunk := os.read(self._stream.fileno(), _CHUNK):
+                self._size += len(chunk)
+                if self._size > self._limit:
+                    self.overflowed.set()
+                    return
+                self.chunks.append(chunk)
+
+    def text(self) -> bytes:
+        """What was read. Waits a moment for the end: a killed group closes its pipes at once."""
+        self.join(timeout=2)
+        return b"".join(self.chunks)
+
+
+def run(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    timeout: float,
+    stdin: bytes = b"",
+    max_output: int,
+    keep_open: Sequence[int] = (),
+) -> Finished:
+    """Run `command` to its end and return its exit code and output.
+
+    `env` is the whole environment. `timeout` in seconds, `max_output` in bytes (of stdout; 64 kB of
+    stderr). The file descriptors `keep_open` are handed down. Raises ProgramTimedOut, OutputTooLarge, and
+    OSError when it cannot start.
+    """
+    with tempfile.TemporaryFile() as source:
+        # From a file, not a pipe: writing to a program that does not read would block us beyond the time
+        # limit.
+        source.write(stdin)
+        source.seek(0)
+        process = subprocess.Popen(
+            command,
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+            start_new_session=True,
+            pass_fds=tuple(keep_open),
+        )
+    assert process.stdout is not None  # noqa: S101 - asked for above; tells the type checker
+    assert process.stderr is not None  # noqa: S101
+    out, err = _Pipe(process.stdout, max_output), _Pipe(process.stderr, _CHUNK)
+    try:
+        code = _wait(process, out, timeout, command[0])
+    finally:
+        _kill_group(process)
+    return Finished(code, out.text(), err.text())
+
+
+def _wait(process: subprocess.Popen[bytes], out: _Pipe, timeout: float, name: str) -> int:
+    """Wait for the end of the output, then of the program: the pipe's end is noticed without polling."""
+    deadline = time.monotonic() + timeout
+    out.join(timeout)
+    if out.overflowed.is_set():
+        raise OutputTooLarge(f"{name} printed too much")
+    try:
+        return process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise ProgramTimedOut(f"{name} took longer than {timeout:g} s") from None
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the program and its children, unless it was waited for: its number may be another's by then."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
