@@ -1,0 +1,26 @@
+"""Who does something: a person, a token, the portal itself, the scheduler, a webhook (design.md §3: no foreign key)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+PERSON, TOKEN, SYSTEM, WEBHOOK = "person", "token", "system", "webhook"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Kind, id and shown text of whoever acts. `user` is the signed-in person behind it, when there is one."""
+
+    kind: str
+    id: str
+    text: str
+    user: Any = None
+
+
+SYSTEM_ACTOR = Actor(kind=SYSTEM, id="", text="system")
+
+
+def person(user: Any) -> Actor:
+    """The actor for a user of the people app."""
+    return Actor(kind=PERSON, id=str(user.pk), text=user.get_username(), user=user)

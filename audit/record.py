@@ -1,0 +1,51 @@
+"""Writing audit events: one explicit line in each service (style.md §4.2 rule 10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audit.actors import Actor
+from audit.models import AuditEvent
+from core.context_vars import origin
+from core.redactor import redact_text
+
+
+def record(
+    actor: Actor,
+    verb: str,
+    *,
+    target_kind: str = "",
+    target_id: str | int = "",
+    target_text: str = "",
+    project: str = "",
+    data: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Appends an event and returns it. Call it in the transaction of the change it tells of.
+
+    `verb`: dotted, e.g. `deploy.requested` (wording in audit/verbs.py). `project`: slug, for filtering. `data`: JSON
+    values without secrets; every text in it still goes through the redactor.
+    """
+    where = origin()
+    return AuditEvent.objects.create(
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_text=actor.text[:150],
+        address=where.address,
+        request_id=where.request_id,
+        verb=verb,
+        target_kind=target_kind,
+        target_id=str(target_id),
+        target_text=redact_text(target_text)[:200],
+        project_slug=project,
+        data=_redacted(data or {}),
+    )
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(item) for item in value]
+    return value

@@ -1,0 +1,44 @@
+"""How each verb of the audit reads on a page: `<who> <words> <target>`."""
+
+from __future__ import annotations
+
+VERBS: dict[str, str] = {
+    "setup.completed": "set the portal up",
+    "session.started": "signed in",
+    "session.ended": "signed out",
+    "session.refused": "was refused at sign-in",
+    "password.changed": "changed the password",
+    "user.created": "created the account",
+    "user.changed": "changed the account",
+    "user.deactivated": "deactivated the account",
+    "membership.granted": "granted a role on",
+    "membership.revoked": "revoked a role on",
+    "project.created": "created the project",
+    "project.changed": "changed the project",
+    "environment.created": "created the environment",
+    "environment.changed": "changed the environment",
+    "image.created": "added the image",
+    "image.changed": "changed the image",
+    "image.removed": "removed the image",
+    "secrets_file.created": "added the secrets file",
+    "secrets_file.changed": "changed the secrets file",
+    "secrets_file.removed": "removed the secrets file",
+    "cluster.created": "registered the cluster",
+    "cluster.changed": "changed the cluster",
+    "registry.created": "registered the registry",
+    "registry.changed": "changed the registry",
+    "deploy.requested": "asked for the deploy",
+    "deploy.repeated": "asked again for the deploy",
+    "deploy.refused": "was refused a deploy of",
+    "deploy.started": "started the deploy",
+    "deploy.resumed": "took over the deploy",
+    "deploy.ended": "ended the deploy",
+    "deploy.cancel_requested": "asked to cancel the deploy",
+    "history.exported": "exported the history",
+    "audit.exported": "exported the audit",
+}
+
+
+def words(verb: str) -> str:
+    """The words for a verb; a verb without words reads as itself."""
+    return VERBS.get(verb, verb)

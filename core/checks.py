@@ -1,0 +1,35 @@
+"""System checks: a misconfiguration is named at start, with what to do, instead of showing up in the first deploy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def keys_are_usable(**_: Any) -> list[CheckMessage]:
+    """The three keys are set, and those for encryption are Fernet keys."""
+    messages: list[CheckMessage] = []
+    if settings.KEYS_ARE_MISSING:
+        messages.append(
+            Error(
+                "SECRET_KEY, ENCRYPTION_KEYS and DIGEST_KEY must be set.",
+                hint="`manage.py newkeys` prints a set. Keep them: what ENCRYPTION_KEYS encrypted is lost without them.",
+                id="slipway.E001",
+            )
+        )
+    for position, key in enumerate(settings.ENCRYPTION_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            messages.append(
+                Error(
+                    f"Key {position} of ENCRYPTION_KEYS is not 32 bytes of url-safe base64.",
+                    hint="`manage.py newkeys` prints one.",
+                    id="slipway.E002",
+                )
+            )
+    return messages

@@ -1,0 +1,57 @@
+"""Model fields whose values are encrypted at rest with `ENCRYPTION_KEYS` (design.md §5).
+
+The first key encrypts, all decrypt; `manage.py rotatekeys` encrypts everything again with the first one.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db import models
+
+from engine.errors import SlipwayError
+
+
+class CannotDecrypt(SlipwayError):
+    """A stored value cannot be read with any of the keys."""
+
+
+@lru_cache(maxsize=4)
+def _cipher(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def cipher() -> MultiFernet:
+    """The cipher of the configured keys."""
+    return _cipher(tuple(settings.ENCRYPTION_KEYS))
+
+
+def encrypt(value: str) -> str:
+    """`value` encrypted with the first key, as text; empty stays empty, so that "not set" can be queried."""
+    return cipher().encrypt(value.encode()).decode() if value else ""
+
+
+def decrypt(value: str) -> str:
+    """The reverse of `encrypt`. Raises CannotDecrypt when no key fits."""
+    if not value:
+        return ""
+    try:
+        return cipher().decrypt(value.encode()).decode()
+    except InvalidToken as error:
+        raise CannotDecrypt(
+            "A stored credential cannot be decrypted: none of ENCRYPTION_KEYS fits.",
+            hint="Put the key that encrypted it back into ENCRYPTION_KEYS, or enter the credential again.",
+        ) from error
+
+
+class EncryptedTextField(models.TextField):
+    """Text that the database sees only encrypted. Comparing in queries works for the empty value alone."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        return encrypt(value) if value else value
+
+    def from_db_value(self, value: str | None, *_: Any) -> str | None:
+        return decrypt(value) if value else value

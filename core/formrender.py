@@ -1,0 +1,48 @@
+"""How every form looks: `{{ form }}`, `{{ form.field.as_field_group }}` and single widgets come out in the portal's style.
+
+Set as FORM_RENDERER. Label above, hint and error below, both joined to the field by `aria-describedby` (Django gives
+the ids), focus on the first wrong field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+from django.forms.renderers import TemplatesSetting
+
+_BOXES = (forms.CheckboxInput, forms.RadioSelect, forms.CheckboxSelectMultiple)
+
+
+class Switch(forms.CheckboxInput):
+    """A checkbox that reads as on and off: for what applies when the form is saved."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"role": "switch", **(attrs or {})})
+
+
+class UiBoundField(BoundField):
+    """Adds what the stylesheet and a person with a keyboard need to the widget's attributes."""
+
+    def build_widget_attrs(self, attrs: dict[str, Any], widget: forms.Widget | None = None) -> dict[str, Any]:
+        """Django's attributes, the class `input`, and focus on the first wrong field of the form."""
+        widget = widget or self.field.widget
+        built: dict[str, Any] = super().build_widget_attrs(attrs, widget)
+        if not isinstance(widget, _BOXES) and not widget.is_hidden:
+            own = str(widget.attrs.get("class", ""))
+            built.setdefault("class", f"input {own}".strip())
+        if self.form.is_bound and self.form.errors:
+            built["autofocus"] = self.name == self._first_wrong()
+        return built
+
+    def _first_wrong(self) -> str | None:
+        return next((name for name in self.form.fields if name in self.form.errors), None)
+
+
+class UiRenderer(TemplatesSetting):
+    """Templates of forms and fields; widgets stay Django's own."""
+
+    form_template_name = "components/form.html"
+    field_template_name = "components/field.html"
+    bound_field_class = UiBoundField

@@ -1,0 +1,52 @@
+"""Handing work to RQ: ids only, after the commit, and never a reason for a request to fail.
+
+The database row is the truth; what does not reach Redis is enqueued again by a reconciler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+from django.db import transaction
+from django_rq import get_queue
+from redis.exceptions import RedisError
+from rq.exceptions import DuplicateJobError
+
+log = structlog.get_logger(__name__)
+Job = Callable[..., None]
+
+
+def enqueue(func: Job, *ids: str | int, queue: str, job_id: str) -> None:
+    """Enqueues `func(*ids)` once the transaction is committed (at once outside of one).
+
+    `job_id`: letters, digits, `_`, `-`; a job of the same id that RQ still knows is not enqueued twice. A Redis that
+    does not answer is logged, not raised.
+    """
+    for value in ids:
+        if not isinstance(value, (str, int)):
+            raise TypeError(f"Jobs take ids only, not {type(value).__name__}.")
+    transaction.on_commit(partial(push, func, ids, queue, job_id))
+
+
+def push(func: Job, ids: tuple[str | int, ...], queue: str, job_id: str) -> bool:
+    """Enqueues now; whether Redis took it. A duplicate counts as taken."""
+    try:
+        get_queue(queue).enqueue_call(
+            func,
+            args=ids,
+            job_id=job_id,
+            unique=True,
+            result_ttl=60,
+            failure_ttl=14 * 86400,
+            description=job_id,
+        )
+    except DuplicateJobError:
+        return True
+    except (RedisError, OSError) as error:
+        log.warning(
+            "not enqueued; the reconciler will", job_id=job_id, queue=queue, error=type(error).__name__
+        )
+        return False
+    return True

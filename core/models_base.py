@@ -1,0 +1,35 @@
+"""Small things that several apps' models share."""
+
+from __future__ import annotations
+
+import re
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+
+# Words used in addresses are no slugs (design.md §5).
+RESERVED = frozenset(
+    ["settings", "new", "deploy", "deploys", "secrets", "search", "status", "builds", "registry", "clusters", "audit", "insights", "admin", "api", "login", "logout", "account", "projects", "environments", "images", "members", "static", "healthz", "readyz", "metrics", "webhooks", "django-admin", "setup", "edit", "delete", "cancel", "rollback", "preview", "stream", "log", "export"]
+)
+slug_is_well_formed = RegexValidator(
+    r"\A[a-z]([a-z0-9-]*[a-z0-9])?\Z",
+    "Use lower-case letters, digits and hyphens; begin with a letter, do not end with a hyphen.",
+)
+
+
+def slug_is_free(value: str) -> None:
+    """Refuses words that the portal's own addresses use."""
+    if value in RESERVED:
+        raise ValidationError(f"“{value}” is a word of the portal's own addresses. Choose another one.")
+
+
+class SlugField(models.CharField):
+    """A name in addresses and on the cluster. It never changes after creation: clusters keep it in labels."""
+
+    default_validators = [slug_is_well_formed, slug_is_free]
+
+
+def looks_like_host(value: str) -> bool:
+    """Whether `value` is a plain host name or address with an optional port."""
+    return re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", value) is not None

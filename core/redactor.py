@@ -1,0 +1,97 @@
+"""Keeps secret values out of everything that leaves a run: logs, Slack, audit, errors, stored objects (design.md §4.10).
+
+Whoever fetches a secret registers it with the current redactor; whoever writes text out passes it through
+`redact_text`. A redactor belongs to one run or one request (a context variable), so values are forgotten with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from urllib.parse import quote, quote_plus
+
+MASK = "•••••"
+# A value of up to three characters cannot be told from ordinary text ("1", "yes"): replacing it would garble every log
+# and reveal the value by what is missing. Four and five characters are replaced where they stand alone.
+SHORTEST = 4
+STANDS_ALONE = 6
+
+
+class Redactor:
+    """Replaces registered values in text. Adding is cheap, replacing is one pass of a compiled pattern."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, values: Iterable[str | bytes]) -> None:
+        """Registers values in every form they may appear in: plain, base64, URL-encoded, and each line of a long one."""
+        before = len(self._forms)
+        for value in values:
+            self._forms.update(form for form in forms_of(value) if len(form) >= SHORTEST)
+        if len(self._forms) != before:
+            self._pattern = None
+
+    def redact(self, text: str) -> str:
+        """`text` with each registered value replaced by five dots."""
+        if not self._forms:
+            return text
+        if self._pattern is None:
+            self._pattern = _pattern_for(self._forms)
+        return self._pattern.sub(MASK, text)
+
+
+def forms_of(value: str | bytes) -> Iterator[str]:
+    """The texts under which a value may show up. Base64 and its URL-safe spelling are taken without padding."""
+    raw = value.encode() if isinstance(value, str) else value
+    yield base64.b64encode(raw).decode().rstrip("=")
+    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    try:
+        plain = raw.decode()
+    except UnicodeDecodeError:
+        return
+    stripped = plain.strip()
+    yield stripped
+    yield quote(stripped, safe="")
+    yield quote_plus(stripped)
+    yield stripped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    for line in stripped.splitlines():
+        if len(line.strip()) >= STANDS_ALONE + 2:
+            yield line.strip()
+
+
+def _pattern_for(forms: set[str]) -> re.Pattern[str]:
+    # Longest first, so that a value that holds another one is replaced whole.
+    parts = [
+        re.escape(form) if len(form) >= STANDS_ALONE else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
+        for form in sorted(forms, key=len, reverse=True)
+    ]
+    return re.compile("|".join(parts))
+
+
+_current: ContextVar[Redactor | None] = ContextVar("redactor", default=None)
+
+
+def current() -> Redactor | None:
+    """The redactor of the run or request that this code belongs to, if any."""
+    return _current.get()
+
+
+@contextmanager
+def redacting() -> Iterator[Redactor]:
+    """Makes a fresh redactor the current one for the duration of the block."""
+    redactor = Redactor()
+    token = _current.set(redactor)
+    try:
+        yield redactor
+    finally:
+        _current.reset(token)
+
+
+def redact_text(text: str) -> str:
+    """`text` through the current redactor; unchanged where there is none."""
+    redactor = _current.get()
+    return redactor.redact(text) if redactor else text

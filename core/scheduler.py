@@ -1,0 +1,86 @@
+"""The scheduler: a loop that does small things at their times, in one process at a time.
+
+RQ's own cron has no lock and ends when Redis does (style.md §5.3), so this one holds a lease in the database. Ticks are
+tiny: they look for due rows and enqueue, or reconcile in-process. A tick that fails is logged and tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from core.models import Lease
+from core.redactor import redacting
+from engine.errors import SlipwayError
+
+log = structlog.get_logger(__name__)
+LEASE = "scheduler"
+LEASE_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Something to do every `seconds`; `run` takes nothing and returns nothing."""
+
+    name: str
+    seconds: float
+    run: Callable[[], None]
+
+
+def holder_name() -> str:
+    """Names this process among all that might hold the lease."""
+    return f"{socket.gethostname()}-{os.getpid()}"[:100]
+
+
+def take_lease(name: str, holder: str, seconds: int = LEASE_SECONDS) -> bool:
+    """Takes or renews the lease; False while another process holds it. One conditional update, so two cannot both win."""
+    now = timezone.now()
+    with transaction.atomic():
+        Lease.objects.get_or_create(name=name, defaults={"holder": "", "until": now})
+        free = Lease.objects.filter(name=name).filter(Q(holder=holder) | Q(until__lte=now))
+        return free.update(holder=holder, until=now + timedelta(seconds=seconds)) == 1
+
+
+def release_lease(name: str, holder: str) -> None:
+    """Gives the lease back, so that a successor need not wait for it to lapse."""
+    Lease.objects.filter(name=name, holder=holder).update(until=timezone.now())
+
+
+def run_due(ticks: Sequence[Tick], next_at: dict[str, float], now: float) -> None:
+    """Runs what is due and notes when it is due again. One failing tick does not keep the others from running."""
+    for tick in ticks:
+        if now < next_at.get(tick.name, 0.0):
+            continue
+        next_at[tick.name] = now + tick.seconds
+        try:
+            with redacting():
+                tick.run()
+        except (SlipwayError, DatabaseError, OSError):
+            log.exception("tick failed", tick=tick.name)
+            close_old_connections()
+
+
+def loop(ticks: Sequence[Tick], *, stopped: Callable[[], bool], step: float = 0.5) -> None:
+    """Runs ticks while it holds the lease, until `stopped()`."""
+    holder, next_at = holder_name(), {}
+    while not stopped():
+        try:
+            held = take_lease(LEASE, holder)
+        except DatabaseError:
+            log.exception("the database does not answer")
+            close_old_connections()
+            held = False
+        if held:
+            run_due(ticks, next_at, time.monotonic())
+        time.sleep(step)
+    release_lease(LEASE, holder)

@@ -1,0 +1,82 @@
+"""How a state looks: the one dictionary from the words of the database to word, colour class and icon on a page.
+
+Covers the states of a run and its steps, the progress of an object (`engine.types.Progress`), what applying does to
+it (`engine.types.Action`), the health of a workload and the results of checks. No page invents another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Look:
+    """What stands for a state: `css` is one of waiting, running, succeeded, failed, stopped; `icon` a lucide name."""
+
+    word: str
+    css: str
+    icon: str
+
+    @property
+    def icon_classes(self) -> str:
+        """Only what really runs moves."""
+        return "spin" if self.icon == "loader-circle" else ""
+
+
+def _group(css: str, icon: str, *words: str) -> dict[str, Look]:
+    return {word.lower().replace(" ", "_"): Look(word, css, icon) for word in words}
+
+
+LOOKS: dict[str, Look] = {
+    **_group("waiting", "clock", "Queued", "Waiting", "Needs approval", "Pending"),
+    **_group("waiting", "triangle-alert", "Degraded", "Warning", "Ends soon", "Placeholder"),
+    **_group(
+        "running", "loader-circle", "Running", "Deploying", "Building", "Starting", "Progressing", "Checking"
+    ),
+    **_group("running", "ban", "Cancelling"),
+    **_group("running", "pencil", "Changed"),
+    **_group("running", "plus", "New"),
+    **_group(
+        "succeeded", "circle-check", "Succeeded", "Healthy", "Ready", "Valid", "Built", "Applied", "Passed"
+    ),
+    **_group("succeeded", "circle-check", "Reachable", "Active"),
+    **_group("failed", "circle-x", "Failed", "Build failed", "Crashing", "Missing", "Refused"),
+    **_group("failed", "circle-alert", "Errored", "Error", "Unreachable"),
+    **_group("failed", "timer", "Timed out"),
+    **_group(
+        "stopped",
+        "ban",
+        "Cancelled",
+        "Stopped",
+        "Skipped",
+        "Not built",
+        "Abandoned",
+        "Superseded",
+        "Inactive",
+    ),
+    **_group("stopped", "pause", "Suspended"),
+    **_group("stopped", "circle-question-mark", "Unknown"),
+    **_group("stopped", "circle", "Not started"),
+    **_group("stopped", "minus", "Unchanged"),
+    **_group("stopped", "plus", "Extra"),
+    **_group("stopped", "check", "Set"),
+    **_group("stopped", "info", "Info"),
+}
+# The same thing under the word another part uses for it.
+LOOKS |= {
+    "ok": LOOKS["passed"],
+    "success": LOOKS["succeeded"],
+    "create": LOOKS["new"],
+    "change": LOOKS["changed"],
+    "debug": LOOKS["info"],
+}
+
+
+def look(value: object) -> Look:
+    """The look of a state given as its word in the database, an enum member or the shown word (`Needs approval`).
+
+    An unknown one is shown as it is, in grey with a question mark: a page must not fail because of a word.
+    """
+    text = str(value or "unknown")
+    key = text.strip().lower().replace(" ", "_").replace("-", "_")
+    return LOOKS.get(key) or Look(text.replace("_", " ").capitalize(), "stopped", "circle-question-mark")

@@ -1,0 +1,1 @@
+"""Template tags of the portal: `ui` is loaded in every template."""

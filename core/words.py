@@ -1,0 +1,64 @@
+"""Numbers, times and names as the pages write them. Pure functions; `static/js/app.js` repeats `ago` for open pages."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_JUST_NOW_SECONDS = 10
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as the two greatest units: `1 min 12 s`, `2 h 5 min`, `9 s`; `–` for none, `<1 s` below one."""
+    if seconds is None:
+        return "–"
+    rest = int(max(seconds, 0))
+    if rest < 1:
+        return "<1 s"
+    for position, (size, unit) in enumerate(_UNITS):
+        if rest >= size:
+            whole, rest = divmod(rest, size)
+            smaller, small_unit = _UNITS[min(position + 1, len(_UNITS) - 1)]
+            second = rest // smaller
+            return (
+                f"{whole} {unit} {second} {small_unit}" if second and smaller != size else f"{whole} {unit}"
+            )
+    return "<1 s"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long before (or after) `now`, in the greatest unit: `just now`, `3 min ago`, `in 5 h`, `41 d ago`."""
+    seconds = (now - moment).total_seconds()
+    if abs(seconds) < _JUST_NOW_SECONDS:
+        return "just now"
+    size, unit = next((size, unit) for size, unit in _UNITS if abs(seconds) >= size)
+    amount = f"{int(abs(seconds) // size)} {unit}"
+    return f"{amount} ago" if seconds > 0 else f"in {amount}"
+
+
+def absolute(moment: datetime) -> str:
+    """The moment in UTC, as a tooltip shows it until the browser puts its own zone there: `14 Jul 2026, 10:13:20 UTC`."""
+    return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
+
+
+def initials(name: str) -> str:
+    """Two letters for a name: of its first and last word, or the first two of its only word."""
+    words = [word for word in re.split(r"[\s._-]+", name.strip()) if word]
+    if not words:
+        return "?"
+    letters = words[0][0] + words[-1][0] if len(words) > 1 else words[0][:2]
+    return letters.upper()
+
+
+def split_id(text: str, tail: int = 8) -> tuple[str, str]:
+    """A long id in two, so that what does not fit is cut out of its middle: the last part always shows.
+
+    The last part begins after the last separator (`worker-6f8b9c7d55-` + `pz4mn`), else it is the last `tail` signs.
+    """
+    if len(text) <= 2 * tail:
+        return text, ""
+    cut = max(text.rfind(separator) for separator in "-/:.") + 1
+    if not 0 < len(text) - cut <= 2 * tail:
+        cut = len(text) - tail
+    return text[:cut], text[cut:]

@@ -1,0 +1,152 @@
+"""Releases and deploys. What must never happen twice is a constraint here (design.md §4.1, §9)."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from projects.models import Environment
+from runs.models import Run, State
+
+STEPS = ("checkout", "secrets", "render", "preflight", "apply", "rollout", "notify")
+
+
+class Release(models.Model):
+    """What a deploy puts in place; immutable but for `verified_at` and `marked_bad_by`.
+
+    `images`: {name: {repository, tag, digest}}. `secret_versions`: {path of the secrets file: VersionId}.
+    `objects_compressed`: zlib over JSON of the stored objects (engine/stored.py), without any secret value; lists never
+    load it. `content_hash` is equal for equal objects.
+    """
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="releases")
+    revision = models.CharField(max_length=40)
+    subject = models.CharField(max_length=300, blank=True)
+    author = models.CharField(max_length=150, blank=True)
+    authored_at = models.DateTimeField(null=True, blank=True)
+    images = models.JSONField(default=dict)
+    secret_versions = models.JSONField(default=dict)
+    objects_compressed = models.BinaryField()
+    object_count = models.PositiveIntegerField()
+    content_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    marked_bad_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["environment", "-verified_at"], name="release_verified")]
+
+    @property
+    def stored_objects(self) -> list[dict[str, Any]]:
+        """The stored objects. Costs a decompression: for one release, never in a list."""
+        return json.loads(zlib.decompress(bytes(self.objects_compressed)))
+
+
+def compress(objects: list[dict[str, Any]]) -> bytes:
+    """What `Release.objects_compressed` holds."""
+    return zlib.compress(json.dumps(objects, separators=(",", ":")).encode(), 6)
+
+
+class Deploy(Run):
+    """The act: somebody asked for a revision (or a stored release) to run in an environment.
+
+    `number` is the public id. `revision` is the full commit id; `subject`, `author` are copied from it, so that lists need
+    neither Git nor the release. `result`: one sentence why it ended so, `hint` what to do; `evidence`: what the cluster showed.
+    """
+
+    class Kind(models.TextChoices):
+        DEPLOY = "deploy", "Deploy"
+        ROLLBACK = "rollback", "Rollback"
+
+    number = models.PositiveIntegerField(unique=True)
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="deploys")
+    kind = models.CharField(max_length=20, choices=Kind, default=Kind.DEPLOY)
+    revision = models.CharField(max_length=40)
+    requested = models.CharField(
+        max_length=200, blank=True, help_text="What was asked for: a branch, a tag, a commit."
+    )
+    subject = models.CharField(max_length=300, blank=True)
+    author = models.CharField(max_length=150, blank=True)
+    release = models.ForeignKey(
+        Release, on_delete=models.SET_NULL, null=True, blank=True, related_name="deploys"
+    )
+    rolls_back_to = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="rollbacks"
+    )
+    previous_revision = models.CharField(
+        max_length=40, blank=True, help_text="What ran before, for the list of commits."
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
+    worker = models.CharField(max_length=100, blank=True)
+    result = models.CharField(max_length=500, blank=True)
+    hint = models.CharField(max_length=500, blank=True)
+    evidence = models.JSONField(default=list, blank=True)
+    warnings = models.JSONField(default=list, blank=True)
+    log_lines = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["environment"],
+                condition=Q(state__in=["running", "cancelling"]),
+                name="one_active_deploy_per_environment",
+            ),
+            models.UniqueConstraint(
+                fields=["actor_kind", "actor_id", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+                name="idempotency_key_once_per_actor",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["environment", "-number"], name="deploy_environment"),
+            models.Index(fields=["environment", "state", "-number"], name="deploy_environment_state"),
+            models.Index(fields=["state", "-number"], name="deploy_state"),
+            models.Index(fields=["actor_text", "-number"], name="deploy_actor"),
+            models.Index(fields=["revision", "-number"], name="deploy_revision"),
+            models.Index(
+                fields=["state"],
+                condition=Q(state__in=["queued", "running", "cancelling"]),
+                name="deploy_open",
+            ),
+        ]
+
+    @property
+    def short(self) -> str:
+        """The seven characters of a revision that people read."""
+        return self.revision[:7]
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Somebody may still ask for a cancel."""
+        return self.state in (State.QUEUED, State.WAITING, State.RUNNING)
+
+
+class DeployCounter(models.Model):
+    """One row per portal that gives out deploy numbers without gaps being a problem and without two being equal."""
+
+    name = models.CharField(max_length=20, primary_key=True, default="deploy")
+    last = models.PositiveIntegerField(default=0)
+
+
+class ObjectState(models.Model):
+    """One object of a deploy: what applying it did and how far its rollout is."""
+
+    run_id = models.UUIDField()
+    ref = models.CharField(max_length=400)
+    position = models.PositiveIntegerField(default=0)
+    action = models.CharField(max_length=20, blank=True)
+    progress = models.CharField(max_length=20)
+    sentence = models.CharField(max_length=500, blank=True)
+    hint = models.CharField(max_length=500, blank=True)
+    evidence = models.JSONField(null=True, blank=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["position", "ref"]
+        constraints = [models.UniqueConstraint(fields=["run_id", "ref"], name="object_once_per_run")]

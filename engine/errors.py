@@ -1,0 +1,31 @@
+"""The root of every error that Slipway raises on purpose.
+
+It stands on the lowest floor so that the engine, the adapters and the Django apps share one family: whoever shows an
+error needs to know only `message` and `hint`.
+"""
+
+from __future__ import annotations
+
+
+class SlipwayError(Exception):
+    """Something went wrong that a person can be told about.
+
+    `message`: what happened and what was not changed, in a plain sentence. `hint`: what to do next, or empty.
+    Neither holds a secret value.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ManifestError(SlipwayError):
+    """The config directory, or a secrets file, is not what a deploy needs. `problems` lists every finding.
+
+    A problem is written `file:line: what is wrong`, so that one look at the file is enough.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems

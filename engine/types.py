@@ -1,0 +1,158 @@
+"""Data that passes between the parts of the engine and to those who call it. Nothing here does anything."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+FIELD_MANAGER = "slipway"
+ENVIRONMENT_LABEL = "slipway.dev/environment"
+OBJECT_ANNOTATION = "slipway.dev/object"
+PHASE_ANNOTATION = "slipway.dev/phase"  # predeploy | postdeploy
+WAIT_ANNOTATION = "slipway.dev/wait"  # "false": applied, not watched
+TIMEOUT_ANNOTATION = "slipway.dev/timeout"  # e.g. 10m
+
+
+@dataclass(frozen=True, order=True)
+class ObjectRef:
+    """Names one object of a cluster. `group` is empty for the core API, `namespace` for cluster-scoped kinds."""
+
+    kind: str
+    group: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """The form of the annotation `slipway.dev/object` (design.md §5): `Deployment.apps/shop/web`.
+
+        The core group leaves out the dot, as Kubernetes' own GroupKind does: `ConfigMap/shop/web`, `Namespace//shop`.
+        """
+        kind = f"{self.kind}.{self.group}" if self.group else self.kind
+        return f"{kind}/{self.namespace}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectRef:
+        """The reverse of `str()`. Raises ValueError when the text is not such a reference."""
+        kind_group, namespace, name = text.split("/", 2)
+        kind, _, group = kind_group.partition(".")
+        return cls(kind=kind, group=group, namespace=namespace, name=name)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an object was read: path relative to the config directory, line of its first key (from 1)."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One object to apply. `body` is complete (apiVersion, kind, metadata with its namespace) and treated as read-only."""
+
+    ref: ObjectRef
+    version: str  # of the API, without the group: v1, v1beta1
+    body: Json
+    source: Source
+    secrets_file: str = ""  # path of the reference file, when the body comes from a populated secrets file
+
+    @property
+    def api_version(self) -> str:
+        """The `apiVersion` as manifests write it: `apps/v1`, `v1`."""
+        return f"{self.ref.group}/{self.version}" if self.ref.group else self.version
+
+
+class Action(enum.StrEnum):
+    """What applying an object does, or would do."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    UNCHANGED = "unchanged"
+
+
+class Progress(enum.StrEnum):
+    """How far one object of a deploy is. The same words stand in the database and on the page."""
+
+    PENDING = "pending"  # not applied yet
+    APPLIED = "applied"  # applied; nothing to wait for, or not yet known
+    PROGRESSING = "progressing"  # its rollout is under way
+    READY = "ready"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the cluster showed when something failed. Texts are as the API server gave them: redact before storing."""
+
+    pod: str = ""
+    container: str = ""
+    reason: str = ""  # the kubelet's word: CrashLoopBackOff, ImagePullBackOff, …
+    message: str = ""
+    exit_code: int | None = None
+    restarts: int = 0
+    events: tuple[str, ...] = ()  # newest last: "Warning BackOff (x5): Back-off restarting failed container"
+    logs: tuple[str, ...] = ()  # last lines of the current container
+    previous_logs: tuple[str, ...] = ()  # last lines of the container before the last restart
+
+
+@dataclass(frozen=True)
+class ObjectStatus:
+    """One object's state in a deploy, as told to the observer and kept as a row."""
+
+    ref: ObjectRef
+    progress: Progress
+    action: Action | None = None
+    sentence: str = ""  # "2 of 3 replicas ready"; for failures the cause in one plain sentence
+    hint: str = ""  # what to do about it
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """The end of a rollout. `ok` only when everything watched became ready."""
+
+    ok: bool
+    timed_out: bool
+    statuses: tuple[ObjectStatus, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> tuple[ObjectStatus, ...]:
+        return tuple(s for s in self.statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT))
+
+
+class Observer(Protocol):
+    """Who watches the engine work: the pipeline, the command line, a test. Called from the thread that called the engine."""
+
+    def line(self, text: str, *, level: str = "info") -> None:
+        """One line for the log. `level`: info, warning, error."""
+
+    def status(self, status: ObjectStatus) -> None:
+        """An object's state changed."""
+
+    def check(self) -> None:
+        """Called at least once a second during waits and before each stage; raises to stop the engine (cancel, lost fence)."""
+
+
+@dataclass
+class NullObserver:
+    """Keeps what it is told; never stops anything."""
+
+    lines: list[str] = field(default_factory=list)
+    statuses: list[ObjectStatus] = field(default_factory=list)
+
+    def line(self, text: str, *, level: str = "info") -> None:
+        self.lines.append(text)
+
+    def status(self, status: ObjectStatus) -> None:
+        self.statuses.append(status)
+
+    def check(self) -> None:
+        return

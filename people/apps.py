@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class PeopleConfig(AppConfig):
+    """The user model, sign-in, the first admin."""
+
+    name = "people"
+
+    def ready(self) -> None:
+        from people import signals  # noqa: F401  (sign-in and sign-out are audited)

@@ -1,0 +1,119 @@
+"""What can be done with accounts. Each function checks the right, writes the audit event, in one transaction."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.contrib.auth.password_validation import validate_password
+from django.db import transaction
+from django.utils import timezone
+
+from audit.actors import Actor, person
+from audit.record import record
+from core.errors import Refused
+from people.models import SetupLink, User
+
+
+def require_admin(actor: Actor) -> None:
+    """Raises Refused unless the actor is an admin or the portal itself."""
+    if actor.kind == "system" or (actor.user is not None and actor.user.is_active and actor.user.is_admin):
+        return
+    raise Refused(
+        "Only admins may do that.", hint="Ask an admin of this portal.", code="role", ask=admins_text()
+    )
+
+
+def admins_text() -> str:
+    """The admins' names, for “whom to ask”."""
+    names = User.objects.filter(is_admin=True, is_active=True).values_list("username", flat=True)[:5]
+    return ", ".join(names)
+
+
+@transaction.atomic
+def new_setup_link() -> str | None:
+    """A fresh token for the first admin, or None once there is one. Earlier links stop working."""
+    if User.objects.filter(is_admin=True).exists():
+        return None
+    token = secrets.token_urlsafe(32)
+    SetupLink.objects.all().delete()
+    SetupLink.objects.create(token_hash=SetupLink.hash_of(token))
+    return token
+
+
+def setup_link_for(token: str) -> SetupLink:
+    """The usable link of a token. Raises Refused with the way out."""
+    link = SetupLink.objects.filter(token_hash=SetupLink.hash_of(token)).first()
+    if link is None or not link.is_usable or User.objects.filter(is_admin=True).exists():
+        raise Refused(
+            "This set-up link is not valid: it was used, replaced by a newer one, or is older than a day.",
+            hint="If there is no admin yet, `manage.py setuplink` prints a new one. Otherwise sign in.",
+            code="setup-link",
+        )
+    return link
+
+
+@transaction.atomic
+def complete_setup(*, token: str, username: str, password: str, name: str = "", email: str = "") -> User:
+    """Makes the first admin, once: of two who try at the same time one wins, the other is refused."""
+    link = setup_link_for(token)
+    if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
+        raise Refused("This set-up link was used a moment ago.", hint="Sign in.", code="setup-link")
+    user = User(username=username, name=name, email=email, is_admin=True)
+    validate_password(password, user)
+    user.set_password(password)
+    user.save()
+    record(person(user), "setup.completed", target_kind="user", target_id=user.pk, target_text=str(user))
+    return user
+
+
+@transaction.atomic
+def create_user(
+    actor: Actor, *, username: str, password: str, name: str = "", email: str = "",
+    is_admin: bool = False, is_auditor: bool = False,
+) -> User:  # fmt: skip
+    """Makes an account. Raises Refused (no admin) and ValidationError (password too weak, see Django's validators)."""
+    require_admin(actor)
+    user = User(username=username, name=name, email=email, is_admin=is_admin, is_auditor=is_auditor)
+    validate_password(password, user)
+    user.set_password(password)
+    user.save()
+    record(
+        actor, "user.created", target_kind="user", target_id=user.pk, target_text=username,
+        data={"is_admin": is_admin, "is_auditor": is_auditor},
+    )  # fmt: skip
+    return user
+
+
+@transaction.atomic
+def change_user(
+    actor: Actor, *, user: User, name: str, email: str, is_admin: bool, is_auditor: bool, is_active: bool
+) -> User:
+    """Changes an account. The last active admin cannot be demoted or deactivated (design.md §7)."""
+    require_admin(actor)
+    user = User.objects.select_for_update().get(pk=user.pk)
+    if user.is_admin and user.is_active and not (is_admin and is_active):
+        others = User.objects.select_for_update().filter(is_admin=True, is_active=True).exclude(pk=user.pk)
+        if not list(others):
+            raise Refused(
+                f"{user} is the last admin; nothing was changed.",
+                hint="Make somebody else an admin first.",
+                code="last-admin",
+            )
+    before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor", "is_active")}
+    after = {
+        "name": name,
+        "email": email,
+        "is_admin": is_admin,
+        "is_auditor": is_auditor,
+        "is_active": is_active,
+    }
+    if before == after:
+        return user
+    for key, value in after.items():
+        setattr(user, key, value)
+    user.save()
+    changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
+    record(
+        actor, "user.changed", target_kind="user", target_id=user.pk, target_text=user.username, data=changed
+    )
+    return user

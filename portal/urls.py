@@ -1,0 +1,19 @@
+"""Every address of the portal (design.md §5 "Web"). Words used here are no slugs (core/models_base.RESERVED)."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from portal import health
+
+admin.site.site_header = "Slipway: raw tables"
+admin.site.site_title = "Slipway"
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("", include("allauth.account.urls")),
+    path("account/mfa/", include("allauth.mfa.urls")),
+    path("django-admin/", admin.site.urls),
+]

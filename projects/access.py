@@ -1,0 +1,126 @@
+"""Access = fetch: the only way to a project or environment is a function that also checks the right (style.md §4.2 rule 3).
+
+A stranger gets a 404, so that names do not leak; somebody whose role is too weak gets a refusal with the reason and
+whom to ask (core/middleware.py makes it a 403).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from audit.actors import Actor
+from core.errors import Refused
+from people.services import admins_text
+from projects.models import Environment, Membership, Project, Role
+
+WORDS = {
+    Role.VIEWER: "see this",
+    Role.DEPLOYER: "deploy here",
+    Role.MAINTAINER: "change settings here",
+}
+
+
+def role_in(user: Any, project: Project, environment: Environment | None = None) -> Role | None:
+    """The strongest role of a user: on the project, or on this environment of it. Admins are maintainers everywhere.
+
+    With `environment=None` a role on any single environment counts as viewer of the project. None: a stranger.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return None
+    if user.is_admin:
+        return Role.MAINTAINER
+    roles = [
+        Role(m.role) if m.environment_id in (None, environment.pk if environment else None) else Role.VIEWER
+        for m in Membership.objects.filter(user=user, project=project)
+    ]
+    return max(roles, key=lambda role: role.rank, default=None)
+
+
+def visible_projects(user: Any) -> QuerySet[Project]:
+    """The projects that a user may see."""
+    if user.is_admin:
+        return Project.objects.all()
+    return Project.objects.filter(memberships__user=user).distinct()
+
+
+def project_for(user: Any, slug: str, need: Role = Role.VIEWER) -> Project:
+    """The project, if the user's role on the whole project covers `need`. Raises Http404 or Refused."""
+    project = visible_projects(user).filter(slug=slug).first()
+    if project is None:
+        raise Http404("No such project.")
+    check(role_in(user, project), need, project)
+    return project
+
+
+def environment_for(user: Any, project_slug: str, slug: str, need: Role = Role.VIEWER) -> Environment:
+    """The environment with its project and cluster, if the user's role covers `need`. Raises Http404 or Refused."""
+    environments = Environment.objects.select_related("project", "cluster")
+    environment = environments.filter(
+        project__in=visible_projects(user), project__slug=project_slug, slug=slug
+    ).first()
+    if environment is None:
+        raise Http404("No such environment.")
+    check(role_in(user, environment.project, environment), need, environment.project)
+    return environment
+
+
+def check(role: Role | None, need: Role, project: Project) -> None:
+    """Raises Refused, naming the role that is needed and who can give it, unless `role` covers `need`."""
+    if role is not None and role.rank >= need.rank:
+        return
+    has = f"you are {role.label.lower()}" if role else "you have no role"
+    raise Refused(
+        f"To {WORDS[need]} you need the role {need.label.lower()} on {project}; {has}.",
+        hint="Ask a maintainer of the project or an admin for the role.",
+        code="role",
+        ask=maintainers_text(project),
+    )
+
+
+def require(actor: Actor, environment: Environment, need: Role) -> None:
+    """For services: the portal itself may do everything, a person what his role covers. Raises Refused."""
+    if actor.kind == "system":
+        return
+    role = role_in(actor.user, environment.project, environment) if actor.user is not None else None
+    check(role, need, environment.project)
+
+
+def require_project(actor: Actor, project: Project, need: Role) -> None:
+    """Like `require`, for what concerns the whole project."""
+    if actor.kind == "system":
+        return
+    check(role_in(actor.user, project) if actor.user is not None else None, need, project)
+
+
+def maintainers_text(project: Project) -> str:
+    """Whom to ask: the maintainers of the project, else the admins."""
+    rows = Membership.objects.filter(
+        project=project, role=Role.MAINTAINER, environment=None, user__is_active=True
+    )
+    names = list(rows.values_list("user__username", flat=True)[:5])
+    return ", ".join(names) or admins_text()
+
+
+def roles_by_environment(user: Any, environments: list[Environment]) -> dict[int, Role | None]:
+    """The user's role on each of many environments in one query, by the environment's pk (board, project page)."""
+    if user.is_admin:
+        return {e.pk: Role.MAINTAINER for e in environments}
+    rows = Membership.objects.filter(user=user, project__in={e.project_id for e in environments})
+    found: dict[int, Role | None] = {}
+    held = list(rows)
+    for e in environments:
+        roles = [
+            Role(m.role) if m.environment_id in (None, e.pk) else Role.VIEWER
+            for m in held
+            if m.project_id == e.project_id
+        ]
+        found[e.pk] = max(roles, key=lambda role: role.rank, default=None)
+    return found
+
+
+def visible_filter(user: Any, prefix: str = "environment__project") -> Q:
+    """A condition for querysets of things that hang on a project, e.g. deploys."""
+    return Q() if user.is_admin else Q(**{f"{prefix}__in": visible_projects(user)})

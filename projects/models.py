@@ -1,0 +1,251 @@
+"""What is deployed, from where and to where. The rules that must always hold are constraints of the database.
+
+Every row that a form edits carries `edited`, a counter for detecting a concurrent edit (core/errors.Stale).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from core.fields import EncryptedTextField
+from core.models_base import SlugField
+
+REGION = RegexValidator(r"\A[a-z]{2}(-[a-z]+)+-\d\Z", "Write an AWS region, e.g. eu-west-2.")
+NAMESPACE = RegexValidator(r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", "Write a Kubernetes namespace name.")
+ROLE_ARN = RegexValidator(
+    r"\Aarn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+\Z", "Write the ARN of an IAM role."
+)
+RELATIVE_PATH = RegexValidator(
+    r"\A(?!/)(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._/ -]+\Z", "Write a path inside the repository, without “..”."
+)
+
+
+class Role(models.TextChoices):
+    """Rights per project or environment, each including those before it (design.md §7)."""
+
+    VIEWER = "viewer", "Viewer"
+    DEPLOYER = "deployer", "Deployer"
+    MAINTAINER = "maintainer", "Maintainer"
+
+    @property
+    def rank(self) -> int:
+        """For comparing: a role covers every role of lower rank."""
+        return list(Role).index(self)
+
+
+class Cluster(models.Model):
+    """A Kubernetes API server and the credentials for it. `notice` is shown wherever the cluster shows."""
+
+    slug = SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=100)
+    kubeconfig = EncryptedTextField()
+    notice = models.CharField(max_length=200, blank=True)
+    last_seen = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    version = models.CharField(max_length=50, blank=True)
+    edited = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Registry(models.Model):
+    """Where images are kept. `endpoint` is a URL; its host is what stands in image references."""
+
+    class Kind(models.TextChoices):
+        ECR = "ecr", "Amazon ECR"
+
+    slug = SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=20, choices=Kind, default=Kind.ECR)
+    endpoint = models.URLField(max_length=300, unique=True)
+    account = models.CharField(
+        max_length=12, validators=[RegexValidator(r"\A\d{12}\Z", "An AWS account has twelve digits.")]
+    )
+    region = models.CharField(max_length=30, default="eu-west-2", validators=[REGION])
+    role_arn = models.CharField("role to assume", max_length=200, blank=True, validators=[ROLE_ARN])
+    edited = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "registries"
+
+    @property
+    def host(self) -> str:
+        """What image references begin with: host and port of the endpoint."""
+        return urlsplit(self.endpoint).netloc
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Project(models.Model):
+    """A repository whose revisions are deployed."""
+
+    class Credential(models.TextChoices):
+        NONE = "", "None (public)"
+        TOKEN = "token", "Access token (HTTPS)"
+        SSH_KEY = "ssh", "Deploy key (SSH)"
+
+    slug = SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=100)
+    repository_url = models.CharField(max_length=300)
+    default_branch = models.CharField(max_length=200, default="main")
+    credential_kind = models.CharField(max_length=10, choices=Credential, blank=True, default="")
+    credential = EncryptedTextField(blank=True, default="")
+    slack_channel = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    edited = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Image(models.Model):
+    """A Dockerfile of a project and the repository its image goes to."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="images")
+    name = SlugField(max_length=40)
+    dockerfile = models.CharField(max_length=200, default="Dockerfile", validators=[RELATIVE_PATH])
+    context = models.CharField(max_length=200, default=".", blank=True)
+    registry = models.ForeignKey(Registry, on_delete=models.PROTECT, related_name="images")
+    repository = models.CharField(
+        max_length=256,
+        validators=[
+            RegexValidator(
+                r"\A[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*\Z",
+                "Write a repository name of the registry, e.g. storefront/web.",
+            )
+        ],
+    )
+    edited = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="image_name_once_per_project")
+        ]
+
+    @property
+    def reference(self) -> str:
+        """Host and repository, without a tag: what manifests write before the colon."""
+        return f"{self.registry.host}/{self.repository}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def default_secret_rights() -> dict[str, str]:
+    """Who may do what with the secrets of an environment unless it says otherwise (design.md §7)."""
+    return {"names": "viewer", "reveal": "maintainer", "edit": "maintainer", "approve": "maintainer"}
+
+
+class Environment(models.Model):
+    """Where a project runs: a namespace of a cluster, a config directory, its variables and policies.
+
+    `variables`: list of {name, value, type}, type one of string, number, boolean. `secret_rights`: right → role.
+    `policies`: switches that later features read; what is absent means the default.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="environments")
+    slug = SlugField(max_length=20)
+    name = models.CharField(max_length=50)
+    order = models.PositiveSmallIntegerField(default=10, validators=[MaxValueValidator(999)])
+    is_production = models.BooleanField("production", default=False)
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="environments")
+    namespace = models.CharField(max_length=63, validators=[NAMESPACE])
+    config_directory = models.CharField(max_length=200, validators=[RELATIVE_PATH])
+    variables = models.JSONField(default=list, blank=True)
+    slack_channel = models.CharField(max_length=100, blank=True)
+    pull_secret = models.CharField(
+        max_length=253,
+        blank=True,
+        help_text="Name of the pull secret that this namespace's workloads use; empty: not checked.",
+    )
+    placeholders_stop = models.BooleanField(
+        "placeholder secrets stop a deploy", default=False, help_text="Otherwise they are a warning."
+    )
+    deploy_timeout = models.PositiveIntegerField(
+        "time limit (seconds)", default=1200, validators=[MaxValueValidator(14_400)]
+    )
+    secret_rights = models.JSONField(default=default_secret_rights, blank=True)
+    policies = models.JSONField(default=dict, blank=True)
+    edited = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["project_id", "order", "slug"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "slug"], name="environment_slug_once_per_project")
+        ]
+        indexes = [models.Index(fields=["cluster", "namespace"], name="environment_namespace")]
+
+    @property
+    def label(self) -> str:
+        """The value of `slipway.dev/environment` on everything applied (design.md §5)."""
+        return f"{self.project.slug}.{self.slug}"
+
+    @property
+    def channel(self) -> str:
+        """The Slack channel: the environment's own or the project's."""
+        return self.slack_channel or self.project.slack_channel
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SecretsFile(models.Model):
+    """A blank Secret file of the repository and the secret of AWS Secrets Manager that is its populated version."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="secrets_files")
+    path = models.CharField(
+        max_length=200,
+        validators=[RELATIVE_PATH],
+        help_text="Relative to the config directory, e.g. secret.yaml.",
+    )
+    secret_id = models.CharField(
+        "AWS secret", max_length=512, help_text="Name or ARN in AWS Secrets Manager."
+    )
+    region = models.CharField(max_length=30, default="eu-west-2", validators=[REGION])
+    role_arn = models.CharField("role to assume", max_length=200, blank=True, validators=[ROLE_ARN])
+    edited = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["path"]
+        constraints = [models.UniqueConstraint(fields=["environment", "path"], name="secrets_file_path_once")]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Membership(models.Model):
+    """A person's role on a whole project (`environment` empty) or on one environment of it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="memberships", null=True, blank=True
+    )
+    role = models.CharField(max_length=20, choices=Role)
+
+    class Meta:
+        ordering = ["user__username"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "project"], condition=Q(environment=None), name="one_role_per_project"
+            ),
+            models.UniqueConstraint(fields=["user", "environment"], name="one_role_per_environment"),
+            models.CheckConstraint(
+                condition=Q(role__in=["viewer", "deployer", "maintainer"]), name="membership_role_known"
+            ),
+        ]
