@@ -1,0 +1,203 @@
+"""Child processes and ports of the sandbox: started so that nothing outlives the one who started it.
+
+A child runs in a session of its own (Ctrl-C in the terminal reaches only the supervisor, which then ends its
+children in order) and asks the Linux kernel to end it when its parent ends, whatever way the parent ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import SlipwayError
+
+# The kernel ends a child when the *thread* that started it ends (prctl(2), PR_SET_PDEATHSIG), so all children are
+# started by one thread that lives as long as this process.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+# Below the range from which Linux takes ports for outgoing connections (32768 and up), so that a remembered port is
+# seldom taken by chance.
+_PORTS = range(20000, 32000)
+
+
+class ProcessError(SlipwayError):
+    """A child could not be started, or ended by itself. The message names it and holds the end of its log."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running program of ours. `log` receives its standard output and error."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def last_lines(self, count: int = 15) -> list[str]:
+        """The end of its log, for the message that says why it ended."""
+        return tail(self.log, count)
+
+
+def spawn(
+    args: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    name: str = "",
+    death_signal: signal.Signals = signal.SIGKILL,
+) -> Child:
+    """Starts `args` with exactly the environment `env`; its output is appended to `log` (made with mode 600).
+
+    `death_signal` is what it gets when its parent ends unexpectedly (Linux only; elsewhere nothing is sent).
+    `name` defaults to the program's file name. Raises ProcessError when the program cannot be started.
+    """
+    command = [str(a) for a in args]
+    name = name or Path(command[0]).name
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = _starter.submit(_popen, command, fd, dict(env), cwd, _dies_with(os.getpid(), death_signal)).result()
+    except OSError as error:
+        raise ProcessError(f"{name} could not be started: {error.strerror or error}") from error
+    finally:
+        os.close(fd)
+    return Child(name=name, process=process, log=log)
+
+
+def _popen(
+    command: list[str], log: int, env: dict[str, str], cwd: Path | None, before: Callable[[], None] | None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=env,
+        cwd=cwd,
+        start_new_session=True,
+        preexec_fn=before,  # noqa: PLW1509 - only a system call, made ready before the fork
+    )
+
+
+def _dies_with(parent: int, death_signal: signal.Signals) -> Callable[[], None] | None:
+    """What the child runs between fork and exec: tie its life to `parent`'s."""
+    if _libc is None:
+        return None
+    prctl, number = _libc.prctl, int(death_signal)
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # the parent ended before the call: nobody will send the signal any more
+            os._exit(1)
+
+    return tie
+
+
+def stop(children: Sequence[Child], seconds: float = 5.0) -> None:
+    """Ends the children one after the other, last first, within `seconds` altogether; who does not end is killed."""
+    deadline = time.monotonic() + seconds
+    for child in reversed(children):
+        if child.alive():
+            child.process.terminate()
+            try:
+                child.process.wait(max(0.05, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+        child.process.wait()
+
+
+def check(children: Sequence[Child]) -> None:
+    """Raises ProcessError when one of the children has ended: which, how, and the last lines of its log."""
+    for child in children:
+        code = child.process.poll()
+        if code is not None:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+            raise ProcessError(f"{child.name} {how}. Its last lines:\n" + "\n".join(child.last_lines()))
+
+
+def wait_until(
+    ready: Callable[[], bool], children: Sequence[Child], *, seconds: float, what: str, pause: float = 0.05
+) -> None:
+    """Waits until `ready()` says so. Raises ProcessError when a child ends meanwhile or `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        check(children)
+        if time.monotonic() > deadline:
+            tails = "\n".join(f"{c.name}: {line}" for c in children for line in c.last_lines(3))
+            raise ProcessError(f"{what} did not become ready within {seconds:.0f} s. Last lines:\n{tails}")
+        time.sleep(pause)
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """The last `count` lines of a text file (of its last 64 KiB), [] when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 65536))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
+
+
+def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen there now. Connections of an earlier server that are still closing do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            return True
+        except OSError:
+            return False
+
+
+def free_port(avoid: Sequence[int] = ()) -> int:
+    """A port of 127.0.0.1 on which nobody listens, other than those of `avoid`. Raises ProcessError when none is found."""
+    for _ in range(200):
+        port = random.choice(_PORTS)
+        if port not in avoid and port_is_free(port):
+            return port
+    raise ProcessError("no free port was found on 127.0.0.1")
+
+
+def remembered_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
+    """The port of each name: the one of the last time, kept in `file`, while it is free; else another one.
+
+    Addresses that people and kubeconfigs keep stay valid over restarts that way. Writes `file` (JSON) when needed.
+    """
+    before = _read_ports(file)
+    ports: dict[str, int] = {}
+    for name in names:
+        port = before.get(name, 0)
+        ports[name] = port if port and port_is_free(port) else free_port([*before.values(), *ports.values()])
+    if {**before, **ports} != before:
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps({**before, **ports}, indent=1) + "\n")
+        part.replace(file)
+    return ports
+
+
+def _read_ports(file: Path) -> dict[str, int]:
+    """What an earlier run noted; a file that was cut off by a crash counts as none."""
+    try:
+        noted = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {str(k): v for k, v in noted.items() if isinstance(v, int)} if isinstance(noted, dict) else {}
