@@ -1,0 +1,145 @@
+"""What Git complains about, in plain words and as an error of the family. Pure: a text in, an error out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, Unavailable
+
+
+class MirrorDamaged(Unavailable):
+    """Our own copy of the repository cannot be read. It is a cache: make it anew."""
+
+
+class UnknownRevision(NotFound):
+    """The host has no such commit, or does not hand it out."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """`pattern` in Git's (or ssh's, or curl's) words of the C locale → the error and its sentence."""
+
+    pattern: str
+    error: type[ExternalError]
+    message: str
+    hint: str = ""
+    permanent: bool | None = None
+
+
+_CREDENTIAL = "Check the Git credential: does it exist, has it expired, may it read this repository?"
+_NO_CREDENTIAL = "The repository is not public: enter a token or a deploy key as its Git credential."
+_ADDRESS = "Check the repository's address, and whether the credential may see this repository."
+
+# The first that matches wins: the precise ones stand before those that other failures print as well.
+_RULES = (
+    _Rule(
+        r"host key verification failed|remote host identification has changed",
+        Denied,
+        "{host} does not show the key it showed before; nothing was sent to it.",
+        "If it changed its key on purpose, remove its line from known_hosts in the mirrors' folder.",
+    ),
+    _Rule(
+        r"transport '[^']*' not allowed|protocol '[^']*' not (?:allowed|supported)|remote-?helper",
+        Invalid,
+        "Repository addresses of this kind are not allowed.",
+    ),
+    _Rule(
+        r"(?:returned error: |http )30\d|unable to update url base from redirection",
+        NotFound,
+        "{host} says that the repository has moved; the credential is not sent along to another address.",
+        "Enter the repository's new, full address (on GitLab it ends with .git).",
+    ),
+    _Rule(
+        r"not our ref|couldn't find remote ref|unadvertised object",
+        UnknownRevision,
+        "{host} has no such revision.",
+    ),
+    _Rule(
+        r"authentication failed|could not read (?:username|password)|terminal prompts disabled"
+        r"|returned error: 40[13]|permission denied(?: \(|, please)|invalid credentials"
+        r"|access denied|too many authentication failures",
+        Denied,
+        "{host} refused the authentication.",
+        _CREDENTIAL,
+    ),
+    _Rule(
+        r"returned error: 429",
+        Throttled,
+        "{host} asks us to come back later: too many requests.",
+        "Wait a while.",
+    ),
+    _Rule(
+        r"repository .{0,300}not found|returned error: 404|does not appear to be a git repository"
+        r"|project you were looking for could not be found|no such project"
+        r"|repository .{0,300}does not exist|/info/refs not valid",
+        NotFound,
+        "{host} knows no such repository, or does not show it to us.",
+        _ADDRESS,
+    ),
+    _Rule(
+        r"certificate|ssl routines|gnutls_handshake|ssl connect error|ssl_connect",
+        Unavailable,
+        "No trusted encrypted connection to {host} could be made.",
+        "Check the host's certificate, or tell the portal who signed it (SSL_CERT_FILE).",
+        True,
+    ),
+    _Rule(
+        r"could not resolve (?:host|proxy)|name or service not known|failure in name resolution",
+        Unavailable,
+        "{host} cannot be found in the network.",
+        "Check the host's name in the repository's address, and the portal's name service.",
+    ),
+    _Rule(
+        r"connection refused|failed to connect|couldn't connect|no route to host|network is unreachable"
+        r"|timed out|connection reset|connection closed|could not connect|operation too slow"
+        r"|empty reply from server",
+        Unavailable,
+        "{host} is not reachable.",
+        "Try again; if it stays so, check the network between the portal and the host.",
+    ),
+    _Rule(
+        r"returned error: 5\d\d|early eof|rpc failed|hung up unexpectedly|unexpected disconnect"
+        r"|invalid index-pack output|expected flush|protocol error|bad line length|eof while reading"
+        r"|invalid server response",
+        Unavailable,
+        "{host} broke off or answered with an error of its own.",
+        "Try again.",
+    ),
+    _Rule(r"no space left on device|disk quota exceeded", Unavailable, "The portal's disk is full."),
+    _Rule(
+        r"permission denied|read-only file system",
+        Unavailable,
+        "The portal may not write to its folder of Git mirrors.",
+        "Give the portal's system user the folder DATA_DIR.",
+    ),
+    _Rule(
+        r"not a git repository|object file .* is empty|loose object .* is corrupt|packfile .* (?:is|cannot)"
+        r"|bad object|missing (?:blob|tree|commit|object)|unable to read (?:tree|sha1)|could not read [0-9a-f]{40}"
+        r"|inflate: data|pack .*(?:corrupt|too small|bad)|bad (?:tree|config)|index file corrupt"
+        r"|wrong index|failed to read (?:delta|object)|broken ref|unable to parse commit"
+        r"|invalid sha1 pointer|missing necessary objects|cannot be mapped|bad signature"
+        r"|unable to (?:open object pack|unpack)|garbage at end of loose object|error: .*\.idx",
+        MirrorDamaged,
+        "The portal's copy of the repository is damaged.",
+        "It is made anew at the next fetch.",
+    ),
+)
+
+
+def explain(stderr: str, *, host: str, with_credential: bool) -> ExternalError:
+    """The error for what Git printed. `host` as shown to people; `with_credential`: was one sent along?"""
+    for rule in _RULES:
+        if re.search(rule.pattern, stderr, re.IGNORECASE):
+            hint = _NO_CREDENTIAL if rule.hint == _CREDENTIAL and not with_credential else rule.hint
+            message = rule.message.format(host=host)
+            return rule.error(message, system="Git", hint=hint, permanent=rule.permanent)
+    return Unavailable(f"Git failed: {_last_complaint(stderr)}", system="Git")
+
+
+def _last_complaint(stderr: str) -> str:
+    """Git's own last word, one short line. Lines of the other side (`remote: …`) are not repeated."""
+    lines = [line.strip() for line in stderr.splitlines()]
+    own = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    text = (own or ["it gave no reason."])[-1]
+    return "".join(c if c.isprintable() else " " for c in text)[:300]

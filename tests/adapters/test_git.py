@@ -1,0 +1,265 @@
+"""A repository is fetched, resolved and read through its mirror, as a deploy does it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import Denied, Invalid, NotFound
+from adapters.git import GitCredential, GitRepository, Limits
+
+TOKEN = "canary-token-7f3a"
+
+
+@pytest.fixture
+def repository(git_server, tmp_path: Path) -> GitRepository:
+    """The served repository, fetched once with the right token."""
+    made = GitRepository(
+        f"{git_server.url}/shop.git",
+        mirror=tmp_path / "mirrors",
+        credential=GitCredential(token=TOKEN),
+        protocols=("http",),
+    )
+    made.fetch(0)
+    return made
+
+
+def test_what_a_branch_a_tag_and_a_commit_lead_to(origin, repository) -> None:
+    tagged = origin.git("rev-parse", "HEAD")
+    origin.git("tag", "-a", "v1.0", "-m", "one")
+    origin.git("tag", "light")
+    newest = origin.commit("Größe ändern | *x* <b>", {"a": "b"})
+    repository.fetch(0)
+    assert repository.resolve("main").sha == newest
+    assert repository.resolve(newest).sha == newest
+    assert repository.resolve(newest[:7]).sha == newest
+    assert repository.resolve(newest[:9].upper()).sha == newest
+    assert repository.resolve(" v1.0 ").sha == tagged
+    assert repository.resolve("light").sha == tagged
+    assert repository.resolve("refs/tags/v1.0").sha == tagged
+    commit = repository.resolve("refs/heads/main")
+    assert (commit.subject, commit.author, commit.short) == ("Größe ändern | *x* <b>", "Ana", newest[:7])
+    assert commit.authored_at.tzinfo is UTC
+    assert datetime(2023, 11, 14, tzinfo=UTC) < commit.authored_at < datetime(2023, 11, 16, tzinfo=UTC)
+
+
+def test_branch_goes_before_tag_of_the_same_name(origin, repository) -> None:
+    first = origin.git("rev-parse", "HEAD~1")
+    origin.git("tag", "release", first)
+    origin.git("branch", "release", "HEAD")
+    origin.push()
+    repository.fetch(0)
+    assert repository.resolve("release").sha == origin.git("rev-parse", "HEAD")
+    assert repository.resolve("refs/tags/release").sha == first
+
+
+def test_short_commit_that_several_share_is_explained(origin, repository) -> None:
+    shas = [origin.commit(f"c{n}", push=False) for n in range(300)]
+    origin.push()
+    repository.fetch(0)
+    by_prefix: dict[str, list[str]] = {}
+    for sha in shas:
+        by_prefix.setdefault(sha[:4], []).append(sha)
+    shared = [group for group in by_prefix.values() if len(group) > 1]
+    if not shared:  # 300 of 65,536: about half of all runs would find none, but the dates, and so the hashes, are fixed
+        pytest.fail("the fixed history holds no shared prefix; add commits")
+    with pytest.raises(Invalid, match="several commits") as caught:
+        repository.resolve(shared[0][0][:4])
+    assert all(sha[:12] in caught.value.message for sha in shared[0])
+
+
+def test_branch_called_like_another_commit_is_not_guessed(origin, repository) -> None:
+    first, second = origin.git("rev-parse", "HEAD~1"), origin.git("rev-parse", "HEAD")
+    origin.git("branch", first[:8], second)
+    origin.push()
+    repository.fetch(0)
+    with pytest.raises(Invalid, match="several commits"):
+        repository.resolve(first[:8])
+    assert repository.resolve(f"refs/heads/{first[:8]}").sha == second
+    assert repository.resolve(first).sha == first
+
+
+@pytest.mark.parametrize("name", ["nope", "deadbeef", "0" * 40, "kubernetes", "refs/heads/nope", "refs/tags/main"])
+def test_unknown_revision(repository, name: str) -> None:
+    with pytest.raises(NotFound, match="has no revision"):
+        repository.resolve(name)
+
+
+def test_a_file_or_tree_is_no_revision(origin, repository) -> None:
+    tree = origin.git("rev-parse", "HEAD^{tree}")
+    for name in (tree, tree[:8]):
+        with pytest.raises(NotFound):
+            repository.resolve(name)
+
+
+def test_log_and_distance(origin, repository) -> None:
+    base = origin.git("rev-parse", "HEAD")
+    origin.git("checkout", "-q", "-b", "side", "HEAD~1")
+    side = origin.commit("Side")
+    origin.git("checkout", "-q", "main")
+    shas = [origin.commit(f"Change {n}") for n in range(4)]
+    repository.fetch(0)
+    assert [c.sha for c in repository.log(base, shas[-1], 10)] == shas[::-1]
+    assert [c.subject for c in repository.log(base, shas[-1], 2)] == ["Change 3", "Change 2"]
+    assert len(repository.log(None, shas[-1], 100)) == 6
+    assert repository.log(base, base, 5) == []
+    assert repository.count(base, shas[-1]) == (4, 0)
+    assert repository.count(shas[-1], base) == (0, 4)
+    assert repository.count(shas[-1], side) == (1, 5)
+
+
+def test_branches_and_tags_newest_first(origin, repository) -> None:
+    origin.git("checkout", "-q", "-b", "feature/one")
+    newest = origin.commit("One")
+    origin.git("tag", "-a", "v2", "-m", "two")
+    origin.git("tag", "tree-tag", "HEAD^{tree}")
+    origin.push()
+    repository.fetch(0)
+    branches = repository.branches()
+    assert [branch.name for branch in branches] == ["feature/one", "main"]
+    assert branches[0].commit == repository.resolve(newest)
+    assert [(tag.name, tag.commit.sha) for tag in repository.tags()] == [("v2", newest)]
+    origin.git("checkout", "-q", "main")
+    origin.git("branch", "-q", "-D", "feature/one")
+    origin.push()
+    repository.fetch(0)
+    assert [branch.name for branch in repository.branches()] == ["main"]
+
+
+def test_files_of_a_directory(origin, repository) -> None:
+    odd = "kubernetes/staging/ünïcode name\twith tab.yaml"
+    sha = origin.commit("Odd names", {odd: b"\x00\xff\n", "kubernetes/staging/empty.yaml": ""})
+    repository.fetch(0)
+    expected = {
+        "web.yaml": b"kind: Service\n",
+        "sub/x.yaml": b"x\n",
+        "empty.yaml": b"",
+        "ünïcode name\twith tab.yaml": b"\x00\xff\n",
+    }
+    assert repository.files(sha, "kubernetes/staging") == expected
+    assert repository.files(sha, "./kubernetes/staging/") == expected
+    flat = repository.files(sha, "kubernetes/staging", recursive=False)
+    assert flat == {name: content for name, content in expected.items() if "/" not in name}
+    assert "kubernetes/staging/web.yaml" in repository.files(sha, ".")
+    assert set(repository.files(sha, "", recursive=False)) == {"README.md"}
+
+
+def test_attributes_of_the_repository_change_nothing(origin, repository) -> None:
+    attributes = "*.yaml export-ignore text eol=crlf filter=evil ident\n"
+    sha = origin.commit("Attributes", {".gitattributes": attributes, "d/x.yaml": "a: $Id$\n"})
+    repository.fetch(0)
+    assert repository.files(sha, "d") == {"x.yaml": b"a: $Id$\n"}
+
+
+def test_missing_directory_is_named_with_the_revision(origin, repository) -> None:
+    sha = repository.resolve("main").sha
+    with pytest.raises(NotFound, match=f"no directory “kubernetes/production” in revision {sha[:7]}"):
+        repository.files(sha, "kubernetes/production")
+    with pytest.raises(Invalid, match="“README.md” is a file"):
+        repository.files(sha, "README.md")
+
+
+def test_links_and_submodules_are_refused_by_name(origin, repository) -> None:
+    (origin.work / "links").mkdir()
+    (origin.work / "links" / "x.yaml").symlink_to("/etc/passwd")
+    (origin.work / "linked").symlink_to("kubernetes")
+    sha = origin.commit("Links")
+    repository.fetch(0)
+    with pytest.raises(Invalid, match=r"links/x\.yaml is a symbolic link"):
+        repository.files(sha, "links")
+    with pytest.raises(Invalid, match="“linked” is a symbolic link"):
+        repository.files(sha, "linked")
+    with pytest.raises(NotFound):
+        repository.files(sha, "linked/staging")
+    origin.git("update-index", "--add", "--cacheinfo", f"160000,{sha},mods/dep")
+    origin.git("commit", "-q", "-m", "Submodule")
+    origin.push()
+    repository.fetch(0)
+    newest = repository.resolve("main").sha
+    with pytest.raises(Invalid, match="mods/dep is a submodule"):
+        repository.files(newest, "mods")
+    assert repository.files(newest, "mods", recursive=False) == {}
+
+
+def test_limits_name_what_is_too_large(origin, repository) -> None:
+    sha = origin.commit("Large", {"big/a.bin": b"x" * 3000, "big/b.bin": b"y" * 3000, "big/c": b"z"})
+    repository.fetch(0)
+    with pytest.raises(Invalid, match=r"big/a\.bin is 0\.0 MB large"):
+        repository.files(sha, "big", limits=Limits(file_bytes=2999))
+    with pytest.raises(Invalid, match=r"big holds 0\.0 MB"):
+        repository.files(sha, "big", limits=Limits(total_bytes=6000))
+    with pytest.raises(Invalid, match="big holds 3 files; 2 are read"):
+        repository.files(sha, "big", limits=Limits(files=2))
+    assert len(repository.files(sha, "big", limits=Limits(3000, 6001, 3))) == 3
+
+
+def test_large_file_storage_is_explained(origin, repository) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 5\n"
+    sha = origin.commit("LFS", {"lfs/x.yaml": pointer})
+    repository.fetch(0)
+    with pytest.raises(Invalid, match=r"lfs/x\.yaml is kept in Git LFS"):
+        repository.files(sha, "lfs")
+
+
+def test_commit_whose_branch_is_gone_is_still_read(origin, repository, tmp_path: Path) -> None:
+    """A rollback reads the revision it once deployed, on a machine that never fetched the branch as well."""
+    origin.git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=origin.bare)
+    origin.git("checkout", "-q", "-b", "gone")
+    sha = origin.commit("Gone soon", {"d/x.yaml": "1"})
+    repository.fetch(0)
+    origin.git("checkout", "-q", "main")
+    origin.git("branch", "-q", "-D", "gone")
+    origin.push()
+    repository.fetch(0)
+    repository.tidy()
+    assert repository.files(sha, "d") == {"x.yaml": b"1"}
+    elsewhere = GitRepository(
+        repository.url, mirror=tmp_path / "other", credential=GitCredential(token=TOKEN), protocols=("http",)
+    )
+    elsewhere.fetch(0)
+    with pytest.raises(NotFound):
+        elsewhere.resolve(sha)
+    assert elsewhere.files(sha, "d") == {"x.yaml": b"1"}
+    with pytest.raises(NotFound, match="has no revision “1111111”"):
+        elsewhere.files("1" * 40, "d")
+
+
+def test_check_tells_branches_or_why_not(origin, repository, git_server, tmp_path: Path) -> None:
+    facts = repository.check()
+    assert (facts.default_branch, facts.branches) == ("main", ("main",))
+    stranger = GitRepository(repository.url, mirror=tmp_path / "m", credential=None, protocols=("http",))
+    with pytest.raises(Denied, match="refused the authentication") as caught:
+        stranger.check()
+    assert "enter a token" in caught.value.hint
+
+
+def test_empty_repository(origin, git_server, tmp_path: Path) -> None:
+    origin.git("init", "-q", "--bare", str(origin.bare.parent / "empty.git"))
+    empty = GitRepository(
+        f"{git_server.url}/empty.git",
+        mirror=tmp_path / "mirrors",
+        credential=GitCredential(token=TOKEN),
+        protocols=("http",),
+    )
+    assert empty.fetch(0) is True
+    assert empty.branches() == []
+    assert empty.check().branches == ()
+    with pytest.raises(NotFound):
+        empty.resolve("main")
+
+
+def test_dates_and_names_that_lie(origin, repository) -> None:
+    tree = origin.git("rev-parse", "HEAD^{tree}")
+    body = f"tree {tree}\nauthor Eve\x1b[31m <e> 99999999999999999 +0000\ncommitter Eve <e> 1 +0000\n\nRed\x1b[31m\n"
+    origin.write("raw", body)
+    sha = origin.git("hash-object", "-t", "commit", "-w", "--literally", "raw")
+    origin.git("branch", "eve", sha)
+    origin.push()
+    repository.fetch(0)
+    commit = repository.resolve("eve")
+    assert commit.authored_at == datetime(1970, 1, 1, tzinfo=UTC)
+    assert commit.author.isprintable()
+    assert commit.subject.isprintable()
+    assert next(b for b in repository.branches() if b.name == "eve").commit == commit
