@@ -1,4 +1,4 @@
-"""How every form looks: `{{ form }}`, `{{ form.field.as_field_group }}` and single widgets come out in the portal's style.
+"""How every form looks: `{{ form }}`, `{{ form.field.as_field_group }}` and single widgets come out in our style.
 
 Set as FORM_RENDERER. Label above, hint and error below, both joined to the field by `aria-describedby` (Django gives
 the ids), focus on the first wrong field.

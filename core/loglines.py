@@ -30,9 +30,7 @@ def render(lines: Iterable[Line]) -> SafeString:
 def clock(moment: datetime) -> SafeString:
     """Hour, minute, second in UTC; script puts the viewer's zone there."""
     utc = moment.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" data-clock>{:%H:%M:%S}</time>', utc.isoformat(timespec="seconds"), utc
-    )
+    return format_html('<time datetime="{}" data-clock>{}</time>', utc.isoformat(timespec="seconds"), f"{utc:%H:%M:%S}")
 
 
 def _item(line: Line) -> str:

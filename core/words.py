@@ -38,7 +38,7 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def absolute(moment: datetime) -> str:
-    """The moment in UTC, as a tooltip shows it until the browser puts its own zone there: `14 Jul 2026, 10:13:20 UTC`."""
+    """The moment in UTC, for the tooltip until the browser puts its own zone there: `14 Jul 2026, 10:13:20 UTC`."""
     return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
 
 

@@ -1,22 +1,20 @@
-"""The parts of the pages as template tags; every template has them without `{% load %}`.
+"""The small parts of the pages as template tags (states, revisions, people, times), in every template unasked.
 
-Small parts (a state, a revision, a time) are written here, because lists render thousands of them; larger ones are
-templates in `templates/components/`, each with its contract at the head. Everything given to them is escaped.
+They are written here and not as templates, because lists render thousands of them. Everything given to them is
+escaped. The larger parts are in `ui_blocks`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from core import difflines, icons, loglines, words
+from core import icons, loglines, words
 from core.states import Look, look
 
 register = template.Library()
@@ -39,7 +37,7 @@ def _state_icon(shown: Look, classes: str = "") -> SafeString:
 
 @register.simple_tag
 def state(value: object, word: str = "", size: str = "") -> SafeString:
-    """`{% state deploy.state %}`: icon, word and colour. `word` replaces the word; `size="large"` for a page's title."""
+    """`{% state deploy.state %}`: icon, word and colour. `word`: another word; `size="large"` in a page's title."""
     shown = look(value)
     return format_html(
         '<span class="state {}">{}{}</span>', shown.css, _state_icon(shown, size), word or shown.word
@@ -65,6 +63,28 @@ def state_word(value: object) -> str:
     return look(value).word
 
 
+@register.filter
+def state_icon_name(value: object) -> str:
+    """The lucide name of a state's icon, for parts that colour it themselves."""
+    return look(value).icon
+
+
+# A step that has not begun is no state to look at: grey, without a word.
+_NOT_BEGUN = ("", "pending", "queued", "waiting", "not_started")
+
+
+@register.filter
+def step_class(value: object) -> str:
+    """The colour class of a step's state; empty while it has not begun."""
+    return "" if str(value or "") in _NOT_BEGUN else look(value).css
+
+
+@register.simple_tag
+def step_icon(value: object) -> SafeString:
+    """The icon of a step's state."""
+    return icons.render("circle") if not step_class(value) else _state_icon(look(value))
+
+
 @register.simple_tag
 def tag(text: str, tone: str = "", icon: str = "", title: str = "") -> SafeString:
     """`{% tag "drift" "waiting" icon="waves-horizontal" title="…" %}`: what is odd about a thing. `tone` is a state."""
@@ -79,7 +99,7 @@ def tag(text: str, tone: str = "", icon: str = "", title: str = "") -> SafeStrin
 
 @register.simple_tag
 def revision(sha: str, url: str = "", subject: str = "", author: str = "") -> SafeString:
-    """`{% revision sha commit_url subject author %}`: seven signs in mono, a link to the commit, its subject, its author."""
+    """`{% revision sha commit_url subject author %}`: seven signs, linked to the commit; subject, author."""
     if not sha:
         return NOTHING
     short = sha[:7]
@@ -109,6 +129,12 @@ def person(who: Any) -> SafeString:
         return format_html('<span class="quiet">{}</span>', name)
     badge = format_html('<span class="initials" aria-hidden="true">{}</span>', words.initials(name))
     return format_html('<span class="who">{}{}</span>', badge, name)
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Two letters for a name."""
+    return words.initials(name)
 
 
 @register.simple_tag
@@ -210,117 +236,7 @@ def copy(text: str = "", what: str = "link") -> SafeString:
 
 @register.simple_tag
 def crumb(text: str, url: str = "") -> SafeString:
-    """`{% crumb "Deploys" "/deploys/" %}` inside `{% block crumbs %}`; the last one, the page itself, without address."""
+    """`{% crumb "Deploys" "/deploys/" %}` in `{% block crumbs %}`; the last one, the page itself, has no address."""
     if url:
         return format_html('<li><a href="{}">{}</a></li>', url, text)
     return format_html('<li aria-current="page"><span>{}</span></li>', text)
-
-
-@register.inclusion_tag("components/pager.html")
-def pager(newer: str = "", older: str = "", text: str = "") -> dict[str, str]:
-    """`{% pager newer_url older_url "#1847 to #1825" %}`: keyset pages; an empty address greys its button out."""
-    return {"newer": newer, "older": older, "text": text}
-
-
-# Lists
-
-
-@register.inclusion_tag("components/steps.html")
-def steps(items: Iterable[Any], label: str = "Steps") -> dict[str, Any]:
-    """`{% steps deploy_steps %}`: the steps of a run; see the template's contract."""
-    return {"items": items, "label": label}
-
-
-@register.inclusion_tag("components/checks.html")
-def checks(items: Iterable[Any]) -> dict[str, Any]:
-    """`{% checks results %}`: results of checks; see the template's contract."""
-    return {"items": items}
-
-
-@register.inclusion_tag("components/diff.html")
-def diff(lines: Sequence[str], caption: str) -> dict[str, Any]:
-    """`{% diff change.diff "Changes of Deployment worker" %}`: a unified diff as a table."""
-    return {"rows": difflines.rows(lines), "caption": caption}
-
-
-@register.simple_tag
-def diff_counts(lines: Sequence[str]) -> SafeString:
-    """`{% diff_counts change.diff %}`: +3 −1."""
-    added, removed = difflines.counts(lines)
-    return format_html('<span class="plus">+{}</span> <span class="minus">−{}</span>', added, removed)
-
-
-@register.simple_tag
-def log_lines(lines: Iterable[loglines.Line]) -> SafeString:
-    """`{% log_lines lines %}`: numbered `<li>`s with an address each (#L12); goes inside `<ol class="log-lines">`."""
-    return loglines.render(lines)
-
-
-_TROUBLE = re.compile(r"\b(error|exception|fatal|panic|denied|refused)\b|(Error|Exception):", re.IGNORECASE)
-
-
-@register.simple_tag
-def output_lines(lines: Iterable[str]) -> SafeString:
-    """`{% output_lines evidence.logs %}`: lines a container wrote, without numbers; those that look like errors in red."""
-    marked = (("bad" if _TROUBLE.search(line) else "", line) for line in lines)
-    return format_html_join("", '<li class="{}"><span>{}</span></li>', marked)
-
-
-_EVENT = re.compile(r"^(?P<type>\w+) (?P<reason>\w+)(?: \(x(?P<count>\d+)\))?: (?P<text>.*)$", re.DOTALL)
-
-
-@register.simple_tag
-def cluster_event(text: str) -> SafeString:
-    """`{% cluster_event "Warning BackOff (x5): …" %}`: an event as the engine's evidence writes it, as a list item."""
-    parts = _EVENT.match(text)
-    if parts is None:
-        return format_html("<li>{}<span>{}</span></li>", state_icon("info"), text)
-    times = format_html(' <span class="count">×{}</span>', parts["count"]) if parts["count"] else ""
-    drawn = state_icon("warning" if parts["type"] == "Warning" else "info")
-    return format_html("<li>{}<span><b>{}</b> {}{}</span></li>", drawn, parts["reason"], parts["text"], times)
-
-
-# Parts that hold others
-
-
-@register.simple_block_tag
-def notice(content: str, tone: str = "info", classes: str = "") -> SafeString:
-    """`{% notice "failed" %}<p>…</p>{% endnotice %}`: what the reader must know before going on; a trouble is read aloud."""
-    shown = look(tone)
-    role = "alert" if shown.css == "failed" else "note"
-    return format_html(
-        '<div class="notice {} {}" role="{}">{}{}</div>',
-        shown.css,
-        classes,
-        role,
-        icons.render(shown.icon),
-        content,
-    )
-
-
-@register.simple_block_tag
-def menu(content: str, label: str, icon: str = "", classes: str = "button") -> SafeString:
-    """`{% menu "Export" icon="download" %}<a class="menu-item" …>{% endmenu %}`: two to six actions; no script needed."""
-    drawn = icons.render(icon) if icon else ""
-    return format_html(
-        '<details class="menu" name="menu"><summary class="{}">{}{}{}</summary><div class="menu-panel">{}</div></details>',
-        classes, drawn, label, icons.render("chevron-down"), content,
-    )  # fmt: skip
-
-
-@register.simple_block_tag
-def dialog(content: str, dialog_id: str, title: str) -> SafeString:
-    """`{% dialog "cancel" "Cancel #12?" %}…{% enddialog %}`, opened by `<button type="button" popovertarget="cancel">`."""
-    return format_html(
-        '<div class="dialog" id="{0}" popover role="dialog" aria-labelledby="{0}-title">'
-        '<header class="panel-head"><h2 id="{0}-title">{1}</h2><button class="button plain small square push" type="button"'
-        ' popovertarget="{0}" popovertargetaction="hide" aria-label="Close">{2}</button></header>{3}</div>',
-        dialog_id, title, icons.render("x"), content,
-    )  # fmt: skip
-
-
-@register.simple_block_tag
-def empty(content: str, title: str, icon: str = "") -> SafeString:
-    """`{% empty "No deploys yet" icon="rocket" %}<p>what this is, first step</p>{% endempty %}`"""
-    drawn = icons.render(icon, "large") if icon else ""
-    return format_html('<div class="empty">{}<h2>{}</h2>{}</div>', drawn, title, content)

@@ -1,0 +1,163 @@
+/* Slipway: what the browser adds. Every page works without this file. No dependencies, no inline handlers. */
+const root = document.documentElement;
+export const $ = (selector, from = document) => from.querySelector(selector);
+export const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+
+/* For screen readers: one live region for the whole page */
+export function say(message) {
+  const live = $("#live");
+  if (live) live.textContent = message;
+}
+
+/* Theme: system, light, dark; kept in a cookie that the server renders as data-theme */
+const THEMES = ["system", "light", "dark"];
+const currentTheme = () => root.dataset.theme || "system";
+
+function setTheme(theme) {
+  if (theme === "system") delete root.dataset.theme; else root.dataset.theme = theme;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  const age = theme === "system" ? 0 : 31536000;
+  document.cookie = `theme=${theme}; Path=/; Max-Age=${age}; SameSite=Lax${secure}`;
+  nameTheme();
+  say(`Theme: ${theme}`);
+}
+
+function nameTheme() {
+  const theme = currentTheme();
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+  for (const button of $$("[data-theme-switch]")) {
+    button.setAttribute("aria-label", `Theme: ${theme}. Switch to ${next}`);
+    button.title = `Theme: ${theme}`;
+  }
+}
+
+/* Times: relative in the text, absolute in the reader's zone on hover. `core/words.py` writes the same words. */
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
+function ago(seconds) {
+  if (Math.abs(seconds) < 10) return "just now";
+  const [size, unit] = UNITS.find(([unitSize]) => Math.abs(seconds) >= unitSize);
+  const amount = `${Math.floor(Math.abs(seconds) / size)} ${unit}`;
+  return seconds > 0 ? `${amount} ago` : `in ${amount}`;
+}
+
+function duration(seconds) {
+  if (seconds < 1) return "<1 s";
+  const at = UNITS.findIndex(([size]) => seconds >= size);
+  const [size, unit] = UNITS[at];
+  const [small, smallUnit] = UNITS[at + 1] || [0, ""];
+  const rest = small ? Math.floor((seconds % size) / small) : 0;
+  return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${smallUnit}` : ""}`;
+}
+
+export function times(from = document) {
+  for (const time of $$("time[datetime]", from)) {
+    const date = new Date(time.dateTime);
+    if (Number.isNaN(date.valueOf())) continue;
+    time.title = absolute.format(date);
+    if ("clock" in time.dataset) time.textContent = hours.format(date);
+  }
+}
+
+/* Age goes on while the page is open; only what is running counts seconds */
+function tick(selector, words) {
+  if (document.hidden) return;
+  for (const time of $$(selector)) {
+    const text = words((Date.now() - new Date(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+setInterval(() => tick("time[data-elapsed]", (seconds) => duration(Math.max(0, seconds))), 1000);
+setInterval(() => tick("time[data-ago]:not([data-prefix])", ago), 30000);
+
+/* Copying */
+async function copy(button) {
+  const text = button.dataset.copy || location.href;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    window.prompt("Copy:", text); // not a secure context, or not allowed
+    return;
+  }
+  button.classList.add("copied");
+  say("Copied");
+  setTimeout(() => button.classList.remove("copied"), 1500);
+}
+
+function closeMenus(except) {
+  for (const menu of $$("details.menu[open]")) if (menu !== except) menu.open = false;
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target instanceof Element ? event.target : root;
+  if (target.closest("[data-theme-switch]")) {
+    setTheme(THEMES[(THEMES.indexOf(currentTheme()) + 1) % THEMES.length]);
+  }
+  const copyButton = target.closest("[data-copy]");
+  if (copyButton) copy(copyButton);
+  closeMenus(target.closest(".menu"));
+});
+
+/* Keys: / finds, ? lists the keys, g and a letter goes to a page, Esc closes */
+const TYPING = "input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]";
+let jumping = 0;
+
+function onKey(event) {
+  if (event.key === "Escape") {
+    const menu = $("details.menu[open]");
+    closeMenus(null);
+    if (menu) $("summary", menu).focus();
+    else if (document.activeElement?.matches("input[type=search]")) document.activeElement.blur();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(TYPING)) return;
+  if (Date.now() - jumping < 1200) {
+    jumping = 0;
+    const link = $(`[data-jump="${CSS.escape(event.key)}"]`);
+    if (link) { event.preventDefault(); link.click(); }
+  } else if (event.key === "g") {
+    jumping = Date.now();
+  } else if (event.key === "/") {
+    const field = $("input[type=search], .filters input, .filters select");
+    if (field) { event.preventDefault(); field.focus(); }
+  } else if (event.key === "?") {
+    $("#keys")?.showPopover();
+  }
+}
+document.addEventListener("keydown", onKey);
+
+/* A form is sent once: a double click must not ask twice (the server knows better, but says so with an error) */
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "1";
+  setTimeout(() => delete form.dataset.sent, 4000);
+});
+window.addEventListener("pageshow", () => { for (const form of $$("form[data-sent]")) delete form.dataset.sent; });
+
+/* The session is over: say so once, keep the page and what was typed */
+export function sessionEnded() {
+  const template = $("#session-ended");
+  const banners = $("#banners");
+  if (!template || !banners || $("[data-session-ended]")) return;
+  const banner = template.content.firstElementChild.cloneNode(true);
+  banner.dataset.sessionEnded = "";
+  $("a", banner).href += `?next=${encodeURIComponent(location.pathname + location.search)}`;
+  banners.append(banner);
+}
+export const isSignIn = (url) => new URL(url, location.href).pathname === "/login/";
+
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  const { xhr } = event.detail;
+  if (xhr.status !== 401 && !isSignIn(xhr.responseURL || location.href)) return;
+  event.preventDefault();
+  sessionEnded();
+});
+document.addEventListener("htmx:sendError", () => say("The portal does not answer. What is shown may be old."));
+document.addEventListener("htmx:load", (event) => times(event.detail.elt));
+
+nameTheme();
+times();

@@ -1,0 +1,176 @@
+/* Follows a run: new log lines by server-sent events, fragments of the page by htmx, polling where streams fail.
+
+   <section class="log" data-live="/deploys/17/stream?after=123" data-poll="/deploys/17/log?after=">
+   Events: `log` (id: sequence; data: {"html": "…", "count": 148}), `changed` (fragments with hx-trigger="changed
+   from:body" fetch themselves anew), `end` (the run is over). The poll answers {"html", "after", "count", "ended"}.
+   The html is what `components/log_folds.html` renders, or bare <li> lines; what is on the page already is left out. */
+import { $, $$, isSignIn, say, sessionEnded, times } from "./app.js";
+
+const POLL_MS = 2000;
+const RETRY_STREAM_MS = 30000;
+
+class Live {
+  constructor(log) {
+    this.log = log;
+    this.body = $("[data-log-body]", log);
+    this.url = new URL(log.dataset.live, location.href);
+    this.after = this.url.searchParams.get("after") || "0";
+    this.failures = 0;
+    this.over = false;
+    this.body.addEventListener("scroll", () => this.onScroll());
+    $("[name=follow]", log)?.addEventListener("change", () => this.scroll());
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
+    window.addEventListener("pagehide", () => this.close());
+    this.open();
+    if (!location.hash) this.scroll();
+  }
+
+  /* The stream. A browser allows six connections to a host: hidden tabs let theirs go. */
+  open() {
+    if (this.over || this.source || document.hidden) return;
+    this.url.searchParams.set("after", this.after);
+    this.source = new EventSource(this.url);
+    this.source.addEventListener("open", () => { this.stopPolling(); this.show("live"); });
+    this.source.addEventListener("log", (event) => this.onLog(event));
+    this.source.addEventListener("changed", () => this.changed());
+    this.source.addEventListener("end", () => this.end());
+    this.source.addEventListener("error", () => this.onError());
+  }
+
+  close() {
+    this.source?.close();
+    this.source = null;
+    this.stopPolling();
+  }
+
+  onLog(event) {
+    this.failures = 0;
+    if (event.lastEventId) this.after = event.lastEventId;
+    this.add(JSON.parse(event.data));
+  }
+
+  /* The browser reconnects by itself with Last-Event-ID; refused, or failing again and again, we ask instead. */
+  onError() {
+    this.failures += 1;
+    if (this.source?.readyState !== EventSource.CLOSED && this.failures < 3) { this.show("reconnecting"); return; }
+    this.source?.close();
+    this.source = null;
+    this.failures = 0;
+    this.poll();
+    setTimeout(() => this.open(), RETRY_STREAM_MS);
+  }
+
+  async poll() {
+    this.stopPolling();
+    if (this.over || document.hidden) return;
+    try {
+      const answer = await fetch(this.log.dataset.poll + encodeURIComponent(this.after), { headers: { Accept: "application/json" } });
+      if (answer.status === 401 || isSignIn(answer.url)) { this.stop("session ended"); sessionEnded(); return; }
+      if (!answer.ok) throw new Error(answer.statusText);
+      const data = await answer.json();
+      this.show("live");
+      this.after = String(data.after ?? this.after);
+      this.add(data);
+      this.changed();
+      if (data.ended) { this.end(); return; }
+    } catch {
+      this.show("no answer, trying again");
+    }
+    if (!this.source || this.source.readyState !== EventSource.OPEN) this.timer = setTimeout(() => this.poll(), POLL_MS);
+  }
+
+  stopPolling() { clearTimeout(this.timer); }
+
+  changed() { document.body.dispatchEvent(new CustomEvent("changed")); }
+
+  end() {
+    this.changed();
+    this.stop("");
+    say("The run has ended");
+  }
+
+  stop(words) {
+    this.over = true;
+    this.close();
+    this.show(words);
+  }
+
+  show(words) {
+    const place = $("[data-log-state]", this.log);
+    if (place) place.textContent = words && `, ${words}`;
+  }
+
+  /* New lines go into the fold of their step; lines that are there already (after a reconnect) are left out */
+  add({ html, count }) {
+    if (html) {
+      const template = document.createElement("template");
+      template.innerHTML = html;
+      for (const element of [...template.content.children]) this.place(element);
+    }
+    const shown = $("[data-log-count]", this.log);
+    if (shown && count !== undefined) shown.textContent = count;
+    if (html) this.scroll();
+  }
+
+  place(element) {
+    if (element.matches("details")) {
+      const fold = $(`details[data-step="${CSS.escape(element.dataset.step)}"]`, this.body);
+      if (!fold) { times(element); this.body.append(element); return; }
+      $("summary", fold).replaceWith($("summary", element));
+      this.lines($$("li", element), $(".log-lines", fold));
+    } else {
+      this.lines([element], $$(".log-lines", this.body).at(-1));
+    }
+  }
+
+  lines(items, list) {
+    for (const item of items) {
+      if (item.id && document.getElementById(item.id)) continue;
+      times(item);
+      list.append(item);
+    }
+  }
+
+  /* Scrolling up pauses following, scrolling to the end takes it up again */
+  get follow() { return $("[name=follow]", this.log); }
+  scroll() { if (this.follow?.checked) this.body.scrollTop = this.body.scrollHeight; }
+  onScroll() {
+    const atEnd = this.body.scrollHeight - this.body.scrollTop - this.body.clientHeight < 24;
+    if (this.follow) this.follow.checked = atEnd;
+  }
+}
+
+/* A line has an address: open its fold, go there */
+function goToLine(hash) {
+  const line = /^#L\d+$/.test(hash) && document.getElementById(hash.slice(1));
+  if (!line) return false;
+  line.closest("details").open = true;
+  line.scrollIntoView({ block: "center" });
+  return true;
+}
+
+/* Find in the log: a number goes to its line, words to the next line that has them */
+function find(log, text) {
+  const number = /^L?(\d+)$/i.exec(text);
+  if (number && document.getElementById(`L${number[1]}`)) { location.hash = `L${number[1]}`; return; }
+  const items = $$(".log-lines > li", log);
+  const start = items.findIndex((item) => item.classList.contains("found")) + 1;
+  const wanted = text.toLowerCase();
+  const hit = [...items.slice(start), ...items.slice(0, start)].find((item) => item.lastElementChild.textContent.toLowerCase().includes(wanted));
+  $(".found", log)?.classList.remove("found");
+  if (!hit || !wanted) { say("Not found"); return; }
+  hit.classList.add("found");
+  hit.closest("details").open = true;
+  hit.scrollIntoView({ block: "center" });
+  say(`Line ${hit.id.slice(1)}`);
+}
+
+for (const log of $$(".log")) {
+  if (log.dataset.live) new Live(log);
+  $("[data-log-find]", log)?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    find(log, $("[name=find]", log).value.trim());
+  });
+}
+window.addEventListener("hashchange", () => goToLine(location.hash));
+goToLine(location.hash);

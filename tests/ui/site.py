@@ -1,0 +1,115 @@
+"""Renders the pages of the style guide (and the pages of errors and sign-in) as a small static site for a browser."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import django_htmx
+from django.contrib.auth.models import AnonymousUser
+from django.template import engines
+from django.test import RequestFactory
+
+from tests.ui import samples
+
+HERE = Path(__file__).parent
+REPO = HERE.parent.parent
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+ADMIN = SimpleNamespace(
+    is_authenticated=True, is_active=True, is_admin=True, is_auditor=False, get_username=lambda: "mira", pk=1, is_anonymous=False
+)  # fmt: skip
+
+
+def request(path: str = "/deploys/", *, signed_in: bool = True, theme: str = "") -> Any:
+    """A request as the middleware leaves it."""
+    made = RequestFactory().get(path)
+    made.user = ADMIN if signed_in else AnonymousUser()
+    made.request_id = "7c2e41d09b"
+    if theme:
+        made.COOKIES["theme"] = theme
+    return made
+
+
+def render(text: str, *, signed_in: bool = True, theme: str = "", **more: Any) -> str:
+    """A template given as text, with the sample data and what the context processors add."""
+    template = engines["django"].from_string(text)
+    return template.render({**samples.context(), **more}, request(signed_in=signed_in, theme=theme))
+
+
+def page(name: str, **kwargs: Any) -> str:
+    """A page of the style guide (`pages/`), or a template of the portal that needs little context."""
+    own = HERE / "pages" / f"{name}.html"
+    text = own.read_text() if own.exists() else f'{{% extends "{name}.html" %}}'
+    return render(text, **kwargs)
+
+
+def pages() -> dict[str, str]:
+    """Name → HTML of everything a browser looks at."""
+    kept = [("note", "typed")]
+    return {
+        "guide": page("guide"),
+        "form_wrong": page("form_wrong"),
+        "404": page("404", exception="There is no deploy #1948"),
+        "403": page("403", exception="You may not deploy to landing-cms production", ask="mira, lead"),
+        "400": page("400"),
+        "500": page("500"),
+        "problem": page(
+            "problem",
+            message="The cluster apps-lon1 did not answer within 5 s.",
+            hint="Try again.",
+            status=502,
+        ),
+        "session_ended": page("session_ended", kept=kept, signed_in=False),
+    }
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    site: dict[str, str]
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/").partition("?")[0]
+        if self.path.startswith("/static/"):
+            return super().do_GET()
+        body = self.site.get(name, "").encode()
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        return None
+
+    def end_headers(self) -> None:
+        self.send_header("Content-Security-Policy", CSP)
+        super().end_headers()
+
+    def translate_path(self, path: str) -> str:
+        relative = path.partition("?")[0].removeprefix("/static/")
+        package = Path(django_htmx.__file__).parent / "static" / relative
+        return str(package if relative.startswith("django_htmx/") else REPO / "static" / relative)
+
+    def log_message(self, *args: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def serve(site: dict[str, str]) -> Iterator[str]:
+    """The site on a free port of 127.0.0.1; gives its address."""
+    handler = functools.partial(type("Handler", (_Handler,), {"site": site}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
