@@ -61,6 +61,7 @@ class Manifest:
     body: Json
     source: Source
     secrets_file: str = ""  # path of the reference file, when the body comes from a populated secrets file
+    filled: tuple[tuple[str, str, str], ...] = ()  # name, value, type of the variables filled into a Secret from Git
 
     @property
     def api_version(self) -> str:

@@ -1,0 +1,251 @@
+"""What the objects of a deploy refer to: Secrets, ConfigMaps, service accounts, volume claims, images.
+
+Read from pod templates wherever they stand (workloads, CronJobs, custom resources with a `template`), so that a missing
+Secret key is named before anything is written instead of leaving pods in CreateContainerConfigError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.types import Json, Manifest, ObjectRef
+
+CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
+Live = Callable[[str, str, str], set[str] | None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One object, or one key of it, that `by` needs. `key` is empty for the whole object."""
+
+    by: ObjectRef
+    kind: str  # Secret, ConfigMap, ServiceAccount, PersistentVolumeClaim
+    namespace: str
+    name: str
+    key: str = ""
+    optional: bool = False
+
+
+def pod_template_of(body: Json) -> Json | None:
+    """The pod template of a workload (the object itself for a Pod), or None. It has `spec.containers`."""
+    path = _template_path(body)
+    if path is None:
+        return None
+    for key in path:
+        body = body[key]
+    return body
+
+
+def with_pod_template(body: Json, template: Json) -> Json:
+    """The object with another pod template; only what lies on the way to it is copied. It must have one."""
+    path = _template_path(body) or ()
+    return _with(body, path, template)
+
+
+def _with(body: Json, path: tuple[str, ...], value: Json) -> Json:
+    return {**body, path[0]: _with(body[path[0]], path[1:], value)} if path else value
+
+
+_TEMPLATE_PATHS = (("spec", "template"), ("spec", "jobTemplate", "spec", "template"), ("template",))
+
+
+def _template_path(body: Json) -> tuple[str, ...] | None:
+    if body.get("kind") == "Pod" and body.get("apiVersion") == "v1":
+        return () if _has_containers(body) else None
+    for path in _TEMPLATE_PATHS:
+        node: Any = body
+        for key in path:
+            node = _mapping(node).get(key)
+        if isinstance(node, dict) and _has_containers(node):
+            return path
+    return None
+
+
+def container_images(body: Json) -> list[str]:
+    """Image references of all containers, init and ephemeral ones included, in order, each once."""
+    template = pod_template_of(body)
+    images = [c.get("image") for c in containers_of(template)] if template else []
+    return list(dict.fromkeys(image for image in images if isinstance(image, str) and image))
+
+
+def pull_secrets_of(body: Json) -> list[str]:
+    """Names of the pull secrets that the object itself gives (a workload or a ServiceAccount)."""
+    template = pod_template_of(body)
+    holder = (
+        _mapping(template.get("spec")) if template else body if body.get("kind") == "ServiceAccount" else {}
+    )
+    return [
+        entry["name"]
+        for entry in _mappings(holder.get("imagePullSecrets"))
+        if isinstance(entry.get("name"), str)
+    ]
+
+
+def containers_of(template: Json) -> Iterator[Json]:
+    """All containers of a pod template, init and ephemeral ones included."""
+    spec = _mapping(template.get("spec"))
+    for name in CONTAINER_LISTS:
+        yield from _mappings(spec.get(name))
+
+
+def references_of(manifest: Manifest) -> list[Reference]:
+    """Everything the object's pods, or the ServiceAccount, need from the same namespace; each once."""
+    found = dict.fromkeys(
+        (kind, name, key, optional) for kind, name, key, optional in _found(manifest.body) if name
+    )
+    return [
+        Reference(manifest.ref, kind, manifest.ref.namespace, name, key, opt)
+        for kind, name, key, opt in found
+    ]
+
+
+_Found = tuple[str, str, str, bool]
+
+
+def _found(body: Json) -> Iterator[_Found]:
+    for name in pull_secrets_of(body):
+        yield "Secret", name, "", False
+    template = pod_template_of(body)
+    if template is None:
+        return
+    spec = _mapping(template.get("spec"))
+    yield "ServiceAccount", str(spec.get("serviceAccountName") or spec.get("serviceAccount") or ""), "", False
+    for container in containers_of(template):
+        yield from _of_container(container)
+    templates = {_mapping(claim.get("metadata")).get("name") for claim in _claim_templates(body)}
+    for volume in _mappings(spec.get("volumes")):
+        if volume.get("name") not in templates:
+            yield from _of_volume(volume)
+
+
+def _claim_templates(body: Json) -> list[Json]:
+    return _mappings(_mapping(body.get("spec")).get("volumeClaimTemplates"))
+
+
+def _of_container(container: Json) -> Iterator[_Found]:
+    for variable in _mappings(container.get("env")):
+        source = _mapping(variable.get("valueFrom"))
+        yield from _selected("Secret", source.get("secretKeyRef"))
+        yield from _selected("ConfigMap", source.get("configMapKeyRef"))
+    for entry in _mappings(container.get("envFrom")):
+        yield from _selected("Secret", entry.get("secretRef"))
+        yield from _selected("ConfigMap", entry.get("configMapRef"))
+
+
+def _of_volume(volume: Json) -> Iterator[_Found]:
+    secret = _mapping(volume.get("secret"))
+    yield from _projected("Secret", secret, secret.get("secretName"))
+    config = _mapping(volume.get("configMap"))
+    yield from _projected("ConfigMap", config, config.get("name"))
+    claim = _mapping(volume.get("persistentVolumeClaim"))
+    yield "PersistentVolumeClaim", _text(claim.get("claimName")), "", False
+    for source in _mappings(_mapping(volume.get("projected")).get("sources")):
+        for kind, field in (("Secret", "secret"), ("ConfigMap", "configMap")):
+            entry = _mapping(source.get(field))
+            yield from _projected(kind, entry, entry.get("name"))
+
+
+def _selected(kind: str, selector: Any) -> Iterator[_Found]:
+    entry = _mapping(selector)
+    yield kind, _text(entry.get("name")), _text(entry.get("key")), entry.get("optional") is True
+
+
+def _projected(kind: str, volume: Json, name: Any) -> Iterator[_Found]:
+    optional = volume.get("optional") is True
+    keys = [_text(item.get("key")) for item in _mappings(volume.get("items"))]
+    for key in keys or [""]:
+        yield kind, _text(name), key, optional
+
+
+def missing_references(manifests: Sequence[Manifest], live: Live) -> list[tuple[Reference, str]]:
+    """The references that nothing satisfies, with the reason as a sentence.
+
+    Looks among the manifests first, then asks `live(kind, namespace, name)`: the keys of the object on the cluster, or
+    None when it is not there (asked once each). Optional references are not missing, nor is the service account
+    `default`, which the cluster makes, nor a Secret that a resource or Job of the same deploy produces.
+    """
+    given = _given(manifests)
+    produced = set(_produced(manifests))
+    asked: dict[tuple[str, str, str], set[str] | None] = {}
+    missing = []
+    for reference in (r for manifest in manifests for r in references_of(manifest) if not r.optional):
+        target = (reference.kind, reference.namespace, reference.name)
+        if target in produced or (reference.kind, reference.name) == ("ServiceAccount", "default"):
+            continue
+        if target not in given and target not in asked:
+            asked[target] = live(*target)
+        reason = _reason(reference, given[target] if target in given else asked[target])
+        if reason:
+            missing.append((reference, reason))
+    return missing
+
+
+def _reason(reference: Reference, keys: set[str] | None) -> str:
+    by = f"{reference.by.kind} {reference.by.name}"
+    what = f"{reference.kind} {reference.name}"
+    if keys is None:
+        return f"{by} needs {what}, which is neither in the config directory nor in namespace {reference.namespace}"
+    if reference.key and reference.key not in keys:
+        return f"{by} needs the key {reference.key} of {what}, which has no such key"
+    return ""
+
+
+def _given(manifests: Iterable[Manifest]) -> dict[tuple[str, str, str], set[str]]:
+    kinds = {"Secret", "ConfigMap", "ServiceAccount", "PersistentVolumeClaim"}
+    return {
+        (m.ref.kind, m.ref.namespace, m.ref.name): keys_of(m.body)
+        for m in manifests
+        if not m.ref.group and m.ref.kind in kinds
+    }
+
+
+def keys_of(body: Json) -> set[str]:
+    """The keys that a Secret or ConfigMap offers to pods."""
+    return {key for part in ("data", "stringData", "binaryData") for key in _mapping(body.get(part))}
+
+
+def _produced(manifests: Iterable[Manifest]) -> Iterator[tuple[str, str, str]]:
+    """Secrets and ConfigMaps that appear only once something of the same deploy runs."""
+    for manifest in manifests:
+        spec = _mapping(manifest.body.get("spec"))
+        names: Iterable[str] = ()
+        if manifest.ref.kind == "Certificate":
+            names = [_text(spec.get("secretName"))]
+        elif manifest.ref.kind == "ExternalSecret":
+            names = [_text(_mapping(spec.get("target")).get("name")) or manifest.ref.name]
+        elif manifest.ref.kind == "SealedSecret":
+            names = [manifest.ref.name]
+        elif manifest.ref.kind == "Job":
+            # ingress-nginx's admission Job: `--secret-name=ingress-nginx-admission`
+            names = _words_of_job(manifest.body)
+        for name in names:
+            yield "Secret", manifest.ref.namespace, name
+            yield "ConfigMap", manifest.ref.namespace, name
+
+
+def _words_of_job(body: Json) -> Iterator[str]:
+    for container in containers_of(pod_template_of(body) or {}):
+        for argument in [*_list(container.get("command")), *_list(container.get("args"))]:
+            yield from str(argument).replace("=", " ").split()
+
+
+def _has_containers(template: Json) -> bool:
+    return isinstance(_mapping(template.get("spec")).get("containers"), list)
+
+
+def _mapping(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mappings(value: Any) -> list[Json]:
+    return [item for item in _list(value) if isinstance(item, dict)]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
