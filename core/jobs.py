@@ -30,8 +30,11 @@ def enqueue(func: Job, *ids: str | int, queue: str, job_id: str) -> None:
     transaction.on_commit(partial(push, func, ids, queue, job_id))
 
 
-def push(func: Job, ids: tuple[str | int, ...], queue: str, job_id: str) -> bool:
-    """Enqueues now; whether Redis took it. A duplicate counts as taken."""
+def push(func: Job, ids: tuple[str | int, ...], queue: str, job_id: str, *, unique: bool = True) -> bool:
+    """Enqueues now; whether Redis took it. A duplicate counts as taken.
+
+    `unique=False` is for reconcilers: RQ remembers a job that died for days, and would take the new one for its double.
+    """
     try:
         get_queue(queue).enqueue_call(
             func,

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
-from projects.models import Environment
+from projects.models import Environment, Project
 from runs.models import Run, State
 
 STEPS = ("checkout", "secrets", "render", "preflight", "apply", "rollout", "notify")
@@ -82,12 +82,10 @@ class Deploy(Run):
     )
     reason = models.CharField(max_length=500, blank=True)
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
-    worker = models.CharField(max_length=100, blank=True)
     result = models.CharField(max_length=500, blank=True)
     hint = models.CharField(max_length=500, blank=True)
     evidence = models.JSONField(default=list, blank=True)
     warnings = models.JSONField(default=list, blank=True)
-    log_lines = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ["-number"]
@@ -109,6 +107,7 @@ class Deploy(Run):
             models.Index(fields=["state", "-number"], name="deploy_state"),
             models.Index(fields=["actor_text", "-number"], name="deploy_actor"),
             models.Index(fields=["revision", "-number"], name="deploy_revision"),
+            models.Index(fields=["created_at"], name="deploy_created"),
             models.Index(
                 fields=["state"],
                 condition=Q(state__in=["queued", "running", "cancelling"]),
@@ -150,3 +149,23 @@ class ObjectState(models.Model):
     class Meta:
         ordering = ["position", "ref"]
         constraints = [models.UniqueConstraint(fields=["run_id", "ref"], name="object_once_per_run")]
+
+
+class BranchState(models.Model):
+    """A branch of a project's repository as it was seen last, so that pages need no Git.
+
+    `commits`: newest first, at most branches.KEPT of them, along first parents: lists of [sha, subject, author,
+    authored_at (ISO 8601)]. `fetched_at`: when this was true. `error`: why the newest attempt (`tried_at`) gave no answer;
+    the old answer stays.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="branch_states")
+    branch = models.CharField(max_length=200)
+    head = models.CharField(max_length=40, blank=True)
+    commits = models.JSONField(default=list)
+    fetched_at = models.DateTimeField(null=True, blank=True)
+    tried_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "branch"], name="branch_once_per_project")]

@@ -36,7 +36,7 @@ TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
 SECRET_KEY = env.text("SECRET_KEY")
 ENCRYPTION_KEYS = env.words("ENCRYPTION_KEYS")
 DIGEST_KEY = env.text("DIGEST_KEY")
-# Without keys the portal starts only for commands that keep nothing (check, collectstatic): core/checks.py refuses the rest.
+# Without keys only commands that keep nothing start (newkeys, collectstatic): core/checks.py refuses the rest.
 KEYS_ARE_MISSING = not (SECRET_KEY and ENCRYPTION_KEYS and DIGEST_KEY)
 SECRET_KEY = SECRET_KEY or secrets.token_urlsafe(48)
 

@@ -78,13 +78,13 @@ class Registry(models.Model):
         ordering = ["name"]
         verbose_name_plural = "registries"
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def host(self) -> str:
         """What image references begin with: host and port of the endpoint."""
         return urlsplit(self.endpoint).netloc
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Project(models.Model):
@@ -137,13 +137,13 @@ class Image(models.Model):
             models.UniqueConstraint(fields=["project", "name"], name="image_name_once_per_project")
         ]
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def reference(self) -> str:
         """Host and repository, without a tag: what manifests write before the colon."""
         return f"{self.registry.host}/{self.repository}"
-
-    def __str__(self) -> str:
-        return self.name
 
 
 def default_secret_rights() -> dict[str, str]:
@@ -190,6 +190,9 @@ class Environment(models.Model):
         ]
         indexes = [models.Index(fields=["cluster", "namespace"], name="environment_namespace")]
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def label(self) -> str:
         """The value of `slipway.dev/environment` on everything applied (design.md §5)."""
@@ -199,9 +202,6 @@ class Environment(models.Model):
     def channel(self) -> str:
         """The Slack channel: the environment's own or the project's."""
         return self.slack_channel or self.project.slack_channel
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class SecretsFile(models.Model):

@@ -12,7 +12,7 @@ from django.db import models
 
 
 class State(models.TextChoices):
-    """States of a run. `failed`: the release is bad; `errored`: the portal or an outside system is. Never one for another."""
+    """States of a run. `failed`: the release is bad; `errored`: the portal or an outside system is."""
 
     QUEUED = "queued"
     WAITING = "waiting"
@@ -51,6 +51,8 @@ class Run(models.Model):
     actor_kind = models.CharField(max_length=20)
     actor_id = models.CharField(max_length=64, blank=True)
     actor_text = models.CharField(max_length=150)
+    worker = models.CharField(max_length=100, blank=True)
+    log_lines = models.PositiveIntegerField(default=0)
 
     class Meta:
         abstract = True

@@ -1,7 +1,7 @@
 """Settings for the whole suite, before Django reads them: nothing of the caller's environment gets in.
 
-A shell may point at production (KUBECONFIG, AWS_*, DATABASE_URL, …): those variables are removed here. PostgreSQL is
-asked for explicitly with TEST_DATABASE_URL.
+A shell may point at production (KUBECONFIG, AWS_*, DATABASE_URL, …): those variables are removed here. PostgreSQL is asked
+for explicitly with TEST_DATABASE_URL.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ os.environ.update(
     DIGEST_KEY="only-for-tests",
     DATA_DIR=DATA,
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", f"sqlite:///{DATA}/slipway.sqlite3"),
-    REDIS_URL="redis://127.0.0.1:1/0",  # nobody answers there: a test that needs Redis starts one (tests/redis fixtures)
+    REDIS_URL="redis://127.0.0.1:1/0",  # nobody answers there; tests that need Redis start one
     AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test",
     AWS_EC2_METADATA_DISABLED="true",

@@ -1,0 +1,30 @@
+"""RQ's entry points for reading clusters: one short job per environment, so that a slow cluster delays only its own."""
+
+from __future__ import annotations
+
+import time
+
+from clusters.services import refresh_environment, stale_environments
+from core.jobs import enqueue
+from projects.models import Environment
+
+LIVE_SECONDS = 30
+
+
+def refresh_live(environment_id: int) -> None:
+    """Reads one environment from its cluster."""
+    environment = Environment.objects.select_related("cluster", "project").filter(pk=environment_id).first()
+    if environment is not None:
+        refresh_environment(environment)
+
+
+def refresh_soon(environment_id: int) -> None:
+    """Asks for a fresh look, e.g. after a deploy. One job per environment and second."""
+    enqueue(refresh_live, environment_id, queue="short", job_id=f"live-{environment_id}-{int(time.time())}")
+
+
+def refresh_stale() -> None:
+    """The tick: one job for every environment whose answer is older than LIVE_SECONDS."""
+    slot = int(time.time()) // LIVE_SECONDS
+    for pk in stale_environments(LIVE_SECONDS):
+        enqueue(refresh_live, pk, queue="short", job_id=f"live-{pk}-slot-{slot}")

@@ -1,0 +1,82 @@
+"""Reads what runs in an environment and keeps the answer (design.md: a slow cluster never makes a slow page)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db.models import F
+from django.utils import timezone
+from engine.live import Workload, read_live
+
+from adapters.errors import ExternalError
+from clusters.models import LiveState
+from core.redactor import redact_text
+from engine.errors import SlipwayError
+from projects.connections import cluster_client
+from projects.models import Cluster, Environment
+
+# From worst to best: an environment is as healthy as its worst workload.
+ORDER = ("degraded", "progressing", "unknown", "suspended", "healthy")
+
+
+def worst(workloads: Sequence[Workload]) -> tuple[str, str]:
+    """Health and sentence of an environment."""
+    if not workloads:
+        return LiveState.Health.EMPTY, "Nothing runs here."
+    found = min(workloads, key=lambda workload: ORDER.index(workload.health))
+    if found.health == "healthy":
+        ready = sum(workload.ready for workload in workloads)
+        return found.health, f"{ready} of {sum(workload.desired for workload in workloads)} replicas ready."
+    return found.health, f"{found.ref.name}: {found.sentence}"
+
+
+def shown(workload: Workload) -> dict[str, object]:
+    """A workload as LiveState keeps it."""
+    return {
+        "ref": str(workload.ref), "kind": workload.ref.kind, "name": workload.ref.name, "images": list(workload.images),
+        "desired": workload.desired, "ready": workload.ready, "updated": workload.updated, "health": workload.health,
+        "sentence": redact_text(workload.sentence), "managed": workload.managed,
+    }  # fmt: skip
+
+
+def refresh_environment(environment: Environment) -> bool:
+    """Asks the cluster and keeps the answer; False when it did not answer (the old answer stays, with the reason)."""
+    now = timezone.now()
+    LiveState.objects.get_or_create(environment=environment)
+    rows = LiveState.objects.filter(environment=environment)
+    try:
+        client = cluster_client(environment.cluster, purpose="live state")
+        try:
+            workloads = read_live(client, environment.namespace, environment_label=environment.label)
+        finally:
+            client.close()
+    except SlipwayError as error:
+        rows.update(tried_at=now, error=redact_text(error.message)[:500])
+        note_cluster(environment.cluster, error.message if isinstance(error, ExternalError) else "")
+        return False
+    health, sentence = worst(workloads)
+    rows.update(
+        workloads=[shown(workload) for workload in workloads], health=health, sentence=sentence[:300],
+        read_at=now, tried_at=now, error="",
+    )  # fmt: skip
+    note_cluster(environment.cluster, "")
+    return True
+
+
+def note_cluster(cluster: Cluster, error: str) -> None:
+    """When a cluster last answered, or why it did not."""
+    rows = Cluster.objects.filter(pk=cluster.pk)
+    if error:
+        rows.update(last_error=redact_text(error)[:500])
+    else:
+        rows.update(last_seen=timezone.now(), last_error="")
+
+
+def stale_environments(seconds: float) -> list[int]:
+    """Environments whose answer is older than that, the oldest first."""
+    limit = timezone.now() - timedelta(seconds=seconds)
+    rows = Environment.objects.exclude(live__tried_at__gt=limit).order_by(
+        F("live__tried_at").asc(nulls_first=True)
+    )
+    return list(rows.values_list("pk", flat=True))

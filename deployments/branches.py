@@ -1,0 +1,67 @@
+"""What a project's default branch holds, kept as rows: pages say "3 behind" without asking Git."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import F, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from adapters.errors import ExternalError
+from adapters.git import Commit
+from core.redactor import redact_text
+from deployments.models import BranchState
+from projects.connections import git_repository
+from projects.models import Project
+
+KEPT = 200
+FRESH_SECONDS = 60.0
+
+
+def refresh_branch(project_id: int) -> BranchState | None:
+    """Fetches the repository and notes the newest commits of the default branch; None when the project is gone.
+
+    A repository that does not answer leaves the old answer, with the reason beside it. Raises nothing from outside.
+    """
+    project = Project.objects.filter(pk=project_id).first()
+    if project is None:
+        return None
+    now = timezone.now()
+    try:
+        commits = newest_commits(project)
+        seen = {
+            "head": commits[0].sha,
+            "commits": [[c.sha, c.subject, c.author, c.authored_at.isoformat()] for c in commits],
+            "fetched_at": now,
+            "error": "",
+        }
+    except ExternalError as error:
+        seen = {"error": redact_text(error.message)[:500]}
+    state, _ = BranchState.objects.update_or_create(
+        project=project, branch=project.default_branch, defaults={**seen, "tried_at": now}
+    )
+    return state
+
+
+def newest_commits(project: Project) -> list[Commit]:
+    """The newest commits of the default branch along its own line. Raises ExternalError."""
+    repository = git_repository(project)
+    repository.fetch(max_age=FRESH_SECONDS / 2)
+    head = repository.resolve(f"refs/heads/{project.default_branch}")
+    return repository.log(None, head.sha, KEPT, first_parent=True)
+
+
+def due_projects(limit: int = 50) -> list[int]:
+    """Ids of projects whose branch was not looked at for a minute, the longest waiting first."""
+    states = BranchState.objects.filter(project=OuterRef("pk"), branch=OuterRef("default_branch"))
+    projects = Project.objects.annotate(tried=Subquery(states.values("tried_at")[:1]))
+    old = timezone.now() - timedelta(seconds=FRESH_SECONDS)
+    due = projects.filter(Q(tried=None) | Q(tried__lt=old)).order_by(F("tried").asc(nulls_first=True))
+    return list(due.values_list("pk", flat=True)[:limit])
+
+
+def behind(state: BranchState | None, sha: str) -> int | None:
+    """How many commits of the branch came after `sha`; None when it is not among those kept (or nothing is known)."""
+    if state is None or not sha:
+        return None
+    return next((place for place, commit in enumerate(state.commits) if commit[0] == sha), None)

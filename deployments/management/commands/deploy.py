@@ -1,0 +1,124 @@
+"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--wait] [--json] [--as USER]` (design.md §5).
+
+Exit status: 0 it succeeded (without --wait: it was accepted), 1 it did not, 2 it was refused; the reason on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit.actors import SYSTEM_ACTOR, Actor, person
+from core.errors import Refused
+from deployments import services
+from deployments.models import Deploy
+from deployments.telling import url_of
+from engine.errors import SlipwayError
+from people.models import User
+from projects.models import Environment
+from runs.log import chunks_after, lines
+from runs.models import State, Step
+
+POLL_SECONDS = 0.5
+
+
+class Command(BaseCommand):
+    """Asks for a deploy through the same gate as the page."""
+
+    help = "Deploy a revision of a project to an environment."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("project")
+        parser.add_argument("environment")
+        parser.add_argument("--revision", required=True, help="a commit (short or full), a branch or a tag")
+        parser.add_argument("--reason", default="", help="shown on the deploy's page and in Slack")
+        parser.add_argument("--wait", action="store_true", help="wait for the end and print the log")
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
+        parser.add_argument(
+            "--as", dest="user", default="", metavar="USER", help="act as this person, with his rights"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            deploy = request(options)
+        except SlipwayError as error:
+            raise refusal(error) from error
+        if options["wait"]:
+            follow(deploy, log=None if options["as_json"] else self.stdout.write)
+            deploy.refresh_from_db()
+        if options["as_json"]:
+            self.stdout.write(json.dumps(facts(deploy)))
+        elif options["wait"]:
+            self.stdout.write(f"{deploy.get_state_display()}: {deploy.result}")
+        else:
+            self.stdout.write(f"#{deploy.number} {deploy.get_state_display().lower()}: {url_of(deploy)}")
+        if options["wait"] and deploy.state != State.SUCCEEDED:
+            sys.exit(1)
+
+
+def refusal(error: SlipwayError) -> CommandError:
+    """The error for the command line: refused by the gate is 2, an outside system that fails is 1."""
+    text = f"{error.message} {error.hint}".strip()
+    return CommandError(text, returncode=2 if isinstance(error, Refused) else 1)
+
+
+def request(options: dict[str, Any]) -> Deploy:
+    """Through the gate. Raises Refused for an unknown project, environment, person or revision, and a role too weak."""
+    found = Environment.objects.select_related("project", "cluster")
+    environment = found.filter(project__slug=options["project"], slug=options["environment"]).first()
+    if environment is None:
+        raise Refused(
+            f"There is no environment {options['environment']} of a project {options['project']}.",
+            code="unknown",
+        )
+    answer = services.request_deploy(
+        actor_for(options["user"]),
+        environment=environment,
+        revision=options["revision"],
+        reason=options["reason"],
+    )
+    return answer.deploy
+
+
+def actor_for(username: str) -> Actor:
+    """The person of that name, or the portal itself without one."""
+    if not username:
+        return SYSTEM_ACTOR
+    user = User.objects.filter(username=username, is_active=True).first()
+    if user is None:
+        raise Refused(f"There is no active person {username}.", code="unknown-user")
+    return person(user)
+
+
+def follow(deploy: Deploy, log: Any = None) -> None:
+    """Waits for the end; prints the log's lines to `log` as they come."""
+    seen = 0
+    while True:
+        is_open = Deploy.objects.values_list("state", flat=True).get(pk=deploy.pk)
+        chunks = chunks_after(deploy.run_id, seen)
+        if chunks and log is not None:
+            for line in lines(chunks):
+                log(f"{line.at:%H:%M:%S} {line.step:<9} {line.text}")
+        seen = chunks[-1].sequence if chunks else seen
+        if State(is_open) not in (State.QUEUED, State.WAITING, State.RUNNING, State.CANCELLING):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def facts(deploy: Deploy) -> dict[str, Any]:
+    """The result as JSON (design.md §5)."""
+    steps = Step.objects.filter(run_id=deploy.run_id)
+    return {
+        "id": deploy.number,
+        "project": deploy.environment.project.slug,
+        "environment": deploy.environment.slug,
+        "revision": deploy.revision,
+        "state": deploy.state,
+        "reason": deploy.result,
+        "url": url_of(deploy),
+        "steps": [{"name": s.name, "state": s.state, "seconds": s.seconds} for s in steps],
+    }

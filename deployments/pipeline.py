@@ -1,0 +1,253 @@
+"""Works on a deploy, step by step (design.md §4.3): claimed once, fenced by its attempt, resumable after a crash.
+
+What a step finds is either in the database (the release, object states) or can be found again; a worker that takes over
+brings the stored release back and goes on at the first step that had not succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from uuid import UUID
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from engine.apply import ApplyError
+from rq.timeouts import JobTimeoutException
+
+from adapters.errors import ExternalError
+from audit.actors import SYSTEM_ACTOR
+from clusters.jobs import refresh_soon
+from core.context_vars import origin
+from core.redactor import Redactor, redacting
+from deployments import services, stages
+from deployments.ending import End, end_fenced, evidence_of
+from deployments.models import STEPS, Deploy, ObjectState
+from deployments.prepare import NotDeployable
+from deployments.stages import ReleaseIsBad
+from deployments.still_serving import what_still_serves
+from deployments.telling import tell_started
+from deployments.work import CancelRequested, OutOfTime, Work
+from engine.client import ApiError
+from engine.errors import ManifestError, SlipwayError
+from engine.types import Progress
+from runs import steps
+from runs.fence import Fence, FenceLost
+from runs.journal import Journal
+from runs.models import ACTIVE, State, Step, StepState
+
+log = structlog.get_logger(__name__)
+StepFunction = Callable[[Work], str]
+
+FRESH: dict[str, StepFunction] = {
+    "checkout": stages.checkout, "secrets": stages.secrets, "render": stages.render, "preflight": stages.check,
+}  # fmt: skip
+STORED: dict[str, StepFunction] = {
+    "checkout": stages.stored_checkout, "secrets": stages.stored_secrets, "render": stages.stored_render,
+    "preflight": stages.stored_check,
+}  # fmt: skip
+
+
+def run(run_id: str, attempt: int) -> None:
+    """Claims the attempt and works on it to its end. Ends at once when it is not this attempt's turn."""
+    deploy = claim(UUID(run_id), attempt)
+    if deploy is None:
+        return
+    with redacting() as redactor:
+        work_on(deploy, redactor)
+
+
+def worker_name() -> str:
+    """Host and process, for the page and the log."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:100]
+
+
+def claim(run_id: UUID, attempt: int) -> Deploy | None:
+    """Makes this process the one that works on the attempt: one conditional update, so only one can win.
+
+    A queued deploy starts only as the first in line of an environment where nothing runs; the constraint
+    `one_active_deploy_per_environment` has the last word.
+    """
+    now = timezone.now()
+    mine = {"worker": worker_name(), "heartbeat_at": now}
+    rows = Deploy.objects.filter(run_id=run_id, attempt=attempt)
+    try:
+        with transaction.atomic():
+            deploy = rows.select_related("environment__project", "environment__cluster", "release").first()
+            if deploy is None:
+                return None
+            if rows.filter(state__in=ACTIVE, worker="").update(**mine) == 1:  # given to us by the reconciler
+                services.audit(SYSTEM_ACTOR, "deploy.resumed", deploy, attempt=attempt)
+            elif not first_in_line(deploy):
+                return None
+            elif rows.filter(state=State.QUEUED).update(state=State.RUNNING, started_at=now, **mine) == 1:
+                deploy.state, deploy.started_at = State.RUNNING, now
+                services.audit(SYSTEM_ACTOR, "deploy.started", deploy)
+                tell_started(deploy)
+            else:
+                return None
+            deploy.state = rows.values_list("state", flat=True).get()
+    except IntegrityError:  # another deploy of the environment is running; its end rings for this one
+        return None
+    return deploy
+
+
+def first_in_line(deploy: Deploy) -> bool:
+    """Nothing runs in the environment and nothing older waits."""
+    others = Deploy.objects.filter(environment_id=deploy.environment_id).exclude(pk=deploy.pk)
+    older = others.filter(state=State.QUEUED, number__lt=deploy.number)
+    return not others.filter(state__in=ACTIVE).exists() and not older.exists()
+
+
+def work_on(deploy: Deploy, redactor: Redactor) -> None:
+    """All steps, and the end. A lost fence ends it silently: somebody else tells the rest of the story."""
+    fence = Fence(Deploy, deploy.run_id, deploy.attempt)
+    used = (timezone.now() - deploy.started_at).total_seconds() if deploy.started_at else 0.0
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(fence, redactor))
+        journal.cancelling = deploy.state == State.CANCELLING
+        deadline = time.monotonic() + max(30.0, deploy.environment.deploy_timeout - used)
+        work = Work(deploy=deploy, fence=fence, journal=journal, deadline=deadline)
+        journal.changed()
+        try:
+            end = outcome(work)
+            work.close()
+            journal.line(end.result, level="info" if end.state == State.SUCCEEDED else "error")
+            journal.flush()
+            end_fenced(fence, end)
+        except FenceLost:
+            log.warning("gave up: the fence was lost", deploy=deploy.number, attempt=deploy.attempt)
+            return
+    refresh_soon(deploy.environment_id)
+
+
+def outcome(work: Work) -> End:
+    """Runs the steps and says how it ended. Every error of the family becomes an end; nothing else is swallowed but at
+    the job's edge, where an unforeseen error must still be told."""
+    try:
+        run_steps(work)
+    except FenceLost:
+        raise
+    except CancelRequested:
+        return End(State.CANCELLED, cancelled_sentence(work), "Roll back to undo what was applied.")
+    except (OutOfTime, JobTimeoutException):
+        return End(State.TIMED_OUT, timed_out_sentence(work), still(work))
+    except ReleaseIsBad as error:
+        state = State.TIMED_OUT if error.result.timed_out else State.FAILED
+        evidence = tuple(evidence_of(status) for status in error.result.failures)
+        return End(state, error.message, f"{error.hint} {still(work)}".strip(), evidence)
+    except ApplyError as error:
+        failures = tuple(
+            evidence_of(s) for s in error.statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)
+        )
+        return End(State.FAILED, error.message, f"{error.hint} {still(work)}".strip(), failures)
+    except (ManifestError, NotDeployable) as error:
+        for problem in error.problems:
+            work.log(problem, level="error")
+        shown = tuple({"sentence": problem, "ref": "", "hint": ""} for problem in error.problems)
+        return End(State.FAILED, error.message, error.hint or "Nothing was changed on the cluster.", shown)
+    except (ExternalError, ApiError) as error:
+        return End(State.ERRORED, error.message, f"{error.hint} {what_was_left(work)}".strip())
+    except SlipwayError as error:
+        return End(State.ERRORED, error.message, error.hint)
+    except Exception:
+        log.exception("a deploy ended by an error of the portal", deploy=work.deploy.number)
+        return End(
+            State.ERRORED,
+            "An error of the portal itself ended this deploy.",
+            f"{what_was_left(work)} The portal's log has the details under {origin().request_id}.",
+        )
+    return End(State.SUCCEEDED, succeeded_sentence(work))
+
+
+def run_steps(work: Work) -> None:
+    """The first four steps, then apply and rollout inside the engine's watches. Telling others belongs to the end."""
+    done = set(
+        Step.objects.filter(run_id=work.deploy.run_id, state=StepState.SUCCEEDED).values_list(
+            "name", flat=True
+        )
+    )
+    if work.deploy.attempt > 1:
+        following = next((name for name in STEPS if name not in done), STEPS[-1])
+        work.log(
+            f"Taken over by {worker_name()} (attempt {work.deploy.attempt}); going on at {following}.",
+            level="warning",
+        )
+    functions = STORED if work.deploy.release_id else FRESH
+    for name, function in functions.items():
+        if name in done and functions is STORED:
+            if name != "preflight":
+                with_step_name(
+                    work, name, function
+                )  # brings back what the next steps need; its row stays as it is
+        else:
+            run_step(work, name, function)
+    rollout_steps(work)
+
+
+def rollout_steps(work: Work) -> None:
+    """Apply and rollout: watches are opened before the first write, and stay open for both (design.md §4.5)."""
+    work.check()
+    with stages.open_rollout(work) as rollout:
+        run_step(work, "apply", lambda w: stages.apply(w, rollout))
+        run_step(work, "rollout", lambda w: stages.watch(w, rollout))
+
+
+def with_step_name(work: Work, name: str, function: StepFunction) -> str:
+    """Runs a step's function with its lines in the step's part of the log."""
+    work.journal.step = name
+    return function(work)
+
+
+def run_step(work: Work, name: str, function: StepFunction) -> None:
+    """One step with its row. A step that raises stays `running`; the deploy's end closes it with the right state."""
+    work.check()
+    steps.start(work.fence, name)
+    work.journal.changed()
+    summary = with_step_name(work, name, function)
+    steps.end(work.fence, name, StepState.SUCCEEDED, summary)
+    work.journal.changed()
+
+
+def written(work: Work) -> tuple[int, int]:
+    """How many objects were created or changed by this deploy so far, and of how many in all."""
+    rows = ObjectState.objects.filter(run_id=work.deploy.run_id)
+    return rows.filter(action__in=("create", "change")).count(), len(work.manifests)
+
+
+def what_was_left(work: Work) -> str:
+    """What this deploy has changed on the cluster, in a sentence."""
+    count, total = written(work)
+    if not count:
+        return "Nothing was changed on the cluster."
+    return f"{count} of {total} objects had been written and stay as they are."
+
+
+def cancelled_sentence(work: Work) -> str:
+    """Who cancelled, and what stays."""
+    who = Deploy.objects.values_list("cancelled_by", flat=True).get(pk=work.deploy.pk) or "Somebody"
+    return f"{who} cancelled it. {what_was_left(work)}"
+
+
+def timed_out_sentence(work: Work) -> str:
+    """What it waited for."""
+    minutes = work.environment.deploy_timeout // 60
+    waiting = ObjectState.objects.filter(run_id=work.deploy.run_id, progress=Progress.PROGRESSING).first()
+    reason = f" {waiting.ref}: {waiting.sentence}" if waiting else ""
+    return f"It was not done within {minutes} minutes.{reason}"
+
+
+def succeeded_sentence(work: Work) -> str:
+    """What runs now."""
+    return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
+
+
+def still(work: Work) -> str:
+    """What still works, and what was changed."""
+    if not written(work)[0]:
+        return "Nothing was changed on the cluster."
+    return what_still_serves(work) or what_was_left(work)

@@ -1,0 +1,237 @@
+"""Everything that can be known before the first write (design.md §4.4). The preview shows it, the pipeline insists on it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from engine.dryrun import ObjectChange, dry_run
+
+from adapters import registry as registry_client
+from adapters.errors import Denied, ExternalError, NotFound
+from deployments.prepare import Fetched, digest, reference_documents
+from engine.client import ApiError, Client
+from engine.manifests import Document
+from engine.references import Reference, missing_references, references_of
+from engine.render import ImagePin, Rendered
+from engine.resources import ClusterKinds, built_in
+from engine.secretfiles import check_against_reference
+from engine.types import Manifest, Observer
+from projects.models import Environment, Image
+
+ERROR, WARNING = "error", "warning"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result of a check. `level`: error (stops the deploy) or warning. `subject`: object or file it is about."""
+
+    level: str
+    sentence: str
+    hint: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Every finding, and what applying would do to each object."""
+
+    findings: tuple[Finding, ...]
+    changes: tuple[ObjectChange, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Those that stop the deploy."""
+        return tuple(finding for finding in self.findings if finding.level == ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Those that somebody should read."""
+        return tuple(finding for finding in self.findings if finding.level == WARNING)
+
+
+def check_secrets_files(
+    environment: Environment, documents: Sequence[Document], fetched: Sequence[Fetched]
+) -> list[Finding]:
+    """Reference file and secrets file agree: a missing key is an error, an extra one a warning, a placeholder either."""
+    findings: list[Finding] = []
+    level = ERROR if environment.placeholders_stop else WARNING
+    for one in fetched:
+        result = check_against_reference(reference_documents(documents, one.path), one.documents)
+        hint = "Edit the secrets file in AWS Secrets Manager; the reference file in the repository names the keys."
+        findings += [
+            Finding(ERROR, f"The secrets file lacks the key {key}.", hint, one.path) for key in result.missing
+        ]
+        findings += [Finding(WARNING, f"The secrets file has the key {key}, which the reference file lacks.", "", one.path)
+                     for key in result.extra]  # fmt: skip
+        findings += [
+            Finding(level, f"The value of {key} still is a placeholder.", hint, one.path)
+            for key in result.placeholders
+        ]
+    return findings
+
+
+def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
+    """For references to objects that the deploy does not bring: their keys on the cluster, None when they are not there."""
+
+    def keys(kind: str, namespace: str, name: str) -> set[str] | None:
+        try:
+            body = client.request("GET", built_in(kind).path(namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return set(body.get("data") or {}) | set(body.get("binaryData") or {})
+
+    return keys
+
+
+def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
+    """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster."""
+    missing = missing_references(manifests, live_keys(client))
+    return [
+        Finding(ERROR, reason, _reference_hint(reference), str(reference.by)) for reference, reason in missing
+    ]
+
+
+def _reference_hint(reference: Reference) -> str:
+    what = f"the key {reference.key}" if reference.key else f"the {reference.kind} {reference.name}"
+    return f"Add {what} to the manifests or to the secrets file, or mark the reference as optional."
+
+
+def check_pull_secret(
+    client: Client,
+    kinds: ClusterKinds,
+    environment: Environment,
+    pins: Sequence[ImagePin],
+    images: Mapping[str, Image],
+) -> list[Finding]:
+    """The pull secret is there and opens the registry: tried with an image of this very deploy (facts B2)."""
+    name = environment.pull_secret
+    if not name or not pins:
+        return []
+    hint = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
+    subject = f"Secret/{environment.namespace}/{name}"
+    try:
+        body = client.request("GET", built_in("Secret").path(environment.namespace, name))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return [
+            Finding(
+                ERROR,
+                f"The pull secret {name} is missing in the namespace {environment.namespace}.",
+                hint,
+                subject,
+            )
+        ]
+    findings = []
+    for pin in pins:
+        credential = credential_for(body, pin.repository.partition("/")[0])
+        if credential is None:
+            findings.append(
+                Finding(
+                    ERROR, f"The pull secret {name} holds no credential for {pin.repository}.", hint, subject
+                )
+            )
+        else:
+            findings += prove(images[pin.name], pin, credential, name, hint, subject)
+    return findings
+
+
+def credential_for(secret: dict, host: str) -> tuple[str, str] | None:
+    """User and password for a registry's host from a `kubernetes.io/dockerconfigjson` Secret; None when there is none."""
+    if secret.get("type") != "kubernetes.io/dockerconfigjson":
+        return None
+    try:
+        config = json.loads(
+            base64.b64decode((secret.get("data") or {}).get(".dockerconfigjson", ""), validate=True)
+        )
+        entry = config["auths"][host]
+        user, _, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        return None
+    return user, password
+
+
+def prove(
+    image: Image, pin: ImagePin, credential: tuple[str, str], name: str, hint: str, subject: str
+) -> list[Finding]:
+    """Asks the registry for the image's manifest with the cluster's own credential."""
+    try:
+        registry_client.manifest_digest(
+            image.registry.endpoint,
+            image.repository,
+            pin.digest or pin.tag,
+            username=credential[0],
+            password=credential[1],
+        )
+    except Denied as error:
+        return [
+            Finding(
+                ERROR,
+                f"The pull secret {name} does not open {pin.repository}: {error.message}",
+                hint,
+                subject,
+            )
+        ]
+    except NotFound:
+        return [
+            Finding(
+                ERROR, f"The registry no longer holds {pin.reference}.", "Build this revision again.", subject
+            )
+        ]
+    except ExternalError as error:
+        return [
+            Finding(
+                WARNING, f"The pull secret {name} could not be tried: {error.message}", error.hint, subject
+            )
+        ]
+    return []
+
+
+def change_findings(changes: Sequence[ObjectChange]) -> list[Finding]:
+    """What the dry run refused, as errors; what it takes over, as warnings."""
+    findings = [
+        Finding(ERROR, change.error, change.hint, str(change.ref)) for change in changes if change.error
+    ]
+    taken = [change for change in changes if change.takes_over]
+    if taken:
+        managers = sorted({manager for change in taken for manager in change.takes_over})
+        findings.append(
+            Finding(
+                WARNING,
+                f"Slipway takes over the fields of {len(taken)} objects from {', '.join(managers)}, once.",
+                "From then on fields dropped from the manifests are removed; `kubectl apply` on them would conflict.",
+            )
+        )
+    return findings
+
+
+def preflight(
+    client: Client, kinds: ClusterKinds, environment: Environment, *, documents: Sequence[Document], fetched: Sequence[Fetched],
+    rendered: Rendered, pins: Sequence[ImagePin], with_diff: bool, observer: Observer | None = None,
+) -> Preflight:  # fmt: skip
+    """All checks; they do not depend on each other, so they run side by side. Raises ApiError when the cluster does not answer."""
+    images = {image.name: image for image in environment.project.images.select_related("registry")}
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        references = pool.submit(check_references, client, rendered.manifests)
+        pull = pool.submit(check_pull_secret, client, environment, pins, images)
+        changes = dry_run(
+            client, rendered.manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
+        )
+        found = [*references.result(), *pull.result()]
+    findings = [
+        *check_secrets_files(environment, documents, fetched),
+        *found,
+        *change_findings(changes),
+        *(Finding(WARNING, warning) for warning in rendered.warnings),
+    ]
+    return Preflight(tuple(findings), tuple(changes))
+
+
+__all__ = ["ERROR", "WARNING", "Finding", "Preflight", "preflight", "references_of"]

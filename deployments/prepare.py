@@ -1,0 +1,172 @@
+"""From a revision to the objects of a release: what the preview shows and the pipeline applies is made by the same
+functions, so that both cannot differ."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from adapters.git import Commit
+from core.redactor import current
+from engine.errors import ManifestError, SlipwayError
+from engine.manifests import Document, read_documents
+from engine.render import ImagePin, Kinds, Rendered, Variable, built_in_variables, render
+from engine.secretfiles import parse_secrets_file, secret_values
+from engine.types import Json
+from projects.connections import ecr, git_repository, secrets_manager
+from projects.models import Environment, Image
+
+
+class NotDeployable(SlipwayError):
+    """The revision, or what belongs to it, cannot be deployed as it is. `problems`: every finding, one line each."""
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+
+def digest(value: bytes) -> str:
+    """The keyed hash of a secret value (DIGEST_KEY): equal for equal values, says nothing about them otherwise."""
+    return hmac.new(settings.DIGEST_KEY.encode(), value, hashlib.sha256).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One secrets file as read from AWS: the version that this deploy is pinned to, and its documents."""
+
+    path: str
+    version_id: str
+    documents: tuple[Document, ...]
+
+    def __repr__(self) -> str:
+        return f"Fetched(path={self.path!r}, version_id={self.version_id!r})"
+
+
+def register(bodies: Sequence[Json]) -> None:
+    """Makes every secret value in these objects known to the redactor of the run or request."""
+    redactor = current()
+    if redactor is None:
+        raise RuntimeError("Secrets are only read where a redactor is in force (core.redactor.redacting).")
+    redactor.add(secret_values(bodies))
+
+
+def documents_at(environment: Environment, sha: str) -> list[Document]:
+    """The objects of the config directory at a commit. Raises NotFound (no such directory) and ManifestError.
+
+    Secrets that live in Git count as secrets too; the samples in reference files do not.
+    """
+    repository = git_repository(environment.project)
+    documents = read_documents(repository.files(sha, environment.config_directory))
+    references = set(environment.secrets_files.values_list("path", flat=True))
+    register([document.body for document in documents if document.source.file not in references])
+    return documents
+
+
+def fetch_secrets(environment: Environment, versions: Mapping[str, str] | None = None) -> list[Fetched]:
+    """Every secrets file of the environment, at the given versions (path → VersionId) or the current ones.
+
+    Raises ExternalError (missing, denied, throttled), ManifestError (no Kubernetes Secret), without values.
+    """
+    found = []
+    for file in environment.secrets_files.all():
+        if versions is not None and file.path not in versions:
+            continue
+        secret = secrets_manager(file).get(file.secret_id, (versions or {}).get(file.path, ""))
+        documents = parse_secrets_file(secret.text, path=file.path)
+        register([document.body for document in documents])
+        found.append(Fetched(file.path, secret.version_id, tuple(documents)))
+    missing = set(versions or {}) - {fetched.path for fetched in found}
+    if missing:
+        raise NotDeployable(
+            f"The release was made with the secrets file {', '.join(sorted(missing))}, which the environment no longer has.",
+            hint="Add it again in the environment's settings, or deploy a revision instead of rolling back.",
+        )
+    return found
+
+
+def resolve_images(environment: Environment, commit_sha: str) -> list[ImagePin]:
+    """Each image of the project at this revision, by tag and digest. Raises NotDeployable naming every missing tag.
+
+    Builds tag images with the short and the full revision (design.md §1.2); the short one is preferred.
+    """
+    pins, missing = [], []
+    for image in environment.project.images.select_related("registry"):
+        pin = pin_of(image, commit_sha)
+        if pin is None:
+            missing.append(f"{image.reference}:{commit_sha[:7]} (image {image.name}) is not in the registry")
+        else:
+            pins.append(pin)
+    if missing:
+        raise NotDeployable(
+            f"{missing[0]}."
+            if len(missing) == 1
+            else f"{len(missing)} images of this revision are not in the registry.",
+            problems=tuple(missing),
+            hint="Build this revision first, or choose one whose images were built.",
+        )
+    return pins
+
+
+def pin_of(image: Image, sha: str) -> ImagePin | None:
+    """One image's tag and digest, or None when neither tag of the revision exists."""
+    found = ecr(image.registry).digests(image.repository, [sha[:7], sha])
+    for tag in (sha[:7], sha):
+        if tag in found:
+            return ImagePin(name=image.name, repository=image.reference, tag=tag, digest=found[tag].digest)
+    return None
+
+
+def variables(environment: Environment, commit_sha: str, pins: Sequence[ImagePin]) -> list[Variable]:
+    """Built-in variables and the environment's own."""
+    own = [
+        Variable(row["name"], str(row["value"]), row.get("type", "string")) for row in environment.variables
+    ]
+    return [
+        *built_in_variables(
+            project=environment.project.slug,
+            environment=environment.slug,
+            namespace=environment.namespace,
+            revision=commit_sha,
+            image_tag=pins[0].tag if pins else commit_sha[:7],
+            images=pins,
+        ),
+        *own,
+    ]
+
+
+def render_release(
+    environment: Environment, sha: str, documents: Sequence[Document], fetched: Sequence[Fetched], pins: Sequence[ImagePin],
+    kinds: Kinds,
+) -> Rendered:  # fmt: skip
+    """The objects to apply. Raises ManifestError with every finding (file, line, what is wrong)."""
+    return render(
+        documents,
+        variables=variables(environment, sha, pins),
+        images=pins,
+        namespace=environment.namespace,
+        environment_label=environment.label,
+        secret_documents={one.path: list(one.documents) for one in fetched},
+        kinds=kinds,
+        digest=digest,
+    )
+
+
+def reference_documents(documents: Sequence[Document], path: str) -> list[Document]:
+    """The blank Secret file at a path of the config directory. Raises ManifestError when it is not there."""
+    found = [document for document in documents if document.source.file == path]
+    if not found:
+        raise ManifestError(
+            f"The reference file {path} is not in the config directory of this revision.",
+            hint="Commit the blank Secret file, or correct the path of the secrets file in the environment's settings.",
+        )
+    return found
+
+
+__all__ = [
+    "Commit", "Fetched", "NotDeployable", "digest", "documents_at", "fetch_secrets", "pin_of", "reference_documents", "register",
+    "render_release", "resolve_images", "variables",
+]  # fmt: skip

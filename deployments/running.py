@@ -1,0 +1,72 @@
+"""Which release a cluster really runs, told from the images of its workloads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.models import Release
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """A container image as manifests write it, in its parts: `host/path:tag@sha256:…`; tag and digest may be empty."""
+
+    repository: str
+    tag: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class LiveRevision:
+    """`release`: the one whose images run, or None. `compared`: whether there was anything to compare.
+
+    `differs`: images that run and are not those of the first release asked about.
+    """
+
+    release: Release | None
+    compared: bool
+    differs: tuple[str, ...] = ()
+
+
+def parse_image(reference: str) -> ImageReference:
+    """The parts of an image reference; a colon before a slash belongs to the host's port."""
+    name, _, digest = reference.partition("@")
+    head, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        return ImageReference(name, "", digest)
+    return ImageReference(head, tag, digest)
+
+
+def live_revision(workloads: Iterable[Mapping[str, Any]], releases: Sequence[Release]) -> LiveRevision:
+    """The first of `releases` whose images are those of our workloads.
+
+    `workloads`: as in LiveState. Only workloads with our label count, and of their images only those of repositories that
+    one of the releases fills: a sidecar says nothing about the revision. Put the release that should run first.
+    """
+    ours = {pin["repository"] for release in releases for pin in release.images.values()}
+    shown = {
+        reference: parse_image(reference)
+        for workload in workloads
+        if workload.get("managed", True)
+        for reference in workload.get("images", ())
+    }
+    shown = {text: image for text, image in shown.items() if image.repository in ours}
+    if not shown:
+        return LiveRevision(None, compared=False)
+    differs = tuple(text for text, image in shown.items() if not fits(image, releases[0]))
+    for release in releases:
+        if all(fits(image, release) for image in shown.values()):
+            return LiveRevision(release, compared=True, differs=differs)
+    return LiveRevision(None, compared=True, differs=differs)
+
+
+def fits(image: ImageReference, release: Release) -> bool:
+    """Whether the release pins this very image: by digest where both have one, else by tag."""
+    for pin in release.images.values():
+        if pin["repository"] == image.repository:
+            if pin.get("digest") and image.digest:
+                return pin["digest"] == image.digest
+            return bool(image.tag) and pin.get("tag") == image.tag
+    return False

@@ -1,0 +1,63 @@
+"""The words of Slack messages: pure, from the payload of an outbox row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+SIGNS = {
+    "running": ":hourglass_flowing_sand:",
+    "succeeded": ":white_check_mark:",
+    "failed": ":x:",
+    "errored": ":warning:",
+    "timed_out": ":alarm_clock:",
+    "cancelled": ":no_entry_sign:",
+    "abandoned": ":no_entry_sign:",
+}
+WORDS = {
+    "running": "is being deployed to",
+    "succeeded": "runs in",
+    "failed": "failed in",
+    "errored": "could not be deployed to",
+    "timed_out": "did not become ready in time in",
+    "cancelled": "was cancelled in",
+    "abandoned": "was given up in",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A Slack message: plain text (notifications), blocks, and what belongs into its thread."""
+
+    text: str
+    blocks: list[dict[str, Any]]
+    details: str
+
+
+def escaped(text: object) -> str:
+    """Text as Slack's markup wants it."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def deploy_message(facts: dict[str, Any]) -> Message:
+    """The message about a deploy in the state it is in (deployments/telling.facts)."""
+    state = str(facts["state"])
+    what = f"{facts['project']} {facts['revision']}"
+    if facts["kind"] == "rollback":
+        what = f"{facts['project']} (roll back to {facts['revision']})"
+    head = f"{escaped(what)} {WORDS.get(state, state)} {escaped(facts['environment'])}"
+    link = f"<{facts['url']}|#{facts['number']}>"
+    lines = [
+        f"{SIGNS.get(state, '')} *{head}* {link}",
+        f"_{escaped(facts['subject'])}_ · by {escaped(facts['actor'])}",
+    ]
+    if facts.get("seconds") and state != "running":
+        lines[1] += f" · {facts['seconds']} s"
+    if facts.get("reason"):
+        lines.append(f"Reason: {escaped(facts['reason'])}")
+    body = "\n".join(lines)
+    details = ""
+    if state not in ("running", "succeeded"):
+        details = "\n".join(escaped(facts[key]) for key in ("result", "hint") if facts.get(key))
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": body[:2900]}}]
+    return Message(text=f"{head} (#{facts['number']})", blocks=blocks, details=details[:2900])

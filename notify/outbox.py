@@ -1,0 +1,103 @@
+"""Writing to the outbox, and sending what is due. An outside system that is down changes no deploy's result."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from adapters.slack import Slack
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from adapters.errors import ExternalError
+from core.jobs import enqueue
+from notify import messages
+from notify.models import Outgoing
+
+log = structlog.get_logger(__name__)
+BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
+CLAIM_SECONDS = 60
+
+
+def slack_message(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
+    """Writes one message row, in the caller's transaction, and rings for the job that sends it. Idempotent by `key`.
+
+    Without a channel or a token there is nobody to tell: nothing is written.
+    """
+    if not channel or not settings.SLACK_BOT_TOKEN:
+        return
+    row, created = Outgoing.objects.get_or_create(
+        key=key,
+        defaults={"kind": Outgoing.Kind.SLACK, "recipient": channel, "thread": thread, "payload": payload},
+    )
+    if created:
+        enqueue(send_due, queue="short", job_id=f"send-{row.pk}")
+
+
+def send_due() -> None:
+    """Sends every row that is due, in order. Run by a job after each new row and by a tick."""
+    for pk in Outgoing.objects.filter(state="waiting", next_try_at__lte=timezone.now()).values_list(
+        "pk", flat=True
+    )[:100]:
+        send(pk)
+
+
+def claim(pk: int) -> Outgoing | None:
+    """The row, if it is due, next in its thread, and nobody else has it. Its next try lies ahead, should we die now."""
+    now = timezone.now()
+    with transaction.atomic():
+        row = (
+            Outgoing.objects.select_for_update().filter(pk=pk, state="waiting", next_try_at__lte=now).first()
+        )
+        if row is None:
+            return None
+        if row.thread and Outgoing.objects.filter(thread=row.thread, pk__lt=pk, state="waiting").exists():
+            return None
+        Outgoing.objects.filter(pk=pk).update(
+            next_try_at=now + timedelta(seconds=CLAIM_SECONDS), tries=row.tries + 1
+        )
+        row.tries += 1
+        return row
+
+
+def send(pk: int) -> bool:
+    """Sends one row; whether it is done with. A failure is noted and tried again later, a permanent one is not."""
+    row = claim(pk)
+    if row is None:
+        return False
+    try:
+        external_id = deliver(row)
+    except ExternalError as error:
+        last = error.permanent or row.tries > len(BACKOFF_SECONDS)
+        wait = BACKOFF_SECONDS[min(row.tries - 1, len(BACKOFF_SECONDS) - 1)]
+        log.warning("not told", key=row.key, error=error.message, tries=row.tries, gives_up=last)
+        Outgoing.objects.filter(pk=pk).update(
+            state="failed" if last else "waiting",
+            next_try_at=timezone.now() + timedelta(seconds=wait),
+            result=error.message[:500],
+        )
+        return last
+    Outgoing.objects.filter(pk=pk).update(
+        state="sent", sent_at=timezone.now(), result="", external_id=external_id
+    )
+    return True
+
+
+def deliver(row: Outgoing) -> str:
+    """Posts, or updates the thread's first message and adds details below it. Returns the id of the first message."""
+    slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL)
+    message = messages.deploy_message(row.payload)
+    first = (
+        Outgoing.objects.filter(thread=row.thread, state="sent")
+        .exclude(external_id="")
+        .order_by("pk")
+        .first()
+    )
+    if first is None:
+        return slack.post(row.recipient, message.text, message.blocks)
+    slack.update(row.recipient, first.external_id, message.text, message.blocks)
+    if message.details:
+        slack.post(row.recipient, message.details, [], thread_ts=first.external_id)
+    return first.external_id

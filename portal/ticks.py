@@ -1,0 +1,31 @@
+"""What the scheduler does, and how often (seconds). Each tick is tiny: it looks for due rows and enqueues."""
+
+from __future__ import annotations
+
+from audit import chain
+from clusters.jobs import refresh_stale
+from core.jobs import enqueue
+from core.scheduler import Tick
+from deployments.reconcile import reconcile
+from notify.models import Outgoing
+from notify.outbox import send_due
+
+
+def chain_audit() -> None:
+    """Hashes what was recorded since."""
+    chain.extend()
+
+
+def send_waiting() -> None:
+    """Rings for messages that are due and whose own bell was lost."""
+    oldest = Outgoing.objects.filter(state="waiting").order_by("id").first()
+    if oldest is not None:
+        enqueue(send_due, queue="short", job_id=f"send-due-{oldest.pk}-{oldest.tries}")
+
+
+TICKS = (
+    Tick("reconcile", 5, reconcile),
+    Tick("live", 10, refresh_stale),
+    Tick("outbox", 10, send_waiting),
+    Tick("audit", 30, chain_audit),
+)

@@ -1,0 +1,30 @@
+"""The bell: Redis tells the web processes that a run has news; the news itself is in the database (design.md §4.9)."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+from django_rq import get_connection
+from redis.exceptions import RedisError
+
+CHANNEL = "slipway:runs"
+LOG, CHANGED = "log", "changed"
+REST_SECONDS = 5.0
+
+
+class Bell:
+    """Rings for one run. A Redis that does not answer is left alone for some seconds: viewers fall back to polling."""
+
+    def __init__(self, run_id: UUID) -> None:
+        self.run_id = run_id
+        self._rests_until = 0.0
+
+    def ring(self, what: str) -> None:
+        """Publishes `<run id> <what>`; never raises."""
+        if time.monotonic() < self._rests_until:
+            return
+        try:
+            get_connection("short").publish(CHANNEL, f"{self.run_id} {what}")
+        except (RedisError, OSError):
+            self._rests_until = time.monotonic() + REST_SECONDS

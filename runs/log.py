@@ -1,0 +1,38 @@
+"""Reading a run's log: lines by number or by chunk. Lists never come here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from runs.models import LogChunk
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line as pages show it. `number` counts from 1 over the whole log, gaps included."""
+
+    number: int
+    at: datetime
+    level: str
+    step: str
+    text: str
+
+
+def lines_of(chunk: LogChunk) -> Iterator[LogLine]:
+    """The lines of one chunk."""
+    for offset, packed in enumerate(chunk.text.split("\n")):
+        at, level, step, text = packed.split("\t", 3)
+        yield LogLine(chunk.first_line + offset, datetime.fromtimestamp(float(at), UTC), level, step, text)
+
+
+def chunks_after(run_id: UUID, sequence: int, limit: int = 500) -> list[LogChunk]:
+    """The chunks after a sequence number, in order, at most `limit`."""
+    return list(LogChunk.objects.filter(run_id=run_id, sequence__gt=sequence).order_by("sequence")[:limit])
+
+
+def lines(chunks: Iterable[LogChunk]) -> list[LogLine]:
+    """All lines of some chunks."""
+    return [line for chunk in chunks for line in lines_of(chunk)]
