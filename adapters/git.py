@@ -110,12 +110,16 @@ class GitRepository:
         """All tags that lead to a commit, the newest first."""
         return [Tag(name, commit) for name, commit in self._refs("refs/tags/", "-creatordate")]
 
-    def log(self, base: str | None, head: str, limit: int) -> list[Commit]:
-        """The newest `limit` commits that `head` has and `base` lacks (all, without a base). Both are full commits."""
+    def log(self, base: str | None, head: str, limit: int, *, first_parent: bool = False) -> list[Commit]:
+        """The newest `limit` commits that `head` has and `base` lacks (all, without a base). Both are full commits.
+
+        `first_parent`: the branch's own line only; what a merge brought in counts as that merge.
+        """
         span = [head] if base is None else [head, f"^{base}"]
+        options = ["--first-parent"] if first_parent else []
         self._require(head, *([base] if base else []))
         return commits(
-            self._read(["log", "-z", f"--max-count={limit}", LOG_FORMAT, "--end-of-options", *span])
+            self._read(["log", "-z", f"--max-count={limit}", LOG_FORMAT, *options, "--end-of-options", *span])
         )
 
     def count(self, base: str, head: str) -> tuple[int, int]:

@@ -159,11 +159,13 @@ class Git:
 
     def explain(self, stderr: bytes) -> ExternalError:
         """Git's complaint as an error of the family; the credential is cut out should a server repeat it."""
-        text = stderr.decode(errors="replace")
-        if self.credential and self.credential.token:
-            for secret in (self.credential.token.strip(), self.credential.basic.split()[1]):
-                text = text.replace(secret, "…")
-        return explain(text, host=host_of(self.url), with_credential=self.credential is not None)
+        secrets = [self.credential.token.strip(), self.credential.basic.split()[1]] if self.credential else []
+        return explain(
+            stderr.decode(errors="replace"),
+            host=host_of(self.url),
+            with_credential=self.credential is not None,
+            secrets=[secret for secret in secrets if secret],
+        )
 
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, Unavailable
@@ -127,19 +128,26 @@ _RULES = (
 )
 
 
-def explain(stderr: str, *, host: str, with_credential: bool) -> ExternalError:
-    """The error for what Git printed. `host` as shown to people; `with_credential`: was one sent along?"""
+def explain(stderr: str, *, host: str, with_credential: bool, secrets: Iterable[str] = ()) -> ExternalError:
+    """The error for what Git printed.
+
+    `host` as shown to people; `with_credential`: was one sent along? `secrets` are cut out of what is
+    repeated.
+    """
     for rule in _RULES:
         if re.search(rule.pattern, stderr, re.IGNORECASE):
             hint = _NO_CREDENTIAL if rule.hint == _CREDENTIAL and not with_credential else rule.hint
             message = rule.message.format(host=host)
             return rule.error(message, system="Git", hint=hint, permanent=rule.permanent)
-    return Unavailable(f"Git failed: {_last_complaint(stderr)}", system="Git")
+    complaint = _last_complaint(stderr)
+    for secret in secrets:
+        complaint = complaint.replace(secret, "…")
+    return Unavailable(f"Git failed: {complaint[:300]}", system="Git")
 
 
 def _last_complaint(stderr: str) -> str:
-    """Git's own last word, one short line. Lines of the other side (`remote: …`) are not repeated."""
+    """Git's own last word, one line. Lines of the other side (`remote: …`) are not repeated."""
     lines = [line.strip() for line in stderr.splitlines()]
     own = [line for line in lines if line.startswith(("fatal:", "error:"))]
     text = (own or ["it gave no reason."])[-1]
-    return "".join(c if c.isprintable() else " " for c in text)[:300]
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -109,9 +109,28 @@ class Mirror:
             self._make(timeout, lock)
             return
         try:
-            self._transfer(self.path, _REFS, timeout, lock)
+            if self._differs_from_host(timeout, lock):
+                self._transfer(self.path, _REFS, timeout, lock)
         except MirrorDamaged:
             self._make(timeout, lock)
+
+    def _differs_from_host(self, timeout: float, lock: int) -> bool:
+        """Has the host other branches or tags than the mirror? Raises Unavailable when it suddenly shows none.
+
+        Git takes any web page (a login form, a maintenance notice) for a repository without branches;
+        pruning by that would empty the mirror.
+        """
+        show = ["ls-remote", "--quiet", "--refs", "--heads", "--tags", "--", self._git.url]
+        theirs = set(self._git.remote(show, timeout=timeout, keep_open=(lock,)).splitlines())
+        list_own = ["for-each-ref", "--format=%(objectname)%09%(refname)", "refs/heads", "refs/tags"]
+        ours = set(self._git.local([*self.arguments(), *list_own]).splitlines())
+        if ours and not theirs:
+            raise Unavailable(
+                f"{host_of(self._git.url)} suddenly shows no branch of the repository; the portal keeps its copy.",
+                system="Git",
+                hint="Was the repository emptied, or does a login or maintenance page answer in its place?",
+            )
+        return ours != theirs
 
     def _make(self, timeout: float, lock: int) -> None:
         """Fetch into a new directory beside the mirror, then swap by renaming: a reader sees the old or the new."""

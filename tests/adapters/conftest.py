@@ -78,7 +78,10 @@ def origin(tmp_path: Path) -> Origin:
     made.git("init", "-q", "-b", "main")
     made.git("init", "-q", "--bare", "-b", "main", str(made.bare))
     made.commit("First", {"README.md": "hello\n"})
-    made.commit("Add manifests", {"kubernetes/staging/web.yaml": "kind: Service\n", "kubernetes/staging/sub/x.yaml": "x\n"})
+    made.commit(
+        "Add manifests",
+        {"kubernetes/staging/web.yaml": "kind: Service\n", "kubernetes/staging/sub/x.yaml": "x\n"},
+    )
     return made
 
 
@@ -109,7 +112,9 @@ def _backend(root: Path, environ: dict[str, Any], start: Any) -> list[bytes]:
     env |= {"HTTP_CONTENT_ENCODING": environ.get("HTTP_CONTENT_ENCODING", "")}
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     env["CONTENT_LENGTH"] = str(len(body))
-    output = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False).stdout
+    output = subprocess.run(
+        ["git", "http-backend"], input=body, env=env, capture_output=True, check=False
+    ).stdout
     head, _, rest = output.partition(b"\r\n\r\n")
     headers = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n") if line]
     status = next((value for name, value in headers if name == "Status"), "200 OK")

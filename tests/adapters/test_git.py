@@ -63,7 +63,9 @@ def test_short_commit_that_several_share_is_explained(origin, repository) -> Non
     for sha in shas:
         by_prefix.setdefault(sha[:4], []).append(sha)
     shared = [group for group in by_prefix.values() if len(group) > 1]
-    if not shared:  # 300 of 65,536: about half of all runs would find none, but the dates, and so the hashes, are fixed
+    if (
+        not shared
+    ):  # 300 of 65,536: about half of all runs would find none, but the dates, and so the hashes, are fixed
         pytest.fail("the fixed history holds no shared prefix; add commits")
     with pytest.raises(Invalid, match="several commits") as caught:
         repository.resolve(shared[0][0][:4])
@@ -81,7 +83,9 @@ def test_branch_called_like_another_commit_is_not_guessed(origin, repository) ->
     assert repository.resolve(first).sha == first
 
 
-@pytest.mark.parametrize("name", ["nope", "deadbeef", "0" * 40, "kubernetes", "refs/heads/nope", "refs/tags/main"])
+@pytest.mark.parametrize(
+    "name", ["nope", "deadbeef", "0" * 40, "kubernetes", "refs/heads/nope", "refs/tags/main"]
+)
 def test_unknown_revision(repository, name: str) -> None:
     with pytest.raises(NotFound, match="has no revision"):
         repository.resolve(name)
@@ -157,7 +161,7 @@ def test_missing_directory_is_named_with_the_revision(origin, repository) -> Non
     sha = repository.resolve("main").sha
     with pytest.raises(NotFound, match=f"no directory “kubernetes/production” in revision {sha[:7]}"):
         repository.files(sha, "kubernetes/production")
-    with pytest.raises(Invalid, match="“README.md” is a file"):
+    with pytest.raises(Invalid, match=r"“README\.md” is a file"):
         repository.files(sha, "README.md")
 
 

@@ -1,0 +1,209 @@
+"""AWS in one place: how clients are made, how roles are assumed, how AWS's refusals become errors of the family.
+
+Credentials, proxy and endpoint come from boto3's own environment variables unless given. A client is made
+when first needed and kept for its process: never shared over a fork, never longer than the role's session
+lasts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore import exceptions as sdk
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+from adapters.errors import (
+    Conflict,
+    Denied,
+    ExternalError,
+    Invalid,
+    NotFound,
+    Throttled,
+    TimedOut,
+    Unavailable,
+)
+
+# botocore prints request and response bodies, secret values included, when somebody sets the root logger
+# to DEBUG.
+for _name in ("botocore", "boto3", "urllib3", "s3transfer"):
+    logging.getLogger(_name).setLevel(logging.INFO)
+
+CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5},
+    connect_timeout=3,
+    read_timeout=10,
+    user_agent_extra="slipway",
+)
+_SESSION_SECONDS = 3600
+_RENEW_BEFORE = 300  # seconds before its end at which an assumed role is assumed anew
+_ROLE_SESSION_NAME = "slipway"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where and as whom AWS is called. Empty or None: as boto3's environment says."""
+
+    region: str
+    role_arn: str = ""
+    endpoint_url: str | None = None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    client: Any
+    until: float  # seconds since 1970
+
+
+_clients: dict[tuple[Any, ...], _Kept] = {}
+_lock = threading.Lock()
+
+
+def client(service: str, access: Access) -> Any:
+    """A boto3 client of the service (`secretsmanager`, `ecr`, `sts`). Raises the family's errors."""
+    key = (service, access, os.getpid(), _surroundings())
+    with _lock:
+        kept = _clients.get(key)
+        if kept is None or kept.until <= time.time():
+            kept = _clients[key] = _make(service, access)
+    return kept.client
+
+
+def account_of(access: Access) -> str:
+    """The AWS account that calls with this access belong to; proves that the credentials work."""
+    with aws_errors("AWS", "ask who we are"):
+        return str(client("sts", access).get_caller_identity()["Account"])
+
+
+def _surroundings() -> int:
+    """Changes when the environment names other credentials or another endpoint: old clients do not fit then."""
+    return hash(frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+def _make(service: str, access: Access) -> _Kept:
+    credentials, until = _assume(access) if access.role_arn else ({}, float("inf"))
+    with aws_errors("AWS", f"prepare calls to {service}"):
+        session = boto3.Session(region_name=access.region, **credentials)
+        return _Kept(session.client(service, endpoint_url=access.endpoint_url, config=CONFIG), until)
+
+
+def _assume(access: Access) -> tuple[dict[str, str], float]:
+    """Credentials of the role, and when to renew them. The answer holds secrets: see `aws_errors`."""
+    with aws_errors("AWS", f"assume the role {access.role_arn}"):
+        sts = boto3.Session(region_name=access.region).client(
+            "sts", endpoint_url=access.endpoint_url, config=CONFIG
+        )
+        answer = sts.assume_role(
+            RoleArn=access.role_arn, RoleSessionName=_ROLE_SESSION_NAME, DurationSeconds=_SESSION_SECONDS
+        )["Credentials"]
+    names = {"AccessKeyId": "aws_access_key_id", "SecretAccessKey": "aws_secret_access_key"}
+    names["SessionToken"] = "aws_session_token"
+    return {ours: answer[theirs] for theirs, ours in names.items()}, answer[
+        "Expiration"
+    ].timestamp() - _RENEW_BEFORE
+
+
+_NOT_FOUND = {
+    *("ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException", "NoSuchEntity"),
+    *("LayersNotFoundException", "ScanNotFoundException"),
+}
+_CONFLICT = {
+    *("ResourceExistsException", "RepositoryAlreadyExistsException", "ImageTagAlreadyExistsException"),
+    *("ImageAlreadyExistsException", "PreconditionNotMetException"),
+}
+_CREDENTIALS = {
+    *("UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException"),
+    *("SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "RequestExpired"),
+    *(
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "AuthFailure",
+        "InvalidAccessKeyId",
+    ),
+}
+_DENIED = {
+    *("AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"),
+    *("DecryptionFailure", "EncryptionFailure", "KmsException", "KMSAccessDeniedException"),
+}
+_THROTTLED = {
+    *("ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException", "SlowDown"),
+    *("RequestThrottled", "RequestThrottledException", "RequestLimitExceeded", "BandwidthLimitExceeded"),
+    *("PriorRequestNotComplete", "LimitExceededException"),
+}
+_UNAVAILABLE = {
+    *("InternalServiceError", "InternalFailure", "InternalError", "ServiceUnavailable", "ServerException"),
+    *("ServiceUnavailableException", "InternalServiceException"),
+}
+
+
+@contextlib.contextmanager
+def aws_errors(system: str, doing: str) -> Iterator[None]:
+    """Turn what boto3 raises inside the block into the family's errors.
+
+    `doing` completes “… refused to …”: a verb with its object, such as `read the secret shop/staging`.
+    The SDK's exception is not chained: parameters and unparsable answers, which may hold secret values,
+    stand in its text.
+    """
+    try:
+        yield
+    except sdk.ClientError as error:
+        raise _refusal(error.response, system, doing) from None
+    except (sdk.ConnectTimeoutError, sdk.ReadTimeoutError):
+        raise TimedOut(f"{system} gave no answer in time when asked to {doing}.", system=system) from None
+    except (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError):
+        hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the portal's machine a role."
+        raise Denied(f"There are no AWS credentials to {doing}.", system=system, hint=hint) from None
+    except (sdk.TokenRetrievalError, sdk.UnauthorizedSSOTokenError):
+        raise Denied(f"The AWS sign-in has expired; could not {doing}.", system=system) from None
+    except (sdk.ParamValidationError, sdk.NoRegionError, sdk.InvalidRegionError, sdk.ProfileNotFound):
+        hint = "Check the region and the names in the settings."
+        raise Invalid(f"The request to {doing} is not one AWS can take.", system=system, hint=hint) from None
+    except (sdk.BotoCoreError, ResponseParserError):
+        hint = (
+            "Try again; if it stays so, check the network between the portal and AWS, and AWS_ENDPOINT_URL."
+        )
+        raise Unavailable(
+            f"{system} is not reachable; could not {doing}.", system=system, hint=hint
+        ) from None
+    except ValueError:  # boto3 refuses malformed endpoints so
+        hint = "Check the region and AWS_ENDPOINT_URL."
+        raise Invalid(f"AWS's address is malformed; could not {doing}.", system=system, hint=hint) from None
+
+
+def _refusal(response: dict[str, Any], system: str, doing: str) -> ExternalError:
+    """The error for AWS's answer. Only refusals repeat AWS's text: it names the identity and the missing right."""
+    error = response.get("Error", {})
+    code, status = str(error.get("Code", "")), response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _NOT_FOUND:
+        return NotFound(f"{system} has nothing there: could not {doing} ({code}).", system=system)
+    if code in _CONFLICT:
+        return Conflict(
+            f"{system} could not {doing}: it exists already or has changed ({code}).", system=system
+        )
+    if code in _CREDENTIALS:
+        hint = "Check the portal's AWS credentials, and its clock."
+        return Denied(f"AWS does not accept the credentials to {doing} ({code}).", system=system, hint=hint)
+    if code in _THROTTLED or status == 429:
+        return Throttled(f"{system} asks us to slow down; could not {doing} ({code}).", system=system)
+    if code in _DENIED or status in (401, 403):
+        return Denied(
+            f"AWS refused to {doing} ({code}).", system=system, hint=_quoted(error.get("Message", ""))
+        )
+    if code in _UNAVAILABLE or status >= 500 or status < 400:
+        return Unavailable(
+            f"{system} failed on its side; could not {doing} ({code or status}).", system=system
+        )
+    return Invalid(f"{system} cannot {doing} ({code or status}).", system=system)
+
+
+def _quoted(message: object) -> str:
+    text = "".join(c if c.isprintable() else " " for c in str(message))[:300]
+    return f"AWS says: {text}" if text else ""
