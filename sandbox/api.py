@@ -22,6 +22,7 @@ from engine.types import Json
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+_TIMEOUT = urllib3.Timeout(connect=3, read=30)
 
 
 class ApiFailed(SlipwayError):
@@ -91,8 +92,7 @@ class Api:
         self._pool = urllib3.PoolManager(
             maxsize=connections,
             retries=False,
-            timeout=urllib3.Timeout(connect=3, read=30),
-            **({"ssl_context": credentials.ssl_context()} if secure else {}),
+            ssl_context=credentials.ssl_context() if secure else None,
         )
 
     @classmethod
@@ -168,16 +168,15 @@ class Api:
         body: Json | None = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
-        timeout: urllib3.Timeout | None = None,
+        timeout: urllib3.Timeout = _TIMEOUT,
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = {**self._headers, "Content-Type": content_type} if body is not None else self._headers
         data = json.dumps(body).encode() if body is not None else None
-        more = {"timeout": timeout} if timeout else {}
         try:
             response = self._pool.request(
-                method, url, body=data, headers=headers, preload_content=not stream, **more
+                method, url, body=data, headers=headers, preload_content=not stream, timeout=timeout
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiFailed(f"{method} {path}: no answer ({type(error).__name__})") from error

@@ -21,7 +21,14 @@ from engine.errors import SlipwayError
 from engine.types import Json
 from sandbox import processes
 from sandbox.api import Api, ApiFailed, Credentials
-from sandbox.certificates import Pair, load_or_make, make_authority, make_certificate, make_signing_key, write_private
+from sandbox.certificates import (
+    Pair,
+    load_or_make,
+    make_authority,
+    make_certificate,
+    make_signing_key,
+    write_private,
+)
 from sandbox.processes import Child
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -31,8 +38,24 @@ _CLIENTS = {
     "manager": ("system:kube-controller-manager", ""),
     "scheduler": ("system:kube-scheduler", ""),
 }
-_SERVER_NAMES = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.96.0.1")
-_WORKERS = ("deployment", "replicaset", "statefulset", "daemonset", "job", "endpoint", "service-endpoint", "gc")
+_SERVER_NAMES = (
+    "127.0.0.1",
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "10.96.0.1",
+)
+_WORKERS = (
+    "deployment",
+    "replicaset",
+    "statefulset",
+    "daemonset",
+    "job",
+    "endpoint",
+    "service-endpoint",
+    "gc",
+)
 
 
 class ControlPlaneError(SlipwayError):
@@ -124,7 +147,9 @@ class ControlPlane:
         ports = processes.remembered_ports(self.directory / "ports.json", _PORTS)
         pairs = make_credentials(self.directory)
         for client in _CLIENTS:
-            text = kubeconfig_text(f"https://127.0.0.1:{ports['api']}", pairs["ca"].certificate, pair=pairs[client])
+            text = kubeconfig_text(
+                f"https://127.0.0.1:{ports['api']}", pairs["ca"].certificate, pair=pairs[client]
+            )
             path = self.kubeconfig if client == "admin" else self.directory / f"{client}.kubeconfig"
             write_private(path, text.encode())
         self._spawn(programs / "etcd", _etcd_arguments(ports))
@@ -135,7 +160,9 @@ class ControlPlane:
         self._spawn(programs / "kube-scheduler", _scheduler_arguments(ports))
         authority = pairs["ca"].certificate.decode()
         for name in ("manager", "scheduler"):
-            health = Api(Credentials(f"https://127.0.0.1:{ports[name]}", authority), user_agent="slipway-sandbox")
+            health = Api(
+                Credentials(f"https://127.0.0.1:{ports[name]}", authority), user_agent="slipway-sandbox"
+            )
             self._wait(f"The {name}", partial(_answers, health, "/healthz"), 30)
         return self.kubeconfig
 

@@ -75,7 +75,9 @@ def spawn(
     name = name or Path(command[0]).name
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        process = _starter.submit(_popen, command, fd, dict(env), cwd, _dies_with(os.getpid(), death_signal)).result()
+        process = _starter.submit(
+            _popen, command, fd, dict(env), cwd, _dies_with(os.getpid(), death_signal)
+        ).result()
     except OSError as error:
         raise ProcessError(f"{name} could not be started: {error.strerror or error}") from error
     finally:
@@ -94,7 +96,7 @@ def _popen(
         env=env,
         cwd=cwd,
         start_new_session=True,
-        preexec_fn=before,  # noqa: PLW1509 - only a system call, made ready before the fork
+        preexec_fn=before,  # only a system call, made ready before the fork
     )
 
 

@@ -1,0 +1,75 @@
+"""The life of one pod on a played node, from the moment it is bound to its deletion."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sandbox.node.attendant import Attendant
+from sandbox.node.behaviour import Play
+from sandbox.node.container_life import ContainerLife
+from sandbox.node.loop import Life
+from sandbox.node.pods import Container
+
+_SANDBOX_SECONDS = 0.05  # making the pod's network
+_SIDECAR_SECONDS = 0.1  # between two looks whether a sidecar has started
+_STOP_SECONDS = 0.3  # a program ends that soon after TERM
+
+
+class PodLife(Attendant):
+    """Lives one pod."""
+
+    def begin(self, address: str) -> Life:
+        """From being bound to having all containers on their way; for an adopted pod, from where it was."""
+        pod = self.pod
+        yield from self.report()
+        if not pod.sandbox_ready:
+            yield from self._mount()
+            yield self.pace(_SANDBOX_SECONDS)
+            pod.sandbox_ready, pod.ip = True, address
+        for container in pod.inits:
+            if container.sidecar:
+                self._start(container)
+                while not container.started:
+                    yield self.pace(_SIDECAR_SECONDS)
+            elif container.exit_code != 0:
+                yield from ContainerLife(pod, self.tools, container).live()
+                if container.exit_code != 0:  # its restart policy leaves it at that: the pod has failed
+                    return
+        for container in pod.containers:
+            self._start(container)
+
+    def end(self) -> Life:
+        """From the deletion's request to the pod being gone."""
+        pod = self.pod
+        pod.ending = True
+        running = [c for c in pod.all_containers if "running" in c.state]
+        for container in pod.all_containers:
+            self.tools.loop.stop(self._key(container))
+        for container in running:
+            self.event("Normal", "Killing", f"Stopping container {container.name}", container)
+        if running:
+            yield self.pace(_STOP_SECONDS)
+        for container in running:
+            code = 0 if container.restart_policy == "Always" else 143
+            ContainerLife(pod, self.tools, container).end(Play(exit_code=code))
+        yield from self.report()
+        yield from self.delete()
+
+    def _mount(self) -> Life:
+        """Until all its volumes can be mounted."""
+        pause = 0.5
+        look = partial(self.tools.references.missing_for_volumes, self.pod.namespace, self.pod.spec)
+        while why := (yield from self.ask(look)):
+            self.event("Warning", "FailedMount", why)
+            yield self.pace(pause)
+            pause = min(pause * 2, 122.0)
+
+    def _start(self, container: Container) -> None:
+        """Gives the container a life of its own, unless it has ended for good."""
+        code = container.exit_code
+        if code is None or container.restarts_after(code):
+            life = ContainerLife(self.pod, self.tools, container).live()
+            self.tools.loop.start(self._key(container), life, self.pod.lock)
+
+    def _key(self, container: Container) -> str:
+        return f"{self.pod.uid}/{container.name}"
