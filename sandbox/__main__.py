@@ -1,0 +1,122 @@
+"""`python -m sandbox`: the whole portal with everything around it on this machine, until Ctrl-C.
+
+Environment: SANDBOX_DIR (where everything is kept; `.sandbox`), PORT (the portal's; 8000), SANDBOX_KUBECONFIG (an
+existing cluster) or KUBEBUILDER_ASSETS (the programs of a control plane). Other variables are ignored on purpose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import SlipwayError
+from sandbox import guard, layout
+from sandbox.control_plane import assets
+
+
+def main() -> int:
+    """Runs the command; 0 when it was stopped by somebody, 1 when it could not do its work."""
+    options = _parser().parse_args()
+    try:
+        directory = layout.sandbox_directory()
+        with _alone(directory):
+            if options.fresh or options.reset:
+                _clear(directory)
+            if not options.reset:
+                _run(directory, services_only=options.services_only)
+    except SlipwayError as error:
+        print(f"\n{error.message}" + (f"\n{error.hint}" if error.hint else ""), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--fresh", action="store_true", help="forget everything of the last time first")
+    what.add_argument("--reset", action="store_true", help="only forget everything, start nothing")
+    parser.add_argument(
+        "--services-only", action="store_true", help="Redis, AWS, Git and Slack, nothing else"
+    )
+    return parser
+
+
+def _run(directory: Path, *, services_only: bool) -> None:
+    """Checks what can be checked before anything is started, then supervises."""
+    existing = os.environ.get("SANDBOX_KUBECONFIG", "")
+    cluster = Path(existing).resolve() if existing else None
+    if not services_only and cluster is None:
+        _check_assets()
+    port = layout.portal_port()
+    place = layout.load(directory, port)
+    from sandbox.supervisor import (  # what it imports is not needed to refuse quickly
+        Supervisor,
+        check_cluster,
+    )
+
+    if not services_only:
+        layout.check_ports(place)
+        if cluster is not None:
+            check_cluster(cluster)
+    Supervisor(place, cluster, services_only).run()
+
+
+def _check_assets() -> None:
+    try:
+        assets()
+    except SlipwayError as error:
+        raise SlipwayError(
+            f"The sandbox needs a Kubernetes cluster, and has none. {error.message} Nothing was started.",
+            hint=(
+                "Either let it start a control plane of its own:\n"
+                "    go install sigs.k8s.io/controller-runtime/tools/setup-envtest@latest\n"
+                "    export KUBEBUILDER_ASSETS=$(setup-envtest use -p path)\n"
+                "or name a cluster that you have: SANDBOX_KUBECONFIG=/path/to/kubeconfig make sandbox"
+            ),
+        ) from error
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Holds the folder's lock, and ends what a killed run has left. Raises SlipwayError when another one runs."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(directory / "lock", "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise SlipwayError(
+                f"A sandbox runs in {directory} already (process {lock.read().strip()}).",
+                hint="Use that one, stop it first, or start a second one elsewhere: SANDBOX_DIR=… PORT=… make sandbox",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        guard.end_marked(directory)
+        yield
+
+
+def _clear(directory: Path) -> None:
+    """Empties the folder, its lock excepted. Raises SlipwayError when it does not look like a sandbox's."""
+    names = {path.name for path in directory.iterdir()}
+    if names - {"lock"} and not names & {"keys.json", "ports.json"}:
+        raise SlipwayError(f"{directory} does not look like a sandbox's folder. Nothing was deleted.")
+    for path in directory.iterdir():
+        if path.name == "lock":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The environment of everything that the sandbox starts: built here, never inherited.
+
+A shell may hold a kubeconfig, AWS keys or a database address of production. So a child gets a few harmless variables
+of the caller (path, language, time zone) and what the sandbox sets, nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.aws import REGION
+from sandbox.layout import Layout
+
+MARK = "SLIPWAY_SANDBOX"  # in the environment of every child: the sandbox it belongs to (see `guard`)
+_UNSET = (
+    "TRUSTED_PROXIES",
+    "EMAIL_URL",
+    "AWS_SESSION_TOKEN",
+    "DOCKER_HOST",
+    "GITHUB_TOKEN",
+    "GITHUB_API_URL",
+    "SENTRY_DSN",
+)
+_HARMLESS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+
+
+def clean(layout: Layout) -> dict[str, str]:
+    """What a child gets that needs no service: no home of the caller's either, where tools keep their settings."""
+    home = layout.directory / "home"
+    home.mkdir(exist_ok=True, mode=0o700)
+    kept = {name: os.environ[name] for name in _HARMLESS if name in os.environ}
+    return {
+        "PATH": os.defpath,
+        **kept,
+        "HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+        MARK: str(layout.directory),
+    }
+
+
+def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
+    """The variables of the contract (design: Environment) as this sandbox sets them."""
+    nowhere = os.devnull
+    variables = {
+        "DATABASE_URL": f"sqlite:///{layout.directory / 'slipway.sqlite3'}",
+        "REDIS_URL": layout.redis_url,
+        "SECRET_KEY": layout.keys.secret_key,
+        "ENCRYPTION_KEYS": layout.keys.encryption_key,
+        "DIGEST_KEY": layout.keys.digest_key,
+        "BASE_URL": layout.portal_url,
+        "PORT": str(layout.port),
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "DATA_DIR": str(layout.directory / "data"),
+        "GIT_PROTOCOLS": "http,https,ssh",
+        "AWS_ENDPOINT_URL": layout.aws_url,
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": nowhere,
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SLACK_BOT_TOKEN": layout.keys.slack_token,
+        "SLACK_API_URL": f"{layout.slack_url}api/",
+        "GITHUB_WEBHOOK_SECRET": layout.keys.github_webhook_secret,
+    }
+    return {**variables, **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})}
+
+
+def for_people(layout: Layout) -> dict[str, str]:
+    """What somebody who works against the running sandbox wants to know."""
+    return {
+        "SLIPWAY_URL": layout.portal_url,
+        "SLIPWAY_USER": "admin",
+        "SLIPWAY_PASSWORD": layout.keys.password,
+        "SLIPWAY_SLACK_URL": layout.slack_url,
+        "SANDBOX_DIR": str(layout.directory),
+    }
+
+
+def for_shell(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
+    """Everything for `.sandbox/env`.
+
+    What the sandbox leaves unset is there too, empty: a shell that reads the file must not go on with a value of its
+    own, which may be production's.
+    """
+    unset = dict.fromkeys(_UNSET, "")
+    return {**for_people(layout), **services(layout, kubeconfig), **unset}
+
+
+def write(path: Path, variables: Mapping[str, str]) -> None:
+    """Writes `KEY=value` lines for a shell, readable by their owner only, in one step."""
+    new = path.with_name(f"{path.name}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(
+            f"{name}={shlex.quote(value) if value else ''}\n" for name, value in variables.items()
+        )
+    new.replace(path)

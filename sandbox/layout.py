@@ -1,0 +1,153 @@
+"""Where everything of a sandbox is: its folder, its ports, its keys. All of it outlives a restart.
+
+Seeding and whoever else works on a running sandbox read the same from `SANDBOX_DIR`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import SlipwayError
+from sandbox.processes import port_is_free, remembered_ports
+
+ROOT = Path(__file__).resolve().parent.parent  # of the project: programs are started here
+PORT_NAMES = ("redis", "aws", "git", "slack")
+_KEPT_ADDRESSES = {"aws": "registry", "git": "Git server"}  # stand in manifests and in the portal's database
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Secrets made once for this sandbox."""
+
+    password: str  # of all sample people
+    secret_key: str
+    encryption_key: str
+    digest_key: str
+    git_token: str
+    slack_token: str
+    github_webhook_secret: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One sandbox: its folder, the portal's port, the ports of its services, its keys."""
+
+    directory: Path
+    port: int
+    ports: dict[str, int]
+    keys: Keys
+
+    @property
+    def portal_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def aws_url(self) -> str:
+        """Of AWS's APIs and of the registry."""
+        return f"http://127.0.0.1:{self.ports['aws']}"
+
+    @property
+    def registry_host(self) -> str:
+        """What image references begin with."""
+        return f"127.0.0.1:{self.ports['aws']}"
+
+    @property
+    def slack_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['slack']}/"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self.ports['redis']}/0"
+
+    def git_url(self, repository: str) -> str:
+        """The address of a repository such as `storefront.git`; `keys.git_token` opens it."""
+        return f"http://127.0.0.1:{self.ports['git']}/{repository}"
+
+    @property
+    def repositories(self) -> Path:
+        """The folder of the bare repositories."""
+        return self.directory / "git"
+
+    @property
+    def world_note(self) -> Path:
+        """The file that notes what was made of the samples."""
+        return self.directory / "world.json"
+
+    def log(self, name: str) -> Path:
+        """The file with the output of a program."""
+        return self.directory / "logs" / f"{name}.log"
+
+
+def sandbox_directory() -> Path:
+    """The folder that `SANDBOX_DIR` names, else `.sandbox` in the project."""
+    return Path(os.environ.get("SANDBOX_DIR") or ROOT / ".sandbox").resolve()
+
+
+def portal_port() -> int:
+    """The portal's port, from `PORT` (8000). Raises SlipwayError when it is no port."""
+    text = os.environ.get("PORT") or "8000"
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SlipwayError(f"PORT is {text!r}, which is no port.", hint="Write a number from 1 to 65535.")
+    return int(text)
+
+
+def load(directory: Path, port: int) -> Layout:
+    """The sandbox of a folder, made at first use with mode 700. Raises SlipwayError when it cannot be."""
+    for folder in (directory, directory / "logs"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Layout(directory, port, _ports(directory / "ports.json"), load_keys(directory / "keys.json"))
+
+
+def running(directory: Path) -> Layout:
+    """The sandbox that runs in a folder, for programs that work on it: ports as they were noted. Raises OSError."""
+    ports = json.loads((directory / "ports.json").read_text())
+    return Layout(directory, portal_port(), ports, load_keys(directory / "keys.json"))
+
+
+def check_ports(layout: Layout) -> None:
+    """Raises SlipwayError when the portal's port is taken. Called before anything is started."""
+    if not port_is_free(layout.port):
+        raise SlipwayError(
+            f"Port {layout.port} is taken by another program, so the portal cannot listen there. Nothing was started.",
+            hint=f"End that program, or choose another port: PORT={layout.port + 1} make sandbox",
+        )
+
+
+def _ports(note: Path) -> dict[str, int]:
+    """The services' ports. Some stand in manifests and in the database, so they must be the ones of last time."""
+    before = json.loads(note.read_text()) if note.exists() else {}
+    for name, what in _KEPT_ADDRESSES.items():
+        if name in before and not port_is_free(before[name]):
+            raise SlipwayError(
+                f"Port {before[name]}, the address of the sandbox's {what} since its first start, is taken by "
+                "another program. Nothing was started.",
+                hint="End that program, or begin anew by `make sandbox-reset`.",
+            )
+    return remembered_ports(note, PORT_NAMES)
+
+
+def load_keys(path: Path) -> Keys:
+    """The keys of a sandbox, made at first use and readable by their owner only."""
+    if not path.exists():
+        new = path.with_suffix(".new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(_new_keys(), file, indent=1)
+        new.replace(path)
+    return Keys(**json.loads(path.read_text()))
+
+
+def _new_keys() -> dict[str, str]:
+    return {
+        "password": f"sandbox-{secrets.token_hex(5)}",
+        "secret_key": secrets.token_urlsafe(48),
+        "encryption_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "digest_key": secrets.token_hex(32),
+        "git_token": f"ghp_{secrets.token_hex(18)}",
+        "slack_token": f"xoxb-{secrets.token_hex(12)}",
+        "github_webhook_secret": secrets.token_hex(20),
+    }

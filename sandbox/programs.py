@@ -1,0 +1,136 @@
+"""The one list of what a sandbox runs: command lines, environments, and how to tell that each answers."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import environment
+from sandbox.layout import Layout
+from sandbox.redis import redis_command
+
+DEPLOYS_AT_ONCE = 2  # workers of the queue `deploys`
+
+
+@dataclass(frozen=True)
+class Program:
+    """Something that runs until it is stopped. `answers` says whether it is of use yet."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str]
+    answers: Callable[[], bool] = lambda: True
+
+
+def redis(layout: Layout) -> Program:
+    port = layout.ports["redis"]
+    command = redis_command(layout.directory / "redis", port)
+    return Program("redis", command, environment.clean(layout), lambda: _pongs(port))
+
+
+def aws(layout: Layout) -> Program:
+    port = layout.ports["aws"]
+    command = _python("sandbox.aws", "--directory", str(layout.directory / "aws"), "--port", str(port))
+    return Program("aws", command, environment.clean(layout), lambda: http_answers(port, "/v2/", 401))
+
+
+def git(layout: Layout) -> Program:
+    port = layout.ports["git"]
+    command = _python("sandbox.git_server", "--directory", str(layout.repositories), "--port", str(port))
+    env = {**environment.clean(layout), "GIT_TOKEN": layout.keys.git_token}
+    return Program("git", command, env, lambda: http_answers(port, "/", 401))
+
+
+def slack(layout: Layout) -> Program:
+    port = layout.ports["slack"]
+    command = _python(
+        "sandbox.slack_end", "--directory", str(layout.directory / "slack"), "--port", str(port)
+    )
+    env = {**environment.clean(layout), "SLACK_BOT_TOKEN": layout.keys.slack_token}
+    return Program("slack", command, env, lambda: http_answers(port, "/", 200))
+
+
+def embedded(layout: Layout) -> list[Program]:
+    """The services that need nothing but themselves."""
+    return [redis(layout), aws(layout), git(layout), slack(layout)]
+
+
+def node(layout: Layout, kubeconfig: Path) -> Program:
+    """Plays the nodes of the sandbox's own control plane."""
+    return Program("node", _python("sandbox.node", str(kubeconfig)), environment.clean(layout))
+
+
+def pull_secrets(layout: Layout, kubeconfig: Path) -> Program:
+    command = _python("sandbox.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url)
+    return Program("pull-secrets", command, environment.clean(layout))
+
+
+def migrations(layout: Layout) -> Program:
+    """Ends by itself: brings the database to the present code."""
+    return Program("migrate", _manage("migrate", "--verbosity=1"), portal_env(layout, None))
+
+
+def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool) -> Program:
+    """Ends by itself: registers the samples in the portal and makes the first deploys."""
+    more = ["--existing-cluster"] if existing_cluster else []
+    env = {**portal_env(layout, kubeconfig), **environment.for_people(layout)}
+    return Program(
+        "seed", _python("sandbox.seed", *more), {**env, "DJANGO_SETTINGS_MODULE": "portal.settings"}
+    )
+
+
+def portal(layout: Layout) -> list[Program]:
+    """The portal's own processes, as `make run` and production have them."""
+    env = portal_env(layout, None)
+    web = _python(
+        "uvicorn",
+        "portal.asgi:application",
+        "--host=127.0.0.1",
+        f"--port={layout.port}",
+        "--timeout-graceful-shutdown=3",
+        "--no-access-log",
+    )
+    workers = {f"deploys-{n}": "deploys" for n in range(1, DEPLOYS_AT_ONCE + 1)} | {"short": "short"}
+    return [
+        Program("web", web, env, lambda: http_answers(layout.port, "/healthz", 200)),
+        *(Program(name, _manage("rqworker", queue), env) for name, queue in workers.items()),
+        Program("scheduler", _manage("scheduler"), env),
+    ]
+
+
+def portal_env(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
+    """What the portal's processes get. The kubeconfig is in its database, not in the environment."""
+    return {**environment.clean(layout), **environment.services(layout, kubeconfig)}
+
+
+def http_answers(port: int, path: str, status: int) -> bool:
+    """Whether a server of 127.0.0.1 answers with this status now."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == status
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _pongs(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _manage(*arguments: str) -> list[str]:
+    return [sys.executable, "manage.py", *arguments]
