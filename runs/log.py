@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from django.db.models import F
+
 from runs.models import LogChunk
 
 
@@ -31,6 +33,17 @@ def lines_of(chunk: LogChunk) -> Iterator[LogLine]:
 def chunks_after(run_id: UUID, sequence: int, limit: int = 500) -> list[LogChunk]:
     """The chunks after a sequence number, in order, at most `limit`."""
     return list(LogChunk.objects.filter(run_id=run_id, sequence__gt=sequence).order_by("sequence")[:limit])
+
+
+def chunks_after_line(run_id: UUID, line: int, limit: int = 500) -> list[LogChunk]:
+    """The chunks that hold lines after a line number, in order, at most `limit`. Their first lines may be known."""
+    rows = LogChunk.objects.filter(run_id=run_id, first_line__gt=line - F("line_count"))
+    return list(rows.order_by("sequence")[:limit])
+
+
+def lines_after(run_id: UUID, line: int, limit: int = 500) -> list[LogLine]:
+    """The lines after a line number, of at most `limit` chunks."""
+    return [found for found in lines(chunks_after_line(run_id, line, limit)) if found.number > line]
 
 
 def lines(chunks: Iterable[LogChunk]) -> list[LogLine]:

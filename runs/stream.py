@@ -1,0 +1,217 @@
+"""The live log: each web process reads a new chunk once and fans it out to all who watch the run (design.md §4.9).
+
+Redis only rings; while it is silent or gone, the feed looks by itself every second. One feed per run and process, one
+Redis connection per process. Everything here runs in the process's event loop; only reading rows uses a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections
+from django.http import StreamingHttpResponse
+from redis import asyncio as aioredis
+from redis.exceptions import RedisError
+
+from runs.bell import CHANGED, CHANNEL
+from runs.log import LogLine, lines_after
+
+log = structlog.get_logger(__name__)
+Render = Callable[[Sequence[LogLine]], dict[str, object]]
+IsOpen = Callable[[], bool]
+
+LOOK_SECONDS = 1.0  # without a bell
+PING_SECONDS = 15.0
+KEPT_LINES = 2000  # for viewers that are a moment behind; who is further behind reads the database
+LONGEST_SECONDS = (
+    1800.0  # then the browser connects anew: a forgotten tab does not hold a worker's slot for ever
+)
+_readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="run-feed")
+
+
+class Feed:
+    """One run, followed while somebody watches it. Viewers wait on `news` and compare with what they have."""
+
+    def __init__(self, run_id: UUID, is_open: IsOpen) -> None:
+        self.run_id, self.is_open = run_id, is_open
+        self.lines: deque[LogLine] = deque(maxlen=KEPT_LINES)
+        self.last_line: int | None = None
+        self.changes = 0
+        self.ended = False
+        self.viewers = 0
+        self.news = asyncio.Condition()
+        self.bell = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def rung(self, what: str) -> None:
+        """Redis says that there is something new."""
+        if what == CHANGED:
+            self.changes += 1
+        self.bell.set()
+
+    async def follow(self) -> None:
+        """Reads what is new whenever the bell rings, or after LOOK_SECONDS without one, until the run has ended."""
+        changes = 0
+        while not self.ended:
+            open_before = await _in_thread(self.is_open)
+            fresh = (
+                await _in_thread(lines_after, self.run_id, self.last_line or 0)
+                if self.last_line is not None
+                else []
+            )
+            self.ended = not open_before
+            if fresh or self.ended or self.changes != changes:
+                changes = self.changes
+                await self._publish(fresh)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.bell.wait(), LOOK_SECONDS)
+            self.bell.clear()
+
+    async def _publish(self, fresh: Sequence[LogLine]) -> None:
+        self.lines.extend(fresh)
+        if fresh:
+            self.last_line = fresh[-1].number
+        async with self.news:
+            self.news.notify_all()
+
+    async def after(self, line: int) -> list[LogLine]:
+        """Lines after a number: from memory, or from the database for somebody who is further behind."""
+        if self.last_line is not None and self.lines and self.lines[0].number <= line + 1:
+            return [found for found in self.lines if found.number > line]
+        found = await _in_thread(lines_after, self.run_id, line)
+        if found and (self.last_line is None or found[-1].number > self.last_line):
+            self.lines.extend(found)
+            self.last_line = found[-1].number
+        return found
+
+
+def _read(func: Callable[..., object], *args: object) -> object:
+    close_old_connections()
+    try:
+        return func(*args)
+    finally:
+        close_old_connections()
+
+
+async def _in_thread(func: Callable[..., object], *args: object):  # type: ignore[no-untyped-def]  # the type of func
+    return await asyncio.get_running_loop().run_in_executor(_readers, _read, func, *args)
+
+
+class Hub:
+    """The feeds of one process, and the one Redis subscription that rings them."""
+
+    def __init__(self) -> None:
+        self.feeds: dict[UUID, Feed] = {}
+        self.listener: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def watching(self, run_id: UUID, is_open: IsOpen) -> AsyncIterator[Feed]:
+        """The run's feed, kept going while at least one viewer is inside. No `await` between test and set: two viewers
+        who come together must not start two readers."""
+        if self.listener is None or self.listener.done():
+            self.listener = asyncio.create_task(self._listen())
+        feed = self.feeds.get(run_id)
+        if feed is None:
+            feed = self.feeds[run_id] = Feed(run_id, is_open)
+            feed.task = asyncio.create_task(feed.follow())
+        feed.viewers += 1
+        try:
+            yield feed
+        finally:
+            feed.viewers -= 1
+            if feed.viewers == 0:
+                self.feeds.pop(run_id, None)
+                if feed.task is not None:
+                    feed.task.cancel()
+            if not self.feeds and self.listener is not None:
+                self.listener.cancel()
+                self.listener = None
+
+    async def _listen(self) -> None:
+        """Subscribes, and subscribes again after Redis was gone."""
+        while True:
+            try:
+                async with aioredis.from_url(settings.REDIS_URL) as client, client.pubsub() as pubsub:
+                    await pubsub.subscribe(CHANNEL)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self._ring(message["data"].decode())
+            except (RedisError, OSError) as error:
+                log.info("the bell is silent; live pages look by themselves", error=type(error).__name__)
+                await asyncio.sleep(2)
+
+    def _ring(self, text: str) -> None:
+        run_id, _, what = text.partition(" ")
+        with contextlib.suppress(ValueError):
+            feed = self.feeds.get(UUID(run_id))
+            if feed is not None:
+                feed.rung(what)
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """This process's hub (one per event loop)."""
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())
+
+
+def event(name: str, data: object, id_: int | None = None) -> str:
+    """One server-sent event."""
+    head = f"id: {id_}\n" if id_ is not None else ""
+    return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+async def events(run_id: UUID, after: int, is_open: IsOpen, render: Render) -> AsyncIterator[str]:
+    """What one viewer gets: `log` with new lines (id: the last one's number), `changed`, a comment as a ping, `end`."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LONGEST_SECONDS
+    async with hub().watching(run_id, is_open) as feed:
+        changes = feed.changes
+        while loop.time() < until:
+            ended = feed.ended
+            fresh = await feed.after(after)
+            if fresh:
+                after = fresh[-1].number
+                yield event("log", render(fresh), after)
+                continue
+            if feed.changes != changes:
+                changes = feed.changes
+                yield event("changed", 1)
+            if ended:
+                yield event("end", 1)
+                return
+            if not await _wait(feed, after, changes):
+                yield ": ping\n\n"
+
+
+async def _wait(feed: Feed, after: int, changes: int) -> bool:
+    """Waits for news; False when there were none for PING_SECONDS."""
+    async with feed.news:
+        try:
+            await asyncio.wait_for(
+                feed.news.wait_for(
+                    lambda: feed.ended or feed.changes != changes or (feed.last_line or 0) > after
+                ),
+                PING_SECONDS,
+            )
+        except TimeoutError:
+            return False
+    return True
+
+
+def stream_response(run_id: UUID, after: int, is_open: IsOpen, render: Render) -> StreamingHttpResponse:
+    """The response of a view that streams a run. Nothing may buffer or compress it."""
+    response = StreamingHttpResponse(events(run_id, after, is_open, render), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache, no-transform"
+    response["X-Accel-Buffering"] = "no"
+    return response
