@@ -77,8 +77,8 @@ class Feed:
             self.bell.clear()
 
     async def _publish(self, fresh: Sequence[LogLine]) -> None:
-        self.lines.extend(fresh)
         if fresh:
+            self.lines.extend(fresh)
             self.last_line = fresh[-1].number
         async with self.news:
             self.news.notify_all()
@@ -88,9 +88,8 @@ class Feed:
         if self.last_line is not None and self.lines and self.lines[0].number <= line + 1:
             return [found for found in self.lines if found.number > line]
         found = await _in_thread(lines_after, self.run_id, line)
-        if found and (self.last_line is None or found[-1].number > self.last_line):
-            self.lines.extend(found)
-            self.last_line = found[-1].number
+        if self.last_line is None:  # from here on the feed reads what is new
+            self.last_line = found[-1].number if found else line
         return found
 
 
