@@ -51,6 +51,10 @@ class Pins:
     def __init__(self, images: Sequence[ImagePin]) -> None:
         self._references = {normal_repository(pin.repository): pin.reference for pin in images}
 
+    def has(self, reference: str) -> bool:
+        """Whether the reference is of an image of the project."""
+        return normal_repository(split_reference(reference)[0]) in self._references
+
     def pinned(self, reference: str) -> str:
         """The reference with this release's tag and digest if the repository is the project's, else as written."""
         return self._references.get(normal_repository(split_reference(reference)[0]), reference)

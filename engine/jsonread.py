@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from engine.scalars import json_value
 from engine.types import Json
-from engine.yamlread import MAX_DEPTH, YamlDocument, YamlError
+from engine.yamlread import MAX_DEPTH, MAX_DOCUMENTS, YamlDocument, YamlError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -26,11 +26,14 @@ def read_json_stream(text: str) -> list[YamlDocument] | None:
     """
     decoder = json.JSONDecoder(object_pairs_hook=_unique_pairs, parse_constant=_no_constant)
     documents: list[YamlDocument] = []
-    position = 0
+    position, line = 0, 1
     while (match := _SPACE.match(text, position)) and match.end() < len(text):
-        line = text.count("\n", 0, match.end()) + 1
+        line += text.count("\n", position, match.end())
+        start = match.end()
+        if len(documents) >= MAX_DOCUMENTS:
+            raise YamlError(line, f"more than {MAX_DOCUMENTS} documents in one file")
         try:
-            value, position = decoder.raw_decode(text, match.end())
+            value, position = decoder.raw_decode(text, start)
         except _DuplicateKeyError as error:
             raise YamlError(line, str(error)) from None
         except RecursionError:
@@ -40,6 +43,7 @@ def read_json_stream(text: str) -> list[YamlDocument] | None:
         value = _checked(value, line, 0)
         marks = tuple((line, string) for string in strings_of(value) if "${" in string)
         documents.append(YamlDocument(value, line, marks, {}, {}))
+        line += text.count("\n", start, position)
     return documents
 
 

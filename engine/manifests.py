@@ -8,7 +8,7 @@ errors. All problems of all files are reported at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from engine.types import Json, Source
 from engine.yamlread import YamlDocument, YamlError, read_yaml
 
 MAX_FILE_BYTES = 2_000_000
-MAX_TOTAL_BYTES = 20_000_000
+MAX_TOTAL_BYTES = 10_000_000
 MAX_OBJECTS = 2000
 MAX_PROBLEMS = 100  # more help nobody
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -29,9 +29,9 @@ _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 class Document:
     """One object as written. `marks`: line and text of each string of its file document that holds `${`."""
 
-    body: Json
+    body: Json = field(repr=False)  # may hold secret values
     source: Source
-    marks: tuple[tuple[int, str], ...] = ()
+    marks: tuple[tuple[int, str], ...] = field(default=(), repr=False)
 
     def line_of(self, text: str) -> int:
         """The line of a string scalar that holds `${`; the object's own line when it came by an alias."""
@@ -64,7 +64,7 @@ def read_documents(files: Mapping[str, bytes]) -> list[Document]:
         problems.append(
             f"the config directory holds {len(documents)} objects; at most {MAX_OBJECTS} can be deployed at once"
         )
-    problems += _duplicates(documents)
+    problems += duplicates(documents)
     if not documents and not problems:
         problems.append("the config directory holds no manifests (*.yaml, *.yml, *.json)")
     if problems:
@@ -96,12 +96,16 @@ def read_file(
 
 
 def parse_file(
-    content: bytes, *, is_json: bool = False, text_under: frozenset[str] = frozenset()
-) -> Iterator[YamlDocument]:
+    content: bytes,
+    *,
+    is_json: bool = False,
+    text_under: frozenset[str] = frozenset(),
+    with_key_lines: bool = False,
+) -> Sequence[YamlDocument]:
     """The documents of a YAML file, or of a file of JSON values one after the other. Raises YamlError."""
     text = _decoded(content)
     try:
-        yield from list(read_yaml(text, text_under=text_under))
+        return list(read_yaml(text, text_under=text_under, with_key_lines=with_key_lines))
     except YamlError:
         # YAML covers nearly all of JSON, but not several values without `---`, surrogate pairs and tabs.
         if not (is_json or text.lstrip().startswith("{")):
@@ -109,7 +113,7 @@ def parse_file(
         parsed = read_json_stream(text)
         if parsed is None:
             raise
-        yield from parsed
+        return parsed
 
 
 def _decoded(content: bytes) -> str:
@@ -192,14 +196,21 @@ def _bad_metadata(kind: str, metadata: Json) -> str:
 
 def _bad_texts(what: str, metadata: Json) -> str:
     """Labels and annotations are text; `true` and `1` without quotes are the usual slip."""
-    for field in ("labels", "annotations"):
-        values = metadata.get(field)
+    for part in ("labels", "annotations"):
+        values = metadata.get(part)
         if values is not None and not isinstance(values, dict):
-            return f"metadata.{field} of {what} must be a mapping, found {type_name(values)}"
-        for key, value in (values or {}).items():
-            if value is not None and not isinstance(value, str):
-                return f"metadata.{field}.{key} of {what} must be text, found {type_name(value)}; write it in quotes"
+            return f"metadata.{part} of {what} must be a mapping, found {type_name(values)}"
+        if slip := not_text(values):
+            return f"metadata.{part}.{slip[0]} of {what} must be text, found {slip[1]}; write it in quotes"
     return ""
+
+
+def not_text(values: Json | None) -> tuple[str, str] | None:
+    """The first key of a mapping whose value is not text (nor null), with the type it has."""
+    for key, value in (values or {}).items():
+        if value is not None and not isinstance(value, str):
+            return key, type_name(value)
+    return None
 
 
 def type_name(value: Any) -> str:
@@ -220,7 +231,8 @@ def group_of(api_version: str) -> str:
     return api_version.rpartition("/")[0]
 
 
-def _duplicates(documents: Iterable[Document]) -> Iterator[str]:
+def duplicates(documents: Iterable[Document]) -> Iterator[str]:
+    """A problem for each object that is already defined, naming both places."""
     first: dict[tuple[str, str, str, str], Source] = {}
     for document in documents:
         metadata = document.body["metadata"]

@@ -57,7 +57,7 @@ def _template_path(body: Json) -> tuple[str, ...] | None:
     for path in _TEMPLATE_PATHS:
         node: Any = body
         for key in path:
-            node = _mapping(node).get(key)
+            node = mapping_of(node).get(key)
         if isinstance(node, dict) and _has_containers(node):
             return path
     return None
@@ -74,20 +74,20 @@ def pull_secrets_of(body: Json) -> list[str]:
     """Names of the pull secrets that the object itself gives (a workload or a ServiceAccount)."""
     template = pod_template_of(body)
     holder = (
-        _mapping(template.get("spec")) if template else body if body.get("kind") == "ServiceAccount" else {}
+        mapping_of(template.get("spec")) if template else body if body.get("kind") == "ServiceAccount" else {}
     )
     return [
         entry["name"]
-        for entry in _mappings(holder.get("imagePullSecrets"))
+        for entry in mappings_of(holder.get("imagePullSecrets"))
         if isinstance(entry.get("name"), str)
     ]
 
 
 def containers_of(template: Json) -> Iterator[Json]:
     """All containers of a pod template, init and ephemeral ones included."""
-    spec = _mapping(template.get("spec"))
+    spec = mapping_of(template.get("spec"))
     for name in CONTAINER_LISTS:
-        yield from _mappings(spec.get(name))
+        yield from mappings_of(spec.get(name))
 
 
 def references_of(manifest: Manifest) -> list[Reference]:
@@ -110,51 +110,51 @@ def _found(body: Json) -> Iterator[_Found]:
     template = pod_template_of(body)
     if template is None:
         return
-    spec = _mapping(template.get("spec"))
+    spec = mapping_of(template.get("spec"))
     yield "ServiceAccount", str(spec.get("serviceAccountName") or spec.get("serviceAccount") or ""), "", False
     for container in containers_of(template):
         yield from _of_container(container)
-    templates = {_mapping(claim.get("metadata")).get("name") for claim in _claim_templates(body)}
-    for volume in _mappings(spec.get("volumes")):
+    templates = {mapping_of(claim.get("metadata")).get("name") for claim in _claim_templates(body)}
+    for volume in mappings_of(spec.get("volumes")):
         if volume.get("name") not in templates:
             yield from _of_volume(volume)
 
 
 def _claim_templates(body: Json) -> list[Json]:
-    return _mappings(_mapping(body.get("spec")).get("volumeClaimTemplates"))
+    return mappings_of(mapping_of(body.get("spec")).get("volumeClaimTemplates"))
 
 
 def _of_container(container: Json) -> Iterator[_Found]:
-    for variable in _mappings(container.get("env")):
-        source = _mapping(variable.get("valueFrom"))
+    for variable in mappings_of(container.get("env")):
+        source = mapping_of(variable.get("valueFrom"))
         yield from _selected("Secret", source.get("secretKeyRef"))
         yield from _selected("ConfigMap", source.get("configMapKeyRef"))
-    for entry in _mappings(container.get("envFrom")):
+    for entry in mappings_of(container.get("envFrom")):
         yield from _selected("Secret", entry.get("secretRef"))
         yield from _selected("ConfigMap", entry.get("configMapRef"))
 
 
 def _of_volume(volume: Json) -> Iterator[_Found]:
-    secret = _mapping(volume.get("secret"))
+    secret = mapping_of(volume.get("secret"))
     yield from _projected("Secret", secret, secret.get("secretName"))
-    config = _mapping(volume.get("configMap"))
+    config = mapping_of(volume.get("configMap"))
     yield from _projected("ConfigMap", config, config.get("name"))
-    claim = _mapping(volume.get("persistentVolumeClaim"))
+    claim = mapping_of(volume.get("persistentVolumeClaim"))
     yield "PersistentVolumeClaim", _text(claim.get("claimName")), "", False
-    for source in _mappings(_mapping(volume.get("projected")).get("sources")):
+    for source in mappings_of(mapping_of(volume.get("projected")).get("sources")):
         for kind, field in (("Secret", "secret"), ("ConfigMap", "configMap")):
-            entry = _mapping(source.get(field))
+            entry = mapping_of(source.get(field))
             yield from _projected(kind, entry, entry.get("name"))
 
 
 def _selected(kind: str, selector: Any) -> Iterator[_Found]:
-    entry = _mapping(selector)
+    entry = mapping_of(selector)
     yield kind, _text(entry.get("name")), _text(entry.get("key")), entry.get("optional") is True
 
 
 def _projected(kind: str, volume: Json, name: Any) -> Iterator[_Found]:
     optional = volume.get("optional") is True
-    keys = [_text(item.get("key")) for item in _mappings(volume.get("items"))]
+    keys = [_text(item.get("key")) for item in mappings_of(volume.get("items"))]
     for key in keys or [""]:
         yield kind, _text(name), key, optional
 
@@ -203,18 +203,18 @@ def _given(manifests: Iterable[Manifest]) -> dict[tuple[str, str, str], set[str]
 
 def keys_of(body: Json) -> set[str]:
     """The keys that a Secret or ConfigMap offers to pods."""
-    return {key for part in ("data", "stringData", "binaryData") for key in _mapping(body.get(part))}
+    return {key for part in ("data", "stringData", "binaryData") for key in mapping_of(body.get(part))}
 
 
 def _produced(manifests: Iterable[Manifest]) -> Iterator[tuple[str, str, str]]:
     """Secrets and ConfigMaps that appear only once something of the same deploy runs."""
     for manifest in manifests:
-        spec = _mapping(manifest.body.get("spec"))
+        spec = mapping_of(manifest.body.get("spec"))
         names: Iterable[str] = ()
         if manifest.ref.kind == "Certificate":
             names = [_text(spec.get("secretName"))]
         elif manifest.ref.kind == "ExternalSecret":
-            names = [_text(_mapping(spec.get("target")).get("name")) or manifest.ref.name]
+            names = [_text(mapping_of(spec.get("target")).get("name")) or manifest.ref.name]
         elif manifest.ref.kind == "SealedSecret":
             names = [manifest.ref.name]
         elif manifest.ref.kind == "Job":
@@ -232,10 +232,11 @@ def _words_of_job(body: Json) -> Iterator[str]:
 
 
 def _has_containers(template: Json) -> bool:
-    return isinstance(_mapping(template.get("spec")).get("containers"), list)
+    return isinstance(mapping_of(template.get("spec")).get("containers"), list)
 
 
-def _mapping(value: Any) -> Json:
+def mapping_of(value: Any) -> Json:
+    """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -243,7 +244,8 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _mappings(value: Any) -> list[Json]:
+def mappings_of(value: Any) -> list[Json]:
+    """The mappings of a list; nothing when it is no list. Manifests may hold anything."""
     return [item for item in _list(value) if isinstance(item, dict)]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from engine.checks import problems_of
 from engine.images import ImagePin, Pins, is_moving
 from engine.manifests import Document, group_of, object_problem, refuse
 from engine.masking import Digest, is_secret, key_digests, without_last_applied
@@ -19,6 +20,7 @@ from engine.plan import defined_kinds, phase_of
 from engine.references import (
     CONTAINER_LISTS,
     container_images,
+    mapping_of,
     pod_template_of,
     pull_secrets_of,
     references_of,
@@ -179,9 +181,7 @@ def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Setting
             f"{source}: the cluster knows no {kind} in {api_version}, and no definition here makes it known"
         )
         return None
-    if problem := _phase_problem(body):
-        settings.problems.append(f"{source}: {problem}")
-        return None
+    settings.problems.extend(f"{source}: {problem}" for problem in problems_of(body))
     body = _clean(body, source, namespaced, settings)
     metadata = body["metadata"]
     namespace = (metadata.get("namespace") or settings.namespace) if namespaced else ""
@@ -190,17 +190,20 @@ def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Setting
         where = f"{source}: Secret {ref.name}"
         body = with_data(body, normal_data(body, where=where, problems=settings.problems))
     body = _pinned(_marked(body, ref, settings.environment_label), settings.pins)
+    if _changes_with_each_release(body, settings.pins):
+        settings.warnings.append(f"{source}: {_JOB_WARNING.format(name=ref.name)}")
     filled = _used_variables(document, settings) if is_secret(body) and not path else ()
     return Manifest(ref, api_version.rpartition("/")[2], body, source, path, filled)
 
 
-def _phase_problem(body: Json) -> str:
-    phase = phase_of(body)
-    if phase and phase not in ("predeploy", "postdeploy"):
-        return f"{PHASE_ANNOTATION} must be predeploy or postdeploy"
-    if phase and (body["kind"], group_of(body["apiVersion"])) != ("Job", "batch"):
-        return f"{PHASE_ANNOTATION} is for Jobs; this is a {body['kind']}"
-    return ""
+_JOB_WARNING = (
+    "Job {name} runs this release's image, but a Job cannot be changed once it is there; "
+    f"annotate it with {PHASE_ANNOTATION}: predeploy (or postdeploy) to get one per deploy"
+)
+
+
+def _changes_with_each_release(body: Json, pins: Pins) -> bool:
+    return body["kind"] == "Job" and not phase_of(body) and any(map(pins.has, container_images(body)))
 
 
 def _clean(body: Json, source: Any, namespaced: bool, settings: _Settings) -> Json:
@@ -284,7 +287,7 @@ def _with_secret_digest(
             read.update({f"{reference.name}/{key}": keys.get(key, "") for key in wanted})
     if not read:
         return manifest
-    metadata = dict(template.get("metadata") or {})
+    metadata = dict(mapping_of(template.get("metadata")))
     value = digest(json.dumps(read, sort_keys=True).encode())
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), SECRETS_ANNOTATION: value}
+    metadata["annotations"] = {**mapping_of(metadata.get("annotations")), SECRETS_ANNOTATION: value}
     return replace(manifest, body=with_pod_template(manifest.body, {**template, "metadata": metadata}))

@@ -7,6 +7,8 @@ syntax) and then passes through JSON, where a float without a fraction becomes a
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 import re
 import struct
@@ -14,6 +16,13 @@ from decimal import Decimal
 
 Scalar = str | int | float | bool | None
 
+TAG = "tag:yaml.org,2002:"
+_TYPED_TAGS: dict[str, tuple[type, ...]] = {
+    TAG + "int": (int,),
+    TAG + "float": (float, int),
+    TAG + "bool": (bool,),
+    TAG + "null": (type(None),),
+}
 INT64 = range(-(2**63), 2**63)
 UINT64_MAX = 2**64 - 1
 
@@ -64,6 +73,30 @@ def _parse_integer(sign: str, digits: str) -> int:
     base = _BASES.get(digits[1:2].lower(), 8 if len(digits) > 1 else 10) if digits[0] == "0" else 10
     value = int(digits, base) if base == 10 or digits[1] in "01234567" else int(digits[2:], base)
     return -value if sign == "-" else value
+
+
+def resolve_tagged(text: str, tag: str) -> Scalar:
+    """The value of a scalar with an explicit tag. Unknown tags are dropped, as kubectl drops them.
+
+    Raises ValueError, without the value, when the text does not fit the tag.
+    """
+    if tag == TAG + "binary":
+        return _binary(text)
+    if tag not in _TYPED_TAGS:
+        return text
+    value = resolve_plain(text)
+    kinds = _TYPED_TAGS[tag]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ValueError(f"a value does not fit its tag !!{tag.removeprefix(TAG)}")
+    return value
+
+
+def _binary(text: str) -> str:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except (binascii.Error, ValueError):
+        problem = "a !!binary value is not base64 of UTF-8 text; use data or binaryData instead of the tag"
+        raise ValueError(problem) from None
 
 
 def json_value(value: Scalar) -> Scalar:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.manifests import Document, read_file, refuse, type_name
+from engine.manifests import Document, duplicates, read_file, refuse, type_name
 from engine.masking import is_secret, values_of
 from engine.types import Json
 
@@ -23,8 +23,9 @@ _QUOTED = re.compile(r"“.*” ", re.DOTALL)
 MAX_DECODED_BYTES = 1_048_576  # of all values of one Secret: the API server's limit
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z", re.ASCII)
 _PLACEHOLDER = re.compile(
-    r"(|change[-_ ]?me|changeit|x{3,}|todo|tbd|fixme|placeholder|replace[-_ ]?me|your[-_ ].*|<.*>|\*+|\.{3}|…)\Z",
-    re.IGNORECASE | re.DOTALL,
+    r"(|change[-_ ]?me|changeit|x{3,}|todo|tbd|fixme|placeholder|replace[-_ ]?me|your[-_ ][-\w ]{1,60}|<[^<>\n]{1,80}>"
+    r"|\*{3,}|\.{3}|…)\Z",
+    re.IGNORECASE,
 )
 
 
@@ -49,6 +50,7 @@ def parse_secrets_file(text: str, *, path: str) -> list[Document]:
     if problems:  # a broken file may show a value where a key is expected
         refuse([_QUOTED.sub("", problem) for problem in problems], hint=_HINT)
     secrets = [_secret(document, problems) for document in documents]
+    problems += duplicates(secrets)
     if not secrets:
         problems.append(f"{path}: holds no Secret")
     if problems:
@@ -127,10 +129,10 @@ def _encoded(value: str, part: str) -> str:
 def check_against_reference(reference: Sequence[Document], populated: Sequence[Document]) -> SecretsFileCheck:
     """Compares a secrets file with its reference file, both as documents (the reference may have sample values).
 
-    A placeholder is an empty value, a word such as `changeme`, `<…>`, or the same value as a sample of the reference.
+    A placeholder is an empty value, a word such as `changeme` or `<…>` (plain, or put into `data` without base64), or
+    the same value as a sample of the reference.
     """
-    samples = _values(reference)
-    values = _values(populated)
+    samples, values = _values(reference), _values(populated)
     placeholders = [key for key, value in values.items() if _is_placeholder(value, samples.get(key))]
     return SecretsFileCheck(
         missing=tuple(sorted(samples.keys() - values.keys())),
@@ -149,12 +151,15 @@ def _values(documents: Iterable[Document]) -> dict[str, bytes]:
 
 
 def _is_placeholder(value: bytes, sample: bytes | None) -> bool:
-    if sample and value == sample:
+    if not value or value == sample:
         return True
     try:
-        return bool(_PLACEHOLDER.match(value.decode().strip()))
+        text = value.decode().strip()
     except UnicodeDecodeError:
-        return False
+        text = base64.b64encode(
+            value
+        ).decode()  # `changeme` is itself valid base64, of bytes that are no text
+    return bool(_PLACEHOLDER.match(text))
 
 
 def secret_values(bodies: Iterable[Json]) -> list[str | bytes]:

@@ -58,7 +58,7 @@ class Manifest:
 
     ref: ObjectRef
     version: str  # of the API, without the group: v1, v1beta1
-    body: Json
+    body: Json = field(repr=False)  # may hold secret values: a printed manifest names the object only
     source: Source
     secrets_file: str = ""  # path of the reference file, when the body comes from a populated secrets file
     filled: tuple[tuple[str, str, str], ...] = ()  # name, value, type of the variables filled into a Secret from Git

@@ -7,8 +7,6 @@ libyaml. Merge keys follow go-yaml: `<<` takes effect where it stands.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,16 +24,19 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from engine.scalars import Scalar, json_value, key_text, resolve_plain
+from engine.scalars import TAG, Scalar, json_value, key_text, resolve_plain, resolve_tagged
 
 MAX_DEPTH = 150  # cert-manager's CRDs, deep ones, nest 40 levels
-MAX_ALIAS_NODES = 100_000  # nodes that aliases may add to a file; a bomb adds millions
-_TAG = "tag:yaml.org,2002:"
-_TYPED_TAGS: dict[str, tuple[type, ...]] = {
-    _TAG + "int": (int,),
-    _TAG + "float": (float, int),
-    _TAG + "bool": (bool,),
-    _TAG + "null": (type(None),),
+MAX_NODES = 300_000  # values in a file; cert-manager has 14,000
+MAX_ALIAS_NODES = 100_000  # values that aliases may add to a file; a bomb adds millions
+MAX_DOCUMENTS = 5_000  # in a file
+_NO_PLAIN_KEY = "a list or mapping stands where a key is expected; {{ … }} of templates is not filled in here"
+_ADVICE = {
+    "mapping values are not allowed in this context": "check the indentation, and quote text that contains “: ”",
+    "did not find expected key": "check the indentation, and quote text that begins with a special character",
+    "found character that cannot start any token": "quote text that begins with %, @ or `",
+    "could not find expected ':'": "check the indentation of the lines above",
+    "did not find expected '-' indicator": "check the indentation of the list",
 }
 _MERGE = object()
 _NO_KEY = object()
@@ -59,9 +60,9 @@ class YamlDocument:
     `id()`; the data is kept alive by `value`. `key_lines`: the same per key, filled only when asked for.
     """
 
-    value: Any
+    value: Any = field(repr=False)
     line: int
-    marks: tuple[tuple[int, str], ...]
+    marks: tuple[tuple[int, str], ...] = field(repr=False)
     lines: dict[int, int]
     key_lines: dict[int, dict[str, int]]
 
@@ -89,10 +90,14 @@ def read_yaml(
     `1234` and `true` are base64); only what is empty is null there. Raises YamlError.
     """
     builder = _Builder(text_under, with_key_lines)
+    documents = 0
     loader = _LOADER(text)
     try:
         while (event := loader.get_event()) is not None:
             if isinstance(event, DocumentStartEvent):
+                documents += 1
+                if documents > MAX_DOCUMENTS:
+                    raise YamlError(_line_of(event), f"more than {MAX_DOCUMENTS} documents in one file")
                 builder.start()
             elif isinstance(event, DocumentEndEvent):
                 yield builder.finish()
@@ -113,6 +118,7 @@ class _Builder:
     def __init__(self, text_under: frozenset[str], with_key_lines: bool) -> None:
         self._text_under = text_under
         self._with_key_lines = with_key_lines
+        self._nodes = 0
         self._alias_nodes = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
@@ -124,6 +130,7 @@ class _Builder:
         }
 
     def start(self) -> None:
+        """Begins a document; anchors do not reach across documents."""
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int] | None] = {}
         self._marks: list[tuple[int, str]] = []
@@ -133,11 +140,16 @@ class _Builder:
         self._root_line = 0
 
     def take(self, event: Any) -> None:
+        """Handles an event between the start and the end of a document."""
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise YamlError(_line_of(event), f"more than {MAX_NODES} values in one file")
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
 
     def finish(self) -> YamlDocument:
+        """The document that has just ended."""
         return YamlDocument(self._root, self._root_line, tuple(self._marks), self._lines, self._key_lines)
 
     def _scalar(self, event: ScalarEvent) -> None:
@@ -152,7 +164,7 @@ class _Builder:
         else:
             value = resolve_plain(text)
         if is_key:
-            merge = text == "<<" and (event.implicit[0] or event.tag == _TAG + "merge")
+            merge = text == "<<" and (event.implicit[0] or event.tag == TAG + "merge")
             value = _MERGE if merge else self._key(value, line)
         else:
             value = _finite(json_value(value), line)
@@ -173,7 +185,7 @@ class _Builder:
         if len(self._stack) >= MAX_DEPTH:
             raise YamlError(line, f"nested more than {MAX_DEPTH} levels deep")
         if self._stack and self._stack[-1].is_map and self._stack[-1].key is _NO_KEY:
-            raise YamlError(line, "a list or mapping stands where a key is expected")
+            raise YamlError(line, _NO_PLAIN_KEY)
         if event.anchor:
             self._anchors[event.anchor] = None
         as_text = bool(self._stack) and self._stack[-1].key in self._text_under
@@ -200,7 +212,7 @@ class _Builder:
             raise YamlError(line, f"aliases expand to more than {MAX_ALIAS_NODES} values")
         if self._stack and self._stack[-1].is_map and self._stack[-1].key is _NO_KEY:
             if not isinstance(value, Scalar):
-                raise YamlError(line, "a list or mapping stands where a key is expected")
+                raise YamlError(line, _NO_PLAIN_KEY)
             value = self._key(value, line)
         self._put(value, nodes, line)
 
@@ -248,24 +260,10 @@ def _merge(frame: _Frame, value: Any, line: int) -> None:
 
 
 def _tagged(text: str, tag: str, line: int) -> Scalar:
-    """A scalar with an explicit tag. Unknown tags are dropped, as kubectl drops them."""
-    if tag == _TAG + "binary":
-        return _binary(text, line)
-    if tag not in _TYPED_TAGS:
-        return text
-    value = resolve_plain(text)
-    kinds = _TYPED_TAGS[tag]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise YamlError(line, f"a value does not fit its tag !!{tag.removeprefix(_TAG)}")
-    return value
-
-
-def _binary(text: str, line: int) -> str:
     try:
-        return base64.b64decode("".join(text.split()), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        problem = "a !!binary value is not base64 of UTF-8 text; use data or binaryData instead of the tag"
-        raise YamlError(line, problem) from None
+        return resolve_tagged(text, tag)
+    except ValueError as error:
+        raise YamlError(line, str(error)) from None
 
 
 def _finite(value: Scalar, line: int) -> Scalar:
@@ -286,4 +284,6 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     line = lines[min(number, len(lines) - 1)]
     if line[: len(line) - len(line.lstrip())].count("\t"):
         return YamlError(number + 1, "a tab in the indentation; YAML allows only spaces there")
-    return YamlError(number + 1, str(error.problem or error.context or "not valid YAML"))
+    problem = str(error.problem or error.context or "not valid YAML")
+    advice = _ADVICE.get(problem)
+    return YamlError(number + 1, f"{problem} ({advice})" if advice else problem)
