@@ -48,7 +48,7 @@ def state(value: object, word: str = "", size: str = "") -> SafeString:
 def state_icon(value: object, classes: str = "") -> SafeString:
     """Only the icon in its colour, where the words beside it say the state."""
     shown = look(value)
-    return format_html('<span class="{}">{}</span>', shown.css, _state_icon(shown, classes))
+    return format_html('<span class="state-icon {}">{}</span>', shown.css, _state_icon(shown, classes))
 
 
 @register.filter
@@ -122,9 +122,9 @@ def revision(sha: str, url: str = "", subject: str = "", author: str = "") -> Sa
 @register.simple_tag
 def person(who: Any) -> SafeString:
     """`{% person user %}` or a name as text: initials and name. Empty: –; the portal itself and rules: grey text."""
-    if not who:
+    name = str(who or "")
+    if not name:
         return NOTHING
-    name = who if isinstance(who, str) else str(who.get_full_name() or who.get_username())
     if name in ("system", "rule", "scheduler"):
         return format_html('<span class="quiet">{}</span>', name)
     badge = format_html('<span class="initials" aria-hidden="true">{}</span>', words.initials(name))
@@ -132,9 +132,9 @@ def person(who: Any) -> SafeString:
 
 
 @register.filter
-def initials(name: str) -> str:
-    """Two letters for a name."""
-    return words.initials(name)
+def initials(name: object) -> str:
+    """Two letters for a person or a name."""
+    return words.initials(str(name))
 
 
 @register.simple_tag

@@ -49,11 +49,12 @@ def lines(first: int, *texts: str) -> list[Line]:
 FOLDS = [
     {"step": "checkout", "name": "Checkout", "state": "succeeded", "summary": "63ec5c0 from the mirror", "seconds": 2,
      "lines": lines(1, "Fetched harbour/search: 3 new commits", "Checked out 63ec5c0 “Cache keyword rollups”")},
-    {"step": "apply", "name": "Apply", "state": "succeeded", "summary": "6 of 17 objects written", "seconds": 14, "open": True,
+    {"step": "apply", "name": "Apply", "state": "succeeded", "summary": "6 of 17 objects", "seconds": 14, "open": True,
      "lines": lines(3, "Watching Deployments, Pods, Jobs, Events", "Secret/search        applied   2 keys changed",
-                    "  migrate | Applying rankings.0042_rank_history... OK <b>not bold</b>", "… 12,000 lines left out")},
+                    "  migrate | Applying 0042_rank_history... OK <b>not bold</b>", "… 12,000 lines left out")},
     {"step": "rollout", "name": "Rollout", "state": "running", "summary": "waiting for Deployment/worker", "open": True,
-     "lines": lines(7, "Deployment/api     3 of 3 ready, done in 41 s", "?readiness probe failed: HTTP 503 from :8001/ready " * 3,
+     "lines": lines(7, "Deployment/api     3 of 3 ready, done in 41 s",
+                    "?pod worker-6f8b9c7d55-pz4mn    readiness probe failed: HTTP 503 from http://10.0.3.17:8001/ready",
                     "!Given up: the same container fails on both new pods")},
 ]  # fmt: skip
 
@@ -79,8 +80,8 @@ FAILED_STEPS = [
 ]
 
 CHECKS = [
-    {"state": "failed", "text": "Image storefront/web:63ec5c0 is not in the registry", "detail": "Build it first, or pick another revision."},
-    {"state": "warning", "text": "SENTRY_DSN still has the sample value of the reference file", "detail": "Errors would reach nobody.",
+    {"state": "failed", "text": "Image storefront/web:63ec5c0 is not in the registry", "detail": "Build it first."},
+    {"state": "warning", "text": "SENTRY_DSN still has the sample value", "detail": "Errors would reach nobody.",
      "url": "/projects/storefront/staging/secrets/", "link": "Edit the key"},
     {"state": "passed", "text": "The cluster accepts all 17 objects in a dry run, strict validation"},
 ]  # fmt: skip
@@ -89,7 +90,8 @@ EVIDENCE = [
     Evidence(
         pod="cms-web-6d7f9c5b8-t4xkz", container="web", reason="CrashLoopBackOff", exit_code=1, restarts=3,
         message="back-off 20s restarting failed container",
-        events=("Normal Pulled: image landing-cms/web:d19a6f2 in 2.8 s", "Warning Unhealthy (x6): readiness probe: connection refused",
+        events=("Normal Pulled: image landing-cms/web:d19a6f2 in 2.8 s",
+                "Warning Unhealthy (x6): readiness probe: connection refused",
                 "Warning BackOff (x9): restarting failed container web in pod cms-web-6d7f9c5b8-t4xkz"),
         logs=("Starting gunicorn 23.0.0, 2 workers", '  File "/app/cms/wsgi.py", line 14, in <module>',
               'django.db.utils.OperationalError: FATAL: password authentication failed for user "cms_2026"',
@@ -118,7 +120,8 @@ OBJECTS = [
 
 STATES = ["queued", "waiting", "running", "cancelling", "succeeded", "failed", "errored", "cancelled", "timed_out",
           "superseded", "abandoned", "pending", "applied", "progressing", "ready", "healthy", "degraded", "suspended",
-          "unknown", "create", "change", "unchanged", "passed", "warning", "missing", "skipped", "invented"]  # fmt: skip
+          "unknown", "create", "change", "unchanged", "passed", "warning", "missing", "skipped",
+          "invented"]  # fmt: skip
 
 
 class SampleForm(forms.Form):
@@ -137,9 +140,7 @@ class SampleForm(forms.Form):
     approve = forms.BooleanField(
         required=False, widget=Switch(), label="A second person approves", help_text="The one who asks cannot"
     )
-    production = forms.BooleanField(
-        required=False, label="This is production", help_text="Asked once more before anything is applied"
-    )
+    production = forms.BooleanField(required=False, label="This is production", help_text="Asked once more")
     slack = forms.ChoiceField(
         widget=forms.RadioSelect(),
         label="Say in Slack",
@@ -148,7 +149,9 @@ class SampleForm(forms.Form):
             ("all", "Every deploy"),
         ],
     )
-    secret = forms.CharField(widget=forms.PasswordInput(), label="Token", required=False)
+    secret = forms.CharField(
+        widget=forms.PasswordInput({"autocomplete": "off"}), label="Token", required=False
+    )
 
 
 class FilterForm(forms.Form):
@@ -190,5 +193,5 @@ def context() -> dict[str, Any]:
             {"name": "Objects", "url": "?show=objects", "count": 6},
             {"name": "Commits", "url": "?show=commits"},
         ],
-        "banners": [{"state": "warning", "text": "Slack has not answered since 10:12. Messages are kept and sent later.", "url": "/status/", "link": "Status"}],
+        "banners": [{"state": "warning", "text": "Slack has not answered since 10:12.", "url": "/", "link": "Status"}],
     }  # fmt: skip

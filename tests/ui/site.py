@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import django_htmx
@@ -24,25 +23,42 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-ADMIN = SimpleNamespace(
-    is_authenticated=True, is_active=True, is_admin=True, is_auditor=False, get_username=lambda: "mira", pk=1, is_anonymous=False
-)  # fmt: skip
 
 
-def request(path: str = "/deploys/", *, signed_in: bool = True, theme: str = "") -> Any:
+@dataclass(frozen=True)
+class Person:
+    """What the pages read of a user."""
+
+    is_admin: bool = False
+    is_auditor: bool = False
+    pk: int = 1
+    is_authenticated: bool = True
+
+    def __str__(self) -> str:
+        return "mira"
+
+
+ADMIN, DEVELOPER, AUDITOR = Person(is_admin=True), Person(), Person(is_auditor=True)
+NOBODY = AnonymousUser()
+
+# What answers an address: a page, or a function that writes to the connection itself (a stream).
+Answer = str | Callable[["Handler"], None]
+
+
+def request(path: str = "/deploys/", *, user: Any = ADMIN, theme: str = "") -> Any:
     """A request as the middleware leaves it."""
     made = RequestFactory().get(path)
-    made.user = ADMIN if signed_in else AnonymousUser()
+    made.user = user
     made.request_id = "7c2e41d09b"
     if theme:
         made.COOKIES["theme"] = theme
     return made
 
 
-def render(text: str, *, signed_in: bool = True, theme: str = "", **more: Any) -> str:
+def render(text: str, *, user: Any = ADMIN, theme: str = "", **more: Any) -> str:
     """A template given as text, with the sample data and what the context processors add."""
     template = engines["django"].from_string(text)
-    return template.render({**samples.context(), **more}, request(signed_in=signed_in, theme=theme))
+    return template.render({**samples.context(), **more}, request(user=user, theme=theme))
 
 
 def page(name: str, **kwargs: Any) -> str:
@@ -52,7 +68,7 @@ def page(name: str, **kwargs: Any) -> str:
     return render(text, **kwargs)
 
 
-def pages() -> dict[str, str]:
+def pages() -> dict[str, Answer]:
     """Name → HTML of everything a browser looks at."""
     kept = [("note", "typed")]
     return {
@@ -63,29 +79,33 @@ def pages() -> dict[str, str]:
         "400": page("400"),
         "500": page("500"),
         "problem": page(
-            "problem",
-            message="The cluster apps-lon1 did not answer within 5 s.",
-            hint="Try again.",
-            status=502,
+            "problem", message="The cluster apps-lon1 did not answer.", hint="Try again.", status=502
         ),
         "session_ended": page("session_ended", kept=kept, signed_in=False),
     }
 
 
-class _Handler(SimpleHTTPRequestHandler):
-    site: dict[str, str]
+class Handler(SimpleHTTPRequestHandler):
+    """Pages by name, static files as the portal serves them, everything under the portal's content policy."""
+
+    site: dict[str, Answer]
 
     def do_GET(self) -> None:
-        name = self.path.strip("/").partition("?")[0]
         if self.path.startswith("/static/"):
             return super().do_GET()
-        body = self.site.get(name, "").encode()
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
+        answer = self.site.get(self.path.strip("/").partition("?")[0], "")
+        if callable(answer):
+            return answer(self)
+        return self.answer(answer, status=200 if answer else 404)
+
+    def answer(self, body: str, *, content_type: str = "text/html", status: int = 200) -> None:
+        """One whole answer."""
+        data = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", f"{content_type}; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(body)
-        return None
+        self.wfile.write(data)
 
     def end_headers(self) -> None:
         self.send_header("Content-Security-Policy", CSP)
@@ -101,10 +121,9 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve(site: dict[str, str]) -> Iterator[str]:
+def serve(site: dict[str, Answer]) -> Iterator[str]:
     """The site on a free port of 127.0.0.1; gives its address."""
-    handler = functools.partial(type("Handler", (_Handler,), {"site": site}))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("SiteHandler", (Handler,), {"site": site}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
