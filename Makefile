@@ -1,0 +1,49 @@
+# One place for every command (README). `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help sandbox sandbox-reset test check run bench install format
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# The environment is made anew when a requirements file changes; `installed-*` notes what was installed.
+$(VENV)/installed-sandbox: requirements.txt requirements-sandbox.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-sandbox.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements.txt requirements-sandbox.txt requirements-dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/installed-dev ## everything for working on the portal
+
+sandbox: $(VENV)/installed-sandbox ## the whole portal with everything around it on this machine, until Ctrl-C
+	@exec $(BIN)/python -m sandbox
+
+sandbox-reset: $(VENV)/installed-sandbox ## forget everything the sandbox keeps
+	@exec $(BIN)/python -m sandbox --reset
+
+test: $(VENV)/installed-dev ## all tests; what is skipped says why
+	$(BIN)/python -m tests.everything
+
+check: $(VENV)/installed-dev ## lint, format, types, import contracts, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python -m tests.checks
+
+run: $(VENV)/installed-sandbox ## all processes against the services named in the environment
+	@exec $(BIN)/python -m ops.run
+
+bench: $(VENV)/installed-dev ## times against peers; prints a table, writes .bench/results.json
+	$(BIN)/python -m ops.bench
+
+format: $(VENV)/installed-dev ## put the code into its format
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .

@@ -1,0 +1,118 @@
+"""`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well.
+
+PostgreSQL is started here in a temporary folder (as another user when we are root: initdb refuses root). What a machine
+lacks is skipped with the reason, in pytest's summary or below.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+APP_TESTS = "not browser and not control_plane and not slow"
+# What depends on the database; the rest gives the same answer on both.
+APP_FOLDERS = ("audit", "core", "deployments", "history", "people", "portal", "projects", "runs", "notify", "access")
+
+
+def main() -> int:
+    """Runs everything; the exit status is the first failure's."""
+    install_axe()
+    arguments = sys.argv[1:]
+    code = pytest(arguments)
+    if arguments:
+        return code
+    programs = postgres_programs()
+    if programs is None:
+        say("skipped: the app tests on PostgreSQL, because no PostgreSQL server is installed (Debian: postgresql)")
+        return code
+    with postgres(programs) as url:
+        folders = [f"tests/{name}" for name in APP_FOLDERS if (ROOT / "tests" / name).is_dir()]
+        say("the app tests again, on PostgreSQL")
+        return code or pytest([*folders, "-m", APP_TESTS], TEST_DATABASE_URL=url)
+
+
+def say(text: str) -> None:
+    """One line between the runs."""
+    sys.stdout.write(f"== {text}\n")
+    sys.stdout.flush()
+
+
+def pytest(arguments: list[str], **environment: str) -> int:
+    """One run of pytest."""
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode
+
+
+def install_axe() -> None:
+    """axe-core comes from npm, pinned by package.json; without npm the accessibility tests are skipped."""
+    if shutil.which("npm") and not (ROOT / "node_modules" / "axe-core").is_dir():
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, check=False)
+
+
+def postgres_programs() -> Path | None:
+    """The folder of initdb and postgres: Debian keeps them out of PATH."""
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [p for p in [shutil.which("initdb")] if p]
+    return Path(found[-1]).parent if found else None
+
+
+@contextmanager
+def postgres(programs: Path) -> Iterator[str]:
+    """A PostgreSQL server for the duration of the block; its URL."""
+    with tempfile.TemporaryDirectory(prefix="slipway-postgres-", ignore_cleanup_errors=True) as folder:
+        user = unprivileged()
+        if user:
+            shutil.chown(folder, user)
+        data, port = Path(folder) / "data", free_port()
+        run = [str(programs / "initdb"), "-D", str(data), "-U", "slipway", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run(run, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder)
+        options = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", f"unix_socket_directories={folder}"]
+        command = [str(programs / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port), *options]
+        with open(Path(folder) / "log", "wb") as log:
+            server = subprocess.Popen(command, user=user, stdout=log, stderr=log, cwd=folder)
+        try:
+            wait_for(port)
+            yield f"postgres://slipway@127.0.0.1:{port}/postgres"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def unprivileged() -> str | None:
+    """A user to run PostgreSQL as: none when we are not root."""
+    if os.getuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def free_port() -> int:
+    """A port nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens there; raises TimeoutError after 30 s."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("PostgreSQL did not start")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
