@@ -1,0 +1,127 @@
+"""What every form of this app is made of: fields from models, the optimistic lock, and what trying things found.
+
+A form answers for the text it was given; what the outside says (projects/checking.py) is put beside the fields by
+`CheckedForm.take`. Field names avoid the words that `core.middleware.NOT_KEPT` drops when a session ended (`key`, `secret`,
+`credential`, `value`, …), except where the field is a secret: nothing else may get lost, least of all silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.forms.boundfield import BoundField
+
+from engine.errors import SlipwayError
+from projects.checking import FAILED, Finding
+
+
+def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: Any) -> forms.Field:
+    """The form field of a model's field, with its validators. `mono`: for what machines read."""
+    field = model._meta.get_field(name).formfield(**changes)  # type: ignore[union-attr]
+    assert field is not None  # noqa: S101  # every editable field has one
+    if mono:
+        field.widget.attrs |= {
+            "class": "mono",
+            "autocapitalize": "off",
+            "spellcheck": "false",
+            "autocomplete": "off",
+        }
+    return field
+
+
+class Unseen(forms.Textarea):
+    """A field for a secret of several lines: never sent back to the browser."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__({"rows": rows, "class": "mono", "autocomplete": "off", "spellcheck": "false"})
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
+class CheckedForm(forms.Form):
+    """A form that carries the optimistic lock and can be saved although something outside is down.
+
+    `layout`: names of the fields row by row. `renames`: the service's name of a field → the form's.
+    """
+
+    edited = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
+    save_anyway = forms.BooleanField(
+        required=False, label="Save anyway", help_text="You know why, and will see to it."
+    )
+    layout: tuple[tuple[str, ...], ...] = ()
+    renames: dict[str, str] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offers_override = False
+        self.findings: list[Finding] = []
+
+    def rows(self) -> Iterator[list[BoundField]]:
+        """The visible fields, row by row."""
+        for names in self.layout:
+            row = [self[name] for name in names if name in self.fields]
+            if row:
+                yield row
+
+    def clean(self) -> dict[str, Any]:
+        """A form sent again after the session ended lacks its secrets: they are asked for instead of being left out."""
+        again = self.data.getlist("typed_again") if hasattr(self.data, "getlist") else []
+        for name in again:
+            if name in self.fields and not self.cleaned_data.get(name):
+                self.add_error(name, "Enter this again: it was not kept when your session ended.")
+        return self.cleaned_data
+
+    def changes(self, *names: str) -> bool:
+        """Whether any of these fields differs from what the form was opened with; a new thing differs altogether."""
+        return not self.initial.get("edited", -1) >= 0 or bool({*names} & {*self.changed_data})
+
+    def take(self, findings: Iterable[Finding]) -> bool:
+        """Puts what failed beside its field, and offers to save anyway where that is allowed. Whether to go on."""
+        self.findings = list(findings)
+        failed = [f for f in self.findings if f.state == FAILED]
+        anyway = self.cleaned_data.get("save_anyway", False)
+        open_ones = [f for f in failed if not (anyway and f.can_override)]
+        for finding in open_ones:
+            text = f"{finding.text} {finding.detail}".strip()
+            self.add_error(finding.field if finding.field in self.fields else None, text)
+        self.offers_override = bool(failed) and all(f.can_override for f in failed)
+        return not open_ones
+
+    def refuse(self, error: SlipwayError | ValidationError) -> None:
+        """What a service refused, beside the field it names, else at the head of the form."""
+        if isinstance(error, SlipwayError):
+            self.add_error(None, f"{error.message} {error.hint}".strip())
+            return
+        problems = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
+        for name, texts in problems.items():
+            field = self.renames.get(name, name)
+            for text in texts:
+                self.add_error(field if field in self.fields else None, text)
+
+    def values(self, *without: str) -> dict[str, Any]:
+        """What was entered, by the names of the service."""
+        back = {form: service for service, form in self.renames.items()}
+        own = {"edited", "save_anyway", *without}
+        return {back.get(k, k): v for k, v in self.cleaned_data.items() if k not in own}
+
+
+SLUG_HINT = "In addresses and on the cluster, e.g. storefront. It never changes."
+
+
+def slug_field(
+    model: type[models.Model], name: str = "slug", label: str = "Short name", hint: str = SLUG_HINT
+) -> Any:
+    """A slug: only when something is made."""
+    return of(model, name, mono=True, label=label, help_text=hint)
+
+
+def unused(rows: Any, slug: str, what: str, field: str = "slug") -> str:
+    """`slug`, if none of the rows has it."""
+    if rows.filter(**{field: slug}).exists():
+        raise ValidationError(f"There is {what} “{slug}” already.")
+    return slug

@@ -1,0 +1,322 @@
+"""Checks by trying: does what somebody typed into a form really work? Each function returns findings and never raises.
+
+Every request has a short timeout, and all of them together ten seconds. A finding says what is wrong in a
+sentence, what to do, at which field, and whether it may be saved nevertheless: what is down, or not there yet, may; what
+was refused may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+
+from adapters.ecr import Ecr
+from adapters.errors import Denied, ExternalError, NotFound
+from adapters.git import GitRepository
+from adapters.kubernetes import KubernetesClient, Right
+from adapters.kubernetes_http import RetryPolicy
+from adapters.secrets_manager import SecretsManager
+from engine.errors import ManifestError, SlipwayError
+from engine.manifests import Document, read_documents
+from engine.secretfiles import check_against_reference, parse_secrets_file
+from projects import connections
+from projects.models import Project, Registry, SecretsFile
+
+PASSED, WARNING, FAILED = "passed", "warning", "failed"
+TIMEOUT = 5.0
+FIRST_FETCH_TIMEOUT = 8.0
+DEADLINE = 10.0  # for all of them; an adapter's own repeats may take longer
+FRESH_ENOUGH = 60.0  # seconds: a mirror fetched that recently is not fetched again
+ONCE = RetryPolicy(attempts=1)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. `detail`: what to do. `field`: of the form. `can_override`: may be saved nevertheless."""
+
+    state: str
+    text: str
+    detail: str = ""
+    field: str = ""
+    can_override: bool = False
+
+
+@dataclass(frozen=True)
+class ClusterAnswer:
+    """The findings about a cluster, and its version when it answered."""
+
+    findings: list[Finding]
+    version: str = ""
+
+
+Check = Callable[[], list[Finding]]
+
+
+def run(checks: Sequence[Check], *, deadline: float = DEADLINE) -> list[Finding]:
+    """The findings of all checks, in their order; the checks run side by side and must not use the database.
+
+    One that has not ended after `deadline` seconds is left behind: nobody waits longer for a page.
+    """
+    if not checks:
+        return []
+    pool = ThreadPoolExecutor(max_workers=len(checks))
+    started = [pool.submit(check) for check in checks]
+    pool.shutdown(wait=False)
+    done, _ = wait(started, timeout=deadline)
+    return [f for check in started for f in (check.result() if check in done else [_too_slow(deadline)])]
+
+
+def _too_slow(deadline: float) -> Finding:
+    text = f"An outside system did not answer within {deadline:.0f} s."
+    return Finding(FAILED, text, "Try again in a while.", can_override=True)
+
+
+def trouble(error: SlipwayError, field: str, *, may_come: bool = False) -> Finding:
+    """The finding for an error. `may_come`: that it is not there yet is no reason to refuse it for good."""
+    is_down = isinstance(error, ExternalError) and not error.permanent
+    not_there = may_come and isinstance(error, NotFound)
+    return Finding(FAILED, error.message, error.hint, field, can_override=is_down or not_there)
+
+
+# Clusters
+
+_WORKLOADS = (("apps", "deployments"), ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"))
+_APPLIED = (
+    *_WORKLOADS, ("batch", "cronjobs"), ("", "configmaps"), ("", "secrets"), ("", "services"), ("", "serviceaccounts"),
+    ("", "persistentvolumeclaims"), ("networking.k8s.io", "ingresses"),
+)  # fmt: skip
+_WATCHED = (*_WORKLOADS, ("apps", "replicasets"), ("", "pods"), ("", "events"))
+
+
+def rights_needed(namespace: str = "") -> list[Right]:
+    """What a deploy of the usual kinds does in a namespace (empty: in all): apply them, watch them, read logs."""
+    apply = [
+        Right(verb, group, kind, namespace) for group, kind in _APPLIED for verb in ("get", "create", "patch")
+    ]
+    watch = [Right(verb, group, kind, namespace) for group, kind in _WATCHED for verb in ("list", "watch")]
+    return [*apply, *watch, Right("get", "", "pods/log", namespace)]
+
+
+def cluster(kubeconfig: str, *, field: str = "kubeconfig") -> ClusterAnswer:
+    """Whether the cluster answers these credentials, and what they lack for deploying to every namespace."""
+    try:
+        with KubernetesClient.from_kubeconfig(
+            kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
+        ) as client:
+            facts = client.probe()
+            answers = Finding(
+                PASSED, f"{client.server} answers: Kubernetes {facts.version.removeprefix('v')}."
+            )
+            return ClusterAnswer([answers, *_rights(client, "", field, WARNING)], facts.version)
+    except ExternalError as error:
+        return ClusterAnswer([trouble(error, field)])
+
+
+def namespace(kubeconfig: str, name: str) -> list[Finding]:
+    """Whether the namespace is there, and the rights in it suffice. A deploy may bring its namespace along."""
+    try:
+        with KubernetesClient.from_kubeconfig(
+            kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
+        ) as client:
+            client.probe()
+            return [_exists(client, name), *_rights(client, name, "cluster", FAILED)]
+    except ExternalError as error:
+        return [trouble(error, "cluster")]
+
+
+def _exists(client: KubernetesClient, name: str) -> Finding:
+    try:
+        client.request("GET", f"/api/v1/namespaces/{name}", timeout=TIMEOUT)
+    except NotFound:
+        return Finding(
+            WARNING, f"The namespace {name} does not exist yet.",
+            "Either the config directory holds a Namespace, or somebody has to create it before the first deploy.",
+        )  # fmt: skip
+    except Denied:
+        return Finding(WARNING, f"Whether the namespace {name} exists may not be read by this account.")
+    return Finding(PASSED, f"The namespace {name} is there.")
+
+
+def _rights(client: KubernetesClient, name: str, field: str, state: str) -> list[Finding]:
+    missing = client.can(rights_needed(name))
+    where = f"in {name}" if name else "in every namespace"
+    if not missing:
+        return [Finding(PASSED, f"The account may do all that deploys need {where}.")]
+    some = ", ".join(f"{right.verb} {right.resource}" for right in missing[:6])
+    more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+    return [
+        Finding(
+            state,
+            f"The account lacks rights {where}: {some}{more}.",
+            "Give its role these verbs. A deploy fails at the first object it may not write.",
+            field,
+            can_override=True,
+        )
+    ]
+
+
+# Repositories
+
+
+def repository(project: Project) -> list[Finding]:
+    """Whether the project's repository answers its credential, and its default branch is there."""
+    try:
+        facts = connections.git_repository(project).check(timeout=TIMEOUT)
+    except ExternalError as error:
+        field = "credential" if isinstance(error, Denied) and project.credential_kind else "repository_url"
+        return [trouble(error, field)]
+    if project.default_branch not in facts.branches:
+        return [_no_branch(project.default_branch, facts.branches)]
+    count = len(facts.branches)
+    return [
+        Finding(
+            PASSED,
+            f"The repository answers; it has {count} branch{'es' if count != 1 else ''}, {project.default_branch} among them.",
+        )
+    ]
+
+
+def _no_branch(branch: str, branches: Sequence[str]) -> Finding:
+    if not branches:
+        text, hint = "The repository is empty: it has no branch yet.", "Push a first commit."
+    else:
+        text = f"The repository has no branch “{branch}”."
+        hint = f"There is {', '.join(branches[:5])}{' and more' if len(branches) > 5 else ''}."
+    return Finding(FAILED, text, hint, "default_branch", can_override=True)
+
+
+def config_directory(project: Project, directory: str) -> list[Finding]:
+    """Whether the directory is there at the newest revision of the default branch, with manifests that can be read."""
+    try:
+        found = _newest(project)
+        files = found.repository.files(found.sha, directory, recursive=False)
+    except ExternalError as error:
+        return [trouble(error, "config_directory", may_come=True)]
+    try:
+        documents = read_documents(files)
+    except ManifestError as error:
+        first = f" {error.problems[0]}" if error.problems else ""
+        return [
+            Finding(
+                FAILED,
+                f"{directory} at {found.sha[:7]}: {error.message}{first}",
+                error.hint,
+                "config_directory",
+                True,
+            )
+        ]
+    count = len(documents)
+    return [
+        Finding(PASSED, f"{count} object{'s' if count != 1 else ''} found in {directory} at {found.sha[:7]}.")
+    ]
+
+
+@dataclass(frozen=True)
+class _Newest:
+    repository: GitRepository
+    sha: str
+
+
+def _newest(project: Project) -> _Newest:
+    """The newest revision of the default branch. Raises ExternalError."""
+    found = connections.git_repository(project)
+    found.fetch(FRESH_ENOUGH, timeout=TIMEOUT if found.fetched_at() else FIRST_FETCH_TIMEOUT)
+    return _Newest(found, found.resolve(f"refs/heads/{project.default_branch}").sha)
+
+
+# AWS
+
+
+def registry(row: Registry) -> list[Finding]:
+    """Whether the registry hands out a credential, and is the one that the address names."""
+    try:
+        token = connections.ecr(row).token()
+    except ExternalError as error:
+        return [trouble(error, "account" if isinstance(error, Denied) else "region")]
+    named = token.endpoint.partition("://")[2].rstrip("/") or token.endpoint
+    if named and named != row.host:
+        return [
+            Finding(
+                WARNING,
+                f"The registry calls itself {named}, the address says {row.host}.",
+                "Images are found by the address; it must be what stands in the manifests.",
+            )
+        ]
+    return [Finding(PASSED, f"{row.host} answers and hands out credentials.")]
+
+
+def image_repository(api: Ecr, name: str) -> list[Finding]:
+    """Whether the registry has the repository."""
+    try:
+        exists = api.repository_exists(name)
+    except ExternalError as error:
+        return [trouble(error, "registry", may_come=True)]
+    if exists:
+        return [Finding(PASSED, f"The registry has the repository {name}.")]
+    text = f"The registry has no repository {name}."
+    return [
+        Finding(
+            FAILED, text, "Create it in the registry, or correct the name.", "repository", can_override=True
+        )
+    ]
+
+
+def secret(
+    api: SecretsManager, secret_id: str, reference: Callable[[], Sequence[Document]], path: str
+) -> list[Finding]:
+    """Whether the secret exists, is a Kubernetes Secret file, and has the keys of its reference file. Shows no value."""
+    try:
+        stored = api.get(secret_id)
+        populated = parse_secrets_file(stored.text, path=path)
+    except NotFound as error:
+        return [trouble(error, "aws_name", may_come=True)]
+    except ManifestError as error:
+        first = f" {error.problems[0]}" if error.problems else ""
+        return [Finding(FAILED, f"The secret is no Kubernetes Secret file.{first}", error.hint, "aws_name")]
+    except ExternalError as error:
+        return [trouble(error, "aws_name")]
+    try:
+        blank = reference()
+    except (ExternalError, ManifestError) as error:
+        return [_no_reference(error)]
+    return _compare(blank, populated)
+
+
+def secrets_file(row: SecretsFile) -> list[Finding]:
+    """The secret of a secrets file (saved or not), against the reference file that it replaces."""
+    environment = row.environment
+    reference = partial(reference_documents, environment.project, environment.config_directory, row.path)
+    return secret(connections.secrets_manager(row), row.secret_id, reference, row.path)
+
+
+def _no_reference(error: SlipwayError) -> Finding:
+    down = isinstance(error, ExternalError)
+    first = f" {error.problems[0]}" if isinstance(error, ManifestError) and error.problems else ""
+    return Finding(FAILED, f"{error.message}{first}", error.hint, "path", can_override=down)
+
+
+def _compare(reference: Sequence[Document], populated: Sequence[Document]) -> list[Finding]:
+    result = check_against_reference(reference, populated)
+    findings = []
+    if result.missing:
+        text = f"The secret lacks keys of the reference file: {', '.join(result.missing[:8])}."
+        findings.append(Finding(WARNING, text, "Deploys stop until they are there."))
+    if result.placeholders:
+        text = f"Still a placeholder: {', '.join(result.placeholders[:8])}."
+        findings.append(Finding(WARNING, text, "Somebody has to fill them in."))
+    return findings or [Finding(PASSED, "The secret is there and has every key of the reference file.")]
+
+
+def reference_documents(project: Project, directory: str, path: str) -> list[Document]:
+    """The blank Secrets of the reference file at the newest revision. Raises ExternalError, ManifestError."""
+    found = _newest(project)
+    files = found.repository.files(found.sha, directory, recursive=False)
+    if path not in files:
+        others = [name for name in files if "secret" in name.lower()]
+        raise NotFound(
+            f"There is no file “{path}” in {directory} at {found.sha[:7]}.", system="Git",
+            hint=f"There is {', '.join(others[:3])}." if others else "Give its path relative to the config directory.",
+        )  # fmt: skip
+    return parse_secrets_file(files[path].decode("utf-8", "replace"), path=path)

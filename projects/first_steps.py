@@ -1,0 +1,80 @@
+"""What an empty portal needs before the first deploy, and how far it is. Shown on the board while there is no project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from people.services import admins_text
+from projects.access import visible_projects
+from projects.models import Cluster, Environment, Project, Registry
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. `state`: done, current or later; `url` leads to where it is taken, and is empty where it cannot be yet."""
+
+    number: int
+    title: str
+    text: str
+    state: str
+    url: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class FirstSteps:
+    """`steps` for an admin; for others none, but whom to `ask`. `is_done`: a deploy is possible."""
+
+    steps: tuple[Step, ...]
+    ask: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Every step is."""
+        return bool(self.steps) and all(step.state == "done" for step in self.steps)
+
+
+def first_steps(user: Any) -> FirstSteps:
+    """How far the portal is, as this person sees it."""
+    if not user.is_admin:
+        return FirstSteps((), ask=admins_text())
+    project = visible_projects(user).order_by("pk").first()
+    wanted = (
+        (
+            Cluster.objects.exists(), "Register a cluster", reverse("projects:cluster-new"), "Register a cluster",
+            "A kubeconfig with a ServiceAccount's token. It is tried before it is kept, and kept encrypted.",
+        ),
+        (
+            Registry.objects.exists(), "Register the registry", reverse("projects:registry-new"), "Register a registry",
+            "The Amazon ECR that your images are in. The portal's own AWS credentials open it; none is entered here.",
+        ),
+        (
+            project is not None, "Add a project", reverse("projects:new"), "Add a project",
+            "A Git repository with a folder of manifests for each environment, such as kubernetes/staging.",
+        ),
+        (
+            Environment.objects.exists(), "Add its first environment", _environment_url(project), "Add an environment",
+            "Where it runs: cluster and namespace; and what: the folder of manifests and the variables.",
+        ),
+    )  # fmt: skip
+    first_open = next((i for i, (done, *_) in enumerate(wanted) if not done), len(wanted))
+    return FirstSteps(
+        tuple(
+            Step(
+                i + 1,
+                title,
+                text,
+                "done" if done else "current" if i == first_open else "later",
+                url if url and not done else "",
+                link,
+            )
+            for i, (done, title, url, link, text) in enumerate(wanted)
+        )
+    )
+
+
+def _environment_url(project: Project | None) -> str:
+    return reverse("projects:environment-new", args=[project.slug]) if project else ""

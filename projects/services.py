@@ -1,0 +1,280 @@
+"""What can be done with projects and what belongs to them. Every write checks the right, is audited, in one transaction.
+
+All raise Refused (role, or somebody was faster), Stale (a concurrent edit) and ValidationError (by field).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from adapters.errors import ExternalError
+from adapters.git_names import check_revision, check_url
+from audit.actors import Actor
+from people.models import User
+from people.services import require_admin
+from projects import editing, variables
+from projects.access import require_project
+from projects.models import Environment, Image, Membership, Project, Registry, Role, SecretsFile
+
+ORDER_STEP = 10
+
+
+@transaction.atomic
+def create_project(
+    actor: Actor, *, slug: str, name: str, repository_url: str, default_branch: str = "main",
+    credential_kind: str = "", credential: str = "", slack_channel: str = "",
+) -> Project:  # fmt: skip
+    """A project without environments. Admins only."""
+    require_admin(actor)
+    _check_git(repository_url, default_branch)
+    if credential_kind and not credential:
+        raise editing.refuse_field(credential="Enter the token or key, or choose “None (public)”.")
+    project = Project(
+        slug=slug, name=name, repository_url=repository_url, default_branch=default_branch,
+        credential_kind=credential_kind, credential=credential if credential_kind else "", slack_channel=slack_channel,
+    )  # fmt: skip
+    return editing.create(actor, project, verb="project.created", text=name, project=slug)
+
+
+@transaction.atomic
+def change_project(
+    actor: Actor, *, project: Project, edited: int, name: str, repository_url: str, default_branch: str,
+    credential_kind: str, credential: str = "", slack_channel: str = "",
+) -> Project:  # fmt: skip
+    """Changes a project; an empty `credential` keeps the stored one, as long as it still goes to the same host."""
+    require_project(actor, project, Role.MAINTAINER)
+    _check_git(repository_url, default_branch)
+    values: dict[str, Any] = {
+        "name": name, "repository_url": repository_url, "default_branch": default_branch,
+        "credential_kind": credential_kind, "slack_channel": slack_channel,
+    }  # fmt: skip
+    if not credential_kind:
+        values["credential"] = ""
+    elif credential:
+        values["credential"] = credential
+    elif credential_kind != project.credential_kind:
+        raise editing.refuse_field(credential="Enter the token or key, or choose “None (public)”.")
+    elif place_of(repository_url) != place_of(project.repository_url):
+        raise editing.refuse_field(
+            credential="The address leads to another host: enter its credential. The stored one is not sent there."
+        )
+    return editing.change(
+        actor, project, values, edited=edited, verb="project.changed", text=project.name, project=project.slug
+    )
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """Protocol and host of a repository's address: where a stored credential may be sent."""
+    if "://" not in url:
+        return "ssh", url.partition(":")[0].rpartition("@")[2].lower()
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+
+
+def _check_git(url: str, branch: str) -> None:
+    """Raises ValidationError for an address or branch that Git must not be given."""
+    problems: dict[str, str] = {}
+    try:
+        check_url(url, settings.GIT_PROTOCOLS)
+    except ExternalError as error:
+        problems["repository_url"] = f"{error.message} {error.hint}".strip()
+    try:
+        check_revision(branch)
+    except ExternalError as error:
+        problems["default_branch"] = error.message
+    if problems:
+        raise editing.refuse_field(**problems)
+
+
+@transaction.atomic
+def create_environment(
+    actor: Actor, *, project: Project, slug: str, name: str = "", placeholders_stop: bool | None = None, **values: Any
+) -> Environment:  # fmt: skip
+    """An environment; `values` are further fields of the model. What they leave out follows design.md §7.
+
+    `order`: after the others. `placeholders_stop`: in production. Secrets: where it is not production, deployers edit them.
+    """
+    require_project(actor, project, Role.MAINTAINER)
+    is_production = bool(values.get("is_production"))
+    values["variables"] = variables.cleaned(values.get("variables", []))
+    if values.get("order") is None:
+        values["order"] = _next_order(project)
+    if not is_production and "secret_rights" not in values:
+        values["secret_rights"] = {
+            "names": "viewer", "reveal": "deployer", "edit": "deployer", "approve": "maintainer",
+        }  # fmt: skip
+    stops = is_production if placeholders_stop is None else placeholders_stop
+    environment = Environment(
+        project=project, slug=slug, name=name or slug, placeholders_stop=stops, **values
+    )
+    text = f"{project.name} {environment.name}"
+    return editing.create(actor, environment, verb="environment.created", text=text, project=project.slug)
+
+
+def _next_order(project: Project) -> int:
+    last = project.environments.order_by("-order").values_list("order", flat=True).first()
+    return ORDER_STEP if last is None else min(last + ORDER_STEP, 999)
+
+
+@transaction.atomic
+def change_environment(actor: Actor, *, environment: Environment, edited: int, **values: Any) -> Environment:
+    """Changes fields of an environment; its slug and project never change."""
+    project = environment.project
+    require_project(actor, project, Role.MAINTAINER)
+    if values.keys() & {"slug", "project", "project_id", "id", "edited"}:
+        raise ValidationError("The slug and the project of an environment never change.")
+    if "variables" in values:
+        values["variables"] = variables.cleaned(values["variables"])
+    return editing.change(
+        actor, environment, values, edited=edited,
+        verb="environment.changed", text=f"{project.name} {environment.name}", project=project.slug,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def move_environment(actor: Actor, *, environment: Environment) -> None:
+    """Puts an environment before the one before it; all get numbers 10, 20, … The first one stays."""
+    project = environment.project
+    require_project(actor, project, Role.MAINTAINER)
+    rows = list(project.environments.select_for_update().order_by("order", "slug"))
+    place = next(i for i, row in enumerate(rows) if row.pk == environment.pk)
+    if place == 0:
+        return
+    rows.insert(place - 1, rows.pop(place))
+    for number, row in enumerate(rows, start=1):
+        Environment.objects.filter(pk=row.pk).update(order=number * ORDER_STEP, edited=row.edited + 1)
+    editing.note(
+        actor, environment, verb="environment.changed", text=f"{project.name} {environment.name}",
+        project=project.slug, data={"order": [row.slug for row in rows]},
+    )  # fmt: skip
+
+
+@transaction.atomic
+def create_image(
+    actor: Actor, *, project: Project, name: str, registry: Registry, repository: str,
+    dockerfile: str = "Dockerfile", context: str = ".",
+) -> Image:  # fmt: skip
+    """An image that the project builds."""
+    require_project(actor, project, Role.MAINTAINER)
+    image = Image(
+        project=project, name=name, registry=registry, repository=repository,
+        dockerfile=dockerfile, context=context or ".",
+    )  # fmt: skip
+    return editing.create(
+        actor, image, verb="image.created", text=f"{project.name} {name}", project=project.slug
+    )
+
+
+@transaction.atomic
+def change_image(
+    actor: Actor, *, image: Image, edited: int, registry: Registry, repository: str, dockerfile: str, context: str
+) -> Image:  # fmt: skip
+    """Changes an image; its name stays, manifests use it as `${IMAGE_<NAME>}`."""
+    project = image.project
+    require_project(actor, project, Role.MAINTAINER)
+    values = {
+        "registry": registry, "repository": repository, "dockerfile": dockerfile, "context": context or ".",
+    }  # fmt: skip
+    return editing.change(
+        actor, image, values, edited=edited,
+        verb="image.changed", text=f"{project.name} {image.name}", project=project.slug,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def remove_image(actor: Actor, *, image: Image) -> None:
+    """The project no longer names this image; what is in the registry stays."""
+    project = image.project
+    require_project(actor, project, Role.MAINTAINER)
+    editing.remove(
+        actor, image, verb="image.removed", text=f"{project.name} {image.name}", project=project.slug
+    )
+
+
+@transaction.atomic
+def create_secrets_file(
+    actor: Actor, *, environment: Environment, path: str, secret_id: str, region: str = "eu-west-2", role_arn: str = ""
+) -> SecretsFile:  # fmt: skip
+    """A secret of AWS that takes a blank file's place in this environment."""
+    project = environment.project
+    require_project(actor, project, Role.MAINTAINER)
+    row = SecretsFile(
+        environment=environment, path=path, secret_id=secret_id, region=region, role_arn=role_arn
+    )
+    return editing.create(
+        actor, row, verb="secrets_file.created", text=_file_text(environment, path), project=project.slug
+    )
+
+
+@transaction.atomic
+def change_secrets_file(
+    actor: Actor, *, secrets_file: SecretsFile, edited: int, path: str, secret_id: str, region: str, role_arn: str = ""
+) -> SecretsFile:  # fmt: skip
+    """Changes which file, or which secret."""
+    environment = secrets_file.environment
+    require_project(actor, environment.project, Role.MAINTAINER)
+    values = {"path": path, "secret_id": secret_id, "region": region, "role_arn": role_arn}
+    return editing.change(
+        actor, secrets_file, values, edited=edited, verb="secrets_file.changed",
+        text=_file_text(environment, path), project=environment.project.slug,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def remove_secrets_file(actor: Actor, *, secrets_file: SecretsFile) -> None:
+    """The environment no longer uses this secrets file; the secret in AWS stays."""
+    environment = secrets_file.environment
+    require_project(actor, environment.project, Role.MAINTAINER)
+    editing.remove(
+        actor, secrets_file, verb="secrets_file.removed",
+        text=_file_text(environment, secrets_file.path), project=environment.project.slug,
+    )  # fmt: skip
+
+
+def _file_text(environment: Environment, path: str) -> str:
+    return f"{environment.project.name} {environment.name} {path}"
+
+
+@transaction.atomic
+def grant(
+    actor: Actor, *, user: User, project: Project, role: str, environment: Environment | None = None
+) -> Membership:
+    """Gives a person a role on a project or on one environment of it, in place of the one held there before."""
+    require_project(actor, project, Role.MAINTAINER)
+    if environment is not None and environment.project_id != project.pk:
+        raise editing.refuse_field(environment="That environment belongs to another project.")
+    held = Membership.objects.select_for_update().filter(user=user, project=project, environment=environment)
+    membership = held.first()
+    before = membership.role if membership else ""
+    if membership is None:
+        membership = Membership(user=user, project=project, environment=environment)
+    elif before == role:
+        return membership
+    membership.role = role
+    membership.full_clean()
+    membership.save()
+    _note_role(actor, membership, "membership.granted", {"role": [before, role]})
+    return membership
+
+
+@transaction.atomic
+def revoke(actor: Actor, *, membership: Membership) -> None:
+    """Takes a role away. One that is gone already is no error."""
+    require_project(actor, membership.project, Role.MAINTAINER)
+    pk = membership.pk
+    if Membership.objects.filter(pk=pk).delete()[0]:
+        membership.pk = pk
+        _note_role(actor, membership, "membership.revoked", {"role": [membership.role, ""]})
+
+
+def _note_role(actor: Actor, membership: Membership, verb: str, data: dict[str, Any]) -> None:
+    where = membership.environment.slug if membership.environment else ""
+    editing.note(
+        actor, membership, verb=verb, text=membership.project.name, project=membership.project.slug,
+        data={"person": membership.user.username, "environment": where, **data},
+    )  # fmt: skip
