@@ -1,0 +1,200 @@
+"""Who owns which field of an object (`metadata.managedFields`), whose fields we take over, and what that
+removes.
+
+Kubernetes keeps, for every writer of an object, the set of fields it wrote. Server-side apply refuses to change
+another writer's field (a conflict) and removes the fields that our previous manifest had and the new one has
+not. Objects that `kubectl apply` or Helm made before belong to those; on the first deploy their sets become
+ours (as client-go's `csaupgrade` does), so that what is later dropped from the manifest really goes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.client import Cause
+from engine.types import FIELD_MANAGER, Json
+
+# Manager and operation of the tools whose objects a first deploy takes over. `before-first-apply` stands for
+# whatever wrote an object before Kubernetes kept account.
+PREDECESSORS = frozenset(
+    {
+        ("kubectl-client-side-apply", "Update"),
+        ("kubectl-create", "Update"),
+        ("kubectl-last-applied", "Apply"),
+        ("kubectl", "Apply"),
+        ("helm", "Update"),
+        ("helm", "Apply"),
+        ("before-first-apply", "Update"),
+    }
+)
+_PEOPLE = re.compile(r"kubectl|helm|Mozilla|k9s|Lens|Headlamp|dashboard", re.IGNORECASE)
+_CAUSE = re.compile(
+    r'conflict with "(?P<manager>[^"]*)"(?: with subresource "(?P<subresource>[^"]*)")?(?P<using> using)?'
+)
+
+
+@dataclass(frozen=True)
+class FieldConflict:
+    """A field of the manifest that another manager has set to another value."""
+
+    field: str  # spec.replicas
+    manager: str
+    operation: str  # Update or Apply
+    subresource: str
+
+    @property
+    def by_predecessor(self) -> bool:
+        """Whether a first deploy may take the field over."""
+        return not self.subresource and (self.manager, self.operation) in PREDECESSORS
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person or a script of theirs set it, rather than a controller."""
+        return bool(_PEOPLE.search(self.manager)) and not self.by_autoscaler
+
+    @property
+    def by_autoscaler(self) -> bool:
+        """Whether it came through the scale subresource, as an autoscaler's changes do (and those of `kubectl
+        scale`)."""
+        return self.subresource == "scale"
+
+    def __str__(self) -> str:
+        return f"{self.field} (set by {self.who})"
+
+    @property
+    def who(self) -> str:
+        """The manager in words."""
+        if self.by_autoscaler:
+            return "kubectl scale" if _PEOPLE.search(self.manager) else "an autoscaler"
+        names = {"kubectl-client-side-apply": "kubectl apply"}
+        return names.get(self.manager, self.manager.replace("kubectl-", "kubectl "))
+
+
+def conflicts_of(causes: Iterable[Cause]) -> tuple[FieldConflict, ...]:
+    """The field conflicts among the causes of a refusal."""
+    found = []
+    for cause in causes:
+        match = _CAUSE.match(cause.message)
+        if cause.reason == "FieldManagerConflict" and match:
+            operation = "Update" if match["using"] else "Apply"
+            field = cause.field.lstrip(".")
+            found.append(FieldConflict(field, match["manager"], operation, match["subresource"] or ""))
+    return tuple(found)
+
+
+def is_ours_already(managed: Sequence[Json]) -> bool:
+    """Whether we have applied the object before."""
+    return any(_key(entry) == (FIELD_MANAGER, "Apply") for entry in managed)
+
+
+def predecessors(managed: Sequence[Json]) -> tuple[str, ...]:
+    """The managers whose fields the next apply takes over: those of PREDECESSORS, as long as the object is not
+    ours already."""
+    if is_ours_already(managed):
+        return ()
+    return tuple(sorted({entry["manager"] for entry in managed if _is_predecessor(entry)}))
+
+
+def taken_over(managed: Sequence[Json], api_version: str) -> list[Json]:
+    """`managedFields` with the predecessors' sets as one set of ours. Sets written in another API version are
+    dropped: their paths may mean something else."""
+    taken = [entry for entry in managed if _is_predecessor(entry)]
+    kept = [entry for entry in managed if not _is_predecessor(entry)]
+    fields: Json = {}
+    for entry in taken:
+        if entry.get("apiVersion") == api_version:
+            fields = union(fields, entry.get("fieldsV1") or {})
+    if not fields:
+        return kept
+    ours = {
+        "manager": FIELD_MANAGER,
+        "operation": "Apply",
+        "apiVersion": api_version,
+        "time": max(str(entry.get("time") or "") for entry in taken) or None,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+    return [*kept, ours]
+
+
+def without_dropped(result: Json, managed: Sequence[Json]) -> Json:
+    """What a first deploy leaves of an object: the result of a dry run, without the fields that only
+    predecessors own.
+
+    `managed` is the dry run's own `managedFields`. The dry run cannot show this itself, since it takes nothing
+    over.
+    """
+    theirs: Json = {}
+    others: Json = {}
+    for entry in managed:
+        fields = entry.get("fieldsV1") or {}
+        if _is_predecessor(entry):
+            theirs = union(theirs, fields)
+        else:
+            others = union(others, fields)
+    dropped = difference(theirs, others)
+    copy: Json = json.loads(json.dumps(result))
+    _remove(copy, dropped)
+    return copy
+
+
+def union(left: Json, right: Json) -> Json:
+    """The union of two field sets."""
+    merged = dict(left)
+    for key, fields in right.items():
+        merged[key] = union(merged.get(key) or {}, fields)
+    return merged
+
+
+def difference(left: Json, right: Json) -> Json:
+    """The fields of `left` that are not in `right`."""
+    rest: Json = {}
+    for key, fields in left.items():
+        if key not in right:
+            rest[key] = fields
+        elif fields and (below := difference(fields, right[key])):
+            rest[key] = below
+    return rest
+
+
+def _key(entry: Json) -> tuple[str, str]:
+    return (
+        (entry.get("manager", ""), entry.get("operation", "")) if not entry.get("subresource") else ("", "")
+    )
+
+
+def _is_predecessor(entry: Json) -> bool:
+    return _key(entry) in PREDECESSORS
+
+
+def _remove(value: Any, fields: Json) -> None:
+    """Take the fields out of a value, in place. `f:` names a member, `k:` an item by its keys, `v:` a member of
+    a set."""
+    for path, below in fields.items():
+        kind, _, name = path.partition(":")
+        if kind == "f" and isinstance(value, dict) and name in value:
+            _remove_at(value, name, below)
+        elif kind == "k" and isinstance(value, list):
+            keys = json.loads(name)
+            for index in reversed([i for i, item in enumerate(value) if _matches(item, keys)]):
+                _remove_at(value, index, below)
+        elif kind == "v" and isinstance(value, list) and json.loads(name) in value:
+            value.remove(json.loads(name))
+
+
+def _remove_at(container: Any, key: str | int, below: Json) -> None:
+    """Leaves go. What has members goes when it is owned itself (`.`) and nothing but its own keys is left."""
+    if not below or not isinstance(container[key], dict | list):
+        del container[key]
+        return
+    _remove(container[key], below)
+    if "." in below and not container[key]:
+        del container[key]
+
+
+def _matches(item: Any, keys: Json) -> bool:
+    return isinstance(item, dict) and all(item.get(key) == value for key, value in keys.items())
