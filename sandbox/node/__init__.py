@@ -6,7 +6,7 @@ pull secrets, looks for the Secrets and ConfigMaps that the pod names, sets stat
 serves logs. How the program in the container behaves is written in labels of the image's configuration
 (`behaviour.py`). What it cannot pull, because the registry is not on this machine, it takes for an image that works.
 
-    python -m sandbox.node --kubeconfig FILE [--nodes 3] [--speed 1] [--mirror HOST=URL]
+    python -m sandbox.node KUBECONFIG [--nodes 3] [--speed 1] [--mirror HOST=URL]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def command(
         sys.executable,
         "-m",
         "sandbox.node",
-        f"--kubeconfig={kubeconfig}",
+        str(kubeconfig),
         f"--nodes={nodes}",
         f"--speed={speed:g}",
         *options,

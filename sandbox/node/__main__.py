@@ -7,9 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+from engine.types import Json
 from sandbox.api import Api, ApiFailed
 from sandbox.node import READY_LINE
+from sandbox.node.addresses import Addresses
 from sandbox.node.attendant import Tools
+from sandbox.node.certmanager import CertManager
 from sandbox.node.events import Recorder
 from sandbox.node.follow import Follower
 from sandbox.node.images import Registries
@@ -50,10 +53,25 @@ def play(machines: list[Machine], tools: Tools) -> None:
     tools.events.start()
     _register(tools.api, machines, server.port)
     Follower(tools.api, "/api/v1/pods", kubelet.seen, kubelet.gone).start()
+    _play_the_rest(tools)
     print(
         f"{len(machines)} nodes of {tools.api.server}, logs on port {server.port}: {READY_LINE}", flush=True
     )
     keep_alive(tools.api, machines, server.port)
+
+
+def _play_the_rest(tools: Tools) -> None:
+    """What else a hosted cluster brings: addresses for load balancers and ingresses, certificates."""
+    addresses = Addresses(tools.api, tools.loop, tools.speed)
+    certificates = CertManager(tools.api, tools.loop, tools.speed)
+
+    def seen_ingress(body: Json) -> None:
+        addresses.seen_ingress(body)
+        certificates.seen_ingress(body)
+
+    Follower(tools.api, "/api/v1/services", addresses.seen_service, addresses.gone_service).start()
+    Follower(tools.api, "/apis/networking.k8s.io/v1/ingresses", seen_ingress, addresses.gone_ingress).start()
+    certificates.start()
 
 
 def _register(api: Api, machines: list[Machine], port: int) -> None:
@@ -74,7 +92,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.node", description="Plays the nodes of a Kubernetes cluster."
     )
-    parser.add_argument("--kubeconfig", type=Path, required=True, help="of somebody who may do everything")
+    parser.add_argument("kubeconfig", type=Path, help="of somebody who may do everything")
     parser.add_argument("--nodes", type=int, default=3, help="how many (default 3)")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="2 makes everything take half as long (default 1)"

@@ -5,7 +5,8 @@ own one. Words for Jobs begin with `job-`, words for init containers with `init-
 serve. Each container takes the first word that is for it, so that `crash, job-slow:3` says both. A label with the
 container's name behind it (`slipway.sandbox/behaviour.worker`) goes before the one without.
 
-`slipway.sandbox/log` (also with `.CONTAINER`) holds the lines that the program prints when it starts.
+`slipway.sandbox/log` (also with `.CONTAINER`) holds the lines that the program prints when it starts;
+a `\\n` in it, as a Dockerfile's LABEL keeps it, begins a new line.
 
 A pod may carry the same words in an annotation `slipway.sandbox/behaviour`, for images of registries that are not on
 this machine: those cannot be pulled and have no labels.
@@ -110,7 +111,7 @@ def words_of(labels: Mapping[str, str], annotations: Mapping[str, str], containe
 def log_lines(labels: Mapping[str, str], container: str) -> list[str] | None:
     """What the image's program prints at its start; None when the image does not say."""
     text = labels.get(f"{LOG}.{container}") or labels.get(LOG)
-    return text.splitlines() if text else None
+    return text.replace("\\n", "\n").splitlines() if text else None
 
 
 def _role_of(word: str) -> Role:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Generator
+from functools import partial
 
 from sandbox.node.attendant import RETRY_SECONDS, Attendant, Tools
 from sandbox.node.behaviour import Play, log_lines, play_for, words_of
 from sandbox.node.clock import parse, stamp
 from sandbox.node.images import Image
+from sandbox.node.known_programs import leave_traces
 from sandbox.node.loop import Life
 from sandbox.node.pods import Container, Pod
 from sandbox.node.preparation import BACK_OFF_MAX, BACK_OFF_START, Preparation
@@ -77,6 +79,8 @@ class ContainerLife(Attendant):
         if play.probe_kills:
             self._warn("Unhealthy", probe_failure("Liveness", self.container, self.pod.ip))
             self._note("Killing", f"Container {self.container.name} failed liveness probe, will be restarted")
+        if play.exit_code == 0:
+            yield from self.ask(partial(leave_traces, self.tools.api, self.pod, self.container))
         self.end(play)
         yield from self.report()
 
