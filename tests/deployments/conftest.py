@@ -1,0 +1,67 @@
+"""What tests of deploys share: people, an environment, and a repository that answers without Git."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from adapters.errors import NotFound
+from adapters.git import Commit
+from deployments import revisions
+from projects.models import Role
+from tests.factories import grant, make_environment, make_user
+
+COMMITS = {
+    "main": Commit("1" * 40, "Show prices", "Ana", datetime(2026, 11, 1, 9, 0, tzinfo=UTC)),
+    "older": Commit("2" * 40, "Add a basket", "Ben", datetime(2026, 10, 1, 9, 0, tzinfo=UTC)),
+}
+
+
+@pytest.fixture
+def commits(monkeypatch):
+    """The repository knows `main` and `older`, by name and by id."""
+
+    class Repository:
+        def fetch(self, max_age):
+            return False
+
+        def resolve(self, text):
+            for name, commit in COMMITS.items():
+                if text == name or (len(text) >= 7 and commit.sha.startswith(text)):
+                    return commit
+            raise NotFound(f"There is no revision {text}.", system="Git")
+
+    monkeypatch.setattr(revisions, "git_repository", lambda project: Repository())
+    return COMMITS
+
+
+@pytest.fixture
+def environment(db):
+    """An environment to deploy to."""
+    return make_environment(slug="staging")
+
+
+@pytest.fixture
+def deployer(environment):
+    """Somebody who may deploy there."""
+    user = make_user("dev")
+    grant(user, Role.DEPLOYER, environment.project)
+    return user
+
+
+@pytest.fixture
+def viewer(environment):
+    """Somebody who may only look."""
+    user = make_user("viewer")
+    grant(user, Role.VIEWER, environment.project)
+    return user
+
+
+@pytest.fixture
+def pushed(monkeypatch):
+    """What was handed to the queue, as (run id, attempt)."""
+    calls = []
+    monkeypatch.setattr("core.jobs.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True)
+    monkeypatch.setattr("deployments.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True)
+    return calls
