@@ -33,6 +33,8 @@ def main() -> int:
     except SlipwayError as error:
         print(f"\n{error.message}" + (f"\n{error.hint}" if error.hint else ""), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before the supervisor took over the signals: nothing was started yet
+        return 1
     return 0
 
 

@@ -57,8 +57,10 @@ class Household:
         with self._lock:
             kept = _Kept(program, self._spawn(program), time.monotonic())
             self._kept.append(kept)
+        if program.answers is None:
+            return self.tell(f"{program.name} is started")
         processes.wait_until(program.answers, [kept.child], seconds=seconds, what=program.name)
-        self.tell(f"{program.name} is ready")
+        return self.tell(f"{program.name} is ready")
 
     def run(self, program: Program, *, seconds: float = 600.0) -> None:
         """Runs a program to its end. Raises ProcessError when that is not a good one, or does not come in time."""

@@ -18,12 +18,12 @@ DEPLOYS_AT_ONCE = 2  # workers of the queue `deploys`
 
 @dataclass(frozen=True)
 class Program:
-    """Something that runs until it is stopped. `answers` says whether it is of use yet."""
+    """Something that runs until it is stopped. `answers` says whether it is of use yet; None: nobody can ask it."""
 
     name: str
     command: list[str]
     env: dict[str, str]
-    answers: Callable[[], bool] = lambda: True
+    answers: Callable[[], bool] | None = None
 
 
 def redis(layout: Layout) -> Program:
@@ -83,10 +83,9 @@ def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool) -> Prog
     )
 
 
-def portal(layout: Layout) -> list[Program]:
-    """The portal's own processes, as `make run` and production have them."""
-    env = portal_env(layout, None)
-    web = _python(
+def web(layout: Layout) -> Program:
+    """The portal's pages. The live logs hold connections open, so stopping must not wait for them."""
+    command = _python(
         "uvicorn",
         "portal.asgi:application",
         "--host=127.0.0.1",
@@ -94,10 +93,17 @@ def portal(layout: Layout) -> list[Program]:
         "--timeout-graceful-shutdown=3",
         "--no-access-log",
     )
-    workers = {f"deploys-{n}": "deploys" for n in range(1, DEPLOYS_AT_ONCE + 1)} | {"short": "short"}
+    return Program(
+        "web", command, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)
+    )
+
+
+def workers(layout: Layout) -> list[Program]:
+    """The portal's other processes, as `make run` and production have them."""
+    env = portal_env(layout, None)
+    queues = {f"deploys-{n}": "deploys" for n in range(1, DEPLOYS_AT_ONCE + 1)} | {"short": "short"}
     return [
-        Program("web", web, env, lambda: http_answers(layout.port, "/healthz", 200)),
-        *(Program(name, _manage("rqworker", queue), env) for name, queue in workers.items()),
+        *(Program(name, _manage("rqworker", queue), env) for name, queue in queues.items()),
         Program("scheduler", _manage("scheduler"), env),
     ]
 

@@ -70,15 +70,21 @@ class Supervisor:
     def _bring_up(self) -> None:
         """Starts all parts. The first one that fails ends the attempt."""
         with ThreadPoolExecutor(max_workers=24, thread_name_prefix="start") as pool:
+            parts = self._plan(pool)
             try:
-                self._await(self._plan(pool))
+                self._await(parts)
             except BaseException:
-                self._end()  # so that the parts which still wait for others fail now, and the pool can end
+                while not all(
+                    part.done() for part in parts
+                ):  # a part under way may have started something meanwhile
+                    self._end()
+                    time.sleep(0.05)
                 raise
 
     def _plan(self, pool: ThreadPoolExecutor) -> list[Part]:
         """Who needs whom. Parts begin in the order of this list: none needs one that stands after it."""
-        home, layout, parts = self.household, self.layout, []
+        home, layout = self.household, self.layout
+        parts: list[Part] = []
 
         def begin(work: Callable[[], None], *needs: Part) -> Part:
             parts.append(pool.submit(_work_after, needs, work))
@@ -92,9 +98,11 @@ class Supervisor:
             begin(self._keep_pull_secrets, cluster, started["aws"])
             if self.cluster is None:
                 begin(self._play_nodes, cluster)
-            for program in programs.portal(layout):
+            for program in programs.workers(layout):
                 begin(partial(home.start, program), migrated, started["redis"])
-            begin(self._seed, *parts)
+            needed = tuple(parts)
+            begin(partial(home.start, programs.web(layout)), migrated)
+            begin(self._seed, *needed)
         return parts
 
     @property
@@ -110,9 +118,8 @@ class Supervisor:
         self.household.tell("control plane is ready")
 
     def _make_world(self) -> None:
-        from sandbox.samples.publish import (
-            make_world,  # boto3: half a second that nothing else should wait for
-        )
+        # Imported here: it brings boto3, half a second that nothing else should wait for.
+        from sandbox.samples.publish import make_world
 
         make_world(self.layout.world_note, self.layout.repositories, self.layout.aws_url)
         self.household.tell("samples' repositories, images and secrets are there")

@@ -21,7 +21,7 @@ from moto.ecr.models import ECRBackend, Repository, ecr_backends
 from werkzeug.wrappers import Request, Response
 
 from sandbox.aws import ACCOUNT, REGION
-from sandbox.aws.ecr_fixes import digest_of, find_image
+from sandbox.aws.ecr_fixes import ImageTagAlreadyExistsException, digest_of, find_image
 from sandbox.aws.snapshot import Snapshot
 from sandbox.aws.tokens import Tokens, TokenState
 
@@ -104,11 +104,11 @@ class Registry:
             return _error(404, "MANIFEST_BLOB_UNKNOWN", "A blob of this manifest is unknown to the registry")
         tag = None if reference.startswith("sha256:") else reference
         backend: Any = self._backend()
-        with contextlib.suppress(
-            ImageAlreadyExistsException
-        ):  # the same image under the same tag: a repeated push
-            backend.put_image(repository.name, text, tag, request.mimetype, None)
-        self.snapshot.save()
+        try:
+            with self.snapshot.change(), contextlib.suppress(ImageAlreadyExistsException):  # pushed once more
+                backend.put_image(repository.name, text, tag, request.mimetype, None)
+        except ImageTagAlreadyExistsException as error:
+            return _error(400, "TAG_INVALID", str(error))
         return Response("", 201, {"Docker-Content-Digest": digest_of(text), "Location": request.path})
 
     def _blob_path(self, digest: str) -> Path:

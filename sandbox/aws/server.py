@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,6 @@ def make_application(directory: Path, endpoint: str, *, token_lifetime: float = 
     snapshot.load()
     registry = Registry(tokens, directory / "blobs", snapshot)
     moto = DomainDispatcherApplication(create_backend_app)
-    changing = threading.Lock()  # moto's backends know no locks
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/v2/"):
@@ -52,10 +50,8 @@ def make_application(directory: Path, endpoint: str, *, token_lifetime: float = 
         action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         if not action or action.startswith(_READS):
             return moto(environ, start_response)
-        with changing:
-            answer = list(moto(environ, start_response))
-            snapshot.save()
-        return answer
+        with snapshot.change():
+            return list(moto(environ, start_response))
 
     return application
 

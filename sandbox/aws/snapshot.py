@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,11 +35,18 @@ _REPOSITORY_KEEPS = (
 
 
 class Snapshot:
-    """The file and the one who writes it. `load` once at start, `save` after each change."""
+    """The file and the one who writes it. `load` once at start, every change inside `change`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """One change at a time (moto's backends know no locks), written down before the next."""
+        with self._lock:
+            yield
+            self._save()
 
     def load(self) -> None:
         """Fills moto's backends from the file, if there is one."""
@@ -47,14 +56,12 @@ class Snapshot:
             _fill_secrets(secretsmanager_backends[ACCOUNT][region], state["secrets"])
             _fill_repositories(ecr_backends[ACCOUNT][region], state["repositories"])
 
-    def save(self) -> None:
-        """Writes the present state of all regions."""
-        with self._lock:
-            text = json.dumps({region: _state(region) for region in _regions()})
-            new = self.path.with_suffix(".new")
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(text)
-            new.replace(self.path)
+    def _save(self) -> None:
+        text = json.dumps({region: _state(region) for region in _regions()})
+        new = self.path.with_suffix(".new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        new.replace(self.path)
 
 
 def _regions() -> list[str]:
