@@ -14,7 +14,7 @@ from pathlib import Path
 from sandbox.aws import REGION
 from sandbox.layout import Layout
 
-MARK = "SLIPWAY_SANDBOX"  # in the environment of every child: the sandbox it belongs to (see `guard`)
+MARK = "SLIPWAY_SANDBOX"  # in the environment of every child: the sandbox and the run it belongs to (see `guard`)
 _UNSET = (
     "TRUSTED_PROXIES",
     "EMAIL_URL",
@@ -27,6 +27,11 @@ _UNSET = (
 _HARMLESS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
 
 
+def mark(directory: Path, supervisor: int) -> str:
+    """The value of the mark for the run of a sandbox's folder whose supervisor has this process id."""
+    return f"{directory}#{supervisor}"
+
+
 def clean(layout: Layout) -> dict[str, str]:
     """What a child gets that needs no service: no home of the caller's either, where tools keep their settings."""
     home = layout.directory / "home"
@@ -37,7 +42,7 @@ def clean(layout: Layout) -> dict[str, str]:
         **kept,
         "HOME": str(home),
         "PYTHONUNBUFFERED": "1",
-        MARK: str(layout.directory),
+        MARK: mark(layout.directory, os.getpid()),
     }
 
 

@@ -3,7 +3,8 @@
 Children are tied to the supervisor by the kernel, but not their children: a worker's forked job would live on. So each
 child carries a mark in its environment, which its descendants inherit, and a small guard process waits at the end of a
 pipe: when the supervisor ends, in whatever way, the pipe closes and the guard kills everything with the mark. (Linux
-only: elsewhere there is no /proc, and the guard does nothing.)
+only: elsewhere there is no /proc, and the guard does nothing. Redis writes its title over its environment, so it is not
+found here; it has no children, and the kernel ends it.)
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from sandbox.environment import MARK
+from sandbox.environment import MARK, mark
 
 _PATIENCE = 5.0  # seconds within which what was killed is gone
 
 
-def marked(directory: Path) -> list[int]:
-    """The running processes that belong to the sandbox of this folder, this one excepted."""
-    wanted = f"{MARK}={directory}".encode()
+def marked(directory: Path, supervisor: int = 0) -> list[int]:
+    """The running processes of a sandbox's folder, this one excepted; with `supervisor` only those of its run."""
+    wanted = f"{MARK}={mark(directory, supervisor)}" if supervisor else f"{MARK}={directory}#"
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
@@ -30,33 +32,26 @@ def marked(directory: Path) -> list[int]:
             state = (place / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue  # ended meanwhile, or another user's
-        if wanted in variables and state != "Z" and int(place.name) != os.getpid():
+        values = [variable for variable in variables if variable.startswith(wanted.encode())]
+        if values and state != "Z" and int(place.name) != os.getpid():
             found.append(int(place.name))
     return found
 
 
-def end_marked(directory: Path, *, but: int = 0) -> int:
-    """Kills every process of the sandbox of this folder (except `but`) and waits until it is gone; how many."""
-    count = 0
+def end_marked(directory: Path, supervisor: int = 0) -> None:
+    """Kills the processes that `marked` finds and waits until they are gone."""
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        left = [pid for pid in marked(directory) if pid != but]
-        if not left:
-            break
-        count = max(count, len(left))
+    while (left := marked(directory, supervisor)) and time.monotonic() < deadline:
         for pid in left:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.02)
-    return count
 
 
 def start_guard(directory: Path) -> subprocess.Popen[bytes]:
     """Starts the guard of this process. It ends, having killed what is left, as soon as this process ends."""
     return subprocess.Popen(
-        [sys.executable, "-m", "sandbox.guard", str(directory)],
+        [sys.executable, "-m", "sandbox.guard", str(directory), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -67,11 +62,13 @@ def start_guard(directory: Path) -> subprocess.Popen[bytes]:
 
 
 def main() -> None:
-    """Waits for the end of standard input, then cleans up."""
+    """Waits for the end of standard input, then cleans up after the run that began it."""
+    directory, supervisor = Path(sys.argv[1]), int(sys.argv[2])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    end_marked(Path(sys.argv[1]))
+    (directory / "env").unlink(missing_ok=True)  # first: it says that a sandbox is ready
+    end_marked(directory, supervisor)
 
 
 if __name__ == "__main__":
