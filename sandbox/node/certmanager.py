@@ -45,7 +45,7 @@ class CertManager:
 
     def _wait_for_resources(self) -> None:
         """Follows each of the three kinds as soon as the API server serves it."""
-        missing = {
+        missing: dict[str, Callable[[Json], None]] = {
             "issuers": partial(self._seen_issuer, "issuers"),
             "clusterissuers": partial(self._seen_issuer, "clusterissuers"),
             "certificates": self._seen_certificate,
