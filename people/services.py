@@ -6,6 +6,8 @@ import secrets
 
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404
 from django.utils import timezone
 
 from audit.actors import Actor, person
@@ -116,4 +118,51 @@ def change_user(
     record(
         actor, "user.changed", target_kind="user", target_id=user.pk, target_text=user.username, data=changed
     )
+    return user
+
+
+@transaction.atomic
+def set_password(actor: Actor, *, user: User, password: str) -> None:
+    """Gives somebody a new password; his sessions end. Raises Refused, ValidationError (too weak)."""
+    require_admin(actor)
+    validate_password(password, user)
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    record(
+        actor,
+        "password.changed",
+        target_kind="user",
+        target_id=user.pk,
+        target_text=user.username,
+        data={"by": "admin"},
+    )
+
+
+@transaction.atomic
+def change_own(actor: Actor, *, name: str, email: str) -> User:
+    """Changes what people may change about themselves."""
+    user = User.objects.select_for_update().get(pk=actor.user.pk)
+    before = {"name": user.name, "email": user.email}
+    after = {"name": name, "email": email}
+    if before == after:
+        return user
+    User.objects.filter(pk=user.pk).update(**after)
+    changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
+    record(
+        actor, "user.changed", target_kind="user", target_id=user.pk, target_text=user.username, data=changed
+    )
+    return user
+
+
+def people_for(actor: Actor) -> QuerySet[User]:
+    """All accounts, for admins. Raises Refused."""
+    require_admin(actor)
+    return User.objects.order_by("-is_active", "username")
+
+
+def person_for(actor: Actor, pk: int) -> User:
+    """One account, for admins. Raises Refused or Http404."""
+    user = people_for(actor).filter(pk=pk).first()
+    if user is None:
+        raise Http404("There is no such account.")
     return user

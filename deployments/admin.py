@@ -1,0 +1,55 @@
+"""Releases and deploys among the raw tables: history, to be looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from audit.admin import ReadOnlyAdmin
+from deployments.models import Deploy, DeployCounter, ObjectState, Release
+
+
+@admin.register(Release)
+class ReleaseAdmin(ReadOnlyAdmin):
+    """Releases, without their compressed objects."""
+
+    list_display = ("id", "environment", "revision", "object_count", "created_at", "verified_at")
+    list_select_related = ("environment",)
+    exclude = ("objects_compressed",)
+    search_fields = ("revision",)
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without the big column."""
+        return super().get_queryset(request).defer("objects_compressed")
+
+
+@admin.register(Deploy)
+class DeployAdmin(ReadOnlyAdmin):
+    """Deploys."""
+
+    list_display = ("number", "environment", "state", "revision", "actor_text", "created_at")
+    list_select_related = ("environment",)
+    list_filter = ("state", "kind")
+    search_fields = ("number", "revision", "actor_text")
+    show_full_result_count = False
+
+
+@admin.register(ObjectState)
+class ObjectStateAdmin(ReadOnlyAdmin):
+    """Objects of deploys and how far each got."""
+
+    list_display = ("run_id", "ref", "action", "progress")
+    list_filter = ("progress",)
+    search_fields = ("run_id", "ref")
+    show_full_result_count = False
+
+
+@admin.register(DeployCounter)
+class DeployCounterAdmin(ReadOnlyAdmin):
+    """The last number given out."""
+
+    list_display = ("name", "last")

@@ -1,0 +1,97 @@
+"""Forms of accounts. Passwords are never sent back to the browser (Django's PasswordInput)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_texts
+from django.core.exceptions import ValidationError
+
+from core.formrender import Switch
+from engine.errors import SlipwayError
+from people.models import User
+
+
+class AccountForm(forms.ModelForm):
+    """What all forms of accounts share: how a service's refusal is shown."""
+
+    def refuse(self, error: SlipwayError | ValidationError) -> None:
+        """What a service refused; words about a password stand beside the password."""
+        if isinstance(error, SlipwayError):
+            self.add_error(None, f"{error.message} {error.hint}".strip())
+        else:
+            self.add_error("password" if "password" in self.fields else None, error.messages)
+
+
+class SetupForm(AccountForm):
+    """The first admin makes his account."""
+
+    password = forms.CharField(
+        strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text=" ".join(password_validators_help_texts()),
+    )  # fmt: skip
+    again = forms.CharField(
+        label="Password, again", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "name", "email")
+        help_texts = {"username": "Letters, digits and @ . + - _", "name": "As others see you."}
+
+    def clean(self) -> dict[str, Any]:
+        """Both passwords are the same."""
+        data = self.cleaned_data
+        if data.get("password") and data.get("again") and data["password"] != data["again"]:
+            self.add_error("again", "The two passwords are not the same.")
+        return data
+
+
+class NewPersonForm(AccountForm):
+    """An admin makes an account and hands over its first password."""
+
+    password = forms.CharField(
+        label="First password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text="Hand it over on a safe way; it can be changed after signing in.",
+    )  # fmt: skip
+
+    class Meta:
+        model = User
+        fields = ("username", "name", "email", "is_admin", "is_auditor")
+        widgets = {"is_admin": Switch(), "is_auditor": Switch()}
+        help_texts = {
+            "username": "Letters, digits and @ . + - _",
+            "is_admin": "May do everything: people, clusters, registries, all projects",
+            "is_auditor": "Reads the audit log, nothing else",
+        }
+
+
+class PersonForm(AccountForm):
+    """An admin changes an account; the user name stays, the audit knows people by it."""
+
+    class Meta:
+        model = User
+        fields = ("name", "email", "is_admin", "is_auditor", "is_active")
+        widgets = {"is_admin": Switch(), "is_auditor": Switch(), "is_active": Switch()}
+        help_texts = {
+            **NewPersonForm.Meta.help_texts,
+            "is_active": "May sign in. Turned off, the person is signed out at once; roles are kept",
+        }
+
+
+class PasswordForm(forms.Form):
+    """An admin gives somebody a new password."""
+
+    password = forms.CharField(
+        label="New password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
+    )
+
+
+class OwnForm(AccountForm):
+    """What people change about themselves."""
+
+    class Meta:
+        model = User
+        fields = ("name", "email")
+        help_texts = {"name": "As others see you; your user name if empty."}
