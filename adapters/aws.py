@@ -7,6 +7,7 @@ lasts.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import logging
 import os
@@ -64,17 +65,32 @@ class _Kept:
 
 
 _clients: dict[tuple[Any, ...], _Kept] = {}
+_sessions: dict[tuple[Any, ...], boto3.Session] = {}
 _lock = threading.Lock()
 
 
 def client(service: str, access: Access) -> Any:
     """A boto3 client of the service (`secretsmanager`, `ecr`, `sts`). Raises the family's errors."""
-    key = (service, access, os.getpid(), _surroundings())
     with _lock:
-        kept = _clients.get(key)
-        if kept is None or kept.until <= time.time():
-            kept = _clients[key] = _make(service, access)
+        session = _session()
+        kept = _clients.get((service, access, session))
+    if kept is None or kept.until <= time.time():
+        kept = _make(session, service, access)
+        with _lock:
+            _clients[(service, access, session)] = kept
     return kept.client
+
+
+def _session() -> boto3.Session:
+    """One session for a process and what its environment says of AWS: it holds the service models (80 ms to load)."""
+    surroundings = frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    key = (os.getpid(), hash(surroundings))
+    if key not in _sessions:
+        # Whatever was made before belongs to another process or to credentials that are not ours any more.
+        _sessions.clear()
+        _clients.clear()
+        _sessions[key] = boto3.Session()
+    return _sessions[key]
 
 
 def account_of(access: Access) -> str:
@@ -83,32 +99,32 @@ def account_of(access: Access) -> str:
         return str(client("sts", access).get_caller_identity()["Account"])
 
 
-def _surroundings() -> int:
-    """Changes when the environment names other credentials or another endpoint: old clients do not fit then."""
-    return hash(frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
-
-
-def _make(service: str, access: Access) -> _Kept:
-    credentials, until = _assume(access) if access.role_arn else ({}, float("inf"))
+def _make(session: boto3.Session, service: str, access: Access) -> _Kept:
+    credentials, until = _assume(session, access) if access.role_arn else ({}, float("inf"))
     with aws_errors("AWS", f"prepare calls to {service}"):
-        session = boto3.Session(region_name=access.region, **credentials)
-        return _Kept(session.client(service, endpoint_url=access.endpoint_url, config=CONFIG), until)
+        return _Kept(_new_client(session, service, access, **credentials), until)
 
 
-def _assume(access: Access) -> tuple[dict[str, str], float]:
+def _new_client(session: boto3.Session, service: str, access: Access, **credentials: str) -> Any:
+    region = access.region or None  # None: as the environment says
+    with _lock:  # a session cannot make two clients at once
+        return session.client(
+            service, region_name=region, endpoint_url=access.endpoint_url, config=CONFIG, **credentials
+        )
+
+
+def _assume(session: boto3.Session, access: Access) -> tuple[dict[str, str], float]:
     """Credentials of the role, and when to renew them. The answer holds secrets: see `aws_errors`."""
     with aws_errors("AWS", f"assume the role {access.role_arn}"):
-        sts = boto3.Session(region_name=access.region).client(
-            "sts", endpoint_url=access.endpoint_url, config=CONFIG
-        )
-        answer = sts.assume_role(
+        answer = _new_client(session, "sts", access).assume_role(
             RoleArn=access.role_arn, RoleSessionName=_ROLE_SESSION_NAME, DurationSeconds=_SESSION_SECONDS
         )["Credentials"]
-    names = {"AccessKeyId": "aws_access_key_id", "SecretAccessKey": "aws_secret_access_key"}
-    names["SessionToken"] = "aws_session_token"
-    return {ours: answer[theirs] for theirs, ours in names.items()}, answer[
-        "Expiration"
-    ].timestamp() - _RENEW_BEFORE
+        credentials = {
+            "aws_access_key_id": answer["AccessKeyId"],
+            "aws_secret_access_key": answer["SecretAccessKey"],
+            "aws_session_token": answer["SessionToken"],
+        }
+        return credentials, answer["Expiration"].timestamp() - _RENEW_BEFORE
 
 
 _NOT_FOUND = {
@@ -136,7 +152,7 @@ _DENIED = {
 _THROTTLED = {
     *("ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException", "SlowDown"),
     *("RequestThrottled", "RequestThrottledException", "RequestLimitExceeded", "BandwidthLimitExceeded"),
-    *("PriorRequestNotComplete", "LimitExceededException"),
+    *("PriorRequestNotComplete",),
 }
 _UNAVAILABLE = {
     *("InternalServiceError", "InternalFailure", "InternalError", "ServiceUnavailable", "ServerException"),
@@ -148,9 +164,9 @@ _UNAVAILABLE = {
 def aws_errors(system: str, doing: str) -> Iterator[None]:
     """Turn what boto3 raises inside the block into the family's errors.
 
-    `doing` completes “… refused to …”: a verb with its object, such as `read the secret shop/staging`.
-    The SDK's exception is not chained: parameters and unparsable answers, which may hold secret values,
-    stand in its text.
+    The block also takes the answer apart: what it lacks is an error like any other. `doing` completes “…
+    refused to …”: a verb with its object, such as `read the secret shop/staging`. The SDK's exception is
+    not chained: parameters and unparsable answers, which may hold secret values, stand in its text.
     """
     try:
         yield
@@ -172,6 +188,10 @@ def aws_errors(system: str, doing: str) -> Iterator[None]:
         )
         raise Unavailable(
             f"{system} is not reachable; could not {doing}.", system=system, hint=hint
+        ) from None
+    except (KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError, binascii.Error):
+        raise Unavailable(
+            f"{system} gave an answer without sense when asked to {doing}.", system=system
         ) from None
     except ValueError:  # boto3 refuses malformed endpoints so
         hint = "Check the region and AWS_ENDPOINT_URL."

@@ -85,10 +85,9 @@ class Ecr:
     def token(self) -> RegistryToken:
         """A fresh pull and push token. It can log in wherever the identity has rights; ask once per region."""
         with aws_errors(SYSTEM, "issue a registry token"):
-            answer = self._client().get_authorization_token()
-        data = answer["authorizationData"][0]
-        username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-        return RegistryToken(username, password, data["expiresAt"].astimezone(UTC), data["proxyEndpoint"])
+            data = self._client().get_authorization_token()["authorizationData"][0]
+            username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+            return RegistryToken(username, password, data["expiresAt"].astimezone(UTC), data["proxyEndpoint"])
 
     def _existing(self, repository: str, tags: list[str]) -> list[str]:
         """The tags that exist. BatchGetImage reports the missing ones beside the others, instead of failing."""
@@ -99,7 +98,7 @@ class Ecr:
                 acceptedMediaTypes=list(MANIFEST_TYPES),
                 **self._registry,
             )
-        failed = {f["imageId"].get("imageTag", ""): f["failureCode"] for f in answer.get("failures", [])}
+            failed = {f["imageId"].get("imageTag", ""): f["failureCode"] for f in answer.get("failures", [])}
         for tag, code in failed.items():
             _check_failure(repository, tag, code)
         return [tag for tag in tags if failed.get(tag) != "ImageNotFound"]
@@ -111,13 +110,11 @@ class Ecr:
                 answer = self._client().describe_images(
                     repositoryName=repository, imageIds=[{"imageTag": tag} for tag in tags], **self._registry
                 )
+                images = [(detail.get("imageTags", []), _facts(detail)) for detail in answer["imageDetails"]]
         except _ImageNotFound:
             singles = [self._described(repository, [tag]) for tag in tags] if len(tags) > 1 else []
             return {tag: facts for single in singles for tag, facts in single.items()}
-        details = answer["imageDetails"]
-        return {
-            tag: _facts(detail) for detail in details for tag in detail.get("imageTags", []) if tag in tags
-        }
+        return {tag: facts for names, facts in images for tag in names if tag in tags}
 
     @contextlib.contextmanager
     def _errors(self, repository: str, doing: str) -> Iterator[None]:

@@ -60,18 +60,7 @@ class SecretsManager:
     def describe(self, secret_id: str) -> SecretFacts:
         """Facts for settings pages. Also of a secret that is scheduled for deletion. Raises NotFound."""
         with _reading(secret_id, self._access):
-            answer = self._client().describe_secret(SecretId=secret_id)
-        # moto lists versions without labels, AWS does not.
-        versions = {v: tuple(labels) for v, labels in answer.get("VersionIdsToStages", {}).items() if labels}
-        return SecretFacts(
-            name=answer["Name"],
-            arn=answer["ARN"],
-            current_version=next((v for v, labels in versions.items() if CURRENT in labels), ""),
-            changed_at=_utc(answer.get("LastChangedDate")),
-            kms_key=answer.get("KmsKeyId", ""),
-            versions=versions,
-            deleted_at=_utc(answer.get("DeletedDate")),
-        )
+            return _facts(self._client().describe_secret(SecretId=secret_id))
 
     def exists(self, secret_id: str) -> bool:
         """Is there such a secret, not scheduled for deletion? Other failures are raised."""
@@ -85,14 +74,31 @@ class SecretsManager:
         which = {"VersionId": version_id} if version_id else {"VersionStage": CURRENT}
         with _reading(secret_id, self._access, version_id):
             answer = self._client().get_secret_value(SecretId=secret_id, **which)
-        if "SecretString" not in answer:
-            hint = "Store the secrets file as text (SecretString), as it stands in the repository, with its values."
-            message = f"The secret “{secret_id}” holds binary data; a secrets file is text."
-            raise Invalid(message, system=SYSTEM, hint=hint)
-        return SecretText(answer["VersionId"], answer["SecretString"], answer["CreatedDate"].astimezone(UTC))
+            if "SecretBinary" not in answer:
+                created = answer["CreatedDate"].astimezone(UTC)
+                return SecretText(answer["VersionId"], answer["SecretString"], created)
+        hint = (
+            "Store the secrets file as text (SecretString), as it stands in the repository, with its values."
+        )
+        message = f"The secret “{secret_id}” holds binary data; a secrets file is text."
+        raise Invalid(message, system=SYSTEM, hint=hint)
 
     def _client(self) -> Any:
         return client("secretsmanager", self._access)
+
+
+def _facts(answer: dict[str, Any]) -> SecretFacts:
+    # moto lists versions without labels, AWS does not.
+    versions = {v: tuple(labels) for v, labels in answer.get("VersionIdsToStages", {}).items() if labels}
+    return SecretFacts(
+        name=answer["Name"],
+        arn=answer["ARN"],
+        current_version=next((v for v, labels in versions.items() if CURRENT in labels), ""),
+        changed_at=_utc(answer.get("LastChangedDate")),
+        kms_key=answer.get("KmsKeyId", ""),
+        versions=versions,
+        deleted_at=_utc(answer.get("DeletedDate")),
+    )
 
 
 @contextlib.contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -147,3 +149,91 @@ def git_server(origin: Origin) -> Iterator[GitServer]:
     state.gate.set()
     server.shutdown()
     server.server_close()
+
+
+@dataclass
+class Stub:
+    """An HTTP server that answers by a script: each request takes the next answer, the last one stays."""
+
+    url: str = ""
+    answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    delay: float = 0.0
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def say(self, status: int, body: bytes | str | dict[str, Any] = b"", **headers: str) -> None:
+        """Add an answer. A dict becomes JSON; `_` in header names becomes `-`."""
+        raw = (
+            json.dumps(body).encode()
+            if isinstance(body, dict)
+            else body.encode()
+            if isinstance(body, str)
+            else body
+        )
+        self.answers.append((status, {name.replace("_", "-"): value for name, value in headers.items()}, raw))
+
+    def next_answer(self) -> tuple[int, dict[str, str], bytes]:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    """A scripted HTTP server on 127.0.0.1. Status 0 closes the connection without an answer."""
+    state = Stub()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: object) -> None:
+            return
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            state.requests.append((self.command, self.path, dict(self.headers), body))
+            status, headers, content = state.next_answer()
+            self.close_connection = True
+            if state.delay and state.ended.wait(state.delay):
+                return
+            if status == 0:
+                return
+            self.send_response(status)
+            for name, value in {
+                "Content-Length": str(len(content)),
+                **headers,
+                "Connection": "close",
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        do_GET = do_POST = do_HEAD = _answer
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.handle_error = lambda *_args: None  # a client that gave up is what some tests are about
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield state
+    state.ended.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """moto's server, as AWS. Tests use names of their own, since its state lives as long as the session."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's number of tries is kept, its pauses are not."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_args: 0)

@@ -1,0 +1,196 @@
+"""Slack: post a message, update it, answer in its thread.
+
+Posting is not idempotent, so a request that got lost on the way is not repeated here: who calls (the
+outbox) knows what was answered before. Only what Slack itself refused or failed (429, 500, 503) is tried
+again, within seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import URLError
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.http_retry import HttpResponse
+from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler, ServerErrorRetryHandler
+from slack_sdk.web import SlackResponse
+
+from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
+
+SYSTEM = "Slack"
+TIMEOUT = 10  # seconds for each try
+LONGEST_WAIT = 10  # seconds; when Slack wants a longer pause, the caller gets Throttled with its length
+
+# At DEBUG it prints messages, at ERROR whatever a failing server sent. Callers learn of errors by exceptions.
+logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Posted:
+    """Where a message stands. To update it or to answer in its thread, pass both on.
+
+    `channel` is the channel's id even when a name was posted to: Slack updates by id only.
+    """
+
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True)
+class SlackFacts:
+    """As whom we speak."""
+
+    team: str
+    user: str
+
+
+class Slack:
+    """Slack as one bot. `token`: a bot token; `base_url`: another address of the API, for tests and the sandbox."""
+
+    def __init__(self, token: str, base_url: str = "") -> None:
+        if not token.strip().isascii() or not token.strip().isprintable():
+            raise Invalid(
+                "The Slack token holds characters that no token has.", system=SYSTEM, hint=_TOKEN_HINT
+            )
+        self._client = WebClient(
+            token=token.strip(),
+            base_url=base_url or WebClient.BASE_URL,
+            timeout=TIMEOUT,
+            retry_handlers=[_BriefRateLimit(max_retry_count=2), ServerErrorRetryHandler(max_retry_count=1)],
+        )
+
+    def post(
+        self, channel: str, text: str, blocks: Sequence[dict[str, Any]] = (), thread_ts: str = ""
+    ) -> Posted:
+        """Post to a channel (id or name). `text` is for notifications and screen readers. Raises the family."""
+        with _slack_errors(channel):
+            answer = self._client.chat_postMessage(
+                channel=channel,
+                text=text,
+                blocks=list(blocks) or None,
+                thread_ts=thread_ts or None,
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+            return Posted(*_texts(answer, "channel", "ts"))
+
+    def update(self, channel: str, ts: str, text: str, blocks: Sequence[dict[str, Any]] = ()) -> None:
+        """Replace a message. `channel` and `ts` as `post` returned them."""
+        with _slack_errors(channel):
+            self._client.chat_update(channel=channel, ts=ts, text=text, blocks=list(blocks) or None)
+
+    def check(self) -> SlackFacts:
+        """Does the token work, and whose is it?"""
+        with _slack_errors(""):
+            answer = self._client.auth_test()
+            return SlackFacts(*_texts(answer, "team", "user"))
+
+
+class _BriefRateLimit(RateLimitErrorRetryHandler):
+    """Waits as Slack asks, but only for short pauses: it sleeps in the calling thread."""
+
+    def _can_retry(self, *, response: HttpResponse | None = None, **others: Any) -> bool:
+        wait = _retry_after(response.headers) if response else None
+        return super()._can_retry(response=response, **others) and (wait or 0) <= LONGEST_WAIT
+
+
+_DENIED = {
+    "invalid_auth": "Slack does not accept the bot's token.",
+    "not_authed": "There is no Slack token.",
+    "account_inactive": "The Slack token belongs to an account or workspace that was switched off.",
+    "token_revoked": "The Slack token was revoked.",
+    "token_expired": "The Slack token has expired.",
+    "not_allowed_token_type": "The Slack token is not a bot token.",
+    "missing_scope": "The Slack bot lacks a permission (scope).",
+    "no_permission": "The Slack bot lacks a permission.",
+    "ekm_access_denied": "Slack's administrators have suspended posting.",
+    "restricted_action": "Slack's settings do not let the bot post in {channel}.",
+    "restricted_action_read_only_channel": "{channel} is a read-only Slack channel.",
+    "not_in_channel": "The Slack bot is not a member of {channel}.",
+    "cant_update_message": "The Slack bot may not change that message.",
+    "edit_window_closed": "Slack does not let messages of that age be changed.",
+}
+_NOT_FOUND = {
+    "channel_not_found": "There is no Slack channel {channel}, or the bot does not see it.",
+    "message_not_found": "The Slack message to be updated is gone from {channel}.",
+    "thread_not_found": "The Slack thread is gone from {channel}.",
+    "is_archived": "The Slack channel {channel} is archived.",
+}
+_PASSING = {
+    *("internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"),
+    *("accesslimited", "external_channel_migrating"),
+}
+_HINTS = {
+    "not_in_channel": "Invite the bot to the channel in Slack (/invite).",
+    "channel_not_found": "Check the channel's name; invite the bot to it if it is private.",
+    "missing_scope": "Give the Slack app the scopes chat:write and chat:write.public, then install it again.",
+}
+_TOKEN_HINT = "Set SLACK_BOT_TOKEN to a valid bot token (xoxb-…)."  # noqa: S105 - a sentence
+
+
+@contextlib.contextmanager
+def _slack_errors(channel: str) -> Iterator[None]:
+    """Turn what slack_sdk and urllib raise inside the block into the family's errors."""
+    try:
+        yield
+    except SlackApiError as error:
+        raise _refusal(error, channel or "the channel") from None
+    except (TimeoutError, URLError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.reason, TimeoutError):
+            raise TimedOut(
+                "Slack gave no answer in time; the message may have arrived.", system=SYSTEM
+            ) from None
+        raise _unreachable() from None
+    except (OSError, http.client.HTTPException, SlackClientError):
+        raise _unreachable() from None
+    except (ValueError, LookupError, TypeError, AttributeError):  # no JSON, or JSON of another shape
+        raise Unavailable(
+            "Slack's answer made no sense.", system=SYSTEM, hint="Check SLACK_API_URL."
+        ) from None
+
+
+def _refusal(error: SlackApiError, channel: str) -> ExternalError:
+    answer = error.response
+    data = getattr(answer, "data", answer)
+    code = str(data.get("error", "")) if isinstance(data, dict) else ""
+    status, headers = getattr(answer, "status_code", 200), getattr(answer, "headers", {})
+    if status == 429 or code in ("ratelimited", "rate_limited", "message_limit_exceeded"):
+        return Throttled(
+            "Slack asks us to post less often.", system=SYSTEM, retry_after=_retry_after(headers)
+        )
+    if code in _DENIED:
+        hint = _HINTS.get(code, _TOKEN_HINT if "token" in _DENIED[code] else "")
+        return Denied(_DENIED[code].format(channel=channel), system=SYSTEM, hint=hint)
+    if code in _NOT_FOUND:
+        return NotFound(_NOT_FOUND[code].format(channel=channel), system=SYSTEM, hint=_HINTS.get(code, ""))
+    # Slack's own codes are single words; slack_sdk puts a sentence there when the answer was no JSON.
+    if status >= 500 or code in _PASSING or not re.fullmatch(r"[a-z_0-9]{1,60}", code):
+        return Unavailable("Slack failed on its side.", system=SYSTEM, hint="Try again.")
+    return Invalid(f"Slack does not take the message ({code}).", system=SYSTEM)
+
+
+def _texts(answer: SlackResponse, *names: str) -> list[str]:
+    """The named fields of an answer. Raises LookupError when one is missing: then it was not Slack's."""
+    values = [answer.get(name) for name in names]
+    if not all(isinstance(value, str) and value for value in values):
+        raise LookupError(names)
+    return [str(value) for value in values]
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float | None:
+    """Seconds that Slack asks us to wait. slack_sdk hands headers over as texts or as lists of texts."""
+    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
+    text = value[0] if isinstance(value, list) and value else value
+    return float(text) if isinstance(text, str) and text.isdigit() else None
+
+
+def _unreachable() -> Unavailable:
+    hint = "Try again; if it stays so, check the network between the portal and Slack."
+    return Unavailable("Slack is not reachable.", system=SYSTEM, hint=hint)
