@@ -130,8 +130,8 @@ class _Run:
         if answer.status == 201:
             diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
             return ObjectChange(manifest.ref, Action.CREATE, diff=diff)
-        result = after_apply(answer.body)
         names = predecessors(_without_ours(answer.body, live))
+        result = after_apply(answer.body) if names else answer.body
         live = live or self._client.request("GET", path)
         if comparable(live) == comparable(result):
             return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from engine.client import Client, list_all
+from engine.client import ACCEPT_JSON, ACCEPT_METADATA_LIST, Client, list_all
 from engine.health import Judgement, current_pods, judge
 from engine.limits import Limits
 from engine.podhealth import Trouble, condition, troubles_of
@@ -47,7 +47,10 @@ def read_live(client: Client, namespace: str, *, environment_label: str) -> list
 
 def _read(client: Client, kind: str, namespace: str) -> list[Json]:
     api_version = "v1" if kind == "Pod" else "apps/v1"
-    return list_all(client, built_in(kind, api_version).path(namespace))[0]
+    accept = (
+        ACCEPT_METADATA_LIST if kind == "ReplicaSet" else ACCEPT_JSON
+    )  # of those only owner and revision count
+    return list_all(client, built_in(kind, api_version).path(namespace), accept=accept)[0]
 
 
 def _troubles(kind: str, body: Json, pods: list[Json], replica_sets: list[Json]) -> list[Trouble]:
