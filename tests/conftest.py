@@ -1,44 +1,8 @@
-"""Settings for the whole suite, before Django reads them: nothing of the caller's environment gets in.
-
-A shell may point at production (KUBECONFIG, AWS_*, DATABASE_URL, …): those variables are removed here. PostgreSQL is asked
-for explicitly with TEST_DATABASE_URL.
-"""
+"""What every test gets."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-
 import pytest
-
-SERVICE_VARIABLES = (
-    "KUBECONFIG",
-    "DATABASE_URL",
-    "REDIS_URL",
-    "DOCKER_HOST",
-    "BASE_URL",
-    "EMAIL_URL",
-    "SENTRY_DSN",
-)
-SERVICE_PREFIXES = ("AWS_", "SLACK_", "GITHUB_", "GIT_", "SANDBOX_")
-
-for name in list(os.environ):
-    if name in SERVICE_VARIABLES or name.startswith(SERVICE_PREFIXES):
-        del os.environ[name]
-
-DATA = tempfile.mkdtemp(prefix="slipway-tests-")
-os.environ.update(
-    SECRET_KEY="only-for-tests",
-    ENCRYPTION_KEYS="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-    DIGEST_KEY="only-for-tests",
-    DATA_DIR=DATA,
-    DATABASE_URL=os.environ.get("TEST_DATABASE_URL", f"sqlite:///{DATA}/slipway.sqlite3"),
-    REDIS_URL="redis://127.0.0.1:1/0",  # nobody answers there; tests that need Redis start one
-    AWS_ACCESS_KEY_ID="test",
-    AWS_SECRET_ACCESS_KEY="test",
-    AWS_EC2_METADATA_DISABLED="true",
-    LOG_LEVEL="WARNING",
-)
 
 
 @pytest.fixture(autouse=True)
