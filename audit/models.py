@@ -35,5 +35,16 @@ class AuditEvent(models.Model):
             models.Index(fields=["actor_text", "-id"], name="audit_actor"),
             models.Index(fields=["project_slug", "-id"], name="audit_project"),
             models.Index(fields=["target_kind", "target_id", "-id"], name="audit_target"),
+            models.Index(fields=["request_id", "-id"], name="audit_request"),
             models.Index(fields=["id"], condition=models.Q(hash=""), name="audit_unchained"),
         ]
+
+
+class IntegrityCheck(models.Model):
+    """One verification of the chain. `broken`: ids of the first events that do not fit; `broken_count`: of all."""
+
+    checked_at = models.DateTimeField(default=timezone.now)
+    events = models.PositiveBigIntegerField()
+    broken_count = models.PositiveBigIntegerField(default=0)
+    broken = models.JSONField(default=list)
+    seconds = models.FloatField(default=0)

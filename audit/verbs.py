@@ -36,6 +36,7 @@ VERBS: dict[str, str] = {
     "deploy.cancel_requested": "asked to cancel the deploy",
     "history.exported": "exported the history",
     "audit.exported": "exported the audit",
+    "audit.verified": "verified the audit",
 }
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from adapters.errors import ExternalError
 from adapters.git import Commit
+from core.jobs import enqueue
 from core.redactor import redact_text
 from deployments.models import BranchState
 from projects.connections import git_repository
@@ -41,6 +42,18 @@ def refresh_branch(project_id: int) -> BranchState | None:
         project=project, branch=project.default_branch, defaults={**seen, "tried_at": now}
     )
     return state
+
+
+def refresh(project_id: int) -> None:
+    """The job of the queue `short`."""
+    refresh_branch(project_id)
+
+
+def refresh_due() -> None:
+    """For a tick: enqueues what is due, each project at most once a minute."""
+    minute = int(timezone.now().timestamp() // FRESH_SECONDS)
+    for project_id in due_projects():
+        enqueue(refresh, project_id, queue="short", job_id=f"branch-{project_id}-{minute}")
 
 
 def newest_commits(project: Project) -> list[Commit]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.models import Release
+from core.states import look
+from deployments.models import Deploy, Release
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,28 @@ def fits(image: ImageReference, release: Release) -> bool:
                 return pin["digest"] == image.digest
             return bool(image.tag) and pin.get("tag") == image.tag
     return False
+
+
+def what_runs(
+    good: Deploy | None, trouble: Deploy | None, active: Deploy | None, found: LiveRevision | None
+) -> tuple[Release | None, str, bool]:
+    """The release that runs; why it is not the one deployed last, or empty; and whether that came from outside."""
+    deployed = good.release if good else None
+    if active is not None or found is None or not found.compared or (deployed and found.release == deployed):
+        return deployed, "", False
+    should = f"deployed is {deployed.revision[:7]}" if deployed else "nothing was deployed successfully"
+    if trouble is not None and trouble.release is not None and found.release == trouble.release:
+        ended = look(trouble.state).word.lower()
+        return found.release, f"Left by deploy #{trouble.number} ({ended}); {should}.", False
+    if found.release is not None:
+        runs = f"the cluster runs {found.release.revision[:7]}"
+        return found.release, f"Changed outside the portal: {runs}, {should}.", True
+    images = ", ".join(short_image(image) for image in found.differs[:3])
+    more = f" and {len(found.differs) - 3} more" if len(found.differs) > 3 else ""
+    return deployed, f"Changed outside the portal: the cluster runs {images}{more}; {should}.", True
+
+
+def short_image(reference: str) -> str:
+    """`web:63ec5c0` for `host/shop/web:63ec5c0@sha256:…`; without a tag the digest's first signs."""
+    name, _, digest = reference.rpartition("/")[2].partition("@")
+    return name if ":" in name or not digest else f"{name}@{digest[7:14]}"

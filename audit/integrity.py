@@ -1,0 +1,63 @@
+"""Is the chain of events unbroken? The last answer is kept; a tick or a person asks again."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from django.utils import timezone
+
+from audit import chain
+from audit.actors import Actor
+from audit.models import AuditEvent, IntegrityCheck
+from audit.record import record
+from core.jobs import enqueue
+
+# So many are verified within a request; more take a job.
+AT_ONCE = 20_000
+BROKEN_KEPT = 20
+CHECKS_KEPT = 100
+EVERY = timedelta(hours=6)
+
+
+def last_check() -> IntegrityCheck | None:
+    """The newest answer."""
+    return IntegrityCheck.objects.order_by("-pk").first()
+
+
+def verify() -> IntegrityCheck:
+    """Verifies every chained event and keeps the answer."""
+    started = time.monotonic()
+    events = AuditEvent.objects.exclude(hash="").count()
+    broken, count = [], 0
+    for pk in chain.broken_links():
+        count += 1
+        if count <= BROKEN_KEPT:
+            broken.append(pk)
+    answer = IntegrityCheck.objects.create(
+        events=events, broken_count=count, broken=broken, seconds=round(time.monotonic() - started, 3)
+    )
+    IntegrityCheck.objects.filter(pk__lte=answer.pk - CHECKS_KEPT).delete()
+    return answer
+
+
+def verify_job() -> None:
+    """The job of the queue `short`."""
+    verify()
+
+
+def verify_due() -> None:
+    """For a tick: verifies again when the last answer is old."""
+    last = last_check()
+    if last is None or timezone.now() - last.checked_at > EVERY:
+        enqueue(verify_job, queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
+
+
+def ask(actor: Actor) -> IntegrityCheck | None:
+    """Verifies now: the answer, or None when there are so many events that a job does it. Audited."""
+    record(actor, "audit.verified", target_kind="audit", target_text="the chain of events")
+    if AuditEvent.objects.exclude(hash="")[: AT_ONCE + 1].count() <= AT_ONCE:
+        return verify()
+    last = last_check()
+    enqueue(verify_job, queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
+    return None

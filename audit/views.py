@@ -1,0 +1,59 @@
+"""The audit's pages: the list, one event, the export, verifying the chain. For admins and auditors."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from audit import integrity, reading
+from audit.actors import person
+from audit.export import export_events
+from audit.filters import AuditFilter
+from core import keyset
+from core.csvexport import CsvResponse
+
+
+@require_safe
+def events(request: HttpRequest) -> HttpResponse:
+    """Who did what: a page of the events that the filters in the address leave."""
+    chosen = AuditFilter(request.GET, events=reading.events_for(request.user))
+    page = keyset.Page([], "", "")
+    if chosen.form.is_valid():
+        page = keyset.page(chosen.qs, request.GET, key="id", size=50)
+    context = {
+        "filter": chosen,
+        "page": page,
+        "days": reading.by_day(page.rows),
+        "check": integrity.last_check(),
+        "query": request.GET.urlencode(),
+    }
+    return render(request, "audit/list.html", context)
+
+
+@require_safe
+def event(request: HttpRequest, pk: int) -> HttpResponse:
+    """One event with everything it says."""
+    shown = reading.event_for(request.user, pk)
+    return render(request, "audit/event.html", {"entry": reading.entry(shown), "event": shown})
+
+
+@require_safe
+def export(request: HttpRequest) -> HttpResponse:
+    """The same events as CSV, with their hashes. Filters that make no sense go back to the page."""
+    chosen = AuditFilter(request.GET, events=reading.events_for(request.user))
+    if not chosen.form.is_valid():
+        return events(request)
+    made = export_events(person(request.user), events=chosen.qs, filters=dict(request.GET.items()))
+    return CsvResponse(lambda: made, filename=f"audit-{timezone.now():%Y-%m-%d}.csv")  # type: ignore[return-value]
+
+
+@require_POST
+def verify(request: HttpRequest) -> HttpResponse:
+    """Verifies the chain of events now."""
+    reading.require_reader(request.user)
+    if integrity.ask(person(request.user)) is None:
+        messages.info(request, "The check has begun. It reads every event; look again in a minute.")
+    return redirect("audit:list")

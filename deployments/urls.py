@@ -1,0 +1,23 @@
+"""Addresses of deploys. `/projects/<project>/<environment>/` takes any two words, so this file is included last."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from deployments import deploy_views, environment_views, history_views, new_views
+
+app_name = "deployments"
+urlpatterns = [
+    path("deploys/", history_views.history_page, name="history"),
+    path("deploys/export.csv", history_views.export, name="export"),
+    path("deploys/<int:number>/", deploy_views.deploy, name="deploy"),
+    path("deploys/<int:number>/progress/", deploy_views.progress, name="progress"),
+    path("deploys/<int:number>/cancel/", deploy_views.cancel, name="cancel"),
+    path("deploys/<int:number>/rollback/", deploy_views.rollback, name="rollback"),
+    path("deploys/<int:number>/again/", deploy_views.again, name="again"),
+    path("deploys/<int:number>/log", deploy_views.log, name="log"),
+    path("deploys/<int:number>/stream", deploy_views.stream, name="stream"),
+    path("projects/<str:project>/<str:environment>/deploy/", new_views.new, name="new"),
+    path("projects/<str:project>/<str:environment>/deploy/preview/", new_views.see, name="preview"),
+    path("projects/<str:project>/<str:environment>/", environment_views.environment, name="environment"),
+]

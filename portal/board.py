@@ -1,0 +1,209 @@
+"""The board: what runs where, is it healthy, what is waiting for me (ui.md). Projects down, environments across."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import F, OuterRef, Q, Subquery
+
+from clusters.models import LiveState
+from deployments import overview
+from deployments.lines import seconds
+from deployments.models import Deploy
+from deployments.overview import EnvironmentView, Progress
+from projects.access import roles_by_environment, visible_filter, visible_projects
+from projects.models import Cluster, Environment, Membership, Project, Role
+from runs.models import ACTIVE, OPEN, State
+
+PROJECTS_SHOWN = 40
+FILTER_FROM = 10  # projects; fewer are found by looking
+COLUMNS = 4
+TROUBLES = 5
+RUNNING = 8
+# Ends that ask somebody to act; who cancelled knows.
+BAD_ENDS = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The environments of a project in one column: seldom more than one, or one of another name."""
+
+    column: str
+    views: list[EnvironmentView]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A project: its environments by column of the board."""
+
+    project: Project
+    cells: list[Cell]
+    is_maintainer: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """It has no environment yet."""
+        return not any(cell.views for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that waits for the person: an environment whose newest deploy failed, or that is degraded."""
+
+    environment: Environment
+    deploy: Deploy | None
+
+
+@dataclass(frozen=True)
+class Going:
+    """An open deploy; `progress` and `seconds` once it runs."""
+
+    deploy: Deploy
+    progress: Progress | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything the page shows. `moves`: something runs or waits, so the page asks again by itself."""
+
+    columns: list[str]
+    rows: list[Row]
+    project_count: int
+    older: str
+    sums: list[tuple[str, int]]
+    troubles: list[Trouble]
+    more_troubles: int
+    going: list[Going]
+    more_going: int
+    lost_clusters: list[Cluster]
+    notices: list[Cluster]
+    query: str
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything shown changes by itself within seconds."""
+        return bool(self.going)
+
+    @property
+    def needs(self) -> int:
+        """How many things wait for the person, those that are not shown included."""
+        return len(self.lost_clusters) + len(self.troubles) + self.more_troubles
+
+    @property
+    def has_filter(self) -> bool:
+        """Whether there are so many projects that finding one by name helps."""
+        return self.project_count > FILTER_FROM or bool(self.query)
+
+    @property
+    def running(self) -> int:
+        """How many deploys are at work."""
+        return sum(one.deploy.state in ACTIVE for one in self.going)
+
+
+def board(user: Any, *, query: str = "", after: str = "") -> Board:
+    """The board for a person. `query`: part of a project's name; `after`: slug of the last project of the page before."""
+    visible = visible_projects(user)
+    found = visible.defer("credential").order_by("slug")
+    if query:
+        found = found.filter(Q(slug__icontains=query) | Q(name__icontains=query))
+    projects = list(found.filter(slug__gt=after)[: PROJECTS_SHOWN + 1])
+    older = older_address(projects, query)
+    projects = projects[:PROJECTS_SHOWN]
+    environments = overview.environments().filter(project__in=[project.pk for project in projects])
+    opened = overview.open_deploys(visible_filter(user))
+    shown = overview.views(user, list(environments.order_by("order", "slug")), opened)
+    troubles, more = troubles_of(user)
+    columns = columns_of([view.environment for view in shown])
+    return Board(
+        columns=columns, rows=rows_of(projects, shown, columns, user), project_count=visible.count(), older=older,
+        sums=sums_of(shown), troubles=troubles, more_troubles=more, going=going_of(opened),
+        more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user),
+        notices=notices_of(shown), query=query,
+    )  # fmt: skip
+
+
+def older_address(projects: Sequence[Project], query: str) -> str:
+    """The address of the next page of projects, or empty."""
+    if len(projects) <= PROJECTS_SHOWN:
+        return ""
+    return "?" + urlencode({**({"q": query} if query else {}), "after": projects[PROJECTS_SHOWN - 1].slug})
+
+
+def columns_of(environments: Sequence[Environment]) -> list[str]:
+    """The environments that get a column, in their order: those of several projects, else the most frequent ones.
+
+    An environment that only one project has (a cluster's base) would leave a column empty for all others.
+    """
+    order: dict[str, int] = {}
+    for environment in environments:
+        order[environment.slug] = min(environment.order, order.get(environment.slug, environment.order))
+    counted = Counter(environment.slug for environment in environments).most_common()
+    several = [slug for slug, count in counted if count > 1] or [slug for slug, _ in counted]
+    return sorted(several[:COLUMNS], key=lambda slug: (order[slug], slug))
+
+
+def rows_of(
+    projects: Sequence[Project], shown: Sequence[EnvironmentView], columns: Sequence[str], user: Any
+) -> list[Row]:
+    """One row a project; an environment without a column of its own stands in the last one, under its name."""
+    kept = Membership.objects.filter(user=user, environment=None, role=Role.MAINTAINER)
+    kept_by_user = set(kept.values_list("project_id", flat=True))
+    rows = {
+        project.pk: Row(
+            project, [Cell(column, []) for column in columns], user.is_admin or project.pk in kept_by_user
+        )
+        for project in projects
+    }
+    for view in shown:
+        slug = view.environment.slug
+        place = columns.index(slug) if slug in columns else -1
+        rows[view.environment.project_id].cells[place].views.append(view)
+    return list(rows.values())
+
+
+def notices_of(shown: Sequence[EnvironmentView]) -> list[Cluster]:
+    """Clusters of these environments that have something to say."""
+    clusters = {view.environment.cluster_id: view.environment.cluster for view in shown}
+    return [cluster for cluster in clusters.values() if cluster.notice]
+
+
+def sums_of(shown: Sequence[EnvironmentView]) -> list[tuple[str, int]]:
+    """How many environments are in which health, the best first; those where nothing was ever seen are left out."""
+    counted = Counter(view.health for view in shown if not view.is_new)
+    return [(health, counted[health]) for health in LiveState.Health.values if counted[health]]
+
+
+def going_of(opened: Sequence[Deploy]) -> list[Going]:
+    """What is at work first, then what waits."""
+    ordered = sorted(opened, key=lambda deploy: (deploy.state not in ACTIVE, deploy.number))[:RUNNING]
+    steps = overview.progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
+    return [Going(deploy, steps.get(deploy.run_id), seconds(deploy)) for deploy in ordered]
+
+
+def troubles_of(user: Any) -> tuple[list[Trouble], int]:
+    """What waits for this person, the newest first, and how much more there is: only where he may do something."""
+    ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN).order_by("-number")
+    rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
+    rows = rows.defer("project__credential").annotate(
+        ended_id=Subquery(ended.values("pk")[:1]), ended_state=Subquery(ended.values("state")[:1])
+    )
+    degraded = Q(live__health=LiveState.Health.DEGRADED)
+    found = list(rows.filter(Q(ended_state__in=BAD_ENDS) | degraded).order_by(F("ended_id").desc(nulls_last=True))[:200])
+    roles = roles_by_environment(user, found)
+    mine = [row for row in found if (role := roles[row.pk]) and role.rank >= Role.DEPLOYER.rank]
+    failed = [row.ended_id for row in mine[:TROUBLES] if row.ended_state in BAD_ENDS]  # type: ignore[attr-defined]
+    deploys = {deploy.pk: deploy for deploy in overview.light(Deploy.objects.filter(pk__in=failed))}
+    shown = [Trouble(row, deploys.get(row.ended_id)) for row in mine[:TROUBLES]]  # type: ignore[attr-defined]
+    return shown, max(0, len(mine) - TROUBLES)
+
+
+def lost_clusters(user: Any) -> list[Cluster]:
+    """Clusters that did not answer the last time, for admins: everybody else sees it at the environments."""
+    if not user.is_admin:
+        return []
+    return list(Cluster.objects.exclude(last_error="").defer("kubeconfig"))

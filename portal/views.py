@@ -1,0 +1,47 @@
+"""The pages that span everything: the board and a project's page."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from deployments import history, overview
+from deployments.lines import by_day
+from portal import board as boards
+from projects.access import project_for, role_in
+from projects.first_steps import first_steps
+from projects.models import Role
+
+
+@require_safe
+def board(request: HttpRequest) -> HttpResponse:
+    """What runs where. An htmx request gets the part that changes by itself."""
+    shown = boards.board(
+        request.user, query=request.GET.get("q", "").strip()[:100], after=request.GET.get("after", "")[:40]
+    )
+    part = "portal/_board.html" if request.htmx else "portal/board.html"  # type: ignore[attr-defined]
+    context: dict[str, object] = {"board": shown, "query": request.GET.urlencode()}
+    if not shown.project_count:
+        context["first_steps"] = first_steps(request.user)
+    return render(request, part, context)
+
+
+@require_safe
+def project(request: HttpRequest, project: str) -> HttpResponse:
+    """One project: its environments side by side, and its deploys in one timeline."""
+    shown = project_for(request.user, project)
+    page = history.project_page(shown, request.GET)
+    views = overview.of_project(request.user, shown)
+    context = {
+        "project": shown,
+        "is_maintainer": role_in(request.user, shown) == Role.MAINTAINER,
+        "views": views,
+        "moves": any(view.active or view.waiting for view in views),
+        "images": [image.name for image in shown.images.all()],
+        "page": page,
+        "days": by_day(page.rows),
+        "query": request.GET.urlencode(),
+    }
+    part = "portal/_project.html" if request.htmx else "portal/project.html"  # type: ignore[attr-defined]
+    return render(request, part, context)
