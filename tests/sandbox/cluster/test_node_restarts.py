@@ -1,0 +1,104 @@
+"""The player is ended and started again, and so is the API server: pods go on as they were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import processes
+from sandbox.api import Api
+from sandbox.control_plane import ControlPlane
+from tests.sandbox.fake_registry import FakeRegistry
+from tests.sandbox.played import Shop, need_control_plane, start_nodes, until
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One that these tests may stop."""
+    need_control_plane()
+    plane = ControlPlane(tmp_path_factory.mktemp("own"))
+    plane.start()
+    yield plane
+    plane.stop()
+
+
+class Player:
+    """The player, ended and started at will."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self._kubeconfig, self._log = kubeconfig, log
+        self.child: processes.Child | None = None
+
+    def start(self) -> None:
+        self.child = start_nodes(self._kubeconfig, self._log)
+
+    def stop(self) -> None:
+        assert self.child is not None
+        processes.stop([self.child])
+
+
+@pytest.fixture
+def player(own_cluster: ControlPlane, tmp_path: Path) -> Iterator[Player]:
+    player = Player(own_cluster.kubeconfig, tmp_path / "nodes.log")
+    player.start()
+    yield player
+    player.stop()
+
+
+@pytest.fixture
+def own_shop(own_cluster: ControlPlane, player: Player, request: pytest.FixtureRequest) -> Shop:
+    api = Api.from_kubeconfig(own_cluster.kubeconfig, user_agent="tests")
+    name = request.node.name.replace("_", "-")[:40].strip("-")
+    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    until(lambda: api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"), what="its service account")
+    return Shop(api, name)
+
+
+def test_a_new_player_adopts(own_shop: Shop, player: Player, registry: FakeRegistry) -> None:
+    shop = own_shop
+    shop.run(registry.push("web:1", log="started"))
+    shop.run(registry.push("bad:1", "crash", log="died"), "bad")
+    shop.run(f"{registry.host}/web:missing", "missing")
+    before = shop.ready()
+    shop.waits_for("CrashLoopBackOff", "bad")
+    shop.waits_for("ImagePullBackOff", "missing")
+    restarts = shop.container("bad")["restartCount"]
+    player.stop()
+    shop.api.delete(f"{shop.core}/pods/missing")
+    player.start()
+    until(lambda: shop.log() == "started\n", what="the log again")
+    after = shop.pod()
+    assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
+    assert after["status"]["conditions"] == before["status"]["conditions"]
+    assert after["status"]["podIP"] == before["status"]["podIP"]
+    until(lambda: shop.container("bad")["restartCount"] > restarts, what="a further restart")
+    until(lambda: shop.api.find(f"{shop.core}/pods/missing") is None, what="the end of the deleted pod")
+    shop.run(f"{registry.host}/web:1", "later")
+    assert shop.ready("later")["status"]["podIP"] != after["status"]["podIP"]
+
+
+def test_the_api_server_may_go_away(
+    own_shop: Shop, player: Player, registry: FakeRegistry, own_cluster: ControlPlane
+) -> None:
+    shop = own_shop
+    shop.run(registry.push("web:1"))
+    shop.ready()
+    own_cluster.stop()
+    time.sleep(0.5)
+    own_cluster.start()
+    shop.run(f"{registry.host}/web:1", "later")
+    shop.ready("later")
+    assert shop.container()["restartCount"] == 0
+    shop.api.delete(f"{shop.core}/pods/web")
+    until(lambda: shop.api.find(f"{shop.core}/pods/web") is None, what="the end of the deleted pod")
+
+
+@pytest.mark.usefixtures("player")
+def test_a_deleted_node_comes_back(own_shop: Shop) -> None:
+    own_shop.api.delete("/api/v1/nodes/node-3")
+    until(lambda: own_shop.api.find("/api/v1/nodes/node-3"), seconds=15, what="the node again")
