@@ -32,6 +32,8 @@ class UiBoundField(BoundField):
         if not isinstance(widget, _BOXES) and not widget.is_hidden:
             own = str(widget.attrs.get("class", ""))
             built.setdefault("class", f"input {own}".strip())
+        if str(widget.attrs.get("placeholder", "")).lower() == str(self.label).lower():
+            built["placeholder"] = False  # says nothing that the label does not
         if self.form.is_bound and self.form.errors:
             built["autofocus"] = self.name == self._first_wrong()
         return built

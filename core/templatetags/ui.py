@@ -170,7 +170,7 @@ def object_ref(ref: Any, url: str = "") -> SafeString:
 @register.simple_tag
 def ago(moment: datetime | None, prefix: str = "") -> SafeString:
     """`{% ago deploy.created_at %}`: relative, absolute on hover (in the viewer's zone where script runs). None: –."""
-    if moment is None:
+    if not moment:
         return NOTHING
     return format_html(
         '<time datetime="{}" title="{}" data-ago>{}{}</time>',
@@ -185,15 +185,15 @@ def clock(moment: datetime | None) -> SafeString:
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
+def duration(seconds: object) -> str:
     """`{{ step.seconds|duration }}`: 1 min 12 s."""
-    return words.duration(seconds)
+    return words.duration(seconds if isinstance(seconds, int | float) else None)  # "" where a template found nothing
 
 
 @register.simple_tag
 def elapsed(since: datetime | None) -> SafeString:
     """`{% elapsed deploy.started_at %}`: how long something has been running; goes on by itself where script runs."""
-    if since is None:
+    if not since:
         return NOTHING
     passed = words.duration((timezone.now() - since).total_seconds())
     return format_html(

@@ -72,6 +72,7 @@ def pages() -> dict[str, Answer]:
     """Name → HTML of everything a browser looks at."""
     kept = [("note", "typed")]
     return {
+        "": page("404"),  # where the links to the board lead
         "guide": page("guide"),
         "form_wrong": page("form_wrong"),
         "404": page("404", exception="There is no deploy #1948"),
@@ -124,7 +125,7 @@ class Handler(SimpleHTTPRequestHandler):
 def serve(site: dict[str, Answer]) -> Iterator[str]:
     """The site on a free port of 127.0.0.1; gives its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("SiteHandler", (Handler,), {"site": site}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
