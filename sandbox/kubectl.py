@@ -30,7 +30,12 @@ def apply_as_kubectl(kubeconfig: Path, manifests: Sequence[Json]) -> list[str]:
     for manifest in manifests:
         path = _collection(api, kinds, manifest)
         if api.find(f"{path}/{manifest['metadata']['name']}") is None:
-            api.request("POST", path, body=as_applied(manifest), query={"fieldManager": MANAGER})
+            api.request(
+                "POST",
+                path,
+                body=as_applied(manifest),
+                query={"fieldManager": MANAGER, "fieldValidation": "Strict"},
+            )
             made.append(f"{manifest['kind']}/{manifest['metadata']['name']}")
     return made
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sandbox import environment
 from sandbox.layout import Layout
+from sandbox.node import READY_LINE, command
 from sandbox.redis import redis_command
 
 DEPLOYS_AT_ONCE = 2  # workers of the queue `deploys`
@@ -28,30 +29,30 @@ class Program:
 
 def redis(layout: Layout) -> Program:
     port = layout.ports["redis"]
-    command = redis_command(layout.directory / "redis", port)
-    return Program("redis", command, environment.clean(layout), lambda: _pongs(port))
+    arguments = redis_command(layout.directory / "redis", port)
+    return Program("redis", arguments, environment.clean(layout), lambda: _pongs(port))
 
 
 def aws(layout: Layout) -> Program:
     port = layout.ports["aws"]
-    command = _python("sandbox.aws", "--directory", str(layout.directory / "aws"), "--port", str(port))
-    return Program("aws", command, environment.clean(layout), lambda: http_answers(port, "/v2/", 401))
+    arguments = _python("sandbox.aws", "--directory", str(layout.directory / "aws"), "--port", str(port))
+    return Program("aws", arguments, environment.clean(layout), lambda: http_answers(port, "/v2/", 401))
 
 
 def git(layout: Layout) -> Program:
     port = layout.ports["git"]
-    command = _python("sandbox.git_server", "--directory", str(layout.repositories), "--port", str(port))
+    arguments = _python("sandbox.git_server", "--directory", str(layout.repositories), "--port", str(port))
     env = {**environment.clean(layout), "GIT_TOKEN": layout.keys.git_token}
-    return Program("git", command, env, lambda: http_answers(port, "/", 401))
+    return Program("git", arguments, env, lambda: http_answers(port, "/", 401))
 
 
 def slack(layout: Layout) -> Program:
     port = layout.ports["slack"]
-    command = _python(
+    arguments = _python(
         "sandbox.slack_end", "--directory", str(layout.directory / "slack"), "--port", str(port)
     )
     env = {**environment.clean(layout), "SLACK_BOT_TOKEN": layout.keys.slack_token}
-    return Program("slack", command, env, lambda: http_answers(port, "/", 200))
+    return Program("slack", arguments, env, lambda: http_answers(port, "/", 200))
 
 
 def embedded(layout: Layout) -> list[Program]:
@@ -61,12 +62,18 @@ def embedded(layout: Layout) -> list[Program]:
 
 def node(layout: Layout, kubeconfig: Path) -> Program:
     """Plays the nodes of the sandbox's own control plane."""
-    return Program("node", _python("sandbox.node", str(kubeconfig)), environment.clean(layout))
+    log = layout.log("node")
+    return Program(
+        "node",
+        command(kubeconfig),
+        environment.clean(layout),
+        lambda: log.exists() and READY_LINE in log.read_text(),
+    )
 
 
 def pull_secrets(layout: Layout, kubeconfig: Path) -> Program:
-    command = _python("sandbox.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url)
-    return Program("pull-secrets", command, environment.clean(layout))
+    arguments = _python("sandbox.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url)
+    return Program("pull-secrets", arguments, environment.clean(layout))
 
 
 def migrations(layout: Layout) -> Program:
@@ -85,7 +92,7 @@ def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool) -> Prog
 
 def web(layout: Layout) -> Program:
     """The portal's pages. The live logs hold connections open, so stopping must not wait for them."""
-    command = _python(
+    arguments = _python(
         "uvicorn",
         "portal.asgi:application",
         "--host=127.0.0.1",
@@ -94,7 +101,7 @@ def web(layout: Layout) -> Program:
         "--no-access-log",
     )
     return Program(
-        "web", command, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)
+        "web", arguments, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)
     )
 
 

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,9 +139,10 @@ def _store_secrets(sample: SampleProject, revisions: list[Revision], aws: str) -
     )
     for file in files:
         text = populated(head.files[file.path].decode(), file)
-        client.create_secret(
-            Name=file.secret_id, SecretString=text, Description=f"{sample.name}: {file.path}"
-        )
+        with suppress(client.exceptions.ResourceExistsException):
+            client.create_secret(
+                Name=file.secret_id, SecretString=text, Description=f"{sample.name}: {file.path}"
+            )
 
 
 def populated(reference: str, file: SecretsFile) -> str:

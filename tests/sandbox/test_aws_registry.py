@@ -18,8 +18,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.aws.images import Published, connect, publish_image
 from sandbox.aws.tokens import Tokens, TokenState
-
-from .conftest import Aws, running_aws
+from tests.sandbox.ends import Aws, running_aws
 
 LABELS = {"slipway.sandbox/behaviour": "crash", "slipway.sandbox/log": "one\ntwo"}
 

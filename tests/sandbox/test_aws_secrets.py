@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import Aws, running_aws
+from tests.sandbox.ends import Aws, running_aws
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""The samples: their histories hold together, every revision has its images, every secrets file fits its reference."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox.samples import PEOPLE, SAMPLES
+from sandbox.samples.by_hand import objects_by_hand
+from sandbox.samples.model import SampleProject
+from sandbox.samples.names import namespaces
+from sandbox.samples.publish import World, labels_of, make_world, populated
+from tests.sandbox.ends import Aws
+
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.slug)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("world")
+
+
+@pytest.fixture(scope="module")
+def world(aws: Aws, place: Path) -> World:
+    return make_world(place / "world.json", place / "git", aws.url)
+
+
+def objects(
+    sample: SampleProject, name: str, world: World, place: Path, aws: Aws, commit: str = "main"
+) -> list[dict]:
+    environment = next(e for e in sample.environments if e.slug == name)
+    client = aws.client("secretsmanager")
+    secrets = {
+        file.path: client.get_secret_value(SecretId=file.secret_id)["SecretString"]
+        for file in environment.secrets_files
+    }
+    return objects_by_hand(
+        sample,
+        environment,
+        repositories=place / "git",
+        commit=world.resolve(sample.slug, commit),
+        registry_host=aws.url.removeprefix("http://"),
+        secrets=secrets,
+    )
+
+
+def test_the_world_is_made_once(world: World, aws: Aws, place: Path) -> None:
+    assert make_world(place / "world.json", place / "git", "http://127.0.0.1:1") == world
+
+
+def test_a_world_that_was_broken_off_is_finished(world: World, aws: Aws, place: Path) -> None:
+    note = place / "world.json"
+    kept = note.read_text()
+    note.unlink()
+    assert make_world(note, place / "git", aws.url) == world
+    assert json.loads(note.read_text()) == json.loads(kept)
+
+
+@pytest.mark.parametrize("slug", ["storefront", "catalog"])
+def test_every_revision_has_its_images(world: World, aws: Aws, slug: str) -> None:
+    sample = next(s for s in SAMPLES if s.slug == slug)
+    commits = world.commits[slug]
+    assert len(commits["main"]) >= 12
+    ecr = aws.client("ecr")
+    for image in sample.images:
+        details = ecr.describe_images(repositoryName=image.repository)["imageDetails"]
+        digests = {tag: detail["imageDigest"] for detail in details for tag in detail["imageTags"]}
+        for commit in commits["main"][-8:] + commits["broken"]:
+            assert digests[commit] == digests[commit[:7]]
+        assert digests["latest"] == digests["branch-main"] == digests[commits["main"][-1]]
+        assert digests["branch-broken"] == digests[commits["broken"][-1]]
+
+
+@each_sample
+def test_manifests_are_complete_once_filled_in(
+    sample: SampleProject, world: World, aws: Aws, place: Path
+) -> None:
+    for environment in sample.environments:
+        made = objects(sample, environment.slug, world, place, aws)
+        assert len(made) >= 5
+        text = json.dumps(made)
+        assert "REGISTRY_HOST" not in text
+        assert not [found for found in re.findall(r"\$\{(\w+)\}", text) if found != "customer"]
+        names = [(body["kind"], body["metadata"]["name"]) for body in made]
+        assert len(names) == len(set(names))
+        assert environment.namespace in namespaces()
+
+
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.images], ids=lambda sample: sample.slug)
+def test_secrets_files_fit_their_reference_files(
+    sample: SampleProject, world: World, aws: Aws, place: Path
+) -> None:
+    for environment in sample.environments:
+        (secret,) = [o for o in objects(sample, environment.slug, world, place, aws) if o["kind"] == "Secret"]
+        (file,) = environment.secrets_files
+        values = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+        assert values.keys() == file.values.keys()
+        assert all(len(value) > 10 and "{random}" not in value for value in values.values())
+
+
+@pytest.mark.parametrize("slug", ["storefront", "catalog"])
+def test_the_branch_broken_crashes_only_in_its_newest_revision(slug: str, place: Path, world: World) -> None:
+    sample = next(s for s in SAMPLES if s.slug == slug)
+    dockerfile = sample.images[0].dockerfile
+    last = sample.broken[-1]
+    crashing = [change for change in (*sample.main, *sample.broken) if "crash" in str(change.edits)]
+    assert crashing == [last]
+    edited = {edit.path for edit in last.edits}
+    assert dockerfile in edited
+
+
+def test_labels_are_read_as_docker_reads_them() -> None:
+    text = 'FROM scratch\nLABEL a="one\\ntwo \\"q\\""\nLABEL b.c/d="x"\n# LABEL no="1"\n'
+    assert labels_of(text) == {"a": 'one\ntwo "q"', "b.c/d": "x"}
+
+
+def test_a_reference_without_the_key_is_refused() -> None:
+    file = SAMPLES[1].environments[0].secrets_files[0]
+    with pytest.raises(ValueError, match="has no blank"):
+        populated('data:\n  OTHER: ""\n', file)
+
+
+def test_a_populated_file_keeps_everything_but_the_blanks() -> None:
+    file = SAMPLES[1].environments[0].secrets_files[0]
+    blank = "# note\nkind: Secret\ndata:\n" + "".join(f'  {key}: ""\n' for key in file.values)
+    text = populated(blank, file)
+    assert text.startswith("# note\nkind: Secret\n")
+    assert yaml.safe_load(text)["data"].keys() == file.values.keys()
+
+
+def test_there_are_the_four_people_of_the_contract() -> None:
+    assert [person.username for person in PEOPLE] == ["admin", "lead", "dev", "viewer"]
