@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from engine.dryrun import ObjectChange, dry_run
-
-from adapters import registry as registry_client
 from adapters.errors import Denied, ExternalError, NotFound
+from adapters.registry import Registry
 from deployments.prepare import Fetched, digest, reference_documents
 from engine.client import ApiError, Client
+from engine.dryrun import ObjectChange, dry_run
 from engine.manifests import Document
 from engine.references import Reference, missing_references, references_of
 from engine.render import ImagePin, Rendered
@@ -163,13 +162,7 @@ def prove(
 ) -> list[Finding]:
     """Asks the registry for the image's manifest with the cluster's own credential."""
     try:
-        registry_client.manifest_digest(
-            image.registry.endpoint,
-            image.repository,
-            pin.digest or pin.tag,
-            username=credential[0],
-            password=credential[1],
-        )
+        Registry(image.registry.endpoint, *credential).digest(image.repository, pin.digest or pin.tag)
     except Denied as error:
         return [
             Finding(

@@ -93,31 +93,32 @@ def resolve_images(environment: Environment, commit_sha: str) -> list[ImagePin]:
 
     Builds tag images with the short and the full revision (design.md §1.2); the short one is preferred.
     """
-    pins, missing = [], []
+    pins: list[ImagePin] = []
+    missing: list[str] = []
     for image in environment.project.images.select_related("registry"):
-        pin = pin_of(image, commit_sha)
-        if pin is None:
-            missing.append(f"{image.reference}:{commit_sha[:7]} (image {image.name}) is not in the registry")
-        else:
-            pins.append(pin)
+        try:
+            pins.append(pin_of(image, commit_sha))
+        except NotDeployable as error:
+            missing.append(error.message)
     if missing:
         raise NotDeployable(
-            f"{missing[0]}."
+            missing[0]
             if len(missing) == 1
-            else f"{len(missing)} images of this revision are not in the registry.",
+            else f"{len(missing)} images of this revision cannot be pulled. {missing[0]}",
             problems=tuple(missing),
             hint="Build this revision first, or choose one whose images were built.",
         )
     return pins
 
 
-def pin_of(image: Image, sha: str) -> ImagePin | None:
-    """One image's tag and digest, or None when neither tag of the revision exists."""
+def pin_of(image: Image, sha: str) -> ImagePin:
+    """One image's tag and digest. Raises NotDeployable when neither tag of the revision exists, or it is archived."""
     found = ecr(image.registry).digests(image.repository, [sha[:7], sha])
     for tag in (sha[:7], sha):
-        if tag in found:
+        if tag in found and found[tag].can_be_pulled:
             return ImagePin(name=image.name, repository=image.reference, tag=tag, digest=found[tag].digest)
-    return None
+    why = "is archived; restore it in the registry" if found else "is not in the registry"
+    raise NotDeployable(f"Image {image.name}: {image.reference}:{sha[:7]} {why}.")
 
 
 def variables(environment: Environment, commit_sha: str, pins: Sequence[ImagePin]) -> list[Variable]:

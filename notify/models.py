@@ -33,7 +33,7 @@ class Outgoing(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     result = models.CharField(max_length=500, blank=True)
-    external_id = models.CharField(max_length=100, blank=True, help_text="Slack's ts of the message.")
+    external_id = models.CharField(max_length=100, blank=True, help_text="Channel and ts of Slack's message.")
 
     class Meta:
         ordering = ["id"]

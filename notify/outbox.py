@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from adapters.slack import Slack
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from adapters.errors import ExternalError
+from adapters.slack import Slack
 from core.jobs import enqueue
 from notify import messages
 from notify.models import Outgoing
@@ -86,18 +86,18 @@ def send(pk: int) -> bool:
 
 
 def deliver(row: Outgoing) -> str:
-    """Posts, or updates the thread's first message and adds details below it. Returns the id of the first message."""
+    """Posts, or updates the thread's first message and adds details below it.
+
+    Returns `<channel id>:<ts>` of the first message: Slack updates by the channel's id, not by its name.
+    """
     slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL)
     message = messages.deploy_message(row.payload)
-    first = (
-        Outgoing.objects.filter(thread=row.thread, state="sent")
-        .exclude(external_id="")
-        .order_by("pk")
-        .first()
-    )
+    first = Outgoing.objects.filter(thread=row.thread, state="sent").exclude(external_id="").order_by("pk").first()
     if first is None:
-        return slack.post(row.recipient, message.text, message.blocks)
-    slack.update(row.recipient, first.external_id, message.text, message.blocks)
+        posted = slack.post(row.recipient, message.text, message.blocks)
+        return f"{posted.channel}:{posted.ts}"
+    channel, _, ts = first.external_id.partition(":")
+    slack.update(channel, ts, message.text, message.blocks)
     if message.details:
-        slack.post(row.recipient, message.details, [], thread_ts=first.external_id)
+        slack.post(channel, message.details, [], thread_ts=ts)
     return first.external_id

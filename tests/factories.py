@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from deployments.models import STEPS, Deploy, Release, compress
+from deployments.services import next_number
 from people.models import User
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, Role, SecretsFile
 from runs.models import State, Step
@@ -121,7 +122,7 @@ def make_release(environment: Environment, **fields: Any) -> Release:
 
 def make_deploy(environment: Environment, state: str = State.SUCCEEDED, **fields: Any) -> Deploy:
     """A deploy with its steps."""
-    n = (Deploy.objects.order_by("-number").values_list("number", flat=True).first() or 0) + 1
+    n = next_number()
     defaults = {
         "number": n, "state": state, "revision": f"{n:040x}", "subject": f"Change {n}", "author": "Ana",
         "actor_kind": "person", "actor_id": "1", "actor_text": "ana",

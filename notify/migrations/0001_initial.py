@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('result', models.CharField(blank=True, max_length=500)),
-                ('external_id', models.CharField(blank=True, help_text="Slack's ts of the message.", max_length=100)),
+                ('external_id', models.CharField(blank=True, help_text="Channel and ts of Slack's message.", max_length=100)),
             ],
             options={
                 'ordering': ['id'],

@@ -1,0 +1,151 @@
+"""The page of one deploy, what follows it live, and the buttons on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_POST, require_safe
+
+from audit.actors import person
+from deployments import deploy_page, services
+from deployments.forms import ConfirmedForm
+from deployments.lookup import deploy_for
+from deployments.models import Deploy
+from projects.access import role_in
+from projects.models import Role
+from runs.log import LogLine, chunks_after, lines, lines_after
+from runs.models import OPEN, State
+from runs.stream import stream_response
+
+
+@require_safe
+def deploy(request: HttpRequest, number: int) -> HttpResponse:
+    """The whole page."""
+    found = deploy_for(request.user, number)
+    shown = deploy_page.page(found)
+    folds, last = deploy_page.log_folds(found, shown.steps)
+    context = {
+        **context_of(request, shown),
+        "folds": folds,
+        "last_line": last,
+        "commits": deploy_page.commits_between(found),
+    }
+    return render(request, "deployments/deploy.html", context)
+
+
+@require_safe
+def progress(request: HttpRequest, number: int) -> HttpResponse:
+    """The part above the log, for htmx while the deploy goes on."""
+    shown = deploy_page.page(deploy_for(request.user, number))
+    return render(request, "deployments/partials/_progress.html", context_of(request, shown))
+
+
+def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, object]:
+    """What the page and its fragment need alike."""
+    environment = shown.deploy.environment
+    role = role_in(request.user, environment.project, environment)
+    return {
+        "page": shown,
+        "deploy": shown.deploy,
+        "environment": environment,
+        "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
+        "key": uuid.uuid4().hex,
+    }
+
+
+@require_POST
+def cancel(request: HttpRequest, number: int) -> HttpResponse:
+    """Asks the deploy to stop."""
+    found = deploy_for(request.user, number, need=Role.DEPLOYER)
+    state = services.cancel_deploy(person(request.user), deploy=found)
+    if state == State.CANCELLED:
+        messages.success(request, f"Deploy #{number} was cancelled before it changed anything.")
+    return redirect("deployments:deploy", number)
+
+
+@require_POST
+def rollback(request: HttpRequest, number: int) -> HttpResponse:
+    """Puts the release of this deploy back."""
+    found = deploy_for(request.user, number, need=Role.DEPLOYER)
+    form = ConfirmedForm(request.POST, environment=found.environment)
+    if not form.is_valid():
+        return refused(request, found, form)
+    answer = services.request_rollback(
+        person(request.user),
+        environment=found.environment,
+        target=found,
+        idempotency_key=form.cleaned_data["key"],
+    )
+    return redirect("deployments:deploy", answer.deploy.number)
+
+
+@require_POST
+def again(request: HttpRequest, number: int) -> HttpResponse:
+    """Deploys the same revision once more, with what belongs to it now."""
+    found = deploy_for(request.user, number, need=Role.DEPLOYER)
+    form = ConfirmedForm(request.POST, environment=found.environment)
+    if not form.is_valid():
+        return refused(request, found, form)
+    answer = services.request_deploy(
+        person(request.user), environment=found.environment, revision=found.revision,
+        idempotency_key=form.cleaned_data["key"],
+    )  # fmt: skip
+    return redirect("deployments:deploy", answer.deploy.number)
+
+
+def refused(request: HttpRequest, found: Deploy, form: ConfirmedForm) -> HttpResponse:
+    """Back to the page, with what was wrong."""
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
+    return redirect("deployments:deploy", found.number)
+
+
+@require_safe
+def log(request: HttpRequest, number: int) -> HttpResponseBase:
+    """The log: as text to download, or the lines after `?after=` as JSON for pages whose stream does not work."""
+    found = deploy_for(request.user, number)
+    if request.GET.get("format") == "text":
+        chunks = chunks_after(found.run_id, 0, limit=100_000)
+        response = StreamingHttpResponse(
+            list(deploy_page.as_text(lines(chunks))), content_type="text/plain; charset=utf-8"
+        )
+        response["Content-Disposition"] = f'attachment; filename="deploy-{number}.log"'
+        return response
+    after = whole_number(request.GET.get("after", ""))
+    is_open = found.is_open  # read before the lines: what is written between the two is fetched next time
+    fresh = lines_after(found.run_id, after)
+    return JsonResponse(
+        {**rendered(fresh), "after": fresh[-1].number if fresh else after, "ended": not is_open and not fresh}
+    )
+
+
+def whole_number(text: str) -> int:
+    """A line number of an address; anything else counts as 0."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:
+    """New lines as live.js takes them."""
+    if not fresh:
+        return {"html": ""}
+    html = render_to_string("components/log_folds.html", {"folds": deploy_page.folds(fresh)})
+    return {"html": html, "count": fresh[-1].number}
+
+
+async def stream(request: HttpRequest, number: int) -> HttpResponseBase:
+    """The live log and the news of a deploy, as server-sent events."""
+
+    def find() -> Deploy:
+        return deploy_for(request.user, number)
+
+    found = await sync_to_async(find)()
+    after = whole_number(request.headers.get("Last-Event-ID") or request.GET.get("after", ""))
+    return stream_response(
+        found.run_id, after, lambda: Deploy.objects.filter(pk=found.pk, state__in=OPEN).exists(), rendered
+    )
