@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -148,4 +148,4 @@ def test_any_text_resolves_to_a_scalar_and_words_stay_text(text: str) -> None:
 def test_float_keys_name_the_same_number(number: float) -> None:
     text = key_text(number)
     assert text is not None
-    assert math.isclose(float(text), number, rel_tol=1e-6)
+    assert struct.pack("f", float(text)) == struct.pack("f", number)

@@ -1,0 +1,213 @@
+"""Kept releases and masking: nothing secret stays, everything comes back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import SlipwayError
+from engine.manifests import Document
+from engine.masking import LAST_APPLIED, key_digests, mask
+from engine.render import Rendered, Variable
+from engine.secretfiles import parse_secrets_file
+from engine.stored import content_hash, from_stored, to_stored
+from engine.types import Json, Manifest
+from tests.engine.support import b64, digest, other_digest, read, rendered
+
+CANARY = b"c4n4ry-hunter2\xff"
+GIT = """apiVersion: v1
+kind: Secret
+metadata: {name: "git-${ENVIRONMENT}", annotations: {a: b}}
+type: Opaque
+stringData: {url: "https://${PROJECT}/${EXTRA}", fixed: "p$${x}"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {a: b}
+"""
+
+
+def populated(value: bytes = CANARY, **metadata: Any) -> list[Document]:
+    header = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "app", **metadata},
+        "immutable": False,
+    }
+    data = {"PASSWORD": base64.b64encode(value).decode(), "PORT": b64("5432")}
+    return parse_secrets_file(json.dumps({**header, "data": data}), path="secrets.yaml")
+
+
+def release(value: bytes = CANARY) -> Rendered:
+    return rendered(
+        read(GIT), Variable("EXTRA", "x"), secrets={"secrets.yaml": populated(value)}, digested=True
+    )
+
+
+def stored(manifests: tuple[Manifest, ...]) -> list[Json]:
+    """Kept and read again, as a database does it."""
+    kept: list[Json] = json.loads(
+        json.dumps(to_stored(manifests, digest=digest, version_ids={"secrets.yaml": "v-1"}))
+    )
+    return kept
+
+
+def restored(kept: list[Json], **more: Any) -> list[Manifest]:
+    given_ = {"secrets": {"secrets.yaml": populated()}, "git_documents": read(GIT), "digest": digest} | more
+    return from_stored(kept, **given_)
+
+
+def test_a_release_comes_back_as_it_was() -> None:
+    manifests = release().manifests
+    assert restored(stored(manifests)) == list(manifests)
+
+
+def test_what_is_kept_of_secrets() -> None:
+    kept = [entry for entry in stored(release().manifests) if "secret" in entry]
+    git, file = kept
+    assert file["from"] == {"file": "secrets.yaml", "version_id": "v-1"}
+    assert file["secret"]["ref"] == "Secret/shop-staging/app"
+    assert file["secret"]["keys"].keys() == {"PASSWORD", "PORT"}
+    assert file["secret"]["immutable"] is False
+    assert git["from"]["git"] == "web.yaml:1"
+    assert {name for name, *_ in git["from"]["variables"]} == {"ENVIRONMENT", "PROJECT", "EXTRA"}
+    assert git["secret"]["type"] == "Opaque"
+    assert git["secret"]["annotations"]["a"] == "b"
+
+
+def spellings(value: bytes) -> list[str]:
+    return [base64.b64encode(value).decode(), value.decode("latin-1"), value.decode("utf-8", "replace")]
+
+
+VALUES = st.binary(min_size=8, max_size=60).filter(lambda value: len(set(value)) > 4)
+
+
+@given(VALUES)
+def test_no_value_is_kept_printed_or_masked_readably(value: bytes) -> None:
+    manifests = release(value).manifests
+    shown = json.dumps(stored(manifests), ensure_ascii=False) + repr(manifests)
+    shown += json.dumps([mask(m.body, digest) for m in manifests], ensure_ascii=False)
+    assert not [text for text in spellings(value) if text in shown]
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=8), VALUES, max_size=4),
+    st.dictionaries(st.text(min_size=1), st.text()),
+)
+def test_masking_keeps_every_key_and_no_value(data: dict[str, bytes], plain: dict[str, str]) -> None:
+    annotations = {LAST_APPLIED: json.dumps(plain), "keep": "me"}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "a", "namespace": "n", "annotations": annotations},
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+        "stringData": plain,
+    }
+    shown = mask(body, digest)
+    assert shown["data"].keys() == data.keys() | plain.keys()
+    assert "stringData" not in shown
+    assert shown["metadata"]["annotations"] == {"keep": "me"}
+    assert all(text.startswith("#") and len(text) == 17 for text in shown["data"].values())
+    assert not [
+        t for value in data.values() for t in spellings(value) if t in json.dumps(shown, ensure_ascii=False)
+    ]
+    assert body["metadata"]["annotations"] == annotations  # type: ignore[index]
+
+
+def test_masks_are_equal_exactly_when_values_are() -> None:
+    def masked(value: str, *, name: str = "a", key: str = "k", field: str = "data") -> str:
+        text = b64(value) if field == "data" else value
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": "n"},
+            field: {key: text},
+        }
+        return str(mask(body, digest)["data"][key])
+
+    assert masked("x") == masked("x", field="stringData")
+    assert masked("x") != masked("y")
+    assert masked("x") != masked("x", name="b")  # equal values elsewhere do not show
+    assert masked("x") != masked("x", key="other")
+
+
+def test_values_that_are_no_base64_are_masked_all_the_same() -> None:
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "a"},
+        "data": {"a": "canary!", "b": None, "c": 7},
+    }
+    shown = mask(body, digest)
+    assert "canary" not in str(shown)
+    assert set(shown["data"]) == {"a", "b", "c"}
+    assert mask({"kind": "Secret", "metadata": None, "data": "canary"}, digest)["data"] == {}
+
+
+def test_other_objects_are_shown_as_they_are_but_for_kubectls_copy() -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "b"}}
+    assert mask(body, digest) is body
+    copied = body | {"metadata": {"name": "a", "annotations": {LAST_APPLIED: "canary"}}}
+    assert mask(copied, digest) == body | {"metadata": {"name": "a", "annotations": {}}}
+
+
+def failed(kept: list[Json], **more: Any) -> str:
+    with pytest.raises(SlipwayError) as caught:
+        restored(kept, **more)
+    assert "hunter2" not in f"{caught.value!r}{caught.value.hint}"
+    return caught.value.message
+
+
+def test_a_value_that_changed_is_named_not_shown() -> None:
+    kept = stored(release().manifests)
+    message = failed(kept, secrets={"secrets.yaml": populated(b"hunter2-changed")})
+    assert message == (
+        "Secret shop-staging/app in secrets.yaml no longer has the values of that release (keys: PASSWORD)."
+    )
+    assert "keys: PASSWORD, PORT" in failed(
+        [entry for entry in kept if "file" in entry.get("from", {})], digest=other_digest
+    )
+
+
+def test_a_secret_that_is_gone_is_named() -> None:
+    kept = stored(release().manifests)
+    assert failed(kept, secrets={}).startswith("Secret shop-staging/app of that release cannot be restored")
+    assert failed(kept, git_documents=[]).startswith("Secret shop-staging/git-staging of that release")
+    moved = populated(namespace="elsewhere")
+    assert "app of that release cannot" in failed(kept, secrets={"secrets.yaml": moved})
+
+
+def test_keys_that_came_or_went_are_named() -> None:
+    kept = stored(release().manifests)
+    more = parse_secrets_file(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\ndata: {NEW: eA==}", path="secrets.yaml"
+    )
+    assert "keys: NEW, PASSWORD, PORT" in failed(kept, secrets={"secrets.yaml": more})
+
+
+def test_content_hash_is_of_what_is_applied() -> None:
+    manifests = release().manifests
+    kept = stored(manifests)
+    first = content_hash(kept)
+    assert content_hash(kept[::-1]) == first
+    assert content_hash(to_stored(manifests, digest=digest, version_ids={"secrets.yaml": "v-2"})) == first
+    moved = rendered(read("# moved\n" + GIT), Variable("EXTRA", "x"), secrets={"secrets.yaml": populated()})
+    assert content_hash(stored(moved.manifests)) == first
+    assert content_hash(stored(release(b"another value").manifests)) != first
+    assert content_hash(kept[:-1]) != first
+
+
+def test_digests_come_sorted_by_key() -> None:
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "a"},
+        "data": {"b": "eA==", "a": "eA=="},
+    }
+    assert list(key_digests(body, digest)) == ["a", "b"]
