@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -84,11 +85,75 @@ class Page:
     waits_for: Deploy | None
     target: Deploy | None
     trouble: dict[str, Any] | None = field(default=None)
+    key: str = ""
 
     @property
     def is_open(self) -> bool:
         """Whether the page goes on changing."""
         return self.deploy.is_open
+
+    @property
+    def label(self) -> str:
+        """`#17`."""
+        return f"#{self.deploy.number}"
+
+    @property
+    def log_title(self) -> str:
+        """The log's name, read aloud."""
+        return f"Log of deploy {self.deploy.number}"
+
+    @property
+    def attempt_text(self) -> str:
+        """Shown once a worker was lost."""
+        return f"attempt {self.deploy.attempt}"
+
+    @property
+    def tone(self) -> str:
+        """Of the notice about how it ended."""
+        return {State.SUCCEEDED: "passed", State.CANCELLED: "warning"}.get(State(self.deploy.state), "info")
+
+    @property
+    def object_count(self) -> int:
+        """All objects of the deploy."""
+        return len(self.changed) + len(self.unchanged)
+
+    @property
+    def confirm_name(self) -> str:
+        """What has to be typed before something starts here: production's name, as nobody else reviews."""
+        return self.deploy.environment.slug if self.deploy.environment.is_production else ""
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Hidden fields of the forms: a double click is one request."""
+        return [("key", self.key)]
+
+    @property
+    def again_text(self) -> str:
+        """What deploying again does."""
+        return (
+            f"{self.deploy.short} goes to {self.deploy.environment.name} again, with its manifests and the secrets and "
+            "variables as they are now."
+        )
+
+    @property
+    def again_button(self) -> str:
+        """What the button does."""
+        return f"Deploy {self.deploy.short} to {self.deploy.environment.slug}"
+
+    @property
+    def rollback_text(self) -> str:
+        """What rolling back does."""
+        if self.target is None:
+            return ""
+        return (
+            f"The objects of deploy #{self.target.number} ({self.target.short} “{self.target.subject}”) are applied again: "
+            "the same images by digest, the same versions of the secrets."
+        )
+
+    @property
+    def rollback_button(self) -> str:
+        """What the button does."""
+        return f"Roll back to {self.target.short}" if self.target else ""
 
 
 def page(deploy: Deploy) -> Page:
@@ -113,6 +178,7 @@ def page(deploy: Deploy) -> Page:
         waits_for=waits_for(deploy),
         target=rollback_target(deploy),
         trouble=trouble(deploy),
+        key=uuid.uuid4().hex,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 from asgiref.sync import sync_to_async
@@ -10,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.actors import person
@@ -34,6 +34,7 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
         **context_of(request, shown),
         "folds": folds,
         "last_line": last,
+        "stream_url": f"{reverse('deployments:stream', args=[number])}?after={last}",
         "commits": deploy_page.commits_between(found),
     }
     return render(request, "deployments/deploy.html", context)
@@ -55,7 +56,6 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
         "deploy": shown.deploy,
         "environment": environment,
         "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
-        "key": uuid.uuid4().hex,
     }
 
 

@@ -68,6 +68,16 @@ class Preview:
         """Findings to read."""
         return tuple(finding for finding in self.findings if finding.level == WARNING)
 
+    @property
+    def errors_text(self) -> str:
+        """`2 stop it`."""
+        return f"{len(self.errors)} would stop it"
+
+    @property
+    def warnings_text(self) -> str:
+        """`1 warning`."""
+        return f"{len(self.warnings)} warning{'s' if len(self.warnings) != 1 else ''}"
+
 
 def preview(environment: Environment, commit: Commit) -> Preview:
     """The preview, from the cache or fresh. Never raises for what is wrong with the revision or an outside system: that
