@@ -103,7 +103,7 @@ class ControlPlane:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._take_lock()
         try:
-            return self._start_all(programs)
+            return self._start_with_ports(programs)
         except BaseException as error:
             self.stop()
             if isinstance(error, processes.ProcessError):
@@ -142,6 +142,17 @@ class ControlPlane:
             os.close(self._lock)
             self._lock = -1
             raise ControlPlaneError(f"Another control plane already runs in {self.directory}.") from None
+
+    def _start_with_ports(self, programs: Path) -> Path:
+        """Once more, with other ports, when somebody took one between our look and our use of it."""
+        try:
+            return self._start_all(programs)
+        except processes.ProcessError as error:
+            if "address already in use" not in error.message:
+                raise
+        processes.stop(self._children)
+        self._children = []
+        return self._start_all(programs)
 
     def _start_all(self, programs: Path) -> Path:
         ports = processes.remembered_ports(self.directory / "ports.json", _PORTS)

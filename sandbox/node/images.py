@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import fnmatch
 import hashlib
+import ipaddress
 import json
 import platform
 import re
@@ -120,10 +121,18 @@ def logins_of(secret: Json) -> list[Login]:
         return []
 
 
+def _on_this_machine(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def _login(server: str, entry: Json, source: str) -> Login:
     username, password = entry.get("username", ""), entry.get("password", "")
     if entry.get("auth"):
-        username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+        username, _, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
     pattern = re.sub(r"^https?://", "", server).rstrip("/")
     return Login(re.sub(r"/v[12]$", "", pattern), username, password, source)
 
@@ -162,9 +171,7 @@ class Registries:
     def _url(self, reference: Reference) -> str:
         if reference.host in self._mirrors:
             return self._mirrors[reference.host].rstrip("/")
-        name = urlsplit(f"//{reference.host}").hostname or ""
-        local = name in ("localhost", "::1") or name.startswith("127.")
-        return f"http://{reference.host}" if local else ""
+        return f"http://{reference.host}" if _on_this_machine(reference.host) else ""
 
     def _pull(self, reference: Reference, login: Login | None) -> Image:
         manifest, digest = self._manifest(reference, reference.wanted, login)
