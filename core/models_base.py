@@ -10,7 +10,9 @@ from django.db import models
 
 # Words used in addresses are no slugs (design.md §5).
 RESERVED = frozenset(
-    ["settings", "new", "deploy", "deploys", "secrets", "search", "status", "builds", "registry", "clusters", "audit", "insights", "admin", "api", "login", "logout", "account", "projects", "environments", "images", "members", "static", "healthz", "readyz", "metrics", "webhooks", "django-admin", "setup", "edit", "delete", "cancel", "rollback", "preview", "stream", "log", "export"]
+    "settings new deploy deploys secrets search status builds registry clusters audit insights admin api "
+    "login logout account projects environments images members static healthz readyz metrics webhooks "
+    "django-admin setup edit delete cancel rollback preview stream log export".split()  # noqa: SIM905  (as a list it takes forty lines)
 )
 slug_is_well_formed = RegexValidator(
     r"\A[a-z]([a-z0-9-]*[a-z0-9])?\Z",
@@ -22,6 +24,12 @@ def slug_is_free(value: str) -> None:
     """Refuses words that the portal's own addresses use."""
     if value in RESERVED:
         raise ValidationError(f"“{value}” is a word of the portal's own addresses. Choose another one.")
+
+
+def word_is_not_new(value: str) -> None:
+    """For names that stand only below an address of their own kind, where `new` is the page that makes one."""
+    if value == "new":
+        raise ValidationError("“new” is a word of the portal's own addresses. Choose another one.")
 
 
 class SlugField(models.CharField):

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.fields import EncryptedTextField
-from core.models_base import SlugField
+from core.models_base import SlugField, slug_is_well_formed, word_is_not_new
 
 REGION = RegexValidator(r"\A[a-z]{2}(-[a-z]+)+-\d\Z", "Write an AWS region, e.g. eu-west-2.")
 NAMESPACE = RegexValidator(r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", "Write a Kubernetes namespace name.")
@@ -116,7 +116,7 @@ class Image(models.Model):
     """A Dockerfile of a project and the repository its image goes to."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="images")
-    name = SlugField(max_length=40)
+    name = models.CharField(max_length=40, validators=[slug_is_well_formed, word_is_not_new])
     dockerfile = models.CharField(max_length=200, default="Dockerfile", validators=[RELATIVE_PATH])
     context = models.CharField(max_length=200, default=".", blank=True)
     registry = models.ForeignKey(Registry, on_delete=models.PROTECT, related_name="images")
