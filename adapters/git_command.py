@@ -181,6 +181,8 @@ class Git:
             env |= _token_environment(self.url, self.credential)
         with contextlib.ExitStack() as stack:
             key = None
+            with contextlib.suppress(OSError):  # without its folder ssh only forgets the hosts it has seen
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self.credential and self.credential.private_key:
                 key = stack.enter_context(_key_in_memory(self.credential.private_key))
             yield env | {

@@ -66,6 +66,17 @@ class Origin:
             self.push()
         return self.git("rev-parse", "HEAD")
 
+    def import_commits(self, count: int) -> list[str]:
+        """Add many empty commits on a branch `many`, in one process; returns them."""
+        who = "Ana <ana@example.com>"
+        rows = [
+            f"commit refs/heads/many\ncommitter {who} {self.clock + n} +0000\ndata 1\nx\n"
+            for n in range(count)
+        ]
+        command = ["git", "fast-import", "--quiet"]
+        subprocess.run(command, cwd=self.work, input="".join(rows).encode(), check=True)
+        return self.git("rev-list", "many").split()
+
     def push(self) -> None:
         """Make the bare repository equal to the working copy: branches and tags, also deleted ones."""
         self.git("push", "-q", "--mirror", str(self.bare))

@@ -351,11 +351,22 @@ def keys(tmp_path_factory) -> dict[str, str]:
         "locked": ["-N", "secret"],
         "pem": ["-N", "", "-m", "PEM"],
     }.items():
-        kind = "rsa" if name == "pem" else "ed25519"
+        kind = "ecdsa" if name == "pem" else "ed25519"
         command = ["ssh-keygen", "-q", "-t", kind, "-f", str(folder / name), *options]
         subprocess.run(command, check=True)
         made[name] = (folder / name).read_text()
-    command = ["ssh-keygen", "-q", "-t", "rsa", "-m", "PEM", "-N", "secret", "-f", str(folder / "pem-locked")]
+    command = [
+        "ssh-keygen",
+        "-q",
+        "-t",
+        "ecdsa",
+        "-m",
+        "PEM",
+        "-N",
+        "secret",
+        "-f",
+        str(folder / "pem-locked"),
+    ]
     subprocess.run(command, check=True)
     made["pem-locked"] = (folder / "pem-locked").read_text()
     return made
@@ -368,7 +379,7 @@ def test_ssh_reads_a_pasted_key_from_memory(keys, name: str, mangle) -> None:
     with _key_in_memory(credential.private_key) as path:
         done = subprocess.run(["ssh-keygen", "-y", "-f", path], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("ssh-")
+        assert done.stdout.startswith(("ssh-", "ecdsa-"))
     assert not os.path.exists(path)
 
 
