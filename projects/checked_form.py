@@ -42,6 +42,17 @@ class Unseen(forms.Textarea):
     def format_value(self, value: Any) -> str:
         return ""
 
+    def use_required_attribute(self, initial: Any) -> bool:
+        """The browser must not insist: a stored one may be kept, or a file given instead."""
+        return False
+
+
+class EitherField(forms.CharField):
+    """A field that is not optional, although something else may be given in its stead: the form checks that."""
+
+    def validate(self, value: Any) -> None:
+        """Nothing is missing yet."""
+
 
 class CheckedForm(forms.Form):
     """A form that carries the optimistic lock and can be saved although something outside is down.

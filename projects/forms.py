@@ -13,6 +13,10 @@ from projects import variables
 from projects.checked_form import CheckedForm, Unseen, of, slug_field, unused
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 
+# “None” has a word of its own here: a form that lost this field must not read as a public repository.
+PUBLIC = "none"
+ACCESS = [(kind or PUBLIC, label) for kind, label in Project.Credential.choices]
+
 
 class ProjectForm(CheckedForm):
     """A project: new, or its general settings (then without the slug)."""
@@ -24,7 +28,7 @@ class ProjectForm(CheckedForm):
         help_text="HTTPS or SSH address, without user name or token.",
     )  # fmt: skip
     default_branch = of(Project, "default_branch", mono=True, label="Default branch")
-    access = of(Project, "credential_kind", label="Access", required=False)
+    access = forms.ChoiceField(label="Access", choices=ACCESS)
     credential = forms.CharField(
         label="Token or private key", required=False, widget=Unseen(3), strip=False, max_length=20_000,
         help_text="Kept encrypted, never shown again.",
@@ -45,6 +49,11 @@ class ProjectForm(CheckedForm):
     )
     renames = {"credential_kind": "access"}
 
+    def clean_access(self) -> str:
+        """The model's word."""
+        chosen = self.cleaned_data["access"]
+        return "" if chosen == PUBLIC else str(chosen)
+
     def clean_credential(self) -> str:
         """Line ends as a key needs them; blank is nothing."""
         text = self.cleaned_data["credential"].replace("\r\n", "\n")
@@ -55,7 +64,7 @@ class ProjectForm(CheckedForm):
 
 
 PLACEHOLDER_CHOICES = (
-    ("", "As usual: production stops, others warn"), ("stop", "Stop the deploy"), ("warn", "Warn"),
+    ("usual", "As usual: production stops, others warn"), ("stop", "Stop the deploy"), ("warn", "Warn"),
 )  # fmt: skip
 
 
@@ -96,9 +105,7 @@ class EnvironmentForm(CheckedForm):
         Environment, "slack_channel", mono=True, label="Slack channel", help_text="Instead of the project's."
     )
     pull_name = of(Environment, "pull_secret", mono=True, label="Pull secret")
-    placeholders = forms.ChoiceField(
-        label="Placeholder values in secrets", choices=PLACEHOLDER_CHOICES, required=False
-    )
+    placeholders = forms.ChoiceField(label="Placeholder values in secrets", choices=PLACEHOLDER_CHOICES)
     deploy_timeout = of(
         Environment, "deploy_timeout", label="Time limit of a deploy (seconds)", min_value=30,
         help_text="Then it ends as timed out.",
@@ -115,7 +122,7 @@ class EnvironmentForm(CheckedForm):
         if existing:
             del self.fields["slug"]
             self.fields["placeholders"].choices = PLACEHOLDER_CHOICES[1:]  # type: ignore[attr-defined]
-            self.fields["placeholders"].required = self.fields["order"].required = True
+            self.fields["order"].required = True
 
     def clean_slug(self) -> str:
         return unused(self.project.environments.all(), self.cleaned_data["slug"], "an environment")
@@ -130,7 +137,7 @@ class EnvironmentForm(CheckedForm):
     def values(self, *without: str) -> dict[str, Any]:
         values = super().values("placeholders", *without)
         chosen = self.cleaned_data["placeholders"]
-        return {**values, "placeholders_stop": None if not chosen else chosen == "stop"}
+        return {**values, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
 
     @staticmethod
     def initial_of(environment: Environment) -> dict[str, Any]:
@@ -155,8 +162,14 @@ class VariableForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("name", "text"):
-            self.fields[name].widget.attrs |= {"class": "mono", "autocomplete": "off", "spellcheck": "false"}
+        for name, example in (("name", "NAME"), ("text", "value")):
+            attributes = {
+                "class": "mono",
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "placeholder": example,
+            }
+            self.fields[name].widget.attrs |= attributes
 
     def has_changed(self) -> bool:
         """A new row counts as soon as it has a name or a value, whatever its type says."""

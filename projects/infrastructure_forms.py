@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from projects.checked_form import CheckedForm, Unseen, of, slug_field, unused
+from projects.checked_form import CheckedForm, EitherField, Unseen, of, slug_field, unused
 from projects.models import Cluster, Registry
 
 KUBECONFIG_BYTES = 1_000_000
@@ -24,8 +24,8 @@ class ClusterForm(CheckedForm):
         label="Notice",
         help_text="Shown wherever the cluster shows, e.g. a planned upgrade.",
     )
-    kubeconfig = forms.CharField(
-        label="Kubeconfig", required=False, widget=Unseen(8), max_length=KUBECONFIG_BYTES,
+    kubeconfig = EitherField(
+        label="Kubeconfig", widget=Unseen(8), max_length=KUBECONFIG_BYTES,
         help_text="With a ServiceAccount's token or client certificate data. Kept encrypted, never shown again.",
     )  # fmt: skip
     kubeconfig_file = forms.FileField(label="Or as a file", required=False, max_length=200)
@@ -36,6 +36,7 @@ class ClusterForm(CheckedForm):
         self.existing = existing
         if existing:
             del self.fields["slug"]
+            self.fields["kubeconfig"].required = False
 
     def clean_slug(self) -> str:
         return unused(Cluster.objects.all(), self.cleaned_data["slug"], "a cluster")

@@ -19,7 +19,7 @@ from projects.checking import Finding
 from projects.infrastructure_forms import ClusterForm, RegistryForm
 from projects.lookup import cluster_for, clusters_for, registries_for, registry_for
 from projects.models import Cluster, Registry
-from projects.pages import page, posted, saved
+from projects.pages import kept_hint, page, posted, saved
 
 
 @require_safe
@@ -34,7 +34,7 @@ def cluster_new(request: HttpRequest) -> HttpResponse:
     """Registering a cluster."""
     actor = person(request.user)
     require_admin(actor)
-    form = ClusterForm(posted(request), request.FILES)
+    form = ClusterForm(posted(request), request.FILES or None)
     tried = ClusterCheck()
 
     def save() -> None:
@@ -74,7 +74,7 @@ class ClusterCheck:
 def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     """A cluster's own fields; its kubeconfig can be replaced, never read."""
     row = cluster_for(request.user, slug)
-    form = ClusterForm(posted(request), request.FILES, existing=True, initial=_cluster_initial(row))
+    form = ClusterForm(posted(request), request.FILES or None, existing=True, initial=_cluster_initial(row))
     tried = ClusterCheck()
 
     def save() -> None:
@@ -99,10 +99,11 @@ def _cluster_initial(row: Cluster) -> dict[str, Any]:
 
 
 def _cluster(request: HttpRequest, row: Cluster, form: CheckedForm, **context: Any) -> HttpResponse:
+    form.fields["kubeconfig"].help_text = kept_hint(editing.set_at("cluster", row.pk, "kubeconfig"))
     users = row.environments.select_related("project").order_by("project__name", "order")
     return page(
         request, "projects/cluster.html", form, cluster=row, environments=users,
-        kubeconfig_set_at=editing.set_at("cluster", row.pk, "kubeconfig"), **context,
+        **context,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,10 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from core.templatetags.ui import ago
 from engine.errors import SlipwayError
 from projects import checking
 from projects.checked_form import CheckedForm
@@ -28,6 +32,12 @@ PARTS = (
 def posted(request: HttpRequest) -> QueryDict | None:
     """What a form is bound to: the fields that were sent, or nothing when the page is only looked at."""
     return request.POST if request.method == "POST" else None
+
+
+def kept_hint(set_at: datetime | None) -> SafeString:
+    """What stands below the field of a secret that is stored already."""
+    when = format_html(" {}", ago(set_at)) if set_at else ""
+    return format_html("Set{}, and never shown again. Leave this empty to keep it.", when)
 
 
 def saved(

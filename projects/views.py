@@ -19,10 +19,10 @@ from projects import checking, connections, editing, services
 from projects.checked_form import CheckedForm
 from projects.checking import Finding
 from projects.first_steps import first_steps
-from projects.forms import EnvironmentForm, ProjectForm, variable_rows
+from projects.forms import PUBLIC, EnvironmentForm, ProjectForm, variable_rows
 from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
-from projects.pages import page, posted, saved, settings_page
+from projects.pages import kept_hint, page, posted, saved, settings_page
 
 
 @require_safe
@@ -90,13 +90,15 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _general(request: HttpRequest, project: Project, form: CheckedForm, **context: Any) -> HttpResponse:
-    set_at = editing.set_at("project", project.pk, "credential") if project.credential_kind else None
-    return settings_page(request, "general", project, "general", form, credential_set_at=set_at, **context)
+    if project.credential_kind:
+        set_at = editing.set_at("project", project.pk, "credential")
+        form.fields["credential"].help_text = kept_hint(set_at)
+    return settings_page(request, "general", project, "general", form, **context)
 
 
 def _project_form(project: Project, data: Any = None) -> ProjectForm:
     names = ("name", "repository_url", "default_branch", "slack_channel", "edited")
-    initial = {name: getattr(project, name) for name in names} | {"access": project.credential_kind}
+    initial = {name: getattr(project, name) for name in names} | {"access": project.credential_kind or PUBLIC}
     form = ProjectForm(data, initial=initial)
     del form.fields["slug"]
     return form

@@ -1,0 +1,91 @@
+"""People and rows for the tests of projects, and outside systems that say what a test tells them to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from people.models import User
+from projects import checking
+from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
+from tests import factories as make
+
+
+@dataclass
+class World:
+    """A project with one of each, and somebody for every role."""
+
+    project: Project
+    environment: Environment
+    cluster: Cluster
+    registry: Registry
+    image: Image
+    secrets_file: SecretsFile
+    admin: User
+    maintainer: User
+    deployer: User
+    viewer: User
+    staging_maintainer: User
+    auditor: User
+    stranger: User
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    project = make.make_project(slug="shop", name="Shop", slack_channel="#shop")
+    cluster = make.make_cluster(slug="lon1", name="London")
+    environment = make.make_environment(project, slug="staging", name="Staging", cluster=cluster, namespace="shop")
+    registry = make.make_registry(slug="ecr", name="ECR")
+    people = {
+        "admin": make.make_user("ada", is_admin=True),
+        "auditor": make.make_user("aud", is_auditor=True),
+        "stranger": make.make_user("sue"),
+        "maintainer": make.make_user("mira"),
+        "deployer": make.make_user("dev"),
+        "viewer": make.make_user("vic"),
+        "staging_maintainer": make.make_user("sam"),
+    }
+    make.grant(people["maintainer"], Role.MAINTAINER, project)
+    make.grant(people["deployer"], Role.DEPLOYER, project)
+    make.grant(people["viewer"], Role.VIEWER, project)
+    make.grant(people["staging_maintainer"], Role.MAINTAINER, project, environment)
+    return World(
+        project, environment, cluster, registry, make.make_image(project, registry=registry),
+        make.make_secrets_file(environment), **people,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def sign_in(client: Client) -> Any:
+    """`sign_in(user)`: the test client as that person."""
+
+    def as_user(user: User) -> Client:
+        client.force_login(user)
+        return client
+
+    return as_user
+
+
+@pytest.fixture(autouse=True)
+def outside(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[checking.Finding]]:
+    """What the outside says, by check; all is well unless a test puts findings here. tests/projects/test_checking.py asks
+    the real functions."""
+    said: dict[str, list[checking.Finding]] = {}
+
+    def answer(name: str) -> Any:
+        return lambda *args, **kwargs: said.get(name, [checking.Finding(checking.PASSED, f"{name} is well.")])
+
+    for name in ("repository", "config_directory", "namespace", "registry", "image_repository", "secrets_file"):
+        monkeypatch.setattr(checking, name, answer(name))
+    monkeypatch.setattr(
+        checking, "cluster",
+        lambda *args, **kwargs: checking.ClusterAnswer(answer("cluster")(), "" if "cluster" in said else "v1.34.2"),
+    )  # fmt: skip
+    return said
+
+
+DOWN = checking.Finding(checking.FAILED, "It is not reachable.", "Try again.", can_override=True)
+REFUSED = checking.Finding(checking.FAILED, "It refused the credential.", "Enter another.")
