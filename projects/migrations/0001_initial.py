@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
             name='Image',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', core.models_base.SlugField(max_length=40)),
+                ('name', models.CharField(max_length=40, validators=[django.core.validators.RegexValidator('\\A[a-z]([a-z0-9-]*[a-z0-9])?\\Z', 'Use lower-case letters, digits and hyphens; begin with a letter, do not end with a hyphen.'), core.models_base.word_is_not_new])),
                 ('dockerfile', models.CharField(default='Dockerfile', max_length=200, validators=[django.core.validators.RegexValidator('\\A(?!/)(?!.*(^|/)\\.\\.?(/|$))[A-Za-z0-9._/ -]+\\Z', 'Write a path inside the repository, without “..”.')])),
                 ('context', models.CharField(blank=True, default='.', max_length=200)),
                 ('repository', models.CharField(max_length=256, validators=[django.core.validators.RegexValidator('\\A[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*\\Z', 'Write a repository name of the registry, e.g. storefront/web.')])),
