@@ -8,13 +8,16 @@ applied in the annotation `kubectl.kubernetes.io/last-applied-configuration`
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from engine.types import Json
 from sandbox.api import Api, ApiFailed
 
 MANAGER = "kubectl-client-side-apply"
+_PATIENCE = 15.0  # seconds
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -29,15 +32,30 @@ def apply_as_kubectl(kubeconfig: Path, manifests: Sequence[Json]) -> list[str]:
     made = []
     for manifest in manifests:
         path = _collection(api, kinds, manifest)
-        if api.find(f"{path}/{manifest['metadata']['name']}") is None:
-            api.request(
-                "POST",
-                path,
-                body=as_applied(manifest),
-                query={"fieldManager": MANAGER, "fieldValidation": "Strict"},
-            )
+        if _patiently(partial(_create, api, path, manifest)):
             made.append(f"{manifest['kind']}/{manifest['metadata']['name']}")
     return made
+
+
+def _create(api: Api, path: str, manifest: Json) -> bool:
+    """False when the object is there already."""
+    if api.find(f"{path}/{manifest['metadata']['name']}") is not None:
+        return False
+    query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+    api.request("POST", path, body=as_applied(manifest), query=query)
+    return True
+
+
+def _patiently(work: Callable[[], bool]) -> bool:
+    """Tries again while the server says that it is only for now: a new kind answers 429 until its storage is ready."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return work()
+        except ApiFailed as error:
+            if not error.passing or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def as_applied(manifest: Json) -> Json:

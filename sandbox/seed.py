@@ -35,6 +35,8 @@ from sandbox.samples.publish import World, make_world  # noqa: E402
 
 PATIENCE_SECONDS = 180
 
+Pair = tuple[samples.Environment, Environment]  # the description, and the environment in the portal
+
 
 def main() -> int:
     """Seeds; 0 also when a sample deploy failed (its page says why), which is printed."""
@@ -51,9 +53,11 @@ def main() -> int:
         pair for sample in SAMPLES for pair in ensure_project(sample, layout, cluster, registry, people)
     ]
     if not options.existing_cluster:
-        for sample_environment, environment in environments:
+        ready, waiting = in_order(environments)
+        wait_for(first_deploys(ready, world, people))
+        for sample_environment, environment in waiting:
             past_by_hand(sample_environment, environment, layout, world, kubeconfig)
-        first_deploys(environments, world, people)
+        wait_for(first_deploys(waiting, world, people))
     return 0
 
 
@@ -170,22 +174,22 @@ def past_by_hand(
         print(f"{environment.label}: {len(made)} objects as kubectl leaves them")
 
 
-def first_deploys(
-    environments: list[tuple[samples.Environment, Environment]], world: World, people: dict[str, User]
-) -> None:
-    """The seeded revisions of each environment that was never deployed to. The first project (the cluster's base, whose
-    kinds others need) is waited for before the others begin; those run side by side, each in its order."""
-    fresh = [
-        (described, environment)
+def in_order(environments: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Those that need nothing, and those whose sample needs another one's kinds on the cluster first."""
+    needing = {sample.slug for sample in SAMPLES if sample.needs}
+    waiting = [pair for pair in environments if pair[1].project.slug in needing]
+    return [pair for pair in environments if pair not in waiting], waiting
+
+
+def first_deploys(environments: list[Pair], world: World, people: dict[str, User]) -> list[Deploy]:
+    """Asks for the seeded revisions of each environment that was never deployed to. They run side by side, those of one
+    environment in their order."""
+    return [
+        deploy
         for described, environment in environments
         if described.seeded and not Deploy.objects.filter(environment=environment).exists()
+        for deploy in request(described, environment, world, people)
     ]
-    first = SAMPLES[0].slug
-    for part in (
-        [pair for pair in fresh if pair[1].project.slug == first],
-        [pair for pair in fresh if pair[1].project.slug != first],
-    ):
-        wait_for([deploy for pair in part for deploy in request(*pair, world, people)])
 
 
 def request(

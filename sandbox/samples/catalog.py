@@ -136,10 +136,11 @@ CATALOG = SampleProject(
     description="What a product is and costs: API and search behind one ingress.",
     files="catalog",
     slack_channel="#catalog",
+    needs="cluster-base",  # defines the kinds of the certificate
     main=_MAIN,
     broken=_BROKEN,
     images=(
-        Image("api", "catalog/api", "api/Dockerfile"),
+        Image("catalog-api", "catalog/api", "api/Dockerfile"),
         Image("search", "catalog/search", "search/Dockerfile"),
     ),
     environments=(

@@ -116,6 +116,7 @@ class SampleProject:
     mirrored: tuple[MirroredImage, ...] = ()
     broken: tuple[Change, ...] = ()  # branched off the end of main
     default_branch: str = "main"
+    needs: str = ""
 
     @property
     def repository(self) -> str:
