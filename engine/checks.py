@@ -6,15 +6,14 @@ cluster accepts is refused here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from engine.limits import parse_duration
 from engine.manifests import group_of, not_text
 from engine.references import containers_of, mappings_of, pod_template_of
 from engine.types import PHASE_ANNOTATION, TIMEOUT_ANNOTATION, WAIT_ANNOTATION, Json
 
 PRUNE_ANNOTATION = "slipway.dev/prune"
-_DURATION = re.compile(r"([0-9]+[hms])+\Z")
 
 
 def problems_of(body: Json) -> Iterator[str]:
@@ -33,7 +32,7 @@ def _steering_problems(body: Json) -> Iterator[str]:
         yield f"{PHASE_ANNOTATION} is for Jobs; this is a {body['kind']}"
     if (annotations.get(WAIT_ANNOTATION) or "true") not in ("true", "false"):
         yield f'{WAIT_ANNOTATION} must be "true" or "false"'
-    if not _DURATION.match(annotations.get(TIMEOUT_ANNOTATION) or "1s"):
+    if parse_duration(annotations.get(TIMEOUT_ANNOTATION) or "1s") is None:
         yield f"{TIMEOUT_ANNOTATION} must be a duration such as 90s, 10m or 1h"
     if (annotations.get(PRUNE_ANNOTATION) or "never") != "never":
         yield f"{PRUNE_ANNOTATION} can only be never"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine.render import ImagePin, Rendered, Variable, built_in_variables, rend
 from engine.types import Json
 
 REVISION = "63ec5c0d1f2a3b4c5d6e7f8091a2b3c4d5e6f708"
+KUBECTL = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nowhere")) / "kubectl"
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CLUSTER_SCOPED = {
     "Namespace",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from engine import manifests as module
 from engine.errors import ManifestError
 from engine.manifests import read_documents
 from engine.yamlread import MAX_DEPTH
-from tests.engine.support import DATA, config_map, read
+from tests.engine.support import DATA, KUBECTL, config_map, read
 
 
 def problems(text: str | bytes, file: str = "web.yaml") -> tuple[str, ...]:
@@ -286,3 +288,27 @@ def test_published_install_files(file: str, count: int, last: tuple[str, int]) -
     found = read_documents({file: (DATA / file).read_bytes()})
     assert len(found) == count
     assert (found[-1].body["kind"], found[-1].source.line) == last
+
+
+@pytest.mark.control_plane
+@pytest.mark.skipif(not KUBECTL.exists(), reason="needs kubectl: set KUBEBUILDER_ASSETS")
+@pytest.mark.skipif(not DATA.exists(), reason=f"the published install files are not at {DATA}")
+@pytest.mark.parametrize("file", ["cert-manager-v1.14.4.yaml", "ingress-nginx-digitalocean.yaml"])
+def test_published_install_files_are_read_as_kubectl_reads_them(file: str, tmp_path: Path) -> None:
+    command: list[str | Path] = [
+        KUBECTL,
+        "label",
+        "--local",
+        "-o",
+        "json",
+        "-f",
+        DATA / file,
+        "app=same-for-all",
+    ]
+    environment = {"HOME": str(tmp_path), "KUBECONFIG": "/dev/null"}
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=60)
+    theirs = json.loads("[" + answer.stdout.replace("\n}\n{\n", "\n},\n{\n") + "]")
+    ours = [document.body for document in read_documents({file: (DATA / file).read_bytes()})]
+    for body in ours:
+        body["metadata"].setdefault("labels", {})["same"] = "for-all"
+    assert theirs == ours

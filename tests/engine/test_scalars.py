@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
 from pathlib import Path
@@ -17,9 +16,8 @@ from pytest_httpserver import HTTPServer
 from engine.errors import ManifestError
 from engine.scalars import INT64, json_value, key_text, resolve_plain
 from tests.engine.scalar_table import REFUSED, SCALARS
-from tests.engine.support import value_of
+from tests.engine.support import KUBECTL, value_of
 
-KUBECTL = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nowhere")) / "kubectl"
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  v: "
 DISCOVERY = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
@@ -65,7 +63,7 @@ def test_recorded_table_is_what_kubectl_says(httpserver: HTTPServer, tmp_path: P
 
 def client_dry_run(text: str, server: str, home: Path) -> subprocess.CompletedProcess[str]:
     """kubectl's own client-side dry run; it asks a server only which kinds there are."""
-    command = [
+    command: list[str | Path] = [
         KUBECTL,
         "create",
         "--dry-run=client",

@@ -59,8 +59,12 @@ def stored(manifests: tuple[Manifest, ...]) -> list[Json]:
 
 
 def restored(kept: list[Json], **more: Any) -> list[Manifest]:
-    given_ = {"secrets": {"secrets.yaml": populated()}, "git_documents": read(GIT), "digest": digest} | more
-    return from_stored(kept, **given_)
+    given_: dict[str, Any] = {
+        "secrets": {"secrets.yaml": populated()},
+        "git_documents": read(GIT),
+        "digest": digest,
+    }
+    return from_stored(kept, **(given_ | more))
 
 
 def test_a_release_comes_back_as_it_was() -> None:
