@@ -9,46 +9,13 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 # Words used in addresses are no slugs (design.md §5).
-RESERVED = frozenset(
-    [
-        "settings",
-        "new",
-        "deploy",
-        "deploys",
-        "secrets",
-        "search",
-        "status",
-        "builds",
-        "registry",
-        "clusters",
-        "audit",
-        "insights",
-        "admin",
-        "api",
-        "login",
-        "logout",
-        "account",
-        "projects",
-        "environments",
-        "images",
-        "members",
-        "static",
-        "healthz",
-        "readyz",
-        "metrics",
-        "webhooks",
-        "django-admin",
-        "setup",
-        "edit",
-        "delete",
-        "cancel",
-        "rollback",
-        "preview",
-        "stream",
-        "log",
-        "export",
-    ]
-)
+_WORDS = """
+    settings new deploy deploys secrets search status builds registry clusters audit insights
+    admin api login logout account projects environments images members static healthz readyz
+    metrics webhooks django-admin setup edit delete cancel rollback preview stream log export
+"""
+RESERVED = frozenset(_WORDS.split())
+
 slug_is_well_formed = RegexValidator(
     r"\A[a-z]([a-z0-9-]*[a-z0-9])?\Z",
     "Use lower-case letters, digits and hyphens; begin with a letter, do not end with a hyphen.",

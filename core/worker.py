@@ -30,12 +30,12 @@ class Worker(RqWorker):
             os._exit(1)
         super().main_work_horse(*args, **kwargs)
 
-    def perform_job(self, job: Any, queue: Any) -> bool:
+    def perform_job(self, job: Any, *args: Any) -> bool:
         """Binds the job's id to everything that the job logs and audits."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(job_id=job.id)
         set_origin(Origin(request_id=job.id[:64]))
-        return super().perform_job(job, queue)
+        return super().perform_job(job, *args)
 
     def handle_work_horse_killed(self, job: Any, retpid: int, ret_val: int, rusage: Any) -> None:
         """In the parent, when the child was killed (out of memory, stop): say so; the reconciler does the rest.
