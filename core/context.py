@@ -29,22 +29,28 @@ _MAIN = (
 )
 _AUDIT = ("Audit", "/audit/", "scroll-text", "a", ())
 _ADMIN = ("Admin", "/admin/", "sliders-horizontal", "m", ())
+_FIT_ON_A_PHONE = 5
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """The context processor. `nav` and `nav_end` are empty for somebody who is not signed in."""
+    """The context processor. `nav` and `nav_end` are empty for somebody who is not signed in.
+
+    `nav_more`: a phone's bar does not hold them all, so the later ones go under More.
+    """
     user = getattr(request, "user", None)
     signed_in = bool(user and user.is_authenticated)
     is_admin = signed_in and bool(getattr(user, "is_admin", False))
     reads_audit = is_admin or (signed_in and bool(getattr(user, "is_auditor", False)))
+    shown = (*_MAIN, *([_AUDIT] if reads_audit else [])) if signed_in else ()
+    nav = [_item(request.path, *entry) for entry in shown]
+    nav_end = [_item(request.path, *_ADMIN)] if is_admin else []
     theme = request.COOKIES.get(THEME_COOKIE, "")
     return {
         "theme": theme if theme in THEMES else "",
         "request_id": getattr(request, "request_id", ""),
-        "nav": [_item(request.path, *entry) for entry in (*_MAIN, *([_AUDIT] if reads_audit else []))]
-        if signed_in
-        else [],
-        "nav_end": [_item(request.path, *_ADMIN)] if is_admin else [],
+        "nav": nav,
+        "nav_end": nav_end,
+        "nav_more": len(nav) + len(nav_end) > _FIT_ON_A_PHONE,
     }
 
 

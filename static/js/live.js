@@ -62,7 +62,8 @@ class Live {
 
   async poll() {
     this.stopPolling();
-    if (this.over || document.hidden) return;
+    if (this.over || this.asking || document.hidden) return;
+    this.asking = true;
     try {
       const answer = await fetch(this.log.dataset.poll + encodeURIComponent(this.after), { headers: { Accept: "application/json" } });
       if (answer.status === 401 || isSignIn(answer.url)) { this.stop("session ended"); sessionEnded(); return; }
@@ -75,6 +76,8 @@ class Live {
       if (data.ended) { this.end(); return; }
     } catch {
       this.show("no answer, trying again");
+    } finally {
+      this.asking = false;
     }
     if (!this.source || this.source.readyState !== EventSource.OPEN) this.timer = setTimeout(() => this.poll(), POLL_MS);
   }

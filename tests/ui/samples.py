@@ -68,7 +68,7 @@ STEPS = [
         "name": "rollout",
         "state": "running",
         "seconds": None,
-        "started_at": NOW - timedelta(seconds=65),
+        "started_at": datetime.now(UTC) - timedelta(seconds=65),
         "percent": 59,
     },
     {"name": "notify", "state": "pending", "seconds": None},

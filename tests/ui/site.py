@@ -75,6 +75,7 @@ def pages() -> dict[str, Answer]:
         "": page("404"),  # where the links to the board lead
         "guide": page("guide"),
         "form_wrong": page("form_wrong"),
+        "stranger": page("404", user=NOBODY, exception="", banners=[]),
         "404": page("404", exception="There is no deploy #1948"),
         "403": page("403", exception="You may not deploy to landing-cms production", ask="mira, lead"),
         "400": page("400"),

@@ -23,6 +23,14 @@ def test_navigation_shows_what_a_person_may_open() -> None:
     assert names(site.NOBODY) == []
 
 
+def test_a_phone_shows_what_fits_and_the_rest_under_more() -> None:
+    context = shell(site.request())
+    assert not context["nav_more"]
+    assert site.page("404").count('href="/admin/"') == 2  # at the side, and in the bar of a phone
+    many = {"nav": context["nav"] * 2, "nav_more": True}
+    assert 'id="more"' in render_to_string("components/nav.html", {**context, **many})
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
