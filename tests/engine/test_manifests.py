@@ -303,7 +303,7 @@ def test_published_install_files_are_read_as_kubectl_reads_them(file: str, tmp_p
         "json",
         "-f",
         DATA / file,
-        "app=same-for-all",
+        "same=for-all",
     ]
     environment = {"HOME": str(tmp_path), "KUBECONFIG": "/dev/null"}
     answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -215,3 +216,16 @@ def test_digests_come_sorted_by_key() -> None:
         "data": {"b": "eA==", "a": "eA=="},
     }
     assert list(key_digests(body, digest)) == ["a", "b"]
+
+
+def test_kubectls_copy_is_not_kept_whoever_made_the_manifests() -> None:
+    manifests = [with_copy(manifest) for manifest in release().manifests]
+    kept = json.dumps(to_stored(manifests, digest=digest, version_ids={}))
+    assert "canary in the copy" not in kept
+    assert LAST_APPLIED not in kept
+
+
+def with_copy(manifest: Manifest) -> Manifest:
+    metadata = manifest.body["metadata"]
+    annotations = metadata["annotations"] | {LAST_APPLIED: "canary in the copy"}
+    return replace(manifest, body=manifest.body | {"metadata": metadata | {"annotations": annotations}})
