@@ -186,8 +186,8 @@ def clock(moment: datetime | None) -> SafeString:
 
 @register.filter
 def duration(seconds: object) -> str:
-    """`{{ step.seconds|duration }}`: 1 min 12 s."""
-    return words.duration(seconds if isinstance(seconds, int | float) else None)  # "" where a template found nothing
+    """`{{ step.seconds|duration }}`: 1 min 12 s; `–` for None and for what a template did not find."""
+    return words.duration(seconds if isinstance(seconds, int | float) else None)
 
 
 @register.simple_tag
