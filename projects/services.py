@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from adapters.errors import ExternalError
-from adapters.git_names import check_revision, check_url
+from adapters.git_names import check_directory, check_revision, check_url
 from audit.actors import Actor
 from people.models import User
 from people.services import require_admin
@@ -161,6 +161,7 @@ def create_image(
 ) -> Image:  # fmt: skip
     """An image that the project builds."""
     require_project(actor, project, Role.MAINTAINER)
+    _check_context(context)
     image = Image(
         project=project, name=name, registry=registry, repository=repository,
         dockerfile=dockerfile, context=context or ".",
@@ -170,6 +171,14 @@ def create_image(
     )
 
 
+def _check_context(context: str) -> None:
+    """Raises ValidationError for a build context outside the repository."""
+    try:
+        check_directory(context or ".")
+    except ExternalError as error:
+        raise editing.refuse_field(context=f"{error.message} {error.hint}".strip()) from error
+
+
 @transaction.atomic
 def change_image(
     actor: Actor, *, image: Image, edited: int, registry: Registry, repository: str, dockerfile: str, context: str
@@ -177,6 +186,7 @@ def change_image(
     """Changes an image; its name stays, manifests use it as `${IMAGE_<NAME>}`."""
     project = image.project
     require_project(actor, project, Role.MAINTAINER)
+    _check_context(context)
     values = {
         "registry": registry, "repository": repository, "dockerfile": dockerfile, "context": context or ".",
     }  # fmt: skip

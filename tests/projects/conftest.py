@@ -37,7 +37,9 @@ class World:
 def world(db: None) -> World:
     project = make.make_project(slug="shop", name="Shop", slack_channel="#shop")
     cluster = make.make_cluster(slug="lon1", name="London")
-    environment = make.make_environment(project, slug="staging", name="Staging", cluster=cluster, namespace="shop")
+    environment = make.make_environment(
+        project, slug="staging", name="Staging", cluster=cluster, namespace="shop"
+    )
     registry = make.make_registry(slug="ecr", name="ECR")
     people = {
         "admin": make.make_user("ada", is_admin=True),
@@ -78,7 +80,14 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[checking.Finding]
     def answer(name: str) -> Any:
         return lambda *args, **kwargs: said.get(name, [checking.Finding(checking.PASSED, f"{name} is well.")])
 
-    for name in ("repository", "config_directory", "namespace", "registry", "image_repository", "secrets_file"):
+    for name in (
+        "repository",
+        "config_directory",
+        "namespace",
+        "registry",
+        "image_repository",
+        "secrets_file",
+    ):
         monkeypatch.setattr(checking, name, answer(name))
     monkeypatch.setattr(
         checking, "cluster",

@@ -98,13 +98,17 @@ def test_everybody_sees_first_steps(world: World, sign_in: Any, who: str) -> Non
     assert ask(world, sign_in, who, "first-steps", [], "get").status_code == 200
 
 
-@pytest.mark.parametrize("name", [name for name, (_, method) in {**SETTINGS, **ADMIN}.items() if method == "post"])
+@pytest.mark.parametrize(
+    "name", [name for name, (_, method) in {**SETTINGS, **ADMIN}.items() if method == "post"]
+)
 def test_what_changes_something_is_never_a_get(world: World, sign_in: Any, name: str) -> None:
     arguments, _ = {**SETTINGS, **ADMIN}[name]
     assert ask(world, sign_in, "admin", name, arguments, "get").status_code == 405
 
 
-@pytest.mark.parametrize("name", ["environments", "images", "secrets-files", "clusters", "registries", "first-steps"])
+@pytest.mark.parametrize(
+    "name", ["environments", "images", "secrets-files", "clusters", "registries", "first-steps"]
+)
 def test_what_only_shows_is_never_a_post(world: World, sign_in: Any, name: str) -> None:
     arguments, _ = {**SETTINGS, **ADMIN, **EVERYBODY}[name]
     assert ask(world, sign_in, "admin", name, arguments, "post").status_code == 405
