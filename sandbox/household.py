@@ -94,7 +94,7 @@ class Household:
                 with self._lock:
                     kept.child, kept.started, kept.again_at = self._spawn(kept.program), now, 0.0
 
-    def stop(self, *, last: Iterable[str] = (), seconds: float = 4.0) -> None:
+    def stop(self, *, last: Iterable[str] = (), seconds: float = 3.0) -> None:
         """Ends everything: first what uses others, then the programs named in `last`. Safe to call twice."""
         with self._lock:
             self._stopping = True
