@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from engine.masking import Digest, mask
-from engine.ownership import without_dropped
 from engine.types import Json
 
 MAX_LINES = 2000  # of one object's diff
@@ -60,12 +59,6 @@ def comparable(body: Json) -> Json:
         "metadata": metadata,
         **shown,
     }
-
-
-def after_apply(result: Json) -> Json:
-    """What applying leaves of an object, from a dry run's result: without fields that only predecessors own
-    (see engine/ownership.py)."""
-    return without_dropped(result, (result.get("metadata") or {}).get("managedFields") or [])
 
 
 def to_yaml(body: Json, digest: Digest) -> list[str]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from engine.apply import APPLY_QUERY
 from engine.client import APPLY, Answer, ApiError, Client, list_all
-from engine.diff import after_apply, comparable, diff_lines
+from engine.diff import comparable, diff_lines
 from engine.errors import SlipwayError
 from engine.masking import Digest
-from engine.ownership import conflicts_of, predecessors
+from engine.ownership import conflicts_of, dropped_fields, predecessors, without_fields
 from engine.parallel import Outcomes, Talk
 from engine.plan import defined_kinds
 from engine.refusals import explain, lacks_dry_run, missing_namespace, silent_webhook
@@ -131,12 +131,30 @@ class _Run:
             diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
             return ObjectChange(manifest.ref, Action.CREATE, diff=diff)
         names = predecessors(_without_ours(answer.body, live))
-        result = after_apply(answer.body) if names else answer.body
+        result = self._after_take_over(manifest, answer.body) if names else answer.body
         live = live or self._client.request("GET", path)
         if comparable(live) == comparable(result):
             return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names)
         diff = diff_lines(live, result, digest=self._digest) if self._with_diff else ()
         return ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff)
+
+    def _after_take_over(self, manifest: Manifest, result: Json) -> Json:
+        """The result without the fields that only predecessors own. To tell those that the server would fill in
+        again, it is asked for the same manifest under a name that is free; where it refuses that, nothing is
+        left out."""
+        dropped = dropped_fields(result["metadata"].get("managedFields") or [])
+        if not dropped:
+            return result
+        metadata = {**manifest.body["metadata"], "name": f"{manifest.ref.name[:40]}-slipway-preview"}
+        resource = self._kinds.resource_of(manifest)
+        path = resource.path(manifest.ref.namespace, metadata["name"])
+        try:
+            fresh = self._send(
+                path, replace(manifest, body={**manifest.body, "metadata": metadata}), DRY_RUN_QUERY
+            )
+        except ApiError:
+            return result
+        return without_fields(result, dropped, fresh.body)
 
     def _ask(self, path: str, manifest: Manifest) -> Answer:
         """The server's answer; a second time, forced, where the real apply would take over or overwrite."""

@@ -176,7 +176,9 @@ def _job(body: Json) -> Judgement:
     for kind in ("Failed", "FailureTarget"):
         entry = condition(body, kind)
         if entry.get("status") == "True":
-            return failed(f"failed: {_job_reason(entry, body)}", "Look at the last lines of its log.")
+            return failed(
+                f"the Job failed ({_job_reason(entry, body)})", "Look at the last lines of its log."
+            )
     succeeded, active = _counts(body, "succeeded", "active")
     if condition(body, "Complete").get("status") == "True":
         return ready("completed", succeeded)

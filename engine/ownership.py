@@ -54,7 +54,7 @@ class FieldConflict:
     @property
     def by_person(self) -> bool:
         """Whether a person or a script of theirs set it, rather than a controller."""
-        return bool(_PEOPLE.search(self.manager)) and not self.by_autoscaler
+        return bool(_PEOPLE.search(self.manager))
 
     @property
     def by_autoscaler(self) -> bool:
@@ -68,8 +68,8 @@ class FieldConflict:
     @property
     def who(self) -> str:
         """The manager in words."""
-        if self.by_autoscaler:
-            return "kubectl scale" if _PEOPLE.search(self.manager) else "an autoscaler"
+        if self.subresource == "scale":
+            return "kubectl scale" if self.by_person else "an autoscaler"
         names = {"kubectl-client-side-apply": "kubectl apply"}
         return names.get(self.manager, self.manager.replace("kubectl-", "kubectl "))
 
@@ -121,13 +121,9 @@ def taken_over(managed: Sequence[Json], api_version: str) -> list[Json]:
     return [*kept, ours]
 
 
-def without_dropped(result: Json, managed: Sequence[Json]) -> Json:
-    """What a first deploy leaves of an object: the result of a dry run, without the fields that only
-    predecessors own.
-
-    `managed` is the dry run's own `managedFields`. The dry run cannot show this itself, since it takes nothing
-    over.
-    """
+def dropped_fields(managed: Sequence[Json]) -> Json:
+    """The fields that only predecessors own, by the `managedFields` of a dry run's result: a take-over lets
+    them go."""
     theirs: Json = {}
     others: Json = {}
     for entry in managed:
@@ -136,9 +132,18 @@ def without_dropped(result: Json, managed: Sequence[Json]) -> Json:
             theirs = union(theirs, fields)
         else:
             others = union(others, fields)
-    dropped = difference(theirs, others)
+    return difference(theirs, others)
+
+
+def without_fields(result: Json, dropped: Json, fresh: Json) -> Json:
+    """What a first deploy leaves of an object: the result of a dry run (which cannot show a take-over) without
+    those fields.
+
+    `fresh` is the manifest as the server would complete it if the object were new: predecessors often own the
+    server's defaults, too, and those come back.
+    """
     copy: Json = json.loads(json.dumps(result))
-    _remove(copy, dropped)
+    _remove(copy, dropped, fresh)
     return copy
 
 
@@ -171,29 +176,39 @@ def _is_predecessor(entry: Json) -> bool:
     return _key(entry) in PREDECESSORS
 
 
-def _remove(value: Any, fields: Json) -> None:
+def _remove(value: Any, fields: Json, fresh: Any) -> None:
     """Take the fields out of a value, in place. `f:` names a member, `k:` an item by its keys, `v:` a member of
     a set."""
     for path, below in fields.items():
         kind, _, name = path.partition(":")
         if kind == "f" and isinstance(value, dict) and name in value:
-            _remove_at(value, name, below)
+            _remove_at(value, name, below, fresh.get(name) if isinstance(fresh, dict) else None)
         elif kind == "k" and isinstance(value, list):
             keys = json.loads(name)
+            new = next((item for item in _items(fresh) if _matches(item, keys)), None)
             for index in reversed([i for i, item in enumerate(value) if _matches(item, keys)]):
-                _remove_at(value, index, below)
-        elif kind == "v" and isinstance(value, list) and json.loads(name) in value:
-            value.remove(json.loads(name))
+                _remove_at(value, index, below, new)
+        elif kind == "v" and isinstance(value, list) and (member := json.loads(name)) in value:
+            if member not in _items(fresh):
+                value.remove(member)
 
 
-def _remove_at(container: Any, key: str | int, below: Json) -> None:
-    """Leaves go. What has members goes when it is owned itself (`.`) and nothing but its own keys is left."""
+def _remove_at(container: Any, key: str | int, below: Json, fresh: Any) -> None:
+    """Leaves go, or get the value that a new object has. What has members goes when it is owned itself (`.`)
+    and empty."""
     if not below or not isinstance(container[key], dict | list):
-        del container[key]
+        if fresh is None:
+            del container[key]
+        else:
+            container[key] = fresh
         return
-    _remove(container[key], below)
-    if "." in below and not container[key]:
+    _remove(container[key], below, fresh)
+    if not container[key] and not fresh:
         del container[key]
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _matches(item: Any, keys: Json) -> bool:

@@ -177,7 +177,7 @@ class Waiter:
         evidence = status.evidence
         if not evidence:
             return
-        for event in evidence.events[-3:]:
+        for event in [text for text in evidence.events if text.startswith("Warning")][-3:]:
             self._observer.line(f"  event: {event}", level="error")
         for line in (evidence.previous_logs or evidence.logs)[-_TAIL:]:
             self._observer.line(f"  {evidence.container}: {line}", level="error")
@@ -195,7 +195,7 @@ def _with_cause(sentence: str, judgement: Judgement, evidence: Evidence | None) 
     if evidence is None:
         return sentence
     topic = judgement.trouble.topic if judgement.trouble else ""
-    crashed = topic in ("crash", "failed") or " failed: " in sentence
+    crashed = topic in ("crash", "failed") or "the Job failed" in sentence
     if crashed and (word := last_word(evidence)):
         return f"{sentence}: {word}"
     if not topic and (probe := first_warning(evidence.events, "Unhealthy")):

@@ -1,0 +1,1 @@
+"""Times of Slipway against its peers: `python -m ops.bench` (`make bench`)."""
