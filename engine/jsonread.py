@@ -65,12 +65,21 @@ def _checked(value: Any, line: int, depth: int) -> Any:
     if isinstance(value, dict | list) and depth >= MAX_DEPTH:
         raise YamlError(line, f"nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, dict):
-        return {key: _checked(item, line, depth + 1) for key, item in value.items()}
+        return {_whole(key): _checked(item, line, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_checked(item, line, depth + 1) for item in value]
+    if isinstance(value, str):
+        return _whole(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise YamlError(line, "a number is too large")
     return json_value(value)
+
+
+def _whole(text: str) -> str:
+    """Half of a surrogate pair, which JSON can spell, becomes the replacement character, as in Go."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _unique_pairs(pairs: list[tuple[str, Any]]) -> Json:

@@ -31,7 +31,7 @@ def decode_value(text: Any) -> bytes:
     try:
         return base64.b64decode("".join(raw.split()), validate=True)
     except (binascii.Error, ValueError):
-        return raw.encode("utf-8", "surrogateescape")
+        return raw.encode("utf-8", "surrogatepass")
 
 
 def values_of(body: Json) -> Iterator[tuple[str, bytes]]:
@@ -41,7 +41,7 @@ def values_of(body: Json) -> Iterator[tuple[str, bytes]]:
         if key not in plain:
             yield key, decode_value(text)
     for key, text in plain.items():
-        yield key, str("" if text is None else text).encode("utf-8", "surrogateescape")
+        yield key, str("" if text is None else text).encode("utf-8", "surrogatepass")
 
 
 def value_digest(digest: Digest, namespace: str, name: str, key: str, value: bytes) -> str:

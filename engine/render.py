@@ -135,7 +135,10 @@ def _filled(document: Document, settings: _Settings) -> Document:
             f"{document.source.file}:{line}: a key stands twice once its variable is filled in"
         )
     if not filler.unknown and (problem := object_problem(body)):
-        settings.problems.append(f"{document.source}: {problem}")
+        typed = (
+            ", or make its variable a string" if any(v.type != "string" for v in filler.used.values()) else ""
+        )
+        settings.problems.append(f"{document.source}: {problem}{typed}")
     return replace(document, body=body)
 
 

@@ -25,6 +25,7 @@ _TYPED_TAGS: dict[str, tuple[type, ...]] = {
 }
 INT64 = range(-(2**63), 2**63)
 UINT64_MAX = 2**64 - 1
+_LONG = 25  # no decimal integer of 64 bits is as long; Python refuses to read very long ones
 
 _WORDS: dict[str, Scalar] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 for _word in ("y", "yes", "on", "true"):
@@ -58,7 +59,7 @@ def resolve_plain(text: str) -> Scalar:
 
 def _resolve_number(text: str) -> Scalar:
     plain = text.replace("_", "")
-    if match := _INTEGER.match(plain):
+    if (match := _INTEGER.match(plain)) and (len(plain) < _LONG or plain.lstrip("+-").startswith("0")):
         value = _parse_integer(match[1], match[2])
         if value in INT64 or (not match[1] and value <= UINT64_MAX):
             return value

@@ -101,6 +101,11 @@ def test_json_streams_with_tabs_and_surrogates() -> None:
     assert type(found[1].body["data"]["n"]) is int
 
 
+def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
+    text = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"\\ud83d": "x\\ude00y"}}'
+    assert read(text, "a.json")[0].body["data"] == {"\ufffd": "x\ufffdy"}
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

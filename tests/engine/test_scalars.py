@@ -117,6 +117,19 @@ def test_revisions_of_digits_need_quotes_as_for_kubectl() -> None:
     assert value_of('"12345e1"') == "12345e1"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1" * 5000, "1" * 5000),
+        ("-" + "9" * 5000, "-" + "9" * 5000),
+        ("0b" + "0" * 5000 + "1", 1),
+        ("0" * 5000 + "7", 7),
+    ],
+)
+def test_very_long_numbers(text: str, value: Any) -> None:
+    assert value_of(text) == value
+
+
 @given(st.integers())
 def test_decimal_integers_keep_their_value(number: int) -> None:
     value = json_value(resolve_plain(str(number)))

@@ -181,6 +181,14 @@ def test_a_name_that_is_emptied_by_its_variable_is_an_error() -> None:
         rendered(read(text), Variable("EMPTY", ""))
 
 
+def test_a_typed_variable_where_only_text_may_stand() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {n: '${REPLICAS}'}}\n"
+    with pytest.raises(
+        ManifestError, match=r"found a number; write it in quotes, or make its variable a string"
+    ):
+        rendered(read(text), NUMBER)
+
+
 @pytest.mark.parametrize(
     ("reference", "parts"),
     [
