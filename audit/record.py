@@ -7,7 +7,7 @@ from typing import Any
 from audit.actors import Actor
 from audit.models import AuditEvent
 from core.context_vars import origin
-from core.redactor import redact_text
+from core.redactor import redact_nested, redact_text
 
 
 def record(
@@ -37,15 +37,5 @@ def record(
         target_id=str(target_id),
         target_text=redact_text(target_text)[:200],
         project_slug=project,
-        data=_redacted(data or {}),
+        data=redact_nested(data or {}),
     )
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_redacted(item) for item in value]
-    return value

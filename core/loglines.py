@@ -30,7 +30,9 @@ def render(lines: Iterable[Line]) -> SafeString:
 def clock(moment: datetime) -> SafeString:
     """Hour, minute, second in UTC; script puts the viewer's zone there."""
     utc = moment.astimezone(UTC)
-    return format_html('<time datetime="{}" data-clock>{}</time>', utc.isoformat(timespec="seconds"), f"{utc:%H:%M:%S}")
+    return format_html(
+        '<time datetime="{}" data-clock>{}</time>', utc.isoformat(timespec="seconds"), f"{utc:%H:%M:%S}"
+    )
 
 
 def _item(line: Line) -> str:

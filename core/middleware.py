@@ -79,7 +79,9 @@ class ClientAddressMiddleware:
 class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
     """Every page needs a sign-in unless its view says otherwise; requests made by scripts get a 401, not a login page."""
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseBase:
+    def handle_no_permission(  # type: ignore[override]  # not always a redirect
+        self, request: HttpRequest, view_func: Any
+    ) -> HttpResponseBase:
         if request.headers.get("HX-Request") or "text/html" not in request.headers.get("Accept", "text/html"):
             response = JsonResponse({"title": "Your session has ended. Sign in again."}, status=401)
             response["HX-Redirect"] = settings.BASE_URL + "/login/"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "•••••"
@@ -95,3 +96,14 @@ def redact_text(text: str) -> str:
     """`text` through the current redactor; unchanged where there is none."""
     redactor = _current.get()
     return redactor.redact(text) if redactor else text
+
+
+def redact_nested(value: Any) -> Any:
+    """`value` (as JSON knows it) with every text inside it through the current redactor."""
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, dict):
+        return {key: redact_nested(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact_nested(item) for item in value]
+    return value

@@ -72,7 +72,8 @@ def run_due(ticks: Sequence[Tick], next_at: dict[str, float], now: float) -> Non
 
 def loop(ticks: Sequence[Tick], *, stopped: Callable[[], bool], step: float = 0.5) -> None:
     """Runs ticks while it holds the lease, until `stopped()`."""
-    holder, next_at = holder_name(), {}
+    holder = holder_name()
+    next_at: dict[str, float] = {}
     while not stopped():
         try:
             held = take_lease(LEASE, holder)

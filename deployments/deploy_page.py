@@ -223,7 +223,7 @@ def rollback_target(deploy: Deploy) -> Deploy | None:
         return deploy if newest and deploy.release_id != newest.release_id and deploy in good else None
     if deploy.pk != newest.pk:
         return newest
-    return good.filter(number__lt=deploy.number).exclude(release_id=deploy.release_id).first()
+    return good.filter(number__lt=deploy.number).exclude(release=deploy.release).first()
 
 
 def trouble(deploy: Deploy) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR
 from audit.record import record
-from core.redactor import redact_text
+from core.redactor import redact_nested, redact_text
 from deployments import jobs
 from deployments.models import Deploy, Release
 from deployments.telling import tell_ended
@@ -49,18 +49,8 @@ def evidence_of(status: ObjectStatus) -> dict[str, Any]:
     }
     if status.evidence is not None:
         shown |= asdict(status.evidence)
-    return redacted(shown)
-
-
-def redacted(value: Any) -> Any:
-    """Every text inside `value` through the redactor."""
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, dict):
-        return {key: redacted(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [redacted(item) for item in value]
-    return value
+    found: dict[str, Any] = redact_nested(shown)
+    return found
 
 
 def end_fenced(fence: Fence, end: End) -> None:

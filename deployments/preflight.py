@@ -103,11 +103,7 @@ def _reference_hint(reference: Reference) -> str:
 
 
 def check_pull_secret(
-    client: Client,
-    kinds: ClusterKinds,
-    environment: Environment,
-    pins: Sequence[ImagePin],
-    images: Mapping[str, Image],
+    client: Client, environment: Environment, pins: Sequence[ImagePin], images: Mapping[str, Image]
 ) -> list[Finding]:
     """The pull secret is there and opens the registry: tried with an image of this very deploy (facts B2)."""
     name = environment.pull_secret
@@ -206,7 +202,8 @@ def change_findings(changes: Sequence[ObjectChange]) -> list[Finding]:
 
 
 def preflight(
-    client: Client, kinds: ClusterKinds, environment: Environment, *, documents: Sequence[Document], fetched: Sequence[Fetched],
+    client: Client, kinds: ClusterKinds, environment: Environment, *, documents: Sequence[Document],
+    fetched: Sequence[Fetched],
     rendered: Rendered, pins: Sequence[ImagePin], with_diff: bool, observer: Observer | None = None,
 ) -> Preflight:  # fmt: skip
     """All checks; they do not depend on each other, so they run side by side. Raises ApiError when the cluster does not answer."""
