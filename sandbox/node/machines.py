@@ -34,8 +34,9 @@ class Machine:
 
     @property
     def pod_network(self) -> str:
-        """The first two and the third part of its pods' addresses."""
-        return f"10.244.{self.number}"
+        """The first three parts of its pods' addresses: of a network that nobody routes (RFC 2544), so that nothing
+        real is reached when somebody dials a pod."""
+        return f"198.18.{self.number}"
 
     def body(self) -> Json:
         """The Node object without its status."""

@@ -25,7 +25,7 @@ class PodLife(Attendant):
         if not pod.sandbox_ready:
             yield from self._mount()
             yield self.pace(_SANDBOX_SECONDS)
-            pod.sandbox_ready, pod.ip = True, address
+            pod.sandbox_ready, pod.ip = True, address if self._answers() else ""
         for container in pod.inits:
             if container.sidecar:
                 self._start(container)
@@ -54,6 +54,14 @@ class PodLife(Attendant):
             ContainerLife(pod, self.tools, container).end(Play(exit_code=code))
         yield from self.report()
         yield from self.delete()
+
+    def _answers(self) -> bool:
+        """Whether it gets an address. A pod of images that are out of reach does not: its services have no endpoints.
+
+        Their programs are not known and nothing would answer there. An API server that is to call a webhook of theirs
+        then says so at once, instead of dialling into the void.
+        """
+        return any(self.tools.images.reachable(c.image) for c in self.pod.containers)
 
     def _mount(self) -> Life:
         """Until all its volumes can be mounted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from sandbox.node.images import Image, Login, PullError, Reference, Registries
+from sandbox.node.images import Image, Login, PullError, Reference, Registries, parse_reference
 
 
 class ImageStore:
@@ -20,6 +20,13 @@ class ImageStore:
         self._images: dict[tuple[str, str], Image] = {}
         self._users: dict[tuple[str, str], set[str]] = {}  # pull secrets; "" when none was needed
         self._lock = threading.Lock()
+
+    def reachable(self, image: str) -> bool:
+        """Whether the image is one that is really pulled (also when its name is no image name: that is found then)."""
+        try:
+            return self._registries.reachable(parse_reference(image))
+        except PullError:
+            return True
 
     def present(self, node: str, reference: Reference, logins: Sequence[Login]) -> Image | None:
         """The image on that node, if a pod with these logins may use it as it is."""

@@ -75,11 +75,13 @@ class Shop:
         return f"/apis/batch/v1/namespaces/{self.name}"
 
     def run(self, image: str, name: str = "web", *, policy: str = "Always", **spec: Any) -> None:
-        """Creates a pod; `container` in `spec` adds to its only container, the rest to the pod's spec."""
+        """Creates a pod; of `spec`, `container` adds to its only container, `labels` and `annotations` to its
+        metadata.
+        """
         container = {"name": "main", "image": image, **spec.pop("container", {})}
-        annotations = spec.pop("annotations", {})
+        meta = {"name": name, "annotations": spec.pop("annotations", {}), "labels": spec.pop("labels", {})}
         body = {
-            "metadata": {"name": name, "annotations": annotations},
+            "metadata": meta,
             "spec": {"restartPolicy": policy, "containers": [container], **spec},
         }
         self.api.create(f"{self.core}/pods", body)

@@ -86,7 +86,7 @@ def test_a_program_that_ends_is_named_with_its_last_lines(plane: ControlPlane) -
     scheduler = plane.children[-1]
     os.kill(scheduler.pid, signal.SIGKILL)
     scheduler.process.wait()
-    with pytest.raises(ControlPlaneError, match="kube-scheduler was ended by signal 9. Its last lines:\n.+"):
+    with pytest.raises(ControlPlaneError, match=r"kube-scheduler was ended by signal 9. Its last lines:\n.+"):
         plane.check()
     plane.stop()
     plane.start()

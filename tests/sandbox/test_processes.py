@@ -61,7 +61,7 @@ def test_who_does_not_end_is_killed(tmp_path: Path) -> None:
 def test_a_child_that_ended_is_named(tmp_path: Path) -> None:
     child = _python(tmp_path, "print('the reason'); raise SystemExit(3)")
     child.process.wait()
-    with pytest.raises(ProcessError, match="child ended with code 3. Its last lines:\nthe reason"):
+    with pytest.raises(ProcessError, match=r"child ended with code 3. Its last lines:\nthe reason"):
         processes.check([child])
 
 

@@ -53,7 +53,7 @@ def test_limited_bytes(running: Shop) -> None:
 
 def test_no_previous_run(running: Shop) -> None:
     with pytest.raises(
-        ApiFailed, match='previous terminated container \\\\?"main\\\\?" in pod \\\\?"web\\\\?" not found'
+        ApiFailed, match=r'previous terminated container \\?"main\\?" in pod \\?"web\\?" not found'
     ) as refused:
         running.log(previous="true")
     assert refused.value.status == 400

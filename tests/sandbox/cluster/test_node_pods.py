@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox.api import ApiFailed
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until
 
@@ -28,7 +29,7 @@ def test_a_good_image_becomes_ready(shop: Shop, registry: FakeRegistry) -> None:
     assert status["restartCount"] == 0
     assert "running" in status["state"]
     assert pod["status"]["phase"] == "Running"
-    assert pod["status"]["podIP"].startswith("10.244.")
+    assert pod["status"]["podIP"].startswith("198.18.")
     types = {c["type"]: c["status"] for c in pod["status"]["conditions"]}
     names = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
     assert types == dict.fromkeys(names, "True")
@@ -125,6 +126,37 @@ def test_an_image_out_of_reach_is_taken_as_good(shop: Shop) -> None:
     assert shop.ready()["status"]["containerStatuses"][0]["imageID"].startswith(
         "registry.k8s.io/ingress-nginx/"
     )
+
+
+def test_a_webhook_of_an_image_out_of_reach_fails_at_once(shop: Shop) -> None:
+    """Nothing answers there, and nothing is dialled: the API server finds no endpoints."""
+    shop.run("quay.io/jetstack/cert-manager-webhook:v1", "hook", labels={"app": "hook"})
+    assert "podIP" not in shop.ready("hook")["status"]
+    service = {"selector": {"app": "hook"}, "ports": [{"port": 443}]}
+    shop.api.create(f"{shop.core}/services", {"metadata": {"name": "hook"}, "spec": service})
+    webhook = {
+        "name": "hook.example.com",
+        "clientConfig": {"service": {"name": "hook", "namespace": shop.name}},
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+        ],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": shop.name}},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    shop.api.create(hooks, {"metadata": {"name": shop.name}, "webhooks": [webhook]})
+
+    def refusal() -> str:
+        try:
+            shop.api.create(f"{shop.core}/configmaps", {"metadata": {"generateName": "x-"}})
+        except ApiFailed as error:
+            return error.message
+        return ""
+
+    said = until(refusal, what="a refusal")
+    shop.api.delete(f"{hooks}/{shop.name}")
+    assert 'no endpoints available for service "hook"' in said
 
 
 def test_init_containers_run_first_and_in_order(shop: Shop, registry: FakeRegistry) -> None:
