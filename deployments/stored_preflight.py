@@ -51,9 +51,7 @@ def preflight_stored(work: Work, release: Release) -> list[str]:
     )
     findings = [
         *check_references(work.client, work.manifests),
-        *check_pull_secret(
-            work.client, work.kinds, work.environment, [p for p in pins if p.name in known], known
-        ),
+        *check_pull_secret(work.client, work.environment, [p for p in pins if p.name in known], known),
         *change_findings(changes),
     ]
     for finding in findings:

@@ -6,6 +6,7 @@ whom to ask (core/middleware.py makes it a 403).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -104,7 +105,7 @@ def maintainers_text(project: Project) -> str:
     return ", ".join(names) or admins_text()
 
 
-def roles_by_environment(user: Any, environments: list[Environment]) -> dict[int, Role | None]:
+def roles_by_environment(user: Any, environments: Sequence[Environment]) -> dict[int, Role | None]:
     """The user's role on each of many environments in one query, by the environment's pk (board, project page)."""
     if user.is_admin:
         return {e.pk: Role.MAINTAINER for e in environments}
