@@ -284,6 +284,7 @@ def _manager_arguments(ports: dict[str, int]) -> list[str]:
         "--service-account-private-key-file=tokens.key",
         "--root-ca-file=ca.crt",
         "--profiling=false",
+        "--terminated-pod-gc-threshold=300",  # pods of ended Jobs would pile up in a sandbox that is kept
         "--kube-api-qps=500",  # the default of 20 would make a rollout of many pods crawl
         "--kube-api-burst=1000",
         *(f"--concurrent-{w}-syncs=20" for w in _WORKERS),

@@ -31,8 +31,9 @@ class ContainerLife(Attendant):
     def live(self) -> Life:
         """Until the container has ended for good; begins where an earlier player left off."""
         container = self.container
-        if "running" in container.state:
-            yield from self._go_on()
+        image = (yield from self.remember()) if self.pod.adopted else None
+        if image and "running" in container.state:
+            yield from self._serve(self._play(image))
         elif container.exit_code is None and not container.last_state:
             yield from self._run()
         while (code := container.exit_code) is None or container.restarts_after(code):
@@ -60,12 +61,20 @@ class ContainerLife(Attendant):
         self._note("Started", "Container started")
         yield from self._serve(play)
 
-    def _go_on(self) -> Life:
-        """With a container that an earlier player started; its log is written again."""
+    def remember(self) -> Generator[float, None, Image | None]:
+        """For a container that an earlier player played: writes its logs again. Returns its image, if it ever ran."""
+        container, uid = self.container, self.pod.uid
+        states = (container.last_state, container.state)
+        runs = [s for s in states if "running" in s or "terminated" in s]
+        if not runs:
+            return None
         image = yield from self._preparation.recall()
-        when = parse(self.container.state["running"]["startedAt"])
-        self.tools.logs.begin(self.pod.uid, self.container.name, self._lines(image), when)
-        yield from self._serve(self._play(image))
+        for run in runs:
+            when = parse((run.get("running") or run["terminated"])["startedAt"])
+            self.tools.logs.begin(uid, container.name, self._lines(image), when)
+            if "terminated" in run:
+                self.tools.logs.end(uid, container.name)
+        return image
 
     def _serve(self, play: Play) -> Life:
         """From running to the end of this run; for a container that serves for ever, for ever."""

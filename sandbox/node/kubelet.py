@@ -30,8 +30,9 @@ class Kubelet:
             pod = Pod(body)
             address = pod.ip or self._address(pod)
             self._pods[pod.uid] = pod
-            if not pod.finished and not _deleted(body):
-                self._live(pod, PodLife(pod, self._tools).begin(address))
+            if not _deleted(body):
+                life = PodLife(pod, self._tools)
+                self._live(pod, life.remember() if pod.finished else life.begin(address))
         pod.latest = body
         if _deleted(body) and not pod.leaving:
             pod.leaving = True
@@ -53,9 +54,12 @@ class Kubelet:
         self._tools.loop.start(pod.uid, life, pod.lock)
 
     def _address(self, pod: Pod) -> str:
-        """A pod address of its node that no other pod has."""
+        """A pod address of its node that no other pod has.
+
+        A pod of the host's network would have the node's, which is that of this machine: no endpoint may have that.
+        """
         if pod.spec.get("hostNetwork"):
-            return "127.0.0.1"
+            return ""
         network = self._machines[pod.node].pod_network
         taken = {p.ip for p in self._pods.values()} | {p.planned_ip for p in self._pods.values()}
         pod.planned_ip = next(ip for n in itertools.count(2) if (ip := f"{network}.{n}") not in taken)

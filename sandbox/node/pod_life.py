@@ -31,12 +31,19 @@ class PodLife(Attendant):
                 self._start(container)
                 while not container.started:
                     yield self.pace(_SIDECAR_SECONDS)
-            elif container.exit_code != 0:
+            elif container.exit_code == 0:
+                yield from ContainerLife(pod, self.tools, container).remember()
+            else:
                 yield from ContainerLife(pod, self.tools, container).live()
                 if container.exit_code != 0:  # its restart policy leaves it at that: the pod has failed
                     return
         for container in pod.containers:
             self._start(container)
+
+    def remember(self) -> Life:
+        """For a pod that ended under an earlier player: its logs can still be read."""
+        for container in self.pod.all_containers:
+            yield from ContainerLife(self.pod, self.tools, container).remember()
 
     def end(self) -> Life:
         """From the deletion's request to the pod being gone."""

@@ -35,6 +35,7 @@ class LogServer(http.server.ThreadingHTTPServer):
     """Serves logs over TLS with a certificate made for this run."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, find: FindPod, logs: Logs) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -64,6 +64,8 @@ def test_a_new_player_adopts(own_shop: Shop, player: Player, registry: FakeRegis
     shop.run(registry.push("web:1", log="started"))
     shop.run(registry.push("bad:1", "crash", log="died"), "bad")
     shop.run(f"{registry.host}/web:missing", "missing")
+    shop.run(registry.push("job:1", log="migrated"), "job", policy="Never")
+    until(lambda: shop.pod("job")["status"]["phase"] == "Succeeded", what="the end of the job")
     before = shop.ready()
     shop.waits_for("CrashLoopBackOff", "bad")
     shop.waits_for("ImagePullBackOff", "missing")
@@ -72,6 +74,8 @@ def test_a_new_player_adopts(own_shop: Shop, player: Player, registry: FakeRegis
     shop.api.delete(f"{shop.core}/pods/missing")
     player.start()
     until(lambda: shop.log() == "started\n", what="the log again")
+    assert shop.log("job") == "migrated\n"
+    assert shop.log("bad") == shop.log("bad", previous="true") == "died\n"
     after = shop.pod()
     assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
     assert after["status"]["conditions"] == before["status"]["conditions"]
