@@ -40,8 +40,8 @@ def push(func: Job, ids: tuple[str | int, ...], queue: str, job_id: str, *, uniq
             func,
             args=ids,
             job_id=job_id,
-            unique=True,
-            result_ttl=60,
+            unique=unique,
+            result_ttl=0,  # a job that found nothing to do must not stand in the way of the next one
             failure_ttl=14 * 86400,
             description=job_id,
         )
