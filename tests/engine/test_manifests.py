@@ -225,6 +225,11 @@ def test_bombs_are_refused_quickly(name: str) -> None:
     assert time.process_time() - began < 10  # a bomb takes hours; the margin is for a busy machine
 
 
+@pytest.mark.parametrize("name", ["aliases", "merges"])
+def test_aliases_are_counted_as_often_as_they_are_written_out(name: str) -> None:
+    assert "aliases expand to more than" in problems(named("a") + BOMBS[name])[0]
+
+
 def test_nesting_up_to_the_limit_is_read() -> None:
     depth = MAX_DEPTH - 1
     assert read(named("a") + "data: " + "[" * depth + "]" * depth)
