@@ -13,7 +13,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from audit.actors import person
-from audit.models import AuditEvent
+from audit.models import AuditEvent, IntegrityCheck
 from audit.record import record
 
 
@@ -66,3 +66,10 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_filter = ("verb",)
     search_fields = ("actor_text", "target_text", "request_id")
     show_full_result_count = False
+
+
+@admin.register(IntegrityCheck)
+class IntegrityCheckAdmin(ReadOnlyAdmin):
+    """Verifications of the chain."""
+
+    list_display = ("checked_at", "events", "broken_count", "seconds")

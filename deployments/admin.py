@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.admin import ReadOnlyAdmin
-from deployments.models import Deploy, DeployCounter, ObjectState, Release
+from deployments.models import BranchState, Deploy, DeployCounter, ObjectState, Release
 
 
 @admin.register(Release)
@@ -53,3 +53,11 @@ class DeployCounterAdmin(ReadOnlyAdmin):
     """The last number given out."""
 
     list_display = ("name", "last")
+
+
+@admin.register(BranchState)
+class BranchStateAdmin(ReadOnlyAdmin):
+    """Branches as they were seen last."""
+
+    list_display = ("project", "branch", "head", "fetched_at", "error")
+    list_select_related = ("project",)

@@ -1,0 +1,102 @@
+"""Django's admin on top: for admins only, without credentials, history cannot be edited, mending is audited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from audit.models import AuditEvent
+from projects.models import Cluster, Project
+from tests import factories as make
+
+pytestmark = pytest.mark.django_db
+OURS = ["audit", "people", "projects", "runs", "notify", "clusters", "deployments"]
+MODELS = [model for label in OURS for model in apps.get_app_config(label).get_models()]
+MENDABLE = {"Cluster", "Registry", "Project", "Image", "Environment", "SecretsFile"}
+
+
+@pytest.fixture
+def as_admin(client: Client) -> Client:
+    client.force_login(make.make_user("ada", is_admin=True))
+    return client
+
+
+def listing(model: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def rows() -> dict[str, Any]:
+    project = make.make_project(credential="canary-git-token", credential_kind="token")
+    environment = make.make_environment(project)
+    release = make.make_release(environment)
+    deploy = make.make_deploy(environment, release=release)
+    made = [
+        project, environment, environment.cluster, make.make_image(project), make.make_secrets_file(environment), release,
+        deploy, make.grant(make.make_user(), "viewer", project),  # type: ignore[arg-type]
+    ]  # fmt: skip
+    return {type(row).__name__: row for row in made}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
+def test_every_model_is_there_for_admins_only(as_admin: Client, model: Any) -> None:
+    assert as_admin.get(listing(model)).status_code == 200
+    other = Client()
+    other.force_login(make.make_user(is_auditor=True))
+    assert other.get(listing(model)).status_code in (302, 403)
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m.__name__ not in MENDABLE], ids=lambda m: m.__name__)
+def test_history_cannot_be_edited(as_admin: Client, rf: Any, model: Any) -> None:
+    request = rf.get("/")
+    request.user = make.make_user(is_admin=True)
+    site = admin.site._registry[model]
+    assert not site.has_add_permission(request)
+    assert not site.has_change_permission(request)
+    assert not site.has_delete_permission(request)
+    assert site.has_view_permission(request)
+
+
+def test_no_page_shows_a_credential(as_admin: Client) -> None:
+    for name, row in rows().items():
+        address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+        page = as_admin.get(address).content.decode()
+        assert "canary" not in page, name
+        for field in ("kubeconfig", "credential", "password", "objects_compressed", "token_hash"):
+            assert f'name="{field}"' not in page, name
+
+
+def test_the_second_steps_secret_is_not_shown(as_admin: Client) -> None:
+    from allauth.mfa.models import Authenticator
+
+    row = Authenticator.objects.create(
+        user=make.make_user(), type="totp", data={"secret": "canary-totp-secret"}
+    )
+    page = as_admin.get(reverse("admin:mfa_authenticator_change", args=[row.pk])).content.decode()
+    assert "canary" not in page
+
+
+def test_mending_is_audited_and_makes_open_forms_stale(as_admin: Client) -> None:
+    cluster = make.make_cluster(name="London")
+    address = reverse("admin:projects_cluster_change", args=[cluster.pk])
+    as_admin.post(address, {"name": "Paris", "notice": "", "slug": "hijacked", "kubeconfig": "gone"})
+    saved = Cluster.objects.get(pk=cluster.pk)
+    assert (saved.name, saved.slug, saved.edited, saved.kubeconfig) == (
+        "Paris",
+        cluster.slug,
+        1,
+        make.KUBECONFIG,
+    )
+    event = AuditEvent.objects.get(verb="cluster.changed")
+    assert (event.actor_text, event.data) == ("ada", {"in the raw tables": ["name"]})
+
+
+def test_nothing_that_history_hangs_on_can_be_deleted(as_admin: Client) -> None:
+    project = make.make_project()
+    address = reverse("admin:projects_project_delete", args=[project.pk])
+    assert as_admin.post(address, {"post": "yes"}).status_code == 403
+    assert Project.objects.filter(pk=project.pk).exists()
