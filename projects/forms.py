@@ -84,6 +84,7 @@ class EnvironmentForm(CheckedForm):
         "order",
         label="Order",
         required=False,
+        initial=None,  # after the others
         help_text="Lower ones stand further left on the board.",
     )
     is_production = of(

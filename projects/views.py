@@ -192,19 +192,21 @@ def _environment_checks(
     findings: list[Finding] = []
     if form.changes("cluster", "namespace"):
         tried = Environment(pk=row.pk if row else None, cluster=data["cluster"], namespace=data["namespace"])
-        findings = [_shared(name, data["namespace"]) for name in sharing(user, tried)]
+        findings = _shared(sharing(user, tried), data["namespace"])
         checks.append(partial(checking.namespace, data["cluster"].kubeconfig, data["namespace"]))
     if form.changes("config_directory"):
         checks.append(partial(checking.config_directory, project, data["config_directory"]))
     return findings + checking.run(checks)
 
 
-def _shared(other: str, namespace: str) -> Finding:
-    return Finding(
-        checking.FAILED, f"{other} deploys into {namespace} of this cluster, too.",
-        "Objects of the same name would overwrite each other. Choose another namespace, or save anyway.",
-        "namespace", can_override=True,
-    )  # fmt: skip
+def _shared(others: list[str], namespace: str) -> list[Finding]:
+    if not others:
+        return []
+    text = (
+        f"{', '.join(others)} deploy{'s' if len(others) == 1 else ''} into {namespace} of this cluster, too."
+    )
+    hint = "Objects of the same name would overwrite each other. Choose another namespace, or save anyway."
+    return [Finding(checking.FAILED, text, hint, "namespace", can_override=True)]
 
 
 @require_POST

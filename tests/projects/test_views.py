@@ -498,3 +498,27 @@ def test_empty_infrastructure_gives_the_first_step(db: None, client: Client) -> 
     client.force_login(make.make_user(is_admin=True))
     for name, new in (("clusters", "cluster-new"), ("registries", "registry-new")):
         assert f'href="{at(new)}"' in client.get(at(name)).content.decode()
+
+
+def test_a_new_environment_comes_after_the_others_by_itself(world: World, sign_in: Any) -> None:
+    page = sign_in(world.maintainer).get(at("environment-new", "shop"))
+    assert page.context["form"]["order"].value() is None
+
+
+def test_a_wrong_variable_alone_is_said_at_the_head(world: World, sign_in: Any) -> None:
+    row = {
+        "variables-0-name": "lower",
+        "variables-0-text": "",
+        "variables-0-type": "string",
+        "variables-TOTAL_FORMS": "1",
+    }
+    sent = {**ENVIRONMENT, "cluster": world.cluster.pk, **row}
+    page = sign_in(world.maintainer).post(at("environment-new", "shop"), sent).content.decode()
+    assert "Not saved: a variable needs a look." in page
+
+
+def test_all_who_share_a_namespace_are_named_at_once(world: World, sign_in: Any) -> None:
+    make.make_environment(world.project, slug="more", name="More", cluster=world.cluster, namespace="shop")
+    sent = {**ENVIRONMENT, "cluster": world.cluster.pk, "namespace": "shop"}
+    answer = sign_in(world.maintainer).post(at("environment-new", "shop"), sent)
+    assert "Shop More, Shop Staging deploy into shop" in str(errors(answer)["namespace"])
