@@ -16,4 +16,11 @@ urlpatterns = [
     path("", include("allauth.account.urls")),
     path("account/mfa/", include("allauth.mfa.urls")),
     path("django-admin/", admin.site.urls),
+    path("", include("people.urls")),
+    # Before the pages of environments: /projects/<slug>/settings/ must not be read as /projects/<slug>/<env>/.
+    path("", include("projects.urls")),
+    path("audit/", include("audit.urls")),
+    # Last: `/projects/<project>/` and `/projects/<project>/<environment>/` take any word.
+    path("", include("portal.page_urls")),
+    path("", include("deployments.urls")),
 ]
