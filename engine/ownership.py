@@ -188,9 +188,9 @@ def _remove(value: Any, fields: Json, fresh: Any) -> None:
             new = next((item for item in _items(fresh) if _matches(item, keys)), None)
             for index in reversed([i for i, item in enumerate(value) if _matches(item, keys)]):
                 _remove_at(value, index, below, new)
-        elif kind == "v" and isinstance(value, list) and (member := json.loads(name)) in value:
-            if member not in _items(fresh):
-                value.remove(member)
+        elif kind == "v" and isinstance(value, list):
+            member = json.loads(name)
+            value[:] = [item for item in value if item != member or item in _items(fresh)]
 
 
 def _remove_at(container: Any, key: str | int, below: Json, fresh: Any) -> None:

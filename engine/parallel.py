@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from engine.errors import SlipwayError
 from engine.types import Observer
 
-THREADS = 32
+THREADS = 16  # more only contend: for the API server's processors, and for ours
 CHECK_EVERY = 0.5  # seconds between two calls of observer.check
 
 Item = TypeVar("Item")
@@ -41,7 +41,7 @@ class Talk:
 
 
 class Outcomes(Generic[Item, Result]):
-    """Runs `work(item, talk)` for every item on up to 32 threads; iterate to get (item, result or error) as
+    """Runs `work(item, talk)` for every item on up to 16 threads; iterate to get (item, result or error) as
     they come.
 
     Errors of the family SlipwayError are results; anything else is raised. When the observer's `check` raises,

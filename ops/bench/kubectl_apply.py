@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from adapters.kubernetes import KubernetesClient
@@ -151,7 +152,10 @@ class Bench:
 @contextmanager
 def bench() -> Iterator[Bench]:
     """A fresh control plane, its client and its kubectl; needs KUBEBUILDER_ASSETS."""
-    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, ControlPlane(Path(folder) / "plane") as plane:
+    with (
+        tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder,
+        ControlPlane(Path(folder) / "plane") as plane,
+    ):
         text = plane.kubeconfig.read_text()
         with KubernetesClient.from_kubeconfig(text, user_agent="slipway/bench") as client:
             yield Bench(client, plane.kubeconfig, assets() / "kubectl", Path(folder))
@@ -162,7 +166,7 @@ def apply_rows(*, rounds: int = 5, counts: tuple[int, ...] = (200, 20)) -> list[
     rows: list[Row] = []
     with bench() as on:
         on.steps(20, "warm-up", on.by_engine)
-        on.steps(20, "warm-up-kubectl", lambda bodies: on.by_kubectl(bodies, ()))
+        on.steps(20, "warm-up-kubectl", partial(on.by_kubectl, arguments=()))
         for count in counts:
             rows += _rows_of(on, count, rounds)
     return rows
@@ -174,10 +178,8 @@ def _rows_of(on: Bench, count: int, rounds: int) -> list[Row]:
     for number in range(rounds):
         ours.append(on.steps(count, f"ours-{count}-{number}", on.by_engine))
         for place, (peer, arguments) in enumerate(PEERS.items()):
-            taken = on.steps(
-                count, f"peer{place}-{count}-{number}", lambda bodies, a=arguments: on.by_kubectl(bodies, a)
-            )
-            peers[peer].append(taken)
+            measure = partial(on.by_kubectl, arguments=arguments)
+            peers[peer].append(on.steps(count, f"peer{place}-{count}-{number}", measure))
     return [_row(count, step, ours, peer, taken) for peer, taken in peers.items() for step in STEPS]
 
 
