@@ -22,7 +22,7 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     """One environment of a project that the person may see. An htmx request gets the part that changes by itself."""
     shown = environment_for(request.user, project, environment)
     view = environment_view(request.user, shown)
-    recent = history.visible_deploys(request.user).filter(environment=shown).order_by("-number")[:SHOWN]
+    recent = history.light_rows(shown.deploys.order_by("-number"))[:SHOWN]
     context = {
         "view": view,
         "project": shown.project,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from audit.actors import Actor
 from audit.record import record
 from core import csvexport
+from deployments.history import HistoryFilter
 from deployments.lines import seconds
 from deployments.models import Deploy
 
@@ -35,10 +35,11 @@ def moments(deploy: Deploy) -> tuple:
     return deploy.created_at, deploy.started_at, deploy.ended_at
 
 
-def export_history(actor: Actor, *, deploys: QuerySet[Deploy], filters: dict[str, str]) -> Iterator[str]:
+def export_history(actor: Actor, *, chosen: HistoryFilter, filters: dict[str, str]) -> Iterator[str]:
     """The lines of the CSV, read while they are sent. That somebody exported, and with which filters, is audited first.
 
-    `deploys`: only what the person may see (deployments/history.visible_deploys).
+    `chosen`: valid filters, which hold what the person may see.
     """
+    rows = csvexport.by_key(chosen.qs, "number", narrow=chosen.narrow)
     record(actor, "history.exported", target_kind="history", target_text="deploys", data={"filters": filters})
-    return csvexport.lines(HEADER, map(row, csvexport.by_key(deploys, "number")))
+    return csvexport.lines(HEADER, map(row, rows))

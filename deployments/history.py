@@ -7,8 +7,9 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import QueryDict
+from django.utils.functional import cached_property
 
 from core import keyset
 from core.states import look
@@ -19,11 +20,6 @@ from projects.models import Environment, Project
 from runs.models import State
 
 SYSTEM = "system"
-
-
-def visible_deploys(user: Any) -> QuerySet[Deploy]:
-    """The deploys of projects that a user may see, without their big columns."""
-    return light_rows(Deploy.objects.filter(visible_filter(user)))
 
 
 def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
@@ -41,14 +37,13 @@ def start_of(day: date) -> datetime:
 
 
 class HistoryFilter(django_filters.FilterSet):
-    """The filters of the history. Construct with `user`: what somebody may not see cannot be chosen either."""
+    """The filters of the history. Construct with `user`: what somebody may not see cannot be chosen either.
 
-    project = django_filters.ChoiceFilter(
-        field_name="environment__project__slug", label="Project", empty_label="Any"
-    )
-    environment = django_filters.ChoiceFilter(
-        field_name="environment__slug", label="Environment", empty_label="Any"
-    )
+    `qs`: the deploys that fit and may be seen. `environments`: pks of those it is limited to, or None for all.
+    """
+
+    project = django_filters.ChoiceFilter(label="Project", empty_label="Any", method="elsewhere")
+    environment = django_filters.ChoiceFilter(label="Environment", empty_label="Any", method="elsewhere")
     person = django_filters.ChoiceFilter(field_name="actor_text", label="Person", empty_label="Anyone")
     state = django_filters.ChoiceFilter(
         label="State", empty_label="Any", choices=[(state.value, look(state).word) for state in State]
@@ -64,9 +59,9 @@ class HistoryFilter(django_filters.FilterSet):
         fields: list[str] = []
 
     def __init__(self, data: Any, *, user: Any) -> None:
-        super().__init__(data, queryset=visible_deploys(user))
+        super().__init__(data, queryset=light_rows(Deploy.objects.all()))
+        self.user = user
         projects = list(visible_projects(user).order_by("slug").values_list("slug", flat=True))
-        self.sees_everything = user.is_admin
         environments = Environment.objects.filter(visible_filter(user, "project"))
         slugs = list(environments.order_by().values_list("slug", flat=True).distinct())
         self._offer("project", projects)
@@ -82,6 +77,36 @@ class HistoryFilter(django_filters.FilterSet):
         given = self.data.get(name, "") if self.data else ""
         known = [*values, given] if given and given not in values else values
         self.form.fields[name].choices = [(value, value) for value in known]
+
+    @cached_property
+    def environments(self) -> list[int] | None:
+        """What project, environment and the person's own rights leave; None: everything."""
+        wanted = {
+            lookup: value
+            for lookup, name in (("project__slug", "project"), ("slug", "environment"))
+            if (value := self.form.cleaned_data.get(name))
+        }
+        if self.user.is_admin and not wanted:
+            return None
+        left = Environment.objects.filter(visible_filter(self.user, "project"), **wanted)
+        return list(left.order_by().values_list("pk", flat=True))
+
+    @property
+    def qs(self) -> QuerySet[Deploy]:
+        """The deploys that fit, of projects that the person may see. Only for filters that are valid."""
+        rows = super().qs
+        return rows if self.environments is None else rows.filter(environment__in=self.environments)
+
+    @property
+    def narrow(self) -> keyset.Narrow:
+        """How a page of `qs` is found without sorting all of it. One person's deploys have an index of their own."""
+        if self.environments is None or self.form.cleaned_data.get("person"):
+            return keyset.as_they_are
+        return within(self.environments)
+
+    def elsewhere(self, rows: QuerySet[Deploy], name: str, value: str) -> QuerySet[Deploy]:
+        """Project and environment narrow `environments`."""
+        return rows
 
     def by_revision(self, rows: QuerySet[Deploy], name: str, value: str) -> QuerySet[Deploy]:
         """Revisions that begin so. A range and not LIKE, which SQLite answers without its index."""
@@ -111,10 +136,30 @@ def page(chosen: HistoryFilter, parameters: QueryDict) -> keyset.Page:
     """The page that the address asks for; a filter that makes no sense shows nothing beside its error."""
     if not chosen.form.is_valid():
         return keyset.Page([], "", "")
-    return keyset.page(chosen.qs, parameters, key="number")
+    return keyset.page(chosen.qs, parameters, key="number", narrow=chosen.narrow)
 
 
 def project_page(project: Project, parameters: QueryDict) -> keyset.Page:
     """A page of one project's deploys; the project was fetched with its right checked."""
-    rows = light_rows(Deploy.objects.filter(environment__project=project))
-    return keyset.page(rows, parameters, key="number")
+    environments = list(project.environments.order_by().values_list("pk", flat=True))
+    rows = light_rows(Deploy.objects.filter(environment__in=environments))
+    return keyset.page(rows, parameters, key="number", narrow=within(environments))
+
+
+def within(environments: list[int]) -> keyset.Narrow:
+    """For lists of the deploys of some environments.
+
+    A database would sort all of them to find the newest `size`. But each environment's own `size`-th newest is read from
+    its index, and below the greatest of those numbers none of the newest `size` of all can lie.
+    """
+
+    def narrow(rows: QuerySet, newest_first: bool, size: int) -> QuerySet:
+        own = rows.filter(environment=OuterRef("pk")).order_by("-number" if newest_first else "number")
+        each = Environment.objects.filter(pk__in=environments).order_by()
+        each = each.annotate(bound=Subquery(own.values("number")[size - 1 : size]))
+        bounds = [bound for bound in each.values_list("bound", flat=True) if bound is not None]
+        if not bounds:
+            return rows
+        return rows.filter(number__gte=max(bounds)) if newest_first else rows.filter(number__lte=min(bounds))
+
+    return narrow

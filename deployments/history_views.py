@@ -35,5 +35,5 @@ def export(request: HttpRequest) -> HttpResponse:
     chosen = history.HistoryFilter(request.GET, user=request.user)
     if not chosen.form.is_valid():
         return history_page(request)
-    made = export_history(person(request.user), deploys=chosen.qs, filters=dict(request.GET.items()))
+    made = export_history(person(request.user), chosen=chosen, filters=request.GET.dict())
     return CsvResponse(lambda: made, filename=f"deploys-{timezone.now():%Y-%m-%d}.csv")  # type: ignore[return-value]

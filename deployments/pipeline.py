@@ -16,7 +16,6 @@ from uuid import UUID
 import structlog
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from engine.apply import ApplyError
 from rq.timeouts import JobTimeoutException
 
 from adapters.errors import ExternalError
@@ -32,6 +31,7 @@ from deployments.stages import ReleaseIsBad
 from deployments.still_serving import what_still_serves
 from deployments.telling import tell_started
 from deployments.work import CancelRequested, OutOfTime, Work
+from engine.apply import ApplyError
 from engine.client import ApiError
 from engine.errors import ManifestError, SlipwayError
 from engine.types import Progress
@@ -192,9 +192,13 @@ def run_steps(work: Work) -> None:
 def rollout_steps(work: Work) -> None:
     """Apply and rollout: watches are opened before the first write, and stay open for both (design.md §4.5)."""
     work.check()
-    with stages.open_rollout(work) as rollout:
-        run_step(work, "apply", lambda w: stages.apply(w, rollout))
-        run_step(work, "rollout", lambda w: stages.watch(w, rollout))
+    opened, observer = stages.open_rollout(work)
+    with opened as rollout:
+        try:
+            run_step(work, "apply", lambda w: stages.apply(w, rollout, observer))
+            run_step(work, "rollout", lambda w: stages.watch(w, rollout, observer))
+        finally:
+            observer.flush()
 
 
 def with_step_name(work: Work, name: str, function: StepFunction) -> str:

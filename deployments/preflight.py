@@ -1,4 +1,4 @@
-"""Everything that can be known before the first write (design.md §4.4). The preview shows it, the pipeline insists on it."""
+"""Everything that can be known before the first write (design.md §4.4): the preview shows it, the pipeline insists."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 from adapters.errors import Denied, ExternalError, NotFound
 from adapters.registry import Registry
-from deployments.prepare import Fetched, digest, reference_documents
+from deployments.prepare import Fetched, Prepared, digest, reference_documents
 from engine.client import ApiError, Client
 from engine.dryrun import ObjectChange, dry_run
+from engine.fieldlines import line_of_field
 from engine.manifests import Document
-from engine.references import Reference, missing_references, references_of
-from engine.render import ImagePin, Rendered
+from engine.references import Reference, missing_references
+from engine.render import ImagePin
 from engine.resources import ClusterKinds, built_in
 from engine.secretfiles import check_against_reference
-from engine.types import Manifest, Observer
+from engine.types import Manifest, ObjectRef, Observer
 from projects.models import Environment, Image
 
 ERROR, WARNING = "error", "warning"
@@ -183,10 +184,14 @@ def prove(
     return []
 
 
-def change_findings(changes: Sequence[ObjectChange]) -> list[Finding]:
-    """What the dry run refused, as errors; what it takes over, as warnings."""
+def change_findings(
+    changes: Sequence[ObjectChange], sources: Mapping[ObjectRef, str] | None = None
+) -> list[Finding]:
+    """What the dry run refused, as errors; what it takes over, as warnings. `sources`: file and line by object."""
     findings = [
-        Finding(ERROR, change.error, change.hint, str(change.ref)) for change in changes if change.error
+        Finding(ERROR, change.error, change.hint, (sources or {}).get(change.ref, str(change.ref)))
+        for change in changes
+        if change.error
     ]
     taken = [change for change in changes if change.takes_over]
     if taken:
@@ -194,34 +199,50 @@ def change_findings(changes: Sequence[ObjectChange]) -> list[Finding]:
         findings.append(
             Finding(
                 WARNING,
-                f"Slipway takes over the fields of {len(taken)} objects from {', '.join(managers)}, once.",
+                f"Slipway takes over the fields of {len(taken)} object{'s' if len(taken) > 1 else ''}"
+                f" from {', '.join(managers)}, once.",
                 "From then on fields dropped from the manifests are removed; `kubectl apply` on them would conflict.",
             )
         )
     return findings
 
 
+def places(
+    environment: Environment,
+    changes: Sequence[ObjectChange],
+    manifests: Sequence[Manifest],
+    files: Mapping[str, bytes],
+) -> dict[ObjectRef, str]:
+    """Where to look for what was refused: `kubernetes/staging/web.yaml:31`, the line of the field if it has one."""
+    by_ref = {manifest.ref: manifest.source for manifest in manifests}
+    found = {}
+    for change in changes:
+        if change.error and change.ref in by_ref:
+            source = by_ref[change.ref]
+            if change.field_errors and source.file in files:
+                source = line_of_field(files[source.file], source, change.field_errors[0])
+            found[change.ref] = f"{environment.config_directory}/{source}"
+    return found
+
+
 def preflight(
-    client: Client, kinds: ClusterKinds, environment: Environment, *, documents: Sequence[Document],
-    fetched: Sequence[Fetched],
-    rendered: Rendered, pins: Sequence[ImagePin], with_diff: bool, observer: Observer | None = None,
+    client: Client, kinds: ClusterKinds, environment: Environment, prepared: Prepared, *, with_diff: bool,
+    observer: Observer | None = None,
 ) -> Preflight:  # fmt: skip
-    """All checks; they do not depend on each other, so they run side by side. Raises ApiError when the cluster does not answer."""
+    """All checks, side by side: none depends on another. Raises ApiError when the cluster does not answer."""
     images = {image.name: image for image in environment.project.images.select_related("registry")}
+    manifests = prepared.rendered.manifests
     with ThreadPoolExecutor(max_workers=3) as pool:
-        references = pool.submit(check_references, client, rendered.manifests)
-        pull = pool.submit(check_pull_secret, client, environment, pins, images)
+        references = pool.submit(check_references, client, manifests)
+        pull = pool.submit(check_pull_secret, client, environment, prepared.pins, images)
         changes = dry_run(
-            client, rendered.manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
+            client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
         )
         found = [*references.result(), *pull.result()]
     findings = [
-        *check_secrets_files(environment, documents, fetched),
+        *check_secrets_files(environment, prepared.documents, prepared.fetched),
         *found,
-        *change_findings(changes),
-        *(Finding(WARNING, warning) for warning in rendered.warnings),
+        *change_findings(changes, places(environment, changes, manifests, prepared.files)),
+        *(Finding(WARNING, warning) for warning in prepared.rendered.warnings),
     ]
     return Preflight(tuple(findings), tuple(changes))
-
-
-__all__ = ["ERROR", "WARNING", "Finding", "Preflight", "preflight", "references_of"]

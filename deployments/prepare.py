@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
 
-from adapters.git import Commit
 from core.redactor import current
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests import Document, read_documents
@@ -19,6 +20,8 @@ from engine.secretfiles import parse_secrets_file, secret_values
 from engine.types import Json
 from projects.connections import ecr, git_repository, secrets_manager
 from projects.models import Environment, Image
+
+FILE_AND_LINE = re.compile(r"[\w./ -]+:\d+: ")
 
 
 class NotDeployable(SlipwayError):
@@ -46,6 +49,32 @@ class Fetched:
         return f"Fetched(path={self.path!r}, version_id={self.version_id!r})"
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a fresh release is made of. `files`: of the config directory, by name."""
+
+    files: Mapping[str, bytes]
+    documents: Sequence[Document]
+    fetched: Sequence[Fetched]
+    pins: Sequence[ImagePin]
+    rendered: Rendered
+
+    def __repr__(self) -> str:
+        return f"Prepared({len(self.rendered.manifests)} objects)"
+
+
+@contextmanager
+def located(environment: Environment) -> Iterator[None]:
+    """Puts the config directory before every `file:line` that the engine names: it knows files relative to it."""
+    try:
+        yield
+    except ManifestError as error:
+        place = f"{environment.config_directory}/"
+        problems = tuple(place + text if FILE_AND_LINE.match(text) else text for text in error.problems)
+        message = place + error.message if FILE_AND_LINE.match(error.message) else error.message
+        raise ManifestError(message, problems=problems, hint=error.hint) from error
+
+
 def register(bodies: Sequence[Json]) -> None:
     """Makes every secret value in these objects known to the redactor of the run or request."""
     redactor = current()
@@ -54,13 +83,19 @@ def register(bodies: Sequence[Json]) -> None:
     redactor.add(secret_values(bodies))
 
 
-def documents_at(environment: Environment, sha: str) -> list[Document]:
-    """The objects of the config directory at a commit. Raises NotFound (no such directory) and ManifestError.
+def files_at(environment: Environment, sha: str) -> dict[str, bytes]:
+    """The files of the config directory at a commit. Raises NotFound when there is no such directory."""
+    repository = git_repository(environment.project)
+    return repository.files(sha, environment.config_directory, recursive=False)
+
+
+def read(environment: Environment, files: Mapping[str, bytes]) -> list[Document]:
+    """The objects in those files. Raises ManifestError.
 
     Secrets that live in Git count as secrets too; the samples in reference files do not.
     """
-    repository = git_repository(environment.project)
-    documents = read_documents(repository.files(sha, environment.config_directory))
+    with located(environment):
+        documents = read_documents(files)
     references = set(environment.secrets_files.values_list("path", flat=True))
     register([document.body for document in documents if document.source.file not in references])
     return documents
@@ -144,16 +179,19 @@ def render_release(
     kinds: Kinds,
 ) -> Rendered:  # fmt: skip
     """The objects to apply. Raises ManifestError with every finding (file, line, what is wrong)."""
-    return render(
-        documents,
-        variables=variables(environment, sha, pins),
-        images=pins,
-        namespace=environment.namespace,
-        environment_label=environment.label,
-        secret_documents={one.path: list(one.documents) for one in fetched},
-        kinds=kinds,
-        digest=digest,
-    )
+    with located(environment):
+        rendered = render(
+            documents,
+            variables=variables(environment, sha, pins),
+            images=pins,
+            namespace=environment.namespace,
+            environment_label=environment.label,
+            secret_documents={one.path: list(one.documents) for one in fetched},
+            kinds=kinds,
+            digest=digest,
+        )
+    register([manifest.body for manifest in rendered.manifests])  # of the repository, now with variables
+    return rendered
 
 
 def reference_documents(documents: Sequence[Document], path: str) -> list[Document]:
@@ -165,9 +203,3 @@ def reference_documents(documents: Sequence[Document], path: str) -> list[Docume
             hint="Commit the blank Secret file, or correct the path of the secrets file in the environment's settings.",
         )
     return found
-
-
-__all__ = [
-    "Commit", "Fetched", "NotDeployable", "digest", "documents_at", "fetch_secrets", "pin_of", "reference_documents", "register",
-    "render_release", "resolve_images", "variables",
-]  # fmt: skip

@@ -6,7 +6,7 @@ minute per environment and commit, without secret values, so that going back and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.core.cache import cache
@@ -114,12 +114,13 @@ def make(environment: Environment, commit: Commit) -> Preview:
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
     )
     try:
-        documents = prepare.documents_at(environment, commit.sha)
+        files = prepare.files_at(environment, commit.sha)
+        documents = prepare.read(environment, files)
         fetched = prepare.fetch_secrets(environment)
         result = replace(result, secret_changes=tuple(secret_changes(release, fetched)))
         pins = prepare.resolve_images(environment, commit.sha)
         result = replace(result, images=tuple(pins))
-        checked = checked_objects(environment, commit, documents, fetched, pins)
+        checked = checked_objects(environment, commit, files, documents, fetched, pins)
     except (ManifestError, NotDeployable) as error:
         problems = error.problems or (error.message,)
         findings = tuple(
@@ -138,27 +139,16 @@ def make(environment: Environment, commit: Commit) -> Preview:
 
 
 def checked_objects(
-    environment: Environment,
-    commit: Commit,
-    documents: Sequence[Document],
-    fetched: Sequence[Fetched],
-    pins: Sequence[ImagePin],
-) -> Preflight:
+    environment: Environment, commit: Commit, files: Mapping[str, bytes], documents: Sequence[Document],
+    fetched: Sequence[Fetched], pins: Sequence[ImagePin],
+) -> Preflight:  # fmt: skip
     """Render and preflight with the diff, on a client of its own."""
     client = cluster_client(environment.cluster, purpose="preview")
     try:
         kinds = ClusterKinds(client)
         rendered = prepare.render_release(environment, commit.sha, documents, fetched, pins, kinds)
-        return preflight(
-            client,
-            kinds,
-            environment,
-            documents=documents,
-            fetched=fetched,
-            rendered=rendered,
-            pins=pins,
-            with_diff=True,
-        )
+        prepared = prepare.Prepared(files, documents, fetched, pins, rendered)
+        return preflight(client, kinds, environment, prepared, with_diff=True)
     finally:
         client.close()
 

@@ -8,15 +8,15 @@ made) brings the objects of a release back.
 from __future__ import annotations
 
 from django.db import transaction
-from engine.rollout import Rollout
 
 from deployments import prepare
 from deployments.models import Deploy, ObjectState, Release, compress
 from deployments.preflight import preflight
-from deployments.prepare import NotDeployable
+from deployments.prepare import NotDeployable, Prepared
 from deployments.stored_preflight import preflight_stored
 from deployments.work import RowObserver, Work
 from engine.plan import stages
+from engine.rollout import Rollout
 from engine.stored import content_hash, from_stored, to_stored
 from engine.types import ObjectRef, Progress, RolloutResult
 from projects.connections import git_repository
@@ -45,7 +45,8 @@ def checkout(work: Work) -> str:
     environment = work.environment
     repository = git_repository(environment.project)
     repository.fetch(max_age=300.0)
-    work.documents = prepare.documents_at(environment, work.deploy.revision)
+    work.files = prepare.files_at(environment, work.deploy.revision)
+    work.documents = prepare.read(environment, work.files)
     work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
     work.log(f"{plural(len(work.documents), 'object')} in {environment.config_directory}")
     return f"{plural(len(work.documents), 'object')} in {environment.config_directory}"
@@ -80,10 +81,9 @@ def check(work: Work) -> str:
     """The preflight; afterwards the release is stored."""
     if work.rendered is None:
         raise RuntimeError("Preflight comes after render.")
-    found = preflight(
-        work.client, work.kinds, work.environment, documents=work.documents, fetched=work.fetched, rendered=work.rendered,
-        pins=work.pins, with_diff=False, observer=RowObserver(work, work.manifests),
-    )  # fmt: skip
+    prepared = Prepared(work.files, work.documents, work.fetched, work.pins, work.rendered)
+    observer = RowObserver(work, work.manifests)
+    found = preflight(work.client, work.kinds, work.environment, prepared, with_diff=False, observer=observer)
     for finding in found.findings:
         work.log(
             f"{finding.subject}: {finding.sentence}" if finding.subject else finding.sentence,
@@ -134,7 +134,7 @@ def stored_checkout(work: Work) -> str:
     if not any(_from_git(entry) for entry in release.stored_objects):
         return "not needed: the release is stored"
     git_repository(work.environment.project).fetch(max_age=300.0)
-    work.documents = prepare.documents_at(work.environment, release.revision)
+    work.documents = prepare.read(work.environment, prepare.files_at(work.environment, release.revision))
     return "Secrets of the repository"
 
 
@@ -157,6 +157,7 @@ def stored_render(work: Work) -> str:
         git_documents=work.documents,
         digest=prepare.digest,
     )
+    prepare.register([manifest.body for manifest in work.manifests])
     work.log(f"{plural(len(work.manifests), 'object')} of the release of {release.revision[:7]}")
     return f"{plural(len(work.manifests), 'object')} of the stored release"
 
@@ -178,18 +179,20 @@ def release_of(work: Work) -> Release:
 # --- both -----------------------------------------------------------------------------------------------------------
 
 
-def open_rollout(work: Work) -> Rollout:
-    """The engine's rollout over all objects; watches are opened when it is entered."""
+def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
+    """The engine's rollout over all objects, with its observer; watches are opened when it is entered."""
     planned = stages(work.manifests, deploy_number=work.deploy.number)
     order = [manifest for stage in planned for manifest in stage.manifests]
-    return Rollout(
+    observer = RowObserver(work, order)
+    rollout = Rollout(
         work.client,
         planned,
         kinds=work.kinds,
-        observer=RowObserver(work, order),
+        observer=observer,
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
     )
+    return rollout, observer
 
 
 def finished_jobs(work: Work) -> set[ObjectRef]:
@@ -200,18 +203,20 @@ def finished_jobs(work: Work) -> set[ObjectRef]:
     return {ObjectRef.parse(ref) for ref in rows.values_list("ref", flat=True)}
 
 
-def apply(work: Work, rollout: Rollout) -> str:
+def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
     """Everything written, in stages. Raises ApplyError."""
     statuses = rollout.apply()
+    observer.flush()
     done = [status.action for status in statuses if status.action is not None]
     counts = {action: done.count(action) for action in dict.fromkeys(done)}
     return ", ".join(f"{count} {action.value}d" if action.value != "unchanged" else f"{count} unchanged"
                      for action, count in counts.items()) or "nothing to apply"  # fmt: skip
 
 
-def watch(work: Work, rollout: Rollout) -> str:
+def watch(work: Work, rollout: Rollout, observer: RowObserver) -> str:
     """The rollout to its end. Raises ReleaseIsBad."""
     result = rollout.wait()
+    observer.flush()
     work.warnings += list(result.warnings)
     if not result.ok:
         raise ReleaseIsBad(result)

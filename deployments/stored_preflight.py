@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from engine.dryrun import dry_run
-
 from deployments.models import Release
 from deployments.preflight import change_findings, check_pull_secret, check_references
 from deployments.prepare import NotDeployable, digest
 from deployments.work import RowObserver, Work
+from engine.dryrun import dry_run
 from engine.render import ImagePin
 from projects.connections import ecr
 

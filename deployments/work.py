@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from engine.errors import SlipwayError
 from engine.manifests import Document
 from engine.render import ImagePin, Rendered
 from engine.resources import ClusterKinds
-from engine.types import Manifest, ObjectStatus
+from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
 from runs.fence import Fence, FenceLost
@@ -39,6 +39,7 @@ class Work:
     fence: Fence
     journal: Journal
     deadline: float  # time.monotonic()
+    files: Mapping[str, bytes] = field(default_factory=dict)
     documents: Sequence[Document] = ()
     fetched: Sequence[Fetched] = ()
     pins: Sequence[ImagePin] = ()
@@ -102,6 +103,7 @@ class RowObserver:
         self.positions = {str(manifest.ref): position for position, manifest in enumerate(order)}
         self._waiting: dict[str, ObjectStatus] = {}
         self._actions: dict[str, str] = {}
+        self._told: dict[str, tuple[Progress, str]] = {}
         self._next_flush = 0.0
 
     def line(self, text: str, *, level: str = "info") -> None:
@@ -109,8 +111,13 @@ class RowObserver:
         self.work.log(text, level=level)
 
     def status(self, status: ObjectStatus) -> None:
-        """Remembers the newest state of an object, and writes when it is time."""
-        self._waiting[str(status.ref)] = status
+        """Remembers the newest state of an object, and writes when it is time; tells the log how a rollout goes on."""
+        ref = str(status.ref)
+        told = (status.progress, status.sentence)
+        if status.progress in (Progress.PROGRESSING, Progress.READY) and self._told.get(ref) != told:
+            self.line(f"{status.ref.kind} {status.ref.name}: {status.sentence or status.progress}")
+        self._told[ref] = told
+        self._waiting[ref] = status
         if time.monotonic() >= self._next_flush:
             self.flush()
 
