@@ -20,7 +20,9 @@ def verb_choices() -> list[tuple[str, Any]]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for verb, words in VERBS.items():
         about = verb.partition(".")[0]
-        groups.setdefault(about, [(f"{about}.", f"anything about {about.replace('_', ' ')}")]).append((verb, words))
+        groups.setdefault(about, [(f"{about}.", f"anything about {about.replace('_', ' ')}")]).append(
+            (verb, words)
+        )
     return [(about.replace("_", " ").capitalize(), choices) for about, choices in groups.items()]
 
 
@@ -28,7 +30,9 @@ class AuditFilter(django_filters.FilterSet):
     """Who, what, where, when. Construct with the events that the person may read."""
 
     who = django_filters.ChoiceFilter(field_name="actor_text", label="Person", empty_label="Anyone")
-    verb = django_filters.ChoiceFilter(label="What", empty_label="Anything", method="by_verb", choices=verb_choices)
+    verb = django_filters.ChoiceFilter(
+        label="What", empty_label="Anything", method="by_verb", choices=verb_choices
+    )
     project = django_filters.CharFilter(field_name="project_slug", label="Project")
     target = django_filters.CharFilter(label="Target", method="by_target")
     since = django_filters.DateFilter(label="From", method="by_date")
@@ -41,7 +45,8 @@ class AuditFilter(django_filters.FilterSet):
 
     def __init__(self, data: Any, *, events: QuerySet[AuditEvent]) -> None:
         super().__init__(data, queryset=events)
-        names = list(get_user_model().objects.order_by("username").values_list("username", flat=True)) + ["system"]
+        people = get_user_model().objects.order_by("username").values_list("username", flat=True)
+        names = [*people, "system"]
         given = self.data.get("who", "") if self.data else ""
         known = [*names, given] if given and given not in names else names
         self.form.fields["who"].choices = [(name, name) for name in known]

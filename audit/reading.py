@@ -76,6 +76,13 @@ class Entry:
         return self.event.verb.endswith(".refused")
 
     @property
+    def names_target(self) -> bool:
+        """Whether the target is worth a word: not where somebody did something about himself (signed in)."""
+        event = self.event
+        himself = event.target_kind == "user" and event.target_id == event.actor_id
+        return bool(event.target_text) and not himself and event.target_text != event.actor_text
+
+    @property
     def extra(self) -> str:
         """What is worth a glance without opening the event: a reason, a result."""
         return next((change.after for change in self.changes if change.name in ("reason", "result")), "")
@@ -99,7 +106,11 @@ def changes_of(data: Any) -> list[Change]:
     for name, value in data.items():
         if isinstance(value, dict):
             found += [Change(f"{name}: {c.name}", c.before, c.after) for c in changes_of(value)]
-        elif isinstance(value, list) and len(value) == 2 and not any(isinstance(v, (dict, list)) for v in value):
+        elif (
+            isinstance(value, list)
+            and len(value) == 2
+            and not any(isinstance(v, (dict, list)) for v in value)
+        ):
             found.append(Change(plain_name(name), readable(value[0]), readable(value[1])))
         else:
             found.append(Change(plain_name(name), None, readable(value)))

@@ -46,7 +46,7 @@ def export(request: HttpRequest) -> HttpResponse:
     chosen = AuditFilter(request.GET, events=reading.events_for(request.user))
     if not chosen.form.is_valid():
         return events(request)
-    made = export_events(person(request.user), events=chosen.qs, filters=dict(request.GET.items()))
+    made = export_events(person(request.user), events=chosen.qs, filters=request.GET.dict())
     return CsvResponse(lambda: made, filename=f"audit-{timezone.now():%Y-%m-%d}.csv")  # type: ignore[return-value]
 
 

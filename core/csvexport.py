@@ -10,6 +10,8 @@ from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
+from core.keyset import Narrow, as_they_are
+
 CHUNK = 500
 # A spreadsheet takes a cell that begins so for a formula and may run it (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -25,12 +27,12 @@ def safe_cell(value: object) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
 
 
-def by_key(rows: QuerySet, key: str, size: int = CHUNK) -> Iterator[Any]:
+def by_key(rows: QuerySet, key: str, size: int = CHUNK, narrow: Narrow = as_they_are) -> Iterator[Any]:
     """All rows, the greatest key first, read in chunks: no cursor or transaction stays open while somebody downloads."""
-    newest_first, last = rows.order_by(f"-{key}"), None
+    last = None
     while True:
-        older = newest_first if last is None else newest_first.filter(**{f"{key}__lt": last})
-        chunk = list(older[:size])
+        older = rows if last is None else rows.filter(**{f"{key}__lt": last})
+        chunk = list(narrow(older, True, size).order_by(f"-{key}")[:size])
         yield from chunk
         if len(chunk) < size:
             return
@@ -66,6 +68,10 @@ class CsvResponse(StreamingHttpResponse):
         self["Cache-Control"] = "no-store"
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        parts = iter(self.streaming_content)  # type: ignore[arg-type]
-        while (part := await sync_to_async(next)(parts, None)) is not None:
+        parts: Iterator[bytes] = iter(self.streaming_content)  # type: ignore[arg-type]
+
+        def following() -> bytes | None:
+            return next(parts, None)
+
+        while (part := await sync_to_async(following)()) is not None:
             yield part

@@ -5,6 +5,7 @@ The address of a page stays right while rows are added, and the thousandth page 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,15 @@ PAGE_SIZE = 25
 CLOCKS_DIFFER_BY = timedelta(hours=1)
 
 
+# (rows, newest first?, how many) -> rows among which those must be. For lists whose rows no single index holds in order.
+Narrow = Callable[[QuerySet, bool, int], QuerySet]
+
+
+def as_they_are(rows: QuerySet, newest_first: bool, size: int) -> QuerySet:
+    """Narrows nothing: one index serves the whole list."""
+    return rows
+
+
 @dataclass(frozen=True)
 class Page:
     """Rows, newest first. `newer`, `older`: addresses of the pages beside it (a query string), or empty."""
@@ -26,16 +36,19 @@ class Page:
     older: str
 
 
-def page(rows: QuerySet, parameters: QueryDict, *, key: str, size: int = PAGE_SIZE) -> Page:
+def page(
+    rows: QuerySet, parameters: QueryDict, *, key: str, size: int = PAGE_SIZE, narrow: Narrow = as_they_are
+) -> Page:
     """The page that `parameters` ask for. `key`: a unique field that grows with time; its index serves the page."""
     before, after = _number(parameters.get("before")), _number(parameters.get("after"))
     if after is not None and before is None:
-        found = list(rows.filter(**{f"{key}__gt": after}).order_by(key)[: size + 1])
+        newer = narrow(rows.filter(**{f"{key}__gt": after}), False, size + 1)
+        found = list(newer.order_by(key)[: size + 1])
         more_newer, more_older = len(found) > size, True
         found = found[:size][::-1]
     else:
         older = rows.filter(**{f"{key}__lt": before}) if before is not None else rows
-        found = list(older.order_by(f"-{key}")[: size + 1])
+        found = list(narrow(older, True, size + 1).order_by(f"-{key}")[: size + 1])
         more_newer, more_older = before is not None, len(found) > size
         found = found[:size]
     if not found:

@@ -193,12 +193,16 @@ def troubles_of(user: Any) -> tuple[list[Trouble], int]:
         ended_id=Subquery(ended.values("pk")[:1]), ended_state=Subquery(ended.values("state")[:1])
     )
     degraded = Q(live__health=LiveState.Health.DEGRADED)
-    found = list(rows.filter(Q(ended_state__in=BAD_ENDS) | degraded).order_by(F("ended_id").desc(nulls_last=True))[:200])
+    found = list(
+        rows.filter(Q(ended_state__in=BAD_ENDS) | degraded).order_by(F("ended_id").desc(nulls_last=True))[
+            :200
+        ]
+    )
     roles = roles_by_environment(user, found)
     mine = [row for row in found if (role := roles[row.pk]) and role.rank >= Role.DEPLOYER.rank]
-    failed = [row.ended_id for row in mine[:TROUBLES] if row.ended_state in BAD_ENDS]  # type: ignore[attr-defined]
+    failed = [row.ended_id for row in mine[:TROUBLES] if row.ended_state in BAD_ENDS]
     deploys = {deploy.pk: deploy for deploy in overview.light(Deploy.objects.filter(pk__in=failed))}
-    shown = [Trouble(row, deploys.get(row.ended_id)) for row in mine[:TROUBLES]]  # type: ignore[attr-defined]
+    shown = [Trouble(row, deploys.get(row.ended_id)) for row in mine[:TROUBLES]]
     return shown, max(0, len(mine) - TROUBLES)
 
 

@@ -1,7 +1,7 @@
 """How long the board and the history take with 1,000 and with 100,000 deploys, on SQLite.
 
-`python ops/bench/pages.py` prints a table; `rows()` gives the rows for `make bench`. The peer of a page with 100,000
-deploys is the same page with 1,000: `ratio` is peer_s / ours_s, and may not fall below 1 / 1.2.
+`python ops/bench/pages.py` prints a table; `rows()` gives the rows for `make bench`. The peer of a page with
+100,000 deploys is the same page with 1,000: `ratio` is peer_s / ours_s, and may not fall below 1 / 1.2.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def fill(size: int) -> None:
 
 
 def make_environments() -> list[Any]:
-    """Two environments for each project, what runs in them, an admin, and a deployer of all projects but the first."""
+    """Two environments for each project, what runs in them, an admin, and a deployer of all projects but the
+    first."""
     from django.utils import timezone
 
     from clusters.models import LiveState
@@ -110,9 +111,19 @@ def make_environments() -> list[Any]:
                 config_directory=f"kubernetes/{slug}",
             )  # fmt: skip
             image = f"r.example/shop{n}/web:none" if n == 1 else f"r.example/shop{n}/web:live"
-            workload = {"kind": "Deployment", "name": "web", "images": [image], "desired": 2, "ready": 2, "health": "healthy"}
+            workload = {
+                "kind": "Deployment",
+                "name": "web",
+                "images": [image],
+                "desired": 2,
+                "ready": 2,
+                "health": "healthy",
+            }
             LiveState.objects.create(
-                environment=environment, workloads=[workload], health="healthy", read_at=timezone.now() + timedelta(hours=1)
+                environment=environment,
+                workloads=[workload],
+                health="healthy",
+                read_at=timezone.now() + timedelta(hours=1),
             )
             made.append(environment)
     return made
@@ -161,7 +172,9 @@ def measure() -> dict[str, float]:
     clients = {user.username: Client() for user in User.objects.all()}
     for user in User.objects.all():
         clients[user.username].force_login(user)
-    return {name: median_of(clients[who], address.format(month_ago=month_ago)) for name, who, address in PAGES}
+    return {
+        name: median_of(clients[who], address.format(month_ago=month_ago)) for name, who, address in PAGES
+    }
 
 
 def median_of(client: Any, address: str) -> float:
@@ -181,7 +194,8 @@ def main(arguments: list[str]) -> None:
     """Without arguments: measures and prints. With a task: the part of it that needs a database of its own."""
     if not arguments:
         for line in rows():
-            print(f"{line['name']:36} {line['ours_s'] * 1000:8.1f} ms  {line['peer_s'] * 1000:8.1f} ms  {line['ratio']:.2f}")
+            ours, peer = line["ours_s"] * 1000, line["peer_s"] * 1000
+            sys.stdout.write(f"{line['name']:32} {ours:8.1f} ms  {peer:8.1f} ms  {line['ratio']:.2f}\n")
         return
     import django
 
@@ -189,7 +203,7 @@ def main(arguments: list[str]) -> None:
     if arguments[0] == "fill":
         fill(int(arguments[1]))
     else:
-        print(json.dumps(measure()))
+        sys.stdout.write(json.dumps(measure()) + "\n")
 
 
 if __name__ == "__main__":

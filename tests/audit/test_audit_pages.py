@@ -1,0 +1,264 @@
+"""The audit's pages."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from audit import chain, integrity, reading
+from audit.actors import SYSTEM_ACTOR, person
+from audit.models import AuditEvent, IntegrityCheck
+from audit.record import record
+from projects.models import Role
+from tests.factories import grant, make_project, make_user
+
+
+@pytest.fixture
+def admin(db):
+    return make_user("ada", is_admin=True)
+
+
+@pytest.fixture
+def auditor(db):
+    return make_user("otto", is_auditor=True)
+
+
+@pytest.fixture
+def events(admin):
+    """Five events of several kinds."""
+    ada, ben = person(admin), person(make_user("ben"))
+    told = [
+        record(ben, "project.changed", target_kind="project", target_text="shop", project="shop",
+               data={"name": ["Shop", "The Shop"], "is_open": [False, True]}),
+        record(ben, "deploy.requested", target_kind="deploy", target_id=12, target_text="#12 shop.staging abc", project="shop",
+               data={"revision": "abc"}),
+        record(ben, "deploy.refused", target_kind="environment", target_id=1, target_text="shop.production", project="shop",
+               data={"reason": "You are viewer."}),
+        record(SYSTEM_ACTOR, "deploy.ended", target_kind="deploy", target_id=12, target_text="#12 shop.staging abc",
+               project="shop", data={"state": "failed", "result": "Container web exits."}),
+        record(ada, "user.created", target_kind="user", target_id=9, target_text="cleo"),
+    ]  # fmt: skip
+    AuditEvent.objects.update(at=timezone.now() - timedelta(minutes=5))
+    return told
+
+
+@pytest.fixture
+def get(client):
+    def ask(user, address, status=200):
+        client.force_login(user)
+        response = client.get(address)
+        assert response.status_code == status, response.content.decode()[:1500]
+        return response
+
+    return ask
+
+
+def shown(response) -> list[int]:
+    return [int(pk) for pk in re.findall(r'<li id="e(\d+)"', response.content.decode())]
+
+
+def test_it_reads_as_sentences(events, admin, get):
+    html = " ".join(get(admin, "/audit/").content.decode().split())
+    assert '<b>asked for the deploy</b> <a href="/deploys/12/">#12 shop.staging abc</a>' in html
+    assert '<b>was refused a deploy of</b> <a href="/projects/shop/production/">shop.production</a>' in html
+    assert '<b>changed the project</b> <a href="/projects/shop/">shop</a>' in html
+    assert "Container web exits." in html
+    assert "You are viewer." in html
+
+
+def test_changes_are_told_before_and_after(events, auditor, get):
+    html = get(auditor, f"/audit/{events[0].pk}/").content.decode()
+    assert '<th scope="row">name</th><td class="wrap">Shop</td><td class="wrap">The Shop</td>' in html
+    assert '<th scope="row">is open</th><td class="wrap">no</td><td class="wrap">yes</td>' in html
+    assert events[0].request_id in html
+
+
+@pytest.mark.parametrize("address", ["/audit/", "/audit/export.csv", "/audit/1/"])
+def test_others_are_refused_and_told_whom_to_ask(events, get, address):
+    user = make_user("dora")
+    grant(user, Role.MAINTAINER, make_project())
+    html = get(user, address, status=403).content.decode()
+    assert "Only admins and auditors read the audit." in html
+    assert "ada" in html
+
+
+def test_others_cannot_verify(events, client):
+    client.force_login(make_user("dora"))
+    assert client.post("/audit/verify/").status_code == 403
+    assert not IntegrityCheck.objects.exists()
+
+
+def test_nobody_is_asked_to_sign_in(events, client):
+    assert client.get("/audit/").status_code == 302
+    assert client.get("/audit/export.csv").status_code == 302
+
+
+def test_methods(events, admin, client):
+    client.force_login(admin)
+    assert client.post("/audit/").status_code == 405
+    assert client.get("/audit/verify/").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("who=ben", [0, 1, 2]),
+        ("who=system", [3]),
+        ("verb=deploy.refused", [2]),
+        ("verb=deploy.", [1, 2, 3]),
+        ("project=shop", [0, 1, 2, 3]),
+        ("target=%2312", [1, 3]),
+        ("target=production", [2]),
+        ("target=cleo", [4]),
+        ("who=ben&verb=deploy.", [1, 2]),
+    ],
+)
+def test_each_filter(events, auditor, get, query, kept):
+    expected = [events[n].pk for n in reversed(kept)]
+    assert [pk for pk in shown(get(auditor, f"/audit/?{query}")) if pk <= events[-1].pk] == expected
+
+
+def test_by_date_and_request(events, auditor, get):
+    AuditEvent.objects.filter(pk=events[0].pk).update(
+        at=timezone.now() - timedelta(days=9), request_id="req-12345678"
+    )
+    day = (timezone.now() - timedelta(days=9)).date()
+    assert shown(get(auditor, f"/audit/?since={day}&until={day}")) == [events[0].pk]
+    assert shown(get(auditor, "/audit/?request=req-12345678")) == [events[0].pk]
+
+
+def test_a_filter_that_makes_no_sense_is_named(events, auditor, get):
+    response = get(auditor, "/audit/?since=then")
+    assert shown(response) == []
+    assert 'class="error"' in response.content.decode()
+
+
+def test_pages(events, auditor, get):
+    for n in range(60):
+        record(SYSTEM_ACTOR, "deploy.ended", target_text=f"n{n}")
+    first = get(auditor, "/audit/?who=system")
+    assert len(shown(first)) == 50
+    older = re.search(r'href="(\?who=system&amp;before=\d+)"', first.content.decode())[1].replace(
+        "&amp;", "&"
+    )
+    assert len(shown(get(auditor, f"/audit/{older}"))) == 11
+
+
+def test_an_event_that_is_not_there(admin, get):
+    assert "There is no event 99999." in get(admin, "/audit/99999/", status=404).content.decode()
+
+
+def test_empty_states(admin, get):
+    assert "No event fits" in get(admin, "/audit/?who=nobody").content.decode()
+
+
+def test_the_export(events, auditor, get):
+    response = get(auditor, "/audit/export.csv?verb=deploy.")
+    rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+    assert [row["id"] for row in rows] == [str(events[n].pk) for n in (3, 2, 1)]
+    assert json.loads(rows[0]["data"]) == {"result": "Container web exits.", "state": "failed"}
+    exported = AuditEvent.objects.get(verb="audit.exported")
+    assert (exported.actor_text, exported.data) == ("otto", {"filters": {"verb": "deploy."}})
+
+
+def test_formulas_in_the_export_are_disarmed(admin, get):
+    record(person(admin), "project.created", target_text="=cmd()")
+    text = b"".join(get(admin, "/audit/export.csv").streaming_content).decode()
+    assert ",'=cmd()," in text
+
+
+def test_an_unbroken_chain(events, admin, client):
+    chain.extend()
+    client.force_login(admin)
+    assert "Not verified yet" in client.get("/audit/").content.decode()
+    assert client.post("/audit/verify/").status_code == 302
+    html = client.get("/audit/").content.decode()
+    assert "Unbroken" in html
+    assert "each of 5 events" in html or "each of 6 events" in html
+    assert AuditEvent.objects.filter(verb="audit.verified", actor_text="ada").exists()
+
+
+@pytest.mark.parametrize("damage", ["changed", "removed"])
+def test_a_broken_chain_is_shown_with_its_place(events, auditor, client, damage):
+    chain.extend()
+    if damage == "changed":
+        AuditEvent.objects.filter(pk=events[2].pk).update(data={"reason": "nothing happened"})
+        broken = events[2].pk
+    else:
+        AuditEvent.objects.filter(pk=events[1].pk).delete()
+        broken = events[2].pk
+    answer = integrity.verify()
+    assert (answer.broken_count, answer.broken) == (1, [broken])
+    client.force_login(auditor)
+    html = client.get("/audit/").content.decode()
+    assert "Broken" in html
+    assert f'href="/audit/{broken}/"' in html
+
+
+def test_many_events_are_verified_by_a_job(events, admin, client, monkeypatch):
+    rung = []
+    monkeypatch.setattr(integrity, "AT_ONCE", 2)
+    monkeypatch.setattr(integrity, "enqueue", lambda *args, **names: rung.append(names["job_id"]))
+    chain.extend()
+    client.force_login(admin)
+    response = client.post("/audit/verify/", follow=True)
+    assert "The check has begun" in response.content.decode()
+    assert rung == ["audit-verify-0"]
+    assert not IntegrityCheck.objects.exists()
+
+
+def test_the_tick_verifies_when_the_answer_is_old(db, monkeypatch):
+    rung = []
+    monkeypatch.setattr(integrity, "enqueue", lambda func, **names: rung.append(func))
+    integrity.verify_due()
+    assert rung == [integrity.verify_job]
+    integrity.verify_job()
+    integrity.verify_due()
+    assert len(rung) == 1
+    IntegrityCheck.objects.update(checked_at=timezone.now() - timedelta(hours=7))
+    integrity.verify_due()
+    assert len(rung) == 2
+
+
+def test_old_answers_are_not_kept_for_ever(db):
+    for _ in range(integrity.CHECKS_KEPT + 5):
+        integrity.verify()
+    assert IntegrityCheck.objects.count() == integrity.CHECKS_KEPT
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({}, []),
+        ({"role": "deployer"}, [("role", None, "deployer")]),
+        ({"is_admin": [False, True]}, [("is admin", "no", "yes")]),
+        ({"name": ["", "x"]}, [("name", "–", "x")]),
+        ({"names": ["a", "b", "c"]}, [("names", None, "a, b, c")]),
+        ({"filters": {"state": "failed"}}, [("filters: state", None, "failed")]),
+        ({"list": [{"a": 1}, {"b": None}]}, [("list", None, "a: 1, b: –")]),
+        (["odd"], [("data", None, "odd")]),
+    ],
+)
+def test_data_in_words(data, told):
+    assert [(c.name, c.before, c.after) for c in reading.changes_of(data)] == told
+
+
+def test_text_of_others_is_escaped(admin, get):
+    record(person(admin), "project.created", target_text="<script>alert(1)</script>", data={"<b>": "<i>"})
+    html = get(admin, "/audit/").content.decode()
+    assert "<script>alert(1)" not in html
+    assert "&lt;i&gt;" in html
+
+
+def test_the_number_of_queries_does_not_grow(events, auditor, client, django_assert_max_num_queries):
+    client.force_login(auditor)
+    for n in range(60):
+        record(SYSTEM_ACTOR, "deploy.ended", target_kind="deploy", target_id=n)
+    with django_assert_max_num_queries(6):
+        client.get("/audit/")

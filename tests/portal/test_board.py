@@ -1,0 +1,289 @@
+"""The board: what runs where, is it healthy, what is waiting for me."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from clusters.models import LiveState
+from deployments.models import Deploy
+from portal.board import PROJECTS_SHOWN, board
+from projects.models import Cluster, Environment, Role
+from tests.factories import grant, make_cluster, make_deploy, make_environment, make_project, make_user
+from tests.portal.conftest import begin, see, ship
+
+
+def staging(shop):
+    return Environment.objects.get(project=shop, slug="staging")
+
+
+def words(html: str) -> str:
+    """The page without the line breaks between its parts."""
+    return " ".join(html.split())
+
+
+def test_a_cell_says_what_runs(shop, deployer, page):
+    html = page(deployer, "/")
+    assert "Healthy" in html
+    assert "aaaaaaa" in html
+    assert "https://github.com/acme/shop/commit/" + "a" * 40 in html
+    assert "Cache carts" in html
+    assert "2/2 pods" in html
+    assert "2 behind" in html
+    assert "by ana" in html
+    assert '/projects/shop/staging/deploy/"' in html
+
+
+def test_environments_stand_in_their_order(shop, deployer, page):
+    assert board(deployer).columns == ["staging", "production"]
+
+
+def test_an_environment_of_one_project_alone_gets_no_column(shop, admin):
+    for slug in ("staging", "production"):
+        make_environment(
+            make_project(slug=f"second-{slug}"), slug=slug, order=["staging", "production"].index(slug)
+        )
+    make_environment(make_project(slug="base"), slug="cluster", order=0)
+    shown = board(admin)
+    assert shown.columns == ["staging", "production"]
+    base = next(row for row in shown.rows if row.project.slug == "base")
+    assert [[view.environment.slug for view in cell.views] for cell in base.cells] == [[], ["cluster"]]
+
+
+def test_a_viewer_sees_why_there_is_no_button(shop, viewer, page):
+    html = page(viewer, "/")
+    assert "To deploy you need the role deployer; you are viewer here." in html
+    assert "/projects/shop/staging/deploy/" not in html
+
+
+def test_a_role_on_one_environment(shop, page):
+    user = make_user("stan")
+    grant(user, Role.DEPLOYER, shop, staging(shop))
+    html = page(user, "/")
+    assert "/projects/shop/staging/deploy/" in html
+    assert "/projects/shop/production/deploy/" not in html
+
+
+def test_others_projects_do_not_show(shop, viewer, page):
+    other = make_environment(make_project(slug="secret-plans"))
+    begin(other)
+    html = page(viewer, "/")
+    assert "secret-plans" not in html
+    assert "Running now" not in html
+
+
+def test_nobody_is_asked_to_sign_in(shop, client):
+    assert client.get("/").status_code == 302
+    assert client.post("/").status_code in (302, 401)
+
+
+def test_drift_is_told(shop, deployer, page):
+    LiveState.objects.all().delete()
+    see(staging(shop), "f" * 40)
+    html = page(deployer, "/")
+    assert "drift" in html
+    assert "Changed outside the portal: the cluster runs web:fffffff; deployed is aaaaaaa." in html
+
+
+def test_an_older_release_is_recognised(shop, deployer, page):
+    environment = staging(shop)
+    ship(environment, "b" * 40)
+    LiveState.objects.filter(environment=environment).update(read_at=timezone.now())
+    html = page(deployer, "/")
+    assert "the cluster runs aaaaaaa, deployed is bbbbbbb." in html
+
+
+def test_an_answer_from_before_the_deploy_is_not_held_against_it(shop, deployer, page):
+    environment = staging(shop)
+    ship(environment, "b" * 40)
+    LiveState.objects.filter(environment=environment).update(read_at=timezone.now() - timedelta(hours=1))
+    assert "Changed outside" not in page(deployer, "/")
+
+
+def test_an_old_answer_is_stale(shop, deployer, page):
+    LiveState.objects.update(read_at=timezone.now() - timedelta(minutes=3))
+    assert "stale, seen" in page(deployer, "/")
+
+
+def test_a_cluster_that_does_not_answer_says_why(shop, deployer, page):
+    LiveState.objects.update(read_at=timezone.now() - timedelta(minutes=7), error="connection refused")
+    html = words(page(deployer, "/"))
+    assert "last answer" in html
+    assert ": connection refused" in html
+
+
+def test_admins_see_lost_clusters_on_top(shop, admin, deployer, page):
+    make_cluster(name="edge", last_error="no route to host")
+    assert "Cluster <b>edge</b> does not answer" in page(admin, "/")
+    assert "Cluster <b>edge</b>" not in page(deployer, "/")
+
+
+def test_the_notice_of_a_cluster(shop, deployer, page):
+    Cluster.objects.filter(environments__project=shop).update(notice="Upgrade on Thursday")
+    assert "Upgrade on Thursday" in page(deployer, "/")
+
+
+def test_a_running_deploy_shows_its_step_and_the_page_asks_again(shop, deployer, page):
+    running = begin(staging(shop))
+    make_deploy(staging(shop), "queued")
+    html = words(page(deployer, "/"))
+    assert "Deploying" in html
+    assert "Step 5 of 7: apply" in html
+    assert "1 queued" in html
+    assert f'href="/deploys/{running.number}/">Watch' in html
+    assert 'hx-trigger="every 4s"' in html
+
+
+def test_a_still_board_does_not_ask_again(shop, deployer, page):
+    assert "hx-trigger" not in page(deployer, "/")
+
+
+def test_htmx_gets_the_part_only(shop, deployer, page):
+    html = page(deployer, "/", **{"HX-Request": "true"})
+    assert html.lstrip().startswith('<div id="board"')
+    assert "<html" not in html
+
+
+@pytest.mark.parametrize("state", ["failed", "errored", "timed_out", "abandoned"])
+def test_a_deploy_that_ended_badly_waits_for_who_may_deploy(shop, deployer, viewer, page, state):
+    ship(staging(shop), "d" * 40, state, result="Container web exits at start.")
+    html = words(page(deployer, "/"))
+    assert "Needs you" in html
+    assert "Container web exits at start." in html
+    assert "Needs you" not in page(viewer, "/")
+
+
+def test_a_cancelled_deploy_waits_for_nobody(shop, deployer):
+    ship(staging(shop), "d" * 40, "cancelled")
+    assert board(deployer).needs == 0
+
+
+def test_a_failure_that_was_mended_waits_for_nobody(shop, deployer):
+    ship(staging(shop), "d" * 40, "failed")
+    ship(staging(shop), "e" * 40)
+    assert board(deployer).needs == 0
+
+
+def test_what_is_degraded_waits(shop, deployer, page):
+    LiveState.objects.filter(environment=staging(shop)).update(
+        health="degraded", sentence="web: CrashLoopBackOff"
+    )
+    html = words(page(deployer, "/"))
+    assert "is degraded" in html
+    assert "web: CrashLoopBackOff" in html
+
+
+def test_an_environment_without_deploys(shop, deployer, page):
+    make_environment(shop, slug="preview", order=5)
+    assert "Not deployed" in page(deployer, "/")
+
+
+def test_a_project_without_environments(shop, admin, page):
+    make_project(slug="empty")
+    html = page(admin, "/")
+    assert "No environment yet." in html
+    assert "/projects/empty/settings/environments/new/" in html
+
+
+def test_an_empty_portal_gives_an_admin_the_first_steps(admin, page):
+    html = page(admin, "/")
+    assert "Register a cluster" in html
+    assert "/admin/clusters/new/" in html
+
+
+def test_somebody_without_a_project_is_told_whom_to_ask(admin, page):
+    html = page(make_user("nina"), "/")
+    assert "You are in no project yet" in html
+    assert "Ask ada" in html
+
+
+def test_an_auditor_is_led_to_the_audit(admin, auditor, shop, page):
+    html = page(auditor, "/")
+    assert 'href="/audit/"' in html
+    assert "shop" not in html
+
+
+def test_finding_a_project_by_name(shop, admin, page):
+    for n in range(11):
+        make_project(slug=f"other{n:02}")
+    html = page(admin, "/?q=SHO")
+    assert "/projects/shop/" in html
+    assert "other01" not in html
+    assert 'name="q"' in html
+    assert "No project is called so" in page(admin, "/?q=nothing")
+
+
+def test_few_projects_need_no_search(shop, admin, page):
+    assert 'name="q"' not in page(admin, "/")
+
+
+def test_many_projects_come_in_pages(admin, page):
+    for n in range(PROJECTS_SHOWN + 3):
+        make_environment(make_project(slug=f"p{n:03}"), slug="staging")
+    html = page(admin, "/")
+    assert "p039" in html
+    assert "p040" not in html
+    html = page(admin, "/?after=p039")
+    assert "p040" in html
+    assert "p039" not in html
+
+
+def fill(count):
+    """Projects of every kind: running, failed, drifted."""
+    for n in range(count):
+        environment = make_environment(make_project(), slug="staging")
+        ship(environment)
+        see(environment, "b" * 40 if n % 2 else "a" * 40)
+        ship(environment, "c" * 40, "failed")
+        begin(environment)
+
+
+@pytest.mark.parametrize("kind", ["admin", "member"])
+def test_the_number_of_queries_does_not_grow(admin, client, django_assert_max_num_queries, kind):
+    for count in (2, 12):
+        fill(count)
+        user = admin if kind == "admin" else make_user(f"member{count}")
+        if kind == "member":
+            for environment in Environment.objects.all():
+                grant(user, Role.DEPLOYER, environment.project)
+        client.force_login(user)
+        client.get("/")
+        with django_assert_max_num_queries(19):
+            client.get("/")
+
+
+def test_the_first_load_is_small(admin, client):
+    for _ in range(PROJECTS_SHOWN):
+        project = make_project()
+        for slug in ("staging", "production"):
+            environment = make_environment(project, slug=slug)
+            ship(environment)
+            see(environment)
+    client.force_login(admin)
+    total = len(gzip.compress(client.get("/").content))
+    for path in [*(settings.BASE_DIR / "static/css").iterdir(), settings.BASE_DIR / "static/js/app.js"]:
+        total += len(gzip.compress(path.read_bytes()))
+    htmx = 17_000  # htmx.min.js 2.0.10 of django-htmx, compressed: 16.4 kB
+    assert total + htmx < 60_000
+
+
+def test_credentials_are_not_read(shop, admin, client, settings):
+    """A key that is gone must not take the board down."""
+    settings.ENCRYPTION_KEYS = ["b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItMTI="]
+    client.force_login(admin)
+    assert client.get("/").status_code == 200
+
+
+def test_open_deploys_of_all_states_show(shop, deployer):
+    environment = staging(shop)
+    begin(environment)
+    make_deploy(environment, "queued")
+    make_deploy(environment, "waiting")
+    shown = board(deployer)
+    assert [one.deploy.state for one in shown.going] == ["running", "queued", "waiting"]
+    assert shown.running == 1
+    assert Deploy.objects.count() == 5
