@@ -413,3 +413,11 @@ def test_a_registrys_address_has_no_slash_at_its_end(world: World) -> None:
             SYSTEM_ACTOR, slug="s", name="S", endpoint="https://r2.example", account="12"
         )
     assert problems(caught).keys() == {"account", "endpoint"}
+
+
+def test_of_two_who_make_the_same_thing_one_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Project, "full_clean", lambda self: None)  # as if both had looked at the same moment
+    with pytest.raises(Refused, match="created by somebody else"):
+        new_project(slug="shop")
+    assert Project.objects.count() == 1
+    assert not AuditEvent.objects.exists()
