@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from uuid import UUID
 
@@ -34,7 +34,7 @@ from deployments.work import CancelRequested, OutOfTime, Work
 from engine.apply import ApplyError
 from engine.client import ApiError
 from engine.errors import ManifestError, SlipwayError
-from engine.types import Progress
+from engine.types import ObjectStatus, Progress
 from runs import steps
 from runs.fence import Fence, FenceLost
 from runs.journal import Journal
@@ -135,16 +135,20 @@ def outcome(work: Work) -> End:
     except CancelRequested:
         return End(State.CANCELLED, cancelled_sentence(work), "Roll back to undo what was applied.")
     except (OutOfTime, JobTimeoutException):
-        return End(State.TIMED_OUT, timed_out_sentence(work), still(work))
+        return End(State.TIMED_OUT, timed_out_sentence(work), what_was_left(work))
     except ReleaseIsBad as error:
         state = State.TIMED_OUT if error.result.timed_out else State.FAILED
         evidence = tuple(evidence_of(status) for status in error.result.failures)
-        return End(state, error.message, f"{error.hint} {still(work)}".strip(), evidence)
+        return End(
+            state, error.message, f"{error.hint} {still(work, error.result.failures)}".strip(), evidence
+        )
     except ApplyError as error:
         failures = tuple(
             evidence_of(s) for s in error.statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)
         )
-        return End(State.FAILED, error.message, f"{error.hint} {still(work)}".strip(), failures)
+        return End(
+            State.FAILED, error.message, f"{error.hint} {still(work, error.statuses)}".strip(), failures
+        )
     except (ManifestError, NotDeployable) as error:
         for problem in error.problems:
             work.log(problem, level="error")
@@ -250,8 +254,9 @@ def succeeded_sentence(work: Work) -> str:
     return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
 
 
-def still(work: Work) -> str:
-    """What still works, and what was changed."""
+def still(work: Work, statuses: Sequence[ObjectStatus]) -> str:
+    """What still works, and what was changed. `statuses`: those of the objects that failed, others are left out."""
     if not written(work)[0]:
         return "Nothing was changed on the cluster."
-    return what_still_serves(work) or what_was_left(work)
+    failed = {str(s.ref) for s in statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)}
+    return what_still_serves(work, failed) or what_was_left(work)

@@ -6,6 +6,7 @@ hide the verdict.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,15 +81,20 @@ def log_of(client: Client, namespace: str, pod: str, container: str, *, previous
     return tuple(line[:MAX_LINE] for line in text.splitlines()[-LOG_LINES:])
 
 
+# As programs name what ended them: `KeyError: …`, `Error: …`, `panic: …`, `FATAL: …`, `error TS2304`, `Killed`.
+_SAYS_WRONG = re.compile(
+    r"\b\w*(error|exception|panic|fatal|failed|failure|refused|denied|missing|not found)\b", re.IGNORECASE
+)
+
+
 def last_word(evidence: Evidence) -> str:
-    """The line of the log that most likely names the cause: the last one that is not empty, of the container
-    that ended."""
-    lines: Sequence[str] = evidence.previous_logs or evidence.logs
-    for line in reversed(lines):
-        if line.strip():
-            text = line.strip()
-            return text if len(text) <= 200 else text[:199] + "…"
-    return ""
+    """The line of the log that most likely names the cause, of the container that ended: the last one that says
+    that something is wrong and begins at the margin (a stack's frames are indented), else the last that is not empty."""
+    lines: Sequence[str] = [line for line in evidence.previous_logs or evidence.logs if line.strip()]
+    telling = [line for line in lines if _SAYS_WRONG.search(line)]
+    named = [line for line in telling if not line[0].isspace()]
+    text = (named or telling or lines or [""])[-1].strip()
+    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def first_warning(events: Iterable[str], *reasons: str) -> str:
