@@ -151,14 +151,11 @@ def unreachable(server: str, error: HTTPError | OSError) -> KubernetesError:
             permanent=True,
             hint="Check certificate-authority-data and the server address in the kubeconfig.",
         )
+    if isinstance(error, NewConnectionError):  # a ConnectTimeoutError to urllib3, although nothing timed out
+        return KubernetesUnavailable(f"The cluster at {server} does not answer: no connection.")
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
         return KubernetesTimedOut(f"The cluster at {server} did not answer in time.")
-    why = (
-        "the connection was refused or broke"
-        if not isinstance(error, NewConnectionError)
-        else "no connection"
-    )
-    return KubernetesUnavailable(f"The cluster at {server} does not answer: {why}.")
+    return KubernetesUnavailable(f"The cluster at {server} does not answer: the connection broke.")
 
 
 def _tls_reason(error: Exception) -> str:

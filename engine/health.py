@@ -27,17 +27,16 @@ class Judgement:
     sentence: str
     hint: str = ""
     trouble: Trouble | None = None
-    ready: int = 0  # replicas that count towards the end; a rollout that grows is not stuck
 
 
-def ready(sentence: str, count: int = 0) -> Judgement:
+def ready(sentence: str) -> Judgement:
     """Done."""
-    return Judgement(Progress.READY, sentence, ready=count)
+    return Judgement(Progress.READY, sentence)
 
 
-def waiting(sentence: str, count: int = 0) -> Judgement:
+def waiting(sentence: str) -> Judgement:
     """Under way."""
-    return Judgement(Progress.PROGRESSING, sentence, ready=count)
+    return Judgement(Progress.PROGRESSING, sentence)
 
 
 def failed(sentence: str, hint: str = "", trouble: Trouble | None = None) -> Judgement:
@@ -103,9 +102,7 @@ def _deployment(body: Json) -> Judgement:
     progressing = condition(body, "Progressing")
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         seconds = (body.get("spec") or {}).get("progressDeadlineSeconds") or 600
-        return failed(
-            f"made no progress for {seconds} seconds: {_of(available, wanted, 'ready')}", _NOT_READY_HINT
-        )
+        return failed(f"its new pods did not become ready within {seconds} seconds", _NOT_READY_HINT)
     refused = condition(body, "ReplicaFailure")
     if refused.get("status") == "True":
         message = str(refused.get("message") or "")[:300]
@@ -113,16 +110,16 @@ def _deployment(body: Json) -> Judgement:
             return failed(
                 f"its pods cannot be created: {message}", "Check the namespace's quota and policies."
             )
-        return waiting(f"its pods cannot be created yet: {message}", available)
+        return waiting(f"its pods cannot be created yet: {message}")
     if updated < wanted:
-        return waiting(_of(updated, wanted, "updated"), available)
+        return waiting(_of(updated, wanted, "updated"))
     if total > updated:
         return waiting(
             f"{_of(min(available, wanted), wanted, 'ready')}, {total - updated} old still running", available
         )
     if available < wanted:
-        return waiting(_of(available, wanted, "ready"), available)
-    return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted", available)
+        return waiting(_of(available, wanted, "ready"))
+    return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted")
 
 
 _NOT_READY_HINT = "Look at the pods' log and at their readiness probe."
@@ -134,18 +131,18 @@ def _stateful_set(body: Json) -> Judgement:
     total, updated, available = _counts(body, "replicas", "updatedReplicas", "readyReplicas")
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") == "OnDelete":
-        return ready("applied; its pods change when they are deleted (OnDelete)", available)
+        return ready("applied; its pods change when they are deleted (OnDelete)")
     status = body.get("status") or {}
     if status.get("updateRevision") and status.get("updateRevision") == status.get("currentRevision"):
         updated = max(updated, total)  # the controller stops counting when the update is over
     to_update = max(0, wanted - int((strategy.get("rollingUpdate") or {}).get("partition") or 0))
     if updated < to_update:
-        return waiting(_of(updated, to_update, "updated"), min(updated, available))
+        return waiting(_of(updated, to_update, "updated"))
     if total > wanted:
-        return waiting(f"{total - wanted} still to stop", available)
+        return waiting(f"{total - wanted} still to stop")
     if available < wanted:
-        return waiting(_of(available, wanted, "ready"), available)
-    return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted", available)
+        return waiting(_of(available, wanted, "ready"))
+    return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted")
 
 
 def _daemon_set(body: Json) -> Judgement:
@@ -153,12 +150,12 @@ def _daemon_set(body: Json) -> Judgement:
         body, "desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"
     )
     if ((body.get("spec") or {}).get("updateStrategy") or {}).get("type") == "OnDelete":
-        return ready("applied; its pods change when they are deleted (OnDelete)", available)
+        return ready("applied; its pods change when they are deleted (OnDelete)")
     if updated < wanted:
-        return waiting(f"updated on {updated} of {wanted} nodes", min(updated, available))
+        return waiting(f"updated on {updated} of {wanted} nodes")
     if missing or available < wanted:
-        return waiting(f"ready on {available} of {wanted} nodes", available)
-    return ready(f"ready on {wanted} nodes" if wanted else "no node takes it", available)
+        return waiting(f"ready on {available} of {wanted} nodes")
+    return ready(f"ready on {wanted} nodes" if wanted else "no node takes it")
 
 
 def _replica_set(body: Json) -> Judgement:
@@ -168,8 +165,8 @@ def _replica_set(body: Json) -> Judgement:
     if refused.get("status") == "True" and _HARD_REFUSAL.search(str(refused.get("message") or "")):
         return failed(f"its pods cannot be created: {str(refused.get('message'))[:300]}")
     if total == wanted and available == wanted:
-        return ready(_of(available, wanted, "ready"), available)
-    return waiting(_of(available, wanted, "ready"), available)
+        return ready(_of(available, wanted, "ready"))
+    return waiting(_of(available, wanted, "ready"))
 
 
 def _job(body: Json) -> Judgement:
@@ -181,12 +178,12 @@ def _job(body: Json) -> Judgement:
             )
     succeeded, active = _counts(body, "succeeded", "active")
     if condition(body, "Complete").get("status") == "True":
-        return ready("completed", succeeded)
+        return ready("completed")
     if condition(body, "SuccessCriteriaMet").get("status") == "True":
-        return waiting("completed, its pods end", succeeded)
+        return waiting("completed, its pods end")
     if (body.get("spec") or {}).get("suspend"):
         return ready("is suspended")
-    return waiting("running" if active else "waiting for its pod", succeeded)
+    return waiting("running" if active else "waiting for its pod")
 
 
 def _job_reason(entry: Json, body: Json) -> str:
@@ -209,7 +206,7 @@ def _pod(body: Json) -> Judgement:
         )
     lasting = (body.get("spec") or {}).get("restartPolicy", "Always") == "Always"
     if lasting and is_ready(body):
-        return ready("ready", 1)
+        return ready("ready")
     return waiting("running" if phase == "Running" else "waiting to start")
 
 

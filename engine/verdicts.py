@@ -15,7 +15,7 @@ from engine.apply import Applied
 from engine.feed import World
 from engine.health import Judgement, crash_of_many, current_pods, decisive, failed, judge, ready, waiting
 from engine.limits import Limits, timeout_of
-from engine.podhealth import Trouble, troubles_of
+from engine.podhealth import Trouble, is_ready, troubles_of
 from engine.types import Action, Json, Manifest, ObjectRef, Progress
 
 _SCALING = {"TriggeredScaleUp", "ScaleUp", "ScalingUp", "Nominated"}
@@ -134,15 +134,11 @@ class Verdicts:
             words = f"{judgement.sentence}: {worst.sentence}" if worst else judgement.sentence
             hint = worst.hint if worst and worst.hint else judgement.hint
             return Judgement(Progress.FAILED, words, hint, worst)
-        decided = decisive(
-            target.ref.kind, target.pods, doomed, stuck=self._is_stuck(target, judgement, doomed)
-        )
+        decided = decisive(target.ref.kind, target.pods, doomed, stuck=self._is_stuck(target, doomed))
         if decided:
             return failed(decided.sentence, decided.hint, decided)
         if worst:
-            return Judgement(
-                judgement.progress, f"{judgement.sentence}; {worst.sentence}", "", worst, judgement.ready
-            )
+            return Judgement(judgement.progress, f"{judgement.sentence}; {worst.sentence}", "", worst)
         return judgement
 
     def _pods_of(self, target: Target, body: Json) -> list[Json]:
@@ -178,11 +174,12 @@ class Verdicts:
                 self.warnings.append(f"{target.ref.name}: {trouble.sentence}")
         return doomed
 
-    def _is_stuck(self, target: Target, judgement: Judgement, doomed: Sequence[Trouble]) -> bool:
+    def _is_stuck(self, target: Target, doomed: Sequence[Trouble]) -> bool:
         """Whether a doomed pod has been there for a while without the others getting anywhere."""
         now = self._clock()
-        if judgement.ready > target.most_ready:
-            target.most_ready, target.grew = judgement.ready, now
+        now_ready = sum(1 for pod in target.pods if is_ready(pod))
+        if now_ready > target.most_ready:
+            target.most_ready, target.grew = now_ready, now
         if not doomed:
             return False
         since = max([target.grew, *(target.troubles[t.key] + t.grace for t in doomed)])

@@ -1,0 +1,145 @@
+"""Watches survive what happens to watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from engine.client import ApiError, list_all
+from engine.feed import Topic, World
+from engine.resources import built_in
+from engine.types import Json, ObjectRef
+from tests.engine_cluster.fake_client import END, FakeClient, FakeStream
+
+TOPIC = Topic(built_in("ConfigMap"), "shop")
+GONE = ApiError("too old", status=410, reason="Expired")
+BROKEN = ApiError("connection broke", status=0)
+
+
+def item(name: str, version: str = "1") -> Json:
+    return {"metadata": {"name": name, "namespace": "shop", "resourceVersion": version}}
+
+
+def ref(name: str) -> ObjectRef:
+    return ObjectRef("ConfigMap", "", "shop", name)
+
+
+@pytest.fixture
+def worlds() -> Iterator[list[World]]:
+    made: list[World] = []
+    yield made
+    for world in made:
+        world.close()
+
+
+def follow(client: FakeClient, worlds: list[World]) -> tuple[World, FakeStream]:
+    world = World(client)
+    worlds.append(world)
+    world.follow([TOPIC])
+    return world, client.streams.get(timeout=2)
+
+
+def read(world: World, *, until: str = "", seconds: float = 3) -> None:
+    """Take in news until an object is there (or for one round)."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        world.read_news(0.05)
+        if not until or ref(until) in world.objects:
+            return
+    raise AssertionError(f"{until} did not come")
+
+
+def test_the_list_then_changes_then_deletions(worlds: list[World]) -> None:
+    world, stream = follow(FakeClient([item("a")]), worlds)
+    read(world, until="a")
+    stream.put("ADDED", item("b", "2"))
+    read(world, until="b")
+    stream.put("DELETED", item("a", "3"))
+    stream.put("ADDED", item("c", "4"))
+    read(world, until="c")
+    assert ref("a") not in world.objects
+    assert world.gone == {ref("a")}
+
+
+def test_a_topic_is_followed_once(worlds: list[World]) -> None:
+    client = FakeClient([])
+    world, _ = follow(client, worlds)
+    world.follow([TOPIC])
+    assert client.listed == 1
+
+
+def test_a_list_that_cannot_be_read_is_raised(worlds: list[World]) -> None:
+    world = World(FakeClient(ApiError("forbidden", status=403)))
+    worlds.append(world)
+    with pytest.raises(ApiError):
+        world.follow([TOPIC])
+
+
+def test_a_watch_that_ends_is_opened_again_where_it_stopped(worlds: list[World]) -> None:
+    client = FakeClient([item("a")])
+    world, stream = follow(client, worlds)
+    stream.put("BOOKMARK", item("", "77"))
+    stream.events.put(END)
+    client.streams.get(timeout=2).put("ADDED", item("b", "78"))
+    read(world, until="b")
+    assert client.watch_queries[1]["resourceVersion"] == "77"
+    assert client.listed == 1
+
+
+def test_a_stale_version_is_listed_again_and_what_vanished_meanwhile_is_gone(worlds: list[World]) -> None:
+    client = FakeClient([item("a")], [item("b")])
+    world, stream = follow(client, worlds)
+    stream.events.put(GONE)
+    read(world, until="b")
+    assert ref("a") not in world.objects
+    assert ref("a") in world.gone
+    assert client.streams.get(timeout=2)
+    assert client.watch_queries[1]["resourceVersion"] == "200"
+
+
+def test_one_broken_connection_is_no_news_two_are(worlds: list[World]) -> None:
+    client = FakeClient([item("a")])
+    world, stream = follow(client, worlds)
+    stream.events.put(BROKEN)
+    second = client.streams.get(timeout=2)
+    read(world)
+    assert not world.lost
+    client.refuse_watches = BROKEN
+    second.events.put(BROKEN)
+    deadline = time.monotonic() + 3
+    while not world.lost:
+        assert time.monotonic() < deadline
+        world.read_news(0.1)
+    client.refuse_watches = None
+    client.streams.get(timeout=5).put("ADDED", item("b", "9"))
+    read(world, until="b")
+    assert not world.lost
+
+
+def test_closing_ends_the_threads(worlds: list[World]) -> None:
+    world, _ = follow(FakeClient([]), worlds)
+    feeds = list(world._feeds.values())
+    world.close()
+    assert not any(feed._thread.is_alive() for feed in feeds)
+
+
+def test_lists_are_read_page_by_page_and_again_in_one_piece_when_they_expire() -> None:
+    class Paged(FakeClient):
+        def request(self, method: str, path: str, **options: object) -> Json:
+            query = dict(options["query"])  # type: ignore[call-overload]
+            self.watch_queries.append(query)
+            if "continue" in query:
+                raise GONE
+            more = {"continue": "next"} if "limit" in query else {}
+            return {"items": [item("a")], "metadata": {"resourceVersion": "5", **more}}
+
+    client = Paged([])
+    items, version = list_all(client, "/x")
+    assert (len(items), version) == (1, "5")
+    assert [("limit" in q, "continue" in q) for q in client.watch_queries] == [
+        (True, False),
+        (True, True),
+        (False, False),
+    ]
