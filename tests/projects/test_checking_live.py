@@ -1,0 +1,122 @@
+"""The check of rights against a real API server: a ServiceAccount with exactly what deploys need, and one verb less."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from adapters.kubernetes import KubernetesClient
+from projects import checking
+from projects.checking import FAILED, PASSED, WARNING
+from sandbox.control_plane import ControlPlane
+
+OUTSIDE_IS_REAL = True
+pytestmark = [
+    pytest.mark.control_plane,
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("KUBEBUILDER_ASSETS"), reason="KUBEBUILDER_ASSETS is not set"),
+]
+
+
+@pytest.fixture(scope="module")
+def admin_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A control plane of its own; the kubeconfig of its admin."""
+    plane = ControlPlane(tmp_path_factory.mktemp("plane"))
+    path = plane.start()
+    yield path.read_text()
+    plane.stop()
+
+
+def role(*, without: str = "") -> list[dict[str, Any]]:
+    """The rules of a Role with what deploys need."""
+    return [
+        {"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb]}
+        for right in checking.rights_needed("shop")
+        if f"{right.verb} {right.resource}" != without
+    ] + [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]
+
+
+@pytest.fixture(scope="module")
+def deployer(admin_kubeconfig: str) -> Any:
+    """`deployer(rules)`: the kubeconfig of a ServiceAccount that may do just that in the namespace shop."""
+    with KubernetesClient.from_kubeconfig(admin_kubeconfig, user_agent="test") as client:
+        client.request("POST", "/api/v1/namespaces", body={"metadata": {"name": "shop"}})
+        client.request(
+            "POST", "/api/v1/namespaces/shop/serviceaccounts", body={"metadata": {"name": "slipway"}}
+        )
+        token = client.request(
+            "POST", "/api/v1/namespaces/shop/serviceaccounts/slipway/token",
+            body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+        )["status"]["token"]  # fmt: skip
+    rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop"
+
+    def give(rules: list[dict[str, Any]]) -> str:
+        with KubernetesClient.from_kubeconfig(admin_kubeconfig, user_agent="test") as client:
+            query = {"fieldManager": "test", "force": "true"}
+            patch = "application/apply-patch+yaml"
+            meta = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "slipway"}}
+            client.request(
+                "PATCH", f"{rbac}/roles/slipway", query=query, content_type=patch,
+                body={**meta, "kind": "Role", "rules": rules},
+            )  # fmt: skip
+            client.request(
+                "PATCH", f"{rbac}/rolebindings/slipway", query=query, content_type=patch,
+                body={
+                    **meta, "kind": "RoleBinding",
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "slipway"},
+                    "subjects": [{"kind": "ServiceAccount", "name": "slipway", "namespace": "shop"}],
+                },
+            )  # fmt: skip
+        config = yaml.safe_load(admin_kubeconfig)
+        config["users"][0]["user"] = {"token": token}
+        return json.dumps(config)
+
+    return give
+
+
+def settled(kubeconfig: str, text: str) -> list[checking.Finding]:
+    """The findings once the API server's authorizer has seen the role (its cache follows a watch)."""
+    found: list[checking.Finding] = []
+    for _ in range(100):
+        found = checking.namespace(kubeconfig, "shop")
+        if found[-1].text == text:
+            return found
+    return found
+
+
+def test_an_admins_cluster_is_good(admin_kubeconfig: str) -> None:
+    answer = checking.cluster(admin_kubeconfig)
+    assert [f.state for f in answer.findings] == [PASSED, PASSED]
+    assert answer.version.startswith("v1.")
+
+
+def test_an_account_with_just_these_rights_suffices_in_its_namespace(deployer: Any) -> None:
+    kubeconfig = deployer(role())
+    found = settled(kubeconfig, "The account may do all that deploys need in shop.")
+    assert [f.state for f in found] == [PASSED, PASSED]
+    everywhere = checking.cluster(kubeconfig).findings
+    assert [f.state for f in everywhere] == [PASSED, WARNING]
+
+
+@pytest.mark.parametrize("right", ["patch deployments", "get pods/log", "watch events"])
+def test_a_missing_right_is_named(deployer: Any, right: str) -> None:
+    words = f"The account lacks rights in shop: {right}."
+    found = settled(deployer(role(without=right)), words)
+    assert (found[-1].state, found[-1].text) == (FAILED, words)
+
+
+def test_a_namespace_that_is_not_there(admin_kubeconfig: str) -> None:
+    assert [f.state for f in checking.namespace(admin_kubeconfig, "nowhere")] == [WARNING, PASSED]
+
+
+def test_a_wrong_token_is_refused_for_good(admin_kubeconfig: str) -> None:
+    config = yaml.safe_load(admin_kubeconfig)
+    config["users"][0]["user"] = {"token": base64.b64encode(b"wrong").decode()}
+    found = checking.cluster(json.dumps(config)).findings
+    assert [(f.state, f.can_override) for f in found] == [(FAILED, False)]
