@@ -277,7 +277,7 @@ class Transport:
     def _open_pools(self) -> None:
         with self._lock:
             self._requests = self._pool(POOL_SIZE)
-            self._streams = self._pool(1)  # streams are not reused: their connections end with them
+            self._streams = self._pool(POOL_SIZE)
             self._pid = os.getpid()
 
     def _pool(self, size: int) -> urllib3.HTTPConnectionPool:

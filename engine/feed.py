@@ -162,7 +162,7 @@ class World:
 
     client: Client
     objects: dict[ObjectRef, Json] = field(default_factory=dict)
-    gone: set[ObjectRef] = field(default_factory=set)  # seen deleted
+    gone: dict[ObjectRef, Json] = field(default_factory=dict)  # deleted ones, as they were last seen
     lost: dict[Topic, ApiError] = field(default_factory=dict)  # feeds without a connection, and why
     news: queue.SimpleQueue[News] = field(default_factory=queue.SimpleQueue)
     _feeds: dict[Topic, Feed] = field(default_factory=dict)
@@ -228,16 +228,16 @@ class World:
         known = self._listed.setdefault(news.topic, set())
         refs = {news.topic.ref_of(body): body for body in news.objects}
         if news.kind == "deleted":
+            self.objects.update(refs)  # the event shows the object as it was at its end
             self._forget(refs.keys(), known)
             return
         if news.kind == "listed":
             self._forget(known - refs.keys(), known)
         known.update(refs)
-        self.gone.difference_update(refs)
         self.objects.update(refs)
 
     def _forget(self, refs: Iterable[ObjectRef], known: set[ObjectRef]) -> None:
         for ref in list(refs):
             known.discard(ref)
-            self.objects.pop(ref, None)
-            self.gone.add(ref)
+            if (last := self.objects.pop(ref, None)) is not None:
+                self.gone[ref] = last

@@ -114,9 +114,7 @@ def _deployment(body: Json) -> Judgement:
     if updated < wanted:
         return waiting(_of(updated, wanted, "updated"))
     if total > updated:
-        return waiting(
-            f"{_of(min(available, wanted), wanted, 'ready')}, {total - updated} old still running", available
-        )
+        return waiting(f"{_of(min(available, wanted), wanted, 'ready')}, {total - updated} old still running")
     if available < wanted:
         return waiting(_of(available, wanted, "ready"))
     return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted")
@@ -176,7 +174,7 @@ def _job(body: Json) -> Judgement:
             return failed(
                 f"the Job failed ({_job_reason(entry, body)})", "Look at the last lines of its log."
             )
-    succeeded, active = _counts(body, "succeeded", "active")
+    (active,) = _counts(body, "active")
     if condition(body, "Complete").get("status") == "True":
         return ready("completed")
     if condition(body, "SuccessCriteriaMet").get("status") == "True":

@@ -15,7 +15,7 @@ from engine.apply import Applied
 from engine.feed import World
 from engine.health import Judgement, crash_of_many, current_pods, decisive, failed, judge, ready, waiting
 from engine.limits import Limits, timeout_of
-from engine.podhealth import Trouble, is_ready, troubles_of
+from engine.podhealth import Trouble, condition, is_ready, troubles_of
 from engine.types import Action, Json, Manifest, ObjectRef, Progress
 
 _SCALING = {"TriggeredScaleUp", "ScaleUp", "ScalingUp", "Nominated"}
@@ -29,7 +29,6 @@ class Target:
     applied: Applied
     started: float
     timeout: float
-    seen: bool = False
     last: Judgement | None = None
     most_ready: int = 0
     grew: float = 0.0
@@ -92,9 +91,8 @@ class Verdicts:
 
     def _judge(self, target: Target) -> Judgement:
         body = self._world.objects.get(target.ref)
-        if body is None or (target.applied.uid and body["metadata"].get("uid") != target.applied.uid):
+        if body is None or not _is_same(body, target):
             return self._judge_missing(target)
-        target.seen = True
         judgement = judge(target.ref.kind, body, target.applied.generation)
         if judgement.progress == Progress.READY:
             return judgement
@@ -106,21 +104,22 @@ class Verdicts:
 
     def _judge_missing(self, target: Target) -> Judgement:
         """A Job may be collected as soon as it is complete; anything else should stay."""
-        if target.ref not in self._world.gone or not target.seen:
-            if self._clock() - target.started >= target.timeout:
-                return Judgement(
-                    Progress.TIMED_OUT, f"the cluster did not show it within {target.timeout:.0f} seconds"
-                )
-            return waiting("waiting for the cluster to show it")
-        last = target.last
-        if (
-            target.ref.kind == "Job"
-            and last
-            and (last.progress == Progress.READY or "completed" in last.sentence)
-        ):
-            return ready("completed, and collected")
-        if last and last.progress == Progress.FAILED:
-            return last
+        last = self._world.gone.get(target.ref)
+        if last is None or not _is_same(last, target):
+            if self._clock() - target.started < target.timeout:
+                return waiting("waiting for the cluster to show it")
+            words = f"the cluster did not show it within {target.timeout:.0f} seconds"
+            return Judgement(Progress.TIMED_OUT, words, "Is something deleting it at once?")
+        if target.ref.kind == "Job":
+            metadata = {key: value for key, value in last["metadata"].items() if key != "deletionTimestamp"}
+            judgement = judge("Job", {**last, "metadata": metadata}, target.applied.generation)
+            if judgement.progress == Progress.FAILED:
+                return judgement
+            if (
+                judgement.progress == Progress.READY
+                or condition(last, "SuccessCriteriaMet").get("status") == "True"
+            ):
+                return ready("completed, and collected")
         return failed(
             "was deleted by somebody else during the deploy", "Find out who deletes it, then deploy again."
         )
@@ -189,6 +188,11 @@ class Verdicts:
 _LATE_HINT = (
     "Look at the pods' log and events. If it only needs longer, raise the annotation slipway.dev/timeout."
 )
+
+
+def _is_same(body: Json, target: Target) -> bool:
+    """Whether it is the object that was applied, and not another one of its name."""
+    return not target.applied.uid or body["metadata"].get("uid") == target.applied.uid
 
 
 def is_waited_for(applied: Applied) -> bool:

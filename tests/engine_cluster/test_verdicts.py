@@ -175,8 +175,7 @@ def test_a_ready_object_stays_ready_however_late() -> None:
 def test_an_object_that_somebody_deletes_fails() -> None:
     scene = Scene()
     scene.after(0)
-    del scene.world.objects[scene.ref]
-    scene.world.gone.add(scene.ref)
+    scene.world.gone[scene.ref] = scene.world.objects.pop(scene.ref)
     judgement = scene.after(1)
     assert judgement.progress == Progress.FAILED
     assert "deleted by somebody else" in judgement.sentence
@@ -213,8 +212,7 @@ def test_a_job_that_vanishes_is_judged_by_what_was_last_seen(last: str, progress
     scene.verdicts.add(applied)
     scene.show(running_job(*([last] if last else [])))
     scene.after(0)
-    del scene.world.objects[scene.ref]
-    scene.world.gone.add(scene.ref)
+    scene.world.gone[scene.ref] = scene.world.objects.pop(scene.ref)
     assert scene.after(1).progress == progress
 
 

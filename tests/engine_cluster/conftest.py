@@ -1,0 +1,129 @@
+"""A real control plane with played nodes, once per session, and what tests need to deploy on it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from adapters.kubernetes import KubernetesClient
+from engine.apply import Patience
+from engine.dryrun import ObjectChange, dry_run
+from engine.limits import Limits
+from engine.plan import stages
+from engine.resources import ClusterKinds
+from engine.rollout import Rollout
+from engine.types import Json, Manifest, NullObserver, ObjectRef, ObjectStatus, RolloutResult
+from sandbox.control_plane import ControlPlane, assets
+from tests.engine_cluster.objects import manifests
+from tests.sandbox.played import need_control_plane, start_nodes
+
+PATIENT = Patience(webhook=1.0, kind=10.0, pause=0.2)
+QUICK = replace(
+    Limits(), image_missing=1.0, image_other=2.0, crashing=20.0, cannot_start=2.0, config_missing=1.0
+)
+
+
+@dataclass
+class Watching(NullObserver):
+    """An observer that can be made to stop the engine: `stop` is asked at each check and raises."""
+
+    stop: Callable[[], None] = lambda: None
+    checks: list[float] = field(default_factory=list)
+
+    def check(self) -> None:
+        self.checks.append(time.monotonic())
+        self.stop()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def last(self, ref: ObjectRef) -> ObjectStatus:
+        return next(status for status in reversed(self.statuses) if status.ref == ref)
+
+
+@dataclass
+class Cluster:
+    """A namespace of the control plane, and short words for what tests do there."""
+
+    client: KubernetesClient
+    kubeconfig: Path
+    namespace: str
+    number: int = 0
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl, as a person would; its output."""
+        command = [str(assets() / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
+        done = subprocess.run(command, input=stdin, check=True, capture_output=True, text=True)
+        return done.stdout
+
+    def get(self, path: str) -> Json:
+        return self.client.request("GET", path)
+
+    @property
+    def core(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}"
+
+    @property
+    def apps(self) -> str:
+        return f"/apis/apps/v1/namespaces/{self.namespace}"
+
+    def rollout(self, given: list[Manifest], observer: Watching, **options: object) -> Rollout:
+        self.number += 1
+        defaults: dict[str, object] = {"timeout": 60.0, "limits": QUICK, "patience": PATIENT}
+        planned = stages(given, deploy_number=self.number)
+        return Rollout(
+            self.client,
+            planned,
+            kinds=ClusterKinds(self.client),
+            observer=observer,
+            **{**defaults, **options},
+        )  # type: ignore[arg-type]
+
+    def deploy(
+        self, *bodies: Json, observer: Watching | None = None, **options: object
+    ) -> tuple[RolloutResult, Watching]:
+        """A whole deploy; raises as the rollout does."""
+        observer = observer or Watching()
+        with self.rollout(manifests(*bodies), observer, **options) as rollout:
+            rollout.apply()
+            return rollout.wait(), observer
+
+    def preview(self, *bodies: Json, with_diff: bool = True, **options: object) -> list[ObjectChange]:
+        return dry_run(
+            self.client,
+            manifests(*bodies),
+            kinds=ClusterKinds(self.client),
+            digest=lambda value: f"{sum(value):x}",
+            with_diff=with_diff,
+            **options,  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    need_control_plane()
+    with ControlPlane(tmp_path_factory.mktemp("engine-plane")) as plane:
+        child = start_nodes(plane.kubeconfig, plane.directory / "nodes.log", speed=6.0)
+        try:
+            yield plane
+        finally:
+            child.process.terminate()
+            child.process.wait(10)
+
+
+@pytest.fixture
+def cluster(plane: ControlPlane) -> Iterator[Cluster]:
+    """A new namespace, removed afterwards."""
+    text = plane.kubeconfig.read_text()
+    with KubernetesClient.from_kubeconfig(text, user_agent="slipway/tests") as client:
+        made = Cluster(client, plane.kubeconfig, f"shop-{uuid.uuid4().hex[:8]}")
+        client.request("POST", "/api/v1/namespaces", body={"metadata": {"name": made.namespace}})
+        yield made
+        client.request("DELETE", f"/api/v1/namespaces/{made.namespace}")

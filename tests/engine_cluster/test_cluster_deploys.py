@@ -1,0 +1,271 @@
+"""Deploys on a real control plane: what is applied, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from engine.apply import ApplyError
+from engine.evidence import LOG_LINES
+from engine.live import read_live
+from engine.types import Action, ObjectRef, Progress
+from tests.engine_cluster.conftest import Cluster, Watching
+from tests.engine_cluster.objects import (
+    ENVIRONMENT,
+    config_map,
+    daemon_set,
+    deployment,
+    job,
+    manifests,
+    namespace,
+    secret,
+    stateful_set,
+)
+
+pytestmark = pytest.mark.control_plane
+
+
+def web(cluster: Cluster) -> ObjectRef:
+    return ObjectRef("Deployment", "apps", cluster.namespace, "web")
+
+
+def actions(observer: Watching) -> dict[str, Action]:
+    return {status.ref.name: status.action for status in observer.statuses if status.action}
+
+
+def test_create_then_the_same_then_a_change(cluster: Cluster) -> None:
+    where = cluster.namespace
+    bodies = (config_map(where), secret(where), deployment(where, replicas=2))
+    result, observer = cluster.deploy(*bodies)
+    assert result.ok
+    assert set(actions(observer).values()) == {Action.CREATE}
+    assert observer.last(web(cluster)).sentence == "2 of 2 replicas ready"
+
+    result, observer = cluster.deploy(*bodies)
+    assert result.ok
+    assert set(actions(observer).values()) == {Action.UNCHANGED}
+
+    result, observer = cluster.deploy(
+        config_map(where, KEY="other"), secret(where), deployment(where, replicas=1)
+    )
+    assert result.ok
+    assert actions(observer) == {"settings": Action.CHANGE, "keys": Action.UNCHANGED, "web": Action.CHANGE}
+    live = cluster.get(f"{cluster.apps}/deployments/web")
+    assert [e["manager"] for e in live["metadata"]["managedFields"] if e["operation"] == "Apply"] == [
+        "slipway"
+    ]
+
+
+def test_every_kind_of_workload_becomes_ready(cluster: Cluster) -> None:
+    where = cluster.namespace
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "edge", "namespace": where},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}], "selector": {"app": "web"}},
+    }
+    result, _observer = cluster.deploy(
+        stateful_set(where, replicas=2), daemon_set(where), job(where, "once"), service, deployment(where)
+    )
+    assert result.ok
+    sentences = {status.ref.kind: status.sentence for status in result.statuses}
+    assert sentences["StatefulSet"] == "2 of 2 replicas ready"
+    assert sentences["DaemonSet"].startswith("ready on ")
+    assert sentences["Job"] == "completed"
+    assert sentences["Service"].startswith("address ")
+    result, _ = cluster.deploy(stateful_set(where, replicas=2), daemon_set(where), service, deployment(where))
+    assert result.ok
+
+
+def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves(cluster: Cluster) -> None:
+    where = cluster.namespace
+    cluster.deploy(deployment(where, replicas=2))
+    started = time.monotonic()
+    result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash"))
+    assert time.monotonic() - started < 25
+    assert (result.ok, result.timed_out) == (False, False)
+    (failure,) = result.failures
+    assert failure.sentence.startswith("web: container web crashed 3 times at start (exit code 1): ")
+    assert failure.evidence
+    assert failure.evidence.reason == "CrashLoopBackOff"
+    assert (failure.evidence.exit_code, failure.evidence.restarts) == (1, 2)
+    assert any("BackOff" in event for event in failure.evidence.events)
+    assert failure.evidence.previous_logs
+    assert len(failure.evidence.logs) <= LOG_LINES
+    (seen,) = read_live(cluster.client, where, environment_label=ENVIRONMENT)
+    assert (seen.health, seen.ready, seen.managed) == ("degraded", 2, True)
+
+
+def test_an_image_that_cannot_be(cluster: Cluster) -> None:
+    result, _ = cluster.deploy(deployment(cluster.namespace, image="Not A Name"))
+    (failure,) = result.failures
+    assert failure.sentence == "web: image Not A Name is not a valid image name"
+
+
+def test_never_ready_ends_by_the_objects_own_deadline(cluster: Cluster) -> None:
+    body = deployment(cluster.namespace, behaviour="never-ready", progressDeadlineSeconds=3)
+    result, _ = cluster.deploy(body)
+    (failure,) = result.failures
+    assert failure.sentence.startswith("web: its new pods did not become ready within 3 seconds")
+    assert "Readiness probe failed" in failure.sentence
+
+
+def test_the_deploys_time_is_over(cluster: Cluster) -> None:
+    result, _ = cluster.deploy(deployment(cluster.namespace, behaviour="never-ready"), timeout=3.0)
+    assert (result.ok, result.timed_out) == (False, True)
+    assert result.failures[0].progress == Progress.TIMED_OUT
+    assert "when the deploy's time was over" in result.failures[0].sentence
+
+
+def test_the_timeout_annotation_of_one_object(cluster: Cluster) -> None:
+    body = deployment(cluster.namespace, behaviour="never-ready")
+    body["metadata"]["annotations"] = {"slipway.dev/timeout": "2s"}
+    result, _ = cluster.deploy(body)
+    assert result.timed_out
+    assert "after 2 seconds" in result.failures[0].sentence
+
+
+def test_what_is_not_to_be_waited_for_is_only_applied(cluster: Cluster) -> None:
+    body = deployment(cluster.namespace, behaviour="never-ready")
+    body["metadata"]["annotations"] = {"slipway.dev/wait": "false"}
+    result, observer = cluster.deploy(body)
+    assert result.ok
+    assert observer.last(web(cluster)).progress == Progress.APPLIED
+
+
+def test_a_missing_secret_is_named(cluster: Cluster) -> None:
+    env = [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "nowhere", "key": "K"}}}]
+    result, _ = cluster.deploy(deployment(cluster.namespace, container={"env": env}))
+    assert 'secret "nowhere" not found' in result.failures[0].sentence
+
+
+def test_a_quota_is_explained(cluster: Cluster) -> None:
+    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}}
+    cluster.client.request("POST", f"{cluster.core}/resourcequotas", body=quota)
+    result, _ = cluster.deploy(deployment(cluster.namespace))
+    assert "exceeded quota" in result.failures[0].sentence
+
+
+def test_a_predeploy_job_runs_first_and_its_log_is_copied(cluster: Cluster) -> None:
+    where = cluster.namespace
+    result, observer = cluster.deploy(
+        job(where, phase="predeploy", behaviour="job-slow:3"), deployment(where)
+    )
+    assert result.ok
+    order = [status.ref.kind for status in observer.statuses if status.action]
+    assert order.index("Job") < order.index("Deployment")
+    assert "migrate: started" in observer.text
+    assert observer.last(ObjectRef("Job", "batch", where, "migrate-1")).sentence == "completed"
+
+
+def test_a_failing_predeploy_job_stops_the_deploy_before_the_workloads(cluster: Cluster) -> None:
+    where = cluster.namespace
+    with pytest.raises(ApplyError) as caught:
+        cluster.deploy(
+            job(where, phase="predeploy", behaviour="job-fails:3"), deployment(where), config_map(where)
+        )
+    assert caught.value.message.startswith("migrate-1: the Job failed (its pod failed once): ")
+    assert "Nothing after it was applied" in caught.value.hint
+    status = next(s for s in caught.value.statuses if s.ref.kind == "Job")
+    assert status.evidence
+    assert status.evidence.logs
+    names = {item["metadata"]["name"] for item in cluster.get(f"{cluster.apps}/deployments")["items"]}
+    assert names == set()
+    assert cluster.get(f"{cluster.core}/configmaps/settings")
+
+
+def test_a_predeploy_job_that_is_collected_at_once_has_succeeded(cluster: Cluster) -> None:
+    where = cluster.namespace
+    body = job(where, phase="predeploy", ttlSecondsAfterFinished=0)
+    result, _observer = cluster.deploy(body, deployment(where))
+    assert result.ok
+
+
+def test_a_finished_job_is_not_run_again(cluster: Cluster) -> None:
+    where = cluster.namespace
+    done = ObjectRef("Job", "batch", where, "migrate-1")
+    result, observer = cluster.deploy(job(where, phase="predeploy"), deployment(where), finished_jobs={done})
+    assert result.ok
+    assert observer.last(done).sentence == "completed before"
+    assert cluster.get(f"/apis/batch/v1/namespaces/{where}/jobs")["items"] == []
+
+
+def test_postdeploy_jobs_run_when_all_is_ready(cluster: Cluster) -> None:
+    where = cluster.namespace
+    body = job(where, "smoke", phase="postdeploy", behaviour="job-fails")
+    result, observer = cluster.deploy(body, deployment(where))
+    assert not result.ok
+    assert result.failures[0].ref.name == "smoke-1"
+    assert observer.last(web(cluster)).progress == Progress.READY
+    assert "smoke: started" in observer.text
+
+
+def test_several_namespaces_one_of_them_new(cluster: Cluster) -> None:
+    other = f"{cluster.namespace}-two"
+    bodies = (namespace(other), deployment(other), config_map(other), deployment(cluster.namespace))
+    try:
+        by_name = {(c.ref.kind, c.ref.namespace): c for c in cluster.preview(*bodies)}
+        assert by_name["Deployment", other].deferred
+        assert by_name["Deployment", cluster.namespace].action == Action.CREATE
+        result, _ = cluster.deploy(*bodies)
+        assert result.ok
+        assert {s.ref.namespace for s in result.statuses if s.progress == Progress.READY} == {
+            other,
+            cluster.namespace,
+        }
+    finally:
+        cluster.client.request("DELETE", f"/api/v1/namespaces/{other}")
+
+
+def test_what_could_not_be_checked_before_is_checked_before_it_is_applied(cluster: Cluster) -> None:
+    other = f"{cluster.namespace}-three"
+    bad = deployment(other)
+    bad["spec"]["replicaz"] = 1
+    try:
+        with pytest.raises(ApplyError, match=r"unknown field spec\.replicaz"):
+            cluster.deploy(namespace(other), bad, config_map(other))
+        assert [
+            c["metadata"]["name"] for c in cluster.get(f"/api/v1/namespaces/{other}/configmaps")["items"]
+        ] in (
+            [],
+            ["kube-root-ca.crt"],
+        )
+    finally:
+        cluster.client.request("DELETE", f"/api/v1/namespaces/{other}")
+
+
+def test_one_refused_object_stops_later_stages_and_all_refusals_are_told(cluster: Cluster) -> None:
+    where = cluster.namespace
+    bad = config_map(where, "bad")
+    bad["data"] = {"not a key!": "x"}
+    worse = config_map(where, "worse")
+    worse["dota"] = {}
+    with pytest.raises(ApplyError) as caught:
+        cluster.deploy(bad, worse, config_map(where), deployment(where))
+    failed = {status.ref.name for status in caught.value.statuses if status.progress == Progress.FAILED}
+    assert failed == {"bad", "worse"}
+    assert "(1 more failed, too.)" in caught.value.message
+    assert cluster.get(f"{cluster.core}/configmaps/settings")
+    assert cluster.get(f"{cluster.apps}/deployments")["items"] == []
+
+
+def test_doing_it_again_after_a_crash_of_ours_is_safe(cluster: Cluster) -> None:
+    """A worker dies between apply and wait; the next one applies again and judges what is there."""
+    given = manifests(deployment(cluster.namespace, behaviour="crash"))
+    with cluster.rollout(given, Watching()) as rollout:
+        rollout.apply()
+    with cluster.rollout(given, Watching()) as rollout:
+        statuses = rollout.apply()
+        result = rollout.wait()
+    assert [status.action for status in statuses] == [Action.UNCHANGED]
+    assert "crashed" in result.failures[0].sentence
+
+
+def test_an_object_deleted_during_the_rollout(cluster: Cluster) -> None:
+    given = manifests(deployment(cluster.namespace, behaviour="never-ready"))
+    with cluster.rollout(given, Watching()) as rollout:
+        rollout.apply()
+        cluster.client.request("DELETE", f"{cluster.apps}/deployments/web")
+        result = rollout.wait()
+    assert "deleted by somebody else" in result.failures[0].sentence
