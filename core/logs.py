@@ -50,7 +50,7 @@ def configure_logging(level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": level},
-            "loggers": {name: {"level": "INFO" if name != "rq.worker" else "WARNING"} for name in TALKATIVE},
+            "loggers": {name: {"level": "WARNING"} for name in TALKATIVE},
         }
     )
     structlog.configure(

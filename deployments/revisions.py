@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from adapters.errors import Invalid, NotFound
-from adapters.git import Commit
+from adapters.git import Commit, GitRepository
+from adapters.git_names import is_commit
 from core.errors import Refused
 from projects.connections import git_repository
 from projects.models import Project
 
-# A mirror fetched this many seconds ago is fresh enough to answer which commit a branch names.
-FRESH_SECONDS = 10.0
+# A branch may have moved since the last fetch; a commit that the mirror has stays what it is.
+BRANCH_SECONDS, COMMIT_SECONDS = 2.0, 3600.0
 
 
 def resolve(project: Project, text: str) -> Commit:
@@ -17,9 +18,20 @@ def resolve(project: Project, text: str) -> Commit:
 
     Raises Refused (code `unknown-revision`) when there is none, ExternalError when the repository cannot be reached.
     """
-    repository = git_repository(project)
+    repository, name = git_repository(project), text.strip()
     try:
-        repository.fetch(max_age=FRESH_SECONDS)
-        return repository.resolve(text.strip())
+        return newest(repository, name)
     except (NotFound, Invalid) as error:
         raise Refused(error.message, hint=error.hint, code="unknown-revision") from error
+
+
+def newest(repository: GitRepository, name: str) -> Commit:
+    """Resolves, after a fetch that is recent enough for such a name; one that is unknown is looked for once more."""
+    fetched = repository.fetch(max_age=COMMIT_SECONDS if is_commit(name) else BRANCH_SECONDS)
+    try:
+        return repository.resolve(name)
+    except NotFound:
+        if fetched:
+            raise
+        repository.fetch(max_age=0.0)  # it may have been pushed a moment ago
+        return repository.resolve(name)

@@ -139,9 +139,9 @@ def dialog(content: str, dialog_id: str, title: str) -> SafeString:
     """`{% dialog "cancel" "Cancel #12?" %}…{% enddialog %}`, opened by a `<button popovertarget="cancel">`."""
     return format_html(
         '<div class="dialog" id="{0}" popover role="dialog" aria-labelledby="{0}-title">'
-        '<header class="panel-head"><h2 id="{0}-title">{1}</h2>'
+        '<div class="panel-head"><h2 id="{0}-title">{1}</h2>'
         '<button class="button plain small square push" type="button"'
-        ' popovertarget="{0}" popovertargetaction="hide" aria-label="Close">{2}</button></header>{3}</div>',
+        ' popovertarget="{0}" popovertargetaction="hide" aria-label="Close">{2}</button></div>{3}</div>',
         dialog_id, title, icons.render("x"), content,
     )  # fmt: skip
 
