@@ -8,6 +8,7 @@ import { $, $$, isSignIn, say, sessionEnded, times } from "./app.js";
 
 const POLL_MS = 2000;
 const RETRY_STREAM_MS = 30000;
+const REFRESH_MS = 400;
 
 class Live {
   constructor(log) {
@@ -84,7 +85,18 @@ class Live {
 
   stopPolling() { clearTimeout(this.timer); }
 
-  changed() { document.body.dispatchEvent(new CustomEvent("changed")); }
+  /* Fragments fetch themselves anew, at most every REFRESH_MS. A change must not be lost: htmx forgets what comes while a
+     fragment is being fetched (the answer replaces the element that listened), so the news waits for that. */
+  changed() {
+    if (this.refresh) return;
+    const wait = (this.refreshedAt || 0) + REFRESH_MS - Date.now();
+    this.refresh = setTimeout(() => {
+      this.refresh = 0;
+      if ($(".htmx-request")) { this.changed(); return; }
+      this.refreshedAt = Date.now();
+      document.body.dispatchEvent(new CustomEvent("changed"));
+    }, $(".htmx-request") ? Math.max(wait, 50) : Math.max(wait, 0));
+  }
 
   end() {
     this.changed();
