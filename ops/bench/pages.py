@@ -29,7 +29,8 @@ PAGES = (
     ("history", "admin", "/deploys/"),
     ("history-member", "dev", "/deploys/"),
     ("history-project", "dev", "/deploys/?project=shop3"),
-    ("history-filtered", "admin", "/deploys/?state=failed&person=dev&since={month_ago}"),
+    ("history-filtered", "admin", "/deploys/?state=failed&person=dev"),
+    ("history-dated", "admin", "/deploys/?since={month_ago}&until={today}"),
 )
 
 
@@ -168,13 +169,12 @@ def measure() -> dict[str, float]:
 
     from people.models import User
 
-    month_ago = (datetime.now(UTC) - timedelta(days=30)).date().isoformat()
+    today = datetime.now(UTC).date()
+    days = {"today": today, "month_ago": today - timedelta(days=30)}
     clients = {user.username: Client() for user in User.objects.all()}
     for user in User.objects.all():
         clients[user.username].force_login(user)
-    return {
-        name: median_of(clients[who], address.format(month_ago=month_ago)) for name, who, address in PAGES
-    }
+    return {name: median_of(clients[who], address.format(**days)) for name, who, address in PAGES}
 
 
 def median_of(client: Any, address: str) -> float:
