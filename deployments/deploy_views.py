@@ -138,6 +138,7 @@ def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:
     return {"html": html, "count": fresh[-1].number}
 
 
+@require_safe
 async def stream(request: HttpRequest, number: int) -> HttpResponseBase:
     """The live log and the news of a deploy, as server-sent events."""
 

@@ -9,12 +9,13 @@ from portal import health
 
 admin.site.site_header = "Slipway: raw tables"
 admin.site.site_title = "Slipway"
+handler400 = "portal.errors.bad_request"
+handler500 = "portal.errors.server_error"
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("", include("allauth.account.urls")),
-    path("account/mfa/", include("allauth.mfa.urls")),
+    path("", include("people.account_urls")),
     path("django-admin/", admin.site.urls),
     path("", include("people.urls")),
     # Before the pages of environments: /projects/<slug>/settings/ must not be read as /projects/<slug>/<env>/.

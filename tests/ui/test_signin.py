@@ -125,5 +125,15 @@ def test_what_matters_asks_again_who_it_is(client: Client, mira: User) -> None:
     assert 'aria-invalid="true"' in html(client.post("/reauthenticate/", {"password": "wrong"}))
 
 
-def test_nobody_signs_up_uninvited(client: Client) -> None:
-    assert "by invitation" in html(client.get("/signup/"))
+def test_nobody_signs_up_by_himself(client: Client) -> None:
+    sent = {"username": "eve", "password1": PASSWORD, "password2": PASSWORD}
+    assert client.post("/signup/", sent).status_code == 404
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["/password/reset/", "/email/", "/confirm-email/", "/login/code/confirm/"]
+)
+def test_what_needs_mail_is_not_there(client: Client, address: str) -> None:
+    assert client.get(address).status_code == 404
+    assert address not in html(client.get("/login/"))

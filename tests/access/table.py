@@ -1,0 +1,115 @@
+"""Who gets which answer at which address: the whole table (style.md §4.3). Read a row as: name, address, GET, POST.
+
+Each answer is eight statuses in the order of COLUMNS, or one of the words below for rows that are alike. 302: sent to the sign-in page or
+to where the action leads; 401: a form after the session ended; 403: too weak, with the reason and whom to ask; 404: a
+stranger, who does not learn that the thing exists; 405: no such method; 422: allowed, and the empty form is refused.
+"""
+
+from __future__ import annotations
+
+COLUMNS = ("anonymous", "stranger", "viewer", "deployer", "maintainer", "admin", "auditor", "deploys staging")
+
+#              anon str view depl main admi audi staging
+ALWAYS = "      200 200 200 200 200 200 200 200"
+SIGNED_IN = "   302 200 200 200 200 200 200 200"
+SEES = "        302 404 200 200 200 200 404 200"
+DEPLOYS = "     302 404 403 200 200 200 404 200"
+ELSEWHERE = "   302 404 403 200 200 200 404 403"  # an environment that the last one has no role on
+KEEPS = "       302 404 403 403 200 200 404 403"
+ADMINS = "      302 403 403 403 403 200 403 403"
+AUDITS = "      302 403 403 403 403 200 200 403"
+GOES_ON = "     302 302 302 302 302 302 302 302"
+NO_FORM = "     401 405 405 405 405 405 405 405"
+ONLY_A_FORM = " 302 405 405 405 405 405 405 405"
+NOBODY = "      405 405 405 405 405 405 405 405"
+
+
+def post(getting: str, done: int) -> str:
+    """The answers to a form where those to the page are `getting`: 401 without a session, `done` for who may."""
+    return getting.replace("302", "401", 1).replace("200", str(done))
+
+
+HAS_NO_SECOND_STEP = "302 404 404 404 404 404 404 404"
+SETTINGS = "/projects/shop/settings/"
+
+TABLE: tuple[tuple[str, str, str, str], ...] = (
+    ("healthz", "/healthz", ALWAYS, NOBODY),
+    ("readyz", "/readyz", ALWAYS, NOBODY),
+    # Signing in, and one's own account
+    ("account_login", "/login/", "200 302 302 302 302 302 302 302", "200 302 302 302 302 302 302 302"),
+    ("account_logout", "/logout/", SIGNED_IN, GOES_ON),
+    ("account_inactive", "/inactive/", ALWAYS, NOBODY),
+    ("account_reauthenticate", "/reauthenticate/", SIGNED_IN, post(SIGNED_IN, 200)),
+    ("account_change_password", "/password/change/", SIGNED_IN, post(SIGNED_IN, 200)),
+    ("account_set_password", "/password/set/", GOES_ON, post(SIGNED_IN, 302)),
+    ("mfa_index", "/account/mfa/", SIGNED_IN, NO_FORM),
+    ("mfa_authenticate", "/account/mfa/authenticate/", GOES_ON, GOES_ON),
+    ("mfa_reauthenticate", "/account/mfa/reauthenticate/", GOES_ON, post(SIGNED_IN, 302)),
+    ("mfa_activate_totp", "/account/mfa/totp/activate/", GOES_ON, post(SIGNED_IN, 302)),
+    ("mfa_deactivate_totp", "/account/mfa/totp/deactivate/", HAS_NO_SECOND_STEP, post(HAS_NO_SECOND_STEP, 302)),
+    ("mfa_view_recovery_codes", "/account/mfa/recovery-codes/", HAS_NO_SECOND_STEP, NO_FORM),
+    ("mfa_generate_recovery_codes", "/account/mfa/recovery-codes/generate/", GOES_ON, post(SIGNED_IN, 302)),
+    ("mfa_download_recovery_codes", "/account/mfa/recovery-codes/download/", HAS_NO_SECOND_STEP,
+     post(HAS_NO_SECOND_STEP, 302)),
+    ("people:account", "/account/", SIGNED_IN, post(SIGNED_IN, 302)),
+    ("people:setup", "/setup/no-such-token/", ALWAYS.replace("200", "403"), ALWAYS.replace("200", "403")),
+    # The portal's admin
+    ("people:admin", "/admin/", ADMINS, NO_FORM),
+    ("people:people", "/admin/people/", ADMINS, NO_FORM),
+    ("people:person-new", "/admin/people/new/", ADMINS, post(ADMINS, 422)),
+    ("people:person", "/admin/people/{person}/", ADMINS, post(ADMINS, 302)),
+    ("people:person-password", "/admin/people/{person}/password/", ONLY_A_FORM, post(ADMINS, 422)),
+    ("projects:first-steps", "/admin/first-steps/", SIGNED_IN, NO_FORM),
+    ("projects:clusters", "/admin/clusters/", ADMINS, NO_FORM),
+    ("projects:cluster-new", "/admin/clusters/new/", ADMINS, post(ADMINS, 422)),
+    ("projects:cluster", "/admin/clusters/lon1/", ADMINS, post(ADMINS, 422)),
+    ("projects:cluster-check", "/admin/clusters/lon1/check/", ONLY_A_FORM, post(ADMINS, 200)),
+    ("projects:registries", "/admin/registries/", ADMINS, NO_FORM),
+    ("projects:registry-new", "/admin/registries/new/", ADMINS, post(ADMINS, 422)),
+    ("projects:registry", "/admin/registries/ecr/", ADMINS, post(ADMINS, 422)),
+    ("projects:registry-check", "/admin/registries/ecr/check/", ONLY_A_FORM, post(ADMINS, 200)),
+    # Settings of a project
+    ("projects:new", "/projects/new/", ADMINS, post(ADMINS, 422)),
+    ("projects:settings", SETTINGS, KEEPS, post(KEEPS, 422)),
+    ("projects:settings-check", f"{SETTINGS}check/", ONLY_A_FORM, post(KEEPS, 200)),
+    ("projects:environments", f"{SETTINGS}environments/", KEEPS, NO_FORM),
+    ("projects:environment-new", f"{SETTINGS}environments/new/", KEEPS, post(KEEPS, 422)),
+    ("projects:environment", f"{SETTINGS}environments/staging/", KEEPS, post(KEEPS, 422)),
+    ("projects:environment-check", f"{SETTINGS}environments/staging/check/", ONLY_A_FORM, post(KEEPS, 200)),
+    ("projects:environment-up", f"{SETTINGS}environments/production/up/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("projects:images", f"{SETTINGS}images/", KEEPS, NO_FORM),
+    ("projects:image-new", f"{SETTINGS}images/new/", KEEPS, post(KEEPS, 422)),
+    ("projects:image", f"{SETTINGS}images/web/", KEEPS, post(KEEPS, 422)),
+    ("projects:image-remove", f"{SETTINGS}images/web/remove/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("projects:secrets-files", f"{SETTINGS}secrets-files/", KEEPS, NO_FORM),
+    ("projects:secrets-file-new", f"{SETTINGS}secrets-files/new/", KEEPS, post(KEEPS, 422)),
+    ("projects:secrets-file", f"{SETTINGS}secrets-files/{{file}}/", KEEPS, post(KEEPS, 422)),
+    ("projects:secrets-file-remove", f"{SETTINGS}secrets-files/{{file}}/remove/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("projects:members", f"{SETTINGS}members/", KEEPS, post(KEEPS, 422)),
+    ("projects:member-revoke", f"{SETTINGS}members/{{member}}/revoke/", ONLY_A_FORM, post(KEEPS, 302)),
+    # What everybody of a project sees
+    ("portal:board", "/", SIGNED_IN, NO_FORM),
+    ("portal:project", "/projects/shop/", SEES, NO_FORM),
+    ("deployments:environment", "/projects/shop/staging/", SEES, NO_FORM),
+    ("deployments:history", "/deploys/", SIGNED_IN, NO_FORM),
+    ("deployments:export", "/deploys/export.csv", SIGNED_IN, NO_FORM),
+    ("deployments:deploy", "/deploys/{good}/", SEES, NO_FORM),
+    ("deployments:progress", "/deploys/{good}/progress/", SEES, NO_FORM),
+    ("deployments:log", "/deploys/{good}/log", SEES, NO_FORM),
+    ("deployments:stream", "/deploys/{good}/stream", SEES, NO_FORM),
+    # Deploying. Production asks for its name (302: back to the page with the question); nothing answers from outside (502)
+    ("deployments:new", "/projects/shop/staging/deploy/", DEPLOYS, post(DEPLOYS, 422)),
+    ("deployments:new", "/projects/shop/production/deploy/", ELSEWHERE, post(ELSEWHERE, 422)),
+    ("deployments:preview", "/projects/shop/staging/deploy/preview/", DEPLOYS, NO_FORM),
+    ("deployments:preview", "/projects/shop/production/deploy/preview/", ELSEWHERE, NO_FORM),
+    ("deployments:cancel", "/deploys/{running}/cancel/", ONLY_A_FORM, post(DEPLOYS, 302)),
+    ("deployments:rollback", "/deploys/{good}/rollback/", ONLY_A_FORM, post(DEPLOYS, 302)),
+    ("deployments:rollback", "/deploys/{there}/rollback/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    ("deployments:again", "/deploys/{good}/again/", ONLY_A_FORM, post(DEPLOYS, 502)),
+    ("deployments:again", "/deploys/{there}/again/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    # The audit
+    ("audit:list", "/audit/", AUDITS, NO_FORM),
+    ("audit:export", "/audit/export.csv", AUDITS, NO_FORM),
+    ("audit:event", "/audit/{event}/", AUDITS, NO_FORM),
+    ("audit:verify", "/audit/verify/", ONLY_A_FORM, post(AUDITS, 302)),
+)  # fmt: skip
