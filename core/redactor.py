@@ -7,6 +7,7 @@ Whoever fetches a secret registers it with the current redactor; whoever writes 
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, values: Iterable[str | bytes]) -> None:
-        """Registers values in every form they may appear in: plain, base64, URL-encoded, and each line of a long one."""
+        """Registers values in every form they may appear in (`forms_of`)."""
         before = len(self._forms)
         for value in values:
             self._forms.update(form for form in forms_of(value) if len(form) >= SHORTEST)
@@ -47,18 +48,21 @@ class Redactor:
 
 def forms_of(value: str | bytes) -> Iterator[str]:
     """The texts under which a value may show up. Base64 and its URL-safe spelling are taken without padding."""
-    raw = value.encode() if isinstance(value, str) else value
-    yield base64.b64encode(raw).decode().rstrip("=")
-    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    raw = value.encode(errors="surrogatepass") if isinstance(value, str) else value
+    for data in (raw, raw.strip()):
+        yield base64.b64encode(data).decode().rstrip("=")
+        yield base64.urlsafe_b64encode(data).decode().rstrip("=")
     try:
-        plain = raw.decode()
+        plain = value if isinstance(value, str) else value.decode()
     except UnicodeDecodeError:
         return
     stripped = plain.strip()
     yield stripped
-    yield quote(stripped, safe="")
-    yield quote_plus(stripped)
-    yield stripped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    yield quote(stripped, safe="", errors="surrogatepass")
+    yield quote_plus(stripped, errors="surrogatepass")
+    yield json.dumps(stripped)[1:-1]  # as programs log it: in JSON, with and without \\uXXXX, and quoted
+    yield json.dumps(stripped, ensure_ascii=False)[1:-1]
+    yield repr(stripped)[1:-1]
     for line in stripped.splitlines():
         if len(line.strip()) >= STANDS_ALONE + 2:
             yield line.strip()

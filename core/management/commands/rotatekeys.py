@@ -6,7 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand
-from django.db import models
+from django.db import models, transaction
 
 from core.fields import EncryptedTextField
 
@@ -27,12 +27,17 @@ class Command(BaseCommand):
 def rotate(model: type[models.Model], names: list[str]) -> int:
     """Encrypts the named columns of all rows again; how many rows were rewritten.
 
-    A row that somebody saves meanwhile is encrypted with the first key by that save, so only unchanged rows are written.
+    Each row is locked while it is read and written, so that a value which somebody saves meanwhile is never replaced by
+    the one before it. Raises CannotDecrypt for a row that no key fits; the rows before it are done.
     """
-    count = 0
-    rows: Any = model._default_manager.only("pk", *names)
-    for row in rows.iterator(chunk_size=200):
-        count += model._default_manager.filter(pk=row.pk).update(
-            **{name: getattr(row, name) for name in names}
-        )
-    return count
+    rows: Any = model._default_manager
+    return sum(rotate_row(rows, pk, names) for pk in list(rows.values_list("pk", flat=True)))
+
+
+def rotate_row(rows: Any, pk: object, names: list[str]) -> int:
+    """One row in a transaction of its own; 0 when it was deleted meanwhile."""
+    with transaction.atomic():
+        row = rows.select_for_update().only("pk", *names).filter(pk=pk).first()
+        if row is None:
+            return 0
+        return int(rows.filter(pk=pk).update(**{name: getattr(row, name) for name in names}))

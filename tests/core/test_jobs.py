@@ -1,0 +1,84 @@
+"""Handing work to RQ: after the commit, ids only, once, and never a reason to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import django_rq
+import pytest
+from django.db import transaction
+
+from core import jobs
+from core.jobs import enqueue, push
+from tests import redis_server
+
+
+def job(*_: object) -> None:
+    """Something to enqueue."""
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with redis_server.running() as url:
+        yield url
+
+
+@pytest.fixture
+def queue(redis_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The queue `short`, empty, on a real Redis."""
+    import redis
+    from rq import Queue
+
+    connection = redis.Redis.from_url(redis_url)
+    connection.flushall()
+    made = Queue("short", connection=connection)
+    monkeypatch.setattr(jobs, "get_queue", lambda name: made)
+    yield made
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_is_enqueued_after_the_commit(queue: Any) -> None:
+    with transaction.atomic():
+        enqueue(job, "id", 7, queue="short", job_id="x-1")
+        assert queue.job_ids == []
+    assert queue.job_ids == ["x-1"]
+    assert queue.fetch_job("x-1").args == ("id", 7)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_is_not_enqueued(queue: Any) -> None:
+    with transaction.atomic():
+        enqueue(job, 1, queue="short", job_id="x-1")
+        transaction.set_rollback(True)
+    assert queue.job_ids == []
+
+
+def test_a_job_of_the_same_id_is_enqueued_once(queue: Any) -> None:
+    assert push(job, (1,), "short", "x-1")
+    assert push(job, (1,), "short", "x-1")
+    assert queue.job_ids == ["x-1"]
+
+
+def test_a_reconciler_enqueues_again_what_rq_remembers(queue: Any) -> None:
+    push(job, (1,), "short", "x-1")
+    queue.empty()
+    queue.fetch_job("x-1")
+    assert push(job, (1,), "short", "x-1", unique=False)
+    assert queue.job_ids == ["x-1"]
+
+
+@pytest.mark.parametrize("value", [object(), {"secret": 1}, ["a"], None, 1.5])
+def test_jobs_take_ids_only(value: Any) -> None:
+    with pytest.raises(TypeError):
+        enqueue(job, value, queue="short", job_id="x-1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_redis_the_request_goes_on_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """The tests' Redis does not exist: this is the portal's own queue."""
+    with transaction.atomic():
+        enqueue(job, 1, queue="short", job_id="x-1")
+    assert "not enqueued" in caplog.text
+    assert django_rq.get_queue("short").name == "short"

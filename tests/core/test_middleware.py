@@ -1,0 +1,140 @@
+"""Request ids, the caller's address, and what scripts and forms get when a session has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.signals import user_login_failed
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+
+from core.context_vars import Origin, origin, set_origin
+from core.middleware import ClientAddressMiddleware, client_address, kept_fields, request_id
+from tests.factories import make_user
+
+PROXIES = ["10.0.0.0/8", "192.0.2.7", "fd00::/8"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "expected"),
+    [
+        ("203.0.113.9", "", "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # not by a proxy of ours: the header may say anything
+        ("10.1.2.3", "198.51.100.1", "198.51.100.1"),
+        ("10.1.2.3", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # what stands before was sent by the caller
+        ("10.1.2.3", "198.51.100.1, 192.0.2.7, 10.9.9.9", "198.51.100.1"),
+        ("10.1.2.3", "", "10.1.2.3"),
+        ("10.1.2.3", "10.4.4.4", "10.4.4.4"),  # everybody is ours: the first
+        ("fd00::1", "2001:db8::5", "2001:db8::5"),
+        ("10.1.2.3", "<script>", "<script>"),  # no address is trusted least of all
+        ("", "", ""),
+    ],
+)
+def test_the_callers_address(remote: str, forwarded: str, expected: str) -> None:
+    assert client_address(remote, forwarded, PROXIES) == expected
+
+
+def test_the_address_reaches_throttling_and_the_audit(settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    seen: list[Any] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        seen.append((request.META["REMOTE_ADDR"], origin()))
+        return HttpResponse()
+
+    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "198.51.100.1"})
+    request.request_id = "abcdef12"  # type: ignore[attr-defined]
+    try:
+        ClientAddressMiddleware(view)(request)
+    finally:
+        set_origin(None)
+    assert seen == [("198.51.100.1", Origin("abcdef12", "198.51.100.1"))]
+
+
+@pytest.mark.parametrize("given", ["0123456789abcdef", "a-b-c-d-e"])
+def test_a_proxys_request_id_is_kept(given: str) -> None:
+    answer = request_id(lambda request: HttpResponse())(
+        RequestFactory().get("/", headers={"X-Request-ID": given})
+    )
+    assert answer["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("given", ["short", "x" * 65, "evil\tid-123", "<b>123456</b>", "", "12345678\n"])
+def test_any_other_request_id_is_replaced(given: str) -> None:
+    request = RequestFactory().get("/")
+    request.META["HTTP_X_REQUEST_ID"] = given
+    answer = request_id(lambda request: HttpResponse())(request)
+    assert len(answer["X-Request-ID"]) == 12
+    assert answer["X-Request-ID"] != given
+
+
+def post(**fields: str) -> HttpRequest:
+    return RequestFactory().post(
+        "/deploys/1/cancel/", fields, headers={"Sec-Fetch-Site": fields.pop("site", "same-origin")}
+    )
+
+
+def test_a_form_is_kept_without_secrets() -> None:
+    request = post(
+        name="Shop", password="p", kubeconfig="k", api_token="t", variable_value="v", csrfmiddlewaretoken="c"
+    )
+    assert kept_fields(request) == [("name", "Shop")]
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_a_form_of_another_site_is_not_kept(site: str) -> None:
+    request = RequestFactory().post("/", {"name": "Shop"}, headers={"Sec-Fetch-Site": site})
+    assert kept_fields(request) == []
+
+
+@pytest.mark.django_db
+class TestEndedSession:
+    """The same address, asked for in every way, by somebody who is not signed in any more."""
+
+    def test_a_page_goes_to_the_sign_in_and_back(self, client: Client) -> None:
+        assert (
+            client.get("/deploys/?state=failed").headers["Location"]
+            == "/login/?next=/deploys/%3Fstate%3Dfailed"
+        )
+
+    @pytest.mark.parametrize(
+        "headers", [{"HX-Request": "true"}, {"Accept": "application/json"}, {"Accept": "text/event-stream"}]
+    )
+    def test_scripts_get_a_401_as_json(self, client: Client, headers: dict[str, str]) -> None:
+        answer = client.get("/deploys/1/log", headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["title"] == "Your session has ended. Sign in again."
+        assert answer["HX-Redirect"].endswith("/login/")
+
+    def test_a_form_is_answered_with_what_was_typed(self, client: Client) -> None:
+        sent = {"reason": "hotfix <b>", "credential": "canary-token"}
+        answer = client.post("/projects/shop/staging/deploy/", sent, headers={"accept": "text/html"})
+        page = answer.content.decode()
+        assert answer.status_code == 401
+        assert 'name="reason" value="hotfix &lt;b&gt;"' in page
+        assert "canary-token" not in page
+        assert "Nothing was saved or changed." in page
+
+    def test_a_form_of_before_the_sign_in_can_be_sent_again(self) -> None:
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(make_user("ana"))
+        answer = client.post("/account/", {"name": "Ana", "password": "canary-password"})
+        page = answer.content.decode()
+        assert answer.status_code == 403
+        assert 'name="name" value="Ana"' in page
+        assert "canary-password" not in page
+        assert "csrfmiddlewaretoken" in page
+
+
+@pytest.mark.django_db
+def test_a_refused_sign_in_is_audited_with_the_address() -> None:
+    from audit.models import AuditEvent
+
+    set_origin(Origin("abcdef12", "198.51.100.1"))
+    try:
+        user_login_failed.send(__name__, credentials={"username": "eve"}, request=None)
+    finally:
+        set_origin(None)
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.address, event.request_id) == ("session.refused", "198.51.100.1", "abcdef12")

@@ -1,0 +1,94 @@
+"""Nothing that was registered is left in a text, in whichever form it stands there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.redactor import MASK, Redactor, current, redact_nested, redact_text, redacting
+
+# Without the dots of the mask itself; values with nothing but blanks around less than six characters are tested apart.
+ANY = st.characters(exclude_categories=("Cs",), exclude_characters="•")
+VALUES = st.text(ANY, min_size=6).filter(lambda value: len(value.strip()) >= 6)
+AROUND = st.text(st.sampled_from("xyz0 =\n\"'/"), max_size=8)
+
+FORMS = {
+    "plain": lambda value: value.strip(),
+    "base64": lambda value: base64.b64encode(value.encode()).decode(),
+    "base64 for addresses": lambda value: base64.urlsafe_b64encode(value.encode()).decode(),
+    "base64 of what a shell read": lambda value: base64.b64encode(value.encode().strip()).decode(),
+    "in an address": lambda value: quote(value, safe=""),
+    "in a form": quote_plus,
+    "in JSON": lambda value: json.dumps(value.strip()),
+    "in JSON as it is": lambda value: json.dumps(value.strip(), ensure_ascii=False),
+    "as Python shows it": lambda value: repr(value.strip()),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(value=VALUES, before=AROUND, after=AROUND)
+def test_no_form_of_a_registered_value_survives(form: str, value: str, before: str, after: str) -> None:
+    redactor = Redactor()
+    redactor.add([value])
+    shown = FORMS[form](value)
+    left = redactor.redact(f"{before}{shown}{after}")
+    assert MASK in left
+    assert shown.strip("=\"'") not in left
+    assert value.strip() not in left
+
+
+@given(value=st.binary(min_size=6), before=AROUND)
+def test_bytes_that_are_no_text_are_known_in_base64(value: bytes, before: str) -> None:
+    redactor = Redactor()
+    redactor.add([value])
+    assert base64.b64encode(value).decode().rstrip("=") not in redactor.redact(
+        before + base64.b64encode(value).decode()
+    )
+
+
+@given(values=st.lists(VALUES, max_size=5), text=st.text(st.sampled_from("abc "), max_size=40))
+def test_a_text_without_values_stays_as_it_is(values: list[str], text: str) -> None:
+    redactor = Redactor()
+    redactor.add(values)
+    if not any(form in text for form in redactor._forms):
+        assert redactor.redact(text) == text
+
+
+def test_a_value_that_holds_another_one_goes_whole() -> None:
+    redactor = Redactor()
+    redactor.add(["secret", "secret-and-more"])
+    assert redactor.redact("it is secret-and-more") == f"it is {MASK}"
+
+
+def test_each_line_of_a_key_is_known() -> None:
+    redactor = Redactor()
+    redactor.add(["-----BEGIN-----\nMIIEowIBAAKCAQEA\n-----END-----"])
+    assert "MIIEowIBAAKCAQEA" not in redactor.redact("read MIIEowIBAAKCAQEA of it")
+
+
+def test_short_values_are_replaced_where_they_stand_alone() -> None:
+    redactor = Redactor()
+    redactor.add(["1", "yes", "4711", "blue5"])
+    assert redactor.redact("1 yes 4711, 47110 blue5 blue55") == f"1 yes {MASK}, 47110 {MASK} blue55"
+
+
+def test_half_a_surrogate_pair_is_no_reason_to_fail() -> None:
+    redactor = Redactor()
+    redactor.add(["secret-\ud800-value"])
+    assert redactor.redact("a secret-\ud800-value") == f"a {MASK}"
+
+
+def test_values_are_forgotten_with_the_run() -> None:
+    with redacting() as redactor:
+        redactor.add(["hunter2222"])
+        assert redact_text("hunter2222") == MASK
+        assert redact_nested({"a": ["hunter2222", 1, None], "b": {"c": "hunter2222"}}) == {
+            "a": [MASK, 1, None], "b": {"c": MASK},
+        }  # fmt: skip
+    assert current() is None
+    assert redact_text("hunter2222") == "hunter2222"
