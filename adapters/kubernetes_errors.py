@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -145,7 +146,7 @@ def unreachable(server: str, error: HTTPError | OSError) -> KubernetesError:
             f"The cluster's address {server} is not known to the name service.",
             hint="Check the server address in the kubeconfig.",
         )
-    if isinstance(error, SSLError):
+    if isinstance(error, SSLError) and not _is_broken_off(error):
         return KubernetesUnavailable(
             f"No trusted connection to the cluster at {server}: {_tls_reason(error)}.",
             permanent=True,
@@ -156,6 +157,13 @@ def unreachable(server: str, error: HTTPError | OSError) -> KubernetesError:
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
         return KubernetesTimedOut(f"The cluster at {server} did not answer in time.")
     return KubernetesUnavailable(f"The cluster at {server} does not answer: the connection broke.")
+
+
+def _is_broken_off(error: SSLError) -> bool:
+    """Whether the other side hung up during the handshake, as servers and proxies do that are starting or
+    ending."""
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 
 def _tls_reason(error: Exception) -> str:

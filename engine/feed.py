@@ -60,7 +60,7 @@ class News:
 
 
 class Feed:
-    """One list and its watch. `open` reads the list in the calling thread, so that errors come to the caller."""
+    """One list and its watch."""
 
     def __init__(self, client: Client, topic: Topic, out: queue.SimpleQueue[News]) -> None:
         self._client = client
@@ -76,8 +76,13 @@ class Feed:
         )
 
     def open(self) -> None:
-        """Read the list and begin to follow it. Raises ApiError when the list cannot be read."""
+        """Read the list, in the calling thread, and begin to follow it. Raises ApiError when the list cannot be
+        read."""
         self._relist()
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Read and follow the list in the background, as soon as the cluster lets us."""
         self._thread.start()
 
     def close(self) -> None:
@@ -99,8 +104,13 @@ class Feed:
         while not self._closing.is_set():
             started = time.monotonic()
             try:
+                if not self._version:
+                    self._relist()
                 self._watch_once()
             except ApiError as error:
+                if error.status == 403:
+                    self._out.put(News(self._topic, "denied", error=error))
+                    return
                 self._recover(error)
             else:
                 if (
@@ -135,11 +145,8 @@ class Feed:
         if self._closing.is_set():
             return
         if error.is_gone:
-            try:
-                self._relist()
-                return
-            except ApiError as again:
-                error = again
+            self._version = ""
+            return
         self._failures += 1
         if self._failures > 1:  # the first time it is mostly a connection that was quiet for too long
             self._out.put(News(self._topic, "lost", error=error))
@@ -189,6 +196,14 @@ class World:
         if errors:
             raise errors[0]
 
+    def follow_when_possible(self, topics: Iterable[Topic]) -> None:
+        """As `follow`, in the background: what the account may not read is left out, and a cluster that is away
+        is waited for."""
+        for topic in topics:
+            if topic not in self._feeds:
+                self._feeds[topic] = Feed(self.client, topic, self.news)
+                self._feeds[topic].begin()
+
     def close(self) -> None:
         """End all feeds."""
         threads = [threading.Thread(target=feed.close, daemon=True) for feed in self._feeds.values()]
@@ -223,6 +238,9 @@ class World:
     def _take_in(self, news: News) -> None:
         if news.kind == "lost" and news.error:
             self.lost[news.topic] = news.error
+            return
+        if news.kind == "denied":
+            self.lost.pop(news.topic, None)
             return
         self.lost.pop(news.topic, None)
         known = self._listed.setdefault(news.topic, set())

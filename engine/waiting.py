@@ -81,6 +81,7 @@ class Waiter:
             if logs:
                 self._read_logs(logs, targets)
             if not progress - {Progress.READY}:
+                self._tell_found()
                 return True
             if progress & {Progress.FAILED, Progress.TIMED_OUT}:
                 failed_at = failed_at if failed_at is not None else self._clock()
@@ -121,14 +122,12 @@ class Waiter:
         if "Deployment" in kinds:
             sets = built_in("ReplicaSet", "apps/v1")
             topics += [Topic(sets, namespace, accept=ACCEPT_METADATA) for namespace in namespaces]
-        self._world.follow(topics)
+        self._world.follow_when_possible(topics)
 
     def _check_silence(self) -> None:
         """Tell when the connection is lost and when it is back; give up after a while."""
         if not self._world.lost:
-            if self._is_lost:
-                self._observer.line("The cluster answers again.")
-            self._lost_since, self._is_lost = None, False
+            self._tell_found()
             return
         error = next(iter(self._world.lost.values()))
         now = self._clock()
@@ -136,8 +135,13 @@ class Waiter:
         if not self._is_lost:
             self._is_lost = True
             self._observer.line(f"{error.message} Trying again.", level="warning")
-        if now - self._lost_since >= self._limits.silence or error.status in (401, 403):
+        if now - self._lost_since >= self._limits.silence or error.status == 401:
             raise error
+
+    def _tell_found(self) -> None:
+        if self._is_lost:
+            self._observer.line("The cluster answers again.")
+        self._lost_since, self._is_lost = None, False
 
     def _read_logs(self, logs: JobLogs, targets: Sequence[Target]) -> None:
         for target in targets:

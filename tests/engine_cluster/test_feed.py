@@ -118,6 +118,24 @@ def test_one_broken_connection_is_no_news_two_are(worlds: list[World]) -> None:
     assert not world.lost
 
 
+def test_what_may_not_be_read_is_left_out_in_the_background(worlds: list[World]) -> None:
+    world = World(FakeClient(ApiError("forbidden", status=403)))
+    worlds.append(world)
+    world.follow_when_possible([TOPIC])
+    for _ in range(4):
+        world.read_news(0.05)
+    assert not world.lost
+    assert not any(feed._thread.is_alive() for feed in world._feeds.values())
+
+
+def test_a_cluster_that_is_away_is_waited_for_in_the_background(worlds: list[World]) -> None:
+    world = World(FakeClient(BROKEN, BROKEN, [item("a")]))
+    worlds.append(world)
+    world.follow_when_possible([TOPIC])
+    read(world, until="a")
+    assert not world.lost
+
+
 def test_closing_ends_the_threads(worlds: list[World]) -> None:
     world, _ = follow(FakeClient([]), worlds)
     feeds = list(world._feeds.values())
