@@ -61,15 +61,24 @@ class Waiter:
         for item in applied:
             self.verdicts.add(item)
         targets = [self.verdicts.targets[item.manifest.ref] for item in applied]
-        job_logs = JobLogs(self._client) if logs else None
-        try:
-            ok = self._loop(targets, deadline, job_logs)
-        finally:
-            if job_logs:
-                job_logs.close(_LOG_REST)
-                self._copy(job_logs)
+        if logs:
+            ok = self._loop_with_logs(targets, deadline)
+        else:
+            ok = self._loop(targets, deadline, None)
         if not ok:
             self._add_evidence(targets)
+        return ok
+
+    def _loop_with_logs(self, targets: Sequence[Target], deadline: float) -> bool:
+        """The loop, with the logs of Jobs copied to their last line; when it is called off, they end at once."""
+        logs = JobLogs(self._client)
+        rest = 0.0
+        try:
+            ok = self._loop(targets, deadline, logs)
+            rest = _LOG_REST
+        finally:
+            logs.close(rest)
+        self._copy(logs)
         return ok
 
     def _loop(self, targets: Sequence[Target], deadline: float, logs: JobLogs | None) -> bool:
