@@ -61,10 +61,7 @@ class Waiter:
         for item in applied:
             self.verdicts.add(item)
         targets = [self.verdicts.targets[item.manifest.ref] for item in applied]
-        if logs:
-            ok = self._loop_with_logs(targets, deadline)
-        else:
-            ok = self._loop(targets, deadline, None)
+        ok = self._loop_with_logs(targets, deadline) if logs else self._loop(targets, deadline, None)
         if not ok:
             self._add_evidence(targets)
         return ok
