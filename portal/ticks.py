@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from audit import chain
+from audit import chain, integrity
 from clusters.jobs import refresh_stale
 from core.jobs import enqueue
 from core.scheduler import Tick
+from deployments import branches
 from deployments.reconcile import reconcile
 from notify.models import Outgoing
 from notify.outbox import send_due
@@ -28,4 +29,6 @@ TICKS = (
     Tick("live", 10, refresh_stale),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
+    Tick("branches", 20, branches.refresh_due),
+    Tick("integrity", 600, integrity.verify_due),
 )
