@@ -64,7 +64,7 @@ def cancel(request: HttpRequest, number: int) -> HttpResponse:
     """Asks the deploy to stop."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
     state = services.cancel_deploy(person(request.user), deploy=found)
-    if state == State.CANCELLED:
+    if state == State.CANCELLED and found.started_at is None:
         messages.success(request, f"Deploy #{number} was cancelled before it changed anything.")
     return redirect("deployments:deploy", number)
 
