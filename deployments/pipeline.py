@@ -181,6 +181,12 @@ def run_steps(work: Work) -> None:
             f"Taken over by {worker_name()} (attempt {work.deploy.attempt}); going on at {following}.",
             level="warning",
         )
+    else:  # the first line is there as soon as a worker is, before anything outside is asked
+        work.journal.step = STEPS[0]
+        work.log(
+            f"{work.deploy.actor_text} deploys {work.deploy.short} to {work.environment.label}; worker {worker_name()}"
+        )
+        work.journal.flush()
     functions = STORED if work.deploy.release_id else FRESH
     for name, function in functions.items():
         if name in done and functions is STORED:
