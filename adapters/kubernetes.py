@@ -14,7 +14,8 @@ from typing import Any
 
 from adapters.kubernetes_config import KubeconfigFacts, check_kubeconfig, read_kubeconfig
 from adapters.kubernetes_errors import KubernetesError, KubernetesNotFound, KubernetesUnavailable
-from adapters.kubernetes_http import HttpStream, RetryPolicy, Transport
+from adapters.kubernetes_http import RetryPolicy, Transport
+from adapters.kubernetes_stream import HttpStream
 from engine.client import ACCEPT_JSON, Answer, Resource
 from engine.types import Json
 

@@ -15,7 +15,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -25,14 +25,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from adapters.kubernetes_config import Connection, tls_context
-from adapters.kubernetes_errors import (
-    KubernetesError,
-    KubernetesUnavailable,
-    from_status,
-    refused,
-    status_message,
-    unreachable,
-)
+from adapters.kubernetes_errors import KubernetesError, refused, status_message, unreachable
+from adapters.kubernetes_stream import HttpStream
 from engine.client import APPLY
 
 POOL_SIZE = 32
@@ -92,68 +86,6 @@ class _PlainPool(urllib3.HTTPConnectionPool):
 
 class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _Secure
-
-
-class HttpStream:
-    """The body of one answer as it arrives: lines of text, or watch events. Used once, by one thread."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse, server: str, *, events: bool) -> None:
-        self._response = response
-        self._server = server
-        self._events = events
-        self._lock = threading.Lock()
-        self._started = False
-        self._closed = False
-
-    def __iter__(self) -> Iterator[Any]:
-        with self._lock:
-            if self._closed:
-                return
-            self._started = True
-        try:
-            for line in self._lines():
-                yield self._event(line) if self._events else line.decode("utf-8", "replace")
-        finally:
-            self._response.close()
-
-    def close(self) -> None:
-        """End the stream; a thread that waits in it returns at once."""
-        with self._lock:
-            self._closed = True
-            if not self._started:
-                self._response.close()
-                return
-        try:
-            self._response.shutdown()
-        except (ValueError, OSError):  # it has ended by itself
-            return
-
-    def _lines(self) -> Iterator[bytes]:
-        rest = b""
-        while piece := self._piece():
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from lines
-        if rest and not self._closed:
-            yield rest
-
-    def _piece(self) -> bytes:
-        try:
-            return b"" if self._closed else self._response.read1(1 << 16)
-        except (HTTPError, OSError) as error:
-            if self._closed:
-                return b""
-            raise unreachable(self._server, error) from error
-
-    def _event(self, line: bytes) -> Any:
-        try:
-            event = json.loads(line)
-        except ValueError as error:
-            raise KubernetesUnavailable(
-                f"The watch at {self._server} broke in the middle of an event."
-            ) from error
-        if event.get("type") == "ERROR":
-            raise from_status(event.get("object") or {})
-        return event
 
 
 class Transport:

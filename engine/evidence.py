@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from engine.client import ApiError, Client, list_all
-from engine.podhealth import Trouble
+from engine.containerhealth import Trouble
 from engine.resources import built_in
 from engine.types import Evidence, Json
 
@@ -89,7 +89,8 @@ _SAYS_WRONG = re.compile(
 
 def last_word(evidence: Evidence) -> str:
     """The line of the log that most likely names the cause, of the container that ended: the last one that says
-    that something is wrong and begins at the margin (a stack's frames are indented), else the last that is not empty."""
+    that something is wrong and begins at the margin (a stack's frames are indented), else the last that is not
+    empty."""
     lines: Sequence[str] = [line for line in evidence.previous_logs or evidence.logs if line.strip()]
     telling = [line for line in lines if _SAYS_WRONG.search(line)]
     named = [line for line in telling if not line[0].isspace()]

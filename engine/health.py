@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.podhealth import Trouble, condition, is_ready, times
+from engine.containerhealth import Trouble, times
+from engine.podhealth import condition, is_ready
 from engine.types import Json, Progress
 
 REVISION = "deployment.kubernetes.io/revision"

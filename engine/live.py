@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from engine.client import ACCEPT_JSON, ACCEPT_METADATA_LIST, Client, list_all
+from engine.containerhealth import Trouble
 from engine.health import Judgement, current_pods, judge
 from engine.limits import Limits
-from engine.podhealth import Trouble, condition, troubles_of
+from engine.podhealth import condition, troubles_of
 from engine.resources import built_in
 from engine.types import ENVIRONMENT_LABEL, Json, ObjectRef, Progress
 

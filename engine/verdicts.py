@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.apply import Applied
+from engine.containerhealth import Trouble
 from engine.feed import World
 from engine.health import Judgement, crash_of_many, current_pods, decisive, failed, judge, ready, waiting
 from engine.limits import Limits, timeout_of
-from engine.podhealth import Trouble, condition, is_ready, troubles_of
+from engine.podhealth import condition, is_ready, troubles_of
 from engine.types import Action, Json, Manifest, ObjectRef, Progress
 
 _SCALING = {"TriggeredScaleUp", "ScaleUp", "ScalingUp", "Nominated"}
