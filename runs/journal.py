@@ -56,13 +56,17 @@ class Journal:
         self._lines: list[Line] = []
         self._lock, self._writing, self._stop = threading.Lock(), threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="journal", daemon=True)
-        last = LogChunk.objects.filter(run_id=fence.run_id).aggregate(
-            sequence=Max("sequence"), kept=Sum("line_count")
-        )
+        self._find_end()
+
+    def _find_end(self) -> None:
+        """Where the log goes on: after what this or an earlier attempt wrote."""
+        chunks = LogChunk.objects.filter(run_id=self.fence.run_id)
+        last = chunks.aggregate(sequence=Max("sequence"), kept=Sum("line_count"))
+        newest = chunks.filter(sequence=last["sequence"]).first()
         self._sequence = (last["sequence"] or 0) + 1
         self._kept = last["kept"] or 0
-        newest = LogChunk.objects.filter(run_id=fence.run_id, sequence=last["sequence"]).first()
         self._next_line = newest.first_line + newest.line_count if newest else 1
+        self._end_is_known = True
 
     def __enter__(self) -> Journal:
         self._thread.start()
@@ -100,10 +104,14 @@ class Journal:
                 self.lost = True
             except DatabaseError:
                 log.exception("log lines are kept back until the database answers")
+                self._end_is_known = False  # whether the chunk was written before the error is not known
+                close_old_connections()
                 with self._lock:
                     self._lines = lines + self._lines
 
     def _write(self, lines: list[Line]) -> None:
+        if not self._end_is_known:
+            self._find_end()
         with self.fence.held(log_lines=F("log_lines") + len(lines)):
             LogChunk.objects.create(
                 run_id=self.fence.run_id,

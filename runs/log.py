@@ -36,8 +36,8 @@ def chunks_after(run_id: UUID, sequence: int, limit: int = 500) -> list[LogChunk
 
 
 def chunks_after_line(run_id: UUID, line: int, limit: int = 500) -> list[LogChunk]:
-    """The chunks that hold lines after a line number, in order, at most `limit`. Their first lines may be known."""
-    rows = LogChunk.objects.filter(run_id=run_id, first_line__gt=line - F("line_count"))
+    """The chunks that hold lines after a line number, in order, at most `limit`. The first ones of their lines may be known."""
+    rows = LogChunk.objects.filter(run_id=run_id, first_line__gt=line + 1 - F("line_count"))
     return list(rows.order_by("sequence")[:limit])
 
 

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.http import StreamingHttpResponse
 from redis import asyncio as aioredis
@@ -62,19 +63,27 @@ class Feed:
         """Reads what is new whenever the bell rings, or after LOOK_SECONDS without one, until the run has ended."""
         changes = 0
         while not self.ended:
-            open_before = await _in_thread(self.is_open)
-            fresh = (
-                await _in_thread(lines_after, self.run_id, self.last_line or 0)
-                if self.last_line is not None
-                else []
-            )
-            self.ended = not open_before
+            self.bell.clear()  # before looking: what rings from here on is looked at in the next round
+            try:
+                fresh = await self._look()
+            except DatabaseError:
+                log.exception("a live log waits until the database answers")
+                fresh = []
             if fresh or self.ended or self.changes != changes:
                 changes = self.changes
                 await self._publish(fresh)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.bell.wait(), LOOK_SECONDS)
-            self.bell.clear()
+            if not self.ended:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.bell.wait(), LOOK_SECONDS)
+
+    async def _look(self) -> Sequence[LogLine]:
+        """The new lines; notes whether the run has ended. Nothing is read for viewers that have not begun to read."""
+        open_before = await _in_thread(self.is_open)
+        fresh: Sequence[LogLine] = []
+        if self.last_line is not None:
+            fresh = await _in_thread(lines_after, self.run_id, self.last_line)
+        self.ended = not open_before
+        return fresh
 
     async def _publish(self, fresh: Sequence[LogLine]) -> None:
         if fresh:

@@ -1,0 +1,272 @@
+"""The live log: resumable, one reader for all who watch, and nothing left when they go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import OperationalError
+
+from core.redactor import Redactor
+from deployments.models import Deploy
+from runs import stream as streams
+from runs.bell import CHANGED, Bell
+from runs.fence import Fence
+from runs.journal import Journal
+from runs.log import LogLine
+from runs.models import OPEN, State
+from runs.stream import events, hub
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PATIENCE = 30.0  # until a test gives up; nothing is measured
+
+
+def rendered(lines: Sequence[LogLine]) -> dict[str, object]:
+    return {"texts": [line.text for line in lines], "count": lines[-1].number}
+
+
+def is_open_of(run_id: UUID) -> Callable[[], bool]:
+    return lambda: Deploy.objects.filter(run_id=run_id, state__in=OPEN).exists()
+
+
+def write(fence: Fence, *texts: str) -> None:
+    """Lines of a worker; it rings."""
+    journal = Journal(fence, Redactor())
+    for text in texts:
+        journal.line(text)
+    journal.flush()
+
+
+def end(fence: Fence) -> None:
+    """The run ends; it rings."""
+    Deploy.objects.filter(run_id=fence.run_id).update(state=State.SUCCEEDED)
+    Bell(fence.run_id).ring(CHANGED)
+
+
+class Viewer:
+    """A browser that reads the stream, event by event."""
+
+    def __init__(self, fence: Fence, after: int = 0) -> None:
+        self.source: AsyncIterator[str] = events(fence.run_id, after, is_open_of(fence.run_id), rendered)
+        self.last_id = after
+        self.texts: list[str] = []
+
+    async def next(self) -> tuple[str, Any]:
+        """Name and data of the next event; pings are passed over."""
+        while True:
+            text = await asyncio.wait_for(anext(self.source), PATIENCE)
+            if text.startswith(":"):
+                continue
+            fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
+            data = json.loads(fields["data"])
+            if fields["event"] == "log":
+                self.last_id = int(fields["id"])
+                self.texts += data["texts"]
+            return fields["event"], data
+
+    async def until(self, name: str) -> Any:
+        """Reads until an event of that name."""
+        while True:
+            found, data = await self.next()
+            if found == name:
+                return data
+
+    async def lines(self, count: int) -> list[str]:
+        """Reads until it has that many lines."""
+        while len(self.texts) < count:
+            await self.next()
+        return self.texts
+
+    async def leave(self) -> None:
+        await self.source.aclose()  # type: ignore[attr-defined]
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Runs it in a loop of its own, and makes sure that nothing is left running there."""
+
+    async def watched() -> None:
+        await scenario()
+        assert hub().feeds == {}
+        for _ in range(50):
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if not others:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"still running: {others}")
+
+    asyncio.run(watched())
+
+
+def test_the_whole_log_then_the_end(fence: Fence) -> None:
+    write(fence, "one", "two")
+    end(fence)
+
+    async def scenario() -> None:
+        viewer = Viewer(fence)
+        assert await viewer.next() == ("log", {"texts": ["one", "two"], "count": 2})
+        assert await viewer.next() == ("end", 1)
+        with pytest.raises(StopAsyncIteration):
+            await anext(viewer.source)
+
+    run(scenario)
+
+
+def test_it_resumes_after_the_last_line_that_arrived(fence: Fence) -> None:
+    write(fence, "one", "two")
+
+    async def scenario() -> None:
+        first = Viewer(fence)
+        await first.lines(2)
+        await first.leave()
+        await sync_to_async(write)(fence, "three")
+        again = Viewer(fence, after=first.last_id)
+        assert await again.lines(1) == ["three"]
+        assert again.last_id == 3
+        await again.leave()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("redis", [True, False], ids=["bell", "no bell"])
+def test_new_lines_and_changes_arrive(fence: Fence, redis: bool, request: pytest.FixtureRequest) -> None:
+    """Without Redis the feed looks by itself; only `changed` needs the bell (the poll of the page asks anyway)."""
+    if redis:
+        request.getfixturevalue("with_redis")
+
+    async def scenario() -> None:
+        viewer = Viewer(fence)
+        await sync_to_async(write)(fence, "one")
+        assert await viewer.lines(1) == ["one"]
+        await sync_to_async(write)(fence, "two", "three")
+        assert await viewer.lines(3) == ["one", "two", "three"]
+        await sync_to_async(end)(fence)
+        await viewer.until("end")
+        await viewer.leave()
+
+    run(scenario)
+
+
+def test_the_bell_alone_brings_a_line_and_a_change(
+    fence: Fence, with_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feed never looks by itself here: what arrives was rung for."""
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 3600.0)
+
+    async def scenario() -> None:
+        viewer = Viewer(fence)
+        reading = asyncio.create_task(viewer.lines(1))
+        await subscribed(with_redis)
+        await sync_to_async(write)(fence, "rung")
+        assert await reading == ["rung"]
+        waiting = asyncio.create_task(viewer.until("changed"))
+        await sync_to_async(Bell(fence.run_id).ring)(CHANGED)
+        await waiting
+        await viewer.leave()
+
+    run(scenario)
+
+
+async def subscribed(url: str) -> None:
+    """Until the process listens to the bell."""
+    from redis import asyncio as aioredis
+
+    async with aioredis.from_url(url) as client:
+        async with asyncio.timeout(PATIENCE):
+            while not (await client.pubsub_numsub(streams.CHANNEL))[0][1]:
+                await asyncio.sleep(0.02)
+
+
+def test_two_viewers_have_one_reader(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(fence, "one")
+    read: list[int] = []
+    real = streams.lines_after
+    monkeypatch.setattr(streams, "lines_after", lambda run_id, line: read.append(line) or real(run_id, line))
+
+    async def scenario() -> None:
+        first, second = Viewer(fence), Viewer(fence)
+        await asyncio.gather(first.lines(1), second.lines(1))
+        assert len(hub().feeds) == 1
+        assert hub().feeds[fence.run_id].viewers == 2
+        await sync_to_async(write)(fence, "two")
+        await asyncio.gather(first.lines(2), second.lines(2))
+        assert first.texts == second.texts == ["one", "two"]
+        before = len(read)
+        await sync_to_async(write)(fence, "three")
+        await asyncio.gather(first.lines(3), second.lines(3))
+        # The feed may have looked once more by itself, but each line was read once, not once a viewer.
+        assert read[before:].count(2) <= 2
+        await first.leave()
+        await sync_to_async(write)(fence, "four")
+        assert await second.lines(4) == ["one", "two", "three", "four"]
+        await second.leave()
+
+    run(scenario)
+
+
+def test_somebody_far_behind_reads_the_database(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEPT_LINES", 2)
+    write(fence, "one")
+
+    async def scenario() -> None:
+        first = Viewer(fence)
+        await first.lines(1)
+        await sync_to_async(write)(fence, *"abcdef")
+        await first.lines(7)
+        late = Viewer(fence)
+        assert await late.lines(7) == ["one", *"abcdef"]
+        await first.leave()
+        await late.leave()
+
+    run(scenario)
+
+
+def test_whoever_goes_while_waiting_leaves_nothing(fence: Fence, with_redis: str) -> None:
+    """As when a browser disconnects: the task of the request is cancelled in the middle of waiting."""
+
+    async def scenario() -> None:
+        viewer = Viewer(fence)
+        waiting = asyncio.create_task(viewer.next())
+        await subscribed(with_redis)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        await viewer.leave()
+
+    run(scenario)
+
+
+def test_a_database_that_pauses_only_delays_the_lines(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(fence, "one")
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.05)
+    failures = iter(range(3))
+
+    async def scenario() -> None:
+        viewer = Viewer(fence)
+        await viewer.lines(1)
+        feed = hub().feeds[fence.run_id]
+        real = feed.is_open
+
+        def sick() -> bool:
+            if next(failures, None) is not None:
+                raise OperationalError("gone")
+            return real()
+
+        feed.is_open = sick
+        await sync_to_async(write)(fence, "two")
+        assert await viewer.lines(2) == ["one", "two"]
+        await viewer.leave()
+
+    run(scenario)
+
+
+def test_what_a_proxy_must_know(fence: Fence) -> None:
+    response = streams.stream_response(fence.run_id, 0, lambda: False, rendered)
+    assert response["Content-Type"] == "text/event-stream"
+    assert "no-transform" in response["Cache-Control"]
+    assert response["X-Accel-Buffering"] == "no"
