@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR
 from audit.record import record
-from core.redactor import redact_nested, redact_text
+from core.redactor import redact_nested
+from core.storable import storable
 from deployments import jobs
 from deployments.models import Deploy, Release
 from deployments.telling import tell_ended
@@ -49,13 +51,18 @@ def evidence_of(status: ObjectStatus) -> dict[str, Any]:
     }
     if status.evidence is not None:
         shown |= asdict(status.evidence)
-    found: dict[str, Any] = redact_nested(shown)
+    found: dict[str, Any] = kept(shown)
     return found
 
 
-def end_fenced(fence: Fence, end: End) -> None:
-    """Ends the run of a worker. Raises FenceLost when it is no longer this worker's to end."""
-    with fence.held():
+def kept(value: Any) -> Any:
+    """`value` (as JSON knows it) as it may be kept: without secret values, in characters that every database takes."""
+    return storable(redact_nested(value))
+
+
+def end_fenced(fence: Fence, end: End, *, warnings: Sequence[str] = ()) -> None:
+    """Ends the run of a worker, with all that it was warned of. Raises FenceLost when it is no longer his to end."""
+    with fence.held(warnings=kept(list(dict.fromkeys(warnings)))):
         write_end(Deploy.objects.select_related("environment__project").get(run_id=fence.run_id), end)
 
 
@@ -85,9 +92,9 @@ def write_end(deploy: Deploy, end: End) -> None:
     Deploy.objects.filter(pk=deploy.pk).update(
         state=end.state,
         ended_at=now,
-        result=redact_text(end.result)[:500],
-        hint=redact_text(end.hint)[:500],
-        evidence=list(end.evidence),
+        result=kept(end.result)[:500],
+        hint=kept(end.hint)[:500],
+        evidence=kept(end.evidence),
     )
     if deploy.started_at is not None:
         channel = deploy.environment.channel

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from uuid import UUID
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
@@ -23,6 +23,7 @@ from audit.actors import SYSTEM_ACTOR
 from clusters.jobs import refresh_soon
 from core.context_vars import origin
 from core.redactor import Redactor, redacting
+from core.words import duration
 from deployments import services, stages
 from deployments.ending import End, end_fenced, evidence_of
 from deployments.models import STEPS, Deploy, ObjectState
@@ -52,13 +53,24 @@ STORED: dict[str, StepFunction] = {
 }  # fmt: skip
 
 
+class BrokenOff(SlipwayError):
+    """An attempt could not even say how it ended. The reconciler gives the deploy to the next one."""
+
+
 def run(run_id: str, attempt: int) -> None:
-    """Claims the attempt and works on it to its end. Ends at once when it is not this attempt's turn."""
+    """Claims the attempt and works on it to its end. Ends at once when it is not this attempt's turn. Raises BrokenOff,
+    which quotes nothing: what broke it off may quote secret values."""
     deploy = claim(UUID(run_id), attempt)
     if deploy is None:
         return
     with redacting() as redactor:
-        work_on(deploy, redactor)
+        try:
+            work_on(deploy, redactor)
+        except Exception as error:  # the job's edge: RQ keeps a failed job's traceback in Redis
+            log.exception("an attempt broke off", deploy=deploy.number, attempt=attempt)
+            raise BrokenOff(
+                f"Attempt {attempt} at deploy #{deploy.number} broke off ({type(error).__name__}); another one goes on."
+            ) from None
 
 
 def worker_name() -> str:
@@ -111,14 +123,16 @@ def work_on(deploy: Deploy, redactor: Redactor) -> None:
         journal = stack.enter_context(Journal(fence, redactor))
         journal.cancelling = deploy.state == State.CANCELLING
         deadline = time.monotonic() + max(30.0, deploy.environment.deploy_timeout - used)
-        work = Work(deploy=deploy, fence=fence, journal=journal, deadline=deadline)
+        work = Work(
+            deploy=deploy, fence=fence, journal=journal, deadline=deadline, warnings=list(deploy.warnings)
+        )
         journal.changed()
         try:
             end = outcome(work)
             work.close()
             journal.line(end.result, level="info" if end.state == State.SUCCEEDED else "error")
             journal.flush()
-            end_fenced(fence, end)
+            end_fenced(fence, end, warnings=work.warnings)
         except FenceLost:
             log.warning("gave up: the fence was lost", deploy=deploy.number, attempt=deploy.attempt)
             return
@@ -130,10 +144,15 @@ def outcome(work: Work) -> End:
     the job's edge, where an unforeseen error must still be told."""
     try:
         run_steps(work)
-    except FenceLost:
+    except (
+        FenceLost,
+        OperationalError,
+        InterfaceError,
+    ):  # without its database nothing can be told: the next attempt will
         raise
     except CancelRequested:
-        return End(State.CANCELLED, cancelled_sentence(work), "Roll back to undo what was applied.")
+        hint = "Roll back to undo what was applied." if written(work)[0] else ""
+        return End(State.CANCELLED, cancelled_sentence(work), hint)
     except (OutOfTime, JobTimeoutException):
         return End(State.TIMED_OUT, timed_out_sentence(work), what_was_left(work))
     except ReleaseIsBad as error:
@@ -143,12 +162,11 @@ def outcome(work: Work) -> End:
             state, error.message, f"{error.hint} {still(work, error.result.failures)}".strip(), evidence
         )
     except ApplyError as error:
-        failures = tuple(
-            evidence_of(s) for s in error.statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)
-        )
-        return End(
-            State.FAILED, error.message, f"{error.hint} {still(work, error.statuses)}".strip(), failures
-        )
+        bad = [s for s in error.statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)]
+        late = bool(bad) and all(s.progress == Progress.TIMED_OUT for s in bad)
+        failures = tuple(evidence_of(status) for status in bad)
+        hint = f"{error.hint} {still(work, error.statuses)}".strip()
+        return End(State.TIMED_OUT if late else State.FAILED, error.message, hint, failures)
     except (ManifestError, NotDeployable) as error:
         for problem in error.problems:
             work.log(problem, level="error")
@@ -249,10 +267,9 @@ def cancelled_sentence(work: Work) -> str:
 
 def timed_out_sentence(work: Work) -> str:
     """What it waited for."""
-    minutes = work.environment.deploy_timeout // 60
     waiting = ObjectState.objects.filter(run_id=work.deploy.run_id, progress=Progress.PROGRESSING).first()
     reason = f" {waiting.ref}: {waiting.sentence}" if waiting else ""
-    return f"It was not done within {minutes} minutes.{reason}"
+    return f"It was not done within {duration(work.environment.deploy_timeout)}.{reason}"
 
 
 def succeeded_sentence(work: Work) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from deployments import prepare
+from deployments.ending import kept
 from deployments.models import Deploy, ObjectState, Release, compress
 from deployments.preflight import preflight
 from deployments.prepare import NotDeployable, Prepared
@@ -122,7 +123,7 @@ def store_release(work: Work) -> None:
             object_count=len(objects),
             content_hash=content_hash(objects),
         )
-        Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=work.warnings)
+        Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=kept(work.warnings))
 
 
 # --- a stored release -----------------------------------------------------------------------------------------------

@@ -76,13 +76,13 @@ class Work:
         """A line of the deploy's log."""
         self.journal.line(text, level=level)
 
-    def check(self) -> None:
-        """Raises when the deploy is to stop: given up, cancelled, out of time."""
+    def check(self, *, grace: float = 0.0) -> None:
+        """Raises when the deploy is to stop: given up, cancelled, out of time by more than `grace` seconds."""
         if self.journal.lost:
             raise FenceLost("This attempt was given up; another worker has the deploy.")
         if self.journal.cancelling:
             raise CancelRequested("Cancelled.")
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self.deadline + grace:
             raise OutOfTime("The time limit for a deploy of this environment is over.")
 
     def remaining(self) -> float:
@@ -97,6 +97,8 @@ class RowObserver:
     """
 
     FLUSH_SECONDS = 0.2
+    # The engine keeps the same deadline by itself: it needs this long after it to say what was late, with evidence.
+    GRACE_SECONDS = 15.0
 
     def __init__(self, work: Work, order: Sequence[Manifest]) -> None:
         self.work = work
@@ -124,7 +126,7 @@ class RowObserver:
     def check(self) -> None:
         """Writes what waits, then raises if the deploy is to stop."""
         self.flush()
-        self.work.check()
+        self.work.check(grace=self.GRACE_SECONDS)
 
     def flush(self) -> None:
         """Writes the remembered states. Raises FenceLost."""

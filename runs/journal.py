@@ -16,6 +16,7 @@ from django.db import close_old_connections, connections
 from django.db.models import F, Max, Sum
 
 from core.redactor import Redactor
+from core.storable import storable_text
 from runs.bell import CHANGED, LOG, Bell
 from runs.fence import Fence, FenceLost
 from runs.models import LogChunk, State
@@ -81,8 +82,8 @@ class Journal:
         """Adds a line (several, if `text` has line ends), redacted, to the current step's part of the log."""
         now = time.time()
         lines = [
-            Line(now, level, self.step, part.replace("\x00", "")[:LONGEST_LINE])
-            for part in self.redactor.redact(text).splitlines() or [""]
+            Line(now, level, self.step, part[:LONGEST_LINE])
+            for part in storable_text(self.redactor.redact(text)).splitlines() or [""]
         ]
         with self._lock:
             self._lines += lines
