@@ -1,0 +1,25 @@
+"""Texts from outside as every database takes them.
+
+Programs write NUL into their logs, and JSON can hold halves of surrogate pairs. PostgreSQL refuses both, SQLite the
+latter: one such character in a pod's last words must not end a deploy as an error of the portal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def storable_text(text: str) -> str:
+    """`text` without NUL, with `?` for each half of a surrogate pair."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def storable(value: Any) -> Any:
+    """`value` (as JSON knows it) with every text inside it storable."""
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, dict):
+        return {key: storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(item) for item in value]
+    return value

@@ -1,0 +1,141 @@
+"""How a deploy ends when its steps go wrong: the right state, an honest sentence, and no secret in any sink."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+
+import pytest
+from django.db import OperationalError
+from rq.timeouts import JobTimeoutException
+
+from core.redactor import current
+from deployments import pipeline, work
+from deployments.models import Deploy, ObjectState
+from deployments.prepare import NotDeployable
+from engine.apply import ApplyError
+from engine.types import Evidence, ObjectRef, ObjectStatus, Progress
+from runs.models import State
+from tests.factories import make_deploy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CANARY = "canary-5f2d9c-value"
+WEB = ObjectRef("Deployment", "apps", "shop", "web")
+
+
+@pytest.fixture
+def deploy(environment, pushed, monkeypatch):
+    """A queued deploy. Nothing is read from a cluster afterwards."""
+    monkeypatch.setattr(pipeline, "refresh_soon", lambda pk: None)
+    return make_deploy(environment, State.QUEUED)
+
+
+def ended_by(deploy, monkeypatch, error) -> Deploy:
+    """The deploy after its first step registered a secret and raised."""
+
+    def step(work):
+        current().add([CANARY])
+        raise error
+
+    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    deploy.refresh_from_db()
+    return deploy
+
+
+def test_problems_that_quote_a_value_are_kept_without_it(deploy, monkeypatch):
+    error = NotDeployable(
+        f"{CANARY} is no number.", problems=(f"web.yaml:3: {CANARY} is no number.",), hint=CANARY
+    )
+    ended = ended_by(deploy, monkeypatch, error)
+    assert ended.state == State.FAILED
+    assert CANARY not in json.dumps([ended.result, ended.hint, ended.evidence])
+    assert "web.yaml:3" in json.dumps(ended.evidence)
+
+
+@pytest.mark.parametrize(
+    ("progress", "state"), [(Progress.FAILED, State.FAILED), (Progress.TIMED_OUT, State.TIMED_OUT)]
+)
+def test_a_predeploy_job_that_does_not_end_is_timed_out_not_failed(deploy, monkeypatch, progress, state):
+    statuses = [ObjectStatus(WEB, Progress.READY), ObjectStatus(WEB, progress, None, "migrate: still runs")]
+    ended = ended_by(deploy, monkeypatch, ApplyError("migrate: still runs", statuses=statuses))
+    assert ended.state == state
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("server closed the connection"), OperationalError("database is locked")]
+)
+def test_a_database_that_fails_leaves_the_deploy_to_the_next_attempt(deploy, monkeypatch, error):
+    with pytest.raises(pipeline.BrokenOff):
+        ended_by(deploy, monkeypatch, error)
+    deploy.refresh_from_db()
+    assert deploy.state == State.RUNNING
+
+
+def test_what_escapes_to_the_queue_holds_no_value(deploy, monkeypatch, caplog):
+    """RQ keeps the traceback of a failed job in Redis, and prints it."""
+
+    def late(work):
+        raise JobTimeoutException("too late")
+
+    monkeypatch.setattr(pipeline, "what_was_left", late)
+    with caplog.at_level(logging.INFO), pytest.raises(pipeline.BrokenOff) as caught:
+        ended_by(deploy, monkeypatch, ValueError(f"invalid literal: {CANARY}"))
+    shown = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
+    assert CANARY not in shown
+
+
+def test_texts_that_a_database_refuses_do_not_end_a_deploy(deploy, monkeypatch):
+    """Programs write NUL and halves of surrogate pairs into their logs; PostgreSQL takes neither."""
+    evidence = Evidence(
+        pod="web-1", container="web", reason="Error", message="a\x00b \ud800", logs=("x\x00y \udfff",)
+    )
+
+    def step(work_):
+        work_.log("half \ud800 and nul \x00")
+        observer = work.RowObserver(work_, ())
+        observer.status(ObjectStatus(WEB, Progress.FAILED, None, "it said \x00 \ud800", "", evidence))
+        observer.flush()
+        raise NotDeployable("it said \x00 \ud800", problems=("\x00 \udfff",))
+
+    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    deploy.refresh_from_db()
+    assert deploy.state == State.FAILED
+    assert ObjectState.objects.get(run_id=deploy.run_id).evidence["pod"] == "web-1"
+
+
+def test_warnings_of_every_step_are_kept_once_and_without_values(deploy, monkeypatch):
+    """Also those of the rollout, of a rollback, and of the attempt before."""
+    Deploy.objects.filter(pk=deploy.pk).update(warnings=["seen before"])
+
+    def step(work_):
+        current().add([CANARY])
+        work_.warnings += ["seen before", f"no endpoint for {CANARY}"]
+        raise NotDeployable("no")
+
+    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    deploy.refresh_from_db()
+    assert deploy.warnings == ["seen before", "no endpoint for •••••"]
+
+
+def test_the_engine_has_time_to_say_what_was_late(deploy, monkeypatch):
+    """The deadline is the engine's own as well: the sign to stop comes after its evidence."""
+    seen = []
+
+    def step(work_):
+        observer = work.RowObserver(work_, ())
+        work_.deadline = time.monotonic() - 1
+        observer.check()
+        seen.append("the engine may go on")
+        work_.check()
+
+    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    deploy.refresh_from_db()
+    assert seen
+    assert deploy.state == State.TIMED_OUT
+    assert "within 20 min" in deploy.result
