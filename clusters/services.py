@@ -57,7 +57,7 @@ def refresh_environment(environment: Environment) -> bool:
         return False
     health, sentence = worst(workloads)
     rows.update(
-        workloads=[shown(workload) for workload in workloads], health=health, sentence=sentence[:300],
+        workloads=[shown(workload) for workload in workloads], health=health, sentence=redact_text(sentence)[:300],
         read_at=now, tried_at=now, error="",
     )  # fmt: skip
     note_cluster(environment.cluster, "")

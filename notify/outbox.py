@@ -75,7 +75,7 @@ def send(pk: int) -> bool:
         log.warning("not told", key=row.key, error=error.message, tries=row.tries, gives_up=last)
         Outgoing.objects.filter(pk=pk).update(
             state="failed" if last else "waiting",
-            next_try_at=timezone.now() + timedelta(seconds=wait),
+            next_try_at=timezone.now() + timedelta(seconds=max(wait, error.retry_after or 0)),
             result=error.message[:500],
         )
         return last
@@ -92,12 +92,18 @@ def deliver(row: Outgoing) -> str:
     """
     slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL)
     message = messages.deploy_message(row.payload)
-    first = Outgoing.objects.filter(thread=row.thread, state="sent").exclude(external_id="").order_by("pk").first()
+    first = (
+        Outgoing.objects.filter(thread=row.thread, state="sent")
+        .exclude(external_id="")
+        .order_by("pk")
+        .first()
+    )
     if first is None:
         posted = slack.post(row.recipient, message.text, message.blocks)
-        return f"{posted.channel}:{posted.ts}"
-    channel, _, ts = first.external_id.partition(":")
-    slack.update(channel, ts, message.text, message.blocks)
+        channel, ts = posted.channel, posted.ts
+    else:
+        channel, _, ts = first.external_id.partition(":")
+        slack.update(channel, ts, message.text, message.blocks)
     if message.details:
         slack.post(channel, message.details, [], thread_ts=ts)
-    return first.external_id
+    return f"{channel}:{ts}"

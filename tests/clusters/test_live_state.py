@@ -1,0 +1,179 @@
+"""What runs is read from the cluster by a job and kept; a cluster that is gone changes nothing but the note about it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from adapters.errors import Unavailable
+from clusters import jobs, services
+from clusters.models import LiveState
+from clusters.services import refresh_environment, stale_environments, worst
+from core.redactor import MASK, redacting
+from engine.client import ApiError
+from engine.live import Workload
+from engine.types import ObjectRef
+from projects.models import Cluster, Environment
+from tests.factories import make_cluster, make_environment
+
+pytestmark = pytest.mark.django_db
+
+
+def workload(
+    name: str = "web", health: str = "healthy", sentence: str = "2 of 2 replicas ready", **more: Any
+) -> Workload:
+    given = {"images": ("r.example/web:1",), "desired": 2, "ready": 2, "updated": 2, "managed": True, **more}
+    return Workload(ObjectRef("Deployment", "apps", "ns", name), health=health, sentence=sentence, **given)
+
+
+class FakeClient:
+    closed = 0
+
+    def close(self) -> None:
+        FakeClient.closed += 1
+
+
+@pytest.fixture
+def environment() -> Environment:
+    return make_environment()
+
+
+@pytest.fixture(autouse=True)
+def answer(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`answer(workloads)` or `answer(error)`: what the cluster says from now on."""
+    FakeClient.closed = 0
+    monkeypatch.setattr(services, "cluster_client", lambda cluster, purpose: FakeClient())
+
+    def says(given: Any) -> None:
+        def read(client: Any, namespace: str, *, environment_label: str) -> list[Workload]:
+            if isinstance(given, Exception):
+                raise given
+            return list(given)
+
+        monkeypatch.setattr(services, "read_live", read)
+
+    return says
+
+
+def test_the_answer_is_kept_with_its_time(environment: Environment, answer: Any) -> None:
+    answer([workload(), workload("worker")])
+    assert refresh_environment(environment)
+    state = LiveState.objects.get()
+    assert (state.health, state.sentence, state.error) == ("healthy", "4 of 4 replicas ready.", "")
+    assert [row["name"] for row in state.workloads] == ["web", "worker"]
+    assert state.read_at == state.tried_at
+    assert environment.cluster.last_error == ""
+    assert Cluster.objects.get().last_seen is not None
+    assert FakeClient.closed == 1
+
+
+@pytest.mark.parametrize("error", [Unavailable("It does not answer.", system="Kubernetes")])
+def test_a_cluster_that_is_gone_leaves_the_old_answer(
+    environment: Environment, answer: Any, error: Exception
+) -> None:
+    answer([workload()])
+    refresh_environment(environment)
+    before = LiveState.objects.get()
+    answer(error)
+    assert not refresh_environment(environment)
+    state = LiveState.objects.get()
+    assert (state.health, state.workloads, state.read_at) == (before.health, before.workloads, before.read_at)
+    assert state.error == "It does not answer."
+    assert state.tried_at > before.tried_at
+    assert Cluster.objects.get().last_error == "It does not answer."
+    assert FakeClient.closed == 2
+
+
+def test_when_it_answers_again_the_note_goes(environment: Environment, answer: Any) -> None:
+    answer(Unavailable("It does not answer.", system="Kubernetes"))
+    refresh_environment(environment)
+    assert LiveState.objects.get().health == "unknown"
+    answer([])
+    assert refresh_environment(environment)
+    state = LiveState.objects.get()
+    assert (state.health, state.sentence, state.error) == ("empty", "Nothing runs here.", "")
+    assert Cluster.objects.get().last_error == ""
+
+
+def test_no_right_on_one_namespace_says_nothing_against_the_cluster(
+    environment: Environment, answer: Any
+) -> None:
+    answer(ApiError("pods is forbidden", status=403, reason="Forbidden"))
+    assert not refresh_environment(environment)
+    assert LiveState.objects.get().error == "pods is forbidden"
+    assert Cluster.objects.get().last_error == ""
+
+
+def test_a_kubeconfig_that_cannot_be_used_is_a_note_too(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(cluster: Cluster, purpose: str) -> None:
+        raise Unavailable("No such host.", system="Kubernetes")
+
+    monkeypatch.setattr(services, "cluster_client", refuse)
+    assert not refresh_environment(environment)
+    assert LiveState.objects.get().error == "No such host."
+
+
+def test_no_value_gets_into_what_is_kept(environment: Environment, answer: Any) -> None:
+    answer([workload(health="degraded", sentence="exit: canary-value")])
+    with redacting() as redactor:
+        redactor.add(["canary-value"])
+        refresh_environment(environment)
+        answer(Unavailable("canary-value refused", system="Kubernetes"))
+        refresh_environment(environment)
+    state = LiveState.objects.get()
+    assert state.workloads[0]["sentence"] == f"exit: {MASK}"
+    assert "canary" not in state.sentence + state.error + Cluster.objects.get().last_error
+
+
+@pytest.mark.parametrize(
+    ("healths", "expected"),
+    [
+        (["healthy", "degraded", "progressing"], "degraded"),
+        (["healthy", "progressing"], "progressing"),
+        (["suspended", "healthy"], "suspended"),
+        (["healthy", "unknown"], "unknown"),
+        (["healthy"], "healthy"),
+        ([], "empty"),
+    ],
+)
+def test_an_environment_is_as_healthy_as_its_worst_workload(healths: list[str], expected: str) -> None:
+    assert worst([workload(health=health) for health in healths])[0] == expected
+
+
+def test_what_is_old_is_asked_for_the_oldest_first(environment: Environment) -> None:
+    now = timezone.now()
+    never, fresh = make_environment(), make_environment()
+    for place, age in ((environment, 100), (fresh, 5)):
+        LiveState.objects.create(environment=place, tried_at=now - timedelta(seconds=age))
+    assert stale_environments(30) == [never.pk, environment.pk]
+
+
+def test_the_tick_asks_for_each_once_in_its_time(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    make_environment()
+    pushed: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(
+        "core.jobs.push", lambda func, ids, queue, job_id, **_: pushed.append((func, ids, queue, job_id))
+    )
+    with django_capture_on_commit_callbacks(execute=True):
+        jobs.refresh_stale()
+    assert {(func, queue) for func, _, queue, _ in pushed} == {(jobs.refresh_live, "short")}
+    assert len({job_id for *_, job_id in pushed}) == 2
+
+
+def test_an_environment_that_is_gone_is_nothing_to_do() -> None:
+    jobs.refresh_live(4711)
+    assert not LiveState.objects.exists()
+
+
+def test_the_job_reads_its_environment(environment: Environment, answer: Any) -> None:
+    make_environment(cluster=make_cluster())
+    answer([workload()])
+    jobs.refresh_live(environment.pk)
+    assert LiveState.objects.get().environment == environment

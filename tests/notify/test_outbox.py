@@ -1,0 +1,185 @@
+"""What is told is told once, in order, and again when it failed; what cannot be told changes nothing else."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from adapters.errors import Denied, NotFound, Throttled, Unavailable
+from notify import outbox
+from notify.models import Outgoing
+from portal.ticks import send_waiting
+
+DOWN = Unavailable("Slack does not answer.", system="Slack")
+
+
+def again(row: Outgoing) -> Outgoing:
+    row.refresh_from_db()
+    return row
+
+
+def make_due(row: Outgoing) -> None:
+    Outgoing.objects.filter(pk=row.pk).update(next_try_at=timezone.now())
+
+
+@pytest.mark.django_db
+class TestWriting:
+    def tell(self, **more: Any) -> None:
+        given = {"key": "k", "thread": "t", "payload": {"a": 1}, **more}
+        outbox.slack_message(given.pop("channel", "#shop"), **given)
+
+    def test_a_row_and_a_bell_after_the_commit(
+        self, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        pushed: list[str] = []
+        monkeypatch.setattr("core.jobs.push", lambda func, ids, queue, job_id, **_: pushed.append(job_id))
+        with django_capture_on_commit_callbacks(execute=True):
+            self.tell()
+            self.tell(payload={"a": 2})
+            assert pushed == []
+        row = Outgoing.objects.get()
+        assert (row.payload, row.state) == ({"a": 1}, "waiting")
+        assert pushed == [f"send-{row.pk}"]
+
+    def test_what_is_rolled_back_was_never_told(self) -> None:
+        with transaction.atomic():
+            self.tell()
+            transaction.set_rollback(True)
+        assert not Outgoing.objects.exists()
+
+    def test_without_a_channel_there_is_nobody_to_tell(self) -> None:
+        self.tell(channel="")
+        assert not Outgoing.objects.exists()
+
+    def test_without_a_token_there_is_nobody_to_tell(self, settings: Any) -> None:
+        settings.SLACK_BOT_TOKEN = ""
+        self.tell()
+        assert not Outgoing.objects.exists()
+
+
+class TestSending:
+    def test_one_message_a_deploy_which_is_updated(self, row: Any, slack: Any) -> None:
+        first, last = (
+            row("started"),
+            row("ended", state="failed", result="It crashed.", hint="Look at the log."),
+        )
+        outbox.send_due()
+        assert [call[0] for call in slack.calls] == ["post", "update", "post"]
+        posted, updated, details = slack.calls
+        assert posted[1] == "#shop"
+        assert updated[1:3] == ("C1", "ts1")
+        assert details[1:] == ("C1", "It crashed.\nLook at the log.", "ts1")
+        assert [again(one).state for one in (first, last)] == ["sent", "sent"]
+        assert first.external_id == last.external_id == "C1:ts1"
+
+    def test_nothing_is_sent_twice(self, row: Any, slack: Any) -> None:
+        row("started")
+        outbox.send_due()
+        outbox.send_due()
+        assert len(slack.calls) == 1
+
+    def test_the_end_waits_until_the_start_was_told(self, row: Any, slack: Any) -> None:
+        first, last = row("started"), row("ended", state="succeeded")
+        assert not outbox.send(last.pk)
+        assert slack.calls == []
+        assert outbox.send(first.pk)
+        assert outbox.send(last.pk)
+
+    def test_another_thread_waits_for_nothing(self, row: Any, slack: Any) -> None:
+        row("started")
+        other = row("started", thread="deploy-13", number=13)
+        assert outbox.send(other.pk)
+
+    def test_a_failure_is_tried_again_later_and_later(self, row: Any, slack: Any) -> None:
+        one = row("started")
+        waits = []
+        for _ in outbox.BACKOFF_SECONDS:
+            slack.errors.append(DOWN)
+            make_due(one)
+            before = timezone.now()
+            assert not outbox.send(one.pk)
+            waits.append(round((again(one).next_try_at - before).total_seconds()))
+            assert (one.state, one.result) == ("waiting", "Slack does not answer.")
+            assert not outbox.send(one.pk)  # not due yet
+        assert waits == list(outbox.BACKOFF_SECONDS)
+        make_due(one)
+        assert outbox.send(one.pk)
+        assert (again(one).state, one.result) == ("sent", "")
+
+    def test_in_the_end_it_is_given_up(self, row: Any, slack: Any) -> None:
+        one = row("started")
+        for _ in range(len(outbox.BACKOFF_SECONDS) + 1):
+            slack.errors.append(DOWN)
+            make_due(one)
+            outbox.send(one.pk)
+        assert again(one).state == "failed"
+
+    def test_slacks_own_pause_is_kept(self, row: Any, slack: Any) -> None:
+        one = row("started")
+        slack.errors.append(Throttled("Too many messages.", system="Slack", retry_after=120))
+        outbox.send(one.pk)
+        assert again(one).next_try_at > timezone.now() + timedelta(seconds=100)
+
+    @pytest.mark.parametrize("error", [Denied, NotFound])
+    def test_what_cannot_get_better_is_not_tried_again(self, row: Any, slack: Any, error: Any) -> None:
+        one = row("started")
+        slack.errors.append(error("There is no channel #shop.", system="Slack"))
+        assert outbox.send(one.pk)
+        assert (again(one).state, one.result) == ("failed", "There is no channel #shop.")
+
+    def test_a_first_message_that_failed_for_good_does_not_silence_the_end(
+        self, row: Any, slack: Any
+    ) -> None:
+        first = row("started")
+        last = row("ended", state="failed", result="It crashed.")
+        slack.errors.append(Denied("Not in the channel.", system="Slack"))
+        outbox.send_due()
+        assert again(first).state == "failed"
+        assert again(last).state == "sent"
+        assert [call[0] for call in slack.calls] == ["post", "post"]
+        assert slack.calls[1] == ("post", "C1", "It crashed.", "ts1")
+
+    def test_a_sender_that_died_leaves_the_row_to_the_next(self, row: Any, slack: Any) -> None:
+        one = row("started")
+        assert outbox.claim(one.pk) is not None
+        assert outbox.claim(one.pk) is None
+        make_due(one)  # a minute later
+        assert outbox.send(one.pk)
+        assert again(one).tries == 2
+
+    def test_a_lost_bell_is_rung_by_the_tick(
+        self, row: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        pushed: list[str] = []
+        monkeypatch.setattr("core.jobs.push", lambda func, ids, queue, job_id, **_: pushed.append(job_id))
+        with django_capture_on_commit_callbacks(execute=True):
+            send_waiting()
+            assert pushed == []
+            one = row("started")
+            send_waiting()
+        assert pushed == [f"send-due-{one.pk}-0"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_senders_one_gets_the_row(row: Any, slack: Any) -> None:
+    one = row("started")
+    barrier, claimed = threading.Barrier(2), []
+
+    def sender() -> None:
+        try:
+            barrier.wait()
+            claimed.append(outbox.claim(one.pk) is not None)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=sender) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed) == [False, True]
