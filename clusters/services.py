@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from django.db.models import F
 from django.utils import timezone
-from engine.live import Workload, read_live
 
 from adapters.errors import ExternalError
 from clusters.models import LiveState
 from core.redactor import redact_text
 from engine.errors import SlipwayError
+from engine.live import Workload, read_live
 from projects.connections import cluster_client
 from projects.models import Cluster, Environment
 
