@@ -11,15 +11,20 @@ from typing import Any
 
 import structlog
 
-from core.redactor import redact_text
+from core.redactor import redact_nested, redact_text
 
 # These print whole requests at DEBUG, secrets included (facts: botocore prints bodies, urllib3 prints paths).
 TALKATIVE = ("botocore", "boto3", "urllib3", "kubernetes", "slack_sdk", "asyncio", "rq.worker")
 
 
 def redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Replaces known secret values in every text of an event."""
-    return {key: redact_text(value) if isinstance(value, str) else value for key, value in event.items()}
+    """Replaces known secret values in every text of an event, also in lists and dictionaries."""
+    return {key: redact_nested(value) for key, value in event.items()}
+
+
+def shown(value: Any) -> str:
+    """Whatever else an event holds, e.g. an exception: its `repr`, without secret values."""
+    return redact_text(repr(value))
 
 
 def configure_logging(level: str) -> None:
@@ -44,7 +49,7 @@ def configure_logging(level: str) -> None:
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                         structlog.processors.format_exc_info,
                         redact_event,
-                        structlog.processors.JSONRenderer(),
+                        structlog.processors.JSONRenderer(default=shown),
                     ],
                 }
             },

@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.contrib.auth import middleware as auth_middleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 
 from core.context_vars import Origin, new_request_id, set_origin
@@ -20,6 +21,7 @@ from engine.errors import SlipwayError
 
 log = structlog.get_logger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+SHOW_SECRETS = ("/account/mfa/", "/setup/")
 ID = re.compile(r"\A[A-Za-z0-9-]{8,64}\Z")
 
 
@@ -74,6 +76,22 @@ class ClientAddressMiddleware:
         request.META["REMOTE_ADDR"] = address
         set_origin(Origin(request_id=request.request_id, address=address))  # type: ignore[attr-defined]
         return self.get_response(request)
+
+
+class CompressedPages(GZipMiddleware):
+    """Compresses pages of HTML, and nothing else.
+
+    Compression can tell an attacker, who makes a browser ask again and again with words of his own in the address, what
+    else stands on the page (BREACH). Here: the form token is masked anew in each answer, Django adds a random length, and
+    the pages that show a secret (of the second step) are left as they are. Streams must not be held back by it.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.streaming or not response.get("Content-Type", "").startswith("text/html"):
+            return response
+        if request.path.startswith(SHOW_SECRETS):
+            return response
+        return super().process_response(request, response)
 
 
 class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):

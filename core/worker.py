@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from django.db import connections
+from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
 from core.context_vars import Origin, set_origin
@@ -36,6 +37,15 @@ class Worker(RqWorker):
         structlog.contextvars.bind_contextvars(job_id=job.id)
         set_origin(Origin(request_id=job.id[:64]))
         return super().perform_job(job, *args)
+
+    def maintain_heartbeats(self, job: Any, execution: Any) -> None:
+        """In the parent, every half minute. RQ ends the worker when Redis does not answer, and the job dies with it; but
+        a deploy needs no Redis to go on: its own heartbeat is in the database.
+        """
+        try:
+            super().maintain_heartbeats(job, execution)
+        except (RedisError, OSError) as error:
+            log.warning("Redis does not answer; the job goes on", job_id=job.id, error=type(error).__name__)
 
     def handle_work_horse_killed(self, job: Any, retpid: int, ret_val: int, rusage: Any) -> None:
         """In the parent, when the child was killed (out of memory, stop): say so; the reconciler does the rest.

@@ -64,6 +64,7 @@ def processes() -> list[Kept]:
     web = [
         sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", env.text("HOST", "127.0.0.1"), "--port", str(port),
         "--workers", str(env.integer("WEB_PROCESSES", WEB_PROCESSES)), "--timeout-graceful-shutdown", "3", "--no-access-log",
+        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
     ]  # fmt: skip
     workers = env.integer("DEPLOY_WORKERS", DEPLOYS_AT_ONCE)
     return [
@@ -94,8 +95,12 @@ def end(kept: list[Kept]) -> None:
 
 
 def main() -> int:
-    """Checks the settings, brings the database up to date, then keeps everything running."""
-    for command in (manage("check", "--fail-level", "ERROR"), manage("migrate", "--no-input"), manage("setuplink")):
+    """Checks the settings, compresses static files, brings the database up to date, then keeps everything running."""
+    for command in (
+        manage("check", "--fail-level", "ERROR"),
+        manage("migrate", "--no-input"),
+        manage("setuplink"),
+    ):
         code = subprocess.run(command, check=False).returncode
         if code:
             return code

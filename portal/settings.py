@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "core.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "core.middleware.CompressedPages",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -134,8 +135,15 @@ RQ_QUEUES = {
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
 RQ_SHOW_ADMIN_LINK = False
 
-# Throttling of sign-in must hold across processes and must not depend on Redis.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache_entries"}}
+# Throttling of sign-in must hold across processes and must not depend on Redis. Django keeps 300 entries unless told
+# otherwise, and drops others at will beyond that: sessions of 500 people, and the counters of refused sign-ins.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache_entries",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
 
 AUTH_USER_MODEL = "people.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -198,10 +206,15 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(DATA_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Served from the source folders, each file found once at start: nobody has to remember collectstatic.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "core.static.StaticFiles"},
+}
+# Beside what was collected (core/static.py) the source folders are served, each file found once at start.
 SERVESTATIC_USE_FINDERS = True
+SERVESTATIC_USE_ZSTD = SERVESTATIC_USE_BROTLI = False  # gzip is what every browser takes
 SERVESTATIC_AUTOREFRESH = False
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440

@@ -94,6 +94,7 @@ class Supervisor:
         begin(self._make_world, started["aws"])
         if not self.services_only:
             migrated = begin(partial(home.run, programs.migrations(layout)))
+            collected = begin(partial(home.run, programs.static_files(layout)))
             cluster = begin(self._start_cluster)
             begin(self._keep_pull_secrets, cluster, started["aws"])
             if self.cluster is None:
@@ -101,7 +102,7 @@ class Supervisor:
             for program in programs.workers(layout):
                 begin(partial(home.start, program), migrated, started["redis"])
             needed = tuple(parts)
-            begin(partial(home.start, programs.web(layout)), migrated)
+            begin(partial(home.start, programs.web(layout)), migrated, collected)
             begin(self._seed, *needed)
         return parts
 

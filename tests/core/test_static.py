@@ -1,0 +1,118 @@
+"""What a browser loads first: compressed, small, cached for ever, and never a page's secret."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.staticfiles import storage as storages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import Client, RequestFactory
+from django.test.signals import setting_changed
+
+from core.middleware import CompressedPages
+from core.static import StaticFiles
+from tests.factories import make_deploy, make_environment, make_user
+from tests.portal.conftest import see
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_BYTES = 60_000  # ui.md: the first load of the board
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """STATIC_ROOT after collectstatic."""
+    root = tmp_path_factory.mktemp("static")
+    command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity=0"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "STATIC_ROOT": str(root)}, check=True)
+    return root
+
+
+@pytest.fixture
+def with_collected(collected: Path, settings: Any) -> Path:
+    """The portal serves what was collected."""
+    settings.STATIC_ROOT = str(collected)
+    setting_changed.send(sender=None, setting="STATIC_ROOT", value=str(collected), enter=True)
+    return collected
+
+
+def addresses(page: str) -> list[str]:
+    return re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+
+
+@pytest.mark.django_db
+def test_the_first_load_of_the_board_is_small(with_collected: Path, client: Client) -> None:
+    for _ in range(8):
+        environment = make_environment()
+        make_deploy(environment)
+        see(environment)
+    client.force_login(make_user("ada", is_admin=True))
+    answer = client.get("/", headers={"Accept-Encoding": "gzip"})
+    assert answer["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in answer["Vary"]
+    page = gzip.decompress(answer.content).decode()
+    sizes = {"/": len(answer.content)}
+    for address in addresses(page):
+        path = with_collected / address.removeprefix("/static/")
+        packed = path.with_name(path.name + ".gz")
+        assert re.search(r"\.[0-9a-f]{12}\.", path.name), address
+        sizes[address] = packed.stat().st_size if packed.exists() else path.stat().st_size
+    assert len(sizes) > 7
+    assert sum(sizes.values()) < MOST_BYTES, sizes
+
+
+def test_scripts_import_each_other_by_the_collected_name(with_collected: Path) -> None:
+    storage = StaticFiles()
+    live = (with_collected / storage.stored_name("js/live.js")).read_text()
+    assert f'from "./{Path(storage.stored_name("js/app.js")).name}"' in live
+    assert 'from "./app.js"' not in live
+
+
+def test_without_collecting_every_file_has_its_own_name(client: Client) -> None:
+    assert storages.staticfiles_storage.url("css/base.css") == "/static/css/base.css"
+    for address in ("/static/css/base.css", "/static/django_htmx/htmx-2.min.js"):
+        assert client.get(address).status_code == 200
+
+
+def test_collected_files_come_compressed_and_for_ever(with_collected: Path, client: Client) -> None:
+    address = storages.staticfiles_storage.url("css/components.css")
+    answer = client.get(address, headers={"Accept-Encoding": "gzip"})
+    assert answer["Content-Encoding"] == "gzip"
+    assert "immutable" in answer["Cache-Control"]
+    assert int(answer["Content-Length"]) < (with_collected / "css/components.css").stat().st_size / 2
+
+
+class TestCompression:
+    def answer(self, response: Any, path: str = "/", encoding: str = "gzip") -> Any:
+        request = RequestFactory().get(path, headers={"Accept-Encoding": encoding})
+        return CompressedPages(lambda request: response)(request)
+
+    def test_a_page_is_compressed(self) -> None:
+        answer = self.answer(HttpResponse("word " * 500))
+        assert gzip.decompress(answer.content) == b"word " * 500
+
+    def test_the_same_page_is_not_always_as_long(self) -> None:
+        """An attacker who measures lengths measures noise."""
+        assert len({len(self.answer(HttpResponse("word " * 500)).content) for _ in range(30)}) > 1
+
+    def test_who_cannot_unpack_gets_it_plain(self) -> None:
+        assert self.answer(HttpResponse("word " * 500), encoding="identity").content == b"word " * 500
+
+    @pytest.mark.parametrize(
+        "path", ["/account/mfa/totp/activate/", "/account/mfa/recovery-codes/", "/setup/abc/"]
+    )
+    def test_pages_that_show_secrets_are_left_alone(self, path: str) -> None:
+        assert "Content-Encoding" not in self.answer(HttpResponse("word " * 500), path)
+
+    @pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/csv", "text/event-stream"])
+    def test_anything_else_is_left_alone(self, kind: str) -> None:
+        assert "Content-Encoding" not in self.answer(HttpResponse("word " * 500, content_type=kind))
+
+    def test_streams_are_not_held_back(self) -> None:
+        assert "Content-Encoding" not in self.answer(StreamingHttpResponse(iter(["word "] * 500)))
