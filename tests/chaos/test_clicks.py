@@ -1,0 +1,107 @@
+"""People who click twice, at once, too late; and those who change their mind."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.e2e.fixtures import People
+from tests.e2e.portal import Person, number_of
+from tests.e2e.running import Running
+
+pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+
+
+def count(sandbox: Running) -> int:
+    """All deploys there are."""
+    return int(sandbox.rows("SELECT count(*) AS n FROM deployments_deploy")[0]["n"])
+
+
+def test_one_form_sent_by_several_at_once_is_one_deploy(sandbox: Running, people: People) -> None:
+    """A double click, a browser that sends again: the same form, the same deploy; also after it has ended."""
+    dev, key, before = people("dev"), uuid.uuid4().hex, count(sandbox)
+
+    def send(_: int) -> int:
+        own = Person(sandbox, "dev", session=requests.Session())
+        own.session.cookies.update(dev.session.cookies)
+        return number_of(own.ask("catalog", "staging", "main", key=key))
+
+    with ThreadPoolExecutor(6) as pool:
+        numbers = set(pool.map(send, range(6)))
+    assert len(numbers) == 1
+    assert count(sandbox) == before + 1
+    number = numbers.pop()
+    assert sandbox.ended(number)["state"] == "succeeded"
+    assert number_of(dev.ask("catalog", "staging", "main", key=key)) == number
+
+
+def test_two_people_at_once(sandbox: Running, people: People, slow: dict[str, str]) -> None:
+    """The same revision is one deploy; another one waits behind it, and says for whom."""
+    dev, lead, before = people("dev"), people("lead"), count(sandbox)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(who.deploy, "storefront", "staging", slow["storefront"]) for who in (dev, lead)]
+    first = asked[0].result()
+    assert asked[1].result() == first
+    assert count(sandbox) == before + 1
+    second = lead.deploy("storefront", "staging", "main")
+    third = dev.deploy("storefront", "staging", slow["storefront"], reason="again, after the other one")
+    assert third == first, "it still runs"
+    assert f"deploy #{first}" in lead.get(f"/deploys/{second}/").text
+    for number in (first, second):
+        assert sandbox.ended(number)["state"] == "succeeded"
+    assert sandbox.deploy(first)["ended_at"] <= sandbox.deploy(second)["started_at"]
+
+
+def test_cancelled_while_it_runs(sandbox: Running, people: People, slow: dict[str, str]) -> None:
+    """It stops before its next write, says who asked and what stays; cancelling twice is once; what waited goes on."""
+    dev, lead = people("dev"), people("lead")
+    number = dev.deploy("storefront", "staging", slow["storefront"])
+    sandbox.reaches(number, "apply")
+    behind = dev.deploy("storefront", "staging", "main")
+    assert lead.act(number, "cancel").status_code == 200
+    assert dev.act(number, "cancel").status_code == 200
+    found = sandbox.ended(number)
+    assert found["state"] == "cancelled"
+    assert found["result"].startswith("lead cancelled it.")
+    assert "written and stay as they are" in found["result"]
+    assert sandbox.step(number, "apply")["state"] == "cancelled"
+    assert sandbox.step(number, "rollout")["state"] == "skipped"
+    assert sandbox.ended(behind)["state"] == "succeeded"
+    answer = dev.act(number, "cancel")
+    assert answer.status_code == 200
+    assert "before it changed anything" not in answer.text
+    answer = dev.act(behind, "cancel")
+    assert answer.status_code == 403
+    assert "there is nothing to cancel" in answer.text
+
+
+def test_cancelled_before_it_starts(sandbox: Running, people: People, slow: dict[str, str]) -> None:
+    dev = people("dev")
+    first = dev.deploy("catalog", "staging", slow["catalog"])
+    behind = dev.deploy("catalog", "staging", "main")
+    assert "was cancelled before it changed anything" in dev.act(behind, "cancel").text
+    found = sandbox.deploy(behind)
+    assert (found["state"], found["result"]) == ("cancelled", "dev cancelled it before it started.")
+    assert sandbox.ended(first)["state"] == "succeeded"
+
+
+def test_sent_after_the_session_ended(sandbox: Running, people: People) -> None:
+    """Nothing is done, what was typed is kept to be sent again, and the address is the same."""
+    person, before = Person(sandbox, "dev").sign_in(), count(sandbox)
+    del person.session.cookies["sessionid"]
+    answer = person.ask("catalog", "staging", "main", reason="a reason worth keeping")
+    assert answer.status_code == 401
+    assert "a reason worth keeping" in answer.text
+    assert count(sandbox) == before
+
+
+def test_who_may_not(sandbox: Running, people: People) -> None:
+    """The page of somebody too weak says whom to ask; his form does nothing."""
+    before = count(sandbox)
+    answer = people("viewer").ask("catalog", "staging", "main")
+    assert answer.status_code == 403
+    assert "lead" in answer.text
+    assert count(sandbox) == before

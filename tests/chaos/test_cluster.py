@@ -1,0 +1,37 @@
+"""A cluster that does not answer: what waits goes on waiting, what begins is told so, nothing is guessed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.breaking import kill, silent
+from tests.e2e.fixtures import People
+from tests.e2e.running import Running
+
+pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+
+
+def test_silent_for_half_a_minute_then_restarted(
+    sandbox: Running, people: People, slow: dict[str, str]
+) -> None:
+    """The rollout under way ends well; the deploy that began meanwhile changed nothing and says why."""
+    dev = people("dev")
+    rolling = dev.deploy("storefront", "staging", slow["storefront"])
+    sandbox.reaches(rolling, "rollout")
+    server = sandbox.plane_pid("kube-apiserver")
+    with silent(server):
+        began = dev.deploy("catalog", "staging", slow["catalog"])
+        ended = sandbox.ended(began, 120)
+        assert ended["state"] == "errored"
+        assert "did not answer" in ended["result"] or "does not answer" in ended["result"]
+        assert "Nothing was changed on the cluster." in ended["hint"]
+        for path in ("/", "/projects/catalog/staging/", f"/deploys/{began}/"):
+            dev.get(path)
+        assert sandbox.deploy(rolling)["state"] == "running"
+    kill(sandbox.plane_pid("kube-apiserver"))
+    found = sandbox.ended(rolling, 150)
+    assert (found["state"], found["attempt"]) == ("succeeded", 1), found["result"]
+    log = sandbox.log(rolling)
+    assert "answers again" in log
+    assert "Traceback" not in log
+    assert sandbox.ended(dev.deploy("catalog", "staging", "main"))["state"] == "succeeded"

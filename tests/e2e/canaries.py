@@ -1,0 +1,121 @@
+"""Secret values that are known, so that they can be looked for: in every form in which they could show up."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, quote_plus
+
+import yaml
+
+from tests.e2e import world
+from tests.e2e.running import Running
+
+SECRET_IDS = tuple(
+    f"slipway/{project}/{environment}"
+    for project in ("storefront", "catalog")
+    for environment in ("staging", "production")
+)
+PLANTED = "slipway/storefront/staging"
+KEYS_FOUND_NOWHERE = ("git_token", "slack_token", "secret_key", "encryption_key", "digest_key")
+SHORTEST = 8  # of what is looked for: less could stand there by chance
+
+
+def planted() -> dict[str, str]:
+    """Values of every difficult kind, each with something random in it."""
+
+    def word() -> str:
+        return secrets.token_hex(8)
+
+    body = "\n".join(secrets.token_hex(24) for _ in range(4))
+    return {
+        "CANARY_SPECIAL": f"p@ss w/rd&=%+?\"'\\<é>{word()}",
+        "CANARY_URL": f"amqp://shop:{word()}%2F$$@queue.internal/v?x=1&y={word()}",
+        "CANARY_LINES": f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n",
+        "CANARY_BASE64": base64.b64encode(secrets.token_bytes(30)).decode(),
+        "CANARY_JSON": json.dumps({"user": "shop", "token": word(), "note": 'a "b" & c'}),
+        "CANARY_SPACES": f"  {word()} {word()}  ",
+    }
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """What must be found nowhere. `values`: by a name that may be shown when one is found."""
+
+    values: Mapping[str, str]
+
+    def needles(self) -> dict[bytes, str]:
+        """Every form of every value, and the name it belongs to."""
+        return {
+            form.encode(): name
+            for name, value in self.values.items()
+            for form in forms_of(value)
+            if len(form) >= SHORTEST
+        }
+
+    def found_in(self, *texts: bytes) -> list[str]:
+        """The names of those found in any of the texts."""
+        needles = self.needles()
+        return sorted({name for text in texts for needle, name in needles.items() if needle in text})
+
+
+def forms_of(value: str) -> Iterator[str]:
+    """Plain, stripped, encoded for addresses, pages, JSON and YAML, base64 in both spellings, and each line of a long one."""
+    plain = value.strip()
+    raw = value.encode()
+    yield from (
+        plain,
+        quote(plain, safe=""),
+        quote(plain),
+        quote_plus(plain),
+        html.escape(plain),
+        html.escape(plain, quote=False),
+    )
+    yield json.dumps(plain)[1:-1]
+    yield json.dumps(plain, ensure_ascii=False)[1:-1]
+    yield repr(plain)[1:-1]
+    for text in (raw, plain.encode()):
+        yield base64.b64encode(text).decode().rstrip("=")
+        yield base64.urlsafe_b64encode(text).decode().rstrip("=")
+    if "\n" in plain:
+        yield from (line.strip() for line in plain.splitlines() if not line.startswith("-----"))
+
+
+def plant(running: Running) -> Canaries:
+    """Puts the difficult values into a secrets file of the sandbox; these, the samples' own, and its credentials."""
+    difficult = planted()
+    world.add_to_secret(running, PLANTED, difficult)
+    values = {f"{PLANTED} {key}": value for key, value in difficult.items()}
+    for secret_id in SECRET_IDS:
+        values |= {
+            f"{secret_id} {key}": value for key, value in world.read_secret(running, secret_id).items()
+        }
+    keys = json.loads((running.directory / "keys.json").read_text())
+    values |= {name: keys[name] for name in KEYS_FOUND_NOWHERE}
+    values["password"] = keys["password"]
+    values["git's header"] = base64.b64encode(f"x-access-token:{keys['git_token']}".encode()).decode()
+    return Canaries(values | dict(kubeconfig_secrets(running)))
+
+
+def kubeconfig_secrets(running: Running) -> Iterator[tuple[str, str]]:
+    """The key of the cluster's admin, as the kubeconfig has it and as it is."""
+    user = yaml.safe_load((running.directory / "cluster" / "kubeconfig").read_text())["users"][0]["user"]
+    yield "kubeconfig key, base64", user["client-key-data"]
+    yield "kubeconfig key", base64.b64decode(user["client-key-data"]).decode()
+
+
+def leaking_log(values: Mapping[str, str]) -> str:
+    """The output of a program that prints its secrets in every way that programs do."""
+    lines = ["a talkative program starts"]
+    for key, value in values.items():
+        lines += [
+            f"plain {key}={value}",
+            f"json {json.dumps({key: value})}",
+            f"url ?{key}={quote_plus(value.strip())}&z=1",
+        ]
+        lines.append(f"base64 {base64.b64encode(value.encode()).decode()}")
+    return "\n".join(lines)

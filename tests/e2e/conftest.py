@@ -1,0 +1,56 @@
+"""Tests of the whole product as people use it, on one running sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.browsing import CHROMIUM, LAUNCH, Visitor
+from tests.e2e.fixtures import people, planted, sandbox, slow, tell_logs
+from tests.e2e.running import Running
+
+__all__ = ["people", "planted", "sandbox", "slow"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """People first, on a fresh sandbox; then what breaks it; the canaries last, after everything that could leak one."""
+    order = {"tests/e2e": 1, "tests/chaos": 2}
+    items.sort(
+        key=lambda item: (
+            3 if "test_canaries" in item.nodeid else order.get("/".join(item.nodeid.split("/")[:2]), 0)
+        )
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """The sandbox's logs belong to a failure."""
+    outcome: Any = yield
+    tell_logs(outcome.get_result())
+
+
+@pytest.fixture(scope="session")
+def chromium(sandbox: Running) -> Iterator[Browser]:
+    """One browser; each visitor is a context of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=LAUNCH)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, sandbox: Running) -> Iterator[Callable[..., Visitor]]:
+    """Opens a browser for somebody. Errors in its console fail the test."""
+    visitors: list[Visitor] = []
+
+    def opened(name: str = "admin", **options: Any) -> Visitor:
+        visitors.append(Visitor.enter(chromium, sandbox, name, **options))
+        return visitors[-1]
+
+    yield opened
+    for visitor in visitors:
+        visitor.context.close()
+    assert [trouble for visitor in visitors for trouble in visitor.troubles] == []

@@ -1,0 +1,244 @@
+"""One running sandbox for the whole of a test run, and what a test may want of it.
+
+It is started as people start it, by `python -m sandbox`, in a folder of its own; it is ended by its process id, and
+nothing of it may be left then. `TEST_SANDBOX` names the folder of a sandbox that runs already and is used instead (and
+left running): for working on these tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sandbox import guard
+from sandbox.processes import free_port, tail
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_SECONDS = 180.0
+STOP_SECONDS = 30.0
+PATIENCE = 90.0  # for whatever a busy machine does in the background
+ENDS = {"succeeded", "failed", "errored", "cancelled", "timed_out", "superseded", "abandoned"}
+Found = TypeVar("Found")
+
+
+def until(
+    what: str, look: Callable[[], Found | None], seconds: float = PATIENCE, pause: float = 0.1
+) -> Found:
+    """What `look` finds as soon as it finds something; fails naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        time.sleep(pause)
+    return found
+
+
+@dataclass
+class Running:
+    """A sandbox that answers. `env`: what its `env` file says."""
+
+    directory: Path
+    process: subprocess.Popen[bytes] | None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Of the portal, without a slash at its end."""
+        return self.env["SLIPWAY_URL"]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Of the services: redis, aws, git, slack."""
+        found: dict[str, int] = json.loads((self.directory / "ports.json").read_text())
+        return found
+
+    # --- its database, read only: what the pages do not show ---
+
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """What a SELECT finds."""
+        place = f"file:{self.directory / 'slipway.sqlite3'}?mode=ro"
+        with closing(sqlite3.connect(place, uri=True, timeout=20)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(query, values)]
+
+    def deploy(self, number: int) -> dict[str, Any]:
+        """One deploy's row."""
+        return self.rows("SELECT * FROM deployments_deploy WHERE number = ?", number)[0]
+
+    def step(self, number: int, name: str) -> dict[str, Any]:
+        """One step's row."""
+        query = "SELECT s.* FROM runs_step s JOIN deployments_deploy d ON d.run_id = s.run_id"
+        return self.rows(f"{query} WHERE d.number = ? AND s.name = ?", number, name)[0]
+
+    def log(self, number: int) -> str:
+        """A deploy's log: its lines' text."""
+        query = "SELECT c.text FROM runs_logchunk c JOIN deployments_deploy d ON d.run_id = c.run_id"
+        chunks = self.rows(f"{query} WHERE d.number = ? ORDER BY c.sequence", number)
+        return "\n".join(line.split("\t", 3)[3] for chunk in chunks for line in chunk["text"].split("\n"))
+
+    def reaches(self, number: int, step: str, seconds: float = PATIENCE) -> dict[str, Any]:
+        """The deploy once that step runs; fails when it ends before."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.deploy(number)
+            assert found["state"] not in ENDS, f"#{number} ended before {step}: {found['result']}"
+            return found if self.step(number, step)["state"] == "running" else None
+
+        return until(f"deploy #{number} in {step}", look, seconds, pause=0.05)
+
+    def ended(self, number: int, seconds: float = PATIENCE) -> dict[str, Any]:
+        """The deploy once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.deploy(number)
+            return found if found["state"] in ENDS else None
+
+        return until(f"the end of deploy #{number}", look, seconds)
+
+    # --- its programs ---
+
+    def pids(self, *words: str) -> list[int]:
+        """The processes of this sandbox whose command line holds these words one after the other."""
+        wanted = "\0".join(words)
+        found = []
+        for pid in guard.marked(self.directory):
+            try:
+                if wanted in Path(f"/proc/{pid}/cmdline").read_text():
+                    found.append(pid)
+            except OSError:
+                continue
+        return found
+
+    def plane_pid(self, program: str) -> int:
+        """The process of a control plane's program: it is told by the folder that it works in."""
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if (place / "cwd").readlink() == self.directory / "cluster" and program in (
+                    place / "cmdline"
+                ).read_text().split("\0", 1)[0]:
+                    return int(place.name)
+            except OSError:
+                continue
+        raise AssertionError(f"{program} does not run")
+
+    def redis_pid(self) -> int:
+        """Redis writes its title over its environment, so it is asked for its own."""
+        from redis import Redis
+
+        with Redis(port=self.ports["redis"]) as client:
+            return int(client.info("server")["process_id"])
+
+    def manage(self, *arguments: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """`manage.py` as in a shell that has read the `env` file."""
+        command = [sys.executable, "manage.py", *arguments]
+        env = {"PATH": os.environ["PATH"], **self.env}
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=seconds, check=False
+        )
+
+    def kubectl(self, *arguments: str) -> Any:
+        """What the cluster says, as JSON."""
+        kubectl = f"{os.environ['KUBEBUILDER_ASSETS']}/kubectl"
+        command = [kubectl, "--kubeconfig", self.env["KUBECONFIG"], *arguments, "-o", "json"]
+        return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+
+    def tails(self, lines: int = 12) -> str:
+        """The ends of all logs, for a failing test."""
+        logs = [self.directory / "out.log", *sorted((self.directory / "logs").glob("*.log"))]
+        return "\n".join(f"--- {log.name}\n" + "\n".join(tail(log, lines)) for log in logs)
+
+
+def start() -> Running:
+    """Starts a sandbox (or takes the one of TEST_SANDBOX) and waits until it is ready."""
+    if named := os.environ.get("TEST_SANDBOX"):
+        return Running(Path(named), None, read_env(Path(named) / "env"))
+    directory = Path(tempfile.mkdtemp(prefix="slipway-e2e-")).resolve()
+    env = {**os.environ, "SANDBOX_DIR": str(directory), "PORT": str(free_port())}
+    with open(directory / "out.log", "wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox"],
+            cwd=ROOT,
+            env=env,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    running = Running(directory, process)
+
+    def ready() -> bool:
+        code = process.poll()
+        assert code is None, f"the sandbox ended with {code}:\n{running.tails(30)}"
+        return (directory / "env").exists()
+
+    try:
+        until("the sandbox is ready", ready, START_SECONDS)
+    except BaseException:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+        raise
+    running.env = read_env(directory / "env")
+    return running
+
+
+def stop(running: Running) -> None:
+    """Ends it and makes sure that nothing is left: no process, nobody on its ports."""
+    if running.process is None:
+        return
+    ports = [*running.ports.values(), int(running.env["PORT"])]
+    cluster = json.loads((running.directory / "cluster" / "ports.json").read_text())
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(STOP_SECONDS) == 0, running.tails()
+    assert guard.marked(running.directory) == []
+    assert [port for port in [*ports, *cluster.values()] if answers(port)] == []
+    assert not (running.directory / "env").exists()
+    shutil.rmtree(running.directory, ignore_errors=True)
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The variables of a file written for a shell."""
+    pairs = (line.partition("=") for line in path.read_text().splitlines())
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+
+_users = 0
+_running: Running | None = None
+
+
+@contextmanager
+def shared() -> Iterator[Running]:
+    """The one sandbox of this test run: the first who asks starts it, the last who leaves ends it."""
+    global _users, _running
+    if _running is None:
+        _running = start()
+    _users += 1
+    try:
+        yield _running
+    finally:
+        _users -= 1
+        if _users == 0:
+            running, _running = _running, None
+            stop(running)
+
+
+def current() -> Running | None:
+    """The running one, if any."""
+    return _running

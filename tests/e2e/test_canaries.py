@@ -1,0 +1,258 @@
+"""Known secret values are looked for wherever the portal writes: they are found nowhere.
+
+Runs after everything else of this kind. First it makes every sort of leak happen: a program that prints its secrets
+into the log of a deploy and of its failure, secrets files that are no YAML and no Kubernetes Secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sqlite3
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from html import unescape
+from pathlib import Path
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+import pytest
+import requests
+from redis import Redis
+
+from core.redactor import MASK
+from tests.e2e import world
+from tests.e2e.canaries import PLANTED, Canaries, leaking_log
+from tests.e2e.fixtures import People
+from tests.e2e.portal import Person
+from tests.e2e.redis_tap import RedisTap
+from tests.e2e.running import Running
+
+pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+LINK = re.compile(r'(?:href|hx-get|src|data-live|data-poll)="([^"]+)"')
+MOST_OF_A_KIND = 6  # pages that differ only in numbers and queries
+OTHERS_SECRET = "slipway/catalog/staging"
+
+
+@pytest.fixture(scope="module")
+def leaks(sandbox: Running, people: People, planted: Canaries) -> Iterator[dict[str, int]]:
+    """Deploys that print secrets, by kind; all ended. Redis is listened to meanwhile."""
+    values = {
+        key.removeprefix(f"{PLANTED} "): value
+        for key, value in planted.values.items()
+        if key.startswith(PLANTED)
+    }
+    talk = leaking_log(values)
+    commit = world.push(sandbox, "storefront", "talkative")
+    labels = {world.BEHAVIOUR: "crash", world.LOG: talk}
+    world.publish(
+        sandbox, commit, {"storefront/web": labels, "storefront/worker": {**labels, world.BEHAVIOUR: "ready"}}
+    )
+    lead = people("lead")
+    with RedisTap(sandbox.ports["redis"]) as tap:
+        numbers = {
+            "talkative": lead.deploy("storefront", "staging", "talkative", reason="to see what it says")
+        }
+        numbers |= dict(bad_files(sandbox, lead, planted))
+        for number in numbers.values():
+            sandbox.ended(number)
+        with Redis(port=sandbox.ports["redis"]) as redis:
+            kept = b"".join(redis.dump(key) or b"" for key in redis.scan_iter())
+        HEARD["redis"] = tap.heard() + kept
+    yield numbers
+
+
+HEARD: dict[str, bytes] = {}
+
+
+def bad_files(sandbox: Running, lead: Person, planted: Canaries) -> Iterator[tuple[str, int]]:
+    """Secrets files that hold values but are no Kubernetes Secrets, each for one deploy."""
+    client = world.secrets_manager(sandbox)
+    value = planted.values[f"{PLANTED} CANARY_BASE64"]
+    good = client.get_secret_value(SecretId=OTHERS_SECRET)["SecretString"]  # type: ignore[attr-defined]
+    texts = {
+        "no yaml": f'apiVersion: v1\nkind: Secret\ndata: {{A: "{value}\n  B: [{value}\n',
+        "no secret": f"DATABASE_PASSWORD={value}\nOTHER={value}\n",
+        "bad base64": f"apiVersion: v1\nkind: Secret\nmetadata: {{name: catalog-secrets}}\ndata:\n  DATABASE_URL: '%%{value}'\n",
+        "bad type": f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: catalog-secrets}}\ndata:\n  DATABASE_URL: '{value}'\n",
+    }  # fmt: skip
+    try:
+        for name, text in texts.items():
+            client.put_secret_value(SecretId=OTHERS_SECRET, SecretString=text)  # type: ignore[attr-defined]
+            lead.get("/projects/catalog/staging/deploy/?see=1")
+            number = lead.deploy("catalog", "staging", "main")
+            sandbox.ended(number)
+            yield name, number
+    finally:
+        client.put_secret_value(SecretId=OTHERS_SECRET, SecretString=good)  # type: ignore[attr-defined]
+
+
+def test_what_a_program_prints_is_masked(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
+    """The mask stands where a value stood: in the deploy's log, in the evidence, on the page."""
+    number = leaks["talkative"]
+    assert sandbox.deploy(number)["state"] == "failed"
+    log = sandbox.log(number)
+    for key in ("CANARY_SPECIAL", "CANARY_URL", "CANARY_BASE64", "CANARY_JSON", "SESSION_KEY"):
+        assert f"plain {key}={MASK}" in log, key
+        assert f"url ?{key}={MASK}&z=1" in log, key
+    assert f"base64 {MASK}" in log
+    assert "a talkative program starts" in log
+    evidence = json.loads(sandbox.deploy(number)["evidence"])
+    assert any(MASK in text for text in strings(evidence))
+
+
+@pytest.mark.parametrize("name", ["no yaml", "no secret", "bad base64", "bad type"])
+def test_bad_secrets_files_are_explained(sandbox: Running, leaks: dict[str, int], name: str) -> None:
+    found = sandbox.deploy(leaks[name])
+    assert found["state"] in ("failed", "errored")
+    assert "secrets.yaml" in found["result"] + found["hint"]
+    assert "error of the portal" not in found["result"]
+
+
+def test_not_in_the_database(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
+    """Every table, every column; what is compressed is unpacked. The encrypted columns are encrypted."""
+    place = f"file:{sandbox.directory / 'slipway.sqlite3'}?mode=ro"
+    found: dict[str, list[str]] = {}
+    with closing(sqlite3.connect(place, uri=True, timeout=20)) as connection:
+        connection.text_factory = bytes
+        tables = [
+            row[0].decode()
+            for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        for table in tables:
+            text = b"\n".join(
+                cell for row in connection.execute(f'SELECT * FROM "{table}"') for cell in cells(row)
+            )
+            if names := planted.found_in(text, *unpickled(text)):
+                found[table] = names
+        objects = [
+            zlib.decompress(row[0])
+            for row in connection.execute("SELECT objects_compressed FROM deployments_release")
+        ]
+    assert len(tables) > 20
+    assert found == {}
+    assert objects
+    assert planted.found_in(*objects) == []
+
+
+def cells(row: tuple[object, ...]) -> Iterator[bytes]:
+    """The texts and blobs of a row; of JSON also what its strings say."""
+    for cell in row:
+        if isinstance(cell, bytes):
+            yield cell
+            with suppress(ValueError):
+                yield "\n".join(strings(json.loads(cell))).encode()
+
+
+def strings(value: object) -> Iterator[str]:
+    """Every text inside of a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for pair in value.items() for part in pair for text in strings(part))
+    elif isinstance(value, list):
+        yield from (text for part in value for text in strings(part))
+
+
+def unpickled(text: bytes) -> list[bytes]:
+    """Cached entries are pickled and in base64: decoded."""
+    pieces = re.findall(rb"[A-Za-z0-9+/]{200,}={0,2}", text)
+    return [base64.b64decode(piece + b"=" * (-len(piece) % 4)) for piece in pieces]
+
+
+def test_not_in_redis(leaks: dict[str, int], planted: Canaries) -> None:
+    """Everything that it was told while secrets were printed, and everything that it keeps."""
+    heard = HEARD["redis"]
+    assert b"slipway:runs" in heard
+    assert b"rq:queue:deploys" in heard
+    assert planted.found_in(heard) == []
+
+
+def test_not_in_the_logs(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
+    """What the programs write on their standard outputs, the sandbox's first lines excepted: they tell the password."""
+    logs = sorted((sandbox.directory / "logs").glob("*.log"))
+    assert {"web.log", "deploys-1.log", "scheduler.log", "short.log"} <= {path.name for path in logs}
+    assert {
+        path.name: planted.found_in(path.read_bytes()) for path in logs if planted.found_in(path.read_bytes())
+    } == {}
+
+
+def test_not_in_files(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
+    """The portal's own files: mirrors of the repositories, their settings."""
+    found = {}
+    for path in sorted((sandbox.directory / "data").rglob("*")):
+        if path.is_file() and (names := planted.found_in(path.read_bytes())):
+            found[str(path.relative_to(sandbox.directory))] = names
+    assert found == {}
+
+
+def test_not_in_slack(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
+    url = sandbox.env["SLIPWAY_SLACK_URL"]
+    shown = [
+        requests.get(url, headers={"Accept": kind}, timeout=20).content
+        for kind in ("application/json", "text/html")
+    ]
+    assert b"/deploys/" in shown[0]
+    assert planted.found_in(*shown) == []
+
+
+def test_not_on_any_page(sandbox: Running, leaks: dict[str, int], people: People, planted: Canaries) -> None:
+    """Every page that an administrator reaches by links, and what can be downloaded."""
+    pages = dict(crawl(people("admin"), [f"/deploys/{number}/" for number in leaks.values()]))
+    kinds = {kind(path) for path in pages}
+    assert {
+        "/",
+        "/deploys/N/",
+        "/audit/",
+        "/audit/N/",
+        "/deploys/export.csv",
+        "/audit/export.csv",
+        "/deploys/N/log",
+    } <= kinds
+    assert {path: planted.found_in(text) for path, text in pages.items() if planted.found_in(text)} == {}
+
+
+def kind(path: str) -> str:
+    """The address without its query, numbers as N."""
+    return re.sub(r"\d+", "N", urlsplit(path).path)
+
+
+def crawl(person: Person, first: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Follows every link; of pages of one kind only some. Nothing that ends the session, no stream that does not end."""
+    waiting, known, seen = deque([*first, "/"]), set(first), Counter[str]()
+    while waiting:
+        path = waiting.popleft()
+        seen[kind(path)] += 1
+        if seen[kind(path)] > MOST_OF_A_KIND:
+            continue
+        answer = person.session.get(person.running.url + path, timeout=60)
+        assert answer.status_code < 500, path
+        yield path, unescape(answer.text).encode() + answer.content
+        if "html" not in answer.headers.get("Content-Type", ""):
+            continue
+        for link in LINK.findall(answer.text):
+            target = urldefrag(urljoin(answer.url, unescape(link)))[0]
+            here = target.removeprefix(person.running.url)
+            if target != here and here not in known and not re.search(r"logout|/stream|/static/", here):
+                known.add(here)
+                waiting.append(here)
+
+
+def test_pages_of_errors(people: People, planted: Canaries) -> None:
+    """What is typed into a form of secrets does not come back in its errors."""
+    kubeconfig = planted.values["kubeconfig key"]
+    person = people("admin")
+    answer = person.post(
+        "/admin/clusters/new/", {"slug": "another", "name": "Another", "kubeconfig": f"users: [{kubeconfig}"}
+    )
+    assert answer.status_code in (200, 422)
+    assert planted.found_in(answer.content, unescape(answer.text).encode()) == []
+
+
+def test_they_would_be_found(planted: Canaries, tmp_path: Path) -> None:
+    """The search itself: each form of each value is found where it is."""
+    assert planted.found_in(b"nothing here") == []
+    for needle, name in planted.needles().items():
+        assert name in planted.found_in(b"before " + needle + b" after")

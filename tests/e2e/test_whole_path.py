@@ -1,0 +1,156 @@
+"""The path of issue and design, in a browser: from the Deploy button to a verified release, a failure, and back."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.browsing import SLOWLY, Visitor, deploy_number, needs_browser
+from tests.e2e.running import Running
+
+pytestmark = needs_browser
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+Visit = Callable[..., Visitor]
+
+
+def press_deploy(page: Page, project: str, environment: str, revision: str = "") -> None:
+    """From the board to the preview of a revision (the newest one without)."""
+    page.goto("/")
+    page.get_by_role("link", name=f"Deploy {project} to {environment}").click()
+    if revision:
+        page.get_by_label("Or a commit, branch or tag").fill(revision)
+        page.get_by_role("button", name="Show").click()
+    else:
+        page.get_by_role("radio").first.check()
+    expect(page.get_by_role("heading", name="Commits")).to_be_visible(timeout=SLOWLY)
+
+
+def press_deploy_this(page: Page) -> int:
+    """The button under the preview; the number of the deploy whose page opens."""
+    page.get_by_role("button", name="Deploy ").click()
+    page.wait_for_url("**/deploys/*/")
+    return deploy_number(page)
+
+
+@contextmanager
+def always_ready(sandbox: Running, namespace: str, name: str, replicas: int) -> Iterator[list[int]]:
+    """Asks the cluster again and again how many replicas of a Deployment are ready; the list of answers."""
+    seen: list[int] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            found = sandbox.kubectl("-n", namespace, "get", "deployment", name)
+            seen.append(found["status"].get("readyReplicas", 0))
+            over.wait(0.5)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+    assert seen
+    assert min(seen) >= replicas
+
+
+def test_from_the_button_to_a_verified_release(visit: Visit, sandbox: Running, slow: dict[str, str]) -> None:
+    visitor = visit("dev")
+    page = visitor.page
+    visitor.take_picture("board")
+
+    press_deploy(page, "storefront", "staging", slow["storefront"])
+    commits = page.locator("#commits tbody tr")
+    expect(commits.first).to_contain_text("Try slow")
+    expect(commits.first).to_contain_text("Tess Tester")
+    expect(page.locator(".tabs a", has_text="Commits").locator(".count")).to_have_text(str(commits.count()))
+    expect(page.locator("#objects summary", has_text="Deployment").first).to_be_visible()
+    assert slow["storefront"][:7] in " ".join(page.locator("#objects table.diff").all_inner_texts())
+    keys = page.locator("#secrets tbody tr")
+    expect(keys.filter(has_text="CANARY_SPECIAL")).to_contain_text(re.compile("added|changed"))
+    expect(page.locator("#objects .masked").first).to_be_visible()
+    visitor.take_picture("preview")
+
+    number = press_deploy_this(page)
+    expect(visitor.state()).to_contain_text("Running")
+    page.evaluate("window.loadedOnce = true")
+    lines = page.locator(".log-lines > li")
+    expect(lines.filter(has_text="objects in kubernetes/staging")).to_be_visible()
+    before = lines.count()
+    expect(lines.filter(has_text="Deployment storefront-staging/web: changed")).to_be_visible(timeout=SLOWLY)
+    assert lines.count() > before
+    visitor.take_picture("running")
+    expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
+    expect(page.locator("ol.steps li").filter(has_text="Rollout")).to_contain_text("Succeeded")
+    assert page.evaluate("window.loadedOnce"), "the page was loaded again"
+    visitor.take_picture("succeeded")
+
+    page.get_by_role("link", name="Deploys").first.click()
+    row = page.locator("table tbody tr").filter(has=page.get_by_role("link", name=f"#{number}", exact=True))
+    expect(row).to_contain_text("Succeeded")
+    expect(row).to_contain_text("dev")
+    expect(page.locator("table tbody tr").first).to_contain_text(str(number))
+
+
+def test_a_broken_revision_is_explained_and_rolled_back(visit: Visit, sandbox: Running) -> None:
+    visitor = visit("lead")
+    page = visitor.page
+    press_deploy(page, "storefront", "staging", "broken")
+    with always_ready(sandbox, "storefront-staging", "web", 2):
+        press_deploy_this(page)
+        expect(visitor.state()).to_contain_text("Failed", timeout=SLOWLY)
+    card = page.locator("section.failure")
+    expect(card.locator("#why")).to_contain_text("container web crashed")
+    expect(card.locator("#why")).to_contain_text("setting PAYMENT_API_URL is missing")
+    assert card.locator("#why").inner_text().count("\n") == 0
+    expect(card).to_contain_text("What to do")
+    expect(card).to_contain_text("2 of 2 replicas are ready")
+    expect(card.locator(".log-lines").first).to_contain_text("setting PAYMENT_API_URL is missing")
+    visitor.take_picture("failed")
+
+    page.get_by_role("button", name="Roll back to").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back to").click()
+    page.wait_for_url(lambda url: not url.endswith("/rollback/"))
+    expect(page.locator("header .parts").filter(has_text="back to #").first).to_be_visible()
+    expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
+    assert sandbox.deploy(deploy_number(page))["kind"] == "rollback"
+
+
+def test_what_kubectl_made_is_taken_over_once(visit: Visit, sandbox: Running) -> None:
+    made = sandbox.kubectl("-n", "catalog-production", "get", "deployments,secrets")
+    assert any(LAST_APPLIED in item["metadata"].get("annotations", {}) for item in made["items"])
+    visitor = visit("lead", scheme="dark")
+    page = visitor.page
+    press_deploy(page, "catalog", "production")
+    expect(page.locator("#checks")).to_contain_text("Slipway takes over the fields of 7 objects from kubectl")
+    expect(page.locator("#objects summary", has_text="taken over").first).to_be_visible()
+    page.get_by_label("Type production to confirm").fill("production")
+    press_deploy_this(page)
+    expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
+
+    ours = sandbox.kubectl(
+        "-n", "catalog-production", "get", "deployments,services,ingresses", "--show-managed-fields"
+    )
+    for item in ours["items"]:
+        assert LAST_APPLIED not in item["metadata"].get("annotations", {})
+        assert "kubectl-client-side-apply" not in {
+            field["manager"] for field in item["metadata"]["managedFields"]
+        }
+    page.goto("/projects/catalog/production/deploy/?see=1")
+    expect(page.locator("#objects")).to_contain_text("Nothing changes")
+
+
+def test_without_script(visit: Visit, sandbox: Running) -> None:
+    visitor = visit("dev", script=False)
+    page = visitor.page
+    page.get_by_role("link", name="Deploy catalog to staging").click()
+    page.get_by_role("button", name="Show what will change").click()
+    expect(page.get_by_role("heading", name="Commits")).to_be_visible()
+    press_deploy_this(page)
+    expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
+    expect(page.locator(".log-lines > li").last).to_contain_text("every object is ready")

@@ -1,0 +1,87 @@
+"""What people outside the portal do to the samples: push branches, publish images, edit secrets."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import boto3
+import yaml
+
+from sandbox.aws import REGION
+from sandbox.aws.images import connect, publish_image
+from tests.e2e.running import Running
+
+BEHAVIOUR, LOG = "slipway.sandbox/behaviour", "slipway.sandbox/log"
+READY = {BEHAVIOUR: "ready"}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One place of a file: `old` becomes `new`."""
+
+    path: str
+    old: str
+    new: str
+
+
+def push(running: Running, project: str, branch: str, *edits: Edit, parent: str = "main") -> str:
+    """One commit on top of `parent` as a new branch of the project's repository; its id."""
+    repository = running.directory / "git" / f"{project}.git"
+    with tempfile.TemporaryDirectory() as folder:
+        env = {
+            "PATH": os.environ["PATH"], "GIT_INDEX_FILE": f"{folder}/index", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_AUTHOR_NAME": "Tess Tester", "GIT_AUTHOR_EMAIL": "tess@example.com",
+            "GIT_COMMITTER_NAME": "Tess Tester", "GIT_COMMITTER_EMAIL": "tess@example.com",
+        }  # fmt: skip
+
+        def git(*arguments: str, given: str = "") -> str:
+            command = ["git", "-C", str(repository), *arguments]
+            return subprocess.run(
+                command, env=env, input=given, capture_output=True, text=True, check=True
+            ).stdout
+
+        git("read-tree", parent)
+        for edit in edits:
+            text = git("show", f"{parent}:{edit.path}")
+            assert text.count(edit.old) == 1, f"{edit.old!r} in {edit.path}"
+            blob = git("hash-object", "-w", "--stdin", given=text.replace(edit.old, edit.new)).strip()
+            git("update-index", "--cacheinfo", f"100644,{blob},{edit.path}")
+        tree = git("write-tree").strip()
+        commit = git("commit-tree", tree, "-p", parent, "-m", f"Try {branch}").strip()
+        git("update-ref", f"refs/heads/{branch}", commit)
+    return commit
+
+
+def publish(running: Running, commit: str, images: Mapping[str, Mapping[str, str]]) -> None:
+    """Images of a commit: labels by repository."""
+    registry = connect(running.env["AWS_ENDPOINT_URL"])
+    for repository, labels in images.items():
+        publish_image(registry, repository, [commit[:7], commit], {**labels, "revision": commit})
+
+
+def secrets_manager(running: Running) -> object:
+    """Secrets Manager of the sandbox."""
+    return boto3.client(
+        "secretsmanager", endpoint_url=running.env["AWS_ENDPOINT_URL"], region_name=REGION,
+        aws_access_key_id="sandbox", aws_secret_access_key="sandbox",
+    )  # fmt: skip
+
+
+def read_secret(running: Running, secret_id: str) -> dict[str, str]:
+    """The values of a populated secrets file, in plain text."""
+    text = secrets_manager(running).get_secret_value(SecretId=secret_id)["SecretString"]  # type: ignore[attr-defined]
+    data: dict[str, str] = yaml.safe_load(text)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def add_to_secret(running: Running, secret_id: str, values: Mapping[str, str]) -> None:
+    """Puts more keys into a populated secrets file: a new version of it."""
+    client = secrets_manager(running)
+    body = yaml.safe_load(client.get_secret_value(SecretId=secret_id)["SecretString"])  # type: ignore[attr-defined]
+    body["data"] |= {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    client.put_secret_value(SecretId=secret_id, SecretString=yaml.safe_dump(body))  # type: ignore[attr-defined]
