@@ -26,7 +26,9 @@ def main() -> int:
             ["check", "--deploy", "--fail-level", "WARNING"],
             ["makemigrations", "--check", "--dry-run"],
         ):
-            code = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=False).returncode
+            code = subprocess.run(
+                [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=False
+            ).returncode
             if code:
                 return code
     return 0

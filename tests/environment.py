@@ -1,7 +1,7 @@
 """The environment of the whole suite, loaded by pytest before Django reads its settings (`-p tests.environment`).
 
-Nothing of the caller's environment gets in. A shell may point at production (KUBECONFIG, AWS_*, DATABASE_URL, …): those variables are removed here. PostgreSQL is asked
-for explicitly with TEST_DATABASE_URL.
+Nothing of the caller's environment gets in: a shell may point at production (KUBECONFIG, AWS_*, DATABASE_URL, …). PostgreSQL
+is asked for explicitly with TEST_DATABASE_URL.
 """
 
 from __future__ import annotations

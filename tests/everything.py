@@ -22,7 +22,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 APP_TESTS = "not browser and not control_plane and not slow"
 # What depends on the database; the rest gives the same answer on both.
-APP_FOLDERS = ("audit", "core", "deployments", "history", "people", "portal", "projects", "runs", "notify", "access")
+APP_FOLDERS = (
+    "audit",
+    "core",
+    "deployments",
+    "history",
+    "people",
+    "portal",
+    "projects",
+    "runs",
+    "notify",
+    "access",
+)
 
 
 def main() -> int:
@@ -34,7 +45,9 @@ def main() -> int:
         return code
     programs = postgres_programs()
     if programs is None:
-        say("skipped: the app tests on PostgreSQL, because no PostgreSQL server is installed (Debian: postgresql)")
+        say(
+            "skipped: the app tests on PostgreSQL, because no PostgreSQL server is installed (Debian: postgresql)"
+        )
         return code
     with postgres(programs) as url:
         folders = [f"tests/{name}" for name in APP_FOLDERS if (ROOT / "tests" / name).is_dir()]
@@ -62,7 +75,9 @@ def install_axe() -> None:
 
 def postgres_programs() -> Path | None:
     """The folder of initdb and postgres: Debian keeps them out of PATH."""
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [p for p in [shutil.which("initdb")] if p]
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [
+        p for p in [shutil.which("initdb")] if p
+    ]
     return Path(found[-1]).parent if found else None
 
 
@@ -74,7 +89,18 @@ def postgres(programs: Path) -> Iterator[str]:
         if user:
             shutil.chown(folder, user)
         data, port = Path(folder) / "data", free_port()
-        run = [str(programs / "initdb"), "-D", str(data), "-U", "slipway", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        run = [
+            str(programs / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "slipway",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         subprocess.run(run, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder)
         options = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", f"unix_socket_directories={folder}"]
         command = [str(programs / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port), *options]
