@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters.kubernetes_config import KubeconfigFacts, check_kubeconfig, read_kubeconfig
 from adapters.kubernetes_errors import KubernetesError, KubernetesNotFound, KubernetesUnavailable
-from adapters.kubernetes_http import RetryPolicy, Transport
+from adapters.kubernetes_http import READ_TIMEOUT, RetryPolicy, Transport
 from adapters.kubernetes_stream import HttpStream
 from engine.client import ACCEPT_JSON, Answer, Resource
 from engine.types import Json
@@ -61,14 +61,17 @@ class KubernetesClient:
 
     @classmethod
     def from_kubeconfig(
-        cls, text: str, *, user_agent: str, retry: RetryPolicy | None = None
+        cls, text: str, *, user_agent: str, retry: RetryPolicy | None = None, timeout: float = READ_TIMEOUT
     ) -> KubernetesClient:
         """A client by a kubeconfig's text; nothing is sent yet. Raises KubernetesInvalid as
         `check_kubeconfig` does.
 
-        `user_agent`: `slipway/<version> …`, which the cluster's audit log keeps.
+        `user_agent`: `slipway/<version> …`, which the cluster's audit log keeps. `timeout`: seconds for an answer.
         """
-        return cls(Transport(read_kubeconfig(text), user_agent=user_agent, retry=retry or RetryPolicy()))
+        connection = read_kubeconfig(text)
+        return cls(
+            Transport(connection, user_agent=user_agent, retry=retry or RetryPolicy(), timeout=timeout)
+        )
 
     @property
     def server(self) -> str:

@@ -91,12 +91,21 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 class Transport:
     """Requests to one API server. Thread-safe. After a fork the child opens connections of its own."""
 
-    def __init__(self, connection: Connection, *, user_agent: str, retry: RetryPolicy) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        user_agent: str,
+        retry: RetryPolicy,
+        timeout: float = READ_TIMEOUT,
+    ) -> None:
+        """`timeout`: seconds for an answer, where a request asks for no other."""
         self.server = connection.facts.server
         self._parts = urlsplit(self.server)
         self._connection = connection
         self._context = tls_context(connection) if self._parts.scheme == "https" else None
         self._retry = retry
+        self._timeout = timeout
         self._headers = {"User-Agent": user_agent}
         if connection.token:
             self._headers["Authorization"] = f"Bearer {connection.token}"
@@ -127,7 +136,7 @@ class Transport:
             data = json.dumps(body, separators=(",", ":")).encode()
         url = self._url(path, query)
         repeatable = method in ("GET", "DELETE") or content_type == APPLY
-        return self._repeated(method, url, headers, data, timeout or READ_TIMEOUT, repeatable)
+        return self._repeated(method, url, headers, data, timeout or self._timeout, repeatable)
 
     def stream(self, path: str, *, query: Mapping[str, str] | None, accept: str, events: bool) -> HttpStream:
         """An answer that is read as it comes. Raises a KubernetesError when it is refused; not repeated."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from clusters.services import refresh_environment, stale_environments
+from clusters.services import is_down, refresh_environment, stale_environments
 from core.jobs import enqueue
 from projects.models import Environment
 
@@ -18,6 +18,14 @@ def refresh_live(environment_id: int) -> None:
         refresh_environment(environment)
 
 
+def refresh_if_stale(environment_id: int) -> None:
+    """The same for the tick, whose jobs may have waited long: not again what was read meanwhile, nor of a cluster that
+    did not answer a moment ago."""
+    environment = Environment.objects.filter(pk=environment_id).first()
+    if environment and environment_id in stale_environments(LIVE_SECONDS) and not is_down(environment):
+        refresh_live(environment_id)
+
+
 def refresh_soon(environment_id: int) -> None:
     """Asks for a fresh look, e.g. after a deploy. One job per environment and second."""
     enqueue(refresh_live, environment_id, queue="short", job_id=f"live-{environment_id}-{int(time.time())}")
@@ -27,4 +35,4 @@ def refresh_stale() -> None:
     """The tick: one job for every environment whose answer is older than LIVE_SECONDS."""
     slot = int(time.time()) // LIVE_SECONDS
     for pk in stale_environments(LIVE_SECONDS):
-        enqueue(refresh_live, pk, queue="short", job_id=f"live-{pk}-slot-{slot}")
+        enqueue(refresh_if_stale, pk, queue="short", job_id=f"live-{pk}-slot-{slot}")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.core.cache import cache
 from django.db.models import F
 from django.utils import timezone
 
-from adapters.errors import ExternalError
+from adapters.errors import ExternalError, TimedOut, Unavailable
 from clusters.models import LiveState
 from core.redactor import redact_text
 from engine.errors import SlipwayError
 from engine.live import Workload, read_live
-from projects.connections import cluster_client
+from projects.connections import hasty_client
 from projects.models import Cluster, Environment
 
+DOWN_SECONDS = 25
 # From worst to best: an environment is as healthy as its worst workload.
 ORDER = ("degraded", "progressing", "unknown", "suspended", "healthy")
 
@@ -46,13 +48,16 @@ def refresh_environment(environment: Environment) -> bool:
     LiveState.objects.get_or_create(environment=environment)
     rows = LiveState.objects.filter(environment=environment)
     try:
-        client = cluster_client(environment.cluster, purpose="live state")
+        client = hasty_client(environment.cluster, purpose="live state")
         try:
             workloads = read_live(client, environment.namespace, environment_label=environment.label)
         finally:
             client.close()
     except SlipwayError as error:
-        rows.update(tried_at=now, error=redact_text(error.message)[:500])
+        message = redact_text(error.message)[:500]
+        rows.update(tried_at=now, error=message)
+        if isinstance(error, (Unavailable, TimedOut)):
+            cache.set(down_key(environment), message, DOWN_SECONDS)
         note_cluster(environment.cluster, error.message if isinstance(error, ExternalError) else "")
         return False
     health, sentence = worst(workloads)
@@ -61,6 +66,25 @@ def refresh_environment(environment: Environment) -> bool:
         read_at=now, tried_at=now, error="",
     )  # fmt: skip
     note_cluster(environment.cluster, "")
+    return True
+
+
+def down_key(environment: Environment) -> str:
+    """Under which it is remembered for DOWN_SECONDS that the environment's cluster did not answer."""
+    return f"cluster-down-{environment.cluster_id}"
+
+
+def is_down(environment: Environment) -> bool:
+    """Whether the cluster did not answer a moment ago; then that is noted, and it need not be asked.
+
+    Each of its environments would wait until it is given up again, and with them everything else in the queue.
+    """
+    message = cache.get(down_key(environment))
+    if message is None:
+        return False
+    LiveState.objects.update_or_create(
+        environment=environment, defaults={"tried_at": timezone.now(), "error": message}
+    )
     return True
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import structlog
 from django.core.cache import cache
 
 from adapters.git import Commit
+from core.context_vars import origin
 from core.redactor import redact_text, redacting
 from deployments import prepare
 from deployments.models import Deploy, Release
@@ -23,11 +25,13 @@ from engine.manifests import Document
 from engine.masking import key_digests
 from engine.render import ImagePin
 from engine.resources import ClusterKinds
-from projects.connections import cluster_client, git_repository
+from projects.connections import git_repository, hasty_client
 from projects.models import Environment
 from runs.models import State
 
+log = structlog.get_logger(__name__)
 KEPT_SECONDS = 30
+OWN_ERROR = "An error of the portal itself ended this preview; its log has the details."
 MOST_COMMITS = 100
 
 
@@ -131,6 +135,9 @@ def make(environment: Environment, commit: Commit) -> Preview:
         return replace(
             result, findings=(Finding(ERROR, redact_text(error.message), redact_text(error.hint)),)
         )
+    except Exception:  # told here: outside of this redactor the traceback might show a value
+        log.exception("a preview ended by an error of the portal", environment=environment.label)
+        return replace(result, findings=(Finding(ERROR, OWN_ERROR, f"Reference: {origin().request_id}."),))
     return replace(
         result,
         changes=tuple(redacted_change(change) for change in checked.changes),
@@ -143,7 +150,7 @@ def checked_objects(
     fetched: Sequence[Fetched], pins: Sequence[ImagePin],
 ) -> Preflight:  # fmt: skip
     """Render and preflight with the diff, on a client of its own."""
-    client = cluster_client(environment.cluster, purpose="preview")
+    client = hasty_client(environment.cluster, purpose="preview")
     try:
         kinds = ClusterKinds(client)
         rendered = prepare.render_release(environment, commit.sha, documents, fetched, pins, kinds)
@@ -209,10 +216,16 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
         change,
         diff=tuple(redact_text(line) for line in change.diff),
         error=redact_text(change.error),
+        hint=redact_text(change.hint),
         conflicts=tuple(redact_text(text) for text in change.conflicts),
     )
 
 
 def redacted_finding(finding: Finding) -> Finding:
     """The same for a finding."""
-    return replace(finding, sentence=redact_text(finding.sentence), hint=redact_text(finding.hint))
+    return replace(
+        finding,
+        sentence=redact_text(finding.sentence),
+        hint=redact_text(finding.hint),
+        subject=redact_text(finding.subject),
+    )

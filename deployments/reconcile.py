@@ -29,7 +29,10 @@ MOST_ATTEMPTS = 5
 def reconcile() -> None:
     """Everything, in order: end what is being cancelled, take over what lost its worker, enqueue what the queue lost."""
     for deploy in Deploy.objects.filter(state__in=ACTIVE).select_related("environment__project"):
-        tend(deploy)
+        try:
+            tend(deploy)
+        except Exception:  # one deploy that cannot be tended must not keep all others waiting
+            log.exception("a deploy could not be tended", deploy=deploy.number)
     enqueue_lost()
 
 

@@ -79,6 +79,12 @@ def send(pk: int) -> bool:
             result=error.message[:500],
         )
         return last
+    except Exception:  # the edge of one row: one that cannot be told must not keep back all others for ever
+        log.exception("not told: an error of the portal", key=row.key)
+        Outgoing.objects.filter(pk=pk).update(
+            state="failed", result="An error of the portal; its log has more."
+        )
+        return True
     Outgoing.objects.filter(pk=pk).update(
         state="sent", sent_at=timezone.now(), result="", external_id=external_id
     )

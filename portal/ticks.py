@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
 from audit import chain, integrity
 from clusters.jobs import refresh_stale
 from core.jobs import enqueue
@@ -24,6 +27,11 @@ def send_waiting() -> None:
         enqueue(send_due, queue="short", job_id=f"send-due-{oldest.pk}-{oldest.tries}")
 
 
+def forget_sessions() -> None:
+    """Deletes sessions that have ended by themselves: nobody else does."""
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
+
+
 TICKS = (
     Tick("reconcile", 5, reconcile),
     Tick("live", 10, refresh_stale),
@@ -31,4 +39,5 @@ TICKS = (
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
     Tick("integrity", 600, integrity.verify_due),
+    Tick("sessions", 3600, forget_sessions),
 )

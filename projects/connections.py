@@ -11,8 +11,11 @@ from django.conf import settings
 from adapters.ecr import Ecr
 from adapters.git import GitCredential, GitRepository
 from adapters.kubernetes import KubernetesClient
+from adapters.kubernetes_http import RetryPolicy
 from adapters.secrets_manager import SecretsManager
 from projects.models import Cluster, Project, Registry, SecretsFile
+
+HASTY_SECONDS = 8.0
 
 
 def user_agent(purpose: str = "") -> str:
@@ -23,6 +26,16 @@ def user_agent(purpose: str = "") -> str:
 def cluster_client(cluster: Cluster, *, purpose: str = "") -> KubernetesClient:
     """A client of the cluster; close it. `purpose` goes into the user agent. Raises Invalid for a bad kubeconfig."""
     return KubernetesClient.from_kubeconfig(cluster.kubeconfig, user_agent=user_agent(purpose))
+
+
+def hasty_client(cluster: Cluster, *, purpose: str = "") -> KubernetesClient:
+    """The same for reads that somebody, or a whole queue, waits for: a cluster that is slow or gone is told soon."""
+    return KubernetesClient.from_kubeconfig(
+        cluster.kubeconfig,
+        user_agent=user_agent(purpose),
+        retry=RetryPolicy(attempts=2, budget=HASTY_SECONDS),
+        timeout=HASTY_SECONDS,
+    )
 
 
 def git_credential(kind: str, secret: str) -> GitCredential | None:

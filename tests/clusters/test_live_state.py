@@ -45,7 +45,7 @@ def environment() -> Environment:
 def answer(monkeypatch: pytest.MonkeyPatch) -> Any:
     """`answer(workloads)` or `answer(error)`: what the cluster says from now on."""
     FakeClient.closed = 0
-    monkeypatch.setattr(services, "cluster_client", lambda cluster, purpose: FakeClient())
+    monkeypatch.setattr(services, "hasty_client", lambda cluster, purpose: FakeClient())
 
     def says(given: Any) -> None:
         def read(client: Any, namespace: str, *, environment_label: str) -> list[Workload]:
@@ -113,7 +113,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_a_note_too(
     def refuse(cluster: Cluster, purpose: str) -> None:
         raise Unavailable("No such host.", system="Kubernetes")
 
-    monkeypatch.setattr(services, "cluster_client", refuse)
+    monkeypatch.setattr(services, "hasty_client", refuse)
     assert not refresh_environment(environment)
     assert LiveState.objects.get().error == "No such host."
 
@@ -163,7 +163,7 @@ def test_the_tick_asks_for_each_once_in_its_time(
     )
     with django_capture_on_commit_callbacks(execute=True):
         jobs.refresh_stale()
-    assert {(func, queue) for func, _, queue, _ in pushed} == {(jobs.refresh_live, "short")}
+    assert {(func, queue) for func, _, queue, _ in pushed} == {(jobs.refresh_if_stale, "short")}
     assert len({job_id for *_, job_id in pushed}) == 2
 
 
@@ -177,3 +177,30 @@ def test_the_job_reads_its_environment(environment: Environment, answer: Any) ->
     answer([workload()])
     jobs.refresh_live(environment.pk)
     assert LiveState.objects.get().environment == environment
+
+
+def test_a_cluster_that_is_gone_is_asked_once_not_by_each_environment(
+    environment: Environment, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One dead cluster with many environments must not fill the queue in which messages wait, too."""
+    others = [make_environment(cluster=environment.cluster) for _ in range(3)]
+    asked: list[str] = []
+
+    def connect(cluster: Cluster, purpose: str) -> FakeClient:
+        asked.append(cluster.slug)
+        return FakeClient()
+
+    monkeypatch.setattr(services, "hasty_client", connect)
+    answer(Unavailable("It does not answer.", system="Kubernetes"))
+    for one in (environment, *others, environment):
+        jobs.refresh_if_stale(one.pk)
+    assert len(asked) == 1
+    assert set(LiveState.objects.values_list("error", flat=True)) == {"It does not answer."}
+    assert stale_environments(30) == []
+
+
+def test_what_was_read_since_the_tick_asked_is_not_read_again(environment: Environment, answer: Any) -> None:
+    answer([workload()])
+    jobs.refresh_if_stale(environment.pk)
+    jobs.refresh_if_stale(environment.pk)
+    assert FakeClient.closed == 1

@@ -20,7 +20,9 @@ LONG_AGO = timedelta(minutes=10)
 def empty_queue(monkeypatch):
     """Redis holds no jobs."""
     jobs: list[str] = []
-    monkeypatch.setattr(reconcile, "get_queue", lambda name: type("Queue", (), {"get_job_ids": lambda self: jobs})())
+    monkeypatch.setattr(
+        reconcile, "get_queue", lambda name: type("Queue", (), {"get_job_ids": lambda self: jobs})()
+    )
     return jobs
 
 
@@ -99,9 +101,26 @@ def test_cancelling_without_a_worker_ends_as_cancelled(environment, pushed):
 
 def test_cancelling_that_does_not_end_is_abandoned_and_its_worker_fenced_off(environment, pushed):
     deploy = running(
-        environment, silent_for=timedelta(), state=State.CANCELLING, cancel_requested_at=timezone.now() - LONG_AGO
+        environment,
+        silent_for=timedelta(),
+        state=State.CANCELLING,
+        cancel_requested_at=timezone.now() - LONG_AGO,
     )
     reconcile.reconcile()
     deploy.refresh_from_db()
     assert (deploy.state, deploy.attempt) == (State.ABANDONED, 2)
     assert "may still be going on" in deploy.hint
+
+
+def test_one_that_cannot_be_tended_keeps_no_other_waiting(environment, pushed, monkeypatch):
+    broken, silent = running(environment), running(make_environment())
+    tend = reconcile.tend
+
+    def fails_once(deploy):
+        if deploy.pk == broken.pk:
+            raise ValueError("unforeseen")
+        tend(deploy)
+
+    monkeypatch.setattr(reconcile, "tend", fails_once)
+    reconcile.reconcile()
+    assert Deploy.objects.get(pk=silent.pk).attempt == 2

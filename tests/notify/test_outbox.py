@@ -183,3 +183,12 @@ def test_of_two_senders_one_gets_the_row(row: Any, slack: Any) -> None:
     for thread in threads:
         thread.join()
     assert sorted(claimed) == [False, True]
+
+
+@pytest.mark.django_db
+def test_a_row_that_cannot_be_told_keeps_back_no_other(row: Any, slack: Any) -> None:
+    broken = row("started", thread="deploy-1")
+    Outgoing.objects.filter(pk=broken.pk).update(payload={})
+    good = row("started", thread="deploy-2")
+    outbox.send_due()
+    assert (again(broken).state, again(good).state) == ("failed", "sent")
