@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
 
 from core.keyset import Narrow, as_they_are
+from core.streamed import StreamedText
 
 CHUNK = 500
 # A spreadsheet takes a cell that begins so for a formula and may run it (OWASP, "CSV Injection").
@@ -59,19 +58,10 @@ def lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[s
         yield "".join(waiting)
 
 
-class CsvResponse(StreamingHttpResponse):
-    """Sends what `make()` yields as a file. Under ASGI each part is read in a thread, not all of them at once."""
+class CsvResponse(StreamedText):
+    """Sends what `make()` yields as a file."""
 
     def __init__(self, make: Callable[[], Iterator[str]], *, filename: str) -> None:
         super().__init__(streaming_content=make(), content_type="text/csv; charset=utf-8")
         self["Content-Disposition"] = f'attachment; filename="{filename}"'
         self["Cache-Control"] = "no-store"
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        parts: Iterator[bytes] = iter(self.streaming_content)  # type: ignore[arg-type]
-
-        def following() -> bytes | None:
-            return next(parts, None)
-
-        while (part := await sync_to_async(following)()) is not None:
-            yield part

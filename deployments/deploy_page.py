@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from adapters.git import Commit, commit_url
-from deployments.models import Deploy, ObjectState
+from core.states import look
+from deployments.models import Deploy, ObjectState, Release
 from engine.errors import SlipwayError
 from engine.types import ObjectRef
 from projects.connections import git_repository
-from runs.log import LogLine, chunks_after, lines
 from runs.models import ACTIVE, State, Step
 
-MOST_LINES = 3000
-HEAD_LINES = 500
 MOST_COMMITS = 50
+MOST_OBJECTS = 30  # of those that changed; the others are folded
 TROUBLE = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
+# What somebody looks for comes first; the rest stays in the order in which it was applied.
+FIRST = {"failed": 0, "timed_out": 0, "progressing": 1}
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,19 @@ class ObjectView:
     progress: str
     sentence: str
 
+    @property
+    def stays(self) -> bool:
+        """Nothing is to be said of it: it was as it should be, and is."""
+        return self.action == "unchanged" and self.progress not in FIRST
+
 
 @dataclass(frozen=True)
-class Fold:
-    """The log's part of one step."""
+class ImageView:
+    """An image of the release. `digest`: its first signs, or empty."""
 
-    step: str
     name: str
-    lines: Sequence[Any]
-    state: str = ""
-    summary: str = ""
-    seconds: float | None = None
-    open: bool = False
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Stands for lines that are not shown."""
-
-    number: int
-    text: str
-    step: str
-    at: datetime | None = None
-    level: str = "gap"
+    reference: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,10 @@ class Page:
     seconds: float | None
     commit: str
     waits_for: Deploy | None
+    ahead: int
     target: Deploy | None
+    images: list[ImageView] = field(default_factory=list)
+    secrets: list[tuple[str, str]] = field(default_factory=list)
     trouble: dict[str, Any] | None = field(default=None)
     key: str = ""
 
@@ -111,6 +104,32 @@ class Page:
     def tone(self) -> str:
         """Of the notice about how it ended."""
         return {State.SUCCEEDED: "passed", State.CANCELLED: "warning"}.get(State(self.deploy.state), "info")
+
+    @property
+    def title(self) -> str:
+        """Of the document: the state first, as a narrow tab shows only that."""
+        place = f"{self.deploy.environment.project.name} to {self.deploy.environment.name}"
+        return f"{look(self.deploy.state).word} #{self.deploy.number}: {place} · Slipway"
+
+    @property
+    def favicon(self) -> str:
+        """Path of the static file that shows the state in the tab."""
+        return f"img/state-{look(self.deploy.state).css}.svg"
+
+    @property
+    def wrote(self) -> bool:
+        """Whether it came so far as to write to the cluster."""
+        return any(step.name == "apply" and step.started_at for step in self.steps)
+
+    @property
+    def shown_objects(self) -> list[ObjectView]:
+        """The objects of the table."""
+        return self.changed[:MOST_OBJECTS]
+
+    @property
+    def more_objects(self) -> list[ObjectView]:
+        """Changed objects for which the table is too long."""
+        return self.changed[MOST_OBJECTS:]
 
     @property
     def object_count(self) -> int:
@@ -151,6 +170,11 @@ class Page:
         )
 
     @property
+    def rollback_title(self) -> str:
+        """The question."""
+        return f"Roll {self.deploy.environment.name} back to {self.target.short}?" if self.target else ""
+
+    @property
     def rollback_button(self) -> str:
         """What the button does."""
         return f"Roll back to {self.target.short}" if self.target else ""
@@ -158,28 +182,43 @@ class Page:
 
 def page(deploy: Deploy) -> Page:
     """Reads what belongs to a deploy."""
-    rows = list(Step.objects.filter(run_id=deploy.run_id))
+    steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in steps_of(deploy)]
     objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
-    return Page(
+    changed = [one for one in objects if not one.stays]
+    ahead = queue_before(deploy)
+    made = Page(
         deploy=deploy,
-        steps=[StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in rows],
-        changed=[
-            o
-            for o in objects
-            if o.action != "unchanged" or o.progress in ("failed", "progressing", "timed_out")
-        ],
-        unchanged=[
-            o
-            for o in objects
-            if o.action == "unchanged" and o.progress not in ("failed", "progressing", "timed_out")
-        ],
+        steps=steps,
+        changed=sorted(changed, key=lambda one: FIRST.get(one.progress, 2)),
+        unchanged=[one for one in objects if one.stays],
         seconds=duration(deploy),
         commit=commit_url(deploy.environment.project.repository_url, deploy.revision),
-        waits_for=waits_for(deploy),
+        waits_for=ahead[0] if ahead else None,
+        ahead=len(ahead),
         target=rollback_target(deploy),
+        images=images_of(deploy.release),
+        secrets=sorted(deploy.release.secret_versions.items()) if deploy.release else [],
         trouble=trouble(deploy),
         key=uuid.uuid4().hex,
     )
+    if made.trouble and not made.wrote:  # what ran before runs still: there is nothing to go back from
+        return replace(made, target=None)
+    return made
+
+
+def steps_of(deploy: Deploy) -> list[Step]:
+    """Its steps in order."""
+    return list(Step.objects.filter(run_id=deploy.run_id))
+
+
+def images_of(release: Release | None) -> list[ImageView]:
+    """The images that the release pins."""
+    if release is None:
+        return []
+    return [
+        ImageView(name, f"{pin['repository']}:{pin['tag']}", str(pin.get("digest", ""))[:19])
+        for name, pin in sorted(release.images.items())
+    ]
 
 
 def duration(deploy: Deploy) -> float | None:
@@ -195,13 +234,13 @@ def object_view(row: ObjectState) -> ObjectView:
     return ObjectView(ref.kind, ref.name, ref.namespace, row.action, row.progress, row.sentence)
 
 
-def waits_for(deploy: Deploy) -> Deploy | None:
-    """Of a queued deploy: the one that runs, or stands right before it in line."""
+def queue_before(deploy: Deploy) -> list[Deploy]:
+    """Of a queued deploy: the one that runs and those that wait before it, in the order in which they go."""
     if deploy.state != State.QUEUED:
-        return None
+        return []
     others = Deploy.objects.filter(environment_id=deploy.environment_id).defer("evidence", "warnings")
-    active = others.filter(state__in=ACTIVE).first()
-    return active or others.filter(state=State.QUEUED, number__lt=deploy.number).order_by("-number").first()
+    before = Q(state__in=ACTIVE) | Q(state=State.QUEUED, number__lt=deploy.number)
+    return sorted(others.filter(before), key=lambda other: (other.state not in ACTIVE, other.number))
 
 
 def rollback_target(deploy: Deploy) -> Deploy | None:
@@ -261,51 +300,3 @@ def commits_between(deploy: Deploy) -> list[tuple[Commit, str]]:
         return []  # the mirror is gone or does not know them any more: the page does not need them
     url = deploy.environment.project.repository_url
     return [(commit, commit_url(url, commit.sha)) for commit in found]
-
-
-def log_folds(deploy: Deploy, steps: Sequence[StepView]) -> tuple[list[Fold], int]:
-    """The log by step, and the number of its last line. A long one is shown with its head and its tail."""
-    found: list[Any] = lines(chunks_after(deploy.run_id, 0, limit=100_000))
-    last = found[-1].number if found else 0
-    if len(found) > MOST_LINES:
-        left_out = found[HEAD_LINES : len(found) - (MOST_LINES - HEAD_LINES)]
-        gap = Gap(left_out[0].number, f"{len(left_out)} lines are in the download", left_out[0].step)
-        found = [*found[:HEAD_LINES], gap, *found[-(MOST_LINES - HEAD_LINES) :]]
-    return folds(with_gaps(found), {step.name: step for step in steps}), last
-
-
-def with_gaps(found: Iterable[Any]) -> list[Any]:
-    """Says where the middle of a log that never ended was dropped (runs/journal.py)."""
-    shown: list[Any] = []
-    for line in found:
-        if shown and line.number > shown[-1].number + 1 and shown[-1].level != "gap":
-            count = line.number - shown[-1].number - 1
-            shown.append(Gap(shown[-1].number + 1, f"{count} lines were not kept", line.step))
-        shown.append(line)
-    return shown
-
-
-def folds(found: Sequence[Any], steps: dict[str, StepView] | None = None) -> list[Fold]:
-    """Lines grouped by their step, in order. The last fold and every fold in trouble is open."""
-    groups = [(name, list(group)) for name, group in groupby(found, key=lambda line: line.step)]
-    merged: dict[str, list[Any]] = {}
-    for name, group in groups:
-        merged.setdefault(name, []).extend(group)
-    result = []
-    for position, (name, group) in enumerate(merged.items()):
-        step = (steps or {}).get(name)
-        bad = step is not None and step.state in ("failed", "errored", "timed_out", "running")
-        result.append(
-            Fold(
-                step=name or "start", name=(name or "start").capitalize(), lines=group,
-                state=step.state if step else "", summary=step.summary if step else "",
-                seconds=step.seconds if step else None, open=bad or position == len(merged) - 1,
-            )
-        )  # fmt: skip
-    return result
-
-
-def as_text(found: Iterable[LogLine]) -> Iterable[str]:
-    """The log as lines of a text file."""
-    for line in found:
-        yield f"{line.number:>6} {line.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z {line.step:<9} {line.level:<7} {line.text}\n"

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.actors import person
-from deployments import deploy_page, services
+from core.streamed import StreamedText
+from deployments import deploy_log, deploy_page, services
 from deployments.forms import ConfirmedForm
 from deployments.lookup import deploy_for
 from deployments.models import Deploy
 from projects.access import role_in
 from projects.models import Role
-from runs.log import LogLine, chunks_after, lines, lines_after
+from runs.log import LogLine, every_chunk, lines_after
 from runs.models import OPEN, State
 from runs.stream import stream_response
 
@@ -29,7 +30,7 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
     """The whole page."""
     found = deploy_for(request.user, number)
     shown = deploy_page.page(found)
-    folds, last = deploy_page.log_folds(found, shown.steps)
+    folds, last = deploy_log.shown(found, shown.steps, line=whole_number(request.GET.get("line", "")))
     context = {
         **context_of(request, shown),
         "folds": folds,
@@ -44,7 +45,8 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
 def progress(request: HttpRequest, number: int) -> HttpResponse:
     """The part above the log, for htmx while the deploy goes on."""
     shown = deploy_page.page(deploy_for(request.user, number))
-    return render(request, "deployments/partials/_progress.html", context_of(request, shown))
+    context = {**context_of(request, shown), "is_fragment": True}
+    return render(request, "deployments/partials/_progress.html", context)
 
 
 def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, object]:
@@ -111,10 +113,8 @@ def log(request: HttpRequest, number: int) -> HttpResponseBase:
     """The log: as text to download, or the lines after `?after=` as JSON for pages whose stream does not work."""
     found = deploy_for(request.user, number)
     if request.GET.get("format") == "text":
-        chunks = chunks_after(found.run_id, 0, limit=100_000)
-        response = StreamingHttpResponse(
-            list(deploy_page.as_text(lines(chunks))), content_type="text/plain; charset=utf-8"
-        )
+        parts = deploy_log.as_text(every_chunk(found.run_id)) if request.method == "GET" else ()
+        response = StreamedText(parts, content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="deploy-{number}.log"'
         return response
     after = whole_number(request.GET.get("after", ""))
@@ -134,7 +134,7 @@ def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:
     """New lines as live.js takes them."""
     if not fresh:
         return {"html": ""}
-    html = render_to_string("components/log_folds.html", {"folds": deploy_page.folds(fresh)})
+    html = render_to_string("components/log_folds.html", {"folds": deploy_log.folds(fresh)})
     return {"html": html, "count": fresh[-1].number}
 
 

@@ -46,6 +46,14 @@ def lines_after(run_id: UUID, line: int, limit: int = 500) -> list[LogLine]:
     return [found for found in lines(chunks_after_line(run_id, line, limit)) if found.number > line]
 
 
+def every_chunk(run_id: UUID, size: int = 50) -> Iterator[LogChunk]:
+    """The whole log, read some chunks at a time: nothing stays open while somebody downloads it."""
+    sequence = 0
+    while found := chunks_after(run_id, sequence, size):
+        yield from found
+        sequence = found[-1].sequence
+
+
 def lines(chunks: Iterable[LogChunk]) -> list[LogLine]:
     """All lines of some chunks."""
     return [line for chunk in chunks for line in lines_of(chunk)]

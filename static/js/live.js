@@ -155,9 +155,19 @@ class Live {
   }
 }
 
-/* A line has an address: open its fold, go there */
+/* A line has an address: open its fold, go there. One that is not on the page is asked for, once: `?line=120#L120` */
 function goToLine(hash) {
-  const line = /^#L\d+$/.test(hash) && document.getElementById(hash.slice(1));
+  const number = /^#L(\d+)$/.exec(hash)?.[1];
+  const line = number && document.getElementById(`L${number}`);
+  if (number && (!line || line.classList.contains("gap"))) {
+    const url = new URL(location.href);
+    const count = Number($("[data-log-count]")?.textContent || 0);
+    if (Number(number) <= count && url.searchParams.get("line") !== number) {
+      url.searchParams.set("line", number);
+      location.replace(url);
+    }
+    return false;
+  }
   if (!line) return false;
   line.closest("details").open = true;
   line.scrollIntoView({ block: "center" });
@@ -167,7 +177,7 @@ function goToLine(hash) {
 /* Find in the log: a number goes to its line, words to the next line that has them */
 function find(log, text) {
   const number = /^L?(\d+)$/i.exec(text);
-  if (number && document.getElementById(`L${number[1]}`)) { location.hash = `L${number[1]}`; return; }
+  if (number && Number(number[1]) <= Number($("[data-log-count]", log)?.textContent || 0)) { location.hash = `L${number[1]}`; return; }
   const items = $$(".log-lines > li", log);
   const start = items.findIndex((item) => item.classList.contains("found")) + 1;
   const wanted = text.toLowerCase();
@@ -187,5 +197,12 @@ for (const log of $$(".log")) {
     find(log, $("[name=find]", log).value.trim());
   });
 }
+/* The tab shows the state of the run */
+document.addEventListener("htmx:afterSettle", () => {
+  const icon = $("link[data-favicon]");
+  const wanted = $("#progress")?.dataset.favicon;
+  if (icon && wanted && icon.getAttribute("href") !== wanted) icon.href = wanted;
+});
+
 window.addEventListener("hashchange", () => goToLine(location.hash));
 goToLine(location.hash);
