@@ -30,7 +30,7 @@ def record(
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_text=actor.text[:150],
-        address=where.address,
+        address=where.address[:64],
         request_id=where.request_id,
         verb=verb,
         target_kind=target_kind,

@@ -28,7 +28,8 @@ def refresh_if_stale(environment_id: int) -> None:
 
 def refresh_soon(environment_id: int) -> None:
     """Asks for a fresh look, e.g. after a deploy. One job per environment and second."""
-    enqueue(refresh_live, environment_id, queue="short", job_id=f"live-{environment_id}-{int(time.time())}")
+    job_id = f"live-{environment_id}-{int(time.time())}"
+    enqueue(refresh_live, environment_id, queue="short", job_id=job_id, at_front=True)
 
 
 def refresh_stale() -> None:

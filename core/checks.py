@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -30,6 +31,24 @@ def keys_are_usable(**_: Any) -> list[CheckMessage]:
                     f"Key {position} of ENCRYPTION_KEYS is not 32 bytes of url-safe base64.",
                     hint="`manage.py newkeys` prints one.",
                     id="slipway.E002",
+                )
+            )
+    return messages
+
+
+@register()
+def proxies_are_addresses(**_: Any) -> list[CheckMessage]:
+    """What TRUSTED_PROXIES holds are addresses or networks: each request is compared with them."""
+    messages: list[CheckMessage] = []
+    for given in settings.TRUSTED_PROXIES:
+        try:
+            ipaddress.ip_network(given, strict=False)
+        except ValueError:
+            messages.append(
+                Error(
+                    f"TRUSTED_PROXIES holds {given!r}, which is no address and no network.",
+                    hint="Write addresses or networks separated by commas, e.g. 10.0.0.0/8,192.0.2.7. Names do not work.",
+                    id="slipway.E003",
                 )
             )
     return messages

@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 Job = Callable[..., None]
 
 
-def enqueue(func: Job, *ids: str | int, queue: str, job_id: str) -> None:
-    """Enqueues `func(*ids)` once the transaction is committed (at once outside of one).
+def enqueue(func: Job, *ids: str | int, queue: str, job_id: str, at_front: bool = False) -> None:
+    """Enqueues `func(*ids)` once the transaction is committed (at once outside of one). `at_front`: somebody waits for it.
 
     `job_id`: letters, digits, `_`, `-`; a job of the same id that RQ still knows is not enqueued twice. A Redis that
     does not answer is logged, not raised.
@@ -27,10 +27,19 @@ def enqueue(func: Job, *ids: str | int, queue: str, job_id: str) -> None:
     for value in ids:
         if not isinstance(value, (str, int)):
             raise TypeError(f"Jobs take ids only, not {type(value).__name__}.")
-    transaction.on_commit(partial(push, func, ids, queue, job_id))
+    more = {"at_front": True} if at_front else {}
+    transaction.on_commit(partial(push, func, ids, queue, job_id, **more))
 
 
-def push(func: Job, ids: tuple[str | int, ...], queue: str, job_id: str, *, unique: bool = True) -> bool:
+def push(
+    func: Job,
+    ids: tuple[str | int, ...],
+    queue: str,
+    job_id: str,
+    *,
+    unique: bool = True,
+    at_front: bool = False,
+) -> bool:
     """Enqueues now; whether Redis took it. A duplicate counts as taken.
 
     `unique=False` is for reconcilers: RQ remembers a job that died for days, and would take the new one for its double.
@@ -41,6 +50,7 @@ def push(func: Job, ids: tuple[str | int, ...], queue: str, job_id: str, *, uniq
             args=ids,
             job_id=job_id,
             unique=unique,
+            at_front=at_front,
             result_ttl=0,  # a job that found nothing to do must not stand in the way of the next one
             failure_ttl=14 * 86400,
             description=job_id,

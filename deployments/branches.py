@@ -17,6 +17,7 @@ from projects.models import Project
 
 KEPT = 200
 FRESH_SECONDS = 60.0
+FETCH_SECONDS = 60.0  # within the time of a job; a first clone that takes longer is made by the first deploy
 
 
 def refresh_branch(project_id: int) -> BranchState | None:
@@ -59,7 +60,7 @@ def refresh_due() -> None:
 def newest_commits(project: Project) -> list[Commit]:
     """The newest commits of the default branch along its own line. Raises ExternalError."""
     repository = git_repository(project)
-    repository.fetch(max_age=FRESH_SECONDS / 2)
+    repository.fetch(max_age=FRESH_SECONDS / 2, timeout=FETCH_SECONDS)
     head = repository.resolve(f"refs/heads/{project.default_branch}")
     return repository.log(None, head.sha, KEPT, first_parent=True)
 

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -85,7 +86,7 @@ def claim(run_id: UUID, attempt: int) -> Deploy | None:
     `one_active_deploy_per_environment` has the last word.
     """
     now = timezone.now()
-    mine = {"worker": worker_name(), "heartbeat_at": now}
+    mine: dict[str, object] = {"worker": worker_name(), "heartbeat_at": now}
     rows = Deploy.objects.filter(run_id=run_id, attempt=attempt)
     try:
         with transaction.atomic():
@@ -96,8 +97,8 @@ def claim(run_id: UUID, attempt: int) -> Deploy | None:
                 services.audit(SYSTEM_ACTOR, "deploy.resumed", deploy, attempt=attempt)
             elif not first_in_line(deploy):
                 return None
-            elif rows.filter(state=State.QUEUED).update(state=State.RUNNING, started_at=now, **mine) == 1:
-                deploy.state, deploy.started_at = State.RUNNING, now
+            elif rows.filter(state=State.QUEUED).update(**begun(deploy, now), **mine) == 1:
+                deploy.refresh_from_db(fields=["state", "started_at", "previous_revision"])
                 services.audit(SYSTEM_ACTOR, "deploy.started", deploy)
                 tell_started(deploy)
             else:
@@ -106,6 +107,12 @@ def claim(run_id: UUID, attempt: int) -> Deploy | None:
     except IntegrityError:  # another deploy of the environment is running; its end rings for this one
         return None
     return deploy
+
+
+def begun(deploy: Deploy, now: datetime) -> dict[str, object]:
+    """What changes when it begins. What runs now may have come while it waited for its turn."""
+    previous = services.last_good_revision(deploy.environment_id)
+    return {"state": State.RUNNING, "started_at": now, "previous_revision": previous}
 
 
 def first_in_line(deploy: Deploy) -> bool:

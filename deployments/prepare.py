@@ -6,12 +6,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from django.conf import settings
 
+from adapters.ecr import ImageFacts
 from core.redactor import current
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests import Document, read_documents
@@ -21,6 +24,8 @@ from engine.types import Json
 from projects.connections import ecr, git_repository, secrets_manager
 from projects.models import Environment, Image
 
+Answer = TypeVar("Answer")
+Patiently = Callable[[Callable[[], Any]], Any]  # how an outside system is asked
 FILE_AND_LINE = re.compile(r"[\w./ -]+:\d+: ")
 
 
@@ -101,7 +106,14 @@ def read(environment: Environment, files: Mapping[str, bytes]) -> list[Document]
     return documents
 
 
-def fetch_secrets(environment: Environment, versions: Mapping[str, str] | None = None) -> list[Fetched]:
+def at_once(ask: Callable[[], Answer]) -> Answer:
+    """Calls. The pipeline's own way can be stopped meanwhile (Work.patiently)."""
+    return ask()
+
+
+def fetch_secrets(
+    environment: Environment, versions: Mapping[str, str] | None = None, *, patiently: Patiently = at_once
+) -> list[Fetched]:
     """Every secrets file of the environment, at the given versions (path → VersionId) or the current ones.
 
     Raises ExternalError (missing, denied, throttled), ManifestError (no Kubernetes Secret), without values.
@@ -110,7 +122,8 @@ def fetch_secrets(environment: Environment, versions: Mapping[str, str] | None =
     for file in environment.secrets_files.all():
         if versions is not None and file.path not in versions:
             continue
-        secret = secrets_manager(file).get(file.secret_id, (versions or {}).get(file.path, ""))
+        version = (versions or {}).get(file.path, "")
+        secret = patiently(partial(secrets_manager(file).get, file.secret_id, version))
         documents = parse_secrets_file(secret.text, path=file.path)
         register([document.body for document in documents])
         found.append(Fetched(file.path, secret.version_id, tuple(documents)))
@@ -123,7 +136,9 @@ def fetch_secrets(environment: Environment, versions: Mapping[str, str] | None =
     return found
 
 
-def resolve_images(environment: Environment, commit_sha: str) -> list[ImagePin]:
+def resolve_images(
+    environment: Environment, commit_sha: str, *, patiently: Patiently = at_once
+) -> list[ImagePin]:
     """Each image of the project at this revision, by tag and digest. Raises NotDeployable naming every missing tag.
 
     Builds tag images with the short and the full revision (design.md §1.2); the short one is preferred.
@@ -132,7 +147,7 @@ def resolve_images(environment: Environment, commit_sha: str) -> list[ImagePin]:
     missing: list[str] = []
     for image in environment.project.images.select_related("registry"):
         try:
-            pins.append(pin_of(image, commit_sha))
+            pins.append(patiently(partial(pin_of, image, commit_sha)))
         except NotDeployable as error:
             missing.append(error.message)
     if missing:
@@ -146,9 +161,14 @@ def resolve_images(environment: Environment, commit_sha: str) -> list[ImagePin]:
     return pins
 
 
+def images_by_tag(image: Image, tags: Sequence[str]) -> dict[str, ImageFacts]:
+    """Those of the tags that the image's repository has. Raises ExternalError."""
+    return ecr(image.registry).digests(image.repository, tags)
+
+
 def pin_of(image: Image, sha: str) -> ImagePin:
     """One image's tag and digest. Raises NotDeployable when neither tag of the revision exists, or it is archived."""
-    found = ecr(image.registry).digests(image.repository, [sha[:7], sha])
+    found = images_by_tag(image, [sha[:7], sha])
     for tag in (sha[:7], sha):
         if tag in found and found[tag].can_be_pulled:
             return ImagePin(name=image.name, repository=image.reference, tag=tag, digest=found[tag].digest)

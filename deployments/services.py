@@ -153,7 +153,6 @@ def create(
     target: Deploy | None,
 ) -> Deploy:
     """The row and its steps."""
-    last = Deploy.objects.filter(environment=environment, state=State.SUCCEEDED).order_by("-number").first()
     deploy = Deploy.objects.create(
         number=next_number(),
         environment=environment,
@@ -164,7 +163,7 @@ def create(
         author=commit.author[:150],
         release=target.release if target else None,
         rolls_back_to=target,
-        previous_revision=last.revision if last else "",
+        previous_revision=last_good_revision(environment.pk),
         reason=reason[:500],
         idempotency_key=key[:100] or None,
         actor_kind=actor.kind,
@@ -173,6 +172,12 @@ def create(
     )
     steps.create(deploy.run_id, STEPS)
     return deploy
+
+
+def last_good_revision(environment_id: int) -> str:
+    """What the newest deploy that succeeded put in place; empty before the first one."""
+    good = Deploy.objects.filter(environment=environment_id, state=State.SUCCEEDED).order_by("-number")
+    return good.values_list("revision", flat=True).first() or ""
 
 
 def audit(actor: Actor, verb: str, deploy: Deploy, **data: object) -> None:

@@ -7,6 +7,8 @@ made) brings the objects of a release back.
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.db import transaction
 
 from deployments import prepare
@@ -45,7 +47,7 @@ def checkout(work: Work) -> str:
     """The objects of the config directory, as written."""
     environment = work.environment
     repository = git_repository(environment.project)
-    repository.fetch(max_age=300.0)
+    work.patiently(partial(repository.fetch, 300.0))
     work.files = prepare.files_at(environment, work.deploy.revision)
     work.documents = prepare.read(environment, work.files)
     work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
@@ -55,7 +57,7 @@ def checkout(work: Work) -> str:
 
 def secrets(work: Work) -> str:
     """The current version of every secrets file; the deploy is pinned to it."""
-    work.fetched = prepare.fetch_secrets(work.environment)
+    work.fetched = prepare.fetch_secrets(work.environment, patiently=work.patiently)
     return _tell_secrets(work)
 
 
@@ -68,7 +70,7 @@ def _tell_secrets(work: Work) -> str:
 
 def render(work: Work) -> str:
     """Images resolved to digests, variables filled in, secrets in place."""
-    work.pins = prepare.resolve_images(work.environment, work.deploy.revision)
+    work.pins = prepare.resolve_images(work.environment, work.deploy.revision, patiently=work.patiently)
     for pin in work.pins:
         work.log(f"image {pin.name}: {pin.tag} is {pin.digest}")
     work.rendered = prepare.render_release(
@@ -134,7 +136,8 @@ def stored_checkout(work: Work) -> str:
     release = release_of(work)
     if not any(_from_git(entry) for entry in release.stored_objects):
         return "not needed: the release is stored"
-    git_repository(work.environment.project).fetch(max_age=300.0)
+    repository = git_repository(work.environment.project)
+    work.patiently(partial(repository.fetch, 300.0))
     work.documents = prepare.read(work.environment, prepare.files_at(work.environment, release.revision))
     return "Secrets of the repository"
 
@@ -145,7 +148,9 @@ def _from_git(entry: dict) -> bool:
 
 def stored_secrets(work: Work) -> str:
     """The very versions that the release was made with."""
-    work.fetched = prepare.fetch_secrets(work.environment, release_of(work).secret_versions)
+    work.fetched = prepare.fetch_secrets(
+        work.environment, release_of(work).secret_versions, patiently=work.patiently
+    )
     return _tell_secrets(work)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.kubernetes import KubernetesClient
 from deployments.ending import evidence_of
@@ -21,6 +23,9 @@ from projects.connections import cluster_client
 from projects.models import Environment
 from runs.fence import Fence, FenceLost
 from runs.journal import Journal
+
+LOOK_SECONDS = 0.3  # between two looks at whether the deploy is to stop
+Answer = TypeVar("Answer")
 
 
 class CancelRequested(SlipwayError):
@@ -84,6 +89,18 @@ class Work:
             raise CancelRequested("Cancelled.")
         if time.monotonic() > self.deadline + grace:
             raise OutOfTime("The time limit for a deploy of this environment is over.")
+
+    def patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` returns or raises; meanwhile the deploy can be stopped. For a call to an outside system that may take
+        minutes and cannot be broken off: it goes on in its thread, unheard. `ask` must not use the database."""
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outside")
+        try:
+            asked = pool.submit(copy_context().run, ask)
+            while not wait([asked], timeout=LOOK_SECONDS).done:
+                self.check()
+            return asked.result()
+        finally:
+            pool.shutdown(wait=False)
 
     def remaining(self) -> float:
         """Seconds until the deadline, at least one."""

@@ -24,7 +24,8 @@ def send_waiting() -> None:
     """Rings for messages that are due and whose own bell was lost."""
     oldest = Outgoing.objects.filter(state="waiting").order_by("id").first()
     if oldest is not None:
-        enqueue(send_due, queue="short", job_id=f"send-due-{oldest.pk}-{oldest.tries}")
+        job_id = f"send-due-{oldest.pk}-{oldest.tries}"
+        enqueue(send_due, queue="short", job_id=job_id, at_front=True)
 
 
 def forget_sessions() -> None:

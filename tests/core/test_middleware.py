@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.signals import user_login_failed
+from django.core.checks import run_checks
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
@@ -138,3 +139,9 @@ def test_a_refused_sign_in_is_audited_with_the_address() -> None:
         set_origin(None)
     event = AuditEvent.objects.get()
     assert (event.verb, event.address, event.request_id) == ("session.refused", "198.51.100.1", "abcdef12")
+
+
+def test_a_proxy_that_is_no_address_stops_the_start(settings: Any) -> None:
+    """Else each request would end in an error when it is compared with it."""
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8", "proxy.internal"]
+    assert [message.id for message in run_checks()] == ["slipway.E003"]

@@ -1,0 +1,80 @@
+"""What happens to a deploy while something outside takes its time, or while it waits for its turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.db import connections
+
+from audit.actors import person
+from core.redactor import current
+from deployments import pipeline, services
+from deployments.models import Deploy
+from runs.models import State
+from tests.factories import make_deploy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    """The first step asks something outside that answers only when the test is over; an event tells that it asks."""
+    asks, over = threading.Event(), threading.Event()
+
+    def outside():
+        asks.set()
+        over.wait(30)
+
+    monkeypatch.setattr(pipeline, "refresh_soon", lambda pk: None)
+    monkeypatch.setitem(pipeline.FRESH, "checkout", lambda work: work.patiently(outside))
+    yield asks
+    over.set()
+
+
+def test_a_deploy_can_be_cancelled_while_something_outside_hangs(environment, deployer, pushed, hanging):
+    deploy = make_deploy(environment, State.QUEUED)
+
+    def work():
+        pipeline.run(str(deploy.run_id), 1)
+        connections.close_all()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert hanging.wait(10)
+    asked = time.monotonic()
+    services.cancel_deploy(person(deployer), deploy=Deploy.objects.get(pk=deploy.pk))
+    worker.join(10)
+    assert time.monotonic() - asked < 5
+    deploy.refresh_from_db()
+    assert deploy.state == State.CANCELLED
+    assert deploy.result == "dev cancelled it. Nothing was changed on the cluster."
+    assert deploy.hint == ""
+
+
+def test_what_is_asked_outside_belongs_to_the_same_run(environment, pushed, monkeypatch):
+    """Its secrets are known to the redactor, its errors are the step's."""
+    seen = []
+
+    def step(work):
+        seen.append(work.patiently(current) is current())
+        work.patiently(lambda: 1 // 0)
+
+    monkeypatch.setattr(pipeline, "refresh_soon", lambda pk: None)
+    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    deploy = make_deploy(environment, State.QUEUED)
+    pipeline.run(str(deploy.run_id), 1)
+    deploy.refresh_from_db()
+    assert seen == [True]
+    assert deploy.state == State.ERRORED
+
+
+def test_what_ran_before_is_what_ran_when_it_began(environment, pushed):
+    """Another deploy may have succeeded while it waited: the page says which release goes on serving."""
+    before = make_deploy(environment, State.RUNNING, revision="b" * 40)
+    waiting = make_deploy(environment, State.QUEUED, previous_revision="a" * 40)
+    Deploy.objects.filter(pk=before.pk).update(state=State.SUCCEEDED)
+    claimed = pipeline.claim(waiting.run_id, 1)
+    assert claimed is not None
+    assert claimed.previous_revision == "b" * 40
