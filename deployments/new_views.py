@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from adapters.errors import ExternalError
@@ -15,37 +19,46 @@ from adapters.git import Commit, GitRepository, commit_url
 from audit.actors import person
 from core.errors import Refused
 from deployments import services
+from deployments.built import not_built
 from deployments.forms import DeployForm
 from deployments.models import Deploy
-from deployments.preview import last_verified, preview
+from deployments.preview import preview
+from engine.dryrun import ObjectChange
 from engine.errors import SlipwayError
+from engine.types import Action
 from projects.access import environment_for
 from projects.connections import git_repository
 from projects.models import Environment, Role
-from runs.models import OPEN
+from runs.models import OPEN, State
 
 SHOWN_COMMITS = 30
+MOST_BRANCHES = 50
+LONGEST_OPEN = 60  # lines of a diff
 FETCH_SECONDS = 5.0
 FRESH_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A revision that can be chosen. `places`: environments whose last good deploy was of it."""
+    """A revision that can be chosen. `places`: environments whose last good deploy was of it. `lacks_image`: the registry
+    surely has not all of its images."""
 
     commit: Commit
     places: tuple[str, ...]
     chosen: bool
+    lacks_image: bool = False
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the left side shows. `notice`: why it may be out of date; `problem`: why nothing can be chosen."""
+    """What the left side shows. `asked`: what was typed as a revision; `notice`: why it may be out of date; `problem`: why
+    nothing is chosen."""
 
     branch: str = ""
     branches: tuple[str, ...] = ()
     picks: tuple[Pick, ...] = ()
     chosen: Commit | None = None
+    asked: str = ""
     notice: str = ""
     problem: str = ""
     hint: str = ""
@@ -56,7 +69,7 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """GET: the page. POST: asks the gate; back to the page with the reason when it is refused."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
     if request.method != "POST":
-        choice = choose(place, request.GET)
+        choice = with_built(place, choose(place, request.GET))
         return render(request, "deployments/new.html", context_of(place, choice, see="see" in request.GET))
     form = DeployForm(request.POST, environment=place)
     if form.is_valid():
@@ -69,7 +82,8 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
             return redirect("deployments:deploy", answer.deploy.number)
         except (Refused, ExternalError) as error:
             form.add_error(None, f"{error.message} {error.hint}".strip())
-    choice = choose(place, {"revision": request.POST.get("revision", "")})
+    asked = {"revision": request.POST.get("revision", ""), "branch": request.POST.get("branch", "")}
+    choice = with_built(place, choose(place, asked))
     return render(request, "deployments/new.html", context_of(place, choice, see=True, form=form), status=422)
 
 
@@ -77,9 +91,12 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
 def see(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """The right side alone, for htmx: what would change, and the button."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
-    return render(
-        request, "deployments/partials/_preview.html", context_of(place, choose(place, request.GET), see=True)
-    )
+    choice = choose(place, request.GET)
+    response = render(request, "deployments/partials/_preview.html", context_of(place, choice, see=True))
+    if choice.chosen:  # what is shown has an address of its own
+        chosen = urlencode({"branch": choice.branch, "revision": choice.chosen.sha})
+        response["HX-Replace-Url"] = f"{reverse('deployments:new', args=[project, environment])}?{chosen}"
+    return response
 
 
 def context_of(
@@ -88,13 +105,14 @@ def context_of(
     """The page's context. With `see` the preview is made now, else the page asks for it once it is shown."""
     url = place.project.repository_url
     made = preview(place, choice.chosen) if see and choice.chosen else None
+    changed = [change for change in made.changes if change.action != "unchanged"] if made else []
     return {
         "environment": place,
         "project": place.project,
         "choice": choice,
         "preview": made,
         "commits": [(commit, commit_url(url, commit.sha)) for commit in made.commits] if made else [],
-        "changed": [change for change in made.changes if change.action != "unchanged"] if made else [],
+        "changed": [(change, opens(change)) for change in changed],
         "unchanged": [change for change in made.changes if change.action == "unchanged"] if made else [],
         "form": form or DeployForm(environment=place),
         "key": uuid.uuid4().hex,
@@ -106,24 +124,47 @@ def context_of(
     }
 
 
+def opens(change: ObjectChange) -> bool:
+    """Whether the object's diff is unfolded: what changes, unless it is long. What is new is long by nature."""
+    return bool(change.error) or (change.action == Action.CHANGE and len(change.diff) <= LONGEST_OPEN)
+
+
 def choose(place: Environment, query: Any) -> Choice:
-    """The commits to pick from. `query`: branch, revision (anything that names a commit; empty: the branch's newest)."""
+    """The commits to pick from. `query`: branch, revision (anything that names a commit; empty: the branch's newest).
+
+    A revision that does not exist leaves the branch's commits to choose from.
+    """
+    branch = query.get("branch", "").strip() or place.project.default_branch
+    asked = query.get("revision", "").strip()
+    choice = Choice(branch=branch, asked=asked)
     try:
         repository = git_repository(place.project)
-        notice = fetched(repository)
-        names = [branch.name for branch in repository.branches()]
-        branch = query.get("branch") or place.project.default_branch
-        text = query.get("revision", "").strip()
+        choice = replace(choice, notice=fetched(repository))
+        choice = replace(choice, branches=tuple(one.name for one in repository.branches()[:MOST_BRANCHES]))
         head = repository.resolve(branch)
-        chosen = repository.resolve(text) if text else head
         commits = repository.log(None, head.sha, SHOWN_COMMITS)
+        places = places_of(place)
+        choice = replace(choice, picks=picks_of(commits, places))
+        chosen = repository.resolve(asked) if asked else head
     except SlipwayError as error:
-        return Choice(branch=query.get("branch", ""), problem=error.message, hint=error.hint)
+        return replace(choice, problem=error.message, hint=error.hint)
     if all(commit.sha != chosen.sha for commit in commits):
         commits = [chosen, *commits]
-    places = places_of(place)
-    picks = tuple(Pick(c, tuple(places.get(c.sha, ())), c.sha == chosen.sha) for c in commits)
-    return Choice(branch, tuple(names[:50]), picks, chosen, notice)
+    return replace(choice, picks=picks_of(commits, places, chosen), chosen=chosen)
+
+
+def picks_of(
+    commits: Sequence[Commit], places: Mapping[str, Sequence[str]], chosen: Commit | None = None
+) -> tuple[Pick, ...]:
+    """The commits with the environments where they were put in place last."""
+    return tuple(Pick(commit, tuple(places.get(commit.sha, ())), commit == chosen) for commit in commits)
+
+
+def with_built(place: Environment, choice: Choice) -> Choice:
+    """The choice with a note at the commits whose images are missing."""
+    missing = not_built(place.project, [pick.commit.sha for pick in choice.picks])
+    picks = tuple(replace(pick, lacks_image=pick.commit.sha in missing) for pick in choice.picks)
+    return replace(choice, picks=picks)
 
 
 def fetched(repository: GitRepository) -> str:
@@ -138,10 +179,11 @@ def fetched(repository: GitRepository) -> str:
 
 
 def places_of(place: Environment) -> dict[str, list[str]]:
-    """Environments of the project by the revision that was last put in place there."""
+    """Environments of the project by the revision that was last put in place there; one query for all."""
+    good = Deploy.objects.filter(environment=OuterRef("pk"), state=State.SUCCEEDED, release__isnull=False)
+    newest = good.order_by("-number").values("revision")[:1]
+    rows = Environment.objects.filter(project=place.project_id).annotate(good=Subquery(newest))
     found: dict[str, list[str]] = {}
-    for environment in place.project.environments.all():
-        release = last_verified(environment)
-        if release:
-            found.setdefault(release.revision, []).append(environment.slug)
+    for slug, revision in rows.order_by("order", "slug").values_list("slug", "good"):
+        found.setdefault(revision or "", []).append(slug)
     return found
