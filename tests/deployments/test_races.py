@@ -1,0 +1,102 @@
+"""Several gates, workers and a reconciler at once: one deploy at a time, in order, each worked on once."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connections
+
+from adapters.git import Commit
+from audit.actors import person
+from deployments import pipeline, reconcile, services
+from deployments.ending import End, end_fenced
+from deployments.models import Deploy
+from runs.fence import Fence, FenceLost
+from runs.models import ACTIVE, State
+from tests.factories import make_deploy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def all_at_once(count, func):
+    """`func(n)` in so many threads that begin together; their results in order."""
+    barrier = threading.Barrier(count)
+
+    def run(n):
+        barrier.wait()
+        try:
+            return func(n)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def commit(n):
+    return Commit(f"{n:040x}", f"Change {n}", "Ana", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def ask(deployer, environment, n, key=""):
+    return services.open_deploy(
+        person(deployer), environment, commit(n), requested=str(n), reason="", idempotency_key=key
+    )
+
+
+def test_the_same_form_sent_by_many_is_one_deploy(environment, deployer, pushed):
+    key = uuid.uuid4().hex
+    answers = all_at_once(6, lambda n: ask(deployer, environment, 1, key))
+    assert len({answer.deploy.pk for answer in answers}) == 1
+    assert sum(answer.created for answer in answers) == 1
+
+
+def test_many_gates_give_each_its_own_number(environment, deployer, pushed):
+    answers = all_at_once(6, lambda n: ask(deployer, environment, n))
+    assert len({answer.deploy.number for answer in answers}) == 6
+
+
+def test_many_workers_claim_one_deploy_and_it_is_the_first(environment, deployer, pushed):
+    waiting = [make_deploy(environment, State.QUEUED) for _ in range(3)]
+    claims = all_at_once(9, lambda n: pipeline.claim(waiting[n % 3].run_id, 1))
+    won = [deploy for deploy in claims if deploy is not None]
+    assert [deploy.pk for deploy in won] == [waiting[0].pk]
+    assert Deploy.objects.filter(state__in=ACTIVE).count() == 1
+
+
+def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed, monkeypatch):
+    """Gates, workers that claim and end, cancels and the reconciler, until the queue is empty."""
+    monkeypatch.setattr(reconcile, "get_queue", lambda name: type("Q", (), {"get_job_ids": lambda self: []})())
+    worked: list[int] = []
+
+    def work():
+        for run_id, attempt in Deploy.objects.filter(state=State.QUEUED).order_by("-number").values_list("run_id", "attempt"):
+            deploy = pipeline.claim(run_id, attempt)
+            if deploy is not None:
+                worked.append(deploy.number)
+                try:
+                    end_fenced(Fence(Deploy, run_id, attempt), End(State.SUCCEEDED, "It runs."))
+                except FenceLost:
+                    worked.remove(deploy.number)
+
+    def somebody(n):
+        if n % 4 == 0:
+            for step in range(4):
+                ask(deployer, environment, n * 10 + step)
+        elif n % 4 == 3:
+            for _ in range(6):
+                reconcile.reconcile()
+        else:
+            for _ in range(12):
+                work()
+
+    all_at_once(8, somebody)
+    while Deploy.objects.filter(state__in=(State.QUEUED, *ACTIVE)).exists():
+        work()
+    assert sorted(worked) == sorted(Deploy.objects.filter(state=State.SUCCEEDED).values_list("number", flat=True))
+    assert len(worked) == 8
+    starts = list(Deploy.objects.order_by("number").values_list("started_at", "ended_at"))
+    assert all(earlier[1] <= later[0] for earlier, later in zip(starts, starts[1:], strict=False))
