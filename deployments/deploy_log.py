@@ -69,9 +69,9 @@ def cut(found: Sequence[LogLine], line: int = 0) -> Sequence[LogLine]:
     if len(found) <= MOST_LINES:
         return found
     tail = len(found) - (MOST_LINES - HEAD_LINES)
-    wanted = next((place for place, one in enumerate(found) if one.number >= line), tail) if line else tail
-    begin, end = max(wanted - AROUND, HEAD_LINES), min(wanted + AROUND, tail)
-    return [*found[:HEAD_LINES], *found[begin:end], *found[tail:]]
+    place = next((place for place, one in enumerate(found) if one.number >= line), tail) if line else tail
+    middle = found[max(place - AROUND, HEAD_LINES) : min(place + AROUND, tail)] if place < tail else []
+    return [*found[:HEAD_LINES], *middle, *found[tail:]]
 
 
 def with_gaps(found: Sequence[LogLine], first: int = 0) -> list[Any]:
