@@ -42,12 +42,12 @@ def test_two_people_at_once(sandbox: Running, people: People, slow: dict[str, st
     """The same revision is one deploy; another one waits behind it, and says for whom."""
     dev, lead, before = people("dev"), people("lead"), count(sandbox)
     with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(who.deploy, "storefront", "staging", slow["storefront"]) for who in (dev, lead)]
+        asked = [pool.submit(who.deploy, "catalog", "staging", slow["catalog"]) for who in (dev, lead)]
     first = asked[0].result()
     assert asked[1].result() == first
     assert count(sandbox) == before + 1
-    second = lead.deploy("storefront", "staging", "main")
-    third = dev.deploy("storefront", "staging", slow["storefront"], reason="again, after the other one")
+    second = lead.deploy("catalog", "staging", "main")
+    third = dev.deploy("catalog", "staging", slow["catalog"], reason="again, after the other one")
     assert third == first, "it still runs"
     assert f"deploy #{first}" in lead.get(f"/deploys/{second}/").text
     for number in (first, second):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.e2e.pictures import smaller
 from tests.e2e.running import ROOT, Running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -77,10 +78,14 @@ class Visitor:
         """The deploy's state in the heading of its page."""
         return self.page.locator("h1 .state")
 
-    def axe(self) -> list[tuple[str, list[str]]]:
-        """What axe finds on the page as it is. Needs `bypass_csp`."""
-        self.page.add_script_tag(path=AXE)
-        found = self.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    def axe(self, *rules: str) -> list[tuple[str, list[str]]]:
+        """What axe finds on the page as it is, by all rules or some. Needs `bypass_csp`."""
+        if not self.page.evaluate("typeof axe === 'object'"):
+            self.page.add_script_tag(path=AXE)
+        options: dict[str, Any] = {"resultTypes": ["violations"]}
+        if rules:
+            options["runOnly"] = {"type": "rule", "values": list(rules)}
+        found = self.page.evaluate("options => axe.run(options)", options)["violations"]
         return [(item["id"], [node["html"][:160] for node in item["nodes"]]) for item in found]
 
     def take_picture(self, name: str) -> None:
@@ -91,7 +96,7 @@ class Visitor:
         for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)
             path = PICTURES / f"{name}-{scheme}.png"
-            self.page.screenshot(path=path, animations="disabled")
+            path.write_bytes(smaller(self.page.screenshot(animations="disabled")))
             assert path.stat().st_size < MOST_BYTES, f"{path.name} is too large for the repository"
         self.page.emulate_media(color_scheme="light")
 

@@ -49,11 +49,11 @@ def people(sandbox: Running) -> People:
 
 @pytest.fixture(scope="session")
 def slow(sandbox: Running) -> dict[str, str]:
-    """A revision of each project whose pods, and the Job before them, take four seconds: project → commit."""
+    """A revision of each project whose pods, and the Job before them, take three seconds: project → commit."""
     if not _commits:
         behaviours = {
-            "storefront": {"storefront/web": "slow:4", "storefront/worker": "job-slow:4"},
-            "catalog": {"catalog/api": "slow:4", "catalog/search": "slow:4"},
+            "storefront": {"storefront/web": "slow:3", "storefront/worker": "job-slow:3"},
+            "catalog": {"catalog/api": "slow:3", "catalog/search": "slow:3"},
         }
         for project, images in behaviours.items():
             commit = world.push(sandbox, project, "slow")

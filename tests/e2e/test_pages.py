@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
-from tests.e2e.browsing import Visitor, needs_axe, needs_browser
+from tests.e2e.browsing import AXE, Visitor, needs_axe, needs_browser
 from tests.e2e.fixtures import People
 from tests.e2e.running import Running
 
 pytestmark = needs_browser
-Visit = Callable[..., Visitor]
 PLAIN = (
     "/",
     "/projects/storefront/",
@@ -34,40 +36,59 @@ PLAIN = (
 )
 
 
+# What depends on colours and width: asked again in the dark and on a phone; the rest is the same there.
+OF_LOOKS = ("color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found on one page. `axe`: in the light, in the dark on a phone. `wide`: widths (px) that it does not fit."""
+
+    axe: tuple[list[Any], list[Any]]
+    wide: list[int]
+
+
 @pytest.fixture(scope="module")
 def addresses(sandbox: Running, people: People, slow: dict[str, str]) -> list[str]:
-    """The pages to look at, a deploy of each end among them."""
-    ended = sandbox.rows(
-        "SELECT max(number) AS number FROM deployments_deploy WHERE ended_at IS NOT NULL GROUP BY state"
-    )
+    """The pages to look at: a deploy that runs, and one of each end."""
     if not sandbox.rows("SELECT 1 FROM deployments_deploy WHERE state = 'failed'"):
         number = people("dev").deploy("storefront", "staging", "broken")
         assert sandbox.ended(number)["state"] == "failed"
-        ended.append({"number": number})
-    return [*PLAIN, *(f"/deploys/{row['number']}/" for row in ended)]
+    newest = "SELECT max(number) AS number FROM deployments_deploy WHERE ended_at IS NOT NULL GROUP BY state"
+    ended = [row["number"] for row in sandbox.rows(newest)]
+    running = people("dev").deploy("catalog", "staging", slow["catalog"])
+    return [*(f"/deploys/{number}/" for number in (running, *ended)), *PLAIN]
+
+
+@pytest.fixture(scope="module")
+def looks(chromium: Browser, sandbox: Running, addresses: list[str]) -> Iterator[dict[str, Look]]:
+    """Each page opened once, looked at in every way. The browser must have nothing to complain of."""
+    visitor = Visitor.enter(chromium, sandbox, "admin", bypass_csp=True)
+    yield {address: look_at(visitor, address) for address in addresses}
+    visitor.context.close()
+    assert visitor.troubles == []
+
+
+def look_at(visitor: Visitor, address: str) -> Look:
+    """One page."""
+    page = visitor.page
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(address)
+    light = visitor.axe() if AXE.exists() else []
+    page.emulate_media(color_scheme="dark")
+    wide = []
+    for width in (320, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(width)
+    return Look((light, visitor.axe(*OF_LOOKS) if AXE.exists() else []), wide)
 
 
 @needs_axe
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
-def test_axe_finds_nothing(
-    visit: Visit, addresses: list[str], people: People, slow: dict[str, str], scheme: str, width: int
-) -> None:
-    visitor = visit("admin", scheme=scheme, width=width, bypass_csp=True)
-    found = {}
-    running = people("dev").deploy("catalog", "staging", slow["catalog"])
-    for address in (f"/deploys/{running}/", *addresses):
-        visitor.page.goto(address)
-        found[address] = visitor.axe()
-    assert {address: rules for address, rules in found.items() if rules} == {}
+def test_axe_finds_nothing(looks: dict[str, Look]) -> None:
+    assert {address: look.axe for address, look in looks.items() if any(look.axe)} == {}
 
 
-def test_nothing_scrolls_sideways(visit: Visit, addresses: list[str]) -> None:
-    visitor = visit("admin", width=390)
-    wide = []
-    for address in addresses:
-        visitor.page.goto(address)
-        for width in (390, 320):
-            visitor.page.set_viewport_size({"width": width, "height": 844})
-            if visitor.page.evaluate("document.documentElement.scrollWidth") > width:
-                wide.append((address, width))
-    assert wide == []
+def test_nothing_scrolls_sideways(looks: dict[str, Look]) -> None:
+    assert {address: look.wide for address, look in looks.items() if look.wide} == {}

@@ -33,11 +33,10 @@ def push(running: Running, project: str, branch: str, *edits: Edit, parent: str 
     """One commit on top of `parent` as a new branch of the project's repository; its id."""
     repository = running.directory / "git" / f"{project}.git"
     with tempfile.TemporaryDirectory() as folder:
-        env = {
-            "PATH": os.environ["PATH"], "GIT_INDEX_FILE": f"{folder}/index", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_AUTHOR_NAME": "Tess Tester", "GIT_AUTHOR_EMAIL": "tess@example.com",
-            "GIT_COMMITTER_NAME": "Tess Tester", "GIT_COMMITTER_EMAIL": "tess@example.com",
-        }  # fmt: skip
+        who = {"NAME": "Tess Tester", "EMAIL": "tess@example.com"}
+        env = {f"GIT_{role}_{what}": text for role in ("AUTHOR", "COMMITTER") for what, text in who.items()}
+        env |= {"PATH": os.environ["PATH"], "GIT_INDEX_FILE": f"{folder}/index", "GIT_CONFIG_NOSYSTEM": "1"}
+        env |= {"GIT_CONFIG_GLOBAL": os.devnull}
 
         def git(*arguments: str, given: str = "") -> str:
             command = ["git", "-C", str(repository), *arguments]
