@@ -20,7 +20,8 @@ class Release(models.Model):
 
     `images`: {name: {repository, tag, digest}}. `secret_versions`: {path of the secrets file: VersionId}.
     `objects_compressed`: zlib over JSON of the stored objects (engine/stored.py), without any secret value; lists never
-    load it. `content_hash` is equal for equal objects.
+    load it. `content_hash` is equal for equal objects. `place`: cluster and namespace that it was made for (its objects
+    name their namespace); it fits nowhere else. Empty in releases from before this was kept.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="releases")
@@ -33,12 +34,17 @@ class Release(models.Model):
     objects_compressed = models.BinaryField()
     object_count = models.PositiveIntegerField()
     content_hash = models.CharField(max_length=64)
+    place = models.CharField(max_length=110, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     verified_at = models.DateTimeField(null=True, blank=True)
     marked_bad_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["environment", "-verified_at"], name="release_verified")]
+
+    def fits(self, environment: Environment) -> bool:
+        """Whether the environment still is where this release was made for."""
+        return self.place in ("", environment.place)
 
     @property
     def stored_objects(self) -> list[dict[str, Any]]:

@@ -77,6 +77,11 @@ def why_no_rollback_to(target: Deploy, environment: Environment) -> str:
         return f"Deploy #{target.number} belongs to another environment."
     if target.release is None or target.release.verified_at is None:
         return f"Deploy #{target.number} left no verified release to go back to."
+    if not target.release.fits(environment):
+        return (
+            f"The release of deploy #{target.number} was made for {target.release.place}; "
+            f"the environment is in {environment.place} now."
+        )
     if target.release.marked_bad_by:
         return f"The release of deploy #{target.number} was marked bad by {target.release.marked_bad_by}."
     return ""

@@ -124,6 +124,7 @@ def store_release(work: Work) -> None:
             objects_compressed=compress(objects),
             object_count=len(objects),
             content_hash=content_hash(objects),
+            place=deploy.environment.place,
         )
         Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=kept(work.warnings))
 
@@ -176,10 +177,16 @@ def stored_check(work: Work) -> str:
 
 
 def release_of(work: Work) -> Release:
-    """The deploy's release. A deploy that is stored has one."""
-    if work.deploy.release is None:
+    """The deploy's release. A deploy that is stored has one. Raises NotDeployable when the environment moved since."""
+    release = work.deploy.release
+    if release is None:
         raise RuntimeError("A stored deploy has a release.")
-    return work.deploy.release
+    if not release.fits(work.environment):
+        raise NotDeployable(
+            f"The release was made for {release.place}, but the environment is in {work.environment.place} now.",
+            hint="Deploy a revision: its objects are made for where the environment is.",
+        )
+    return release
 
 
 # --- both -----------------------------------------------------------------------------------------------------------

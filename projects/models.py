@@ -199,6 +199,11 @@ class Environment(models.Model):
         return f"{self.project.slug}.{self.slug}"
 
     @property
+    def place(self) -> str:
+        """Cluster and namespace: where its releases are put."""
+        return f"{self.cluster.slug}/{self.namespace}"
+
+    @property
     def channel(self) -> str:
         """The Slack channel: the environment's own or the project's."""
         return self.slack_channel or self.project.slack_channel

@@ -18,7 +18,7 @@ from deployments.prepare import NotDeployable
 from engine.apply import ApplyError
 from engine.types import Evidence, ObjectRef, ObjectStatus, Progress
 from runs.models import State
-from tests.factories import make_deploy
+from tests.factories import make_deploy, make_release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CANARY = "canary-5f2d9c-value"
@@ -139,3 +139,13 @@ def test_the_engine_has_time_to_say_what_was_late(deploy, monkeypatch):
     assert seen
     assert deploy.state == State.TIMED_OUT
     assert "within 20 min" in deploy.result
+
+
+def test_an_environment_that_moved_meanwhile_gets_nothing_of_the_old_place(deploy, monkeypatch):
+    """A worker that takes over finds the release of the attempt before, made for another namespace."""
+    release = make_release(deploy.environment, place="old-cluster/old-namespace")
+    Deploy.objects.filter(pk=deploy.pk).update(release=release)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    deploy.refresh_from_db()
+    assert deploy.state == State.FAILED
+    assert "made for old-cluster/old-namespace" in deploy.result

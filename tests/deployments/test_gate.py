@@ -6,13 +6,14 @@ import threading
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
 from core.errors import Refused
 from deployments import pipeline, services
 from deployments.ending import End, end_fenced
-from deployments.models import STEPS, Deploy
+from deployments.models import STEPS, Deploy, Release
 from projects.models import Role
 from runs.fence import Fence, FenceLost
 from runs.models import State, Step
@@ -63,7 +64,9 @@ def test_the_key_of_somebody_else_is_another_key(environment, deployer, commits,
     assert ask(other, environment, "older", idempotency_key="k").created
 
 
-def test_the_same_revision_while_it_waits_is_answered_with_that_deploy(environment, deployer, commits, pushed):
+def test_the_same_revision_while_it_waits_is_answered_with_that_deploy(
+    environment, deployer, commits, pushed
+):
     first = ask(deployer, environment, idempotency_key="a")
     again = ask(deployer, environment, commits["main"].sha[:8], idempotency_key="b")
     assert not again.created
@@ -152,7 +155,11 @@ def test_a_rollback_goes_only_to_a_verified_release(environment, deployer, pushe
     release = make_release(environment, verified_at="2026-11-01T00:00:00Z")
     good = make_deploy(environment, release=release)
     answer = services.request_rollback(actor, environment=environment, target=good)
-    assert (answer.deploy.kind, answer.deploy.release, answer.deploy.rolls_back_to) == ("rollback", release, good)
+    assert (answer.deploy.kind, answer.deploy.release, answer.deploy.rolls_back_to) == (
+        "rollback",
+        release,
+        good,
+    )
     assert not services.request_rollback(actor, environment=environment, target=good).created
 
 
@@ -161,7 +168,8 @@ def test_a_rollback_to_another_environment_or_a_bad_release_is_refused(environme
     other = make_environment(environment.project)
     there = make_deploy(other, release=make_release(other, verified_at="2026-11-01T00:00:00Z"))
     bad = make_deploy(
-        environment, release=make_release(environment, verified_at="2026-11-01T00:00:00Z", marked_bad_by="lead")
+        environment,
+        release=make_release(environment, verified_at="2026-11-01T00:00:00Z", marked_bad_by="lead"),
     )
     for target, words in ((there, "another environment"), (bad, "marked bad by lead")):
         with pytest.raises(Refused, match=words):
@@ -214,3 +222,16 @@ def test_two_workers_at_once_claim_a_deploy_once(environment, deployer, commits,
     for thread in threads:
         thread.join()
     assert [claim is None for claim in claims].count(False) == 1
+
+
+def test_a_release_fits_only_where_it_was_made_for(environment, deployer, pushed):
+    """Its objects name their namespace: put back after the environment moved, they would land in the old one."""
+    release = make_release(environment, verified_at=timezone.now(), place=environment.place)
+    good = make_deploy(environment, State.SUCCEEDED, release=release)
+    environment.namespace = "elsewhere"
+    environment.save()
+    with pytest.raises(Refused, match=r"was made for .* is in .*/elsewhere now"):
+        services.request_rollback(person(deployer), environment=environment, target=good)
+    Release.objects.update(place="")
+    good.refresh_from_db()
+    assert services.request_rollback(person(deployer), environment=environment, target=good).created
