@@ -92,7 +92,8 @@ def preview(environment: Environment, commit: Commit) -> Preview:
         return kept
     with redacting():
         made = make(environment, commit)
-    cache.set(key, made, KEPT_SECONDS)
+    if not made.errors:  # who mends something and looks again must not be shown what was wrong before
+        cache.set(key, made, KEPT_SECONDS)
     return made
 
 

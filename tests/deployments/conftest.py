@@ -9,7 +9,9 @@ import pytest
 from adapters.errors import NotFound
 from adapters.git import Commit
 from deployments import revisions
+from projects import connections
 from projects.models import Role
+from tests.deployments.outside import FakeCluster, FakeEcr, FakeGit, FakeSecrets, Outside
 from tests.factories import grant, make_environment, make_user
 
 COMMITS = {
@@ -63,5 +65,18 @@ def pushed(monkeypatch):
     """What was handed to the queue, as (run id, attempt)."""
     calls = []
     monkeypatch.setattr("core.jobs.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True)
-    monkeypatch.setattr("deployments.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True)
+    monkeypatch.setattr(
+        "deployments.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True
+    )
     return calls
+
+
+@pytest.fixture
+def outside(monkeypatch):
+    """Everything outside of the portal, in memory: the adapters are replaced where rows become adapters."""
+    world = Outside()
+    monkeypatch.setattr(connections, "GitRepository", lambda *_, **__: FakeGit(world))
+    monkeypatch.setattr(connections, "SecretsManager", lambda *_, **__: FakeSecrets(world))
+    monkeypatch.setattr(connections, "Ecr", lambda *_, **__: FakeEcr(world))
+    monkeypatch.setattr(connections.KubernetesClient, "from_kubeconfig", lambda *_, **__: FakeCluster(world))
+    return world
