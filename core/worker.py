@@ -1,13 +1,20 @@
-"""The RQ worker class: no database or Redis connection crosses a fork, and a job dies with its worker."""
+"""The RQ worker class: no database or Redis connection crosses a fork, a job dies with its worker, and a long job is
+told when its worker is asked to end.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import importlib
 import os
 import signal
+import threading
+from importlib import import_module
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
@@ -16,10 +23,41 @@ from core.context_vars import Origin, set_origin
 
 log = structlog.get_logger(__name__)
 PR_SET_PDEATHSIG = 1
+LEAVE = signal.SIGUSR1
+_leaving = threading.Event()
+
+
+def is_leaving() -> bool:
+    """Whether the worker of this job was asked to end: a job that takes minutes hands over what it does, and returns."""
+    return _leaving.is_set()
 
 
 class Worker(RqWorker):
     """`manage.py rqworker QUEUE` uses it (settings.RQ)."""
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Loads what jobs need before the first one: every child is a copy of this process and need not load it again."""
+        for module in settings.WORKER_PRELOAD:
+            importlib.import_module(module)
+        return super().work(*args, **kwargs)
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Loads first what jobs need: no job waits for imports, and all of one worker run the code that it started with."""
+        for name in settings.WORKER_LOADS:
+            import_module(name)
+        return super().work(*args, **kwargs)
+
+    def _install_signal_handlers(self) -> None:
+        """Before the first fork: a child that is told to leave in its first moment must know what it means."""
+        super()._install_signal_handlers()
+        signal.signal(LEAVE, lambda *_: _leaving.set())
+
+    def handle_warm_shutdown_request(self) -> None:
+        """TERM reached the worker, which now waits for its job: the job is told (`is_leaving`)."""
+        super().handle_warm_shutdown_request()
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, LEAVE)
 
     def main_work_horse(self, *args: Any, **kwargs: Any) -> None:
         """In the forked child: ends with the parent, so that a killed worker leaves no orphan that goes on applying.
