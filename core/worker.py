@@ -10,7 +10,6 @@ import importlib
 import os
 import signal
 import threading
-from importlib import import_module
 from typing import Any
 
 import structlog
@@ -39,12 +38,6 @@ class Worker(RqWorker):
         """Loads what jobs need before the first one: every child is a copy of this process and need not load it again."""
         for module in settings.WORKER_PRELOAD:
             importlib.import_module(module)
-        return super().work(*args, **kwargs)
-
-    def work(self, *args: Any, **kwargs: Any) -> bool:
-        """Loads first what jobs need: no job waits for imports, and all of one worker run the code that it started with."""
-        for name in settings.WORKER_LOADS:
-            import_module(name)
         return super().work(*args, **kwargs)
 
     def _install_signal_handlers(self) -> None:

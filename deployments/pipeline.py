@@ -25,14 +25,14 @@ from clusters.jobs import refresh_soon
 from core.context_vars import origin
 from core.redactor import Redactor, redacting
 from core.words import duration
-from deployments import services, stages
+from deployments import jobs, services, stages
 from deployments.ending import End, end_fenced, evidence_of
 from deployments.models import STEPS, Deploy, ObjectState
 from deployments.prepare import NotDeployable
 from deployments.stages import ReleaseIsBad
 from deployments.still_serving import what_still_serves
 from deployments.telling import tell_started
-from deployments.work import CancelRequested, OutOfTime, Work
+from deployments.work import CancelRequested, Leaving, OutOfTime, Work
 from engine.apply import ApplyError
 from engine.client import ApiError
 from engine.errors import ManifestError, SlipwayError
@@ -140,10 +140,26 @@ def work_on(deploy: Deploy, redactor: Redactor) -> None:
             journal.line(end.result, level="info" if end.state == State.SUCCEEDED else "error")
             journal.flush()
             end_fenced(fence, end, warnings=work.warnings)
+        except Leaving:
+            hand_over(work)
+            return
         except FenceLost:
             log.warning("gave up: the fence was lost", deploy=deploy.number, attempt=deploy.attempt)
             return
     refresh_soon(deploy.environment_id)
+
+
+def hand_over(work: Work) -> None:
+    """Gives the deploy to another worker at once: a rolling update of the portal neither waits for its end nor kills it."""
+    deploy = work.deploy
+    work.log("Its worker is being stopped; another one goes on.", level="warning")
+    work.journal.flush()
+    deploy.attempt += 1
+    try:
+        with work.fence.held(attempt=deploy.attempt, worker=""):
+            jobs.enqueue_deploy(deploy)
+    except FenceLost:
+        log.warning("nothing to hand over: the fence was lost", deploy=deploy.number, attempt=deploy.attempt)
 
 
 def outcome(work: Work) -> End:
@@ -151,12 +167,8 @@ def outcome(work: Work) -> End:
     the job's edge, where an unforeseen error must still be told."""
     try:
         run_steps(work)
-    except (
-        FenceLost,
-        OperationalError,
-        InterfaceError,
-    ):  # without its database nothing can be told: the next attempt will
-        raise
+    except (FenceLost, Leaving, OperationalError, InterfaceError):
+        raise  # no end: the next attempt goes on. Without its database nothing could be told, either
     except CancelRequested:
         hint = "Roll back to undo what was applied." if written(work)[0] else ""
         return End(State.CANCELLED, cancelled_sentence(work), hint)

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from adapters.kubernetes import KubernetesClient
+from core.worker import is_leaving
 from deployments.ending import evidence_of
 from deployments.models import Deploy, ObjectState
 from deployments.prepare import Fetched
@@ -30,6 +31,10 @@ Answer = TypeVar("Answer")
 
 class CancelRequested(SlipwayError):
     """Somebody asked to cancel; the engine stopped before its next write."""
+
+
+class Leaving(SlipwayError):
+    """This worker was asked to end; another one goes on."""
 
 
 class OutOfTime(SlipwayError):
@@ -82,11 +87,13 @@ class Work:
         self.journal.line(text, level=level)
 
     def check(self, *, grace: float = 0.0) -> None:
-        """Raises when the deploy is to stop: given up, cancelled, out of time by more than `grace` seconds."""
+        """Raises when the work is to stop: given up, cancelled, its worker ends, out of time by more than `grace` seconds."""
         if self.journal.lost:
             raise FenceLost("This attempt was given up; another worker has the deploy.")
         if self.journal.cancelling:
             raise CancelRequested("Cancelled.")
+        if is_leaving():
+            raise Leaving("This worker is being stopped.")
         if time.monotonic() > self.deadline + grace:
             raise OutOfTime("The time limit for a deploy of this environment is over.")
 

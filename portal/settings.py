@@ -134,7 +134,6 @@ RQ_QUEUES = {
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
 RQ_SHOW_ADMIN_LINK = False
-WORKER_LOADS = ["deployments.pipeline"]
 WORKER_PRELOAD = ["deployments.pipeline", "clusters.jobs", "notify.outbox", "deployments.branches", "boto3"]
 
 # Throttling of sign-in must hold across processes and must not depend on Redis. Django keeps 300 entries unless told
