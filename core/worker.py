@@ -58,7 +58,7 @@ class Worker(RqWorker):
         The reconciler and the fencing by attempt hold even where this does not (another system than Linux).
         """
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
+        if os.getppid() != self.pid:  # it ended before the call; in a container its id may be 1, as init's
             os._exit(1)
         super().main_work_horse(*args, **kwargs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,3 +70,26 @@ def test_a_job_is_told_that_its_worker_is_asked_to_end(tmp_path: Path) -> None:
             worker.kill()
             worker.wait()
             connection.close()
+
+
+@pytest.mark.parametrize(("worker_pid", "parent", "works"), [(7, 7, True), (1, 1, True), (7, 1, False)])
+def test_a_child_works_only_under_its_own_worker(
+    monkeypatch: pytest.MonkeyPatch, worker_pid: int, parent: int, works: bool
+) -> None:
+    """Also where the worker is the first process of a container: then its id is 1, like that of whoever adopts orphans."""
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    worked: list[bool] = []
+    monkeypatch.setattr(
+        "core.worker.ctypes.CDLL", lambda name: type("C", (), {"prctl": lambda self, *a: 0})()
+    )
+    monkeypatch.setattr("core.worker.os._exit", end)
+    monkeypatch.setattr("core.worker.os.getppid", lambda: parent)
+    monkeypatch.setattr(RqWorker, "main_work_horse", lambda self: worked.append(True))
+    worker = Worker.__new__(Worker)
+    worker.pid = worker_pid
+    with contextlib.suppress(SystemExit):
+        worker.main_work_horse()
+    assert bool(worked) == works
