@@ -33,9 +33,8 @@ IsOpen = Callable[[], bool]
 LOOK_SECONDS = 1.0  # without a bell
 PING_SECONDS = 15.0
 KEPT_LINES = 2000  # for viewers that are a moment behind; who is further behind reads the database
-LONGEST_SECONDS = (
-    1800.0  # then the browser connects anew: a forgotten tab does not hold a worker's slot for ever
-)
+# Then the browser connects anew: who may see it is looked at again, and a forgotten tab holds no slot for ever.
+LONGEST_SECONDS = 300.0
 _readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="run-feed")
 
 
