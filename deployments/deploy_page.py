@@ -201,7 +201,9 @@ def page(deploy: Deploy) -> Page:
         trouble=trouble(deploy),
         key=uuid.uuid4().hex,
     )
-    if made.trouble and not made.wrote:  # what ran before runs still: there is nothing to go back from
+    if (
+        deploy.state != State.SUCCEEDED and not made.wrote
+    ):  # what ran before runs still: nothing to go back from
         return replace(made, target=None)
     return made
 
