@@ -21,7 +21,7 @@ from deployments.models import Deploy
 from projects.access import role_in
 from projects.models import Role
 from runs.log import LogLine, every_chunk, lines_after
-from runs.models import OPEN
+from runs.models import OPEN, State
 from runs.stream import stream_response
 
 
@@ -46,7 +46,7 @@ def progress(request: HttpRequest, number: int) -> HttpResponse:
     """The part above the log, for htmx while the deploy goes on."""
     shown = deploy_page.page(deploy_for(request.user, number))
     context = {**context_of(request, shown), "is_fragment": True}
-    return render(request, "deployments/partials/_progress.html", context)
+    return render(request, "deployments/partials/_progress_news.html", context)
 
 
 def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, object]:
@@ -65,7 +65,9 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
     """Asks the deploy to stop."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
-    services.cancel_deploy(person(request.user), deploy=found)  # the page says how that went
+    state = services.cancel_deploy(person(request.user), deploy=found)
+    if state == State.CANCELLED and found.started_at is None:
+        messages.success(request, f"Deploy #{number} was cancelled before it changed anything.")
     return redirect("deployments:deploy", number)
 
 
