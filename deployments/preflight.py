@@ -7,10 +7,12 @@ import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from adapters.errors import Denied, ExternalError, NotFound
 from adapters.registry import Registry
+from core.redactor import current
 from deployments.prepare import Fetched, Prepared, digest, reference_documents
 from engine.client import ApiError, Client
 from engine.dryrun import ObjectChange, dry_run
@@ -135,8 +137,16 @@ def check_pull_secret(
                 )
             )
         else:
+            hide(credential)
             findings += prove(images[pin.name], pin, credential, name, hint, subject)
     return findings
+
+
+def hide(credential: tuple[str, str]) -> None:
+    """Makes the cluster's own password for the registry known to the redactor, as every secret that is fetched."""
+    redactor = current()
+    if redactor is not None:
+        redactor.add([credential[1], ":".join(credential)])
 
 
 def credential_for(secret: dict, host: str) -> tuple[str, str] | None:
@@ -234,7 +244,7 @@ def preflight(
     manifests = prepared.rendered.manifests
     with ThreadPoolExecutor(max_workers=3) as pool:
         references = pool.submit(check_references, client, manifests)
-        pull = pool.submit(check_pull_secret, client, environment, prepared.pins, images)
+        pull = pool.submit(copy_context().run, check_pull_secret, client, environment, prepared.pins, images)
         changes = dry_run(
             client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
         )

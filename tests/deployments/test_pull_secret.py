@@ -1,0 +1,48 @@
+"""The pull secret is proved with the cluster's own credential, which is a secret like any other."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextvars import copy_context
+
+import pytest
+
+from adapters.errors import Denied
+from core.redactor import redacting
+from deployments import preflight
+from engine.render import ImagePin
+from tests.factories import make_environment, make_image
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "canary-pull-password"
+
+
+class Cluster:
+    """Holds one pull secret."""
+
+    def request(self, method, path, **_):
+        auth = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
+        config = json.dumps({"auths": {"r.example": {"auth": auth}}})
+        data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+        return {"kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "data": data}
+
+
+def test_its_password_is_known_to_the_redactor(monkeypatch):
+    """Also when it is tried in a thread: what the registry says may quote it."""
+    environment = make_environment(pull_secret="registry")
+    image = make_image(environment.project)
+
+    def refuse(self, repository, reference):
+        raise Denied(
+            f"Basic {base64.b64encode(f'AWS:{PASSWORD}'.encode()).decode()} is not known.", system="Registry"
+        )
+
+    monkeypatch.setattr(preflight.Registry, "digest", refuse)
+    pin = ImagePin(name="web", repository="r.example/shop/web", tag="abc", digest="")
+    with redacting() as redactor:
+        found = copy_context().run(preflight.check_pull_secret, Cluster(), environment, [pin], {"web": image})
+        shown = redactor.redact(found[0].sentence + PASSWORD)
+    assert "does not open r.example/shop/web" in shown
+    assert PASSWORD not in shown
+    assert base64.b64encode(f"AWS:{PASSWORD}".encode()).decode().rstrip("=") not in shown
