@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 from django.utils import timezone
 
-from audit.models import AuditEvent
+from audit.actors import SYSTEM_ACTOR
+from audit.record import record
 from people.models import User
 from projects.models import Membership, Role
 from runs.models import State
@@ -47,7 +48,7 @@ def world(db: None) -> World:
         "good": good.number,
         "running": running.number,
         "there": there.number,
-        "event": AuditEvent.objects.order_by("-pk").values_list("pk", flat=True).first() or 1,
+        "event": record(SYSTEM_ACTOR, "deploy.ended").pk,
     }  # fmt: skip
     return World(people_of(project, staging), words)
 
