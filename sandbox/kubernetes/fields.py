@@ -216,20 +216,20 @@ def merge(old: Any, new: Any, kind: Type) -> Any:
 
 def _merge_lists(old: dict[str, Any], new: dict[str, Any], kind: Type) -> list[Any]:
     """The applied order goes before the old one; items that only the old list has keep their place."""
-    merged: dict[str, Any] = {}
-    left = iter(old.items())
+    merged: list[Any] = []
+    left = list(old)
     for path, value in new.items():
-        if path in old:
-            for other, kept in left:
-                if other == path:
-                    break
-                if other not in new:
-                    merged[other] = kept
-            merged[path] = merge(old[path], value, kind.items)
-        else:
-            merged[path] = value
-    merged.update({path: value for path, value in old.items() if path not in merged})
-    return list(merged.values())
+        while left and left[0] != path:
+            first = left.pop(0)
+            if first not in new:
+                merged.append(old[first])
+            elif path not in old:  # the next item of both is still to come: what is new goes before it
+                left.insert(0, first)
+                break
+        if left and left[0] == path:
+            left.pop(0)
+        merged.append(merge(old[path], value, kind.items) if path in old else value)
+    return merged + [old[path] for path in left if path not in new]
 
 
 def prune(value: Any, last: Fields, owned: Fields, kind: Type) -> Any:

@@ -14,7 +14,7 @@ from sandbox.kubernetes import VERSION
 from sandbox.kubernetes.discovery import page_not_found
 from sandbox.kubernetes.kinds import Kind, Kinds
 from sandbox.kubernetes.requests import Answer, json_answer
-from sandbox.kubernetes.schema import definition_names, definitions
+from sandbox.kubernetes.schema import definition_names, described_definitions
 
 _PARAMETERS = [
     {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
@@ -64,6 +64,7 @@ class OpenApi:
 
 
 def _document(root: str, found: list[Kind]) -> bytes:
+    source = described_definitions()
     paths: Json = {}
     schemas: Json = {}
     for kind in found:
@@ -74,9 +75,9 @@ def _document(root: str, found: list[Kind]) -> bytes:
                 **(kind.schema or {}).get("properties", {}),
                 "metadata": {"$ref": f"{_REFERENCE}io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
             }
-            _collect(schemas[name], schemas)
+            _collect(schemas[name], schemas, source)
         else:
-            _collect({"$ref": _REFERENCE + name}, schemas)
+            _collect({"$ref": _REFERENCE + name}, schemas, source)
         for path, operations in _operations(root, kind):
             paths["/" + path] = operations
     head = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths}
@@ -112,18 +113,18 @@ def _operations(root: str, kind: Kind) -> list[tuple[str, Json]]:
     return [(base, {"get": operation("list"), "post": operation("post")}), (f"{base}/{{name}}", one)]
 
 
-def _collect(node: Any, schemas: Json) -> None:
+def _collect(node: Any, schemas: Json, source: Json) -> None:
     """Adds every definition that a schema refers to, nulls taken out of the types as the server writes them."""
     if isinstance(node, list):
         for item in node:
-            _collect(item, schemas)
+            _collect(item, schemas, source)
     elif isinstance(node, dict):
         name = str(node.get("$ref", "")).removeprefix(_REFERENCE)
         if name and name not in schemas:
-            schemas[name] = _without_null(definitions()[name])
-            _collect(schemas[name], schemas)
+            schemas[name] = _without_null(source[name])
+            _collect(schemas[name], schemas, source)
         for value in node.values():
-            _collect(value, schemas)
+            _collect(value, schemas, source)
 
 
 def _without_null(node: Any) -> Any:

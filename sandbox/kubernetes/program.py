@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import secrets
 import signal
 from collections.abc import Iterator
@@ -70,6 +72,7 @@ def credentials(directory: Path) -> Credentials:
 async def run(directory: Path, port: int) -> None:
     """Serves until SIGTERM or SIGINT. Prints `READY_LINE` once it answers."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _lock(directory)
     own = credentials(directory)
     store = Store()
     kinds = Kinds()
@@ -100,6 +103,15 @@ async def run(directory: Path, port: int) -> None:
     finally:
         controllers.stop()
         journal.close()
+
+
+def _lock(directory: Path) -> None:
+    """Two servers on one directory would damage its file; the lock ends with this process. Raises OSError."""
+    handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(f"another one already runs in {directory}") from error
 
 
 def _server(app: App, own: Credentials, port: int) -> uvicorn.Server:

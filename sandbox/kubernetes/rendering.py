@@ -61,7 +61,7 @@ def listed(kind: Kind, found: Sequence[Stored], metadata: Json, form: str, inclu
         return encode(body)
     if form:
         head = {"kind": "PartialObjectMetadataList", "apiVersion": _META, "metadata": metadata}
-        items = [encode({"metadata": stored.body["metadata"]}) for stored in found]
+        items = [encode(_metadata_of(stored.body)) for stored in found]
     else:
         head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata}
         items = [_custom_data(kind, stored) for stored in found] if kind.custom else _bare_items(kind, found)

@@ -99,7 +99,7 @@ class Routes:
         group, version, rest = (
             ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
         )
-        if version not in self.operations.kinds.groups().get(group, []):
+        if group not in self.operations.kinds.groups():
             raise NoSuchGroup
         namespace = ""
         if (
@@ -305,7 +305,7 @@ class Routes:
 
 
 class NoSuchGroup(Exception):
-    """The path names a group or version that is not served: the real server answers with plain text."""
+    """The path names a group that is not served: the real server answers with plain text."""
 
 
 def _judge(problems: list[str], request: Request, kind: Kind) -> list[str]:

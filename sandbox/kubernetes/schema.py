@@ -22,7 +22,19 @@ _ANYTHING = ("RawExtension", "FieldsV1", "JSON", "JSONSchemaPropsOrArray", "JSON
 
 @cache
 def definitions() -> dict[str, Json]:
-    """Kubernetes' definitions by name."""
+    """Kubernetes' definitions by name, without their descriptions: those are most of it."""
+    found: dict[str, Json] = _without_descriptions(described_definitions())
+    return found
+
+
+def _without_descriptions(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {k: _without_descriptions(v) for k, v in node.items() if k != "description" or isinstance(v, dict)}
+    return [_without_descriptions(item) for item in node] if isinstance(node, list) else node
+
+
+def described_definitions() -> dict[str, Json]:
+    """The definitions as they are, read anew."""
     spec = importlib.util.find_spec("kubernetes_validate")  # not imported: that takes a third of a second
     assert spec is not None
     assert spec.origin is not None

@@ -19,7 +19,8 @@ from sandbox.kubernetes.kinds import Kind
 Key = tuple[tuple[str, str], str, str]  # (group, plural), namespace ("" for none), name
 KindKey = tuple[str, str]
 T = TypeVar("T")
-_HISTORY = 2000  # changes kept for each kind, from which watches can go on
+_SELDOM_READ = {("", "events"), ("apps", "controllerrevisions"), ("coordination.k8s.io", "leases")}
+_HISTORY = 1000  # changes kept for each kind, from which watches can go on
 
 
 def clone(value: T) -> T:
@@ -29,20 +30,29 @@ def clone(value: T) -> T:
 
 
 class Stored:
-    """One version of one object. `data` is its JSON, made once."""
+    """One version of one object: as a dict and as JSON, each made from the other when it is asked for."""
 
-    __slots__ = ("_data", "body", "key", "version")
+    __slots__ = ("_body", "_data", "key", "version")
 
-    def __init__(self, key: Key, version: int, body: Json, data: bytes | None = None) -> None:
+    def __init__(self, key: Key, version: int, body: Json) -> None:
         self.key = key
         self.version = version
-        self.body = body
-        self._data = data
+        self._body: Json | None = body
+        self._data: bytes | None = None
+
+    @property
+    def body(self) -> Json:
+        return self._body if self._body is not None else json.loads(self.data)
+
+    def fold(self) -> None:
+        """Keeps the JSON only, which takes a tenth of the room: for versions of the past."""
+        self._data = self.data
+        self._body = None
 
     @property
     def data(self) -> bytes:
         if self._data is None:
-            self._data = encode(self.body)
+            self._data = encode(self._body)
         return self._data
 
 
@@ -152,6 +162,10 @@ class Store:
         history.append(change)
         for listener in self._listeners:
             listener(change)
+        if change.before is not None:
+            change.before.fold()
+        if change.now.key[0] in _SELDOM_READ:
+            change.now.fold()
 
     def changes_since(self, kind: KindKey, version: int) -> list[Change] | None:
         """The changes of a kind after a version, oldest first; None when not all of them are known any more."""

@@ -137,7 +137,7 @@ def _strategy(spec: Json) -> Causes:
     strategy = spec.get("strategy") or {}
     kind = strategy.get("type", "RollingUpdate")
     if kind not in ("Recreate", "RollingUpdate"):
-        yield unsupported("spec.strategy.type", kind, ["Recreate", "RollingUpdate"])
+        yield unsupported("spec.strategy", strategy, ["Recreate", "RollingUpdate"])
     if kind == "Recreate" and strategy.get("rollingUpdate"):
         yield forbidden_value(
             "spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"
