@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from tests.chaos.breaking import impostor, is_back, silent
-from tests.e2e.fixtures import People
+from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
 pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
@@ -32,13 +32,13 @@ def generation(sandbox: Running, namespace: str) -> dict[str, int]:
     return {item["metadata"]["name"]: item["metadata"]["generation"] for item in found["items"]}
 
 
-def test_denied_and_throttled(sandbox: Running, people: People, slow: dict[str, str]) -> None:
+def test_denied_and_throttled(sandbox: Running, people: People, slow: Slow) -> None:
     dev, port = people("dev"), sandbox.ports["aws"]
     namespaces = ("storefront-staging", "catalog-staging")
     before = [generation(sandbox, namespace) for namespace in namespaces]
     with impostor(sandbox.pids("sandbox.aws")[0], port, refuse):
-        denied = dev.deploy("storefront", "staging", slow["storefront"])
-        throttled = dev.deploy("catalog", "staging", slow["catalog"])
+        denied = dev.deploy("storefront", "staging", slow("storefront"))
+        throttled = dev.deploy("catalog", "staging", slow("catalog"))
         ends = [sandbox.ended(denied), sandbox.ended(throttled)]
     is_back(port)
     for found in ends:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.breaking import kill, silent
-from tests.e2e.fixtures import People
+from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
 pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
 
 
-def test_silent_for_half_a_minute_then_restarted(
-    sandbox: Running, people: People, slow: dict[str, str]
-) -> None:
+def test_silent_for_half_a_minute_then_restarted(sandbox: Running, people: People, slow: Slow) -> None:
     """The rollout under way ends well; the deploy that began meanwhile changed nothing and says why."""
     dev = people("dev")
-    rolling = dev.deploy("storefront", "staging", slow["storefront"])
+    rolling = dev.deploy("storefront", "staging", slow("storefront"))
     sandbox.reaches(rolling, "rollout")
     server = sandbox.plane_pid("kube-apiserver")
     with silent(server):
-        began = dev.deploy("catalog", "staging", slow["catalog"])
+        began = dev.deploy("catalog", "staging", slow("catalog"))
         ended = sandbox.ended(began, 120)
         assert ended["state"] == "errored"
         assert "did not answer" in ended["result"] or "does not answer" in ended["result"]

@@ -9,14 +9,14 @@ import time
 import pytest
 
 from tests.chaos.breaking import horse_of, is_running, parent_of
-from tests.e2e.fixtures import People
+from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
 
 
-def test_a_deploy_is_handed_over(sandbox: Running, people: People, slow: dict[str, str]) -> None:
-    number = people("dev").deploy("storefront", "staging", slow["storefront"])
+def test_a_deploy_is_handed_over(sandbox: Running, people: People, slow: Slow) -> None:
+    number = people("dev").deploy("storefront", "staging", slow("storefront"))
     sandbox.reaches(number, "rollout")
     worker = parent_of(horse_of(sandbox, number))
     asked = time.monotonic()

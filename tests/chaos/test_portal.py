@@ -10,17 +10,17 @@ from contextlib import closing
 import pytest
 
 from tests.chaos.breaking import is_back, kill_service
-from tests.e2e.fixtures import People
+from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
 LOCKED = 6.0  # seconds
 
 
-def test_web_killed_under_a_stream(sandbox: Running, people: People, slow: dict[str, str]) -> None:
+def test_web_killed_under_a_stream(sandbox: Running, people: People, slow: Slow) -> None:
     """The stream breaks; opened again with what the browser knows last, it goes on without a gap or a double."""
     dev = people("dev")
-    number = dev.deploy("storefront", "staging", slow["storefront"])
+    number = dev.deploy("storefront", "staging", slow("storefront"))
     first = Stream(dev.session.get(f"{sandbox.url}/deploys/{number}/stream?after=0", stream=True, timeout=60))
     sandbox.reaches(number, "apply")
     until("lines arrive", lambda: first.last or None)
@@ -73,10 +73,10 @@ class Stream:
         return sum(line.count("<li id=") for line in self.lines if line.startswith("data: "))
 
 
-def test_database_locked_for_some_seconds(sandbox: Running, people: People, slow: dict[str, str]) -> None:
+def test_database_locked_for_some_seconds(sandbox: Running, people: People, slow: Slow) -> None:
     """Somebody else holds it: nothing is lost, nothing is done twice, a click waits."""
     dev = people("dev")
-    number = dev.deploy("catalog", "staging", slow["catalog"])
+    number = dev.deploy("catalog", "staging", slow("catalog"))
     sandbox.reaches(number, "rollout")
     clicked: list[int] = []
     with closing(

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.chaos.breaking import gone, horse_of, is_back, is_running, kill, parent_of
-from tests.e2e.fixtures import People
+from tests.e2e.fixtures import People, Slow
 from tests.e2e.portal import Person
 from tests.e2e.running import Running, until
 
@@ -52,23 +52,25 @@ class BrokenOff:
     """The deploys of this module, all ended: those whose worker was killed by case; one that Slack did not hear of."""
 
     numbers: dict[str, int]
+    commits: dict[str, str]
     untold: int
 
 
 @pytest.fixture(scope="module")
-def broken_off(sandbox: Running, people: People, slow: dict[str, str]) -> BrokenOff:
+def broken_off(sandbox: Running, people: People, slow: Slow) -> BrokenOff:
     """Starts and breaks two by two (there are two workers), then waits for all."""
-    lead, numbers = people("lead"), {}
+    lead, numbers, commits = people("lead"), {}, {}
     for pair in (list(CASES)[:2], list(CASES)[2:]):
         for name in pair:
             case = CASES[name]
-            numbers[name] = lead.deploy(case.project, case.environment, slow[case.project])
+            commits[name] = slow(case.project)
+            numbers[name] = lead.deploy(case.project, case.environment, commits[name])
         for name in pair:
             strike(sandbox, numbers[name], CASES[name])
     untold = without_slack(sandbox, lead)
     for number in numbers.values():
         sandbox.ended(number, 150)
-    return BrokenOff(numbers, untold)
+    return BrokenOff(numbers, commits, untold)
 
 
 def without_slack(sandbox: Running, lead: Person) -> int:
@@ -113,14 +115,12 @@ def test_another_worker_ends_it(sandbox: Running, broken_off: BrokenOff, people:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_runs_is_what_was_asked_for(
-    sandbox: Running, broken_off: BrokenOff, slow: dict[str, str], name: str
-) -> None:
+def test_what_runs_is_what_was_asked_for(sandbox: Running, broken_off: BrokenOff, name: str) -> None:
     case = CASES[name]
     found = sandbox.kubectl("-n", f"{case.project}-{case.environment}", "get", "deployments")
     for item in found["items"]:
         image = item["spec"]["template"]["spec"]["containers"][0]["image"]
-        assert f":{slow[case.project][:7]}@sha256:" in image
+        assert f":{broken_off.commits[name][:7]}@sha256:" in image
         assert item["status"]["readyReplicas"] == item["spec"]["replicas"]
 
 

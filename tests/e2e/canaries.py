@@ -22,6 +22,7 @@ SECRET_IDS = tuple(
 )
 PLANTED = "slipway/storefront/staging"
 KEYS_FOUND_NOWHERE = ("git_token", "slack_token", "secret_key", "encryption_key", "digest_key")
+REFERENCE = "kubernetes/staging/secrets.yaml"  # of the storefront: names the keys
 SHORTEST = 8  # of what is looked for: less could stand there by chance
 
 
@@ -33,13 +34,19 @@ def planted() -> dict[str, str]:
 
     body = "\n".join(secrets.token_hex(24) for _ in range(4))
     return {
-        "CANARY_SPECIAL": f"p@ss w/rd&=%+?\"'\\<é>{word()}",
-        "CANARY_URL": f"amqp://shop:{word()}%2F$$@queue.internal/v?x=1&y={word()}",
-        "CANARY_LINES": f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n",
-        "CANARY_BASE64": base64.b64encode(secrets.token_bytes(30)).decode(),
-        "CANARY_JSON": json.dumps({"user": "shop", "token": word(), "note": 'a "b" & c'}),
-        "CANARY_SPACES": f"  {word()} {word()}  ",
+        "SMTP_PASSWORD": f"p@ss w/rd&=%+?\"'\\<é>{word()}",
+        "QUEUE_URL": f"amqp://shop:{word()}%2F$$@queue.internal/v?x=1&y={word()}",
+        "SIGNING_KEY": f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n",
+        "CHECKSUM_SALT": base64.b64encode(secrets.token_bytes(30)).decode(),
+        "OAUTH_CLIENT": json.dumps({"user": "shop", "token": word(), "note": 'a "b" & c'}),
+        "RECOVERY_PHRASE": f"  {word()} {word()}  ",
     }
+
+
+def reference_edit() -> world.Edit:
+    """What makes the reference file name the planted keys, too."""
+    last = '  PAYMENT_TOKEN: ""\n'
+    return world.Edit(REFERENCE, last, last + "".join(f'  {key}: ""\n' for key in planted()))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,19 @@ from tests.e2e.portal import Person
 from tests.e2e.running import Running
 
 People = Callable[[str], Person]
+Slow = Callable[[str], str]
+SUBJECTS = (
+    "Keep a basket for a week",
+    "Round totals once, at the end",
+    "Warm the cache at start",
+    "Send mails by the queue",
+)
+SLOW = {
+    "storefront": {"storefront/web": "slow:3", "storefront/worker": "job-slow:3"},
+    "catalog": {"catalog/api": "slow:3", "catalog/search": "slow:3"},
+}
 _people: dict[str, Person] = {}
-_commits: dict[str, str] = {}
+_slow: list[str] = []
 _canaries: list[canaries.Canaries] = []
 
 
@@ -48,18 +59,20 @@ def people(sandbox: Running) -> People:
 
 
 @pytest.fixture(scope="session")
-def slow(sandbox: Running) -> dict[str, str]:
-    """A revision of each project whose pods, and the Job before them, take three seconds: project → commit."""
-    if not _commits:
-        behaviours = {
-            "storefront": {"storefront/web": "slow:3", "storefront/worker": "job-slow:3"},
-            "catalog": {"catalog/api": "slow:3", "catalog/search": "slow:3"},
-        }
-        for project, images in behaviours.items():
-            commit = world.push(sandbox, project, "slow")
-            world.publish(sandbox, commit, {name: {world.BEHAVIOUR: words} for name, words in images.items()})
-            _commits[project] = commit
-    return _commits
+def slow(sandbox: Running) -> Slow:
+    """Makes a new revision of a project whose pods, and the Job before them, take three seconds each; its commit."""
+
+    def make(project: str) -> str:
+        edits = [canaries.reference_edit()] if project == "storefront" else []
+        subject = SUBJECTS[len(_slow) % len(SUBJECTS)]
+        commit = world.push(sandbox, project, "slow", *edits, subject=subject)
+        _slow.append(commit)
+        world.publish(
+            sandbox, commit, {name: {world.BEHAVIOUR: words} for name, words in SLOW[project].items()}
+        )
+        return commit
+
+    return make
 
 
 def tell_logs(report: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.browsing import AXE, Visitor, needs_axe, needs_browser
-from tests.e2e.fixtures import People
+from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
 pytestmark = needs_browser
@@ -49,14 +49,14 @@ class Look:
 
 
 @pytest.fixture(scope="module")
-def addresses(sandbox: Running, people: People, slow: dict[str, str]) -> list[str]:
+def addresses(sandbox: Running, people: People, slow: Slow) -> list[str]:
     """The pages to look at: a deploy that runs, and one of each end."""
     if not sandbox.rows("SELECT 1 FROM deployments_deploy WHERE state = 'failed'"):
         number = people("dev").deploy("storefront", "staging", "broken")
         assert sandbox.ended(number)["state"] == "failed"
     newest = "SELECT max(number) AS number FROM deployments_deploy WHERE ended_at IS NOT NULL GROUP BY state"
     ended = [row["number"] for row in sandbox.rows(newest)]
-    running = people("dev").deploy("catalog", "staging", slow["catalog"])
+    running = people("dev").deploy("catalog", "staging", slow("catalog"))
     return [*(f"/deploys/{number}/" for number in (running, *ended)), *PLAIN]
 
 

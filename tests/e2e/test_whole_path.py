@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browsing import SLOWLY, Visitor, deploy_number, needs_browser
+from tests.e2e.fixtures import Slow
 from tests.e2e.running import Running
 
 pytestmark = needs_browser
@@ -59,20 +60,21 @@ def always_ready(sandbox: Running, namespace: str, name: str, replicas: int) -> 
     assert min(seen) >= replicas
 
 
-def test_from_the_button_to_a_verified_release(visit: Visit, sandbox: Running, slow: dict[str, str]) -> None:
+def test_from_the_button_to_a_verified_release(visit: Visit, sandbox: Running, slow: Slow) -> None:
     visitor = visit("dev")
     page = visitor.page
     visitor.take_picture("board")
 
-    press_deploy(page, "storefront", "staging", slow["storefront"])
+    commit = slow("storefront")
+    press_deploy(page, "storefront", "staging", commit)
     commits = page.locator("#commits tbody tr")
-    expect(commits.first).to_contain_text("Try slow")
+    expect(commits.first).to_contain_text("Keep a basket for a week")
     expect(commits.first).to_contain_text("Tess Tester")
     expect(page.locator(".tabs a", has_text="Commits").locator(".count")).to_have_text(str(commits.count()))
     expect(page.locator("#objects summary", has_text="Deployment").first).to_be_visible()
-    assert slow["storefront"][:7] in " ".join(page.locator("#objects table.diff").all_inner_texts())
+    assert commit[:7] in " ".join(page.locator("#objects table.diff").all_inner_texts())
     keys = page.locator("#secrets tbody tr")
-    expect(keys.filter(has_text="CANARY_SPECIAL")).to_contain_text(re.compile("added|changed"))
+    expect(keys.filter(has_text="SMTP_PASSWORD")).to_contain_text(re.compile("added|changed"))
     expect(page.locator("#objects .masked").first).to_be_visible()
     visitor.take_picture("preview")
 

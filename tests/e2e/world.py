@@ -29,8 +29,8 @@ class Edit:
     new: str
 
 
-def push(running: Running, project: str, branch: str, *edits: Edit, parent: str = "main") -> str:
-    """One commit on top of `parent` as a new branch of the project's repository; its id."""
+def push(running: Running, project: str, branch: str, *edits: Edit, subject: str = "") -> str:
+    """One commit on top of main as the project's branch of that name; its id."""
     repository = running.directory / "git" / f"{project}.git"
     with tempfile.TemporaryDirectory() as folder:
         who = {"NAME": "Tess Tester", "EMAIL": "tess@example.com"}
@@ -44,14 +44,14 @@ def push(running: Running, project: str, branch: str, *edits: Edit, parent: str 
                 command, env=env, input=given, capture_output=True, text=True, check=True
             ).stdout
 
-        git("read-tree", parent)
+        git("read-tree", "main")
         for edit in edits:
-            text = git("show", f"{parent}:{edit.path}")
+            text = git("show", f"main:{edit.path}")
             assert text.count(edit.old) == 1, f"{edit.old!r} in {edit.path}"
             blob = git("hash-object", "-w", "--stdin", given=text.replace(edit.old, edit.new)).strip()
             git("update-index", "--cacheinfo", f"100644,{blob},{edit.path}")
         tree = git("write-tree").strip()
-        commit = git("commit-tree", tree, "-p", parent, "-m", f"Try {branch}").strip()
+        commit = git("commit-tree", tree, "-p", "main", "-m", subject or f"Try {branch}").strip()
         git("update-ref", f"refs/heads/{branch}", commit)
     return commit
 
