@@ -110,14 +110,17 @@ class GitRepository:
         """All tags that lead to a commit, the newest first."""
         return [Tag(name, commit) for name, commit in self._refs("refs/tags/", "-creatordate")]
 
-    def log(self, base: str | None, head: str, limit: int, *, first_parent: bool = False) -> list[Commit]:
+    def log(
+        self, base: str | None, head: str, limit: int, *, first_parent: bool = False, ask_host: bool = True
+    ) -> list[Commit]:
         """The newest `limit` commits that `head` has and `base` lacks (all, without a base). Both are full commits.
 
         `first_parent`: the branch's own line only; what a merge brought in counts as that merge.
+        `ask_host=False`: only what the mirror has; a commit that it lacks is NotFound at once.
         """
         span = [head] if base is None else [head, f"^{base}"]
         options = ["--first-parent"] if first_parent else []
-        self._require(head, *([base] if base else []))
+        self._require(head, *([base] if base else []), ask_host=ask_host)
         return commits(
             self._read(["log", "-z", f"--max-count={limit}", LOG_FORMAT, *options, "--end-of-options", *span])
         )
@@ -176,7 +179,7 @@ class GitRepository:
         fields = answer.decode(errors="replace").split()
         return fields[0] if len(fields) == 3 and fields[1] == "commit" else ""
 
-    def _require(self, *shas: str) -> None:
+    def _require(self, *shas: str, ask_host: bool = True) -> None:
         """Raise unless each is a commit that the mirror has; what it lacks is asked of the host, once.
 
         Only for commits that were resolved before (a release's revision whose branch is gone since):
@@ -187,6 +190,8 @@ class GitRepository:
             if not is_commit(sha):
                 raise Invalid("A full commit of forty digits is needed.", system="Git")
             if self._commit_behind(sha) != sha:
+                if not ask_host:
+                    raise self._unknown(sha)
                 self._bring(sha)
 
     def _bring(self, sha: str) -> None:

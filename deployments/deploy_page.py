@@ -296,7 +296,7 @@ def commits_between(deploy: Deploy) -> list[tuple[Commit, str]]:
         return []
     try:
         found = git_repository(deploy.environment.project).log(
-            deploy.previous_revision, deploy.revision, MOST_COMMITS
+            deploy.previous_revision, deploy.revision, MOST_COMMITS, ask_host=False
         )
     except SlipwayError:
         return []  # the mirror is gone or does not know them any more: the page does not need them

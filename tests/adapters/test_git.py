@@ -265,3 +265,13 @@ def test_dates_and_names_that_lie(origin, repository) -> None:
     assert commit.author.isprintable()
     assert commit.subject.isprintable()
     assert next(b for b in repository.branches() if b.name == "eve").commit == commit
+
+
+def test_a_page_asks_the_mirror_alone(origin, repository) -> None:
+    """What the mirror lacks is brought from the host for a deploy, but a page must not wait for the network."""
+    newer = origin.commit("Pushed after the fetch", {"a": "c"})
+    origin.push()
+    with pytest.raises(NotFound):
+        repository.log(None, newer, 1, ask_host=False)
+    assert repository.log(None, newer, 1)[0].sha == newer
+    assert repository.log(None, newer, 1, ask_host=False)[0].sha == newer
