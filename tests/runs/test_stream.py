@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from core.redactor import Redactor
 from deployments.models import Deploy
@@ -91,7 +91,10 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     """Runs it in a loop of its own, and makes sure that nothing is left running there."""
 
     async def watched() -> None:
-        await scenario()
+        try:
+            await scenario()
+        finally:
+            await sync_to_async(connections.close_all)()  # of the thread that wrote as a worker
         assert hub().feeds == {}
         for _ in range(50):
             others = asyncio.all_tasks() - {asyncio.current_task()}
