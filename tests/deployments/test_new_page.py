@@ -14,6 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from adapters.errors import Unavailable
 from deployments import built
 from deployments.models import Deploy
+from deployments.new_views import LONGEST_OPEN, opens
+from engine.dryrun import ObjectChange
+from engine.types import Action, ObjectRef
 from runs.models import State
 from tests.deployments.outside import Outside, commit
 from tests.factories import make_deploy, make_environment, make_image, make_release, make_user
@@ -291,3 +294,17 @@ class TestBuilt:
             assert "Not built" not in visit()  # it comes though the registry has not answered
         finally:
             answered.set()
+
+
+@pytest.mark.parametrize(
+    ("action", "lines", "error", "is_open"),
+    [
+        (Action.CHANGE, 10, "", True),
+        (Action.CHANGE, LONGEST_OPEN + 1, "", False),  # long: whoever wants it unfolds it
+        (Action.CREATE, 10, "", False),
+        (None, 0, "refused", True),
+    ],
+)
+def test_which_diffs_are_open(action: Any, lines: int, error: str, is_open: bool) -> None:
+    ref = ObjectRef("ConfigMap", "", "ns", "c")
+    assert opens(ObjectChange(ref, action, diff=("+ x",) * lines, error=error)) is is_open
