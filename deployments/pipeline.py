@@ -190,7 +190,9 @@ def outcome(work: Work) -> End:
         for problem in error.problems:
             work.log(problem, level="error")
         shown = tuple({"sentence": problem, "ref": "", "hint": ""} for problem in error.problems)
-        return End(State.FAILED, error.message, error.hint or "Nothing was changed on the cluster.", shown)
+        left = what_was_left(work)
+        hint = error.hint if left in error.hint else f"{error.hint} {left}".strip()
+        return End(State.FAILED, error.message, hint, shown)
     except (ExternalError, ApiError) as error:
         return End(State.ERRORED, error.message, f"{error.hint} {what_was_left(work)}".strip())
     except SlipwayError as error:
@@ -267,7 +269,7 @@ def run_step(work: Work, name: str, function: StepFunction) -> None:
 def written(work: Work) -> tuple[int, int]:
     """How many objects were created or changed by this deploy so far, and of how many in all."""
     rows = ObjectState.objects.filter(run_id=work.deploy.run_id)
-    return rows.filter(action__in=("create", "change")).count(), len(work.manifests)
+    return rows.filter(action__in=("create", "change")).count(), len(work.manifests) or rows.count()
 
 
 def what_was_left(work: Work) -> str:

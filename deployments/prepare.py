@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from adapters.ecr import ImageFacts
+from adapters.errors import Invalid, NotFound
 from core.redactor import current
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests import Document, read_documents
@@ -89,9 +90,15 @@ def register(bodies: Sequence[Json]) -> None:
 
 
 def files_at(environment: Environment, sha: str) -> dict[str, bytes]:
-    """The files of the config directory at a commit. Raises NotFound when there is no such directory."""
+    """The files of the config directory at a commit. Raises NotDeployable when there is no such directory, or it holds
+    what is not read (links, oversized files): that is the revision's fault, not Git's."""
     repository = git_repository(environment.project)
-    return repository.files(sha, environment.config_directory, recursive=False)
+    try:
+        return repository.files(sha, environment.config_directory, recursive=False)
+    except (NotFound, Invalid) as error:
+        if not error.permanent:
+            raise
+        raise NotDeployable(error.message, hint=error.hint) from error
 
 
 def read(environment: Environment, files: Mapping[str, bytes]) -> list[Document]:

@@ -11,8 +11,9 @@ import pytest
 from django.db import OperationalError
 from rq.timeouts import JobTimeoutException
 
+from adapters.errors import Invalid, NotFound, Unavailable
 from core.redactor import current
-from deployments import pipeline, work
+from deployments import pipeline, prepare, stages, work
 from deployments.models import Deploy, ObjectState
 from deployments.prepare import NotDeployable
 from engine.apply import ApplyError
@@ -149,3 +150,39 @@ def test_an_environment_that_moved_meanwhile_gets_nothing_of_the_old_place(deplo
     deploy.refresh_from_db()
     assert deploy.state == State.FAILED
     assert "made for old-cluster/old-namespace" in deploy.result
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (NotFound("There is no directory kubernetes/staging at 63ec5c0.", system="Git"), State.FAILED),
+        (Invalid("web.yaml is a symbolic link.", system="Git"), State.FAILED),
+        (NotFound("It has not been fetched yet.", system="Git", permanent=False), State.ERRORED),
+        (Unavailable("git.example does not answer.", system="Git"), State.ERRORED),
+    ],
+)
+def test_what_the_revision_lacks_is_its_fault_not_gits(deploy, monkeypatch, error, state):
+    class Repository:
+        def fetch(self, max_age):
+            return False
+
+        def files(self, sha, directory, *, recursive):
+            raise error
+
+    monkeypatch.setattr(stages, "git_repository", lambda project: Repository())
+    monkeypatch.setattr(prepare, "git_repository", lambda project: Repository())
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    deploy.refresh_from_db()
+    assert (deploy.state, deploy.result) == (state, error.message)
+    assert "Nothing was changed on the cluster." in deploy.hint
+
+
+def test_a_later_attempt_tells_what_the_first_one_wrote(deploy, monkeypatch):
+    """It may fail before it has read anything; what is on the cluster is on the cluster."""
+    refs = [f"ConfigMap/shop/c{n}" for n in range(3)]
+    ObjectState.objects.bulk_create(
+        ObjectState(run_id=deploy.run_id, ref=ref, action=action, progress="applied")
+        for ref, action in zip(refs, ("create", "change", "unchanged"), strict=True)
+    )
+    ended = ended_by(deploy, monkeypatch, NotDeployable("The secrets file is gone.", hint="Add it again."))
+    assert ended.hint == "Add it again. 2 of 3 objects had been written and stay as they are."

@@ -68,12 +68,16 @@ def test_many_workers_claim_one_deploy_and_it_is_the_first(environment, deployer
 
 
 def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed, monkeypatch):
-    """Gates, workers that claim and end, cancels and the reconciler, until the queue is empty."""
-    monkeypatch.setattr(reconcile, "get_queue", lambda name: type("Q", (), {"get_job_ids": lambda self: []})())
+    """Gates, workers that claim and end, and the reconciler, until the queue is empty."""
+    monkeypatch.setattr(
+        reconcile, "get_queue", lambda name: type("Q", (), {"get_job_ids": lambda self: []})()
+    )
     worked: list[int] = []
 
     def work():
-        for run_id, attempt in Deploy.objects.filter(state=State.QUEUED).order_by("-number").values_list("run_id", "attempt"):
+        for run_id, attempt in (
+            Deploy.objects.filter(state=State.QUEUED).order_by("-number").values_list("run_id", "attempt")
+        ):
             deploy = pipeline.claim(run_id, attempt)
             if deploy is not None:
                 worked.append(deploy.number)
@@ -96,7 +100,9 @@ def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed,
     all_at_once(8, somebody)
     while Deploy.objects.filter(state__in=(State.QUEUED, *ACTIVE)).exists():
         work()
-    assert sorted(worked) == sorted(Deploy.objects.filter(state=State.SUCCEEDED).values_list("number", flat=True))
+    assert sorted(worked) == sorted(
+        Deploy.objects.filter(state=State.SUCCEEDED).values_list("number", flat=True)
+    )
     assert len(worked) == 8
     starts = list(Deploy.objects.order_by("number").values_list("started_at", "ended_at"))
     assert all(earlier[1] <= later[0] for earlier, later in zip(starts, starts[1:], strict=False))
