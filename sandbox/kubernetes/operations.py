@@ -24,6 +24,7 @@ from sandbox.kubernetes.refusals import (
     not_found,
     uid_differs,
 )
+from sandbox.kubernetes.schema import drop_empty
 from sandbox.kubernetes.store import Store, Stored, clone
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # of made-up names (k8s.io/apimachinery/pkg/util/rand)
@@ -90,7 +91,7 @@ class Operations:
         metadata["uid"] = str(uuid.uuid4())
         if kind.has_status and kind.kind not in ("Node", "PersistentVolumeClaim"):
             body.pop("status", None)
-        defaults.fill(body, kind)
+        _complete(body, kind)
         if managed is None:
             managed = apply.track_update(None, body, kind.type, manager or self.system)
         metadata["managedFields"] = managed
@@ -190,7 +191,7 @@ class Operations:
         self._check_identity(kind, old, new)
         new = _allowed_part(kind, old.body, new, manager.subresource)
         _keep_servers(old.body["metadata"], new["metadata"])
-        defaults.fill(new, kind)
+        _complete(new, kind)
         if managed is None:
             managed = apply.track_update(old.body, _with_managers(new, old.body), kind.type, manager)
         admission.admit_change(new, old.body, kind, self.store)
@@ -306,6 +307,13 @@ def _allowed_part(kind: Kind, old: Json, new: Json, subresource: str) -> Json:
                 metadata[name] = new["metadata"][name]
         return {**clone(old), "metadata": metadata, "status": new.get("status") or {}}
     return new
+
+
+def _complete(body: Json, kind: Kind) -> None:
+    """Defaults in, empty maps and lists out."""
+    if not kind.custom:
+        drop_empty(body, kind.type)
+    defaults.fill(body, kind)
 
 
 def _keep_servers(old: Json, new: Json) -> None:

@@ -146,6 +146,24 @@ def _object_form(node: Json) -> str:
 ANY = Type({})
 
 
+def drop_empty(value: Any, kind: Type) -> None:
+    """Takes empty maps and lists out of a built-in object, in place: Go writes them as if they were not there."""
+    if isinstance(value, list):
+        for item in value:
+            drop_empty(item, kind.items)
+        return
+    if not isinstance(value, dict):
+        return
+    for name, below in list(value.items()):
+        if name == "managedFields" or not isinstance(below, dict | list):
+            continue
+        inner = kind.field(name) or ANY
+        if below:
+            drop_empty(below, inner)
+        elif inner.form in ("map", "list"):
+            del value[name]
+
+
 @cache
 def built_in_type(group: str, version: str, kind: str) -> Type:
     """The type of a built-in kind's objects. Raises KeyError for others."""
