@@ -6,6 +6,7 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from django.db import connections
@@ -105,4 +106,4 @@ def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed,
     )
     assert len(worked) == 8
     starts = list(Deploy.objects.order_by("number").values_list("started_at", "ended_at"))
-    assert all(earlier[1] <= later[0] for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(starts))
