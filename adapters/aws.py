@@ -36,7 +36,7 @@ from adapters.errors import (
 # botocore prints request and response bodies, secret values included, when somebody sets the root logger
 # to DEBUG.
 for _name in ("botocore", "boto3", "urllib3", "s3transfer"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
