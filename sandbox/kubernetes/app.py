@@ -27,10 +27,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class App:
     """One API server."""
 
-    def __init__(self, routes: Routes, access: Access, faults: Faults) -> None:
+    def __init__(self, routes: Routes, access: Access, faults: Faults, keep: Callable[[], None]) -> None:
+        """`keep` writes to the disk what has changed: before anybody is told that it has."""
         self._routes = routes
         self._access = access
         self._faults = faults
+        self._keep = keep
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,7 +53,9 @@ class App:
             request = await _read(scope, receive, headers, user)
             if scope["path"] == PATH:
                 return self._order_fault(request)
-            return await self._routes.answer(request)
+            answer = await self._routes.answer(request)
+            self._keep()
+            return answer
         except Refused as refusal:
             return refusal_answer(refusal)
         except NoSuchGroup:

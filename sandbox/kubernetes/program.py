@@ -88,7 +88,7 @@ async def run(directory: Path, port: int) -> None:
         hang_up=lambda: _soon(hang_up_all),
     )
     routes = Routes(operations, watches, access, OpenApi(kinds))
-    server = _server(App(routes, access, faults), own, port)
+    server = _server(App(routes, access, faults, journal.flush), own, port)
     controllers.start()
     kubeconfig = kubeconfig_text(f"https://127.0.0.1:{port}", own.authority, token=own.admin_token)
     write_private(directory / "kubeconfig", kubeconfig.encode())

@@ -29,7 +29,9 @@ def definitions() -> dict[str, Json]:
 
 def _without_descriptions(node: Any) -> Any:
     if isinstance(node, dict):
-        return {k: _without_descriptions(v) for k, v in node.items() if k != "description" or isinstance(v, dict)}
+        return {
+            k: _without_descriptions(v) for k, v in node.items() if k != "description" or isinstance(v, dict)
+        }
     return [_without_descriptions(item) for item in node] if isinstance(node, list) else node
 
 

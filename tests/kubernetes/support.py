@@ -192,7 +192,7 @@ def deployment(name: str = "web", tag: str = "1", *, replicas: int | None = 0, *
 
 def config_map(name: str = "settings", labels: Json | None = None, **data: str) -> Json:
     metadata: Json = {"name": name, **({"labels": labels} if labels else {})}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **({"data": data} if data else {})}
 
 
 def container_of(body: Json) -> Json:

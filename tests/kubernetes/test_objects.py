@@ -121,6 +121,16 @@ def test_string_data_becomes_data(home: Home) -> None:
     assert "stringData" not in body
 
 
+def test_empty_maps_and_lists_are_as_none(home: Home) -> None:
+    body = deployment()
+    body["metadata"]["labels"] = {}
+    container_of(body)["env"] = []
+    created = home.create("deployments", body)
+    assert "labels" not in created["metadata"]
+    assert "env" not in container_of(created)
+    assert container_of(created)["resources"] == {}
+
+
 def test_managers_of_an_update_own_defaults_too(home: Home) -> None:
     body = home.create("deployments", deployment())
     spec = managers(body)["suite", "Update", ""]["f:spec"]

@@ -104,7 +104,7 @@ def _roll(work: Work, owner: Json, pods: dict[int, Stored], wanted: range, updat
         pod = pods.get(number)
         if pod is None or is_going(pod.body):
             return
-        if _revision_of(pod.body) != update.rpartition("-")[2]:
+        if _revision_of(pod.body) != update:
             _remove(work, owner, pod)
             return
         if not is_ready(pod.body):
@@ -121,7 +121,7 @@ def _add(work: Work, owner: Json, number: int, revision: str) -> None:
     name = owner["metadata"]["name"]
     template = _template(work, owner, revision)
     labels = {
-        _HASH: revision.rpartition("-")[2],
+        _HASH: revision,
         "statefulset.kubernetes.io/pod-name": f"{name}-{number}",
         "apps.kubernetes.io/pod-index": str(number),
     }
@@ -168,7 +168,7 @@ def _report(work: Work, stored: Stored, update: str) -> None:
         return
     spec, old = latest.body["spec"], latest.body.get("status") or {}
     pods = [p.body for p in _pods(work, latest.body).values() if not is_going(p.body)]
-    updated = sum(_revision_of(p) == update.rpartition("-")[2] for p in pods)
+    updated = sum(_revision_of(p) == update for p in pods)
     ready = sum(is_ready(p) for p in pods)
     current = old.get("currentRevision") or update
     if updated == spec["replicas"] == ready == len(pods):
@@ -179,7 +179,7 @@ def _report(work: Work, stored: Stored, update: str) -> None:
         "readyReplicas": ready,
         "availableReplicas": count_available(work, stored.key, pods, spec.get("minReadySeconds", 0)),
         "updatedReplicas": updated,
-        "currentReplicas": sum(_revision_of(p) == current.rpartition("-")[2] for p in pods),
+        "currentReplicas": sum(_revision_of(p) == current for p in pods),
         "currentRevision": current,
         "updateRevision": update,
     }
