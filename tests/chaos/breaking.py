@@ -59,7 +59,10 @@ def silent(pid: int) -> Iterator[None]:
 
 @contextmanager
 def gone(pid: int, port: int) -> Iterator[None]:
-    """A service that is killed and cannot come back for as long as its port is taken: nobody answers there."""
+    """A service that is killed and cannot come back for as long as its port is taken: nobody answers there.
+
+    Whoever leaves finds it running again.
+    """
     kill(pid)
     with listener(port) as taken:
         closing = threading.Thread(target=_hang_up, args=(taken,), daemon=True)
@@ -69,7 +72,9 @@ def gone(pid: int, port: int) -> Iterator[None]:
         finally:
             with suppress(OSError):
                 taken.shutdown(socket.SHUT_RDWR)
-    closing.join(5)
+            closing.join(5)
+            taken.close()
+            is_back(port)
 
 
 def listener(port: int) -> socket.socket:
@@ -129,6 +134,7 @@ def impostor(pid: int, port: int, answer: Answer) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+        is_back(port)
 
 
 def is_back(port: int) -> None:

@@ -25,7 +25,6 @@ def test_away_in_the_middle_and_at_a_click(sandbox: Running, people: People, slo
         dev.get("/")
         sandbox.reaches(running, "rollout")  # it goes on without Redis
         assert sandbox.deploy(asked)["state"] == "queued"
-    is_back(port)
     for number in (running, asked):
         found = sandbox.ended(number)
         assert (found["state"], found["attempt"]) == ("succeeded", 1), found["result"]

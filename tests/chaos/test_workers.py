@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.chaos.breaking import gone, horse_of, is_back, is_running, kill, parent_of
+from tests.chaos.breaking import gone, horse_of, is_running, kill, parent_of
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.portal import Person
 from tests.e2e.running import Running, until
@@ -81,7 +81,6 @@ def without_slack(sandbox: Running, lead: Person) -> int:
         found = sandbox.ended(number)
         assert (found["state"], found["attempt"]) == ("succeeded", 1), found["result"]
         until("Slack was tried", lambda: tries(sandbox, number) or None)
-    is_back(port)
     return number
 
 
