@@ -61,7 +61,9 @@ class Manifest:
     body: Json = field(repr=False)  # may hold secret values: a printed manifest names the object only
     source: Source
     secrets_file: str = ""  # path of the reference file, when the body comes from a populated secrets file
-    filled: tuple[tuple[str, str, str], ...] = ()  # name, value, type of the variables filled into a Secret from Git
+    filled: tuple[
+        tuple[str, str, str], ...
+    ] = ()  # name, value, type of the variables filled into a Secret from Git
 
     @property
     def api_version(self) -> str:
