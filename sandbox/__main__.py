@@ -1,7 +1,8 @@
 """`python -m sandbox`: the whole portal with everything around it on this machine, until Ctrl-C.
 
 Environment: SANDBOX_DIR (where everything is kept; `.sandbox`), PORT (the portal's; 8000), SANDBOX_KUBECONFIG (an
-existing cluster) or KUBEBUILDER_ASSETS (the programs of a control plane). Other variables are ignored on purpose.
+existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated. Other
+variables are ignored on purpose.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def _run(directory: Path, *, services_only: bool) -> None:
     """Checks what can be checked before anything is started, then supervises."""
     existing = os.environ.get("SANDBOX_KUBECONFIG", "")
     cluster = Path(existing).resolve() if existing else None
-    if not services_only and cluster is None:
+    simulated = cluster is None and not os.environ.get("KUBEBUILDER_ASSETS")
+    if not services_only and cluster is None and not simulated:
         _check_assets()
     port = layout.portal_port()
     place = layout.load(directory, port)
@@ -68,7 +70,7 @@ def _run(directory: Path, *, services_only: bool) -> None:
         layout.check_ports(place)
         if cluster is not None:
             check_cluster(cluster)
-    Supervisor(place, cluster, services_only).run()
+    Supervisor(place, cluster, services_only, simulated).run()
 
 
 def _check_assets() -> None:
@@ -76,12 +78,12 @@ def _check_assets() -> None:
         assets()
     except SlipwayError as error:
         raise SlipwayError(
-            f"The sandbox needs a Kubernetes cluster, and has none. {error.message} Nothing was started.",
+            f"KUBEBUILDER_ASSETS does not name a control plane. {error.message} Nothing was started.",
             hint=(
-                "Either let it start a control plane of its own:\n"
+                "Either get one:\n"
                 "    go install sigs.k8s.io/controller-runtime/tools/setup-envtest@latest\n"
                 "    export KUBEBUILDER_ASSETS=$(setup-envtest use -p path)\n"
-                "or name a cluster that you have: SANDBOX_KUBECONFIG=/path/to/kubeconfig make sandbox"
+                "or unset the variable: the sandbox then simulates its cluster."
             ),
         ) from error
 

@@ -88,9 +88,9 @@ def static_files(layout: Layout) -> Program:
     )
 
 
-def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool) -> Program:
+def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool, simulated: bool = False) -> Program:
     """Ends by itself: registers the samples in the portal and makes the first deploys."""
-    more = ["--existing-cluster"] if existing_cluster else []
+    more = [*(["--existing-cluster"] if existing_cluster else []), *(["--simulated"] if simulated else [])]
     env = {**portal_env(layout, kubeconfig), **environment.for_people(layout)}
     return Program(
         "seed", _python("sandbox.seed", *more), {**env, "DJANGO_SETTINGS_MODULE": "portal.settings"}

@@ -34,6 +34,7 @@ from sandbox.samples.by_hand import objects_by_hand  # noqa: E402
 from sandbox.samples.publish import World, make_world  # noqa: E402
 
 PATIENCE_SECONDS = 180
+SIMULATED = "simulated cluster"
 
 Pair = tuple[samples.Environment, Environment]  # the description, and the environment in the portal
 
@@ -42,12 +43,13 @@ def main() -> int:
     """Seeds; 0 also when a sample deploy failed (its page says why), which is printed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--existing-cluster", action="store_true", help="register only, deploy nothing")
+    parser.add_argument("--simulated", action="store_true", help="say so wherever the cluster shows")
     options = parser.parse_args()
     layout = layouts.running(layouts.sandbox_directory())
     kubeconfig = Path(os.environ["KUBECONFIG"])
     world = make_world(layout.world_note, layout.repositories, layout.aws_url)
     people = {sample.username: ensure_person(sample, layout.keys.password) for sample in PEOPLE}
-    cluster = ensure_cluster(kubeconfig.read_text())
+    cluster = ensure_cluster(kubeconfig.read_text(), notice=SIMULATED if options.simulated else "")
     registry = ensure_registry(layout.aws_url)
     environments = [
         pair for sample in SAMPLES for pair in ensure_project(sample, layout, cluster, registry, people)
@@ -74,16 +76,16 @@ def ensure_person(sample: samples.SamplePerson, password: str) -> User:
     )
 
 
-def ensure_cluster(kubeconfig: str) -> Cluster:
-    """The sandbox's cluster, with the kubeconfig of this start."""
+def ensure_cluster(kubeconfig: str, *, notice: str) -> Cluster:
+    """The sandbox's cluster, with the kubeconfig and the notice of this start."""
     cluster = Cluster.objects.filter(slug=CLUSTER.slug).first()
     if cluster is None:
         return infrastructure.create_cluster(
-            SYSTEM_ACTOR, slug=CLUSTER.slug, name=CLUSTER.name, kubeconfig=kubeconfig
+            SYSTEM_ACTOR, slug=CLUSTER.slug, name=CLUSTER.name, kubeconfig=kubeconfig, notice=notice
         )
-    if cluster.kubeconfig != kubeconfig:
+    if (cluster.kubeconfig, cluster.notice) != (kubeconfig, notice):
         infrastructure.change_cluster(
-            SYSTEM_ACTOR, cluster=cluster, edited=cluster.edited, name=cluster.name, notice=cluster.notice,
+            SYSTEM_ACTOR, cluster=cluster, edited=cluster.edited, name=cluster.name, notice=notice,
             kubeconfig=kubeconfig,
         )  # fmt: skip
         cluster.refresh_from_db()

@@ -18,6 +18,7 @@ from sandbox import environment, guard, programs
 from sandbox.api import Api, ApiFailed
 from sandbox.control_plane import ControlPlane
 from sandbox.household import Household, say
+from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.layout import Layout
 from sandbox.pull_secrets import make_keeper
 from sandbox.samples import PEOPLE
@@ -37,15 +38,17 @@ class Stopped(Exception):
 class Supervisor:
     """One run of a sandbox.
 
-    `cluster`: the kubeconfig of an existing cluster, or None for the sandbox's own control plane. `services_only`:
+    `cluster`: the kubeconfig of an existing cluster, or None for one of the sandbox's own: a real control plane, or with
+    `simulated` the simulated one. `services_only`:
     neither a cluster nor the portal, only Redis, AWS, Git, Slack and the samples' outside world.
     """
 
     layout: Layout
     cluster: Path | None = None
     services_only: bool = False
+    simulated: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
-    _plane: ControlPlane | None = None
+    _plane: ControlPlane | SimulatedCluster | None = None
     _parent: int = field(default_factory=os.getppid)
 
     def __post_init__(self) -> None:
@@ -114,9 +117,14 @@ class Supervisor:
     def _start_cluster(self) -> None:
         if self.cluster is not None:
             return
-        self._plane = ControlPlane(self.layout.directory / "cluster")
+        if self.simulated:
+            self._plane = SimulatedCluster(self.layout.directory / "simulated")
+        else:
+            self._plane = ControlPlane(self.layout.directory / "cluster")
         self._plane.start()
-        self.household.tell("control plane is ready")
+        self.household.tell(
+            "simulated control plane is ready" if self.simulated else "control plane is ready"
+        )
 
     def _make_world(self) -> None:
         # Imported here: it brings boto3, half a second that nothing else should wait for.
@@ -135,7 +143,10 @@ class Supervisor:
 
     def _seed(self) -> None:
         existing = self.cluster is not None
-        self.household.run(programs.seeding(self.layout, self._known_kubeconfig(), existing_cluster=existing))
+        seeding = programs.seeding(
+            self.layout, self._known_kubeconfig(), existing_cluster=existing, simulated=self.simulated
+        )
+        self.household.run(seeding)
 
     def _known_kubeconfig(self) -> Path:
         if self.kubeconfig is None:
