@@ -53,7 +53,12 @@ def track_update(old: Json | None, new: Json, kind: Type, manager: Manager) -> l
             entries.append(_with(entry, difference(difference(_set(entry), changed), removed)))
     if mine is None and changed:
         entries.append(_new_entry(manager, new["apiVersion"], changed))
-    return [entry for entry in entries if entry["fieldsV1"]]
+    return _sorted([entry for entry in entries if entry["fieldsV1"]])
+
+
+def _sorted(entries: list[Entry]) -> list[Entry]:
+    """In the server's order: appliers first, then by time."""
+    return sorted(entries, key=lambda e: (e["operation"], e.get("time") or "", e["manager"]))
 
 
 def _empty(new: Json) -> Json:
@@ -91,7 +96,7 @@ def apply(
     entries = [e for e in others if e["fieldsV1"]]
     if wanted:
         entries.append(_with(mine, wanted) if mine is not None else _new_entry(manager, version, wanted))
-    return merged, entries
+    return merged, _sorted(entries)
 
 
 def conflicts(clashes: list[tuple[Entry, Fields]]) -> Refused:

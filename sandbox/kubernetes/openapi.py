@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from engine.types import Json
-from sandbox.kubernetes import VERSION
+from sandbox.kubernetes import VERSION, openapi_v2
 from sandbox.kubernetes.discovery import page_not_found
 from sandbox.kubernetes.kinds import Kind, Kinds
 from sandbox.kubernetes.requests import Answer, json_answer
@@ -31,9 +31,11 @@ class OpenApi:
         self._made: dict[tuple[str, int], bytes] = {}
 
     def answer(self, parts: list[str]) -> Answer:
-        """`/openapi/v3` and what it names."""
+        """`/openapi/v3` and what it names, `/openapi/v2`."""
         if parts == ["openapi", "v3"]:
             return json_answer({"paths": {path: self._entry(path) for path in self._paths()}})
+        if parts == ["openapi", "v2"]:
+            return Answer(200, openapi_v2.document(self._kinds), openapi_v2.CONTENT_TYPE)
         path = "/".join(parts[2:])
         if parts[:2] != ["openapi", "v3"] or path not in self._paths():
             return page_not_found()

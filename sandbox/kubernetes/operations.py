@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.types import Json
-from sandbox.kubernetes import admission, apply, defaults, validation
+from sandbox.kubernetes import admission, apply, defaults, validation, webhooks
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind, Kinds
@@ -96,6 +96,7 @@ class Operations:
             managed = apply.track_update(None, body, kind.type, manager or self.system)
         metadata["managedFields"] = managed
         admission.admit_new(body, kind, self.store)
+        webhooks.ask(self.store, kind, "CREATE", body, dry_run=dry_run)
         validation.check(body, kind, None)
         if self.store.get(kind.key, metadata.get("namespace", ""), metadata["name"]):
             raise already_exists(kind, metadata["name"])
@@ -198,13 +199,15 @@ class Operations:
         new["metadata"]["managedFields"] = managed
         if not manager.subresource:
             validation.check(new, kind, old.body)
-        if kind.has_generation() and admission.is_new_generation(new, old.body, kind):
+        if kind.has_generation() and manager.subresource != "status" and admission.is_new_generation(new, old.body, kind):
             new["metadata"]["generation"] = old.body["metadata"].get("generation", 0) + 1
         new["metadata"]["resourceVersion"] = old.body["metadata"].get("resourceVersion")
         if not managed:
             new["metadata"].pop("managedFields", None)
         if new == old.body:
             return old
+        if not manager.subresource:
+            webhooks.ask(self.store, kind, "UPDATE", new, dry_run=dry_run)
         if dry_run:
             return Stored(old.key, old.version, _ordered(new))
         stored = self.store.put(kind, new)

@@ -64,6 +64,18 @@ def test_the_status_says_that_it_is_done(home: Home) -> None:
     assert (status["readyReplicas"], status.get("unavailableReplicas", 0)) == (2, 0)
 
 
+def test_the_same_again_is_unchanged_beside_the_controllers(home: Home) -> None:
+    body = deployment(replicas=1)
+    body["metadata"]["annotations"] = {"a": "b"}
+    apply(home, body)
+    home.rolled_out()
+    until(lambda: "Progressing" in conditions(home.live("deployments", "web")), what="its conditions")
+    before = home.live("deployments", "web")
+    assert apply(home, body)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    after = apply(home, deployment(replicas=1))
+    assert after["metadata"]["annotations"] == {REVISION: "1"}
+
+
 def test_a_new_template_rolls_over(home: Home) -> None:
     apply(home, deployment(replicas=2))
     home.rolled_out()

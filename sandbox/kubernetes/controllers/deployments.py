@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.types import Json
+from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.clock import since
 from sandbox.kubernetes.controllers.replicasets import adopt
 from sandbox.kubernetes.controllers.work import (
@@ -100,12 +101,14 @@ def _set_revision(work: Work, stored: Stored, new: Stored, sets: list[Stored]) -
 
 def _annotate(work: Work, stored: Stored, more: dict[str, str]) -> Stored:
     """Not counted as a new generation: the controller writes these annotations while it reports the status."""
+
+    def change(body: Json) -> Json:
+        body["metadata"]["annotations"] = {**_annotations(body), **more}
+        return body
+
     kind = work.kinds.get(*stored.key[0])
-    current = work.operations.get(kind, *stored.key[1:])
-    metadata = {**current.body["metadata"], "annotations": {**_annotations(current.body), **more}}
-    if metadata["annotations"] == _annotations(current.body):
-        return current
-    return work.store.put(kind, {**current.body, "metadata": metadata})
+    manager = Manager(work.operations.system.name, "Update", "status" if kind.key != SETS else "")
+    return work.operations.update(kind, *stored.key[1:], change, manager=manager)
 
 
 # --- rolling ---------------------------------------------------------------------------------------------------------
