@@ -3,6 +3,8 @@
 Environment: SANDBOX_DIR (where everything is kept; `.sandbox`), PORT (the portal's; 8000), SANDBOX_KUBECONFIG (an
 existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated. Other
 variables are ignored on purpose.
+
+`python -m sandbox fault NAME [DURATION]` orders a trouble of the simulated cluster while it runs (`fault --help`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ from sandbox.control_plane import assets
 
 def main() -> int:
     """Runs the command; 0 when it was stopped by somebody, 1 when it could not do its work."""
+    if sys.argv[1:2] == ["fault"]:
+        from sandbox.kubernetes import order
+
+        return order.main(sys.argv[2:], layout.sandbox_directory() / "simulated")
     options = _parser().parse_args()
     try:
         directory = layout.sandbox_directory()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.types import Json
-from sandbox.kubernetes import admission, apply, defaults, validation, webhooks
+from sandbox.kubernetes import admission, apply, defaults, quotas, validation, webhooks
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind, Kinds
@@ -100,6 +100,7 @@ class Operations:
         validation.check(body, kind, None)
         if self.store.get(kind.key, metadata.get("namespace", ""), metadata["name"]):
             raise already_exists(kind, metadata["name"])
+        quotas.check(self.store, kind, body)
         metadata["creationTimestamp"] = stamp()
         if kind.has_generation():
             metadata["generation"] = 1
@@ -199,7 +200,11 @@ class Operations:
         new["metadata"]["managedFields"] = managed
         if not manager.subresource:
             validation.check(new, kind, old.body)
-        if kind.has_generation() and manager.subresource != "status" and admission.is_new_generation(new, old.body, kind):
+        if (
+            kind.has_generation()
+            and manager.subresource != "status"
+            and admission.is_new_generation(new, old.body, kind)
+        ):
             new["metadata"]["generation"] = old.body["metadata"].get("generation", 0) + 1
         new["metadata"]["resourceVersion"] = old.body["metadata"].get("resourceVersion")
         if not managed:

@@ -27,7 +27,9 @@ def ask(store: Store, kind: Kind, operation: str, body: Json, *, dry_run: bool) 
         name = hook["name"]
         if dry_run and hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
             raise Refused(400, "BadRequest", f'admission webhook "{name}" does not support dry run')
-        raise Refused(500, "InternalError", f'Internal error occurred: failed calling webhook "{name}": {_why(hook)}')
+        raise Refused(
+            500, "InternalError", f'Internal error occurred: failed calling webhook "{name}": {_why(hook)}'
+        )
 
 
 def _hooks(store: Store) -> Iterator[Json]:
@@ -63,7 +65,7 @@ def _why(hook: Json) -> str:
     """The words of a call that finds nobody."""
     service = hook["clientConfig"].get("service")
     if not service:
-        return f"failed to call webhook: Post \"{hook['clientConfig'].get('url', '')}\": connect: connection refused"
+        return f'failed to call webhook: Post "{hook["clientConfig"].get("url", "")}": connect: connection refused'
     name, namespace = service["name"], service["namespace"]
     path, seconds = service.get("path", ""), hook.get("timeoutSeconds", 10)
     url = f"https://{name}.{namespace}.svc:{service.get('port', 443)}{path}?timeout={seconds}s"

@@ -11,7 +11,7 @@ import yaml
 
 from sandbox import processes
 from sandbox.control_plane import ControlPlaneError, assets
-from tests.kubernetes.support import Home, Json, deployment, until
+from tests.kubernetes.support import Home, Json, config_map, deployment, until
 
 pytestmark = [pytest.mark.usefixtures("nodes"), pytest.mark.control_plane]
 Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -79,6 +79,11 @@ def test_apply_the_old_way(home: Home, kubectl: Kubectl, manifest: str, tmp_path
         == "deployment.apps/web configured\n"
     )
     assert home.live("deployments", "web")["spec"]["replicas"] == 1
+
+
+def test_apply_a_list(kubectl: Kubectl, tmp_path: Path) -> None:
+    path = written(tmp_path / "list.yaml", {"apiVersion": "v1", "kind": "List", "items": [config_map(a="1")]})
+    assert kubectl("apply", "-f", path).stdout == "configmap/settings created\n"
 
 
 def test_create(kubectl: Kubectl, manifest: str) -> None:

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.support import JSON_PATCH, MERGE, SSA, STRATEGIC, Home, Json, config_map, deployment
+from tests.kubernetes.support import (
+    JSON_PATCH,
+    MERGE,
+    SSA,
+    STRATEGIC,
+    Home,
+    Json,
+    Reply,
+    config_map,
+    deployment,
+    until,
+)
 
 DEPLOYMENTS, MAPS = "deployments", "configmaps"
 
@@ -397,3 +408,39 @@ def test_what_cannot_change(home: Home, kind: str, plural: str, first: Json, pat
     assert (reply.status, reply.reason) == (422, "Invalid")
     assert reply.message.startswith(kind)
     assert words in reply.message
+
+
+def test_a_quota(home: Home) -> None:
+    home.create("resourcequotas", {"metadata": {"name": "few"}, "spec": {"hard": {"count/configmaps": "1"}}})
+
+    def refused() -> str:
+        reply = home.raw.post(home.path(MAPS), {"metadata": {"generateName": "x-"}})
+        return reply.message if reply.status == 403 and "exceeded quota" in reply.message else ""
+
+    assert "exceeded quota: few, requested: count/configmaps=1" in until(refused, what="a refusal")
+
+
+def test_a_webhook_that_nobody_answers(home: Home) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]}
+    hook = {
+        "name": "hook.suite.example",
+        "clientConfig": {"service": {"name": "hook", "namespace": home.name}},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": home.name}},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+    home.create(
+        "services", {"metadata": {"name": "hook"}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 443}]}}
+    )
+    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    assert home.raw.post(hooks, {"metadata": {"name": home.name}, "webhooks": [hook]}).status == 201
+
+    def refused() -> Reply | None:
+        reply = home.raw.post(home.path("secrets"), {"metadata": {"generateName": "x-"}})
+        return reply if reply.status == 500 else None
+
+    reply = until(refused, what="a refusal")
+    home.raw.send("DELETE", f"{hooks}/{home.name}")
+    assert reply.message.startswith('Internal error occurred: failed calling webhook "hook.suite.example"')
+    assert 'no endpoints available for service "hook"' in reply.message

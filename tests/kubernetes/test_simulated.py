@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.api import Api, ApiFailed
 from sandbox.control_plane import ControlPlaneError
+from sandbox.kubernetes import order
 from sandbox.kubernetes.simulated import SimulatedCluster, order_fault
 from tests.kubernetes.support import Home, Raw, config_map, deployment, until
 from tests.kubernetes.test_lists import Watcher
@@ -180,3 +181,14 @@ def test_many_watchers_hear_at_once(cluster: SimulatedCluster, api: Api) -> None
     until(lambda: all(w.events for w in watchers), what="200 readers", seconds=2)
     for watcher in watchers:
         watcher.close()
+
+
+def test_faults_are_ordered_by_a_command(
+    cluster: SimulatedCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert order.main(["slow", "0.1s"], cluster.directory) == 0
+    assert capsys.readouterr().out == "Each answer comes 0.1 s later, for 60 s.\n"
+    assert order.main(["throttle"], tmp_path / "nowhere") == 1
+    assert "No simulated cluster was started" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        order.main(["slow", "soon"], cluster.directory)
