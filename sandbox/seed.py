@@ -19,6 +19,7 @@ django.setup()
 
 from adapters.secrets_manager import SecretsManager  # noqa: E402  (after setup: models are loaded with it)
 from audit.actors import SYSTEM_ACTOR, person  # noqa: E402
+from clusters.services import refresh_environment  # noqa: E402
 from deployments import services as deploys  # noqa: E402
 from deployments.models import Deploy  # noqa: E402
 from people.models import User  # noqa: E402
@@ -174,6 +175,7 @@ def past_by_hand(
     made = apply_as_kubectl(kubeconfig, objects)
     if made:
         print(f"{environment.label}: {len(made)} objects as kubectl leaves them")
+        refresh_environment(environment)  # what was made behind the portal's back is on the board at once
 
 
 def in_order(environments: list[Pair]) -> tuple[list[Pair], list[Pair]]:
