@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from adapters.errors import ExternalError
+from adapters.errors import ExternalError, NotFound
 from adapters.git import Commit, GitRepository, commit_url
 from audit.actors import person
 from core.errors import Refused
@@ -145,12 +145,21 @@ def choose(place: Environment, query: Any) -> Choice:
         commits = repository.log(None, head.sha, SHOWN_COMMITS)
         places = places_of(place)
         choice = replace(choice, picks=picks_of(commits, places))
-        chosen = repository.resolve(asked) if asked else head
+        chosen = named(repository, asked) if asked else head
     except SlipwayError as error:
         return replace(choice, problem=error.message, hint=error.hint)
     if all(commit.sha != chosen.sha for commit in commits):
         commits = [chosen, *commits]
     return replace(choice, picks=picks_of(commits, places, chosen), chosen=chosen)
+
+
+def named(repository: GitRepository, asked: str) -> Commit:
+    """The commit of that name; one that is not known may have been pushed a moment ago."""
+    try:
+        return repository.resolve(asked)
+    except NotFound:
+        repository.fetch(max_age=0.0, timeout=FETCH_SECONDS)
+        return repository.resolve(asked)
 
 
 def picks_of(
