@@ -1,8 +1,9 @@
 """`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well.
 
-Two halves run side by side, as most machines have two cores: what needs a cluster or a browser, and the rest. PostgreSQL
-is started here in a temporary folder (as another user when we are root: initdb refuses root). What a machine lacks is
-skipped with the reason, in pytest's summary or below. With arguments it is plain pytest.
+Two halves run side by side, as most machines have two cores: what needs a cluster or a browser, and the rest. A few tests
+that fail there are run once more when the machine is quiet; those that pass then are named as shaky. PostgreSQL is
+started here in a temporary folder (as another user when we are root: initdb refuses root). What a machine lacks is skipped
+with the reason, in pytest's summary or below. With arguments it is plain pytest.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ APP_TESTS = "not browser and not control_plane and not slow"
 APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
 )  # fmt: skip
+MOST_SHAKY = 8
 WHOLE_FOLDERS = ("chaos", "e2e", "engine_cluster", "kubernetes", "sandbox", "ui")
 
 
@@ -36,14 +38,46 @@ def main() -> int:
         return pytest(sys.argv[1:])
     whole = [name for name in WHOLE_FOLDERS if (ROOT / "tests" / name).is_dir()]
     rest = sorted({path.parent.name for path in ROOT.glob("tests/*/test_*.py")} - set(whole))
-    with tempfile.TemporaryFile("w+") as output:
-        other = subprocess.Popen(pytest_command(folders(whole)), cwd=ROOT, stdout=output, stderr=output)
-        codes = [pytest(folders(rest)), on_postgres(), other.wait()]
-        output.seek(0)
-        say(f"what ran beside: {', '.join(whole)}")
-        sys.stdout.write(output.read())
-    say("passed" if not any(codes) else "failed")
-    return max(codes)
+    with tempfile.TemporaryDirectory(prefix="slipway-run-") as folder:
+        notes = {name: Path(folder) / name for name in ("rest", "postgres", "whole")}
+        with open(Path(folder) / "output", "w+") as output:
+            other = subprocess.Popen(
+                pytest_command(folders(whole)),
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+                env=noting(notes["whole"]),
+            )
+            codes = {
+                "rest": pytest(folders(rest), **noting(notes["rest"])),
+                "postgres": on_postgres(notes["postgres"]),
+                "whole": other.wait(),
+            }
+            output.seek(0)
+            say(f"what ran beside: {', '.join(whole)}")
+            sys.stdout.write(output.read())
+        for name in ("rest", "whole"):
+            if codes[name]:
+                codes[name] = once_more(notes[name], codes[name])
+    say("passed" if not any(codes.values()) else "failed")
+    return max(codes.values())
+
+
+def noting(place: Path) -> dict[str, str]:
+    """The environment of a run that notes what failed."""
+    return {**os.environ, "FAILED_TESTS": str(place)}
+
+
+def once_more(place: Path, code: int) -> int:
+    """Runs the few tests that failed again, with nothing beside them; the new status, or the old one if they are many."""
+    failed = list(dict.fromkeys(place.read_text().splitlines())) if place.exists() else []
+    if not failed or len(failed) > MOST_SHAKY:
+        return code
+    say(f"failed, once more alone: {', '.join(failed)}")
+    again = pytest(failed)
+    if again == 0:
+        say(f"shaky: {', '.join(failed)}")
+    return again
 
 
 def folders(names: list[str] | tuple[str, ...]) -> list[str]:
@@ -51,7 +85,7 @@ def folders(names: list[str] | tuple[str, ...]) -> list[str]:
     return [f"tests/{name}" for name in names if (ROOT / "tests" / name).is_dir()]
 
 
-def on_postgres() -> int:
+def on_postgres(note: Path) -> int:
     """The app tests on PostgreSQL; 0 with a word where there is none."""
     programs = postgres_programs()
     if programs is None:
@@ -61,7 +95,13 @@ def on_postgres() -> int:
         return 0
     with postgres(programs) as url:
         say("the app tests again, on PostgreSQL")
-        return pytest([*folders(APP_FOLDERS), "-m", APP_TESTS], TEST_DATABASE_URL=url)
+        arguments = [*folders(APP_FOLDERS), "-m", APP_TESTS]
+        code = pytest(arguments, TEST_DATABASE_URL=url, **noting(note))
+        failed = list(dict.fromkeys(note.read_text().splitlines())) if note.exists() else []
+        if code and 0 < len(failed) <= MOST_SHAKY:
+            say(f"failed on PostgreSQL, once more alone: {', '.join(failed)}")
+            return pytest(failed, TEST_DATABASE_URL=url)
+        return code
 
 
 def say(text: str) -> None:
