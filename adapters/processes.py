@@ -39,11 +39,12 @@ class Finished:
 
 
 class _Pipe(threading.Thread):
-    """Reads one pipe to its end, so that the program never waits for us; stops at the limit and says so."""
+    """Reads one pipe to its end, so that the program never waits for us. At the limit it stops and says so; with `drain` it
+    goes on reading and drops what is more: a program whose complaints nobody reads would die of them."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: IO[bytes], limit: int, *, drain: bool = False) -> None:
         super().__init__(daemon=True)
-        self._stream, self._limit, self._size = stream, limit, 0
+        self._stream, self._limit, self._drain, self._size = stream, limit, drain, 0
         self.chunks: list[bytes] = []
         self.overflowed = threading.Event()
         self.start()
@@ -54,7 +55,9 @@ class _Pipe(threading.Thread):
                 self._size += len(chunk)
                 if self._size > self._limit:
                     self.overflowed.set()
-                    return
+                    if not self._drain:
+                        return
+                    continue
                 self.chunks.append(chunk)
 
     def text(self) -> bytes:
@@ -94,7 +97,7 @@ def run(
         )
     assert process.stdout is not None  # noqa: S101 - asked for above; tells the type checker
     assert process.stderr is not None  # noqa: S101
-    out, err = _Pipe(process.stdout, max_output), _Pipe(process.stderr, _CHUNK)
+    out, err = _Pipe(process.stdout, max_output), _Pipe(process.stderr, _CHUNK, drain=True)
     try:
         code = _wait(process, out, timeout, command[0])
     finally:
