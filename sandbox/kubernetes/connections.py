@@ -35,7 +35,7 @@ async def hang_up(scope: MutableMapping[str, Any]) -> None:
         transport.abort()
     elif transport is not None:
         transport.close()
-    await asyncio.sleep(0.01)  # until the protocol has noticed
+    await asyncio.sleep(0.1)  # until the protocol has noticed
 
 
 def hang_up_all() -> None:

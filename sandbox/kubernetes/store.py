@@ -80,6 +80,7 @@ class Store:
         self._owned: dict[str, dict[Key, None]] = defaultdict(dict)  # owner's uid: what it owns
         self._history: dict[KindKey, deque[Change]] = defaultdict(lambda: deque(maxlen=_HISTORY))
         self._oldest: dict[KindKey, int] = {}
+        self._floor = 0
         self._listeners: list[Callable[[Change], None]] = []
 
     def listen(self, listener: Callable[[Change], None]) -> None:
@@ -94,9 +95,8 @@ class Store:
     def forget_history(self) -> None:
         """Watches from any earlier version end with 410 from now on."""
         self.version += 1
-        for key in self._objects:
-            self._history[key].clear()
-            self._oldest[key] = self.version
+        self._floor = self.version
+        self._history.clear()
 
     def get(self, kind: KindKey, namespace: str, name: str) -> Stored | None:
         return self._objects[kind].get((namespace, name))
@@ -169,13 +169,13 @@ class Store:
 
     def changes_since(self, kind: KindKey, version: int) -> list[Change] | None:
         """The changes of a kind after a version, oldest first; None when not all of them are known any more."""
-        if version < self._oldest.get(kind, 0):
+        if version < self.oldest(kind):
             return None
         return [change for change in self._history[kind] if change.version > version]
 
     def oldest(self, kind: KindKey) -> int:
         """The version from which changes are known."""
-        return self._oldest.get(kind, 0)
+        return max(self._floor, self._oldest.get(kind, 0))
 
     def _own(self, stored: Stored) -> None:
         for owner in stored.body["metadata"].get("ownerReferences") or []:
