@@ -65,7 +65,7 @@ def main() -> int:
 
 def noting(place: Path) -> dict[str, str]:
     """The environment of a run that notes what failed."""
-    return {**os.environ, "FAILED_TESTS": str(place)}
+    return {**os.environ, "FAILED_TESTS": str(place), "PYTHONUNBUFFERED": "1"}
 
 
 def once_more(place: Path, code: int) -> int:
