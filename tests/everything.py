@@ -28,7 +28,7 @@ APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
 )  # fmt: skip
 MOST_SHAKY = 8
-WHOLE_FOLDERS = ("chaos", "e2e", "engine_cluster", "kubernetes", "sandbox", "ui")
+WHOLE_FOLDERS = ("chaos", "e2e", "engine_cluster", "kubernetes", "sandbox")
 
 
 def main() -> int:
