@@ -149,10 +149,14 @@ class Applier:
         return Applied(manifest, action, int(after.get("generation") or 0), after.get("uid", ""), took_over)
 
     def _action(self, before: Json | None, after: Json) -> Action:
-        """The API server leaves the resource version alone when nothing changes."""
+        """The API server leaves the resource version alone when nothing changes. Where a controller wrote its status between
+        our two looks, the generation counts, with the labels and annotations that it leaves out."""
         if before is None:
             return Action.CHANGE
-        same = before["metadata"].get("resourceVersion") == after.get("resourceVersion")
+        old = before["metadata"]
+        same = old.get("resourceVersion") == after.get("resourceVersion")
+        if not same and old.get("generation") and old["generation"] == after.get("generation"):
+            same = _written(old) == _written(after)
         return Action.UNCHANGED if same else Action.CHANGE
 
     def _metadata(self, path: str) -> Json:
@@ -227,6 +231,16 @@ def read_before(
 def _ref(like: ObjectRef, item: Json) -> ObjectRef:
     metadata = item["metadata"]
     return ObjectRef(like.kind, like.group, metadata.get("namespace") or "", metadata["name"])
+
+
+def _written(metadata: Json) -> tuple[Json, Json]:
+    """Labels and annotations, without what the controller of Deployments counts there."""
+    annotations = {
+        key: value
+        for key, value in (metadata.get("annotations") or {}).items()
+        if key != "deployment.kubernetes.io/revision"
+    }
+    return metadata.get("labels") or {}, annotations
 
 
 def status_of(applied: Applied) -> ObjectStatus:
