@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
@@ -38,8 +36,3 @@ class SlugField(models.CharField):
     """A name in addresses and on the cluster. It never changes after creation: clusters keep it in labels."""
 
     default_validators = [slug_is_well_formed, slug_is_free]
-
-
-def looks_like_host(value: str) -> bool:
-    """Whether `value` is a plain host name or address with an optional port."""
-    return re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", value) is not None

@@ -101,13 +101,3 @@ class Outcomes(Generic[Item, Result]):
     def _tell(self, text: str) -> None:
         if self._observer:
             self._observer.line(text, level="warning")
-
-
-def all_results(outcomes: Outcomes[Item, Result]) -> list[tuple[Item, Result]]:
-    """The outcomes, once all are there. Raises the first error."""
-    found: list[tuple[Item, Result]] = []
-    for item, outcome in outcomes:
-        if isinstance(outcome, SlipwayError):
-            raise outcome
-        found.append((item, outcome))
-    return found
