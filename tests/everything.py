@@ -1,9 +1,10 @@
-"""`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well.
+"""`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well, on both
+control planes.
 
-Two halves run side by side, as most machines have two cores: what needs a cluster or a browser, and the rest. A few tests
-that fail there are run once more when the machine is quiet; those that pass then are named as shaky. PostgreSQL is
-started here in a temporary folder (as another user when we are root: initdb refuses root). What a machine lacks is skipped
-with the reason, in pytest's summary or below. With arguments it is plain pytest.
+Parts run in three lanes side by side, as those of a running product and of clusters wait most of their time; the output of
+each is shown when it has ended. A few tests that fail are run once more when the machine is quiet; those that pass then are named
+as shaky. PostgreSQL is started here in a temporary folder (as another user when we are root: initdb refuses root). What
+a machine lacks is skipped with the reason, in pytest's summary or below. With arguments it is plain pytest.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,87 +31,117 @@ APP_TESTS = "not browser and not control_plane and not slow"
 APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
 )  # fmt: skip
+PRODUCT = ("e2e", "chaos")  # on one running sandbox for each control plane
+CLUSTERS = ("sandbox", "engine_cluster", "kubernetes")
 MOST_SHAKY = 8
-WHOLE_FOLDERS = ("chaos", "e2e", "engine_cluster", "kubernetes", "sandbox")
+_printing = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of pytest. `folders` below `tests/`; `marks`: pytest's `-m`."""
+
+    name: str
+    folders: tuple[str, ...]
+    marks: str = ""
+    postgres: bool = False
+
+    @property
+    def arguments(self) -> list[str]:
+        """As pytest takes them; folders that are there."""
+        found = [f"tests/{name}" for name in self.folders if (ROOT / "tests" / name).is_dir()]
+        return [*found, *(["-m", self.marks] if self.marks else [])]
+
+
+def lanes() -> list[list[Part]]:
+    """Parts that run one after the other, in each lane; about as long as each other."""
+    known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
+    rest = tuple(sorted(known - {*PRODUCT, *CLUSTERS}))
+    return [
+        [
+            Part("everything else", rest),
+            Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True),
+        ],
+        [
+            Part("the product on a real control plane", PRODUCT, "control_plane"),
+            Part("engine", CLUSTERS[1:2]),
+        ],
+        [
+            Part("the product on the simulated control plane", PRODUCT, "not control_plane"),
+            Part("sandbox, Kubernetes", (CLUSTERS[0], CLUSTERS[2])),
+        ],
+    ]
 
 
 def main() -> int:
     """Runs everything; 0 only when every part passed."""
     install_axe()
     if sys.argv[1:]:
-        return pytest(sys.argv[1:])
-    whole = [name for name in WHOLE_FOLDERS if (ROOT / "tests" / name).is_dir()]
-    rest = sorted({path.parent.name for path in ROOT.glob("tests/*/test_*.py")} - set(whole))
-    with tempfile.TemporaryDirectory(prefix="slipway-run-") as folder:
-        notes = {name: Path(folder) / name for name in ("rest", "postgres", "whole")}
-        with open(Path(folder) / "output", "w+") as output:
-            other = subprocess.Popen(
-                pytest_command(folders(whole)),
-                cwd=ROOT,
-                stdout=output,
-                stderr=output,
-                env=noting(notes["whole"]),
-            )
-            codes = {
-                "rest": pytest(folders(rest), **noting(notes["rest"])),
-                "postgres": on_postgres(notes["postgres"]),
-                "whole": other.wait(),
-            }
-            output.seek(0)
-            say(f"what ran beside: {', '.join(whole)}")
-            sys.stdout.write(output.read())
-        for name in ("rest", "whole"):
-            if codes[name]:
-                codes[name] = once_more(notes[name], codes[name])
-    say("passed" if not any(codes.values()) else "failed")
-    return max(codes.values())
+        return subprocess.run(pytest_command(sys.argv[1:]), cwd=ROOT, check=False).returncode
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="slipway-run-") as folder, ThreadPoolExecutor() as pool:
+        running = [pool.submit(run_lane, lane, Path(folder) / str(n)) for n, lane in enumerate(lanes())]
+        failed = [found for lane in running for found in lane.result() if found is not None]
+    bad = [part.name for part, tests in failed if not once_more(part, tests)]
+    say(f"{'failed: ' + ', '.join(bad) if bad else 'passed'} after {time.monotonic() - began:.0f} s")
+    return 1 if bad else 0
 
 
-def noting(place: Path) -> dict[str, str]:
-    """The environment of a run that notes what failed."""
-    return {**os.environ, "FAILED_TESTS": str(place), "PYTHONUNBUFFERED": "1"}
+Failure = tuple[Part, list[str]]  # with the tests that failed, as far as they are known
 
 
-def once_more(place: Path, code: int) -> int:
-    """Runs the few tests that failed again, with nothing beside them; the new status, or the old one if they are many."""
-    failed = list(dict.fromkeys(place.read_text().splitlines())) if place.exists() else []
+def run_lane(parts: list[Part], folder: Path) -> list[Failure | None]:
+    """Runs the parts one after the other."""
+    folder.mkdir()
+    return [run_part(part, folder) for part in parts]
+
+
+def run_part(part: Part, folder: Path) -> Failure | None:
+    """Runs one part and shows its output; None when it passed."""
+    if part.postgres and postgres_programs() is None:
+        say(f"skipped: {part.name}, because no PostgreSQL server is installed (Debian: postgresql)")
+        return None
+    say(f"begins: {part.name}")
+    note, output = folder / "failed", folder / "output"
+    note.unlink(missing_ok=True)
+    began = time.monotonic()
+    with open(output, "wb") as out:
+        code = pytest(part, part.arguments, out.fileno(), note)
+    word = "passed" if code == 0 else "failed"
+    show(f"{word}: {part.name}, {time.monotonic() - began:.0f} s", output)
+    if code == 0:
+        return None
+    return part, list(dict.fromkeys(note.read_text().splitlines())) if note.exists() else []
+
+
+def once_more(part: Part, failed: list[str]) -> bool:
+    """Runs the few tests that failed again, with nothing beside them; whether they pass."""
     if not failed or len(failed) > MOST_SHAKY:
-        return code
-    say(f"failed, once more alone: {', '.join(failed)}")
-    again = pytest(failed)
-    if again == 0:
-        say(f"shaky: {', '.join(failed)}")
-    return again
+        return False
+    listed = ", ".join(failed)
+    say(f"failed in {part.name}, once more alone: {listed}")
+    if pytest(part, failed):
+        return False
+    say(f"shaky: {listed}")
+    return True
 
 
-def folders(names: list[str] | tuple[str, ...]) -> list[str]:
-    """Test folders as pytest takes them; those that are there."""
-    return [f"tests/{name}" for name in names if (ROOT / "tests" / name).is_dir()]
+def pytest(part: Part, arguments: list[str], output: int | None = None, note: Path | None = None) -> int:
+    """One run of pytest, on PostgreSQL where the part says so; its exit status. `note`: where failed tests are noted."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **({"FAILED_TESTS": str(note)} if note else {})}
+    command = pytest_command(arguments)
 
+    def run(**more: str) -> int:
+        env = {**environment, **more}
+        return subprocess.run(
+            command, cwd=ROOT, env=env, stdout=output, stderr=output, check=False
+        ).returncode
 
-def on_postgres(note: Path) -> int:
-    """The app tests on PostgreSQL; 0 with a word where there is none."""
-    programs = postgres_programs()
+    programs = postgres_programs() if part.postgres else None
     if programs is None:
-        say(
-            "skipped: the app tests on PostgreSQL, because no PostgreSQL server is installed (Debian: postgresql)"
-        )
-        return 0
+        return run()
     with postgres(programs) as url:
-        say("the app tests again, on PostgreSQL")
-        arguments = [*folders(APP_FOLDERS), "-m", APP_TESTS]
-        code = pytest(arguments, TEST_DATABASE_URL=url, **noting(note))
-        failed = list(dict.fromkeys(note.read_text().splitlines())) if note.exists() else []
-        if code and 0 < len(failed) <= MOST_SHAKY:
-            say(f"failed on PostgreSQL, once more alone: {', '.join(failed)}")
-            return pytest(failed, TEST_DATABASE_URL=url)
-        return code
-
-
-def say(text: str) -> None:
-    """One line between the runs."""
-    sys.stdout.write(f"== {text}\n")
-    sys.stdout.flush()
+        return run(TEST_DATABASE_URL=url)
 
 
 def pytest_command(arguments: list[str]) -> list[str]:
@@ -115,11 +149,18 @@ def pytest_command(arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "pytest", *arguments]
 
 
-def pytest(arguments: list[str], **environment: str) -> int:
-    """One run of pytest; its exit status."""
-    return subprocess.run(
-        pytest_command(arguments), cwd=ROOT, env={**os.environ, **environment}, check=False
-    ).returncode
+def show(text: str, output: Path) -> None:
+    """A part's output below its name."""
+    with _printing:
+        sys.stdout.write(f"== {text}\n{output.read_text(errors='replace')}")
+        sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """One line between the runs."""
+    with _printing:
+        sys.stdout.write(f"== {text}\n")
+        sys.stdout.flush()
 
 
 def install_axe() -> None:

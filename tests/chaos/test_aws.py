@@ -12,7 +12,7 @@ from tests.chaos.breaking import impostor, silent
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
-pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+pytestmark = pytest.mark.slow
 SILENCE = 12.0  # seconds: longer than one answer is waited for
 
 
@@ -28,8 +28,8 @@ def refuse(request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
 
 def generation(sandbox: Running, namespace: str) -> dict[str, int]:
     """The generation of each Deployment: it grows with every change of what is wanted."""
-    found = sandbox.kubectl("-n", namespace, "get", "deployments")
-    return {item["metadata"]["name"]: item["metadata"]["generation"] for item in found["items"]}
+    found = sandbox.objects("apis/apps/v1", namespace, "deployments")
+    return {item["metadata"]["name"]: item["metadata"]["generation"] for item in found}
 
 
 def test_denied_and_throttled(sandbox: Running, people: People, slow: Slow) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.fixtures import People, Slow
 from tests.e2e.portal import Person, number_of
 from tests.e2e.running import Running
 
-pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+pytestmark = pytest.mark.slow
 
 
 def count(sandbox: Running) -> int:

@@ -8,7 +8,7 @@ from tests.chaos.breaking import kill, silent
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
-pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+pytestmark = pytest.mark.slow
 
 
 def test_silent_for_half_a_minute_then_restarted(sandbox: Running, people: People, slow: Slow) -> None:
@@ -16,8 +16,7 @@ def test_silent_for_half_a_minute_then_restarted(sandbox: Running, people: Peopl
     dev = people("dev")
     rolling = dev.deploy("storefront", "staging", slow("storefront"))
     sandbox.reaches(rolling, "rollout")
-    server = sandbox.plane_pid("kube-apiserver")
-    with silent(server):
+    with silent(sandbox.api_server_pid()):
         began = dev.deploy("catalog", "staging", slow("catalog"))
         ended = sandbox.ended(began, 120)
         assert ended["state"] == "errored"
@@ -26,7 +25,7 @@ def test_silent_for_half_a_minute_then_restarted(sandbox: Running, people: Peopl
         for path in ("/", "/projects/catalog/staging/", f"/deploys/{began}/"):
             dev.get(path)
         assert sandbox.deploy(rolling)["state"] == "running"
-    kill(sandbox.plane_pid("kube-apiserver"))
+    kill(sandbox.api_server_pid())
     found = sandbox.ended(rolling, 150)
     assert (found["state"], found["attempt"]) == ("succeeded", 1), found["result"]
     log = sandbox.log(rolling)

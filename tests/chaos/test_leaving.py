@@ -12,7 +12,7 @@ from tests.chaos.breaking import horse_of, is_running, parent_of
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+pytestmark = pytest.mark.slow
 
 
 def test_a_deploy_is_handed_over(sandbox: Running, people: People, slow: Slow) -> None:

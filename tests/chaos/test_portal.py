@@ -13,7 +13,7 @@ from tests.chaos.breaking import is_back, kill_service
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+pytestmark = pytest.mark.slow
 LOCKED = 6.0  # seconds
 
 

@@ -16,7 +16,7 @@ from tests.e2e.fixtures import People, Slow
 from tests.e2e.portal import Person
 from tests.e2e.running import Running, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,7 @@ def test_another_worker_ends_it(sandbox: Running, broken_off: BrokenOff, people:
 @pytest.mark.parametrize("name", CASES)
 def test_what_runs_is_what_was_asked_for(sandbox: Running, broken_off: BrokenOff, name: str) -> None:
     case = CASES[name]
-    found = sandbox.kubectl("-n", f"{case.project}-{case.environment}", "get", "deployments")
-    for item in found["items"]:
+    for item in sandbox.objects("apis/apps/v1", f"{case.project}-{case.environment}", "deployments"):
         image = item["spec"]["template"]["spec"]["containers"][0]["image"]
         assert f":{broken_off.commits[name][:7]}@sha256:" in image
         assert item["status"]["readyReplicas"] == item["spec"]["replicas"]

@@ -28,7 +28,6 @@ SLOWLY = 90_000  # ms: what a busy machine may need for something in the backgro
 needs_browser = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.control_plane,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 needs_axe = pytest.mark.skipif(

@@ -109,10 +109,13 @@ def plant(running: Running) -> Canaries:
 
 
 def kubeconfig_secrets(running: Running) -> Iterator[tuple[str, str]]:
-    """The key of the cluster's admin, as the kubeconfig has it and as it is."""
-    user = yaml.safe_load((running.directory / "cluster" / "kubeconfig").read_text())["users"][0]["user"]
-    yield "kubeconfig key, base64", user["client-key-data"]
-    yield "kubeconfig key", base64.b64decode(user["client-key-data"]).decode()
+    """The token of the cluster's admin, or the key, as the kubeconfig has it and as it is."""
+    user = yaml.safe_load((running.plane_directory / "kubeconfig").read_text())["users"][0]["user"]
+    if token := user.get("token"):
+        yield "kubeconfig token", token
+    else:
+        yield "kubeconfig key, base64", user["client-key-data"]
+        yield "kubeconfig key", base64.b64decode(user["client-key-data"]).decode()
 
 
 def leaking_log(values: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.e2e.browsing import CHROMIUM, LAUNCH, Visitor
 from tests.e2e.fixtures import people, planted, sandbox, slow, tell_logs
 from tests.e2e.running import Running
+from tests.planes import NAMES, plane_of
 
 __all__ = ["people", "planted", "sandbox", "slow"]
 
@@ -20,11 +21,14 @@ ORDER = ("tests/e2e/test_whole_path", "tests/e2e/", "tests/chaos/", "tests/e2e/t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests of the sandbox into their order, after all others."""
+    """Puts the tests of the sandbox into their order, after all others: one control plane after the other."""
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, int]:
         fits = [position for position, start in enumerate(ORDER, 1) if item.nodeid.startswith(start)]
-        return (4 if 4 in fits else min(fits)) if fits else 0
+        if not fits:
+            return -1, 0
+        which = plane_of(item)
+        return NAMES.index(which) if which else 0, 4 if 4 in fits else min(fits)
 
     items.sort(key=place)
 

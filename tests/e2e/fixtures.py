@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.e2e import canaries, running, world
 from tests.e2e.portal import Person
 from tests.e2e.running import Running
+from tests.planes import PLANES, need_control_plane
 
 People = Callable[[str], Person]
 Slow = Callable[[str], str]
@@ -24,36 +26,46 @@ SLOW = {
     "storefront": {"storefront/web": "slow:3", "storefront/worker": "job-slow:3"},
     "catalog": {"catalog/api": "slow:3", "catalog/search": "slow:3"},
 }
-_people: dict[str, Person] = {}
-_slow: list[str] = []
-_canaries: list[canaries.Canaries] = []
 
 
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Running]:
-    """The one sandbox of the run, its canaries planted."""
-    if not os.environ.get("KUBEBUILDER_ASSETS"):
-        pytest.skip("KUBEBUILDER_ASSETS names no control plane, which the sandbox needs")
-    with running.shared() as found:
-        if not _canaries:
-            _canaries.append(canaries.plant(found))
+@dataclass
+class Memory:
+    """What the tests of one sandbox share: who is signed in, how many revisions were made."""
+
+    canaries: canaries.Canaries
+    people: dict[str, Person] = field(default_factory=dict)
+    slow: list[str] = field(default_factory=list)
+
+
+_memories: dict[Path, Memory] = {}  # by the folder of the sandbox
+
+
+@pytest.fixture(scope="session", params=PLANES)
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """The one sandbox of the run with that control plane, its canaries planted."""
+    if request.param == "real":
+        need_control_plane()
+    with running.shared(request.param) as found:
+        if found.directory not in _memories:
+            _memories[found.directory] = Memory(canaries.plant(found))
         yield found
 
 
 @pytest.fixture(scope="session")
 def planted(sandbox: Running) -> canaries.Canaries:
     """The secret values that must be found nowhere."""
-    return _canaries[0]
+    return _memories[sandbox.directory].canaries
 
 
 @pytest.fixture(scope="session")
 def people(sandbox: Running) -> People:
     """Signs in whom a test names (admin, lead, dev, viewer); each once."""
+    known = _memories[sandbox.directory].people
 
     def person(name: str) -> Person:
-        if name not in _people:
-            _people[name] = Person(sandbox, name).sign_in()
-        return _people[name]
+        if name not in known:
+            known[name] = Person(sandbox, name).sign_in()
+        return known[name]
 
     return person
 
@@ -61,12 +73,13 @@ def people(sandbox: Running) -> People:
 @pytest.fixture(scope="session")
 def slow(sandbox: Running) -> Slow:
     """Makes a new revision of a project whose pods, and the Job before them, take three seconds each; its commit."""
+    made = _memories[sandbox.directory].slow
 
     def make(project: str) -> str:
         edits = [canaries.reference_edit()] if project == "storefront" else []
-        subject = SUBJECTS[len(_slow) % len(SUBJECTS)]
+        subject = SUBJECTS[len(made) % len(SUBJECTS)]
         commit = world.push(sandbox, project, "slow", *edits, subject=subject)
-        _slow.append(commit)
+        made.append(commit)
         world.publish(
             sandbox, commit, {name: {world.BEHAVIOUR: words} for name, words in SLOW[project].items()}
         )

@@ -1,4 +1,4 @@
-"""One running sandbox for the whole of a test run, and what a test may want of it.
+"""One running sandbox for each control plane, and what a test may want of it.
 
 It is started as people start it, by `python -m sandbox`, in a folder of its own; it is ended by its process id, and
 nothing of it may be left then. `TEST_SANDBOX` names the folder of a sandbox that runs already and is used instead (and
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox import guard
+from sandbox.api import Api
 from sandbox.processes import free_port, tail
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,10 +49,11 @@ def until(
 
 @dataclass
 class Running:
-    """A sandbox that answers. `env`: what its `env` file says."""
+    """A sandbox that answers, with a control plane of `tests.planes.NAMES`. `env`: what its `env` file says."""
 
     directory: Path
     process: subprocess.Popen[bytes] | None
+    plane: str
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -122,17 +124,22 @@ class Running:
                 continue
         return found
 
-    def plane_pid(self, program: str) -> int:
-        """The process of a control plane's program: it is told by the folder that it works in."""
+    @property
+    def plane_directory(self) -> Path:
+        """Where the control plane keeps what it holds."""
+        return self.directory / {"simulated": "simulated", "real": "cluster"}[self.plane]
+
+    def api_server_pid(self) -> int:
+        """The process of the API server: the real one is told by its working folder, the simulated one by its arguments."""
         for place in Path("/proc").glob("[0-9]*"):
             try:
-                if (place / "cwd").readlink() == self.directory / "cluster" and program in (
-                    place / "cmdline"
-                ).read_text().split("\0", 1)[0]:
+                words = (place / "cmdline").read_text().split("\0")
+                here = (place / "cwd").readlink() == self.plane_directory and "kube-apiserver" in words[0]
+                if here or ("sandbox.kubernetes" in words and str(self.plane_directory) in words):
                     return int(place.name)
             except OSError:
                 continue
-        raise AssertionError(f"{program} does not run")
+        raise AssertionError("the API server does not run")
 
     def redis_pid(self) -> int:
         """Redis writes its title over its environment, so it is asked for its own."""
@@ -149,11 +156,11 @@ class Running:
             command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=seconds, check=False
         )
 
-    def kubectl(self, *arguments: str) -> Any:
-        """What the cluster says, as JSON."""
-        kubectl = f"{os.environ['KUBEBUILDER_ASSETS']}/kubectl"
-        command = [kubectl, "--kubeconfig", self.env["KUBECONFIG"], *arguments, "-o", "json"]
-        return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    def objects(self, api: str, namespace: str, plural: str) -> list[dict[str, Any]]:
+        """What the cluster holds. `api`: such as `api/v1` or `apis/apps/v1`."""
+        client = Api.from_kubeconfig(Path(self.env["KUBECONFIG"]), user_agent="tests")
+        found: list[dict[str, Any]] = client.get(f"/{api}/namespaces/{namespace}/{plural}")["items"]
+        return found
 
     def tails(self, lines: int = 12) -> str:
         """The ends of all logs, for a failing test."""
@@ -161,12 +168,14 @@ class Running:
         return "\n".join(f"--- {log.name}\n" + "\n".join(tail(log, lines)) for log in logs)
 
 
-def start() -> Running:
+def start(plane: str) -> Running:
     """Starts a sandbox (or takes the one of TEST_SANDBOX) and waits until it is ready."""
     if named := os.environ.get("TEST_SANDBOX"):
-        return Running(Path(named), None, read_env(Path(named) / "env"))
+        return Running(Path(named), None, plane, read_env(Path(named) / "env"))
     directory = Path(tempfile.mkdtemp(prefix="slipway-e2e-")).resolve()
     env = {**os.environ, "SANDBOX_DIR": str(directory), "PORT": str(free_port())}
+    if plane == "simulated":
+        env.pop("KUBEBUILDER_ASSETS", None)
     with open(directory / "out.log", "wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox"],
@@ -176,7 +185,7 @@ def start() -> Running:
             stderr=out,
             start_new_session=True,
         )
-    running = Running(directory, process)
+    running = Running(directory, process, plane)
 
     def ready() -> bool:
         code = process.poll()
@@ -198,7 +207,7 @@ def stop(running: Running) -> None:
     if running.process is None:
         return
     ports = [*running.ports.values(), int(running.env["PORT"])]
-    cluster = json.loads((running.directory / "cluster" / "ports.json").read_text())
+    cluster = json.loads((running.plane_directory / "ports.json").read_text())
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(STOP_SECONDS) == 0, running.tails()
     assert guard.marked(running.directory) == []
@@ -224,19 +233,33 @@ _running: Running | None = None
 
 
 @contextmanager
-def shared() -> Iterator[Running]:
-    """The one sandbox of this test run: the first who asks starts it, the last who leaves ends it."""
+def shared(plane: str) -> Iterator[Running]:
+    """The one sandbox of this test run with that control plane: the first who asks starts it, the last who leaves ends it.
+
+    Who asks for another control plane ends it, too: its tests are over then (see the order in `tests/e2e/conftest.py`).
+    """
     global _users, _running
+    if _running is not None and _running.plane != plane:
+        end()
     if _running is None:
-        _running = start()
+        _running = start(plane)
+    mine = _running
     _users += 1
     try:
-        yield _running
+        yield mine
     finally:
-        _users -= 1
-        if _users == 0:
-            running, _running = _running, None
-            stop(running)
+        if _running is mine:
+            _users -= 1
+            if _users == 0:
+                end()
+
+
+def end() -> None:
+    """Ends the running one."""
+    global _users, _running
+    running, _running, _users = _running, None, 0
+    if running is not None:
+        stop(running)
 
 
 def current() -> Running | None:

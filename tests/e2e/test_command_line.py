@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.running import Running
 
-pytestmark = [pytest.mark.slow, pytest.mark.control_plane]
+pytestmark = pytest.mark.slow
 STEPS = ["checkout", "secrets", "render", "preflight", "apply", "rollout", "notify"]
 GOOD, BAD = "one that succeeds", "one that fails"
 COMMANDS = {

@@ -45,8 +45,10 @@ def always_ready(sandbox: Running, namespace: str, name: str, replicas: int) -> 
 
     def look() -> None:
         while not over.is_set():
-            found = sandbox.kubectl("-n", namespace, "get", "deployment", name)
-            seen.append(found["status"].get("readyReplicas", 0))
+            found = sandbox.objects("apis/apps/v1", namespace, "deployments")
+            seen.append(
+                next(d["status"].get("readyReplicas", 0) for d in found if d["metadata"]["name"] == name)
+            )
             over.wait(0.5)
 
     thread = threading.Thread(target=look)
@@ -124,8 +126,8 @@ def test_a_broken_revision_is_explained_and_rolled_back(visit: Visit, sandbox: R
 
 
 def test_what_kubectl_made_is_taken_over_once(visit: Visit, sandbox: Running) -> None:
-    made = sandbox.kubectl("-n", "catalog-production", "get", "deployments,secrets")
-    assert any(LAST_APPLIED in item["metadata"].get("annotations", {}) for item in made["items"])
+    made = sandbox.objects("apis/apps/v1", "catalog-production", "deployments")
+    assert any(LAST_APPLIED in item["metadata"].get("annotations", {}) for item in made)
     visitor = visit("lead", scheme="dark")
     page = visitor.page
     press_deploy(page, "catalog", "production")
@@ -135,10 +137,8 @@ def test_what_kubectl_made_is_taken_over_once(visit: Visit, sandbox: Running) ->
     press_deploy_this(page)
     expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
 
-    ours = sandbox.kubectl(
-        "-n", "catalog-production", "get", "deployments,services,ingresses", "--show-managed-fields"
-    )
-    for item in ours["items"]:
+    kinds = {"deployments": "apis/apps/v1", "services": "api/v1", "ingresses": "apis/networking.k8s.io/v1"}
+    for item in (o for kind, api in kinds.items() for o in sandbox.objects(api, "catalog-production", kind)):
         assert LAST_APPLIED not in item["metadata"].get("annotations", {})
         assert "kubectl-client-side-apply" not in {
             field["manager"] for field in item["metadata"]["managedFields"]

@@ -1,4 +1,4 @@
-"""A real control plane with played nodes, once per session, and what tests need to deploy on it."""
+"""Both control planes with played nodes, once per session, and what tests need to deploy on them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import pytest
 
 from adapters.kubernetes import KubernetesClient
 from engine.apply import Patience
+from engine.client import ApiError
 from engine.dryrun import ObjectChange, dry_run
 from engine.limits import Limits
 from engine.plan import stages
 from engine.resources import ClusterKinds
 from engine.rollout import Rollout
 from engine.types import Json, Manifest, NullObserver, ObjectRef, ObjectStatus, RolloutResult
-from sandbox.control_plane import ControlPlane, assets
 from tests.engine_cluster.objects import manifests
-from tests.sandbox.played import need_control_plane, start_nodes
+from tests.planes import PLANES, Plane, kubectl_program, running_plane
+from tests.sandbox.played import start_nodes
 
 PATIENT = Patience(webhook=1.0, kind=10.0, pause=0.2)
 QUICK = replace(
@@ -59,12 +60,20 @@ class Cluster:
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl, as a person would; its output."""
-        command = [str(assets() / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
+        command = [str(kubectl_program()), "--kubeconfig", str(self.kubeconfig), *arguments]
         done = subprocess.run(command, input=stdin, check=True, capture_output=True, text=True)
         return done.stdout
 
     def get(self, path: str) -> Json:
         return self.client.request("GET", path)
+
+    def delete(self, path: str) -> None:
+        """Deletes an object that may be gone already; does not wait."""
+        try:
+            self.client.request("DELETE", path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     @property
     def core(self) -> str:
@@ -106,10 +115,9 @@ class Cluster:
         )
 
 
-@pytest.fixture(scope="session")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    need_control_plane()
-    with ControlPlane(tmp_path_factory.mktemp("engine-plane")) as plane:
+@pytest.fixture(scope="session", params=PLANES)
+def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    with running_plane(request.param, tmp_path_factory.mktemp("engine-plane")) as plane:
         child = start_nodes(plane.kubeconfig, plane.directory / "nodes.log", speed=6.0)
         try:
             yield plane
@@ -119,7 +127,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def cluster(plane: ControlPlane) -> Iterator[Cluster]:
+def cluster(plane: Plane) -> Iterator[Cluster]:
     """A new namespace, removed afterwards."""
     text = plane.kubeconfig.read_text()
     with KubernetesClient.from_kubeconfig(text, user_agent="slipway/tests") as client:

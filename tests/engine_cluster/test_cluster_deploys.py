@@ -23,8 +23,6 @@ from tests.engine_cluster.objects import (
     stateful_set,
 )
 
-pytestmark = pytest.mark.control_plane
-
 
 def web(cluster: Cluster) -> ObjectRef:
     return ObjectRef("Deployment", "apps", cluster.namespace, "web")

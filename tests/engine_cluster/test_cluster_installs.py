@@ -15,7 +15,7 @@ from engine.types import Action, Json, Manifest, ObjectRef, Progress
 from tests.engine_cluster.conftest import Cluster, Watching
 from tests.engine_cluster.objects import config_map, manifests
 
-pytestmark = pytest.mark.control_plane
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -49,7 +49,7 @@ def group(cluster: Cluster) -> Iterator[str]:
     """An API group of this test; its definition is removed afterwards."""
     name = f"g{time.time_ns() % 10**9}.example.org"
     yield name
-    cluster.kubectl("delete", "crd", f"widgets.{name}", "--ignore-not-found", "--wait=false")
+    cluster.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.{name}")
 
 
 def test_a_definition_and_its_object_in_one_deploy(cluster: Cluster, group: str) -> None:
@@ -110,12 +110,9 @@ def webhook(cluster: Cluster) -> Iterator[Json]:
         "spec": {"ports": [{"port": 443}], "selector": {"app": "none"}},
     }
     cluster.client.request("POST", f"{cluster.core}/services", body=service)
-    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-    cluster.client.request("POST", path, body=body)
+    cluster.client.request("POST", WEBHOOKS, body=body)
     yield body
-    cluster.kubectl(
-        "delete", "validatingwebhookconfiguration", body["metadata"]["name"], "--ignore-not-found"
-    )
+    cluster.delete(f"{WEBHOOKS}/{body['metadata']['name']}")
 
 
 def wait_until_refused(cluster: Cluster) -> None:
@@ -143,11 +140,10 @@ def test_a_webhook_that_begins_to_answer_is_waited_for(cluster: Cluster, webhook
 
     def mend() -> None:
         if "Trying again" in observer.text and not gone:
-            gone.append(
-                cluster.kubectl("delete", "validatingwebhookconfiguration", webhook["metadata"]["name"])
-            )
+            cluster.delete(f"{WEBHOOKS}/{webhook['metadata']['name']}")
+            gone.append(True)
 
-    gone: list[str] = []
+    gone: list[bool] = []
     observer.stop = mend
     result, _ = cluster.deploy(
         config_map(cluster.namespace), observer=observer, patience=Patience(webhook=20, pause=0.2)
@@ -202,12 +198,6 @@ def clean_up(cluster: Cluster, given: list[Manifest]) -> None:
     for manifest in given:
         resource = kinds.find(manifest.ref.group, manifest.version, manifest.ref.kind)
         if resource and not resource.namespaced and ref_of(manifest.body).kind != "Namespace":
-            cluster.kubectl(
-                "delete",
-                f"{resource.plural}.{resource.group}",
-                manifest.ref.name,
-                "--ignore-not-found",
-                "--wait=false",
-            )
+            cluster.delete(f"/apis/{resource.group}/{manifest.version}/{resource.plural}/{manifest.ref.name}")
     for name in {m.ref.name for m in given if m.ref.kind == "Namespace"}:
-        cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+        cluster.delete(f"/api/v1/namespaces/{name}")

@@ -20,8 +20,6 @@ from tests.engine_cluster.conftest import QUICK, Cluster, Watching
 from tests.engine_cluster.objects import config_map, deployment, job, manifests
 from tests.engine_cluster.proxy import Proxy
 
-pytestmark = pytest.mark.control_plane
-
 
 class Cancelled(Exception):
     """What an observer raises to stop the engine."""

@@ -15,7 +15,6 @@ from engine.types import Action, Json, ObjectRef
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import config_map, deployment, job, manifests, secret
 
-pytestmark = pytest.mark.control_plane
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -215,8 +214,10 @@ def test_what_cannot_be_changed_says_what_to_do(cluster: Cluster) -> None:
 
 def test_a_right_that_is_missing_is_named(cluster: Cluster) -> None:
     where = cluster.namespace
-    cluster.kubectl("-n", where, "create", "serviceaccount", "weak")
-    token = cluster.kubectl("-n", where, "create", "token", "weak").strip()
+    accounts = f"{cluster.core}/serviceaccounts"
+    cluster.client.request("POST", accounts, body={"metadata": {"name": "weak"}})
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = cluster.client.request("POST", f"{accounts}/weak/token", body=review)["status"]["token"]
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
     with KubernetesClient.from_kubeconfig(yaml.safe_dump(config), user_agent="slipway/tests") as weak:

@@ -10,22 +10,17 @@ import pytest
 import yaml
 
 from sandbox import processes
-from sandbox.control_plane import ControlPlaneError, assets
 from tests.kubernetes.support import Home, Json, config_map, deployment, until
+from tests.planes import kubectl_program
 
-pytestmark = [pytest.mark.usefixtures("nodes"), pytest.mark.control_plane]
+pytestmark = pytest.mark.usefixtures("nodes")
 Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def kubectl(home: Home, tmp_path: Path) -> Kubectl:
     """Runs it in the test's namespace; `ok=False` for what is to fail."""
-    try:
-        program = assets() / "kubectl"
-    except ControlPlaneError as error:
-        pytest.skip(f"{error.message} {error.hint}")
-    if not program.exists():
-        pytest.skip(f"{program} is not there.")
+    program = kubectl_program()
 
     def run(*arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         where = [

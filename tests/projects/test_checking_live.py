@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,23 +13,19 @@ import yaml
 from adapters.kubernetes import KubernetesClient
 from projects import checking
 from projects.checking import FAILED, PASSED, WARNING
-from sandbox.control_plane import ControlPlane
+from tests.planes import PLANES, running_plane
 
 OUTSIDE_IS_REAL = True
-pytestmark = [
-    pytest.mark.control_plane,
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("KUBEBUILDER_ASSETS"), reason="KUBEBUILDER_ASSETS is not set"),
-]
+pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def admin_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=PLANES)
+def admin_kubeconfig(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A control plane of its own; the kubeconfig of its admin."""
-    plane = ControlPlane(tmp_path_factory.mktemp("plane"))
-    path = plane.start()
-    yield path.read_text()
-    plane.stop()
+    with running_plane(request.param, tmp_path_factory.mktemp("plane")) as plane:
+        yield plane.kubeconfig.read_text()
 
 
 def role(*, without: str = "") -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Fixtures: a real control plane, played nodes on it, a registry, and a namespace of one's own.
+"""Fixtures: both control planes, played nodes on them, a registry, and a namespace of one's own.
 
 Import the fixtures into a conftest to use them: `from tests.sandbox.played import cluster, nodes, registry, shop`.
 """
@@ -17,21 +17,13 @@ import pytest
 
 from sandbox import processes
 from sandbox.api import Api
-from sandbox.control_plane import ControlPlane, ControlPlaneError, assets
 from sandbox.node import READY_LINE, command
+from tests.planes import PLANES, Plane, running_plane
 from tests.sandbox.fake_registry import FakeRegistry
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 SPEED = 4.0  # back-off of 10 s becomes 2.5
-
-
-def need_control_plane() -> None:
-    """Skips the test, with the reason, where no control plane can be started."""
-    try:
-        assets()
-    except ControlPlaneError as error:
-        pytest.skip(f"{error.message} {error.hint}")
 
 
 def until(question: Callable[[], Any], *, seconds: float = 20.0, what: str = "") -> Any:
@@ -131,16 +123,15 @@ class Shop:
         return self.api.text(f"{self.core}/pods/{name}/log", query)
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+@pytest.fixture(scope="session", params=PLANES)
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """A control plane of one's own, without nodes, for the whole run."""
-    need_control_plane()
-    with ControlPlane(tmp_path_factory.mktemp("cluster")) as plane:
+    with running_plane(request.param, tmp_path_factory.mktemp("cluster")) as plane:
         yield plane
 
 
 @pytest.fixture(scope="session")
-def nodes(cluster: ControlPlane) -> Iterator[processes.Child]:
+def nodes(cluster: Plane) -> Iterator[processes.Child]:
     """Three played nodes on it, four times as fast as usual."""
     child = start_nodes(cluster.kubeconfig, cluster.directory / "nodes.log")
     yield child
@@ -158,7 +149,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 
 @pytest.fixture
-def shop(cluster: ControlPlane, nodes: processes.Child) -> Iterator[Shop]:
+def shop(cluster: Plane, nodes: processes.Child) -> Iterator[Shop]:
     """A new namespace, removed afterwards."""
     api = Api.from_kubeconfig(cluster.kubeconfig, user_agent="tests")
     name = f"shop-{uuid.uuid4().hex[:8]}"

@@ -17,7 +17,8 @@ from sandbox import processes
 from sandbox.accounts import READING, account_kubeconfig
 from sandbox.api import Api, ApiFailed, Credentials
 from sandbox.control_plane import ControlPlane, ControlPlaneError, assets
-from tests.sandbox.played import ROOT, need_control_plane, until
+from tests.planes import need_control_plane
+from tests.sandbox.played import ROOT, until
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.slow]
 

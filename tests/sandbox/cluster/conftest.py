@@ -1,4 +1,4 @@
-"""One real control plane with played nodes for all tests of this folder."""
+"""Both control planes with played nodes, for all tests of this folder."""
 
 from __future__ import annotations
 

@@ -10,11 +10,10 @@ import pytest
 from cryptography import x509
 
 from sandbox.api import Api
-from sandbox.control_plane import ControlPlane
+from tests.planes import Plane
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until
 
-pytestmark = pytest.mark.control_plane
 Json = dict[str, Any]
 KINDS = {"certificates": "Certificate", "issuers": "Issuer", "clusterissuers": "ClusterIssuer"}
 
@@ -76,7 +75,7 @@ def _definition(plural: str, scope: str) -> Json:
 
 
 @pytest.fixture(scope="module")
-def definitions(cluster: ControlPlane) -> Iterator[None]:
+def definitions(cluster: Plane) -> Iterator[None]:
     """cert-manager's kinds, as its install file brings them."""
     api = Api.from_kubeconfig(cluster.kubeconfig, user_agent="tests")
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

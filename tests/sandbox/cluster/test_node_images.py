@@ -7,8 +7,6 @@ import pytest
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until
 
-pytestmark = pytest.mark.control_plane
-
 
 def test_a_missing_tag(shop: Shop, registry: FakeRegistry) -> None:
     registry.push("web:1")

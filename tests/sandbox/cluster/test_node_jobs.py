@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until
-
-pytestmark = pytest.mark.control_plane
 
 
 def _job(shop: Shop, image: str, *, policy: str = "Never", **spec: Any) -> None:

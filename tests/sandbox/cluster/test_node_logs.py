@@ -9,11 +9,10 @@ import time
 import pytest
 
 from sandbox.api import ApiFailed
-from sandbox.control_plane import ControlPlane, assets
+from tests.planes import Plane, kubectl_program
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until
 
-pytestmark = pytest.mark.control_plane
 LINES = "one\ntwo\nthree"
 
 
@@ -77,7 +76,7 @@ def test_previous_and_current_run_after_a_restart(shop: Shop, registry: FakeRegi
     assert shop.log(previous="true") == "first\n"
 
 
-def test_following_ends_with_the_container(shop: Shop, registry: FakeRegistry, cluster: ControlPlane) -> None:
+def test_following_ends_with_the_container(shop: Shop, registry: FakeRegistry, cluster: Plane) -> None:
     shop.run(registry.push("web:1", "crash-later:8", LINES))
     shop.ready()
     began = time.monotonic()
@@ -86,15 +85,15 @@ def test_following_ends_with_the_container(shop: Shop, registry: FakeRegistry, c
     assert time.monotonic() - began > 0.5, "it did not follow"
 
 
-def test_kubectl_logs(running: Shop, cluster: ControlPlane) -> None:
+def test_kubectl_logs(running: Shop, cluster: Plane) -> None:
     done = _kubectl(cluster, "logs", "web", "-c", "main", "--tail=1", "--prefix", "-n", running.name)
     assert done.stdout == "[pod/web/main] three\n"
 
 
-def test_following_costs_little_when_readers_leave(running: Shop, cluster: ControlPlane) -> None:
+def test_following_costs_little_when_readers_leave(running: Shop, cluster: Plane) -> None:
     """Readers that go away in the middle leave nothing that fails."""
     line = [
-        assets() / "kubectl",
+        kubectl_program(),
         f"--kubeconfig={cluster.kubeconfig}",
         "logs",
         "-f",
@@ -122,6 +121,6 @@ def test_many_readers_at_once(running: Shop) -> None:
     assert texts == ["one\ntwo\nthree\n"] * 10
 
 
-def _kubectl(cluster: ControlPlane, *words: str) -> subprocess.CompletedProcess[str]:
-    line = [str(assets() / "kubectl"), f"--kubeconfig={cluster.kubeconfig}", *words]
+def _kubectl(cluster: Plane, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [str(kubectl_program()), f"--kubeconfig={cluster.kubeconfig}", *words]
     return subprocess.run(line, capture_output=True, text=True, timeout=30, check=True)

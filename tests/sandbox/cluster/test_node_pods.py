@@ -1,14 +1,10 @@
-"""The lives of pods on played nodes, as the API server of a real control plane shows them."""
+"""The lives of pods on played nodes, as the API server shows them."""
 
 from __future__ import annotations
-
-import pytest
 
 from sandbox.api import ApiFailed
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until
-
-pytestmark = pytest.mark.control_plane
 
 
 def test_nodes_are_ready_in_three_zones(shop: Shop) -> None:

@@ -10,21 +10,18 @@ import pytest
 
 from sandbox import processes
 from sandbox.api import Api
-from sandbox.control_plane import ControlPlane
+from tests.planes import PLANES, Plane, running_plane
 from tests.sandbox.fake_registry import FakeRegistry
-from tests.sandbox.played import Shop, need_control_plane, start_nodes, until
+from tests.sandbox.played import Shop, start_nodes, until
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+@pytest.fixture(scope="module", params=PLANES)
+def own_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """One that these tests may stop."""
-    need_control_plane()
-    plane = ControlPlane(tmp_path_factory.mktemp("own"))
-    plane.start()
-    yield plane
-    plane.stop()
+    with running_plane(request.param, tmp_path_factory.mktemp("own")) as plane:
+        yield plane
 
 
 class Player:
@@ -43,7 +40,7 @@ class Player:
 
 
 @pytest.fixture
-def player(own_cluster: ControlPlane, tmp_path: Path) -> Iterator[Player]:
+def player(own_cluster: Plane, tmp_path: Path) -> Iterator[Player]:
     player = Player(own_cluster.kubeconfig, tmp_path / "nodes.log")
     player.start()
     yield player
@@ -51,9 +48,9 @@ def player(own_cluster: ControlPlane, tmp_path: Path) -> Iterator[Player]:
 
 
 @pytest.fixture
-def own_shop(own_cluster: ControlPlane, player: Player, request: pytest.FixtureRequest) -> Shop:
+def own_shop(own_cluster: Plane, player: Player, request: pytest.FixtureRequest) -> Shop:
     api = Api.from_kubeconfig(own_cluster.kubeconfig, user_agent="tests")
-    name = request.node.name.replace("_", "-")[:40].strip("-")
+    name = request.node.originalname.replace("_", "-")[:40].strip("-")
     api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     until(lambda: api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"), what="its service account")
     return Shop(api, name)
@@ -87,7 +84,7 @@ def test_a_new_player_adopts(own_shop: Shop, player: Player, registry: FakeRegis
 
 
 def test_the_api_server_may_go_away(
-    own_shop: Shop, player: Player, registry: FakeRegistry, own_cluster: ControlPlane
+    own_shop: Shop, player: Player, registry: FakeRegistry, own_cluster: Plane
 ) -> None:
     shop = own_shop
     shop.run(registry.push("web:1"))

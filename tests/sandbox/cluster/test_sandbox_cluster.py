@@ -1,4 +1,4 @@
-"""The samples, pull secrets and the look of `kubectl apply` on a real control plane with played nodes."""
+"""The samples, pull secrets and the look of `kubectl apply` on control planes with played nodes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,21 @@ import pytest
 from engine.types import Json
 from sandbox import processes
 from sandbox.api import Api, ApiFailed
-from sandbox.control_plane import ControlPlane, assets
 from sandbox.kubectl import LAST_APPLIED, apply_as_kubectl
 from sandbox.pull_secrets import make_keeper
 from sandbox.samples import SAMPLES
 from sandbox.samples.by_hand import objects_by_hand
 from sandbox.samples.names import namespaces
 from sandbox.samples.publish import World, make_world
+from tests.planes import Plane, kubectl_program
 from tests.sandbox.ends import Aws, running_aws
 from tests.sandbox.played import until
-
-pytestmark = pytest.mark.control_plane
 
 CLUSTER_BASE, STOREFRONT, CATALOG = SAMPLES
 
 
 @pytest.fixture(scope="module")
-def api(cluster: ControlPlane) -> Api:
+def api(cluster: Plane) -> Api:
     return Api.from_kubeconfig(cluster.kubeconfig, user_agent="tests")
 
 
@@ -47,7 +45,7 @@ def world(aws: Aws, place: Path) -> World:
 
 
 @pytest.fixture(scope="module")
-def ready(cluster: ControlPlane, nodes: processes.Child, world: World, aws: Aws) -> Iterator[None]:
+def ready(cluster: Plane, nodes: processes.Child, world: World, aws: Aws) -> Iterator[None]:
     """Namespaces with their pull secrets, removed afterwards."""
     assert make_keeper(cluster.kubeconfig, aws.url).keep(namespaces()) == namespaces()
     yield
@@ -56,9 +54,7 @@ def ready(cluster: ControlPlane, nodes: processes.Child, world: World, aws: Aws)
         api.delete(f"/api/v1/namespaces/{name}")
 
 
-def apply(
-    cluster: ControlPlane, world: World, place: Path, aws: Aws, slug: str, name: str, revision: str
-) -> None:
+def apply(cluster: Plane, world: World, place: Path, aws: Aws, slug: str, name: str, revision: str) -> None:
     sample = next(s for s in SAMPLES if s.slug == slug)
     environment = next(e for e in sample.environments if e.slug == name)
     client = aws.client("secretsmanager")
@@ -99,7 +95,7 @@ def available(api: Api, namespace: str, name: str) -> bool:
 
 
 def test_the_samples_become_ready_in_their_order(
-    cluster: ControlPlane, api: Api, world: World, place: Path, aws: Aws, ready: None
+    cluster: Plane, api: Api, world: World, place: Path, aws: Aws, ready: None
 ) -> None:
     apply(cluster, world, place, aws, "cluster-base", "cluster", "main")
     apply(cluster, world, place, aws, "catalog", "production", "main~5")
@@ -117,7 +113,7 @@ def test_the_samples_become_ready_in_their_order(
 
 
 def test_a_broken_revision_crashes_with_its_words(
-    cluster: ControlPlane, api: Api, world: World, place: Path, aws: Aws, ready: None
+    cluster: Plane, api: Api, world: World, place: Path, aws: Aws, ready: None
 ) -> None:
     apply(cluster, world, place, aws, "storefront", "production", "broken")
     path = "/api/v1/namespaces/storefront-production/pods"
@@ -136,7 +132,7 @@ def test_a_broken_revision_crashes_with_its_words(
     assert "Error: setting PAYMENT_API_URL is missing" in log.splitlines()
 
 
-def test_objects_look_as_kubectl_leaves_them(cluster: ControlPlane, api: Api, tmp_path: Path) -> None:
+def test_objects_look_as_kubectl_leaves_them(cluster: Plane, api: Api, tmp_path: Path) -> None:
     ours, theirs = f"ours-{uuid.uuid4().hex[:6]}", f"theirs-{uuid.uuid4().hex[:6]}"
     for name in (ours, theirs):
         api.create("/api/v1/namespaces", {"metadata": {"name": name}})
@@ -173,7 +169,7 @@ def test_objects_look_as_kubectl_leaves_them(cluster: ControlPlane, api: Api, tm
     file = tmp_path / "objects.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     kubectl = [
-        str(assets(os.environ["KUBEBUILDER_ASSETS"]) / "kubectl"),
+        str(kubectl_program()),
         "--kubeconfig",
         str(cluster.kubeconfig),
     ]
@@ -202,7 +198,7 @@ def traces(body: Json) -> tuple[tuple[str, str, str], str]:
 
 
 def test_a_pull_secret_is_written_renewed_and_mended(
-    cluster: ControlPlane, api: Api, aws: Aws, tmp_path: Path
+    cluster: Plane, api: Api, aws: Aws, tmp_path: Path
 ) -> None:
     keeper = make_keeper(cluster.kubeconfig, aws.url)
     name = f"pull-{uuid.uuid4().hex[:6]}"

@@ -1,0 +1,93 @@
+"""A deploy of the sample `storefront` on the sandbox's simulated cluster against the same on the real control plane.
+
+Two sandboxes as people start them, with the same played nodes; both run, and are deployed to in turns: ever the other of
+two revisions, so that each deploy replaces all pods. A deploy's time is that of its steps. `ratio` is peer_s / ours_s with the
+simulated cluster as ours, and may not fall below 1 / 1.5.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 240.0
+REVISIONS = ("main~1", "main")
+
+
+def rows(*, rounds: int = 5) -> list[dict[str, Any]]:
+    """The row `storefront-simulated`: medians over the rounds; the first deploy of each is not counted."""
+    with ExitStack() as stack:
+        sandboxes = [stack.enter_context(sandbox(simulated=simulated)) for simulated in (True, False)]
+        taken: list[list[float]] = [[], []]
+        for number in range(rounds + 1):
+            for seconds, environment in zip(taken, sandboxes, strict=True):
+                seconds.append(deploy(environment, REVISIONS[number % 2]))
+    ours_s, peer_s = (statistics.median(seconds[1:]) for seconds in taken)
+    return [
+        {
+            "name": "storefront-simulated", "ours_s": round(ours_s, 4), "peer": "on the real control plane",
+            "peer_s": round(peer_s, 4), "ratio": round(peer_s / ours_s, 2),
+        }
+    ]  # fmt: skip
+
+
+@contextmanager
+def sandbox(*, simulated: bool) -> Iterator[dict[str, str]]:
+    """A sandbox in a folder of its own; its variables once everything is ready. Raises RuntimeError when it does not start."""
+    from sandbox.processes import free_port
+
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-", ignore_cleanup_errors=True) as folder:
+        variables = {**os.environ, "SANDBOX_DIR": folder, "PORT": str(free_port())}
+        if simulated:
+            variables.pop("KUBEBUILDER_ASSETS", None)
+        with open(Path(folder) / "out.log", "wb") as out:
+            command = [sys.executable, "-m", "sandbox"]
+            process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=out, stderr=out)
+        try:
+            wait_for(Path(folder) / "env", process)
+            yield read(Path(folder) / "env")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the file is there. Raises RuntimeError when the process ends before, or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while not file.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError((file.parent / "out.log").read_text()[-2000:])
+        time.sleep(0.2)
+
+
+def read(file: Path) -> dict[str, str]:
+    """The variables of a file that is written for a shell."""
+    pairs = (line.partition("=") for line in file.read_text().splitlines())
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+
+def deploy(environment: dict[str, str], revision: str) -> float:
+    """Seconds that the steps of a deploy to staging take. Raises RuntimeError when it does not succeed."""
+    repository = Path(environment["SANDBOX_DIR"]) / "git" / "storefront.git"
+    commit = subprocess.run(
+        ["git", "-C", str(repository), "rev-parse", revision], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    done = subprocess.run(
+        [sys.executable, "manage.py", "deploy", "storefront", "staging", "--revision", commit, "--wait", "--json"],
+        cwd=ROOT, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"The deploy of the benchmark did not succeed: {done.stdout} {done.stderr}")
+    return sum(step["seconds"] or 0.0 for step in json.loads(done.stdout)["steps"])
