@@ -13,14 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.bench import live, pages, storefront, whole_deploy
+from ops.bench import live, pages, whole_deploy
 from ops.bench.kubectl_apply import apply_rows, as_json
+from sandbox.bench import clusters, storefront
 
 RESULTS = Path(__file__).resolve().parent.parent.parent / ".bench" / "results.json"
 Rows = list[dict[str, Any]]
 PARTS: dict[str, tuple[bool, Callable[[], Rows]]] = {  # name: needs a control plane, how
     "apply": (True, lambda: as_json(apply_rows())),
     "deploy": (True, whole_deploy.rows),
+    "clusters": (True, clusters.rows),
     "storefront": (True, storefront.rows),
     "live": (False, live.rows),
     "pages": (False, pages.rows),
