@@ -1,328 +1,271 @@
-"""The columns and cells of each kind (k8s.io/kubernetes/pkg/printers/internalversion)."""
+"""The columns of `kubectl get` (k8s.io/kubernetes/pkg/printers/internalversion): a table, read by small functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from engine.types import Json
 from sandbox.kubernetes.clock import since
+from sandbox.kubernetes.kinds import Kind, rows
 from sandbox.kubernetes.selectors import selector_text
 
-Cells = Callable[[Json], list[Any]]
-_NONE = "<none>"
+Column = tuple[Json, Callable[[Json], Any]]  # its head, and what gives its cells
+
+# kind: Column=source ...; `+` is for columns of `-o wide`, `_` for a space. A source is a path in the object (`~` before
+# it: how long ago that time was; `#`: how many things are there), a function of below, or a text; `|` parts those of
+# which the first that gives something counts, `/` those that are shown with a stroke between them.
+_TABLE = """
+Pod: Name Ready=pod_ready Status=pod_state Restarts=restarts Age +IP=.status.podIP|<none> +Node=.spec.nodeName|<none>
+    +Nominated_Node=.status.nominatedNodeName|<none> +Readiness_Gates=<none>
+Deployment: Name Ready=.status.readyReplicas|0/.spec.replicas|1 Up-to-date=.status.updatedReplicas|0
+    Available=.status.availableReplicas|0 Age +Containers +Images +Selector
+ReplicaSet: Name Desired=.spec.replicas|1 Current=.status.replicas|0 Ready=.status.readyReplicas|0 Age
+    +Containers +Images +Selector
+StatefulSet: Name Ready=.status.readyReplicas|0/.spec.replicas|1 Age +Containers +Images
+DaemonSet: Name Desired=.status.desiredNumberScheduled|0 Current=.status.currentNumberScheduled|0
+    Ready=.status.numberReady|0 Up-to-date=.status.updatedNumberScheduled|0 Available=.status.numberAvailable|0
+    Node_Selector=.spec.template.spec.nodeSelector|<none> Age +Containers +Images +Selector
+Job: Name Status=job_state Completions=.status.succeeded|0/.spec.completions|1 Duration=job_duration Age
+    +Containers +Images +Selector
+CronJob: Name Schedule=.spec.schedule Timezone=.spec.timeZone|<none> Suspend=suspended Active=#.status.active
+    Last_Schedule=~.status.lastScheduleTime|<none> Age
+    +Containers=.spec.jobTemplate.spec.template.spec.containers[*].name
+    +Images=.spec.jobTemplate.spec.template.spec.containers[*].image +Selector=.spec.jobTemplate.spec.selector|<none>
+Service: Name Type=.spec.type Cluster-IP=.spec.clusterIP|<none>
+    External-IP=.status.loadBalancer.ingress[*].ip|.status.loadBalancer.ingress[*].hostname|pending|.spec.externalName|<none>
+    Port(s)=service_ports|<none> Age +Selector
+Ingress: Name Class=.spec.ingressClassName|<none> Hosts=.spec.rules[*].host|*
+    Address=.status.loadBalancer.ingress[*].ip|.status.loadBalancer.ingress[*].hostname Ports=ingress_ports Age
+Node: Name Status=node_state Roles=<none> Age Version=.status.nodeInfo.kubeletVersion
+    +Internal-IP=.status.addresses[?(@.type=="InternalIP")].address|<none> +External-IP=<none>
+    +OS-Image=.status.nodeInfo.osImage +Kernel-Version=.status.nodeInfo.kernelVersion
+    +Container-Runtime=.status.nodeInfo.containerRuntimeVersion
+Namespace: Name Status=.status.phase Age
+ConfigMap: Name Data=#.data+.binaryData Age
+Secret: Name Type=.type Data=#.data Age
+Event: Last_Seen=~.lastTimestamp|~.eventTime|~.metadata.creationTimestamp Type=.type Reason=.reason Object=event_object
+    +Subobject=.involvedObject.fieldPath +Source=event_source Message=.message
+    +First_Seen=~.firstTimestamp|~.lastTimestamp|~.eventTime|~.metadata.creationTimestamp +Count=.count|1 +Name
+PersistentVolumeClaim: Name Status=terminating|.status.phase Volume=.spec.volumeName Capacity=.status.capacity.storage
+    Access_Modes=access_modes StorageClass=.spec.storageClassName VolumeAttributesClass=<unset> Age
+    +VolumeMode=.spec.volumeMode
+CustomResourceDefinition Role ClusterRole: Name Created_At=.metadata.creationTimestamp
+HorizontalPodAutoscaler: Name Reference=.spec.scaleTargetRef.kind/.spec.scaleTargetRef.name Targets=<unknown>
+    MinPods=.spec.minReplicas|1 MaxPods=.spec.maxReplicas Replicas=.status.currentReplicas|0 Age
+RoleBinding ClusterRoleBinding: Name Role=.roleRef.kind/.roleRef.name Age
+ServiceAccount: Name Secrets=#.secrets Age
+"""
+_SOURCES = {  # of columns that several kinds have
+    "Name": ".metadata.name",
+    "Age": "~.metadata.creationTimestamp|<unknown>",
+    "Containers": ".spec.template.spec.containers[*].name",
+    "Images": ".spec.template.spec.containers[*].image",
+    "Selector": ".spec.selector|<none>",
+}
+_COLUMNS = rows(_TABLE)
+_AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+
+
+def columns_of(kind: Kind) -> list[Column]:
+    """The columns of the table, or the name and what the CustomResourceDefinition tells (or the age)."""
+    if not kind.custom:
+        return [_column(word) for word in _COLUMNS.get(kind.kind, "Name Age").split()]
+    columns = [_column("Name")]
+    for given in kind.columns or (_AGE,):
+        head = {"format": "", "description": given["name"], "priority": 0, **given}
+        source = "~" * (given["type"] == "date") + head.pop("jsonPath")
+        columns.append((head, partial(_found, source=source)))
+    return columns
+
+
+def _column(word: str) -> Column:
+    title, _, source = word.partition("=")
+    name = title.removeprefix("+").replace("_", " ")
+    form = "name" if name == "Name" else ""
+    head = {
+        "name": name,
+        "type": "string",
+        "format": form,
+        "description": name,
+        "priority": int(title[0] == "+"),
+    }
+    return head, partial(_cell, source=source or _SOURCES[name])
+
+
+def _cell(body: Json, source: str) -> Any:
+    if "/" in source:
+        return "/".join(str(_cell(body, part)) for part in source.split("/"))
+    for choice in source.split("|"):
+        if (found := _found(body, choice)) != "":
+            return found
+    return ""
+
+
+def _found(body: Json, source: str) -> Any:
+    """What a single source gives; "" for nothing."""
+    if source[0] == "#":
+        return sum(len(value) for path in source[1:].split("+") for value in find(body, path) if value)
+    if source[0] == "~":
+        return _ago(_found(body, source[1:]))
+    if source[0] != ".":
+        return (
+            _FUNCTIONS[source](body) if source in _FUNCTIONS else int(source) if source.isdigit() else source
+        )
+    values = [value for value in find(body, source) if value is not None]
+    if "[*]" in source:
+        return ",".join(map(str, values))
+    value = values[0] if values else ""
+    if isinstance(value, dict):
+        return selector_text(
+            value if value.keys() & {"matchLabels", "matchExpressions"} else {"matchLabels": value}
+        )
+    return value
+
+
+# --- paths -----------------------------------------------------------------------------------------------------------
+
+
+def find(body: Any, path: str) -> list[Any]:
+    """The values at a simple JSON path: `.status.conditions[?(@.type=="Ready")].status`."""
+    values = [body]
+    for step in _steps(path):
+        values = [found for value in values for found in _follow(value, step)]
+    return values
+
+
+@cache
+def _steps(path: str) -> list[str]:
+    return re.findall(r"\[[^]]*]|[^.[]+", path)
+
+
+def _follow(value: Any, step: str) -> list[Any]:
+    inner = step.strip("[]'")
+    if isinstance(value, dict):
+        return [value[inner]] if inner in value else []
+    if not isinstance(value, list) or step[0] != "[":
+        return []
+    if inner.startswith("?"):
+        name, _, wanted = inner.strip("?()").removeprefix("@.").partition("==")
+        return [item for item in value if str(item.get(name.strip())) == wanted.strip().strip("\"'")]
+    return value if inner == "*" else value[int(inner) :][:1]
+
+
+# --- times -----------------------------------------------------------------------------------------------------------
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SPANS = {
+    120: "s",
+    600: "ms",
+    10_800: "m",
+    28_800: "hm",
+    172_800: "h",
+    691_200: "dh",
+}  # below: in which units
 
 
 def duration(seconds: float) -> str:
     """`5s`, `3m12s`, `4h5m`, `2d`, as Kubernetes shortens times (k8s.io/apimachinery/pkg/util/duration)."""
-    whole = max(0, int(seconds))
-    if whole < 120:
-        return f"{whole}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 10:
-        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 8:
-        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    days, hours = divmod(hours, 24)
-    return f"{days}d{hours}h" if days < 8 and hours else f"{days}d"
+    left = max(0, int(seconds))
+    text = ""
+    for unit in next((units for limit, units in _SPANS.items() if left < limit), "d"):
+        count, left = divmod(left, _SECONDS[unit])
+        text += f"{count}{unit}" if count or not text else ""
+    return text
 
 
-def name_of(body: Json) -> str:
-    return str(body["metadata"]["name"])
+def _ago(text: str) -> str:
+    return duration(since(text)) if text else ""
 
 
-def age_of(body: Json) -> str:
-    return _ago(body["metadata"].get("creationTimestamp"))
+# --- what no path tells ----------------------------------------------------------------------------------------------
 
 
-def _ago(text: str | None) -> str:
-    return duration(since(text)) if text else "<unknown>"
+def _pod_ready(pod: Json) -> str:
+    ready = find(pod, ".status.containerStatuses[*].ready")
+    return f"{sum(ready)}/{len(find(pod, '.spec.containers[*]'))}"
 
 
-def _spec(body: Json) -> Json:
-    return body.get("spec") or {}
-
-
-def _status(body: Json) -> Json:
-    return body.get("status") or {}
-
-
-def _template(body: Json) -> list[Any]:
-    """Containers, images, selector."""
-    containers = ((_spec(body).get("template") or {}).get("spec") or {}).get("containers") or []
-    selector = _spec(body).get("selector")
-    names, images = ",".join(c["name"] for c in containers), ",".join(c["image"] for c in containers)
-    return [names, images, selector_text(selector) if selector else _NONE]
-
-
-def _pod(body: Json) -> list[Any]:
-    spec, status = _spec(body), _status(body)
-    found = status.get("containerStatuses") or []
-    total = len(spec.get("containers") or [])
-    ready = sum(1 for c in found if c.get("ready"))
-    gates = len(spec.get("readinessGates") or [])
-    return [
-        name_of(body),
-        f"{ready}/{total}",
-        pod_state(body),
-        _restarts(found),
-        age_of(body),
-        status.get("podIP") or _NONE,
-        spec.get("nodeName") or _NONE,
-        status.get("nominatedNodeName") or _NONE,
-        f"0/{gates}" if gates else _NONE,
-    ]
-
-
-def _restarts(found: Sequence[Json]) -> str:
-    count = sum(c.get("restartCount", 0) for c in found)
-    ends = [(c.get("lastState") or {}).get("terminated", {}).get("finishedAt") for c in found]
-    last = max((end for end in ends if end), default="")
-    return f"{count} ({_ago(last)} ago)" if count and last else str(count)
-
-
-def pod_state(body: Json) -> str:
-    """The word in the column STATUS."""
-    status = _status(body)
-    word = str(status.get("reason") or status.get("phase") or "Unknown")
+def _pod_state(pod: Json) -> str:
+    status = pod.get("status") or {}
+    if pod["metadata"].get("deletionTimestamp") and status.get("phase") not in ("Succeeded", "Failed"):
+        return "Terminating"
     inits = status.get("initContainerStatuses") or []
     for index, container in enumerate(inits):
-        state = container.get("state") or {}
-        ended = state.get("terminated")
-        if (ended and ended.get("exitCode") == 0) or container.get("started"):
+        if container.get("started") or find(container, ".state.terminated.exitCode") == [0]:
             continue
-        reason = (ended or state.get("waiting") or {}).get("reason") or ""
-        if ended:
-            return f"Init:{reason or 'ExitCode:' + str(ended.get('exitCode'))}"
-        return f"Init:{reason}" if reason and reason != "PodInitializing" else f"Init:{index}/{len(inits)}"
-    running = False
-    for container in reversed(status.get("containerStatuses") or []):
-        state = container.get("state") or {}
-        ended, waiting = state.get("terminated"), state.get("waiting")
-        if waiting and waiting.get("reason"):
-            word = waiting["reason"]
-        elif ended:
-            word = ended.get("reason") or f"ExitCode:{ended.get('exitCode')}"
-        elif container.get("ready") and state.get("running"):
-            running = True
-    if word == "Completed" and running:
-        word = "Running"
-    if body["metadata"].get("deletionTimestamp"):
-        return "Terminating"
-    return word
+        word = _why_not_running(container)
+        return f"Init:{index}/{len(inits)}" if word in ("", "PodInitializing") else f"Init:{word}"
+    containers = status.get("containerStatuses") or []
+    words = [status.get("reason") or status.get("phase") or "Unknown"]
+    word = next(filter(None, [*map(_why_not_running, containers), *words]))
+    running = any(c.get("ready") and find(c, ".state.running") for c in containers)
+    return "Running" if word == "Completed" and running else word
 
 
-def _deployment(body: Json) -> list[Any]:
-    status, wanted = _status(body), _spec(body).get("replicas", 1)
-    ready = f"{status.get('readyReplicas', 0)}/{wanted}"
-    numbers = [status.get("updatedReplicas", 0), status.get("availableReplicas", 0)]
-    return [name_of(body), ready, *numbers, age_of(body), *_template(body)]
+def _why_not_running(container: Json) -> str:
+    state = container.get("state") or {}
+    if ended := state.get("terminated"):
+        return ended.get("reason") or f"ExitCode:{ended.get('exitCode')}"
+    return (state.get("waiting") or {}).get("reason") or ""
 
 
-def _replica_set(body: Json) -> list[Any]:
-    status = _status(body)
-    numbers = [_spec(body).get("replicas", 1), status.get("replicas", 0), status.get("readyReplicas", 0)]
-    return [name_of(body), *numbers, age_of(body), *_template(body)]
+def _restarts(pod: Json) -> str:
+    count = sum(find(pod, ".status.containerStatuses[*].restartCount"))
+    ends = find(pod, ".status.containerStatuses[*].lastState.terminated.finishedAt")
+    return f"{count} ({_ago(max(ends))} ago)" if count and ends else str(count)
 
 
-def _stateful_set(body: Json) -> list[Any]:
-    ready = f"{_status(body).get('readyReplicas', 0)}/{_spec(body).get('replicas', 1)}"
-    return [name_of(body), ready, age_of(body), *_template(body)[:2]]
-
-
-def _daemon_set(body: Json) -> list[Any]:
-    fields = (
-        "desiredNumberScheduled",
-        "currentNumberScheduled",
-        "numberReady",
-        "updatedNumberScheduled",
-        "numberAvailable",
-    )
-    nodes = (_spec(body)["template"].get("spec") or {}).get("nodeSelector") or {}
-    selector = ",".join(f"{k}={v}" for k, v in sorted(nodes.items())) or _NONE
-    return [
-        name_of(body),
-        *(_status(body).get(f, 0) for f in fields),
-        selector,
-        age_of(body),
-        *_template(body),
-    ]
-
-
-def _job(body: Json) -> list[Any]:
-    spec, status = _spec(body), _status(body)
-    done = f"{status.get('succeeded', 0)}/{spec.get('completions', 1)}"
-    held = {c["type"] for c in status.get("conditions") or [] if c["status"] == "True"}
+def _job_state(job: Json) -> str:
+    held = find(job, '.status.conditions[?(@.status=="True")].type')
     words = ("Complete", "Failed", "Suspended", "SuccessCriteriaMet", "FailureTarget")
-    word = next((w for w in words if w in held), "Running")
-    took = ""
-    if begin := status.get("startTime"):
-        took = duration(since(begin) - since(status.get("completionTime", "")))
-    return [name_of(body), word, done, took, age_of(body), *_template(body)]
+    return next((word for word in words if word in held), "Running")
 
 
-def _cron_job(body: Json) -> list[Any]:
-    spec, status = _spec(body), _status(body)
-    last = status.get("lastScheduleTime")
-    inner = _template({"spec": spec["jobTemplate"]["spec"]})
-    suspended = "True" if spec.get("suspend") else "False"
-    head = [name_of(body), spec["schedule"], spec.get("timeZone") or _NONE, suspended]
-    return [*head, len(status.get("active") or []), _ago(last) if last else _NONE, age_of(body), *inner]
+def _job_duration(job: Json) -> str:
+    status = job.get("status") or {}
+    begin, end = status.get("startTime"), status.get("completionTime", "")
+    return duration(since(begin) - since(end)) if begin else ""
 
 
-def _service(body: Json) -> list[Any]:
-    spec = _spec(body)
-    ports = [
-        f"{p['port']}:{p['nodePort']}/{p['protocol']}"
-        if p.get("nodePort")
-        else f"{p['port']}/{p['protocol']}"
-        for p in spec.get("ports") or []
-    ]
-    outside = _addresses(body) or (
-        "<pending>" if spec["type"] == "LoadBalancer" else spec.get("externalName") or _NONE
+def _service_ports(service: Json) -> str:
+    ports = find(service, ".spec.ports[*]")
+    return ",".join(
+        ":".join(str(p[k]) for k in ("port", "nodePort") if p.get(k)) + f"/{p['protocol']}" for p in ports
     )
-    selector = ",".join(f"{k}={v}" for k, v in sorted((spec.get("selector") or {}).items())) or _NONE
-    head = [name_of(body), spec["type"], spec.get("clusterIP") or _NONE, outside]
-    return [*head, ",".join(ports) or _NONE, age_of(body), selector]
 
 
-def _addresses(body: Json) -> str:
-    found = (_status(body).get("loadBalancer") or {}).get("ingress") or []
-    return ",".join(entry.get("ip") or entry.get("hostname") or "" for entry in found)
+def _node_state(node: Json) -> str:
+    ready = find(node, '.status.conditions[?(@.type=="Ready")].status')
+    word = "Unknown" if not ready else "Ready" if ready == ["True"] else "NotReady"
+    return word + ",SchedulingDisabled" * bool(node["spec"].get("unschedulable"))
 
 
-def _ingress(body: Json) -> list[Any]:
-    spec = _spec(body)
-    hosts = ",".join(rule.get("host") or "*" for rule in spec.get("rules") or []) or "*"
-    ports = "80, 443" if spec.get("tls") else "80"
-    return [
-        name_of(body),
-        spec.get("ingressClassName") or _NONE,
-        hosts,
-        _addresses(body),
-        ports,
-        age_of(body),
-    ]
+def _access_modes(claim: Json) -> str:
+    """`RWO` for ReadWriteOnce; `X` is for Many."""
+    modes = (mode.replace("Many", "X") for mode in find(claim, ".status.accessModes[*]"))
+    return ",".join("".join(letter for letter in mode if letter.isupper()) for mode in modes)
 
 
-def _node(body: Json) -> list[Any]:
-    status = _status(body)
-    ready: Json = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
-    word = "Ready" if ready.get("status") == "True" else "NotReady" if ready else "Unknown"
-    if _spec(body).get("unschedulable"):
-        word += ",SchedulingDisabled"
-    info = status.get("nodeInfo") or {}
-    inside = next((a["address"] for a in status.get("addresses") or [] if a["type"] == "InternalIP"), _NONE)
-    more = [info.get("osImage"), info.get("kernelVersion"), info.get("containerRuntimeVersion")]
-    return [name_of(body), word, _NONE, age_of(body), info.get("kubeletVersion", ""), inside, _NONE, *more]
+def _event_object(event: Json) -> str:
+    return f"{event['involvedObject'].get('kind', '').lower()}/{event['involvedObject'].get('name', '')}"
 
 
-def _namespace(body: Json) -> list[Any]:
-    return [name_of(body), _status(body).get("phase", ""), age_of(body)]
-
-
-def _config_map(body: Json) -> list[Any]:
-    return [name_of(body), len(body.get("data") or {}) + len(body.get("binaryData") or {}), age_of(body)]
-
-
-def _secret(body: Json) -> list[Any]:
-    return [name_of(body), body.get("type", ""), len(body.get("data") or {}), age_of(body)]
-
-
-def _event(body: Json) -> list[Any]:
-    about = body.get("involvedObject") or {}
-    target = f"{about.get('kind', '').lower()}/{about.get('name', '')}"
-    last = body.get("lastTimestamp") or body.get("eventTime") or body["metadata"].get("creationTimestamp")
-    first = body.get("firstTimestamp") or last
-    words = [body.get("type", ""), body.get("reason", ""), target]
-    source = ", ".join(v for v in (body.get("source") or {}).values() if v)
-    message = str(body.get("message", "")).strip()
-    return [
-        _ago(last),
-        *words,
-        about.get("fieldPath", ""),
-        source,
-        message,
-        _ago(first),
-        body.get("count", 1),
-        name_of(body),
-    ]
-
-
-def _claim(body: Json) -> list[Any]:
-    spec, status = _spec(body), _status(body)
-    phase = "Terminating" if body["metadata"].get("deletionTimestamp") else status.get("phase", "")
-    size = (status.get("capacity") or {}).get("storage", "")
-    short = {
-        "ReadWriteOnce": "RWO",
-        "ReadOnlyMany": "ROX",
-        "ReadWriteMany": "RWX",
-        "ReadWriteOncePod": "RWOP",
-    }
-    modes = ",".join(short.get(m, m) for m in status.get("accessModes") or [])
-    more = [spec.get("storageClassName", ""), "<unset>", age_of(body), spec.get("volumeMode", "")]
-    return [name_of(body), phase, spec.get("volumeName", ""), size, modes, *more]
-
-
-def _definition(body: Json) -> list[Any]:
-    return [name_of(body), body["metadata"].get("creationTimestamp", "")]
-
-
-def _autoscaler(body: Json) -> list[Any]:
-    spec, status = _spec(body), _status(body)
-    target = spec["scaleTargetRef"]
-    bounds = [spec.get("minReplicas", 1), spec["maxReplicas"], status.get("currentReplicas", 0)]
-    return [name_of(body), f"{target['kind']}/{target['name']}", "<unknown>", *bounds, age_of(body)]
-
-
-def _role_binding(body: Json) -> list[Any]:
-    return [name_of(body), f"{body['roleRef']['kind']}/{body['roleRef']['name']}", age_of(body)]
-
-
-def _role(body: Json) -> list[Any]:
-    return [name_of(body), body["metadata"].get("creationTimestamp", "")]
-
-
-def _account(body: Json) -> list[Any]:
-    return [name_of(body), len(body.get("secrets") or []), age_of(body)]
-
-
-_WORKLOAD = "+Containers +Images +Selector"
-TABLES: dict[str, tuple[str, Cells]] = {
-    "Pod": ("Name Ready Status Restarts Age +IP +Node +Nominated_Node +Readiness_Gates", _pod),
-    "Deployment": (f"Name Ready Up-to-date Available Age {_WORKLOAD}", _deployment),
-    "ReplicaSet": (f"Name Desired Current Ready Age {_WORKLOAD}", _replica_set),
-    "StatefulSet": ("Name Ready Age +Containers +Images", _stateful_set),
-    "DaemonSet": (
-        f"Name Desired Current Ready Up-to-date Available Node_Selector Age {_WORKLOAD}",
-        _daemon_set,
-    ),
-    "Job": (f"Name Status Completions Duration Age {_WORKLOAD}", _job),
-    "CronJob": (f"Name Schedule Timezone Suspend Active Last_Schedule Age {_WORKLOAD}", _cron_job),
-    "Service": ("Name Type Cluster-IP External-IP Port(s) Age +Selector", _service),
-    "Ingress": ("Name Class Hosts Address Ports Age", _ingress),
-    "Node": (
-        "Name Status Roles Age Version +Internal-IP +External-IP +OS-Image +Kernel-Version +Container-Runtime",
-        _node,
-    ),
-    "Namespace": ("Name Status Age", _namespace),
-    "ConfigMap": ("Name Data Age", _config_map),
-    "Secret": ("Name Type Data Age", _secret),
-    "Event": ("Last_Seen Type Reason Object +Subobject +Source Message +First_Seen +Count +Name", _event),
-    "PersistentVolumeClaim": (
-        "Name Status Volume Capacity Access_Modes StorageClass VolumeAttributesClass Age +VolumeMode",
-        _claim,
-    ),
-    "CustomResourceDefinition": ("Name Created_At", _definition),
-    "HorizontalPodAutoscaler": ("Name Reference Targets MinPods MaxPods Replicas Age", _autoscaler),
-    "Role": ("Name Created_At", _role),
-    "ClusterRole": ("Name Created_At", _role),
-    "RoleBinding": ("Name Role Age", _role_binding),
-    "ClusterRoleBinding": ("Name Role Age", _role_binding),
-    "ServiceAccount": ("Name Secrets Age", _account),
+_FUNCTIONS: dict[str, Callable[[Json], str]] = {
+    "pod_ready": _pod_ready,
+    "pod_state": _pod_state,
+    "restarts": _restarts,
+    "job_state": _job_state,
+    "job_duration": _job_duration,
+    "service_ports": _service_ports,
+    "node_state": _node_state,
+    "access_modes": _access_modes,
+    "event_object": _event_object,
+    "event_source": lambda event: ", ".join(filter(None, (event.get("source") or {}).values())),
+    "suspended": lambda cron: str(bool(cron["spec"].get("suspend"))),
+    "pending": lambda service: "<pending>" if service["spec"]["type"] == "LoadBalancer" else "",
+    "ingress_ports": lambda ingress: "80, 443" if find(ingress, ".spec.tls[*]") else "80",
+    "terminating": lambda body: "Terminating" if body["metadata"].get("deletionTimestamp") else "",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.types import Json
-from sandbox.kubernetes import tables
+from sandbox.kubernetes.cells import columns_of
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.store import Stored, encode
 
@@ -16,62 +16,60 @@ Render = Callable[[Stored], bytes]
 def renderer(kind: Kind, form: str, *, include: str = "Metadata", watch: bool = False) -> Render:
     """Gives one object's JSON in a form. In a watch, tables come without their head after the first one."""
     if form == "Table":
-        first = [True]
-
-        def row(stored: Stored) -> bytes:
-            head = first[0] or not watch
-            first[0] = False
-            return encode(
-                tables.table(kind, [versioned(kind, stored)], stored_version(stored), include, head=head)
+        heads = iter([True])
+        return lambda stored: encode(
+            _table(
+                kind, [stored], {"resourceVersion": str(stored.version)}, include, head=next(heads, not watch)
             )
-
-        return row
+        )
     if form:
         return lambda stored: encode(_metadata_of(stored.body))
-    if kind.custom:
-        return lambda stored: _custom_data(kind, stored)
-    return lambda stored: stored.data
-
-
-def stored_version(stored: Stored) -> str:
-    return str(stored.version)
-
-
-def versioned(kind: Kind, stored: Stored) -> Json:
-    """The object under the version that was asked for."""
-    body = stored.body
-    return body if body["apiVersion"] == kind.api_version else {**body, "apiVersion": kind.api_version}
-
-
-def _custom_data(kind: Kind, stored: Stored) -> bytes:
-    body = versioned(kind, stored)
-    return stored.data if body is stored.body else encode(body)
-
-
-def _metadata_of(body: Json) -> Json:
-    return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": body["metadata"]}
+    return lambda stored: _data(kind, stored)
 
 
 def listed(kind: Kind, found: Sequence[Stored], metadata: Json, form: str, include: str) -> bytes:
     """A whole list."""
     if form == "Table":
-        bodies = [versioned(kind, stored) for stored in found]
-        body = tables.table(kind, bodies, metadata["resourceVersion"], include)
-        body["metadata"] = metadata
-        return encode(body)
+        return encode(_table(kind, found, metadata, include))
     if form:
         head = {"kind": "PartialObjectMetadataList", "apiVersion": _META, "metadata": metadata}
         items = [encode(_metadata_of(stored.body)) for stored in found]
     else:
         head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata}
-        items = [_custom_data(kind, stored) for stored in found] if kind.custom else _bare_items(kind, found)
+        # Items of built-in lists come without kind and version, which every stored object begins with.
+        prefix = (
+            b"" if kind.custom else encode({"kind": kind.kind, "apiVersion": kind.api_version})[1:-1] + b","
+        )
+        items = [b"{" + _data(kind, stored)[1:].removeprefix(prefix) for stored in found]
     return encode(head)[:-1] + b',"items":[' + b",".join(items) + b"]}"
 
 
-def _bare_items(kind: Kind, found: Sequence[Stored]) -> list[bytes]:
-    """Items of built-in lists come without kind and version, which every stored object begins with."""
-    prefix = encode({"kind": kind.kind, "apiVersion": kind.api_version})[:-1] + b","
-    return [
-        b"{" + stored.data[len(prefix) :] if stored.data.startswith(prefix) else stored.data
-        for stored in found
-    ]
+def _table(kind: Kind, found: Sequence[Stored], metadata: Json, include: str, *, head: bool = True) -> Json:
+    """A Table object. `include`: Metadata, Object or None, what each row carries of its object."""
+    columns = columns_of(kind)
+    rows: list[Json] = []
+    for body in (_versioned(kind, stored) for stored in found):
+        row = {"cells": [cell(body) for _, cell in columns]}
+        carried = body if include == "Object" else _metadata_of(body)
+        rows.append(row if include == "None" else {**row, "object": carried})
+    definitions = [definition for definition, _ in columns] if head else None
+    return {
+        **{"kind": "Table", "apiVersion": _META, "metadata": metadata},
+        **{"columnDefinitions": definitions, "rows": rows},
+    }
+
+
+def _versioned(kind: Kind, stored: Stored) -> Json:
+    """The object under the version that was asked for."""
+    body = stored.body
+    return body if body["apiVersion"] == kind.api_version else {**body, "apiVersion": kind.api_version}
+
+
+def _data(kind: Kind, stored: Stored) -> bytes:
+    if not kind.custom or stored.body["apiVersion"] == kind.api_version:
+        return stored.data
+    return encode(_versioned(kind, stored))
+
+
+def _metadata_of(body: Json) -> Json:
+    return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": body["metadata"]}
