@@ -2,62 +2,58 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from engine.types import Json
 from sandbox.kubernetes.clock import since
 from sandbox.kubernetes.kinds import Kind, rows
-from sandbox.kubernetes.selectors import selector_text
+from sandbox.kubernetes.selectors import find, selector_text
 
 Column = tuple[Json, Callable[[Json], Any]]  # its head, and what gives its cells
 
 # kind: Column=source ...; `+` is for columns of `-o wide`, `_` for a space. A source is a path in the object (`~` before
 # it: how long ago that time was; `#`: how many things are there), a function of below, or a text; `|` parts those of
 # which the first that gives something counts, `/` those that are shown with a stroke between them.
-_TABLE = """
+_COLUMNS = rows("""
 Pod: Name Ready=pod_ready Status=pod_state Restarts=restarts Age +IP=.status.podIP|<none> +Node=.spec.nodeName|<none>
     +Nominated_Node=.status.nominatedNodeName|<none> +Readiness_Gates=<none>
 Deployment: Name Ready=.status.readyReplicas|0/.spec.replicas|1 Up-to-date=.status.updatedReplicas|0
     Available=.status.availableReplicas|0 Age +Containers +Images +Selector
-ReplicaSet: Name Desired=.spec.replicas|1 Current=.status.replicas|0 Ready=.status.readyReplicas|0 Age
-    +Containers +Images +Selector
+ReplicaSet: Name Desired=.spec.replicas|1 Current=.status.replicas|0 Ready=.status.readyReplicas|0 Age +Containers +Images
+    +Selector
 StatefulSet: Name Ready=.status.readyReplicas|0/.spec.replicas|1 Age +Containers +Images
 DaemonSet: Name Desired=.status.desiredNumberScheduled|0 Current=.status.currentNumberScheduled|0
     Ready=.status.numberReady|0 Up-to-date=.status.updatedNumberScheduled|0 Available=.status.numberAvailable|0
     Node_Selector=.spec.template.spec.nodeSelector|<none> Age +Containers +Images +Selector
-Job: Name Status=job_state Completions=.status.succeeded|0/.spec.completions|1 Duration=job_duration Age
-    +Containers +Images +Selector
+Job: Name Status=job_state Completions=.status.succeeded|0/.spec.completions|1 Duration=job_duration Age +Containers
+    +Images +Selector
 CronJob: Name Schedule=.spec.schedule Timezone=.spec.timeZone|<none> Suspend=suspended Active=#.status.active
-    Last_Schedule=~.status.lastScheduleTime|<none> Age
-    +Containers=.spec.jobTemplate.spec.template.spec.containers[*].name
+    Last_Schedule=~.status.lastScheduleTime|<none> Age +Containers=.spec.jobTemplate.spec.template.spec.containers[*].name
     +Images=.spec.jobTemplate.spec.template.spec.containers[*].image +Selector=.spec.jobTemplate.spec.selector|<none>
-Service: Name Type=.spec.type Cluster-IP=.spec.clusterIP|<none>
-    External-IP=.status.loadBalancer.ingress[*].ip|.status.loadBalancer.ingress[*].hostname|pending|.spec.externalName|<none>
+Service: Name Type=.spec.type Cluster-IP=.spec.clusterIP|<none> External-IP=address|.spec.externalName|<none>
     Port(s)=service_ports|<none> Age +Selector
-Ingress: Name Class=.spec.ingressClassName|<none> Hosts=.spec.rules[*].host|*
-    Address=.status.loadBalancer.ingress[*].ip|.status.loadBalancer.ingress[*].hostname Ports=ingress_ports Age
+Ingress: Name Class=.spec.ingressClassName|<none> Hosts=.spec.rules[*].host|* Address=address Ports=ingress_ports Age
 Node: Name Status=node_state Roles=<none> Age Version=.status.nodeInfo.kubeletVersion
     +Internal-IP=.status.addresses[?(@.type=="InternalIP")].address|<none> +External-IP=<none>
     +OS-Image=.status.nodeInfo.osImage +Kernel-Version=.status.nodeInfo.kernelVersion
     +Container-Runtime=.status.nodeInfo.containerRuntimeVersion
 Namespace: Name Status=.status.phase Age
-ConfigMap: Name Data=#.data+.binaryData Age
-Secret: Name Type=.type Data=#.data Age
+ConfigMap: Name Data=data Age
+Secret: Name Type=.type Data=data Age
 Event: Last_Seen=~.lastTimestamp|~.eventTime|~.metadata.creationTimestamp Type=.type Reason=.reason Object=event_object
-    +Subobject=.involvedObject.fieldPath +Source=event_source Message=.message
-    +First_Seen=~.firstTimestamp|~.lastTimestamp|~.eventTime|~.metadata.creationTimestamp +Count=.count|1 +Name
-PersistentVolumeClaim: Name Status=terminating|.status.phase Volume=.spec.volumeName Capacity=.status.capacity.storage
-    Access_Modes=access_modes StorageClass=.spec.storageClassName VolumeAttributesClass=<unset> Age
+    +Subobject=.involvedObject.fieldPath +Source=.source.component Message=.message
+    +First_Seen=~.firstTimestamp|~.eventTime|~.metadata.creationTimestamp +Count=.count|1 +Name
+PersistentVolumeClaim: Name Status=.status.phase Volume=.spec.volumeName Capacity=.status.capacity.storage
+    Access_Modes=.status.accessModes[*] StorageClass=.spec.storageClassName VolumeAttributesClass=<unset> Age
     +VolumeMode=.spec.volumeMode
 CustomResourceDefinition Role ClusterRole: Name Created_At=.metadata.creationTimestamp
 HorizontalPodAutoscaler: Name Reference=.spec.scaleTargetRef.kind/.spec.scaleTargetRef.name Targets=<unknown>
     MinPods=.spec.minReplicas|1 MaxPods=.spec.maxReplicas Replicas=.status.currentReplicas|0 Age
 RoleBinding ClusterRoleBinding: Name Role=.roleRef.kind/.roleRef.name Age
 ServiceAccount: Name Secrets=#.secrets Age
-"""
+""")
 _SOURCES = {  # of columns that several kinds have
     "Name": ".metadata.name",
     "Age": "~.metadata.creationTimestamp|<unknown>",
@@ -65,7 +61,7 @@ _SOURCES = {  # of columns that several kinds have
     "Images": ".spec.template.spec.containers[*].image",
     "Selector": ".spec.selector|<none>",
 }
-_COLUMNS = rows(_TABLE)
+_OF_SELECTOR = {"matchLabels", "matchExpressions"}
 _AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
@@ -75,82 +71,46 @@ def columns_of(kind: Kind) -> list[Column]:
         return [_column(word) for word in _COLUMNS.get(kind.kind, "Name Age").split()]
     columns = [_column("Name")]
     for given in kind.columns or (_AGE,):
-        head = {"format": "", "description": given["name"], "priority": 0, **given}
-        source = "~" * (given["type"] == "date") + head.pop("jsonPath")
-        columns.append((head, partial(_found, source=source)))
+        path = given["jsonPath"].replace("[*]", "[0]")  # only the first counts, of however many
+        source = f"~{path}" if given.get("type") == "date" else path
+        columns.append(
+            (_head(**{k: v for k, v in given.items() if k != "jsonPath"}), partial(_found, source=source))
+        )
     return columns
 
 
 def _column(word: str) -> Column:
     title, _, source = word.partition("=")
     name = title.removeprefix("+").replace("_", " ")
-    form = "name" if name == "Name" else ""
-    head = {
-        "name": name,
-        "type": "string",
-        "format": form,
-        "description": name,
-        "priority": int(title[0] == "+"),
-    }
+    head = _head(name, priority=int(title[0] == "+"), format="name" if name == "Name" else "")
     return head, partial(_cell, source=source or _SOURCES[name])
+
+
+def _head(name: str, **more: Any) -> Json:
+    return {"name": name, "type": "string", "format": "", "description": name, "priority": 0, **more}
 
 
 def _cell(body: Json, source: str) -> Any:
     if "/" in source:
         return "/".join(str(_cell(body, part)) for part in source.split("/"))
-    for choice in source.split("|"):
-        if (found := _found(body, choice)) != "":
-            return found
-    return ""
+    return next((found for choice in source.split("|") if (found := _found(body, choice)) != ""), "")
 
 
 def _found(body: Json, source: str) -> Any:
     """What a single source gives; "" for nothing."""
+    if source in _FUNCTIONS:
+        return _FUNCTIONS[source](body)
+    if "." not in source:
+        return int(source) if source.isdigit() else source
+    values = find(body, source.lstrip("~#"))
     if source[0] == "#":
-        return sum(len(value) for path in source[1:].split("+") for value in find(body, path) if value)
-    if source[0] == "~":
-        return _ago(_found(body, source[1:]))
-    if source[0] != ".":
-        return (
-            _FUNCTIONS[source](body) if source in _FUNCTIONS else int(source) if source.isdigit() else source
-        )
-    values = [value for value in find(body, source) if value is not None]
+        return sum(map(len, values))
     if "[*]" in source:
         return ",".join(map(str, values))
     value = values[0] if values else ""
     if isinstance(value, dict):
-        return selector_text(
-            value if value.keys() & {"matchLabels", "matchExpressions"} else {"matchLabels": value}
-        )
-    return value
-
-
-# --- paths -----------------------------------------------------------------------------------------------------------
-
-
-def find(body: Any, path: str) -> list[Any]:
-    """The values at a simple JSON path: `.status.conditions[?(@.type=="Ready")].status`."""
-    values = [body]
-    for step in _steps(path):
-        values = [found for value in values for found in _follow(value, step)]
-    return values
-
-
-@cache
-def _steps(path: str) -> list[str]:
-    return re.findall(r"\[[^]]*]|[^.[]+", path)
-
-
-def _follow(value: Any, step: str) -> list[Any]:
-    inner = step.strip("[]'")
-    if isinstance(value, dict):
-        return [value[inner]] if inner in value else []
-    if not isinstance(value, list) or step[0] != "[":
-        return []
-    if inner.startswith("?"):
-        name, _, wanted = inner.strip("?()").removeprefix("@.").partition("==")
-        return [item for item in value if str(item.get(name.strip())) == wanted.strip().strip("\"'")]
-    return value if inner == "*" else value[int(inner) :][:1]
+        return selector_text(value if value.keys() & _OF_SELECTOR else {"matchLabels": value})
+    return _ago(value) if source[0] == "~" else value
 
 
 # --- times -----------------------------------------------------------------------------------------------------------
@@ -184,8 +144,8 @@ def _ago(text: str) -> str:
 
 
 def _pod_ready(pod: Json) -> str:
-    ready = find(pod, ".status.containerStatuses[*].ready")
-    return f"{sum(ready)}/{len(find(pod, '.spec.containers[*]'))}"
+    ready = find(pod, "status.containerStatuses[*].ready")
+    return f"{ready.count(True)}/{len(pod['spec']['containers'])}"
 
 
 def _pod_state(pod: Json) -> str:
@@ -194,14 +154,13 @@ def _pod_state(pod: Json) -> str:
         return "Terminating"
     inits = status.get("initContainerStatuses") or []
     for index, container in enumerate(inits):
-        if container.get("started") or find(container, ".state.terminated.exitCode") == [0]:
-            continue
-        word = _why_not_running(container)
-        return f"Init:{index}/{len(inits)}" if word in ("", "PodInitializing") else f"Init:{word}"
+        if not container.get("started") and find(container, "state.terminated.exitCode") != [0]:
+            word = _why_not_running(container)
+            return f"Init:{index}/{len(inits)}" if word in ("", "PodInitializing") else f"Init:{word}"
     containers = status.get("containerStatuses") or []
-    words = [status.get("reason") or status.get("phase") or "Unknown"]
-    word = next(filter(None, [*map(_why_not_running, containers), *words]))
-    running = any(c.get("ready") and find(c, ".state.running") for c in containers)
+    words = [*map(_why_not_running, containers), status.get("reason"), status.get("phase"), "Unknown"]
+    word = next(filter(None, words))
+    running = any(c.get("ready") and find(c, "state.running") for c in containers)
     return "Running" if word == "Completed" and running else word
 
 
@@ -213,15 +172,9 @@ def _why_not_running(container: Json) -> str:
 
 
 def _restarts(pod: Json) -> str:
-    count = sum(find(pod, ".status.containerStatuses[*].restartCount"))
-    ends = find(pod, ".status.containerStatuses[*].lastState.terminated.finishedAt")
+    count = sum(find(pod, "status.containerStatuses[*].restartCount"))
+    ends = find(pod, "status.containerStatuses[*].lastState.terminated.finishedAt")
     return f"{count} ({_ago(max(ends))} ago)" if count and ends else str(count)
-
-
-def _job_state(job: Json) -> str:
-    held = find(job, '.status.conditions[?(@.status=="True")].type')
-    words = ("Complete", "Failed", "Suspended", "SuccessCriteriaMet", "FailureTarget")
-    return next((word for word in words if word in held), "Running")
 
 
 def _job_duration(job: Json) -> str:
@@ -230,42 +183,37 @@ def _job_duration(job: Json) -> str:
     return duration(since(begin) - since(end)) if begin else ""
 
 
+def _address(body: Json) -> str:
+    """Of a load balancer, as a service or ingress has one."""
+    found = [
+        point.get("ip") or point.get("hostname") for point in find(body, "status.loadBalancer.ingress[*]")
+    ]
+    return ",".join(found) or ("<pending>" if body["spec"].get("type") == "LoadBalancer" else "")
+
+
 def _service_ports(service: Json) -> str:
-    ports = find(service, ".spec.ports[*]")
-    return ",".join(
-        ":".join(str(p[k]) for k in ("port", "nodePort") if p.get(k)) + f"/{p['protocol']}" for p in ports
-    )
+    ports = find(service, "spec.ports[*]")
+    numbers = (":".join(str(port[k]) for k in ("port", "nodePort") if k in port) for port in ports)
+    return ",".join(f"{number}/{port['protocol']}" for number, port in zip(numbers, ports, strict=True))
 
 
 def _node_state(node: Json) -> str:
-    ready = find(node, '.status.conditions[?(@.type=="Ready")].status')
+    ready = find(node, 'status.conditions[?(@.type=="Ready")].status')
     word = "Unknown" if not ready else "Ready" if ready == ["True"] else "NotReady"
-    return word + ",SchedulingDisabled" * bool(node["spec"].get("unschedulable"))
+    return word + ",SchedulingDisabled" if node["spec"].get("unschedulable") else word
 
 
-def _access_modes(claim: Json) -> str:
-    """`RWO` for ReadWriteOnce; `X` is for Many."""
-    modes = (mode.replace("Many", "X") for mode in find(claim, ".status.accessModes[*]"))
-    return ",".join("".join(letter for letter in mode if letter.isupper()) for mode in modes)
-
-
-def _event_object(event: Json) -> str:
-    return f"{event['involvedObject'].get('kind', '').lower()}/{event['involvedObject'].get('name', '')}"
-
-
-_FUNCTIONS: dict[str, Callable[[Json], str]] = {
+_FUNCTIONS: dict[str, Callable[[Json], Any]] = {
     "pod_ready": _pod_ready,
     "pod_state": _pod_state,
     "restarts": _restarts,
-    "job_state": _job_state,
+    "job_state": lambda job: ["Running", *find(job, 'status.conditions[?(@.status=="True")].type')][-1],
     "job_duration": _job_duration,
-    "service_ports": _service_ports,
-    "node_state": _node_state,
-    "access_modes": _access_modes,
-    "event_object": _event_object,
-    "event_source": lambda event: ", ".join(filter(None, (event.get("source") or {}).values())),
     "suspended": lambda cron: str(bool(cron["spec"].get("suspend"))),
-    "pending": lambda service: "<pending>" if service["spec"]["type"] == "LoadBalancer" else "",
-    "ingress_ports": lambda ingress: "80, 443" if find(ingress, ".spec.tls[*]") else "80",
-    "terminating": lambda body: "Terminating" if body["metadata"].get("deletionTimestamp") else "",
+    "address": _address,
+    "service_ports": _service_ports,
+    "ingress_ports": lambda ingress: "80, 443" if ingress["spec"].get("tls") else "80",
+    "node_state": _node_state,
+    "data": lambda body: len(body.get("data") or {}) + len(body.get("binaryData") or {}),
+    "event_object": lambda event: _cell(event, ".involvedObject.kind/.involvedObject.name").lower(),
 }

@@ -28,22 +28,19 @@ StatefulSetSpec: {template: {}, replicas: 1, revisionHistoryLimit: 10, podManage
     updateStrategy: {}, persistentVolumeClaimRetentionPolicy: {}}
 DaemonSetSpec: {template: {}, revisionHistoryLimit: 10, updateStrategy: {}}
 DeploymentStrategy StatefulSetUpdateStrategy DaemonSetUpdateStrategy: {type: RollingUpdate}
-DeploymentStrategy StatefulSetUpdateStrategy DaemonSetUpdateStrategy type=RollingUpdate: {rollingUpdate: {}}
+DeploymentStrategy StatefulSetUpdateStrategy DaemonSetUpdateStrategy if type=RollingUpdate: {rollingUpdate: {}}
 RollingUpdateDeployment: {maxUnavailable: 25%, maxSurge: 25%}
 RollingUpdateStatefulSetStrategy: {partition: 0}
 RollingUpdateDaemonSet: {maxUnavailable: 1, maxSurge: 0}
 StatefulSetPersistentVolumeClaimRetentionPolicy: {whenDeleted: Retain, whenScaled: Retain}
 JobSpec: {template: {}}
-Job.spec: {parallelism: 1, backoffLimit: 6, completionMode: NonIndexed, suspend: false,
-    podReplacementPolicy: TerminatingOrFailed}
+Job.spec: {parallelism: 1, backoffLimit: 6, completionMode: NonIndexed, suspend: false, podReplacementPolicy: TerminatingOrFailed}
 CronJobSpec: {concurrencyPolicy: Allow, suspend: false, successfulJobsHistoryLimit: 3, failedJobsHistoryLimit: 1}
 PodTemplateSpec: {metadata: {}, spec: {}}
 PodSpec: {restartPolicy: Always, terminationGracePeriodSeconds: 30, dnsPolicy: ClusterFirst, securityContext: {},
     schedulerName: default-scheduler}
-Pod.spec: {serviceAccountName: default, enableServiceLinks: true, priority: 0,
-    preemptionPolicy: PreemptLowerPriority}
-Container EphemeralContainer: {resources: {}, terminationMessagePath: /dev/termination-log,
-    terminationMessagePolicy: File}
+Pod.spec: {serviceAccountName: default, enableServiceLinks: true, priority: 0, preemptionPolicy: PreemptLowerPriority}
+Container EphemeralContainer: {resources: {}, terminationMessagePath: /dev/termination-log, terminationMessagePolicy: File}
 ContainerPort ServicePort NetworkPolicyPort: {protocol: TCP}
 ObjectFieldSelector: {apiVersion: v1}
 Probe: {failureThreshold: 3, periodSeconds: 10, successThreshold: 1, timeoutSeconds: 1}
@@ -54,12 +51,12 @@ PersistentVolumeClaim: {kind: PersistentVolumeClaim, apiVersion: v1, spec: {}, s
 PersistentVolumeClaimSpec: {volumeMode: Filesystem}
 PersistentVolumeClaimStatus: {phase: Pending}
 ServiceSpec: {type: ClusterIP, sessionAffinity: None}
-ServiceSpec type=ClusterIP|NodePort|LoadBalancer: {internalTrafficPolicy: Cluster}
-ServiceSpec type=NodePort|LoadBalancer: {externalTrafficPolicy: Cluster}
-ServiceSpec type=LoadBalancer: {allocateLoadBalancerNodePorts: true}
+ServiceSpec if type=ClusterIP|NodePort|LoadBalancer: {internalTrafficPolicy: Cluster}
+ServiceSpec if type=NodePort|LoadBalancer: {externalTrafficPolicy: Cluster}
+ServiceSpec if type=LoadBalancer: {allocateLoadBalancerNodePorts: true}
 Secret: {type: Opaque}
 RoleRef: {apiGroup: rbac.authorization.k8s.io}
-Subject kind=User|Group: {apiGroup: rbac.authorization.k8s.io}
+Subject if kind=User|Group: {apiGroup: rbac.authorization.k8s.io}
 CustomResourceDefinitionSpec: {conversion: {strategy: None}}
 ValidatingWebhook MutatingWebhook: {failurePolicy: Fail, matchPolicy: Equivalent, timeoutSeconds: 10,
     namespaceSelector: {}, objectSelector: {}}
@@ -73,9 +70,9 @@ def _read_table() -> dict[str, list[tuple[str, list[str], Json]]]:
     """For each type: a field, its values (or none) and the defaults that then hold."""
     found = defaultdict(list)
     for head, values in yaml.load(_TABLE, Loader=yaml.CSafeLoader).items():
-        names = head.split()
-        field, _, wanted = names.pop().partition("=") if "=" in head else ("", "", "")
-        for name in names:
+        names, _, condition = head.partition(" if ")
+        field, _, wanted = condition.partition("=")
+        for name in names.split():
             found[name].append((field, wanted.split("|"), values))
     return found
 
@@ -85,51 +82,52 @@ _DEFAULTS = _read_table()
 
 def fill(body: Json, kind: Kind) -> None:
     """Completes an object in place. What is given stays."""
-    _fill(body, kind.type)
+    _fill(body, kind.type, _fill_custom if kind.custom else _fill_built_in)
 
 
-def _fill(value: Any, kind: Type) -> None:
+def _fill(value: Any, kind: Type, fill_one: Callable[[Json, Type], None]) -> None:
     if isinstance(value, list):
         for item in value:
-            _fill(item, kind.items)
+            _fill(item, kind.items, fill_one)
     elif isinstance(value, dict):
-        if kind.custom:
-            fields = kind.schema.get("properties") or {}
-            _set(value, {name: node["default"] for name, node in fields.items() if "default" in node})
-        else:
-            _fill_built_in(value, kind.name)
+        fill_one(value, kind)
         for name, below in value.items():
             if isinstance(below, dict | list) and name != "metadata" and (inner := kind.field(name)):
-                _fill(below, inner)
+                _fill(below, inner, fill_one)
 
 
-def _fill_built_in(value: Json, name: str) -> None:
+def _fill_custom(value: Json, kind: Type) -> None:
+    fields = kind.schema.get("properties") or {}
+    _set(value, {name: node["default"] for name, node in fields.items() if "default" in node})
+
+
+def _fill_built_in(value: Json, kind: Type) -> None:
+    _set_of(kind.name, value)
+    if kind.name in _FUNCTIONS:
+        _FUNCTIONS[kind.name](value)
+
+
+def _set_of(name: str, target: Json) -> None:
     for field, wanted, defaults in _DEFAULTS.get(name, ()):
-        if not field or value.get(field) in wanted:
-            _set(value, defaults)
-    if name in _FUNCTIONS:
-        _FUNCTIONS[name](value)
+        if not field or target.get(field) in wanted:
+            _set(target, defaults)
 
 
 def _set(target: Json, defaults: Json) -> None:
     for name, value in defaults.items():
-        if target.get(name) is None:
+        if value is not None and target.get(name) is None:
             target[name] = clone(value) if isinstance(value, dict | list) else value
 
 
 def _pod(pod: Json) -> None:
     """What the admission of a pod adds, and a template does not get."""
     spec = pod["spec"]
-    _fill_built_in(spec, "Pod.spec")
-    tolerations = list(spec.get("tolerations") or [])
+    _set_of("Pod.spec", spec)
+    given = [t for t in spec.get("tolerations") or [] if t.get("effect") in (None, "", "NoExecute")]
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
-        if not any(
-            t.get("key", key) in ("", key) and t.get("effect") in (None, "", "NoExecute") for t in tolerations
-        ):
-            tolerations.append(
-                {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
-            )
-    spec["tolerations"] = tolerations
+        if not any(t.get("key") in (None, "", key) for t in given):
+            added = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+            spec["tolerations"] = [*(spec.get("tolerations") or []), added]
 
 
 def _pod_spec(spec: Json) -> None:
@@ -145,33 +143,18 @@ def _container(container: Json) -> None:
         container["resources"]["requests"] = {**limits, **(container["resources"].get("requests") or {})}
 
 
-def _volume(volume: Json) -> None:
-    if not volume.keys() - {"name"}:
-        volume["emptyDir"] = {}
-
-
 def _job(job: Json) -> None:
     spec = job["spec"]
     if spec.get("parallelism") is None:
         _set(spec, {"completions": 1})
-    _fill_built_in(spec, "Job.spec")
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
-    if labels:
-        _set(job["metadata"], {"labels": labels})
-
-
-def _service_port(port: Json) -> None:
-    _set(port, {"targetPort": port.get("port")})
+    _set_of("Job.spec", spec)
+    _set(job["metadata"], {"labels": ((spec.get("template") or {}).get("metadata") or {}).get("labels")})
 
 
 def _secret(secret: Json) -> None:
     for name, text in (secret.pop("stringData", None) or {}).items():
         _set(secret, {"data": {}})
         secret["data"][name] = base64.b64encode(str(text).encode()).decode()
-
-
-def _network_policy(spec: Json) -> None:
-    _set(spec, {"policyTypes": ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]})
 
 
 def _custom_names(names: Json) -> None:
@@ -184,10 +167,12 @@ _FUNCTIONS: dict[str, Callable[[Json], None]] = {
     "PodSpec": _pod_spec,
     "Container": _container,
     "EphemeralContainer": _container,
-    "Volume": _volume,
+    "Volume": lambda volume: _set(volume, {} if volume.keys() - {"name"} else {"emptyDir": {}}),
     "Job": _job,
-    "ServicePort": _service_port,
+    "ServicePort": lambda port: _set(port, {"targetPort": port.get("port")}),
     "Secret": _secret,
-    "NetworkPolicySpec": _network_policy,
+    "NetworkPolicySpec": lambda spec: _set(
+        spec, {"policyTypes": ["Ingress", "Egress"][: 1 + ("egress" in spec)]}
+    ),
     "CustomResourceDefinitionNames": _custom_names,
 }

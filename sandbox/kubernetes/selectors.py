@@ -1,9 +1,10 @@
-"""Label and field selectors: texts of a query to functions that tell whether an object is meant."""
+"""Label and field selectors: texts of a query to functions that tell whether an object is meant. Paths in objects."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Any
 
 from engine.types import Json
@@ -18,19 +19,20 @@ _SET = re.compile(r"(\S+)\s+(in|notin)\s*\(([^()]*)\)")
 _EQUAL = re.compile(r"([^\s!=]+)\s*(!=|==|=)\s*([^\s!=]*)")
 _KEY = re.compile(r"(!?)\s*([A-Za-z0-9][-A-Za-z0-9_./]*)")
 _EVERY_KIND = ("metadata.name", "metadata.namespace")
-_MORE = """
-Pod: spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork
-    status.phase status.podIP status.nominatedNodeName
-Event: involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid
-    involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath
-    reason reportingComponent source type
+_FIELDS = rows("""
+Pod: spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork status.phase status.podIP
+    status.nominatedNodeName
+Event: involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid involvedObject.apiVersion
+    involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent source type
 Secret: type
 Namespace: status.phase
 Node: spec.unschedulable
 Job: status.successful
 ReplicaSet: status.replicas
-"""
-_FIELDS = {kind: fields.split() for kind, fields in rows(_MORE).items()}
+""")
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
 
 
 def label_test(text: str) -> LabelTest:
@@ -58,9 +60,7 @@ def _meets(labels: Labels, key: str, operator: str, values: Collection[str]) -> 
 
 def selects(selector: Json | None, labels: Labels) -> bool:
     """Whether a LabelSelector object (of a Deployment, say) selects these labels. None selects nothing."""
-    if selector is None:
-        return False
-    if any(labels.get(k) != v for k, v in (selector.get("matchLabels") or {}).items()):
+    if selector is None or any(labels.get(k) != v for k, v in (selector.get("matchLabels") or {}).items()):
         return False
     needs = selector.get("matchExpressions") or []
     return all(_meets(labels, n["key"], n["operator"], n.get("values") or ()) for n in needs)
@@ -70,10 +70,12 @@ def selector_text(selector: Json) -> str:
     """A LabelSelector as the scale subresource writes it."""
     parts = [f"{k}={v}" for k, v in sorted((selector.get("matchLabels") or {}).items())]
     words = {"In": "{k} in ({v})", "NotIn": "{k} notin ({v})", "Exists": "{k}", "DoesNotExist": "!{k}"}
-    for expression in selector.get("matchExpressions") or []:
-        values = ",".join(expression.get("values") or [])
-        parts.append(words[expression["operator"]].format(k=expression["key"], v=values))
+    for need in selector.get("matchExpressions") or []:
+        parts.append(words[need["operator"]].format(k=need["key"], v=",".join(need.get("values") or [])))
     return ",".join(parts)
+
+
+# --- fields ----------------------------------------------------------------------------------------------------------
 
 
 def field_test(text: str, kind: Kind) -> Test:
@@ -83,16 +85,37 @@ def field_test(text: str, kind: Kind) -> Test:
         match = re.fullmatch(r"([^!=]+)(!=|==|=)(.*)", part)
         if match is None:
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
-        if match[1] not in (*_EVERY_KIND, *_FIELDS.get(kind.kind, ())):
+        if match[1] not in (*_EVERY_KIND, *_FIELDS.get(kind.kind, "").split()):
             raise bad_request(f"field label not supported: {match[1]}")
-        path = "source.component" if match[1] == "source" else match[1]
-        tests.append((path, match[2] != "!=", match[3]))
+        tests.append(("source.component" if match[1] == "source" else match[1], match[2] != "!=", match[3]))
     return lambda body: all((_text_at(body, path) == value) is wanted for path, wanted, value in tests)
 
 
-def _text_at(body: Any, path: str) -> str:
-    for step in path.split("."):
-        body = body.get(step) if isinstance(body, dict) else None
-    if isinstance(body, bool):
-        return "true" if body else "false"
-    return "" if body is None else str(body)
+def _text_at(body: Json, path: str) -> str:
+    value = next(iter(find(body, path)), "")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def find(body: Any, path: str) -> list[Any]:
+    """The values at a simple JSON path, nulls left out: `.status.conditions[?(@.type=="Ready")].status`."""
+    values = [body]
+    for step in _steps(path):
+        values = [found for value in values for found in _follow(value, step) if found is not None]
+    return values
+
+
+@cache
+def _steps(path: str) -> list[str]:
+    return re.findall(r"\[[^]]*]|[^.[]+", path)
+
+
+def _follow(value: Any, step: str) -> list[Any]:
+    inner = step.strip("[]'")
+    if isinstance(value, dict):
+        return [value.get(inner)]
+    if not isinstance(value, list) or step[0] != "[":
+        return []
+    if inner.startswith("?"):
+        name, _, wanted = inner.strip("?()").removeprefix("@.").partition("==")
+        return [item for item in value if str(item.get(name.strip())) == wanted.strip().strip("\"'")]
+    return value if inner == "*" else value[int(inner) :][:1]
