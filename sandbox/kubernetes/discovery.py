@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 
 from engine.types import Json
@@ -12,31 +11,23 @@ from sandbox.kubernetes.requests import Answer, Request, json_answer, text_answe
 from sandbox.kubernetes.store import encode
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-# Subresources that are of another kind than their parent, or have other verbs: group/version, kind, verbs.
+# Group, version and kind of subresources that are no part of their parent's kind, and verbs.
 _PARTS = {
-    "scale": ("autoscaling/v1", "Scale", "get patch update"),
-    "eviction": ("policy/v1", "Eviction", "create"),
-    "token": ("authentication.k8s.io/v1", "TokenRequest", "create"),
-    "binding": ("/", "Binding", "create"),
-    "log": ("/", "", "get"),
-    "finalize": ("/", "", "update"),
-    "status": ("/", "", "get patch update"),
+    "scale": ("autoscaling", "v1", "Scale", "get patch update"),
+    "eviction": ("policy", "v1", "Eviction", "create"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest", "create"),
+    "binding": ("", "", "Binding", "create"),
+    "log": ("", "", "", "get"),
+    "finalize": ("", "", "", "update"),
+    "status": ("", "", "", "get patch update"),
 }
 
 
 def version() -> Json:
-    """`/version`: that of the server whose behaviour is simulated; the commit says what it is."""
+    """`/version`: that of the server whose behaviour is simulated; the rest says what it is."""
     major, minor, _ = VERSION.removeprefix("v").split(".")
-    python = {"goVersion": f"python{platform.python_version()}", "compiler": "simulated"}
-    git = {"gitVersion": VERSION, "gitCommit": "simulated", "gitTreeState": "clean"}
-    return {
-        "major": major,
-        "minor": minor,
-        **git,
-        "buildDate": "2026-01-01T00:00:00Z",
-        **python,
-        "platform": "linux/amd64",
-    }
+    more = ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
+    return {"major": major, "minor": minor, "gitVersion": VERSION, **dict.fromkeys(more, "simulated")}
 
 
 def page_not_found() -> Answer:
@@ -48,33 +39,41 @@ def answer(request: Request, parts: list[str], kinds: Kinds) -> Answer | None:
     """The answer to a discovery request; None when the path is no such one."""
     root, *names = parts
     if not names:
-        return _root(request, root, kinds)
+        return _root(root, kinds, aggregated=_AGGREGATED in request.accept.replace(" ", ""))
     if root == "apis" and len(names) == 1:
         group = next((g for g in _groups(kinds) if g["name"] == names[0]), None)
         return json_answer({"kind": "APIGroup", "apiVersion": "v1", **group}) if group else page_not_found()
     if len(names) != (2 if root == "apis" else 1):
         return None
-    found = _kinds_of(kinds, "/".join(names))
-    resources = [entry for kind in found for entry in _entries(kind)]
+    resources = [entry for kind in _served(kinds, "/".join(names)) for entry in _entries(kind)]
     head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "/".join(names)}
-    return json_answer({**head, "resources": resources}) if found else page_not_found()
+    return json_answer({**head, "resources": resources}) if resources else page_not_found()
 
 
-def _root(request: Request, root: str, kinds: Kinds) -> Answer:
-    """`/api` or `/apis`: aggregated, when that is accepted before plain JSON."""
-    for accepted in request.accept.split(","):
-        pieces = {piece.strip() for piece in accepted.split(";")}
-        if pieces >= set(_AGGREGATED.split(";")) - {"application/json"}:
-            return Answer(200, encode(_aggregated(root, kinds)), _AGGREGATED)
-        if pieces in ({"application/json"}, {"*/*"}, {"application/*"}):
-            break
+def _root(root: str, kinds: Kinds, *, aggregated: bool) -> Answer:
+    """`/api` or `/apis`."""
+    if aggregated:
+        items = [
+            _aggregated(g, versions, kinds)
+            for g, versions in kinds.groups().items()
+            if bool(g) == (root == "apis")
+        ]
+        head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
+        return Answer(200, encode({**head, "items": items}), _AGGREGATED)
     if root == "api":
         return json_answer({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
     return json_answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": _groups(kinds)})
 
 
-def _kinds_of(kinds: Kinds, api_version: str) -> list[Kind]:
+def _served(kinds: Kinds, api_version: str) -> list[Kind]:
     return sorted((kind for kind in kinds if kind.api_version == api_version), key=lambda kind: kind.plural)
+
+
+def _parts(kind: Kind) -> Iterator[tuple[str, Json, list[str]]]:
+    """Its subresources: name, what they are, verbs."""
+    for name in kind.subresources:
+        group, number, other, verbs = _PARTS[name]
+        yield name, {"group": group, "version": number, "kind": other or kind.kind}, verbs.split()
 
 
 def _described(kind: Kind) -> Json:
@@ -90,7 +89,7 @@ def _groups(kinds: Kinds) -> list[Json]:
     for group, versions in kinds.groups().items():
         listed = [{"groupVersion": f"{group}/{v}", "version": v} for v in versions]
         groups.append({"name": group, "versions": listed, "preferredVersion": listed[0]})
-    return [group for group in groups if group["name"]]
+    return groups[1:]  # the first is the one without a name
 
 
 def _entries(kind: Kind) -> Iterator[Json]:
@@ -100,28 +99,21 @@ def _entries(kind: Kind) -> Iterator[Json]:
         "namespaced": kind.namespaced,
         "kind": kind.kind,
     }
-    yield {**entry, **_described(kind)}
-    for name in kind.subresources:
-        api_version, other, verbs = _PARTS[name]
-        group, _, number = api_version.partition("/")
-        part = {**entry, "name": f"{kind.plural}/{name}", "singularName": "", "kind": other or kind.kind}
-        yield {**part, **({"group": group, "version": number} if group else {}), "verbs": verbs.split()}
+    yield entry | _described(kind)
+    for name, what, verbs in _parts(kind):
+        part = {"name": f"{kind.plural}/{name}", "singularName": "", "verbs": verbs}
+        yield entry | part | {k: v for k, v in what.items() if v}
 
 
 # --- one document ----------------------------------------------------------------------------------------------------
 
 
-def _aggregated(root: str, kinds: Kinds) -> Json:
-    items = []
-    for group, versions in kinds.groups().items():
-        if bool(group) == (root == "apis"):
-            found = [(v, _kinds_of(kinds, f"{group}/{v}".strip("/"))) for v in versions]
-            told = [
-                {"version": v, "resources": [*map(_resource, of)], "freshness": "Current"} for v, of in found
-            ]
-            items.append({"metadata": {"name": group} if group else {}, "versions": told})
-    head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
-    return {**head, "items": items}
+def _aggregated(group: str, versions: list[str], kinds: Kinds) -> Json:
+    told = []
+    for number in versions:
+        resources = [_resource(kind) for kind in _served(kinds, f"{group}/{number}".lstrip("/"))]
+        told.append({"version": number, "resources": resources, "freshness": "Current"})
+    return {"metadata": {"name": group}, "versions": told}
 
 
 def _resource(kind: Kind) -> Json:
@@ -132,12 +124,5 @@ def _resource(kind: Kind) -> Json:
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
         **_described(kind),
-        "subresources": [_part(kind, name) for name in kind.subresources],
+        "subresources": [{"subresource": n, "responseKind": w, "verbs": v} for n, w, v in _parts(kind)],
     }
-
-
-def _part(kind: Kind, name: str) -> Json:
-    api_version, other, verbs = _PARTS[name]
-    group, _, number = api_version.partition("/")
-    response = {"group": group, "version": number, "kind": other or kind.kind}
-    return {"subresource": name, "responseKind": response, "verbs": verbs.split()}

@@ -16,12 +16,9 @@ from sandbox.kubernetes.kinds import Kind, Kinds
 from sandbox.kubernetes.requests import Answer, json_answer
 from sandbox.kubernetes.schema import definition_names, described_definitions
 
-_PARAMETERS = [
-    {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-    for name in ("dryRun", "fieldManager", "fieldValidation", "force")
-]
-_META = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
 _V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_META = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
+_PARAMETERS = [{"name": n, "in": "query"} for n in ("dryRun", "fieldManager", "fieldValidation", "force")]
 
 
 class OpenApi:
@@ -33,24 +30,21 @@ class OpenApi:
 
     def answer(self, parts: list[str]) -> Answer:
         """`/openapi/v3` and what it names, `/openapi/v2`."""
-        paths: dict[str, list[Kind]] = {}
+        served: dict[str, list[Kind]] = {}
         for kind in self._kinds:
-            paths.setdefault(f"{'apis' if kind.group else 'api'}/{kind.api_version}", []).append(kind)
-        if parts == ["openapi", "v3"]:
-            return json_answer({"paths": {path: _entry(path, kinds) for path, kinds in paths.items()}})
-        if parts == ["openapi", "v2"]:
+            served.setdefault(f"{'apis' if kind.group else 'api'}/{kind.api_version}", []).append(kind)
+        if parts[1:] == ["v2"]:
             return Answer(200, b"", _V2)  # an empty document: `kubectl apply` of a List wants to see one
+        if parts[1:] == ["v3"]:
+            urls = {path: f"/openapi/v3/{path}?hash={_digest(path, kinds)}" for path, kinds in served.items()}
+            return json_answer({"paths": {path: {"serverRelativeURL": url} for path, url in urls.items()}})
         path = "/".join(parts[2:])
-        if parts[1:2] != ["v3"] or path not in paths:
+        if path not in served:
             return page_not_found()
-        digest = _digest(path, paths[path])
+        digest = _digest(path, served[path])
         if digest not in self._made:
-            self._made[digest] = _document(path, paths[path])
+            self._made[digest] = _document(path, served[path])
         return Answer(200, self._made[digest])
-
-
-def _entry(path: str, kinds: list[Kind]) -> Json:
-    return {"serverRelativeURL": f"/openapi/v3/{path}?hash={_digest(path, kinds)}"}
 
 
 def _digest(path: str, kinds: list[Kind]) -> str:
@@ -63,17 +57,16 @@ def _document(root: str, kinds: list[Kind]) -> bytes:
     paths: Json = {}
     schemas: Json = {}
     for kind in kinds:
-        name = definition_names().get((kind.group, kind.version, kind.kind), "")
         gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
-        if kind.custom:
-            name = f"{'.'.join(reversed(kind.group.split('.')))}.{kind.version}.{kind.kind}"
-            schema = kind.schema or {}
-            fields = {**schema.get("properties", {}), "metadata": _META}
-            source[name] = {**schema, "properties": fields, "x-kubernetes-group-version-kind": [gvk]}
+        if kind.schema is None:
+            name = definition_names()[kind.group, kind.version, kind.kind]
+        else:
+            name = f"{kind.group}.{kind.version}.{kind.kind}"
+            fields = {**kind.schema.get("properties", {}), "metadata": _META}
+            source[name] = {**kind.schema, "properties": fields, "x-kubernetes-group-version-kind": [gvk]}
         _take(name, schemas, source)
-        where = f"/{root}/{'namespaces/{namespace}/' if kind.namespaced else ''}{kind.plural}/{{name}}"
-        answer = {"200": {"description": "OK"}}
-        operation = {"operationId": f"patch{kind.kind}", "parameters": _PARAMETERS, "responses": answer}
+        where = f"/{root}{'/namespaces/{namespace}' if kind.namespaced else ''}/{kind.plural}/{{name}}"
+        operation = {"operationId": f"patch{kind.kind}", "parameters": _PARAMETERS, "responses": {}}
         paths[where] = {"patch": {**operation, "x-kubernetes-group-version-kind": gvk}}
     head = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths}
     return json.dumps({**head, "components": {"schemas": schemas}}, separators=(",", ":")).encode()
@@ -87,17 +80,13 @@ def _take(name: str, schemas: Json, source: Json) -> None:
 
 
 def _taken(node: Any, schemas: Json, source: Json) -> Any:
-    """A part of a definition as the server writes it: no type is null, definitions are found among the components."""
-    if isinstance(node, list):
-        return (
-            next(word for word in node if word != "null")
-            if "null" in node
-            else [_taken(n, schemas, source) for n in node]
-        )
+    """A part of a definition as the server writes it: types are never null, and definitions are among the components."""
     if isinstance(node, dict):
         return {key: _taken(value, schemas, source) for key, value in node.items()}
-    if isinstance(node, str) and node.startswith("#/$defs/"):
-        name = node.removeprefix("#/$defs/")
-        _take(name, schemas, source)
-        return f"#/components/schemas/{name}"
-    return node
+    if isinstance(node, list):
+        return node[0] if node[1:] == ["null"] else [_taken(item, schemas, source) for item in node]
+    if not isinstance(node, str) or not node.startswith("#/$defs/"):
+        return node
+    name = node.removeprefix("#/$defs/")
+    _take(name, schemas, source)
+    return f"#/components/schemas/{name}"
