@@ -14,37 +14,30 @@ from sandbox.kubernetes.schema import Type, built_in_type, type_of_definition
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
-# group/version: plural Kind [short names] [+subresources] [marks]; of the marks `*` is for kinds without a namespace,
-# `!` for those of the category `all`, `#` for those whose generations are counted, `-` for what can only be created.
+# group/version: Kind [short names] [+subresources] [marks]; of the marks `*` is for kinds without a namespace, `!` for
+# those of the category `all`, `#` for those whose generations are counted, `-` for what can only be created.
 _TABLE = """
-v1: configmaps ConfigMap cm | endpoints Endpoints ep | events Event ev | limitranges LimitRange limits
-    | namespaces Namespace ns +finalize +status * | nodes Node no +status * | podtemplates PodTemplate
-    | persistentvolumeclaims PersistentVolumeClaim pvc +status | persistentvolumes PersistentVolume pv +status *
-    | pods Pod po +binding +eviction +log +status ! # | resourcequotas ResourceQuota quota +status
-    | replicationcontrollers ReplicationController rc +scale +status ! # | secrets Secret
-    | serviceaccounts ServiceAccount sa +token | services Service svc +status !
-apps/v1: controllerrevisions ControllerRevision | daemonsets DaemonSet ds +status ! #
-    | deployments Deployment deploy +scale +status ! # | replicasets ReplicaSet rs +scale +status ! #
-    | statefulsets StatefulSet sts +scale +status ! #
-batch/v1: cronjobs CronJob cj +status ! # | jobs Job +status ! #
-autoscaling/v2: horizontalpodautoscalers HorizontalPodAutoscaler hpa +status !
-networking.k8s.io/v1: ingresses Ingress ing +status # | ingressclasses IngressClass * #
-    | networkpolicies NetworkPolicy netpol #
-policy/v1: poddisruptionbudgets PodDisruptionBudget pdb +status #
-rbac.authorization.k8s.io/v1: roles Role | rolebindings RoleBinding | clusterroles ClusterRole *
-    | clusterrolebindings ClusterRoleBinding *
-storage.k8s.io/v1: storageclasses StorageClass sc * | csidrivers CSIDriver * | csinodes CSINode *
-scheduling.k8s.io/v1: priorityclasses PriorityClass pc * #
-coordination.k8s.io/v1: leases Lease
-discovery.k8s.io/v1: endpointslices EndpointSlice #
-node.k8s.io/v1: runtimeclasses RuntimeClass *
-apiextensions.k8s.io/v1: customresourcedefinitions CustomResourceDefinition crd crds +status * #
-apiregistration.k8s.io/v1: apiservices APIService +status *
-admissionregistration.k8s.io/v1: validatingwebhookconfigurations ValidatingWebhookConfiguration * #
-    | mutatingwebhookconfigurations MutatingWebhookConfiguration * #
-authentication.k8s.io/v1: selfsubjectreviews SelfSubjectReview * -
-authorization.k8s.io/v1: selfsubjectaccessreviews SelfSubjectAccessReview * -
-    | selfsubjectrulesreviews SelfSubjectRulesReview * -
+v1: ConfigMap cm | Endpoints ep | Event ev | LimitRange limits | Namespace ns +finalize +status * | Node no +status *
+    | PersistentVolumeClaim pvc +status | PersistentVolume pv +status * | Pod po +binding +eviction +log +status ! #
+    | PodTemplate | ReplicationController rc +scale +status ! # | ResourceQuota quota +status | Secret
+    | ServiceAccount sa +token | Service svc +status !
+apps/v1: ControllerRevision | DaemonSet ds +status ! # | Deployment deploy +scale +status ! #
+    | ReplicaSet rs +scale +status ! # | StatefulSet sts +scale +status ! #
+batch/v1: CronJob cj +status ! # | Job +status ! #
+autoscaling/v2: HorizontalPodAutoscaler hpa +status !
+networking.k8s.io/v1: Ingress ing +status # | IngressClass * # | NetworkPolicy netpol #
+policy/v1: PodDisruptionBudget pdb +status #
+rbac.authorization.k8s.io/v1: Role | RoleBinding | ClusterRole * | ClusterRoleBinding *
+storage.k8s.io/v1: StorageClass sc * | CSIDriver * | CSINode *
+scheduling.k8s.io/v1: PriorityClass pc * #
+coordination.k8s.io/v1: Lease
+discovery.k8s.io/v1: EndpointSlice #
+node.k8s.io/v1: RuntimeClass *
+apiextensions.k8s.io/v1: CustomResourceDefinition crd crds +status * #
+apiregistration.k8s.io/v1: APIService +status *
+admissionregistration.k8s.io/v1: ValidatingWebhookConfiguration * # | MutatingWebhookConfiguration * #
+authentication.k8s.io/v1: SelfSubjectReview * -
+authorization.k8s.io/v1: SelfSubjectAccessReview * - | SelfSubjectRulesReview * -
 """
 
 
@@ -170,9 +163,9 @@ def built_in_kinds() -> Iterator[Kind]:
     for api_version, entries in rows(_TABLE).items():
         group, _, version = api_version.rpartition("/")
         for words in (entry.split() for entry in entries.split(" | ")):
-            plural, kind, *short = (word for word in words if word[0].isalpha())
+            kind, *short = (word for word in words if word[0].isalpha())
             yield Kind(
-                *(group, version, plural, kind),
+                *(group, version, _plural(kind.lower()), kind),
                 namespaced="*" not in words,
                 short=tuple(short),
                 categories=("all",) if "!" in words else (),
@@ -181,3 +174,9 @@ def built_in_kinds() -> Iterator[Kind]:
                 singular=kind.lower(),
                 counted="#" in words,
             )
+
+
+def _plural(word: str) -> str:
+    if word.endswith("y"):
+        return f"{word[:-1]}ies"
+    return word if word == "endpoints" else f"{word}es" if word.endswith("s") else f"{word}s"
