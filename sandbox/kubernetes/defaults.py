@@ -18,7 +18,7 @@ from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.schema import Type
 from sandbox.kubernetes.store import clone
 
-# Types, and where it matters, the values of a field that must be there: the fields that are set when they are missing.
+# Types [if field=value|value]: the fields that are set when they are missing. `if field=` is for a field that is missing;
 # `Pod.spec` and `Job.spec` are those of a Pod and a Job, not of the templates that have the same types.
 _TABLE = """
 Pod Service Deployment ReplicaSet StatefulSet DaemonSet Job CronJob: {spec: {}}
@@ -34,6 +34,7 @@ RollingUpdateStatefulSetStrategy: {partition: 0}
 RollingUpdateDaemonSet: {maxUnavailable: 1, maxSurge: 0}
 StatefulSetPersistentVolumeClaimRetentionPolicy: {whenDeleted: Retain, whenScaled: Retain}
 JobSpec: {template: {}}
+Job.spec if parallelism=: {completions: 1}
 Job.spec: {parallelism: 1, backoffLimit: 6, completionMode: NonIndexed, suspend: false, podReplacementPolicy: TerminatingOrFailed}
 CronJobSpec: {concurrencyPolicy: Allow, suspend: false, successfulJobsHistoryLimit: 3, failedJobsHistoryLimit: 1}
 PodTemplateSpec: {metadata: {}, spec: {}}
@@ -67,7 +68,7 @@ StorageClass: {reclaimPolicy: Delete, volumeBindingMode: Immediate}
 
 
 def _read_table() -> dict[str, list[tuple[str, list[str], Json]]]:
-    """For each type: a field, its values (or none) and the defaults that then hold."""
+    """For each type: the field and the values of its `if` ("" for none), and the defaults that then hold."""
     found = defaultdict(list)
     for head, values in yaml.load(_TABLE, Loader=yaml.CSafeLoader).items():
         names, _, condition = head.partition(" if ")
@@ -109,7 +110,7 @@ def _fill_built_in(value: Json, kind: Type) -> None:
 
 def _set_of(name: str, target: Json) -> None:
     for field, wanted, defaults in _DEFAULTS.get(name, ()):
-        if not field or target.get(field) in wanted:
+        if target.get(field, "") in wanted:
             _set(target, defaults)
 
 
@@ -144,22 +145,15 @@ def _container(container: Json) -> None:
 
 
 def _job(job: Json) -> None:
-    spec = job["spec"]
-    if spec.get("parallelism") is None:
-        _set(spec, {"completions": 1})
-    _set_of("Job.spec", spec)
-    _set(job["metadata"], {"labels": ((spec.get("template") or {}).get("metadata") or {}).get("labels")})
+    _set_of("Job.spec", job["spec"])
+    template = job["spec"].get("template") or {}
+    _set(job["metadata"], {"labels": (template.get("metadata") or {}).get("labels")})
 
 
 def _secret(secret: Json) -> None:
     for name, text in (secret.pop("stringData", None) or {}).items():
         _set(secret, {"data": {}})
         secret["data"][name] = base64.b64encode(str(text).encode()).decode()
-
-
-def _custom_names(names: Json) -> None:
-    if kind := names.get("kind"):
-        _set(names, {"singular": kind.lower(), "listKind": f"{kind}List"})
 
 
 _FUNCTIONS: dict[str, Callable[[Json], None]] = {
@@ -174,5 +168,7 @@ _FUNCTIONS: dict[str, Callable[[Json], None]] = {
     "NetworkPolicySpec": lambda spec: _set(
         spec, {"policyTypes": ["Ingress", "Egress"][: 1 + ("egress" in spec)]}
     ),
-    "CustomResourceDefinitionNames": _custom_names,
+    "CustomResourceDefinitionNames": lambda names: _set(
+        names, {"singular": names.get("kind", "").lower(), "listKind": f"{names.get('kind')}List"}
+    ),
 }

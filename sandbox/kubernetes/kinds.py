@@ -122,10 +122,10 @@ class Kinds:
 
     def groups(self) -> dict[str, list[str]]:
         """Served versions of each group, in the order of the table, custom groups last."""
-        groups: dict[str, dict[str, None]] = {}
-        for group, version, _ in self._served:
-            groups.setdefault(group, {})[version] = None
-        return {group: list(versions) for group, versions in groups.items()}
+        groups: dict[str, list[str]] = {}
+        for group, version in dict.fromkeys(at[:2] for at in self._served):
+            groups.setdefault(group, []).append(version)
+        return groups
 
     def define(self, definition: Json) -> None:
         """Serves what a CustomResourceDefinition defines, as it is now."""
@@ -142,9 +142,7 @@ def kinds_of(definition: Json) -> Iterator[Kind]:
     """The kinds of a CustomResourceDefinition, one for each served version."""
     spec = definition["spec"]
     names = spec["names"]
-    for version in spec["versions"]:
-        if not version.get("served"):
-            continue
+    for version in (version for version in spec["versions"] if version.get("served")):
         yield Kind(
             *(spec["group"], version["name"], names["plural"], names["kind"]),
             namespaced=spec["scope"] == "Namespaced",
@@ -177,6 +175,6 @@ def built_in_kinds() -> Iterator[Kind]:
 
 
 def _plural(word: str) -> str:
-    if word.endswith("y"):
-        return f"{word[:-1]}ies"
-    return word if word == "endpoints" else f"{word}es" if word.endswith("s") else f"{word}s"
+    """`Policy` to `policies`, as kubectl guesses it."""
+    endings = {"endpoints": "", "y": "ies", "s": "es", "": "s"}
+    return next(word.removesuffix("y") + more for ending, more in endings.items() if word.endswith(ending))

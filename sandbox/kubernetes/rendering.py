@@ -22,61 +22,60 @@ Column = tuple[Json, Callable[[Json], Any]]  # its head, and what gives its cell
 # kind: Column=source ...; `+` is for columns of `-o wide`, `_` for a space. A source is a path in the object (`~` before
 # it: how long ago that time was; `#`: how many things are there), a function of below, or a text; `|` parts those of
 # which the first that gives something counts, `/` those that are shown with a stroke between them.
-_COLUMNS = rows("""
-Pod: Name Ready=pod_ready Status=pod_state Restarts=restarts Age +IP=.status.podIP|<none> +Node=.spec.nodeName|<none>
-    +Nominated_Node=.status.nominatedNodeName|<none> +Readiness_Gates=<none>
-Deployment: Name Ready Up-to-date=.status.updatedReplicas|0 Available=.status.availableReplicas|0 Age +Containers +Images
-    +Selector
-ReplicaSet: Name Desired=.spec.replicas Current=.status.replicas|0 Ready=.status.readyReplicas|0 Age +Containers +Images
-    +Selector
+_WORKLOAD = "Age +Containers +Images +Selector"
+_COLUMNS = rows(f"""
+Pod: Name Ready=pod_ready Status=pod_state Restarts=restarts Age +IP=status.podIP|<none> +Node=spec.nodeName|<none>
+    +Nominated_Node=status.nominatedNodeName|<none> +Readiness_Gates=<none>
+Deployment: Name Ready Up-to-date=status.updatedReplicas|0 Available=status.availableReplicas|0 {_WORKLOAD}
+ReplicaSet: Name Desired=spec.replicas Current=status.replicas|0 Ready=status.readyReplicas|0 {_WORKLOAD}
 StatefulSet: Name Ready Age +Containers +Images
-DaemonSet: Name Desired=.status.desiredNumberScheduled|0 Current=.status.currentNumberScheduled|0
-    Ready=.status.numberReady|0 Up-to-date=.status.updatedNumberScheduled|0 Available=.status.numberAvailable|0
-    Node_Selector=.spec.template.spec.nodeSelector|<none> Age +Containers +Images +Selector
-Job: Name Status=job_state Completions=.status.succeeded|0/.spec.completions|1 Duration=job_duration Age +Containers
-    +Images +Selector
-CronJob: Name Schedule=.spec.schedule Timezone=.spec.timeZone|<none> Suspend=suspended Active=#.status.active
-    Last_Schedule=~.status.lastScheduleTime|<none> Age
-Service: Name Type Cluster-IP=.spec.clusterIP|<none> External-IP=address|.spec.externalName|<none>
-    Port(s)=service_ports|<none> Age +Selector=.spec.selector|<none>
-Ingress: Name Class=.spec.ingressClassName|<none> Hosts=.spec.rules[*].host|* Address=address Ports=ingress_ports Age
-Node: Name Status=node_state Roles=<none> Age Version=.status.nodeInfo.kubeletVersion
-    +Internal-IP=.status.addresses[?(@.type=="InternalIP")].address|<none> +External-IP=<none>
-    +OS-Image=.status.nodeInfo.osImage +Kernel-Version=.status.nodeInfo.kernelVersion
-    +Container-Runtime=.status.nodeInfo.containerRuntimeVersion
-Namespace: Name Status=.status.phase Age
+DaemonSet: Name Desired=status.desiredNumberScheduled|0 Current=status.currentNumberScheduled|0
+    Ready=status.numberReady|0 Up-to-date=status.updatedNumberScheduled|0 Available=status.numberAvailable|0
+    Node_Selector=spec.template.spec.nodeSelector|<none> {_WORKLOAD}
+Job: Name Status=job_state Completions=status.succeeded|0/spec.completions|1 Duration=job_duration {_WORKLOAD}
+CronJob: Name Schedule=spec.schedule Timezone=spec.timeZone|<none> Suspend=suspended Active=#status.active
+    Last_Schedule=~status.lastScheduleTime|<none> Age
+Service: Name Type=spec.type Cluster-IP=spec.clusterIP|<none> External-IP=address|spec.externalName|<none>
+    Port(s)=service_ports|<none> Age +Selector=spec.selector|<none>
+Ingress: Name Class=spec.ingressClassName|<none> Hosts=spec.rules[*].host|* Address=address Ports=ingress_ports Age
+Node: Name Status=node_state Roles=<none> Age Version=status.nodeInfo.kubeletVersion
+    +Internal-IP=status.addresses[?(@.type=="InternalIP")].address|<none> +External-IP=<none>
+    +OS-Image=status.nodeInfo.osImage +Kernel-Version=status.nodeInfo.kernelVersion
+    +Container-Runtime=status.nodeInfo.containerRuntimeVersion
+Namespace: Name Status=status.phase Age
 ConfigMap: Name Data=data Age
-Secret: Name Type Data=data Age
-Event: Last_Seen=~.lastTimestamp|~.eventTime|~.metadata.creationTimestamp Type Reason=.reason Object=event_object
-    +Subobject=.involvedObject.fieldPath +Source=.source.component Message=.message
-    +First_Seen=~.firstTimestamp|~.eventTime|~.metadata.creationTimestamp +Count=.count|1 +Name
-PersistentVolumeClaim: Name Status=.status.phase Volume=.spec.volumeName Capacity=.status.capacity.storage
-    Access_Modes=.status.accessModes[*] StorageClass=.spec.storageClassName Age +VolumeMode=.spec.volumeMode
-CustomResourceDefinition Role ClusterRole: Name Created_At=.metadata.creationTimestamp
-RoleBinding ClusterRoleBinding: Name Role=.roleRef.kind/.roleRef.name Age
+Secret: Name Type=.type Data=data Age
+Event: Last_Seen=~.lastTimestamp|~.eventTime|~metadata.creationTimestamp Type=.type Reason=.reason Object=event_object
+    +Subobject=involvedObject.fieldPath +Source=source.component Message=.message
+    +First_Seen=~.firstTimestamp|~.eventTime|~metadata.creationTimestamp +Count=.count|1 +Name
+PersistentVolumeClaim: Name Status=status.phase Volume=spec.volumeName Capacity=status.capacity.storage
+    Access_Modes=status.accessModes[*] StorageClass=spec.storageClassName VolumeAttributesClass=<unset> Age
+CustomResourceDefinition Role ClusterRole: Name Created_At=metadata.creationTimestamp
+HorizontalPodAutoscaler: Name Reference=spec.scaleTargetRef.kind/spec.scaleTargetRef.name Targets=<unknown>
+    MinPods=spec.minReplicas MaxPods=spec.maxReplicas Replicas=status.currentReplicas|0 Age
+RoleBinding ClusterRoleBinding: Name Role=roleRef.kind/roleRef.name Age
 ServiceAccount: Name Secrets=#.secrets Age
 """)
 _SOURCES = {  # of columns that several kinds have
-    "Name": ".metadata.name",
-    "Type": ".spec.type|.type",
-    "Ready": ".status.readyReplicas|0/.spec.replicas",
-    "Age": "~.metadata.creationTimestamp|<unknown>",
-    "Containers": ".spec.template.spec.containers[*].name",
-    "Images": ".spec.template.spec.containers[*].image",
+    "Name": "metadata.name",
+    "Ready": "status.readyReplicas|0/spec.replicas",
+    "Age": "~metadata.creationTimestamp|<unknown>",
+    "Containers": "spec.template.spec.containers[*].name",
+    "Images": "spec.template.spec.containers[*].image",
     "Selector": "selector|<none>",
 }
 
 
 def renderer(kind: Kind, form: str, *, include: str = "Metadata", watch: bool = False) -> Render:
     """Gives one object's JSON in a form. In a watch, tables come without their head after the first one."""
+    heads = iter([True])
+
+    def table(stored: Stored) -> bytes:
+        metadata = {"resourceVersion": str(stored.version)}
+        return encode(_table(kind, [stored], metadata, include, head=next(heads, not watch)))
+
     if form == "Table":
-        heads = iter([True])
-
-        def row(stored: Stored) -> bytes:
-            metadata = {"resourceVersion": str(stored.version)}
-            return encode(_table(kind, [stored], metadata, include, head=next(heads, not watch)))
-
-        return row
+        return table
     if form:
         return lambda stored: encode(_metadata_of(stored.body))
     return lambda stored: _data(kind, stored)
@@ -138,9 +137,8 @@ def _columns_of(kind: Kind) -> list[Column]:
     for given in kind.columns:
         path = given["jsonPath"].replace("[*]", "[0]")  # only the first counts, of however many
         source = f"~{path}" if given.get("type") == "date" else path
-        columns.append(
-            (_head(**{k: v for k, v in given.items() if k != "jsonPath"}), partial(_found, source=source))
-        )
+        head = _head(**{k: v for k, v in given.items() if k != "jsonPath"})
+        columns.append((head, partial(_found, source=source)))
     return columns
 
 
@@ -181,14 +179,8 @@ def _found(body: Json, source: str) -> Any:
 # --- times -----------------------------------------------------------------------------------------------------------
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SPANS = {
-    120: "s",
-    600: "ms",
-    10_800: "m",
-    28_800: "hm",
-    172_800: "h",
-    691_200: "dh",
-}  # below: in which units
+# Below how many seconds a time is told in which units.
+_SPANS = {120: "s", 600: "ms", 10_800: "m", 28_800: "hm", 172_800: "h", 691_200: "dh"}
 
 
 def duration(seconds: float) -> str:
@@ -250,9 +242,7 @@ def _job_duration(job: Json) -> str:
 
 def _address(body: Json) -> str:
     """Of a load balancer, as a service or ingress has one."""
-    found = [
-        point.get("ip") or point.get("hostname") for point in find(body, "status.loadBalancer.ingress[*]")
-    ]
+    found = [at.get("ip") or at.get("hostname") for at in find(body, "status.loadBalancer.ingress[*]")]
     return ",".join(found) or ("<pending>" if body["spec"].get("type") == "LoadBalancer" else "")
 
 
@@ -281,5 +271,5 @@ _FUNCTIONS: dict[str, Callable[[Json], Any]] = {
     "ingress_ports": lambda ingress: "80, 443" if ingress["spec"].get("tls") else "80",
     "node_state": _node_state,
     "data": lambda body: len(body.get("data") or {}) + len(body.get("binaryData") or {}),
-    "event_object": lambda event: _cell(event, ".involvedObject.kind/.involvedObject.name").lower(),
+    "event_object": lambda event: _cell(event, "involvedObject.kind/involvedObject.name").lower(),
 }
