@@ -53,11 +53,8 @@ def answer(request: Request, parts: list[str], kinds: Kinds) -> Answer | None:
 def _root(root: str, kinds: Kinds, *, aggregated: bool) -> Answer:
     """`/api` or `/apis`."""
     if aggregated:
-        items = [
-            _aggregated(g, versions, kinds)
-            for g, versions in kinds.groups().items()
-            if bool(g) == (root == "apis")
-        ]
+        groups = {group: of for group, of in kinds.groups().items() if bool(group) == (root == "apis")}
+        items = [_aggregated(group, versions, kinds) for group, versions in groups.items()]
         head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
         return Answer(200, encode({**head, "items": items}), _AGGREGATED)
     if root == "api":
@@ -93,16 +90,11 @@ def _groups(kinds: Kinds) -> list[Json]:
 
 
 def _entries(kind: Kind) -> Iterator[Json]:
-    entry = {
-        "name": kind.plural,
-        "singularName": kind.singular,
-        "namespaced": kind.namespaced,
-        "kind": kind.kind,
-    }
-    yield entry | _described(kind)
+    entry = {"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced}
+    yield {**entry, "kind": kind.kind, **_described(kind)}
     for name, what, verbs in _parts(kind):
         part = {"name": f"{kind.plural}/{name}", "singularName": "", "verbs": verbs}
-        yield entry | part | {k: v for k, v in what.items() if v}
+        yield {**entry, **part, **{k: v for k, v in what.items() if v}}
 
 
 # --- one document ----------------------------------------------------------------------------------------------------

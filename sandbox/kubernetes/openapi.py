@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+import re
 
 from engine.types import Json
 from sandbox.kubernetes import VERSION
@@ -18,6 +18,8 @@ from sandbox.kubernetes.schema import definition_names, described_definitions
 
 _V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _META = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
+_REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
+_NULL = re.compile(r'"type": \["(\w+)", "null"\]')  # the server does not tell what may be null
 _PARAMETERS = [{"name": n, "in": "query"} for n in ("dryRun", "fieldManager", "fieldValidation", "force")]
 
 
@@ -55,38 +57,33 @@ def _digest(path: str, kinds: list[Kind]) -> str:
 def _document(root: str, kinds: list[Kind]) -> bytes:
     source = described_definitions()
     paths: Json = {}
-    schemas: Json = {}
+    names = []
     for kind in kinds:
         gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         if kind.schema is None:
-            name = definition_names()[kind.group, kind.version, kind.kind]
+            names.append(definition_names()[kind.group, kind.version, kind.kind])
         else:
-            name = f"{kind.group}.{kind.version}.{kind.kind}"
+            names.append(f"{kind.group}.{kind.version}.{kind.kind}")
             fields = {**kind.schema.get("properties", {}), "metadata": _META}
-            source[name] = {**kind.schema, "properties": fields, "x-kubernetes-group-version-kind": [gvk]}
-        _take(name, schemas, source)
+            source[names[-1]] = {
+                **kind.schema,
+                "properties": fields,
+                "x-kubernetes-group-version-kind": [gvk],
+            }
         where = f"/{root}{'/namespaces/{namespace}' if kind.namespaced else ''}/{kind.plural}/{{name}}"
         operation = {"operationId": f"patch{kind.kind}", "parameters": _PARAMETERS, "responses": {}}
         paths[where] = {"patch": {**operation, "x-kubernetes-group-version-kind": gvk}}
     head = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths}
-    return json.dumps({**head, "components": {"schemas": schemas}}, separators=(",", ":")).encode()
+    text = json.dumps({**head, "components": {"schemas": _with_all_they_name(names, source)}})
+    return _NULL.sub(r'"type": "\1"', text).replace("#/$defs/", "#/components/schemas/").encode()
 
 
-def _take(name: str, schemas: Json, source: Json) -> None:
-    """Adds a definition, and every one that it refers to."""
-    if name not in schemas:
-        schemas[name] = {}  # it may refer to itself
-        schemas[name] = _taken(source[name], schemas, source)
-
-
-def _taken(node: Any, schemas: Json, source: Json) -> Any:
-    """A part of a definition as the server writes it: types are never null, and definitions are among the components."""
-    if isinstance(node, dict):
-        return {key: _taken(value, schemas, source) for key, value in node.items()}
-    if isinstance(node, list):
-        return node[0] if node[1:] == ["null"] else [_taken(item, schemas, source) for item in node]
-    if not isinstance(node, str) or not node.startswith("#/$defs/"):
-        return node
-    name = node.removeprefix("#/$defs/")
-    _take(name, schemas, source)
-    return f"#/components/schemas/{name}"
+def _with_all_they_name(names: list[str], source: Json) -> Json:
+    """The definitions of these names, and every one that they refer to."""
+    found: Json = {}
+    while names:
+        name = names.pop()
+        if name not in found:
+            found[name] = source[name]
+            names += _REFERENCE.findall(json.dumps(source[name]))
+    return found
