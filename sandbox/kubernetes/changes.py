@@ -8,13 +8,7 @@ from sandbox.kubernetes.names import Causes
 from sandbox.kubernetes.refusals import forbidden_value, invalid_value
 from sandbox.kubernetes.selectors import find
 
-# Fields that stay as they are, and kinds of whose spec only some fields may change.
-_FIXED = rows("""
-Deployment ReplicaSet DaemonSet: spec.selector
-Job: spec.completions spec.selector spec.template spec.completionMode
-RoleBinding ClusterRoleBinding: roleRef
-Secret: type
-""")
+# Kinds of whose spec only some fields may change.
 _FREE = rows("""
 StatefulSet: replicas ordinals template updateStrategy revisionHistoryLimit persistentVolumeClaimRetentionPolicy minReadySeconds
 Pod: tolerations activeDeadlineSeconds nodeName containers[*].image initContainers[*].image
@@ -26,7 +20,7 @@ def unchangeable(body: Json, old: Json, kind: Kind) -> Causes:
     """Every cause why the old object may not become the new one."""
     if kind.custom:
         return
-    for path in _FIXED.get(kind.kind, "").split():
+    for path in kind.fixed:
         if find(body, path) != find(old, path):
             yield invalid_value(path, next(iter(find(body, path)), None), "field is immutable")
     spec, before = body.get("spec") or {}, old.get("spec") or {}

@@ -14,20 +14,26 @@ from sandbox.kubernetes.schema import Type, built_in_type, type_of_definition
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
-# group/version: Kind [short names] [+subresources] [marks]; of the marks `*` is for kinds without a namespace, `!` for
-# those of the category `all`, `#` for those whose generations are counted, `-` for what can only be created.
+# group/version: Kind [short names] [+subresources] [?fields it is selected by] [=fields that never change] [marks]; of the
+# marks `*` is for kinds without a namespace, `!` for those of the category `all`, `#` for those whose generations are
+# counted, `-` for what can only be created.
 _TABLE = """
-v1: ConfigMap cm | Endpoints ep | Event ev | LimitRange limits | Namespace ns +finalize +status * | Node no +status *
-    | PersistentVolumeClaim pvc +status | PersistentVolume pv +status * | Pod po +binding +eviction +log +status ! #
-    | PodTemplate | ReplicationController rc +scale +status ! # | ResourceQuota quota +status | Secret
+v1: ConfigMap cm | Endpoints ep | LimitRange limits | Namespace ns +finalize +status ?status.phase *
+    | Event ev ?involvedObject.kind ?involvedObject.namespace ?involvedObject.name ?involvedObject.uid
+    ?involvedObject.apiVersion ?involvedObject.resourceVersion ?involvedObject.fieldPath ?reason ?reportingComponent
+    ?source ?type | Node no +status ?spec.unschedulable * | PersistentVolumeClaim pvc +status
+    | PersistentVolume pv +status * | Pod po +binding +eviction +log +status ?spec.nodeName ?spec.restartPolicy
+    ?spec.schedulerName ?spec.serviceAccountName ?spec.hostNetwork ?status.phase ?status.podIP ?status.nominatedNodeName ! #
+    | PodTemplate | ReplicationController rc +scale +status ! # | ResourceQuota quota +status | Secret ?type =type
     | ServiceAccount sa +token | Service svc +status !
-apps/v1: ControllerRevision | DaemonSet ds +status ! # | Deployment deploy +scale +status ! #
-    | ReplicaSet rs +scale +status ! # | StatefulSet sts +scale +status ! #
-batch/v1: CronJob cj +status ! # | Job +status ! #
+apps/v1: ControllerRevision | DaemonSet ds +status =spec.selector ! # | StatefulSet sts +scale +status ! #
+    | Deployment deploy +scale +status =spec.selector ! # | ReplicaSet rs +scale +status ?status.replicas =spec.selector ! #
+batch/v1: CronJob cj +status ! #
+    | Job +status ?status.successful =spec.completions =spec.selector =spec.template =spec.completionMode ! #
 autoscaling/v2: HorizontalPodAutoscaler hpa +status !
 networking.k8s.io/v1: Ingress ing +status # | IngressClass * # | NetworkPolicy netpol #
 policy/v1: PodDisruptionBudget pdb +status #
-rbac.authorization.k8s.io/v1: Role | RoleBinding | ClusterRole * | ClusterRoleBinding *
+rbac.authorization.k8s.io/v1: Role | RoleBinding =roleRef | ClusterRole * | ClusterRoleBinding =roleRef *
 storage.k8s.io/v1: StorageClass sc * | CSIDriver * | CSINode *
 scheduling.k8s.io/v1: PriorityClass pc * #
 coordination.k8s.io/v1: Lease
@@ -63,6 +69,8 @@ class Kind:
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
     singular: str = ""
+    selectable: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
     counted: bool = True
     schema: Json | None = field(default=None, compare=False, repr=False)
     columns: tuple[Json, ...] = field(default=(), compare=False, repr=False)
@@ -167,11 +175,17 @@ def built_in_kinds() -> Iterator[Kind]:
                 namespaced="*" not in words,
                 short=tuple(short),
                 categories=("all",) if "!" in words else (),
-                subresources=tuple(word[1:] for word in words if word[0] == "+"),
+                subresources=_marked("+", words),
+                selectable=_marked("?", words),
+                fixed=_marked("=", words),
                 verbs=("create",) if "-" in words else ALL_VERBS,
                 singular=kind.lower(),
                 counted="#" in words,
             )
+
+
+def _marked(mark: str, words: list[str]) -> tuple[str, ...]:
+    return tuple(word[1:] for word in words if word[0] == mark)
 
 
 def _plural(word: str) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from engine.types import Json
-from sandbox.kubernetes.kinds import Kind, rows
+from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.refusals import bad_request
 
 Test = Callable[[Json], bool]
@@ -18,18 +18,7 @@ LabelTest = Callable[[Labels], bool]
 _SET = re.compile(r"(\S+)\s+(in|notin)\s*\(([^()]*)\)")
 _EQUAL = re.compile(r"([^\s!=]+)\s*(!=|==|=)\s*([^\s!=]*)")
 _KEY = re.compile(r"(!?)\s*([A-Za-z0-9][-A-Za-z0-9_./]*)")
-_EVERY_KIND = "metadata.name metadata.namespace"
-_FIELDS = rows("""
-Pod: spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork status.phase status.podIP
-    status.nominatedNodeName
-Event: involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid involvedObject.apiVersion
-    involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent source type
-Secret: type
-Namespace: status.phase
-Node: spec.unschedulable
-Job: status.successful
-ReplicaSet: status.replicas
-""")
+_EVERY_KIND = ("metadata.name", "metadata.namespace")
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -85,7 +74,7 @@ def field_test(text: str, kind: Kind) -> Test:
         match = re.fullmatch(r"([^!=]+)(!=|==|=)(.*)", part)
         if match is None:
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
-        if match[1] not in f"{_EVERY_KIND} {_FIELDS.get(kind.kind)}".split():
+        if match[1] not in (*_EVERY_KIND, *kind.selectable):
             raise bad_request(f"field label not supported: {match[1]}")
         tests.append(("source.component" if match[1] == "source" else match[1], match[2] != "!=", match[3]))
     return lambda body: all((_text_at(body, path) == value) is wanted for path, wanted, value in tests)
