@@ -19,13 +19,13 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 # counted, `-` for what can only be created.
 _TABLE = """
 v1: ConfigMap cm | Endpoints ep | LimitRange limits | Namespace ns +finalize +status ?status.phase *
-    | Event ev ?involvedObject.kind ?involvedObject.namespace ?involvedObject.name ?involvedObject.uid
-    ?involvedObject.apiVersion ?involvedObject.resourceVersion ?involvedObject.fieldPath ?reason ?reportingComponent
-    ?source ?type | Node no +status ?spec.unschedulable * | PersistentVolumeClaim pvc +status
-    | PersistentVolume pv +status * | Pod po +binding +eviction +log +status ?spec.nodeName ?spec.restartPolicy
-    ?spec.schedulerName ?spec.serviceAccountName ?spec.hostNetwork ?status.phase ?status.podIP ?status.nominatedNodeName ! #
-    | PodTemplate | ReplicationController rc +scale +status ! # | ResourceQuota quota +status | Secret ?type =type
-    | ServiceAccount sa +token | Service svc +status !
+    | Event ev ?involvedObject.kind ?involvedObject.namespace ?involvedObject.name ?involvedObject.uid ?reason ?type ?source
+    ?involvedObject.apiVersion ?involvedObject.resourceVersion ?involvedObject.fieldPath ?reportingComponent
+    | Node no +status ?spec.unschedulable * | PersistentVolumeClaim pvc +status | PersistentVolume pv +status *
+    | Pod po +binding +eviction +log +status ?spec.nodeName ?spec.restartPolicy ?spec.schedulerName ?spec.serviceAccountName
+    ?spec.hostNetwork ?status.phase ?status.podIP ?status.nominatedNodeName ! #
+    | PodTemplate | ReplicationController rc +scale +status ! # | ResourceQuota quota +status
+    | Secret ?type =type | ServiceAccount sa +token | Service svc +status !
 apps/v1: ControllerRevision | DaemonSet ds +status =spec.selector ! # | StatefulSet sts +scale +status ! #
     | Deployment deploy +scale +status =spec.selector ! # | ReplicaSet rs +scale +status ?status.replicas =spec.selector ! #
 batch/v1: CronJob cj +status ! #

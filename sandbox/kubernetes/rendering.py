@@ -243,7 +243,7 @@ def _job_duration(job: Json) -> str:
 def _address(body: Json) -> str:
     """Of a load balancer, as a service or ingress has one."""
     found = [at.get("ip") or at.get("hostname") for at in find(body, "status.loadBalancer.ingress[*]")]
-    return ",".join(found) or ("<pending>" if body["spec"].get("type") == "LoadBalancer" else "")
+    return ",".join(found) or ("<pending>" if find(body, "spec.type") == ["LoadBalancer"] else "")
 
 
 def _service_ports(service: Json) -> str:
@@ -255,7 +255,7 @@ def _service_ports(service: Json) -> str:
 def _node_state(node: Json) -> str:
     ready = find(node, 'status.conditions[?(@.type=="Ready")].status')
     word = "Unknown" if not ready else "Ready" if ready == ["True"] else "NotReady"
-    return word + ",SchedulingDisabled" if node["spec"].get("unschedulable") else word
+    return f"{word},SchedulingDisabled" if find(node, "spec.unschedulable") == [True] else word
 
 
 _FUNCTIONS: dict[str, Callable[[Json], Any]] = {
@@ -268,7 +268,7 @@ _FUNCTIONS: dict[str, Callable[[Json], Any]] = {
     "suspended": lambda cron: str(bool(cron["spec"].get("suspend"))),
     "address": _address,
     "service_ports": _service_ports,
-    "ingress_ports": lambda ingress: "80, 443" if ingress["spec"].get("tls") else "80",
+    "ingress_ports": lambda ingress: "80, 443" if find(ingress, "spec.tls[*]") else "80",
     "node_state": _node_state,
     "data": lambda body: len(body.get("data") or {}) + len(body.get("binaryData") or {}),
     "event_object": lambda event: _cell(event, "involvedObject.kind/involvedObject.name").lower(),
