@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+from collections.abc import Iterator
 
 from engine.types import Json
 from sandbox.kubernetes import VERSION
@@ -10,45 +10,24 @@ from sandbox.kubernetes.kinds import Kind, Kinds
 from sandbox.kubernetes.requests import Answer, Request, json_answer, text_answer
 from sandbox.kubernetes.store import encode
 
-_STATUS_VERBS = ["get", "patch", "update"]
-# kind, group, version and verbs of subresources that are of another kind than their parent
-_OTHER = {
-    "scale": ("Scale", "autoscaling", "v1", _STATUS_VERBS),
-    "eviction": ("Eviction", "policy", "v1", ["create"]),
-    "token": ("TokenRequest", "authentication.k8s.io", "v1", ["create"]),
-    "binding": ("Binding", "", "", ["create"]),
-    "log": ("", "", "", ["get"]),
-    "finalize": ("", "", "", ["update"]),
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+# Group, version and kind of subresources that are no part of their parent's kind, and verbs.
+_PARTS = {
+    "scale": ("autoscaling", "v1", "Scale", "get patch update"),
+    "eviction": ("policy", "v1", "Eviction", "create"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest", "create"),
+    "binding": ("", "", "Binding", "create"),
+    "log": ("", "", "", "get"),
+    "finalize": ("", "", "", "update"),
+    "status": ("", "", "", "get patch update"),
 }
 
 
 def version() -> Json:
-    """`/version`: that of the server whose behaviour is simulated; the commit says what it is."""
+    """`/version`: that of the server whose behaviour is simulated; the rest says what it is."""
     major, minor, _ = VERSION.removeprefix("v").split(".")
-    return {
-        "major": major,
-        "minor": minor,
-        "gitVersion": VERSION,
-        "gitCommit": "simulated",
-        "gitTreeState": "clean",
-        "buildDate": "2026-01-01T00:00:00Z",
-        "goVersion": f"python{platform.python_version()}",
-        "compiler": "simulated",
-        "platform": "linux/amd64",
-    }
-
-
-def answer(request: Request, parts: list[str], kinds: Kinds) -> Answer | None:
-    """The answer to a discovery request; None when the path is no such one."""
-    if parts in (["api"], ["apis"]):
-        return _roots(request, parts[0], kinds)
-    if parts[0] == "apis" and len(parts) == 2:
-        group = next((g for g in _groups(kinds) if g["name"] == parts[1]), None)
-        return json_answer({"kind": "APIGroup", "apiVersion": "v1", **group}) if group else page_not_found()
-    if len(parts) == (2 if parts[0] == "api" else 3):
-        group_name, version_name = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
-        return _resources(group_name, version_name, kinds)
-    return None
+    more = ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
+    return {"major": major, "minor": minor, "gitVersion": VERSION, **dict.fromkeys(more, "simulated")}
 
 
 def page_not_found() -> Answer:
@@ -56,100 +35,86 @@ def page_not_found() -> Answer:
     return text_answer("404 page not found\n", 404)
 
 
-def _roots(request: Request, root: str, kinds: Kinds) -> Answer:
-    for part in request.accept.split(","):
-        pieces = {piece.strip() for piece in part.split(";")}
-        if {"as=APIGroupDiscoveryList", "g=apidiscovery.k8s.io", "v=v2"} <= pieces:
-            form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-            return Answer(200, encode(_aggregated(root, kinds)), form)
-        if pieces & {"application/json", "*/*", "application/*"} and len(pieces) == 1:
-            break
+def answer(request: Request, parts: list[str], kinds: Kinds) -> Answer | None:
+    """The answer to a discovery request; None when the path is no such one."""
+    root, *names = parts
+    if not names:
+        return _root(root, kinds, aggregated=_AGGREGATED in request.accept.replace(" ", ""))
+    if root == "apis" and len(names) == 1:
+        group = next((g for g in _groups(kinds) if g["name"] == names[0]), None)
+        return json_answer({"kind": "APIGroup", "apiVersion": "v1", **group}) if group else page_not_found()
+    if len(names) != (2 if root == "apis" else 1):
+        return None
+    resources = [entry for kind in _served(kinds, "/".join(names)) for entry in _entries(kind)]
+    head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "/".join(names)}
+    return json_answer({**head, "resources": resources}) if resources else page_not_found()
+
+
+def _root(root: str, kinds: Kinds, *, aggregated: bool) -> Answer:
+    """`/api` or `/apis`."""
+    if aggregated:
+        groups = {group: of for group, of in kinds.groups().items() if bool(group) == (root == "apis")}
+        items = [_aggregated(group, versions, kinds) for group, versions in groups.items()]
+        head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
+        return Answer(200, encode({**head, "items": items}), _AGGREGATED)
     if root == "api":
         return json_answer({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
     return json_answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": _groups(kinds)})
+
+
+def _served(kinds: Kinds, api_version: str) -> list[Kind]:
+    return sorted((kind for kind in kinds if kind.api_version == api_version), key=lambda kind: kind.plural)
+
+
+def _parts(kind: Kind) -> Iterator[tuple[str, Json, list[str]]]:
+    """Its subresources: name, what they are, verbs."""
+    for name in kind.subresources:
+        group, number, other, verbs = _PARTS[name]
+        yield name, {"group": group, "version": number, "kind": other or kind.kind}, verbs.split()
+
+
+def _described(kind: Kind) -> Json:
+    names = {"shortNames": kind.short, "categories": kind.categories}
+    return {"verbs": kind.verbs, **{name: value for name, value in names.items() if value}}
+
+
+# --- single documents ------------------------------------------------------------------------------------------------
 
 
 def _groups(kinds: Kinds) -> list[Json]:
     groups = []
     for group, versions in kinds.groups().items():
         listed = [{"groupVersion": f"{group}/{v}", "version": v} for v in versions]
-        if group:
-            groups.append({"name": group, "versions": listed, "preferredVersion": listed[0]})
-    return groups
+        groups.append({"name": group, "versions": listed, "preferredVersion": listed[0]})
+    return groups[1:]  # the first is the one without a name
 
 
-def _resources(group: str, version_name: str, kinds: Kinds) -> Answer:
-    found = [k for k in kinds if (k.group, k.version) == (group, version_name)]
-    if not found:
-        return page_not_found()
-    resources = [entry for kind in sorted(found, key=lambda k: k.plural) for entry in _entries(kind)]
-    head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": found[0].api_version}
-    return json_answer({**head, "resources": resources})
+def _entries(kind: Kind) -> Iterator[Json]:
+    entry = {"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced}
+    yield {**entry, "kind": kind.kind, **_described(kind)}
+    for name, what, verbs in _parts(kind):
+        part = {"name": f"{kind.plural}/{name}", "singularName": "", "verbs": verbs}
+        yield {**entry, **part, **{k: v for k, v in what.items() if v}}
 
 
-def _entries(kind: Kind) -> list[Json]:
-    entry: Json = {
-        "name": kind.plural,
-        "singularName": kind.singular,
-        "namespaced": kind.namespaced,
-        "kind": kind.kind,
-        "verbs": list(kind.verbs),
-    }
-    if kind.short:
-        entry["shortNames"] = list(kind.short)
-    if kind.categories:
-        entry["categories"] = list(kind.categories)
-    return [entry, *(_sub_entry(kind, name) for name in kind.subresources)]
+# --- one document ----------------------------------------------------------------------------------------------------
 
 
-def _sub_entry(kind: Kind, name: str) -> Json:
-    other, group, version_name, verbs = _OTHER.get(name, ("", "", "", _STATUS_VERBS))
-    of_group = {"group": group, "version": version_name} if group else {}
-    entry = {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.namespaced}
-    return {**entry, **of_group, "kind": other or kind.kind, "verbs": verbs}
+def _aggregated(group: str, versions: list[str], kinds: Kinds) -> Json:
+    told = []
+    for number in versions:
+        resources = [_resource(kind) for kind in _served(kinds, f"{group}/{number}".lstrip("/"))]
+        told.append({"version": number, "resources": resources, "freshness": "Current"})
+    return {"metadata": {"name": group}, "versions": told}
 
 
-def _aggregated(root: str, kinds: Kinds) -> Json:
-    items = []
-    for group, versions in kinds.groups().items():
-        if bool(group) == (root == "apis"):
-            described = [_aggregated_version(group, v, kinds) for v in versions]
-            metadata = {"name": group} if group else {}
-            items.append({"metadata": metadata, "versions": described})
+def _resource(kind: Kind) -> Json:
+    group, number = (kind.group, kind.version) if kind.custom else ("", "")
     return {
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
-        "metadata": {},
-        "items": items,
-    }
-
-
-def _aggregated_version(group: str, version_name: str, kinds: Kinds) -> Json:
-    found = [k for k in kinds if (k.group, k.version) == (group, version_name)]
-    resources = [_aggregated_kind(kind) for kind in sorted(found, key=lambda k: k.plural)]
-    return {"version": version_name, "resources": resources, "freshness": "Current"}
-
-
-def _aggregated_kind(kind: Kind) -> Json:
-    entry: Json = {
         "resource": kind.plural,
-        "responseKind": {"group": kind.group if kind.custom else "", "version": "", "kind": kind.kind},
+        "responseKind": {"group": group, "version": number, "kind": kind.kind},
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": list(kind.verbs),
+        **_described(kind),
+        "subresources": [{"subresource": n, "responseKind": w, "verbs": v} for n, w, v in _parts(kind)],
     }
-    if kind.custom:
-        entry["responseKind"]["version"] = kind.version
-    if kind.short:
-        entry["shortNames"] = list(kind.short)
-    if kind.categories:
-        entry["categories"] = list(kind.categories)
-    if kind.subresources:
-        entry["subresources"] = [_aggregated_sub(kind, name) for name in kind.subresources]
-    return entry
-
-
-def _aggregated_sub(kind: Kind, name: str) -> Json:
-    other, group, version_name, verbs = _OTHER.get(name, ("", "", "", _STATUS_VERBS))
-    answer_kind = {"group": group, "version": version_name, "kind": other or kind.kind}
-    return {"subresource": name, "responseKind": answer_kind, "verbs": verbs}

@@ -14,41 +14,50 @@ from sandbox.kubernetes.schema import Type, built_in_type, type_of_definition
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
-# group/version: plural Kind [short names] +subresources; `*` marks kinds without a namespace, `!` those of the
-# category `all`, `-` those that can only be created (reviews).
+# group/version: Kind [short names] [+subresources] [?fields it is selected by] [=fields that never change] [marks]; of the
+# marks `*` is for kinds without a namespace, `!` for those of the category `all`, `#` for those whose generations are
+# counted, `-` for what can only be created.
 _TABLE = """
-v1: configmaps ConfigMap cm | endpoints Endpoints ep | events Event ev | limitranges LimitRange limits
-    *namespaces Namespace ns +finalize +status | *nodes Node no +status
-    persistentvolumeclaims PersistentVolumeClaim pvc +status | *persistentvolumes PersistentVolume pv +status
-    !pods Pod po +binding +eviction +log +status | podtemplates PodTemplate
-    !replicationcontrollers ReplicationController rc +scale +status | resourcequotas ResourceQuota quota +status
-    secrets Secret | serviceaccounts ServiceAccount sa +token | !services Service svc +status
-apps/v1: controllerrevisions ControllerRevision | !daemonsets DaemonSet ds +status
-    !deployments Deployment deploy +scale +status | !replicasets ReplicaSet rs +scale +status
-    !statefulsets StatefulSet sts +scale +status
-batch/v1: !cronjobs CronJob cj +status | !jobs Job +status
-autoscaling/v2: !horizontalpodautoscalers HorizontalPodAutoscaler hpa +status
-networking.k8s.io/v1: ingresses Ingress ing +status | *ingressclasses IngressClass | networkpolicies NetworkPolicy netpol
-policy/v1: poddisruptionbudgets PodDisruptionBudget pdb +status
-rbac.authorization.k8s.io/v1: roles Role | rolebindings RoleBinding | *clusterroles ClusterRole
-    *clusterrolebindings ClusterRoleBinding
-storage.k8s.io/v1: *storageclasses StorageClass sc | *csidrivers CSIDriver | *csinodes CSINode
-scheduling.k8s.io/v1: *priorityclasses PriorityClass pc
-coordination.k8s.io/v1: leases Lease
-discovery.k8s.io/v1: endpointslices EndpointSlice
-node.k8s.io/v1: *runtimeclasses RuntimeClass
-apiextensions.k8s.io/v1: *customresourcedefinitions CustomResourceDefinition crd crds +status
-apiregistration.k8s.io/v1: *apiservices APIService +status
-admissionregistration.k8s.io/v1: *validatingwebhookconfigurations ValidatingWebhookConfiguration
-    *mutatingwebhookconfigurations MutatingWebhookConfiguration
-authentication.k8s.io/v1: -selfsubjectreviews SelfSubjectReview
-authorization.k8s.io/v1: -selfsubjectaccessreviews SelfSubjectAccessReview | -selfsubjectrulesreviews SelfSubjectRulesReview
+v1: ConfigMap cm | Endpoints ep | LimitRange limits | Namespace ns +finalize +status ?status.phase *
+    | Event ev ?involvedObject.kind ?involvedObject.namespace ?involvedObject.name ?involvedObject.uid ?reason ?type ?source
+    ?involvedObject.apiVersion ?involvedObject.resourceVersion ?involvedObject.fieldPath ?reportingComponent
+    | Node no +status ?spec.unschedulable * | PersistentVolumeClaim pvc +status | PersistentVolume pv +status *
+    | Pod po +binding +eviction +log +status ?spec.nodeName ?spec.restartPolicy ?spec.schedulerName ?spec.serviceAccountName
+    ?spec.hostNetwork ?status.phase ?status.podIP ?status.nominatedNodeName ! #
+    | PodTemplate | ReplicationController rc +scale +status ! # | ResourceQuota quota +status
+    | Secret ?type =type | ServiceAccount sa +token | Service svc +status !
+apps/v1: ControllerRevision | DaemonSet ds +status =spec.selector ! # | StatefulSet sts +scale +status ! #
+    | Deployment deploy +scale +status =spec.selector ! # | ReplicaSet rs +scale +status ?status.replicas =spec.selector ! #
+batch/v1: CronJob cj +status ! #
+    | Job +status ?status.successful =spec.completions =spec.selector =spec.template =spec.completionMode ! #
+autoscaling/v2: HorizontalPodAutoscaler hpa +status !
+networking.k8s.io/v1: Ingress ing +status # | IngressClass * # | NetworkPolicy netpol #
+policy/v1: PodDisruptionBudget pdb +status #
+rbac.authorization.k8s.io/v1: Role | RoleBinding =roleRef | ClusterRole * | ClusterRoleBinding =roleRef *
+storage.k8s.io/v1: StorageClass sc * | CSIDriver * | CSINode *
+scheduling.k8s.io/v1: PriorityClass pc * #
+coordination.k8s.io/v1: Lease
+discovery.k8s.io/v1: EndpointSlice #
+node.k8s.io/v1: RuntimeClass *
+apiextensions.k8s.io/v1: CustomResourceDefinition crd crds +status * #
+apiregistration.k8s.io/v1: APIService +status *
+admissionregistration.k8s.io/v1: ValidatingWebhookConfiguration * # | MutatingWebhookConfiguration * #
+authentication.k8s.io/v1: SelfSubjectReview * -
+authorization.k8s.io/v1: SelfSubjectAccessReview * - | SelfSubjectRulesReview * -
 """
+
+
+def rows(table: str) -> dict[str, str]:
+    """A table written as text: `names: what is said of each of them`, going on in indented lines."""
+    lines = table.strip().replace("\n    ", " ").split("\n")
+    return {
+        name: text for heads, _, text in (line.partition(": ") for line in lines) for name in heads.split()
+    }
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind as it is served under one group and version. `crd` is the definition of a custom one."""
+    """A kind as it is served under one group and version. `schema` and `columns` are of custom ones."""
 
     group: str
     version: str
@@ -60,7 +69,10 @@ class Kind:
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
     singular: str = ""
-    schema: Json | None = field(default=None, compare=False, repr=False)  # of a custom kind
+    selectable: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    counted: bool = True
+    schema: Json | None = field(default=None, compare=False, repr=False)
     columns: tuple[Json, ...] = field(default=(), compare=False, repr=False)
     custom: bool = False
 
@@ -90,37 +102,14 @@ class Kind:
 
     def has_generation(self) -> bool:
         """Whether the server counts the versions of its spec."""
-        return self.custom or (self.group, self.kind) in _COUNTED
-
-
-_COUNTED = {
-    ("", "Pod"),
-    ("", "ReplicationController"),
-    ("apps", "Deployment"),
-    ("apps", "ReplicaSet"),
-    ("apps", "StatefulSet"),
-    ("apps", "DaemonSet"),
-    ("batch", "Job"),
-    ("batch", "CronJob"),
-    ("networking.k8s.io", "Ingress"),
-    ("networking.k8s.io", "NetworkPolicy"),
-    ("networking.k8s.io", "IngressClass"),
-    ("policy", "PodDisruptionBudget"),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
-    ("scheduling.k8s.io", "PriorityClass"),
-    ("discovery.k8s.io", "EndpointSlice"),
-}
+        return self.counted
 
 
 class Kinds:
     """What is served now. Custom kinds come and go with their definitions."""
 
     def __init__(self) -> None:
-        self._served: dict[tuple[str, str, str], Kind] = {}  # group, version, plural
-        for kind in built_in_kinds():
-            self._served[kind.group, kind.version, kind.plural] = kind
+        self._served = {(k.group, k.version, k.plural): k for k in built_in_kinds()}
 
     def find(self, group: str, version: str, plural: str) -> Kind | None:
         return self._served.get((group, version, plural))
@@ -130,13 +119,11 @@ class Kinds:
 
     def get(self, group: str, plural: str) -> Kind:
         """The kind in any of its versions. Raises KeyError."""
-        return next(k for k in self._served.values() if k.key == (group, plural))
+        return next(k for k in self if k.key == (group, plural))
 
     def of_object(self, api_version: str, kind: str) -> Kind | None:
         """The kind that an object, or a reference to it, names."""
-        group, _, version = api_version.rpartition("/")
-        found = (k for k in self._served.values() if (k.group, k.version, k.kind) == (group, version, kind))
-        return next(found, None)
+        return next((k for k in self if k.kind == kind and k.api_version == api_version), None)
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(list(self._served.values()))
@@ -144,42 +131,32 @@ class Kinds:
     def groups(self) -> dict[str, list[str]]:
         """Served versions of each group, in the order of the table, custom groups last."""
         groups: dict[str, list[str]] = {}
-        for group, version, _ in self._served:
-            versions = groups.setdefault(group, [])
-            if version not in versions:
-                versions.append(version)
+        for group, version in dict.fromkeys(at[:2] for at in self._served):
+            groups.setdefault(group, []).append(version)
         return groups
 
     def define(self, definition: Json) -> None:
         """Serves what a CustomResourceDefinition defines, as it is now."""
         self.forget(definition)
-        for kind in kinds_of(definition):
-            self._served[kind.group, kind.version, kind.plural] = kind
+        self._served |= {(k.group, k.version, k.plural): k for k in kinds_of(definition)}
 
     def forget(self, definition: Json) -> None:
         """Serves it no longer."""
-        spec = definition["spec"]
-        for key in [k for k in self._served if (k[0], k[2]) == (spec["group"], spec["names"]["plural"])]:
-            del self._served[key]
+        gone = definition["spec"]["group"], definition["spec"]["names"]["plural"]
+        self._served = {at: kind for at, kind in self._served.items() if kind.key != gone}
 
 
 def kinds_of(definition: Json) -> Iterator[Kind]:
     """The kinds of a CustomResourceDefinition, one for each served version."""
     spec = definition["spec"]
     names = spec["names"]
-    for version in spec["versions"]:
-        if not version.get("served"):
-            continue
-        subresources = tuple(s for s in ("scale", "status") if s in (version.get("subresources") or {}))
+    for version in (version for version in spec["versions"] if version.get("served")):
         yield Kind(
-            group=spec["group"],
-            version=version["name"],
-            plural=names["plural"],
-            kind=names["kind"],
+            *(spec["group"], version["name"], names["plural"], names["kind"]),
             namespaced=spec["scope"] == "Namespaced",
             short=tuple(names.get("shortNames") or ()),
             categories=tuple(names.get("categories") or ()),
-            subresources=subresources,
+            subresources=tuple(sorted(version.get("subresources") or ())),
             singular=names.get("singular") or names["kind"].lower(),
             schema=(version.get("schema") or {}).get("openAPIV3Schema") or {},
             columns=tuple(version.get("additionalPrinterColumns") or ()),
@@ -189,26 +166,29 @@ def kinds_of(definition: Json) -> Iterator[Kind]:
 
 def built_in_kinds() -> Iterator[Kind]:
     """The table."""
-    group = version = ""
-    for line in _TABLE.strip().splitlines():
-        head, colon, rest = line.partition(": ") if not line.startswith(" ") else ("", "", line)
-        if colon:
-            group, _, version = head.rpartition("/")
-        for entry in rest.split(" | "):
-            yield _entry(group, version, entry.split())
+    for api_version, entries in rows(_TABLE).items():
+        group, _, version = api_version.rpartition("/")
+        for words in (entry.split() for entry in entries.split(" | ")):
+            kind, *short = (word for word in words if word[0].isalpha())
+            yield Kind(
+                *(group, version, _plural(kind.lower()), kind),
+                namespaced="*" not in words,
+                short=tuple(short),
+                categories=("all",) if "!" in words else (),
+                subresources=_marked("+", words),
+                selectable=_marked("?", words),
+                fixed=_marked("=", words),
+                verbs=("create",) if "-" in words else ALL_VERBS,
+                singular=kind.lower(),
+                counted="#" in words,
+            )
 
 
-def _entry(group: str, version: str, words: list[str]) -> Kind:
-    marks, plural = words[0][: len(words[0]) - len(words[0].lstrip("*!-"))], words[0].lstrip("*!-")
-    return Kind(
-        group=group,
-        version=version,
-        plural=plural,
-        kind=words[1],
-        namespaced="*" not in marks and "-" not in marks,
-        short=tuple(w for w in words[2:] if not w.startswith("+")),
-        categories=("all",) if "!" in marks else (),
-        subresources=tuple(w[1:] for w in words[2:] if w.startswith("+")),
-        verbs=("create",) if "-" in marks else ALL_VERBS,
-        singular=words[1].lower(),
-    )
+def _marked(mark: str, words: list[str]) -> tuple[str, ...]:
+    return tuple(word[1:] for word in words if word[0] == mark)
+
+
+def _plural(word: str) -> str:
+    """`Policy` to `policies`, as kubectl guesses it."""
+    endings = {"endpoints": "", "y": "ies", "s": "es", "": "s"}
+    return next(word.removesuffix("y") + more for ending, more in endings.items() if word.endswith(ending))

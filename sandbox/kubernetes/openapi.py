@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+import re
 
 from engine.types import Json
-from sandbox.kubernetes import VERSION, openapi_v2
+from sandbox.kubernetes import VERSION
 from sandbox.kubernetes.discovery import page_not_found
 from sandbox.kubernetes.kinds import Kind, Kinds
 from sandbox.kubernetes.requests import Answer, json_answer
 from sandbox.kubernetes.schema import definition_names, described_definitions
 
-_PARAMETERS = [
-    {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-    for name in ("dryRun", "fieldManager", "fieldValidation", "force")
-]
-_REFERENCE = "#/$defs/"
+_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_META = {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
+_REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
+_NULL = re.compile(r'"type": \["(\w+)", "null"\]')  # the server does not tell what may be null
+_PARAMETERS = [{"name": n, "in": "query"} for n in ("dryRun", "fieldManager", "fieldValidation", "force")]
 
 
 class OpenApi:
@@ -28,114 +28,62 @@ class OpenApi:
 
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
-        self._made: dict[tuple[str, int], bytes] = {}
+        self._made: dict[str, bytes] = {}
 
     def answer(self, parts: list[str]) -> Answer:
         """`/openapi/v3` and what it names, `/openapi/v2`."""
-        if parts == ["openapi", "v3"]:
-            return json_answer({"paths": {path: self._entry(path) for path in self._paths()}})
-        if parts == ["openapi", "v2"]:
-            return Answer(200, openapi_v2.document(self._kinds), openapi_v2.CONTENT_TYPE)
+        served: dict[str, list[Kind]] = {}
+        for kind in self._kinds:
+            served.setdefault(f"{'apis' if kind.group else 'api'}/{kind.api_version}", []).append(kind)
+        if parts[1:] == ["v2"]:
+            return Answer(200, b"", _V2)  # an empty document: `kubectl apply` of a List wants to see one
+        if parts[1:] == ["v3"]:
+            urls = {path: f"/openapi/v3/{path}?hash={_digest(path, kinds)}" for path, kinds in served.items()}
+            return json_answer({"paths": {path: {"serverRelativeURL": url} for path, url in urls.items()}})
         path = "/".join(parts[2:])
-        if parts[:2] != ["openapi", "v3"] or path not in self._paths():
+        if path not in served:
             return page_not_found()
-        return Answer(200, self._document(path))
-
-    def _paths(self) -> dict[str, tuple[str, str]]:
-        return {
-            f"apis/{group}/{version}" if group else f"api/{version}": (group, version)
-            for group, versions in self._kinds.groups().items()
-            for version in versions
-        }
-
-    def _entry(self, path: str) -> Json:
-        served = [repr(kind.schema) for kind in self._of(path) if kind.custom]
-        digest = hashlib.sha256(f"{VERSION} {path} {served}".encode()).hexdigest().upper()
-        return {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
-
-    def _of(self, path: str) -> list[Kind]:
-        group, version = self._paths()[path]
-        return [k for k in self._kinds if (k.group, k.version) == (group, version)]
-
-    def _document(self, path: str) -> bytes:
-        found = self._of(path)
-        key = (path, hash(repr([kind.schema for kind in found])))
-        if key not in self._made:
-            self._made[key] = _document(path, found)
-        return self._made[key]
+        digest = _digest(path, served[path])
+        if digest not in self._made:
+            self._made[digest] = _document(path, served[path])
+        return Answer(200, self._made[digest])
 
 
-def _document(root: str, found: list[Kind]) -> bytes:
+def _digest(path: str, kinds: list[Kind]) -> str:
+    schemas = [kind.schema for kind in kinds]
+    return hashlib.sha256(f"{VERSION} {path} {schemas}".encode()).hexdigest().upper()
+
+
+def _document(root: str, kinds: list[Kind]) -> bytes:
     source = described_definitions()
     paths: Json = {}
-    schemas: Json = {}
-    for kind in found:
-        name = _schema_name(kind)
-        if kind.custom:
-            schemas[name] = {**(kind.schema or {}), "x-kubernetes-group-version-kind": [_gvk(kind)]}
-            schemas[name]["properties"] = {
-                **(kind.schema or {}).get("properties", {}),
-                "metadata": {"$ref": f"{_REFERENCE}io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
-            }
-            _collect(schemas[name], schemas, source)
+    names = []
+    for kind in kinds:
+        gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+        if kind.schema is None:
+            names.append(definition_names()[kind.group, kind.version, kind.kind])
         else:
-            _collect({"$ref": _REFERENCE + name}, schemas, source)
-        for path, operations in _operations(root, kind):
-            paths["/" + path] = operations
+            names.append(f"{kind.group}.{kind.version}.{kind.kind}")
+            fields = {**kind.schema.get("properties", {}), "metadata": _META}
+            source[names[-1]] = {
+                **kind.schema,
+                "properties": fields,
+                "x-kubernetes-group-version-kind": [gvk],
+            }
+        where = f"/{root}{'/namespaces/{namespace}' if kind.namespaced else ''}/{kind.plural}/{{name}}"
+        operation = {"operationId": f"patch{kind.kind}", "parameters": _PARAMETERS, "responses": {}}
+        paths[where] = {"patch": {**operation, "x-kubernetes-group-version-kind": gvk}}
     head = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths}
-    text = json.dumps({**head, "components": {"schemas": schemas}}, separators=(",", ":"))
-    return text.replace(_REFERENCE, "#/components/schemas/").encode()
+    text = json.dumps({**head, "components": {"schemas": _with_all_they_name(names, source)}})
+    return _NULL.sub(r'"type": "\1"', text).replace("#/$defs/", "#/components/schemas/").encode()
 
 
-def _schema_name(kind: Kind) -> str:
-    if kind.custom:
-        return f"{'.'.join(reversed(kind.group.split('.')))}.{kind.version}.{kind.kind}"
-    return definition_names()[kind.group, kind.version, kind.kind]
-
-
-def _gvk(kind: Kind) -> Json:
-    return {"group": kind.group, "version": kind.version, "kind": kind.kind}
-
-
-def _operations(root: str, kind: Kind) -> list[tuple[str, Json]]:
-    base = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
-    body = {"content": {"application/json": {"schema": {"$ref": _REFERENCE + _schema_name(kind)}}}}
-
-    def operation(verb: str) -> Json:
-        return {
-            "operationId": f"{verb}{kind.kind}",
-            "parameters": _PARAMETERS,
-            "requestBody": body,
-            "responses": {"200": {"description": "OK", **body}},
-            "x-kubernetes-action": verb,
-            "x-kubernetes-group-version-kind": _gvk(kind),
-        }
-
-    one = {method: operation(method) for method in ("get", "put", "patch", "delete")}
-    return [(base, {"get": operation("list"), "post": operation("post")}), (f"{base}/{{name}}", one)]
-
-
-def _collect(node: Any, schemas: Json, source: Json) -> None:
-    """Adds every definition that a schema refers to, nulls taken out of the types as the server writes them."""
-    if isinstance(node, list):
-        for item in node:
-            _collect(item, schemas, source)
-    elif isinstance(node, dict):
-        name = str(node.get("$ref", "")).removeprefix(_REFERENCE)
-        if name and name not in schemas:
-            schemas[name] = _without_null(source[name])
-            _collect(schemas[name], schemas, source)
-        for value in node.values():
-            _collect(value, schemas, source)
-
-
-def _without_null(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_without_null(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    clean = {name: _without_null(value) for name, value in node.items()}
-    kinds = clean.get("type")
-    if isinstance(kinds, list):
-        clean["type"] = next(k for k in kinds if k != "null")
-    return clean
+def _with_all_they_name(names: list[str], source: Json) -> Json:
+    """The definitions of these names, and every one that they refer to."""
+    found: Json = {}
+    while names:
+        name = names.pop()
+        if name not in found:
+            found[name] = source[name]
+            names += _REFERENCE.findall(json.dumps(source[name]))
+    return found

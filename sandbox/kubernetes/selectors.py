@@ -1,9 +1,10 @@
-"""Label and field selectors: texts of a query to functions that tell whether an object is meant."""
+"""Label and field selectors: texts of a query to functions that tell whether an object is meant. Paths in objects."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Any
 
 from engine.types import Json
@@ -18,113 +19,92 @@ _SET = re.compile(r"(\S+)\s+(in|notin)\s*\(([^()]*)\)")
 _EQUAL = re.compile(r"([^\s!=]+)\s*(!=|==|=)\s*([^\s!=]*)")
 _KEY = re.compile(r"(!?)\s*([A-Za-z0-9][-A-Za-z0-9_./]*)")
 _EVERY_KIND = ("metadata.name", "metadata.namespace")
-_MORE = {
-    "Pod": (
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "spec.serviceAccountName",
-        "spec.hostNetwork",
-        "status.phase",
-        "status.podIP",
-        "status.nominatedNodeName",
-    ),
-    "Event": (
-        "involvedObject.kind",
-        "involvedObject.namespace",
-        "involvedObject.name",
-        "involvedObject.uid",
-        "involvedObject.apiVersion",
-        "involvedObject.resourceVersion",
-        "involvedObject.fieldPath",
-        "reason",
-        "reportingComponent",
-        "source",
-        "type",
-    ),
-    "Secret": ("type",),
-    "Namespace": ("status.phase",),
-    "Node": ("spec.unschedulable",),
-    "Job": ("status.successful",),
-    "ReplicaSet": ("status.replicas",),
-}
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
 
 
 def label_test(text: str) -> LabelTest:
     """The test that a `labelSelector` describes. Raises Refused."""
-    tests = [_requirement(part.strip()) for part in re.split(r",(?![^(]*\))", text) if part.strip()]
-    return lambda labels: all(test(labels) for test in tests)
+    needs = [_need(part.strip()) for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    return lambda labels: all(_meets(labels, *need) for need in needs)
 
 
-def _requirement(text: str) -> LabelTest:
+def _need(text: str) -> tuple[str, str, Collection[str]]:
+    """Key, operator and values, as a LabelSelector object has them."""
     if match := _SET.fullmatch(text):
-        key, values = match[1], {v.strip() for v in match[3].split(",")}
-        if match[2] == "in":
-            return lambda labels: labels.get(key) in values
-        return lambda labels: labels.get(key) not in values
+        return match[1], "In" if match[2] == "in" else "NotIn", [v.strip() for v in match[3].split(",")]
     if match := _EQUAL.fullmatch(text):
-        key, value = match[1], match[3]
-        if match[2] == "!=":
-            return lambda labels: labels.get(key) != value
-        return lambda labels: labels.get(key) == value
+        return match[1], "NotIn" if match[2] == "!=" else "In", [match[3]]
     if match := _KEY.fullmatch(text):
-        key, wanted = match[2], not match[1]
-        return lambda labels: (key in labels) is wanted
+        return match[2], "DoesNotExist" if match[1] else "Exists", ()
     raise bad_request(f"unable to parse requirement: found '{text}', expected: ',', ')' or identifier")
+
+
+def _meets(labels: Labels, key: str, operator: str, values: Collection[str]) -> bool:
+    if operator in ("In", "NotIn"):
+        return (labels.get(key) in values) is (operator == "In")
+    return (key in labels) is (operator == "Exists")
 
 
 def selects(selector: Json | None, labels: Labels) -> bool:
     """Whether a LabelSelector object (of a Deployment, say) selects these labels. None selects nothing."""
-    if selector is None:
+    if selector is None or any(labels.get(k) != v for k, v in (selector.get("matchLabels") or {}).items()):
         return False
-    if any(labels.get(k) != v for k, v in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_expression(e, labels) for e in selector.get("matchExpressions") or [])
-
-
-def _expression(expression: Json, labels: Labels) -> bool:
-    key, operator, values = expression["key"], expression["operator"], expression.get("values") or []
-    if operator == "In":
-        return labels.get(key) in values
-    if operator == "NotIn":
-        return labels.get(key) not in values
-    return (key in labels) is (operator == "Exists")
+    needs = selector.get("matchExpressions") or []
+    return all(_meets(labels, n["key"], n["operator"], n.get("values") or ()) for n in needs)
 
 
 def selector_text(selector: Json) -> str:
     """A LabelSelector as the scale subresource writes it."""
     parts = [f"{k}={v}" for k, v in sorted((selector.get("matchLabels") or {}).items())]
     words = {"In": "{k} in ({v})", "NotIn": "{k} notin ({v})", "Exists": "{k}", "DoesNotExist": "!{k}"}
-    for expression in selector.get("matchExpressions") or []:
-        values = ",".join(expression.get("values") or [])
-        parts.append(words[expression["operator"]].format(k=expression["key"], v=values))
+    for need in selector.get("matchExpressions") or []:
+        parts.append(words[need["operator"]].format(k=need["key"], v=",".join(need.get("values") or [])))
     return ",".join(parts)
+
+
+# --- fields ----------------------------------------------------------------------------------------------------------
 
 
 def field_test(text: str, kind: Kind) -> Test:
     """The test that a `fieldSelector` describes. Raises Refused for fields by which the kind cannot be selected."""
-    tests: list[tuple[list[str], bool, str]] = []
+    tests: list[tuple[str, bool, str]] = []
     for part in filter(None, text.split(",")):
         match = re.fullmatch(r"([^!=]+)(!=|==|=)(.*)", part)
         if match is None:
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
-        _check_field(match[1], kind)
-        path = ["source", "component"] if match[1] == "source" else match[1].split(".")
-        tests.append((path, match[2] == "!=", match[3]))
-    return lambda body: all((_text_at(body, path) == value) is not negated for path, negated, value in tests)
+        if match[1] not in (*_EVERY_KIND, *kind.selectable):
+            raise bad_request(f"field label not supported: {match[1]}")
+        tests.append(("source.component" if match[1] == "source" else match[1], match[2] != "!=", match[3]))
+    return lambda body: all((_text_at(body, path) == value) is wanted for path, wanted, value in tests)
 
 
-def _check_field(name: str, kind: Kind) -> None:
-    if name in _EVERY_KIND or name in _MORE.get(kind.kind, ()):
-        return
-    if kind.group == "":
-        raise bad_request(f"field label not supported: {name}")
-    raise bad_request(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
+def _text_at(body: Json, path: str) -> str:
+    value = next(iter(find(body, path)), "")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _text_at(body: Any, path: list[str]) -> str:
-    for step in path:
-        body = body.get(step) if isinstance(body, dict) else None
-    if isinstance(body, bool):
-        return "true" if body else "false"
-    return "" if body is None else str(body)
+def find(body: Any, path: str) -> list[Any]:
+    """The values at a simple JSON path, nulls left out: `.status.conditions[?(@.type=="Ready")].status`."""
+    values = [body]
+    for step in _steps(path):
+        values = [found for value in values for found in _follow(value, step) if found is not None]
+    return values
+
+
+@cache
+def _steps(path: str) -> list[str]:
+    return re.findall(r"\[[^]]*]|[^.[]+", path)
+
+
+def _follow(value: Any, step: str) -> list[Any]:
+    inner = step.strip("[]'")
+    if isinstance(value, dict):
+        return [value.get(inner)]
+    if not isinstance(value, list) or step[0] != "[":
+        return []
+    if inner.startswith("?"):
+        name, _, wanted = inner.strip("?()").removeprefix("@.").partition("==")
+        return [item for item in value if str(item.get(name.strip())) == wanted.strip().strip("\"'")]
+    return value if inner == "*" else value[int(inner) :][:1]
