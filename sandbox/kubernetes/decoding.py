@@ -1,6 +1,7 @@
-"""Bodies of requests: JSON to objects of a kind, with the decoder's refusals; unknown and doubled fields.
+"""Bodies of requests: bytes to objects of a kind, and all that a decoder refuses: wrong types, unknown, doubled fields.
 
-The words are those of k8s.io/apimachinery (runtime/serializer/json) and sigs.k8s.io/json.
+The words are those of k8s.io/apimachinery (runtime/serializer/json), sigs.k8s.io/json and, for server-side apply,
+sigs.k8s.io/structured-merge-diff.
 """
 
 from __future__ import annotations
@@ -10,301 +11,205 @@ import binascii
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from engine.types import Json
 from sandbox.kubernetes.kinds import Kind
-from sandbox.kubernetes.refusals import Refused, bad_request
+from sandbox.kubernetes.refusals import Refused, bad_request, invalid
+from sandbox.kubernetes.requests import Request
 from sandbox.kubernetes.schema import Type
 
 MOST_BYTES = 3 * 1024 * 1024  # of a body
+Twice = list[tuple[Json, list[str]]]  # objects of a body, and the names in them that came more than once
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
-_ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-_GO_KINDS = {"string": "string", "boolean": "bool", "number": "float64", "quantity": "string"}
+_BAD_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+_FOUND = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
+_GO_TYPES = {"boolean": "bool", "number": "float64", "integer": "int64"}
+_EXPECTED = {
+    "integer": "numeric (int or float)",
+    "number": "numeric (int or float)",
+    "struct": "map",
+    "empty": "map",
+    "int-or-string": "string",
+}
 
 
-def parse(data: bytes, content_type: str) -> tuple[Any, list[str]]:
-    """The value, and the paths of fields that were given twice. Raises Refused (415), ValueError."""
-    media = content_type.partition(";")[0].strip().lower()
-    if media == "application/yaml":
-        try:
-            return yaml.load(data, Loader=yaml.CSafeLoader), []
-        except (yaml.YAMLError, RecursionError) as error:
-            raise ValueError(str(error)) from error
-    if media not in ("", "application/json"):
-        message = (
-            f"the body of the request was in an unknown format - accepted media types include: {_ACCEPTED}"
+# --- bytes -----------------------------------------------------------------------------------------------------------
+
+
+def parse(request: Request, wanted: type = dict) -> tuple[Any, Twice]:
+    """The JSON or YAML of a body. Raises Refused (400, 415), also when it is not of the wanted type."""
+    data, media = request.body, request.content_type
+    try:
+        if media.endswith("yaml") and not data.startswith(
+            b"{"
+        ):  # JSON is YAML, and far faster to read as what it is
+            data = json.dumps(yaml.load(data, Loader=yaml.CSafeLoader), default=str).encode()
+        elif media and not media.endswith(("json", "yaml")):
+            words = "the body of the request was in an unknown format - accepted media types include: "
+            raise Refused(415, "UnsupportedMediaType", f"{words}application/json, application/yaml")
+        value, twice = _parse_json(data)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise bad_request(f"couldn't get version/kind; json parse error: {str(error)[:200]}") from error
+    if not isinstance(value, wanted):
+        raise bad_request(
+            f"json: cannot unmarshal {_FOUND.get(type(value), 'null')} into a value of another type"
         )
-        raise Refused(415, "UnsupportedMediaType", message)
-    return parse_json(data)
+    return value, twice
 
 
-class _Pairs(dict):
-    """A JSON object that remembers names which came twice."""
+def _parse_json(data: bytes) -> tuple[Any, Twice]:
+    """Names of fields are shared between all objects, which halves the room that these take. Raises ValueError."""
+    twice: Twice = []
 
-    doubled: tuple[str, ...] = ()
-
-
-def parse_json(data: bytes) -> tuple[Any, list[str]]:
-    """The value, and the paths of fields that were given twice. Raises ValueError.
-
-    Names of fields are shared between all objects, which halves the room that these take.
-    """
-    doubled = []
-
-    def interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def interned(pairs: list[tuple[str, Any]]) -> Json:
         found = {sys.intern(name): value for name, value in pairs}
         if len(found) != len(pairs):
-            doubled.append(found)
+            twice.append((found, [n for n, count in Counter(n for n, _ in pairs).items() if count > 1]))
         return found
 
-    try:
-        value = json.loads(data, object_pairs_hook=interned)
-        marked = json.loads(data, object_pairs_hook=_pairs) if doubled else None
-    except RecursionError as error:
-        raise ValueError("exceeded max depth") from error
-    return value, list(_doubled(marked, ""))
+    return json.loads(data, object_pairs_hook=interned), twice
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = _Pairs(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        found.doubled = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
-    return found
+# --- objects ---------------------------------------------------------------------------------------------------------
 
 
-def _doubled(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, _Pairs):
-        for name in value.doubled:
-            yield f"{path}{name}"
-        for name, below in value.items():
-            yield from _doubled(below, f"{path}{name}.")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _doubled(item, f"{path.removesuffix('.')}[{index}].")
+def read(request: Request, kind: Kind, warnings: list[str]) -> Json:
+    """The object in a body of create or update. Raises Refused."""
+    body, twice = parse(request)
+    return checked(body, kind, request, warnings, twice)
 
 
-def read_object(data: bytes, content_type: str, kind: Kind) -> tuple[Json, list[str]]:
-    """The object in a body of create or update, and the problems that strict validation minds. Raises Refused."""
-    if not data:
-        raise _unrecognized(kind, "json parse error: unexpected end of JSON input (<empty>)")
-    try:
-        body, doubled = parse(data, content_type)
-    except ValueError as error:
-        shown = data[:50].decode(errors="replace")
-        raise _unrecognized(kind, f"json parse error: {_json_words(data, error)} ({shown})") from error
-    if not isinstance(body, dict):
-        what = "array" if isinstance(body, list) else "value"
-        raise _unrecognized(
-            kind, f"json parse error: json: cannot unmarshal {what} into Go value of type struct"
-        )
-    check_kind(body, kind)
-    unknown = check_types(body, kind)
-    problems = [f'duplicate field "{path}"' for path in doubled] + [f'unknown field "{p}"' for p in unknown]
-    return body, problems
+def checked(
+    body: Json, kind: Kind, request: Request, warnings: list[str], twice: Twice | None = None
+) -> Json:
+    """The object without what its kind does not have, which becomes warnings. Raises Refused (400; 422 for patches)."""
+    body["apiVersion"] = body.get("apiVersion") or kind.api_version
+    body["kind"] = body.get("kind") or kind.kind
+    look = _look(body, kind, _Look(twice or []))
+    cannot = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+    # what is wrong with the rest of a custom object, its validation tells
+    if misfits := [m for path, m in look.misfits if not kind.custom or path.startswith(".metadata")]:
+        raise bad_request(f"{cannot}: {misfits[0]}")
+    validation = request.query.get("fieldValidation", "")
+    if look.fields and validation == "Strict":
+        words = f"strict decoding error: {', '.join(look.fields)}"
+        if request.method == "PATCH":
+            raise invalid("", "", "", [("patch", "FieldValueInvalid", f"Invalid value: {words}")])
+        raise bad_request(f"{cannot}: {words}")
+    if validation != "Ignore":
+        warnings += look.fields
+    return body
 
 
-def _unrecognized(kind: Kind, why: str) -> Refused:
-    return bad_request(
-        f"the object provided is unrecognized (must be of type {kind.kind}): couldn't get version/kind; {why}"
-    )
+def read_applied(request: Request, kind: Kind, address: str) -> Json:
+    """The configuration in a body of server-side apply. Raises Refused (400, 500)."""
+    config, _ = parse(request)
+    look = _look(config, kind, _Look(applied=True))
+    if wrong := [*look.fields, *(words for _, words in look.misfits)]:
+        where = f"{address}; {kind.api_version}, Kind={kind.kind}"
+        raise Refused(500, "", f"failed to create typed patch object ({where}): {wrong[0]}")
+    if config["metadata"].get("managedFields"):
+        raise bad_request("metadata.managedFields must be nil")
+    return config
 
 
-def _json_words(data: bytes, error: ValueError) -> str:
-    if (
-        isinstance(error, json.JSONDecodeError)
-        and error.pos >= len(data.decode(errors="replace").rstrip()) - 1
-    ):
-        return "unexpected end of JSON input"
-    return f"invalid character in JSON: {error}"
-
-
-def check_kind(body: Json, kind: Kind) -> None:
-    """Sets kind and version where they are missing. Raises Refused when they are another's."""
-    said_version, said_kind = body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind
-    if (said_version, said_kind) != (kind.api_version, kind.kind):
-        version = str(said_version).rpartition("/")[2]
-        raise bad_request(
-            f'{said_kind} in version "{version}" cannot be handled as a {kind.kind}: '
-            f'no kind "{said_kind}" is registered for version "{said_version}"'
-        )
-    body["apiVersion"], body["kind"] = kind.api_version, kind.kind
+def _look(body: Json, kind: Kind, look: _Look) -> _Look:
+    said = (body.get("apiVersion"), body.get("kind"))
+    if said != (kind.api_version, kind.kind):
+        raise bad_request(f"{said[1]} of {said[0]} cannot be handled as a {kind.kind} of {kind.api_version}")
     if body.get("metadata") is None:
         body["metadata"] = {}
+    look.at(body, kind.type, "", kind.kind)
+    return look
 
 
-class Mismatch(Exception):
-    """A value of the wrong type. `path` as in `spec.replicas`, `owner` the struct that has the field."""
+@dataclass
+class _Look:
+    """One walk over a body. It takes out of it what is unknown or null: the decoder leaves that out, too."""
 
-    def __init__(self, path: str, value: Any, kind: Type, owner: str) -> None:
-        super().__init__(path)
-        self.path = path
-        self.value = value
-        self.kind = kind
-        self.owner = owner
+    twice: Twice = field(default_factory=list)
+    applied: bool = False  # in the words of server-side apply, which knows items of lists by their keys
+    fields: list[str] = field(default_factory=list)  # unknown and doubled ones, in words
+    misfits: list[tuple[str, str]] = field(
+        default_factory=list
+    )  # values of the wrong type: where, and in words
 
+    def at(self, value: Any, kind: Type, path: str, owner: str) -> None:
+        """`path` as in `.spec.replicas`, `owner` is the struct that has the field."""
+        if kind.form == "any":
+            return
+        if not _fits(value, kind):
+            self.misfits.append((path, self._misfit(value, kind, path, owner)))
+        elif isinstance(value, dict):
+            self._at_fields(value, kind, path, kind.name if kind.form == "struct" and kind.name else owner)
+        elif isinstance(value, list):
+            self._at_items(value, kind, path, owner)
 
-def check_types(body: Json, kind: Kind) -> list[str]:
-    """The paths of fields that the kind does not have; they and nulls are taken out. Raises Refused (400)."""
-    unknown: list[str] = []
-    head = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-    try:
-        _walk(body, kind.type, "", kind.kind, unknown)
-    except Mismatch as error:
-        if kind.custom:
-            return unknown  # validation tells what is wrong with it
-        raise bad_request(head + _decoder_words(error)) from error
-    if (kind.group, kind.kind) == ("", "Secret"):
-        _check_base64(body, head)
-    return unknown
-
-
-def unknown_problems(body: Json, kind: Kind) -> list[str]:
-    """As `check_types`, in the words of strict validation."""
-    return [f'unknown field "{path}"' for path in check_types(body, kind)]
-
-
-def _check_base64(body: Json, head: str) -> None:
-    for value in (body.get("data") or {}).values():
-        try:
-            base64.b64decode(value, validate=True)
-        except binascii.Error as error:
-            raise bad_request(f"{head}illegal base64 data at input byte 0") from error
-
-
-def _decoder_words(error: Mismatch) -> str:
-    if error.kind.form == "quantity" and isinstance(error.value, str):
-        return "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-    found = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
-    what = found[type(error.value)]
-    if what == "number" and error.kind.form == "integer":
-        what = f"number {json.dumps(error.value)}"
-    return f"json: cannot unmarshal {what} into Go struct field {error.owner}.{error.path} of type {_go_type(error.kind)}"
-
-
-def _go_type(kind: Type) -> str:
-    if kind.form == "integer":
-        return kind.int_format or "int64"
-    if kind.form == "list":
-        return f"[]{_go_type(kind.items)}"
-    if kind.form == "map":
-        return "map[string]string"
-    return _GO_KINDS.get(kind.form) or f"v1.{kind.name}"
-
-
-def strip_nulls(value: Any) -> Any:
-    """A copy without fields that are null: the decoder leaves them out, as if they were not given."""
-    if isinstance(value, dict):
-        return {k: strip_nulls(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [strip_nulls(item) for item in value]
-    return value
-
-
-def _walk(value: Any, kind: Type, path: str, owner: str, unknown: list[str]) -> None:
-    """Checks a value; takes unknown fields out of it. Raises Mismatch."""
-    if kind.form == "any":
-        return
-    if not _fits(value, kind):
-        raise Mismatch(path, value, kind, owner)
-    if isinstance(value, dict):
-        _walk_fields(value, kind, path, unknown, owner)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _walk(item, kind.items, f"{path}[{index}]", owner, unknown)
-
-
-def _walk_fields(value: Json, kind: Type, path: str, unknown: list[str], owner: str) -> None:
-    owner = kind.name if kind.form == "struct" and kind.name else owner
-    for name in list(value):
-        here = f"{path}.{name}" if path else name
-        below = kind.field(name)
-        if below is None:
-            unknown.append(here)
-            del value[name]
-        elif value[name] is None:
-            if kind.form == "struct":
+    def _at_fields(self, value: Json, kind: Type, path: str, owner: str) -> None:
+        self.fields += [
+            f'duplicate field "{path[1:]}.{n}"' for o, names in self.twice if o is value for n in names
+        ]
+        for name in list(value):
+            here = f"{path}.{name}"
+            below = kind.field(name)
+            if below is None:
+                unknown = (
+                    f"{here}: field not declared in schema" if self.applied else f'unknown field "{here[1:]}"'
+                )
+                self.fields.append(unknown)
+            if below is None or value[name] is None:
                 del value[name]
-        else:
-            _walk(value[name], below, path if kind.form == "map" else here, owner, unknown)
+            else:
+                self.at(value[name], below, path if kind.form == "map" and not self.applied else here, owner)
+
+    def _at_items(self, value: list[Any], kind: Type, path: str, owner: str) -> None:
+        seen = set()
+        for index, item in enumerate(value):
+            step = _step(item, kind, index) if self.applied else f"[{index}]"
+            if step in seen:
+                self.misfits.append((path, f"{path}: duplicate entries for key {step}"))
+            seen.add(step)
+            self.at(item, kind.items, f"{path}{step}", owner)
+
+    def _misfit(self, value: Any, kind: Type, path: str, owner: str) -> str:
+        if isinstance(value, str) and kind.form in ("quantity", "string"):
+            return _BAD_QUANTITY if kind.form == "quantity" else "illegal base64 data at input byte 0"
+        found = _FOUND.get(type(value), "null")
+        if self.applied:
+            return f"{path}: expected {_EXPECTED.get(kind.form, kind.form)}, got {found}"
+        wanted = kind.int_format or _GO_TYPES.get(kind.form) or kind.name or kind.form
+        return f"json: cannot unmarshal {found} into Go struct field {owner}.{path[1:]} of type {wanted}"
+
+
+def _step(item: Any, kind: Type, index: int) -> str:
+    """The way to an item of a list: by its key, by its value, or by its place."""
+    if kind.list_type == "map":
+        return "[" + ",".join(f"{k}={json.dumps(v)}" for k, v in json.loads(kind.key_of(item)).items()) + "]"
+    return f"[={json.dumps(item)}]" if kind.list_type == "set" else f"[{index}]"
 
 
 def _fits(value: Any, kind: Type) -> bool:
     form = kind.form
+    if form == "string":
+        return isinstance(value, str) and (kind.int_format != "byte" or _is_base64(value))
     if form in ("struct", "map", "empty"):
         return isinstance(value, dict)
     if form == "list":
         return isinstance(value, list)
-    if form == "string":
-        return isinstance(value, str)
-    if form == "boolean":
-        return isinstance(value, bool)
-    if form == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if form == "quantity":
-        return _is_number(value) or (isinstance(value, str) and bool(_QUANTITY.fullmatch(value)))
-    if form == "int-or-string":
-        return isinstance(value, int | str) and not isinstance(value, bool)
-    return _is_number(value)
+    if form == "boolean" or isinstance(value, bool):
+        return form == "boolean" and isinstance(value, bool)
+    if form == "quantity" and isinstance(value, str):
+        return bool(_QUANTITY.fullmatch(value))
+    return isinstance(value, int | {"integer": int, "int-or-string": str}.get(form, float))
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def check_applied(config: Json, kind: Kind, namespace: str, name: str) -> None:
-    """What server-side apply minds of a configuration, with its own words and status 500. Raises Refused."""
-    trouble = _applied_trouble(config, kind.type, "")
-    if trouble:
-        where = f"{namespace}/{name}; {kind.api_version}, Kind={kind.kind}"
-        raise Refused(500, "", f"failed to create typed patch object ({where}): {trouble}")
-
-
-def _applied_trouble(value: Any, kind: Type, path: str) -> str:
-    if kind.form == "any" or value is None:
-        return ""
-    if not _fits(value, kind):
-        return (
-            f"{path}: {_expected(value, kind)}"
-            if kind.form != "quantity" or not isinstance(value, str)
-            else ""
-        )
-    if isinstance(value, dict):
-        for field, below in value.items():
-            inner = kind.field(field)
-            if inner is None:
-                return f"{path}.{field}: field not declared in schema"
-            if trouble := _applied_trouble(below, inner, f"{path}.{field}"):
-                return trouble
-    elif isinstance(value, list):
-        return _list_trouble(value, kind, path)
-    return ""
-
-
-def _list_trouble(value: list[Any], kind: Type, path: str) -> str:
-    seen = set()
-    for index, item in enumerate(value):
-        key = kind.key_of(item) if kind.list_type == "map" else json.dumps(item)
-        step = _key_words(key) if kind.list_type == "map" else f"[{index}]"
-        if kind.list_type != "atomic" and key in seen:
-            return f"{path}: duplicate entries for key {step}"
-        seen.add(key)
-        if trouble := _applied_trouble(item, kind.items, f"{path}{step}"):
-            return trouble
-    return ""
-
-
-def _key_words(key: str) -> str:
-    return "[" + ",".join(f"{k}={json.dumps(v)}" for k, v in json.loads(key).items()) + "]"
-
-
-def _expected(value: Any, kind: Type) -> str:
-    got = {str: "string", bool: "boolean", int: "int", float: "float", list: "list", dict: "map"}[type(value)]
-    if kind.form in ("integer", "number"):
-        return f"expected numeric (int or float), got {got}"
-    wanted = {"struct": "map", "empty": "map", "int-or-string": "string"}.get(kind.form, kind.form)
-    return f"expected {wanted}, got &value.valueUnstructured{{Value:{json.dumps(value)}}}"
+def _is_base64(text: str) -> bool:
+    try:
+        return base64.b64decode(text, validate=True) is not None
+    except (binascii.Error, ValueError):
+        return False

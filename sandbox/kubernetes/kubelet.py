@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
 from engine.types import Json
-from sandbox.kubernetes.operations import Operations
 from sandbox.kubernetes.refusals import Refused, bad_request, invalid, invalid_value
 from sandbox.kubernetes.requests import Answer, Request
+from sandbox.kubernetes.store import Store
 
-_PASSED = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes")
+_LEAST = {"tailLines": 0, "limitBytes": 1, "sinceSeconds": 1}
+_PASSED = ("follow", "previous", "sinceTime", "timestamps", *_LEAST)
 _PATIENCE = 5.0
 
 
-async def log(request: Request, pod: Json, operations: Operations) -> Answer:
+async def log(request: Request, pod: Json, store: Store) -> Answer:
     """The log of a container. Raises Refused as the API server and the kubelet do."""
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     container = _container(pod, request.query.get("container", ""))
-    for name in ("tailLines", "limitBytes", "sinceSeconds"):
-        number = request.number(name)
-        if number is not None and number < (0 if name == "tailLines" else 1):
-            words = "must be greater than or equal to 0" if name == "tailLines" else "must be greater than 0"
-            cause = invalid_value(name, number, words)
-            raise invalid("PodLogOptions", "", pod["metadata"]["name"], [cause])
-    node = operations.store.get(("", "nodes"), "", pod["spec"].get("nodeName", ""))
+    for option, least in _LEAST.items():
+        number = request.number(option)
+        if number is not None and number < least:
+            cause = invalid_value(option, number, f"must be greater than or equal to {least}")
+            raise invalid("PodLogOptions", "", name, [cause])
+    node = store.get(("", "nodes"), "", pod["spec"].get("nodeName", ""))
     if node is None:
         return Answer(200, content_type="text/plain")
-    metadata = pod["metadata"]
-    path = f"/containerLogs/{metadata['namespace']}/{metadata['name']}/{container}"
     query = urlencode({name: request.query[name] for name in _PASSED if name in request.query})
-    return await _fetch(node.body, f"{path}?{query}")
+    return await _fetch(node.body["status"], f"/containerLogs/{namespace}/{name}/{container}?{query}")
 
 
 def _container(pod: Json, wanted: str) -> str:
@@ -40,72 +38,47 @@ def _container(pod: Json, wanted: str) -> str:
     spec, name = pod["spec"], pod["metadata"]["name"]
     names = [c["name"] for c in spec["containers"]]
     inits = [c["name"] for c in spec.get("initContainers") or []]
-    if wanted:
-        if wanted not in names + inits:
-            raise bad_request(f"container {wanted} is not valid for pod {name}")
-        return wanted
-    if len(names) > 1 or inits:
-        if len(names) == 1:
-            return str(names[0])
-        more = f" or one of the init containers: [{' '.join(inits)}]" if inits else ""
-        words = f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]{more}"
-        raise bad_request(words)
-    return str(names[0])
+    if not wanted and len(names) > 1:
+        words = f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]"
+        raise bad_request(words + (f" or one of the init containers: [{' '.join(inits)}]" if inits else ""))
+    if wanted and wanted not in names + inits:
+        raise bad_request(f"container {wanted} is not valid for pod {name}")
+    return wanted or str(names[0])
 
 
 async def _fetch(node: Json, path: str) -> Answer:
     """One request to a kubelet. Its refusals become ours."""
-    status = node.get("status") or {}
-    address = next((a["address"] for a in status.get("addresses") or [] if a["type"] == "InternalIP"), "")
-    port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port", 0)
+    address = next((a["address"] for a in node.get("addresses") or [] if a["type"] == "InternalIP"), "")
+    port = ((node.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port", 0)
     try:
         async with asyncio.timeout(_PATIENCE):
             reader, writer = await asyncio.open_connection(address, port, ssl=_unverified())
             writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            code = int(head.split()[1])
+            if code == 200:
+                return Answer(200, content_type="text/plain", stream=_chunks(reader, writer))
+            text = (await reader.read()).decode(errors="replace").strip()
+            writer.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         words = (
             f'Get "https://{address}:{port}{path}": dial tcp {address}:{port}: connect: connection refused'
         )
         raise Refused(500, "InternalError", words) from error
-    code = int(head[0].split()[1])
-    headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
-    pieces = _pieces(reader, writer, headers)
-    if code != 200:
-        text = b"".join([piece async for piece in pieces]).decode(errors="replace")
-        raise _refusal(code, text)
-    return Answer(200, content_type="text/plain", stream=pieces)
+    if code == 404:
+        text = f"the server could not find the requested resource ( pods/log {text})"
+    raise Refused(code, {400: "BadRequest", 404: "NotFound"}.get(code, "InternalError"), text, {})
 
 
-def _refusal(code: int, text: str) -> Refused:
-    if code == 400:
-        return bad_request(text)
-    reason = {404: "NotFound"}.get(code, "InternalError")
-    message = (
-        f"the server could not find the requested resource ( pods/log {text.strip()})"
-        if code == 404
-        else text
-    )
-    return Refused(code, reason, message, {})
-
-
-async def _pieces(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: dict[str, str]
-) -> AsyncIterator[bytes]:
-    """The body, piece by piece; the connection is closed in the end, also when nobody reads on."""
+async def _chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[bytes]:
+    """The body as it comes; the connection is closed in the end, also when nobody reads on."""
     try:
-        if headers.get("transfer-encoding") != "chunked":
-            yield await reader.readexactly(int(headers.get("content-length", "0")))
-            return
         while size := int(await reader.readline() or b"0", 16):
-            piece = await reader.readexactly(size + 2)
-            yield piece[:-2]
+            yield (await reader.readexactly(size + 2))[:-2]
     except (OSError, asyncio.IncompleteReadError, ValueError):
         return  # the kubelet has gone: the log ends here
     finally:
         writer.close()
-        with contextlib.suppress(OSError, ssl.SSLError):
-            await writer.wait_closed()
 
 
 def _unverified() -> ssl.SSLContext:

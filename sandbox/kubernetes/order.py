@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,19 +11,17 @@ from sandbox.api import ApiFailed
 from sandbox.kubernetes.faults import FAULTS
 from sandbox.kubernetes.simulated import order_fault
 
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0}
-
 
 def main(arguments: Sequence[str], directory: Path) -> int:
     """Orders the fault of the cluster in `directory`; 0 when it has begun, 1 when there is no such cluster or fault."""
-    listed = "\n".join(f"  {name:15} {words}" for name, words in FAULTS.items())
+    told = {name: words.format(node="A node", seconds=usual) for name, (usual, words) in FAULTS.items()}
     parser = argparse.ArgumentParser(
         prog="python -m sandbox fault",
-        description=listed,
+        description="\n".join(f"  {name:15} {words}" for name, words in told.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("fault", choices=tuple(FAULTS))
-    parser.add_argument("duration", nargs="?", type=_seconds, help="such as 5s or 2m: how long, or how slow")
+    parser.add_argument("duration", nargs="?", type=_duration, help="such as 5s or 2m: how long, or how slow")
     options = parser.parse_args(arguments)
     try:
         print(order_fault(directory / "kubeconfig", options.fault, options.duration))
@@ -39,8 +36,6 @@ def main(arguments: Sequence[str], directory: Path) -> int:
     return 0
 
 
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 5s or 2m")
-    return float(match[1]) * _UNITS[match[2]]
+def _duration(text: str) -> float:
+    """Seconds. Raises ValueError, of which argparse makes a message."""
+    return float(text.removesuffix("m")) * 60 if text.endswith("m") else float(text.removesuffix("s"))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from types import TracebackType
 
 from sandbox import processes
 from sandbox.api import Api
 from sandbox.control_plane import ControlPlaneError
-from sandbox.kubernetes import READY_LINE, command
+from sandbox.kubernetes import READY_LINE
 from sandbox.kubernetes.faults import PATH
 from sandbox.processes import Child
 
 _ROOT = Path(__file__).resolve().parents[2]
+_NAME = "simulated control plane"
 
 
 class SimulatedCluster:
@@ -23,15 +24,15 @@ class SimulatedCluster:
         """`directory` keeps the state, the credentials and the port."""
         self.directory = directory.resolve()
         self.kubeconfig = self.directory / "kubeconfig"
-        self._children: list[Child] = []
+        self.children: tuple[
+            Child, ...
+        ] = ()  # the running program, for whoever watches over the whole sandbox
 
     def __enter__(self) -> SimulatedCluster:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     def start(self) -> Path:
@@ -40,50 +41,45 @@ class SimulatedCluster:
         port = processes.remembered_ports(self.directory / "ports.json", ["api"])["api"]
         log = self.directory / "kube-apiserver.log"
         log.unlink(missing_ok=True)  # the log of the run before would pass for this one's
-        environment = {"PATH": os.defpath, "HOME": str(self.directory)}
-        child = processes.spawn(
-            command(self.directory, port), log=log, env=environment, cwd=_ROOT, name="simulated control plane"
-        )
-        self._children = [child]
+        words = [
+            sys.executable,
+            "-m",
+            "sandbox.kubernetes",
+            "--directory",
+            str(self.directory),
+            "--port",
+            str(port),
+        ]
+        env = {"PATH": os.defpath, "HOME": str(self.directory)}
+        child = processes.spawn(words, log=log, env=env, cwd=_ROOT, name=_NAME)
+        self.children = (child,)
+
+        def ready() -> bool:
+            return any(READY_LINE in line for line in child.last_lines())
+
         try:
-            processes.wait_until(
-                lambda: any(READY_LINE in line for line in child.last_lines()),
-                [child],
-                seconds=20,
-                what="The simulated control plane",
-                pause=0.02,
-            )
-        except BaseException as error:
+            processes.wait_until(ready, [child], seconds=20, what=f"The {_NAME}", pause=0.02)
+        except processes.ProcessError as error:
             self.stop()
-            if isinstance(error, processes.ProcessError):
-                words = f"The simulated control plane did not start: {error.message}"
-                hint = f"Its log and data are in {self.directory}; `make sandbox-reset` begins anew."
-                raise ControlPlaneError(words, hint=hint) from error
-            raise
+            hint = f"Its log and data are in {self.directory}; `make sandbox-reset` begins anew."
+            raise ControlPlaneError(f"The {_NAME} did not start: {error.message}", hint=hint) from error
         return self.kubeconfig
 
     def stop(self, seconds: float = 3.0) -> None:
         """Ends it; what it holds is kept. Safe to call twice."""
-        processes.stop(self._children, seconds)
-        self._children = []
+        processes.stop(self.children, seconds)
+        self.children = ()
 
     def check(self) -> None:
         """Raises ControlPlaneError when it has ended by itself, with the last lines of its log."""
         try:
-            processes.check(self._children)
+            processes.check(self.children)
         except processes.ProcessError as error:
-            raise ControlPlaneError(f"The simulated control plane is broken: {error.message}") from error
-
-    @property
-    def children(self) -> tuple[Child, ...]:
-        """The running program, for whoever watches over all parts of the sandbox."""
-        return tuple(self._children)
+            raise ControlPlaneError(f"The {_NAME} is broken: {error.message}") from error
 
 
 def order_fault(kubeconfig: Path, fault: str, seconds: float | None = None) -> str:
     """Orders a fault of a running simulated cluster (see `faults.FAULTS`); what happens, in words. Raises ApiFailed."""
     api = Api.from_kubeconfig(kubeconfig, user_agent="slipway-sandbox")
-    body: dict[str, object] = {"fault": fault}
-    if seconds is not None:
-        body["seconds"] = seconds
+    body = {"fault": fault, **({} if seconds is None else {"seconds": seconds})}
     return str(api.create(PATH, body)["message"])

@@ -3,191 +3,135 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from engine.types import Json
-from sandbox.kubernetes import decoding
 from sandbox.kubernetes.access import Access, Act
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind
-from sandbox.kubernetes.refusals import bad_request, conflict, invalid, invalid_value
-from sandbox.kubernetes.requests import Answer, Request, json_answer
+from sandbox.kubernetes.operations import Deletion, Operations
+from sandbox.kubernetes.patches import Change
+from sandbox.kubernetes.refusals import conflict, invalid, invalid_value
+from sandbox.kubernetes.requests import Call
 from sandbox.kubernetes.selectors import selector_text
 
-if TYPE_CHECKING:
-    from sandbox.kubernetes.operations import Operations
-
+# the kinds of bodies that are of another kind than the object whose part is meant
+SHAPES = {
+    "scale": Kind("autoscaling", "v1", "scales", "Scale"),
+    "token": Kind("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest"),
+    "eviction": Kind("policy", "v1", "evictions", "Eviction"),
+    "binding": Kind("", "v1", "bindings", "Binding"),
+}
 _SCALE_META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 _LEAST_TOKEN_SECONDS = 600
-Special = Callable[[Request, str, str, "Operations", Access], Answer]
 
 
 # --- scale -----------------------------------------------------------------------------------------------------------
 
 
-def scale_of(kind: Kind, body: Json) -> Json:
+def scale_of(body: Json) -> Json:
     """The Scale of an object."""
-    spec, status = body.get("spec") or {}, body.get("status") or {}
     metadata = {name: body["metadata"][name] for name in _SCALE_META if name in body["metadata"]}
-    wanted = {"replicas": spec["replicas"]} if spec.get("replicas") else {}
-    found: Json = {"replicas": status.get("replicas", 0)}
-    if spec.get("selector"):
-        found["selector"] = selector_text(spec["selector"])
-    return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": metadata,
-        "spec": wanted,
-        "status": found,
-    }
+    spec, status = body.get("spec") or {}, {"replicas": (body.get("status") or {}).get("replicas", 0)}
+    if selector := spec.get("selector"):
+        status["selector"] = selector_text(selector)
+    head = {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata}
+    return {**head, "spec": {"replicas": spec.get("replicas", 0)}, "status": status}
 
 
-def patch_scale(kind: Kind, body: Json, change: Callable[[Json], Json]) -> Json:
-    """The object with the replicas that a changed Scale wants. Raises Refused."""
-    return _scaled(body, change(scale_of(kind, body)))
+def scaled(change: Change) -> Change:
+    """The change of an object that a change of its Scale means. Raises Refused."""
 
+    def change_object(body: Json) -> Json:
+        scale = change(scale_of(body))
+        metadata, replicas = scale["metadata"], (scale.get("spec") or {}).get("replicas", 0)
+        if replicas < 0:
+            cause = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+            raise invalid("Scale", "autoscaling", body["metadata"]["name"], [cause])
+        version = metadata.get("resourceVersion") or body["metadata"]["resourceVersion"]
+        metadata = {**body["metadata"], "resourceVersion": version}
+        return {**body, "metadata": metadata, "spec": {**(body.get("spec") or {}), "replicas": replicas}}
 
-def scale_replacement(request: Request, kind: Kind, name: str) -> Callable[[Json], Json]:
-    """The change that a PUT of a Scale makes. Raises Refused."""
-    try:
-        scale, _ = decoding.parse(request.body, request.content_type)
-    except ValueError as error:
-        raise bad_request(f"the object provided is unrecognized (must be of type Scale): {error}") from error
-    if not isinstance(scale, dict):
-        raise bad_request("the object provided is unrecognized (must be of type Scale)")
-
-    def change(body: Json) -> Json:
-        version = (scale.get("metadata") or {}).get("resourceVersion")
-        if version and version != body["metadata"]["resourceVersion"]:
-            raise conflict(kind, name)
-        return _scaled(body, scale)
-
-    return change
-
-
-def _scaled(body: Json, scale: Json) -> Json:
-    replicas = (scale.get("spec") or {}).get("replicas", 0)
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
-        words = "json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32"
-        raise bad_request(f'Scale in version "v1" cannot be handled as a Scale: {words}')
-    if replicas < 0:
-        cause = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
-        raise invalid("Scale", "autoscaling", body["metadata"]["name"], [cause])
-    return {**body, "spec": {**body["spec"], "replicas": replicas}}
+    return change_object
 
 
 # --- what is created below an object -----------------------------------------------------------------------------------
 
 
-def _token(request: Request, namespace: str, name: str, operations: Operations, access: Access) -> Answer:
-    account = operations.get(operations.kinds.core("serviceaccounts"), namespace, name).body
-    spec = _body(request).get("spec") or {}
-    seconds = int(spec.get("expirationSeconds") or 3600)
+def _token(call: Call, body: Json, operations: Operations, access: Access) -> Json:
+    account = operations.get(call.kind, call.namespace, call.name).body
+    seconds = int((body.get("spec") or {}).get("expirationSeconds") or 3600)
     if seconds < _LEAST_TOKEN_SECONDS:
-        words = "may not specify a duration less than 10 minutes"
-        cause = invalid_value("spec.expirationSeconds", seconds, words)
-        raise invalid("TokenRequest", "authentication.k8s.io", name, [cause])
+        cause = invalid_value(
+            "spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"
+        )
+        raise invalid("TokenRequest", "authentication.k8s.io", call.name, [cause])
     status = {"token": access.token_for(account, seconds=seconds), "expirationTimestamp": stamp(seconds)}
     spec = {"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": seconds}
-    metadata = {"name": name, "namespace": namespace, "creationTimestamp": stamp()}
-    head = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": metadata}
-    return json_answer({**head, "spec": spec, "status": status}, 201)
+    metadata = {"name": call.name, "namespace": call.namespace, "creationTimestamp": stamp()}
+    return {**body, "metadata": metadata, "spec": spec, "status": status}
 
 
-def _eviction(request: Request, namespace: str, name: str, operations: Operations, access: Access) -> Answer:
-    from sandbox.kubernetes.operations import Deletion
-
-    options = _body(request).get("deleteOptions") or {}
-    operations.delete(
-        operations.kinds.core("pods"), namespace, name, Deletion(grace=options.get("gracePeriodSeconds"))
-    )
-    return json_answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, 201)
+def _eviction(call: Call, body: Json, operations: Operations, access: Access) -> Json:
+    grace = (body.get("deleteOptions") or {}).get("gracePeriodSeconds")
+    operations.delete(call.kind, call.namespace, call.name, Deletion(grace=grace))
+    return _SUCCESS
 
 
-def _binding(request: Request, namespace: str, name: str, operations: Operations, access: Access) -> Answer:
-    node = (_body(request).get("target") or {}).get("name", "")
-    pods = operations.kinds.core("pods")
-    if operations.get(pods, namespace, name).body["spec"].get("nodeName"):
-        raise conflict(pods, name, f"pod {name} is already assigned to node")
-    bind(operations, namespace, name, node)
-    return json_answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, 201)
+def _binding(call: Call, body: Json, operations: Operations, access: Access) -> Json:
+    pod = operations.get(call.kind, call.namespace, call.name).body
+    if pod["spec"].get("nodeName"):
+        raise conflict(call.kind, call.name, f"pod {call.name} is already assigned to node")
+    bind(operations, call.namespace, call.name, (body.get("target") or {}).get("name", ""))
+    return _SUCCESS
 
 
 def bind(operations: Operations, namespace: str, name: str, node: str) -> None:
     """Puts a pod on a node."""
     pods = operations.kinds.core("pods")
-    stored = operations.get(pods, namespace, name)
-    status = stored.body.get("status") or {}
-    others = [c for c in status.get("conditions") or [] if c["type"] != "PodScheduled"]
-    condition = {
-        "type": "PodScheduled",
-        "status": "True",
-        "lastProbeTime": None,
-        "lastTransitionTime": stamp(),
-    }
-    spec = {**stored.body["spec"], "nodeName": node}
-    operations.store.put(
-        pods, {**stored.body, "spec": spec, "status": {**status, "conditions": [*others, condition]}}
-    )
+    body = operations.get(pods, namespace, name).body
+    status = body.get("status") or {}
+    conditions = [c for c in status.get("conditions") or [] if c["type"] != "PodScheduled"]
+    times = {"lastProbeTime": None, "lastTransitionTime": stamp()}
+    conditions.append({"type": "PodScheduled", "status": "True", **times})
+    spec, status = {**body["spec"], "nodeName": node}, {**status, "conditions": conditions}
+    operations.store.put(pods, {**body, "spec": spec, "status": status})
 
 
-def _finalize(request: Request, namespace: str, name: str, operations: Operations, access: Access) -> Answer:
-    body = _body(request)
-    kind = operations.kinds.core("namespaces")
-    change = {"spec": {"finalizers": (body.get("spec") or {}).get("finalizers") or []}}
-    stored = operations.update(kind, "", name, lambda old: {**old, **change})
-    return Answer(200, stored.data)
-
-
-def _body(request: Request) -> Json:
-    try:
-        body, _ = decoding.parse(request.body or b"{}", request.content_type)
-    except ValueError as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
-    if not isinstance(body, dict):
-        raise bad_request("the object provided is unrecognized")
-    return body
-
-
-SPECIAL: dict[tuple[str, str], Special] = {
-    ("serviceaccounts", "token"): _token,
-    ("pods", "eviction"): _eviction,
-    ("pods", "binding"): _binding,
-    ("namespaces", "finalize"): _finalize,
+CREATED: dict[str, Callable[[Call, Json, Operations, Access], Json]] = {
+    "token": _token,
+    "eviction": _eviction,
+    "binding": _binding,
 }
 
 
 # --- reviews ---------------------------------------------------------------------------------------------------------
 
 
-def review(request: Request, kind: Kind, body: Json, access: Access) -> Answer:
-    """What somebody may ask about themselves."""
-    user, spec = request.user, body.get("spec") or {}
-    if kind.kind == "SelfSubjectReview":
-        body["status"] = {"userInfo": {"username": user.name, "groups": list(user.groups)}}
-    elif kind.kind == "SelfSubjectRulesReview":
+def review(call: Call, body: Json, access: Access) -> Json:
+    """The answer to what somebody asks about themselves."""
+    user, spec = call.request.user, body.get("spec") or {}
+    if call.kind.kind == "SelfSubjectReview":
+        status: Json = {"userInfo": {"username": user.name, "groups": list(user.groups)}}
+    elif call.kind.kind == "SelfSubjectRulesReview":
         rules = access.rules_of(user, spec.get("namespace", ""))
-        body["status"] = {
-            "resourceRules": [r for r in rules if "resources" in r],
-            "nonResourceRules": [r for r in rules if "nonResourceURLs" in r],
-            "incomplete": False,
-        }
+        lists = {"resourceRules": "resources", "nonResourceRules": "nonResourceURLs"}
+        status = {name: [r for r in rules if of in r] for name, of in lists.items()} | {"incomplete": False}
     else:
-        body["status"] = {"allowed": access.allows(user, _act_of(spec))}
-    return json_answer(body, 201)
+        status = {"allowed": access.allows(user, _act_of(spec))}
+    return {**body, "status": status}
 
 
 def _act_of(spec: Json) -> Act:
     """The act that a SelfSubjectAccessReview asks about. Raises Refused (422) when it names none, or two."""
-    resource: Json = spec.get("resourceAttributes") or {}
+    about: Json = spec.get("resourceAttributes") or {}
     path: Json = spec.get("nonResourceAttributes") or {}
-    if bool(resource) == bool(path):
+    if bool(about) == bool(path):
         words = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise invalid("", "authorization.k8s.io", "", [invalid_value("spec", None, words)])
     if path:
         return Act(path.get("verb", ""), path=path.get("path", ""))
-    named = resource.get("resource", "")
-    if resource.get("subresource"):
-        named += f"/{resource['subresource']}"
-    where = (resource.get("namespace", ""), resource.get("name", ""))
-    return Act(resource.get("verb", ""), resource.get("group", ""), named, *where)
+    resource, part = about.get("resource", ""), about.get("subresource")
+    named = f"{resource}/{part}" if part else resource
+    where = (about.get("namespace", ""), about.get("name", ""))
+    return Act(about.get("verb", ""), about.get("group", ""), named, *where)
