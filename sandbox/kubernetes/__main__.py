@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 import signal
+import ssl
 import sys
 from functools import partial
 from pathlib import Path
@@ -61,15 +62,8 @@ async def run(directory: Path, port: int) -> None:
     journal.open()
     watches = Watches(store)
     controllers = Controllers(operations, access, authority=authority)
-    faults = Faults(
-        {
-            "expire-watches": partial(_expire, store, watches),
-            "drop-node": controllers.drop_node,
-            "api-down": partial(_hang_up_soon, connections),
-        }
-    )
-    routes = Routes(operations, watches, access, OpenApi(kinds))
-    app = App(routes, access, faults, journal.flush, partial(_hang_up, connections))
+    faults = Faults(store, watches, controllers.drop_node, partial(_hang_up, connections))
+    app = App(Routes(operations, watches, access, OpenApi(kinds)), access, faults, journal.flush)
     controllers.start()
     try:
         await _serve(app, directory, port, connections, watches)
@@ -80,24 +74,18 @@ async def run(directory: Path, port: int) -> None:
 
 async def _serve(app: App, directory: Path, port: int, connections: ServerState, watches: Watches) -> None:
     """Until a signal comes; answers under way are given a second. Raises OSError when the port is taken."""
-    certificate, key = directory / "server.crt", directory / "server.key"
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(directory / "server.crt", directory / "server.key")
     config = uvicorn.Config(
-        app,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        ssl_certfile=str(certificate),
-        ssl_keyfile=str(key),
-        timeout_keep_alive=75,
+        app, ws="none", lifespan="off", interface="asgi3", log_config=None, access_log=False
     )
+    config.timeout_keep_alive = 75
     config.load()
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     server = await loop.create_server(
-        lambda: HttpToolsProtocol(config, connections, {}), "127.0.0.1", port, ssl=config.ssl, backlog=512
+        lambda: HttpToolsProtocol(config, connections, {}), "127.0.0.1", port, ssl=tls, backlog=512
     )
     print(f"https://127.0.0.1:{port}: {READY_LINE}", flush=True)
     await ended.wait()
@@ -131,22 +119,10 @@ def _credentials(directory: Path) -> tuple[bytes, str, bytes]:
     return authority.certificate, admin, signing_key.encode()
 
 
-def _expire(store: Store, watches: Watches, _seconds: float) -> str:
-    store.forget_history()
-    watches.end_all(because_expired=True)
-    return ""
-
-
 def _hang_up(connections: ServerState) -> None:
     """Closes every connection there is."""
     for connection in list(connections.connections):
         connection.transport.close()
-
-
-def _hang_up_soon(connections: ServerState, _seconds: float) -> str:
-    """A moment later, so that the order itself is still answered."""
-    asyncio.get_running_loop().call_later(0.1, _hang_up, connections)
-    return ""
 
 
 if __name__ == "__main__":

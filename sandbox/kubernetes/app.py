@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from sandbox.kubernetes.access import Access
-from sandbox.kubernetes.decoding import MOST_BYTES
+from sandbox.kubernetes.decoding import MOST_BYTES, parse
 from sandbox.kubernetes.faults import PATH, Down, Faults
-from sandbox.kubernetes.refusals import Refused, bad_request
+from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.requests import Answer, Request, json_answer
 from sandbox.kubernetes.routes import Routes
 
@@ -24,16 +23,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 @dataclass
 class App:
-    """One API server. `keep` writes to the disk what has changed: before anybody is told that it has.
-
-    `hang_up` closes all connections.
-    """
+    """One API server. `keep` writes to the disk what has changed: before anybody is told that it has."""
 
     routes: Routes
     access: Access
     faults: Faults
     keep: Callable[[], None]
-    hang_up: Callable[[], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -41,16 +36,15 @@ class App:
         except Refused as refusal:
             answer = _refused(refusal)
         except Down:
-            self.hang_up()
+            self.faults.hang_up()
             await asyncio.sleep(0.1)  # until the protocol has noticed
             return
         except ConnectionError:
             return  # the client has left
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the client gets an answer
             traceback.print_exc()
-            answer = _refused(
-                Refused(500, "InternalError", f"Internal error occurred: {type(error).__name__}")
-            )
+            words = f"Internal error occurred: {type(error).__name__}"
+            answer = _refused(Refused(500, "InternalError", words))
         await _deliver(answer, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
@@ -75,13 +69,8 @@ class App:
     def _order_fault(self, request: Request) -> Answer:
         if not request.user.is_master:
             raise Refused(403, "Forbidden", "Only the administrator's token may order faults.")
-        try:
-            wanted = json.loads(request.body)
-            fault, seconds = str(wanted["fault"]), wanted.get("seconds")
-            amount = None if seconds is None else float(seconds)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise bad_request('Say which: {"fault": "slow", "seconds": 5}') from None
-        return json_answer({"message": self.faults.order(fault, amount)})
+        wanted, _ = parse(request)
+        return json_answer({"message": self.faults.order(str(wanted.get("fault")), wanted.get("seconds"))})
 
 
 def _refused(refusal: Refused) -> Answer:
@@ -92,16 +81,15 @@ def _refused(refusal: Refused) -> Answer:
 
 async def _body(receive: Receive) -> bytes:
     """The whole body. Raises Refused (413) when it is too large, ConnectionError when the client has left."""
-    body, size, more = bytearray(), 0, True
+    body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError
-        more, piece = message.get("more_body", False), message.get("body", b"")
-        size += len(piece)
-        if size <= MOST_BYTES:
-            body += piece
-    if size > MOST_BYTES:
+        more = message.get("more_body", False)
+        if len(body) <= MOST_BYTES:
+            body += message.get("body", b"")
+    if len(body) > MOST_BYTES:
         raise Refused(413, "RequestEntityTooLarge", f"Request entity too large: limit is {MOST_BYTES}")
     return bytes(body)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sandbox.kubernetes.refusals import Refused
+from sandbox.kubernetes.store import Store
+from sandbox.kubernetes.watching import Watches
 
 FAULTS = {  # how many seconds unless it is said, and what happens
     "api-down": (30.0, "Connections are closed without an answer for {seconds:g} s."),
@@ -28,15 +30,17 @@ class Down(ConnectionError):
     """The server does not answer: the connection is to be closed."""
 
 
+@dataclass
 class Faults:
-    """What is wrong at the moment."""
+    """What is wrong at the moment. `hang_up` closes all connections, `drop_node` tells which node it was."""
 
-    def __init__(self, at_once: Mapping[str, Callable[[float], str]]) -> None:
-        """`at_once`: what some faults do when they are ordered, for how many seconds; which node it was, if one."""
-        self._at_once = at_once
-        self._until: dict[str, float] = defaultdict(float)
-        self._delay = 0.0
-        self._count = 0
+    store: Store
+    watches: Watches
+    drop_node: Callable[[float], str]
+    hang_up: Callable[[], None]
+    _until: dict[str, float] = field(default_factory=dict)
+    _delay: float = 0.0
+    _count: int = 0
 
     def order(self, fault: str, seconds: float | None) -> str:
         """Begins a fault; returns what happens, in words. Raises Refused (422) for unknown ones."""
@@ -44,16 +48,21 @@ class Faults:
             raise Refused(422, "Invalid", f"There is no fault {fault!r}. Known are: {', '.join(FAULTS)}.")
         usual, words = FAULTS[fault]
         amount = usual if seconds is None else seconds
-        if not 0 <= amount <= 3600:
+        if not isinstance(amount, int | float) or not 0 <= amount <= 3600:
             raise Refused(422, "Invalid", "A fault lasts at most an hour.")
-        node = self._at_once[fault](amount) if fault in self._at_once else ""
-        if fault == "slow":
+        node = self.drop_node(amount) if fault == "drop-node" else ""
+        if fault == "expire-watches":
+            self.store.forget_history()
+            self.watches.end_all(because_expired=True)
+        elif fault == "api-down":  # a moment later, so that the order itself is still answered
+            asyncio.get_running_loop().call_later(0.1, self.hang_up)
+        elif fault == "slow":
             self._delay = amount
         self._until[fault] = time.monotonic() + (_SLOW_FOR if fault == "slow" else amount)
         return words.format(node=node, seconds=amount)
 
     def _is(self, fault: str) -> bool:
-        return self._until[fault] > time.monotonic()
+        return self._until.get(fault, 0.0) > time.monotonic()
 
     async def strike(self) -> None:
         """Called before every request is answered. Raises Down, Refused (429)."""

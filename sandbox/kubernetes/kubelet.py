@@ -15,6 +15,10 @@ from sandbox.kubernetes.store import Store
 _LEAST = {"tailLines": 0, "limitBytes": 1, "sinceSeconds": 1}
 _PASSED = ("follow", "previous", "sinceTime", "timestamps", *_LEAST)
 _PATIENCE = 5.0
+# kubelets sign their own certificates; the real server does not check them by default either
+_UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 async def log(request: Request, pod: Json, store: Store) -> Answer:
@@ -36,11 +40,11 @@ async def log(request: Request, pod: Json, store: Store) -> Answer:
 def _container(pod: Json, wanted: str) -> str:
     """The container that is meant. Raises Refused (400)."""
     spec, name = pod["spec"], pod["metadata"]["name"]
-    names = [c["name"] for c in spec["containers"]]
-    inits = [c["name"] for c in spec.get("initContainers") or []]
+    names, inits = ([c["name"] for c in spec.get(of) or []] for of in ("containers", "initContainers"))
     if not wanted and len(names) > 1:
-        words = f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]"
-        raise bad_request(words + (f" or one of the init containers: [{' '.join(inits)}]" if inits else ""))
+        raise bad_request(
+            f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]"
+        )
     if wanted and wanted not in names + inits:
         raise bad_request(f"container {wanted} is not valid for pod {name}")
     return wanted or str(names[0])
@@ -52,7 +56,7 @@ async def _fetch(node: Json, path: str) -> Answer:
     port = ((node.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port", 0)
     try:
         async with asyncio.timeout(_PATIENCE):
-            reader, writer = await asyncio.open_connection(address, port, ssl=_unverified())
+            reader, writer = await asyncio.open_connection(address, port, ssl=_UNVERIFIED)
             writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             code = int(head.split()[1])
@@ -61,10 +65,8 @@ async def _fetch(node: Json, path: str) -> Answer:
             text = (await reader.read()).decode(errors="replace").strip()
             writer.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-        words = (
-            f'Get "https://{address}:{port}{path}": dial tcp {address}:{port}: connect: connection refused'
-        )
-        raise Refused(500, "InternalError", words) from error
+        words = f"dial tcp {address}:{port}: connect: connection refused"
+        raise Refused(500, "InternalError", f'Get "https://{address}:{port}{path}": {words}') from error
     if code == 404:
         text = f"the server could not find the requested resource ( pods/log {text})"
     raise Refused(code, {400: "BadRequest", 404: "NotFound"}.get(code, "InternalError"), text, {})
@@ -79,11 +81,3 @@ async def _chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         return  # the kubelet has gone: the log ends here
     finally:
         writer.close()
-
-
-def _unverified() -> ssl.SSLContext:
-    """Kubelets sign their own certificates; the real server does not check them by default either."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

@@ -19,16 +19,14 @@ from sandbox.kubernetes.refusals import Refused, about, bad_request, conflict, n
 from sandbox.kubernetes.schema import drop_empty
 from sandbox.kubernetes.store import Store, Stored, clone
 
+Change = Callable[[Json], Json]
+Managed = list[Json] | None  # managedFields that server-side apply has made; None for what is to be tracked
 SYSTEM = Manager("kube-controller-manager")
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # of made-up names (k8s.io/apimachinery/pkg/util/rand)
 # what only the server sets
 _SERVERS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
-_WITH_STATUS = (
-    "annotations",
-    "managedFields",
-    "finalizers",
-    "resourceVersion",
-)  # what a change of it may touch, too
+# what a change of the status may touch, too
+_WITH_STATUS = ("annotations", "managedFields", "finalizers", "resourceVersion")
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,16 @@ class Deletion:
     grace: int | None = None
     uid: str = ""
     version: str = ""
-    dry_run: bool = False
 
 
 @dataclass
 class Operations:
-    """The cluster's objects, and all ways to change them."""
+    """The cluster's objects, and all ways to change them. `dry_run`: nothing is stored."""
 
     store: Store
     kinds: Kinds
     system: Manager = SYSTEM
+    dry_run: bool = False
 
     def get(self, kind: Kind, namespace: str, name: str) -> Stored:
         stored = self.store.get(kind.key, namespace, name)
@@ -59,22 +57,13 @@ class Operations:
     # --- create ----------------------------------------------------------------------------------------------------
 
     def create(
-        self,
-        kind: Kind,
-        namespace: str,
-        body: Json,
-        *,
-        manager: Manager = SYSTEM,
-        dry_run: bool = False,
-        managed: list[Json] | None = None,
+        self, kind: Kind, namespace: str, body: Json, *, manager: Manager = SYSTEM, managed: Managed = None
     ) -> Stored:
-        """Stores a new object. `body` becomes the object: it must not be used otherwise.
-
-        `managed` are its managedFields when server-side apply made it.
-        """
+        """Stores a new object. `body` becomes the object: it must not be used otherwise."""
         metadata = body["metadata"]
         _place(metadata, kind, namespace)
-        self._check_home(kind, namespace, metadata)
+        if kind.namespaced:
+            self._check_home(kind, namespace, metadata)
         if metadata.get("resourceVersion"):
             raise bad_request("resourceVersion should not be set on objects to be created")
         if not metadata.get("name") and metadata.get("generateName"):
@@ -89,7 +78,7 @@ class Operations:
             managed = apply.track_update(None, body, kind.type, manager)
         metadata["managedFields"] = managed
         admission.admit_new(body, kind, self.store)
-        webhooks.ask(self.store, kind, "CREATE", body, dry_run=dry_run)
+        webhooks.ask(self.store, kind, "CREATE", body, dry_run=self.dry_run)
         validation.check(body, kind, None)
         if self.store.get(kind.key, namespace, metadata["name"]):
             words = f'{kind.full_plural} "{metadata["name"]}" already exists'
@@ -98,55 +87,43 @@ class Operations:
         metadata["creationTimestamp"] = stamp()
         if kind.has_generation():
             metadata["generation"] = 1
-        return self._put(kind, _ordered(body), dry_run=dry_run)
+        return self._put(kind, _ordered(body))
 
     def _check_home(self, kind: Kind, namespace: str, metadata: Json) -> None:
         """The namespace is there, and stays."""
-        if not kind.namespaced:
-            return
-        if self.get(self.kinds.core("namespaces"), "", namespace).body["metadata"].get("deletionTimestamp"):
+        home = self.get(self.kinds.core("namespaces"), "", namespace).body
+        if home["metadata"].get("deletionTimestamp"):
             name = metadata.get("name", "")
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise Refused(
-                403, "Forbidden", f'{kind.full_plural} "{name}" is forbidden: {why}', about(kind, name)
-            )
+            message = f'{kind.full_plural} "{name}" is forbidden: {why}'
+            raise Refused(403, "Forbidden", message, about(kind, name))
 
-    def _put(self, kind: Kind, body: Json, *, dry_run: bool) -> Stored:
-        metadata = body["metadata"]
-        if dry_run:
-            return Stored((kind.key, metadata.get("namespace", ""), metadata["name"]), 0, body)
-        return self.store.put(kind, body)
+    def _put(self, kind: Kind, body: Json) -> Stored:
+        if not self.dry_run:
+            return self.store.put(kind, body)
+        return Stored((kind.key, body["metadata"].get("namespace", ""), body["metadata"]["name"]), 0, body)
+
+    def _remove(self, stored: Stored) -> None:
+        if not self.dry_run:
+            self.store.remove(stored)
 
     # --- update ----------------------------------------------------------------------------------------------------
 
     def update(
-        self,
-        kind: Kind,
-        namespace: str,
-        name: str,
-        change: Callable[[Json], Json],
-        *,
-        manager: Manager = SYSTEM,
-        dry_run: bool = False,
+        self, kind: Kind, namespace: str, name: str, change: Change, *, manager: Manager = SYSTEM
     ) -> Stored:
         """Stores what `change` makes of (a copy of) the object. `manager.subresource` says which part may change."""
         old = self.get(kind, namespace, name)
-        return self._finish(kind, old, change(clone(old.body)), manager, dry_run=dry_run)
+        return self._finish(kind, old, change(clone(old.body)), manager)
 
     def apply(
-        self,
-        kind: Kind,
-        namespace: str,
-        name: str,
-        config: Json,
-        *,
-        manager: Manager,
-        force: bool,
-        dry_run: bool,
+        self, kind: Kind, namespace: str, name: str, config: Json, *, manager: Manager, force: bool
     ) -> tuple[Stored, bool]:
         """Server-side apply. Returns the object, and whether it is new."""
         old = self.store.get(kind.key, namespace, name)
         part, metadata = manager.subresource, config["metadata"]
+        if metadata.get("managedFields"):
+            raise bad_request("metadata.managedFields must be nil")
         _place(metadata, kind, namespace, name)
         if part:
             config = {k: v for k, v in config.items() if k in ("apiVersion", "kind", "metadata", part)}
@@ -158,20 +135,13 @@ class Operations:
             if metadata.get("resourceVersion") or metadata.get("uid"):
                 raise conflict(kind, name)
             body, managed = apply.apply(None, config, kind.type, manager, force=force)
-            return self.create(kind, namespace, body, dry_run=dry_run, managed=managed), True
+            return self.create(kind, namespace, body, managed=managed), True
         metadata.pop("creationTimestamp", None)
         merged, managed = apply.apply(old.body, config, kind.type, manager, force=force)
-        return self._finish(kind, old, clone(merged), manager, dry_run=dry_run, managed=managed), False
+        return self._finish(kind, old, clone(merged), manager, managed), False
 
     def _finish(
-        self,
-        kind: Kind,
-        old: Stored,
-        new: Json,
-        manager: Manager,
-        *,
-        dry_run: bool,
-        managed: list[Json] | None = None,
+        self, kind: Kind, old: Stored, new: Json, manager: Manager, managed: Managed = None
     ) -> Stored:
         """The common end of every change."""
         before, part = old.body, manager.subresource
@@ -194,10 +164,10 @@ class Operations:
         if new == before:
             return old
         if not part:
-            webhooks.ask(self.store, kind, "UPDATE", new, dry_run=dry_run)
-        stored = self._put(kind, new, dry_run=dry_run)
-        if not dry_run and _is_over(new):
-            self.store.remove(stored)
+            webhooks.ask(self.store, kind, "UPDATE", new, dry_run=self.dry_run)
+        stored = self._put(kind, new)
+        if _is_over(new):
+            self._remove(stored)
         return stored
 
     def set_status(self, kind: Kind, stored: Stored, status: Json, *, manager: str = "") -> None:
@@ -220,12 +190,10 @@ class Operations:
             raise conflict(kind, name)
         finalizers = admission.finalizers_of_deletion(kind, metadata.get("finalizers") or [], how.propagation)
         grace = admission.grace_of_deletion(kind, old.body, how.grace)
-        waits = bool(finalizers) or grace > 0 or kind.kind == "Namespace"
-        if waits and not how.dry_run:
+        if finalizers or grace or kind.kind == "Namespace":
             return self._mark(kind, old, finalizers, grace), False
-        if not how.dry_run:
-            self.store.remove(old)
-        return old, not waits
+        self._remove(old)
+        return old, True
 
     def _mark(self, kind: Kind, old: Stored, finalizers: list[str], grace: int) -> Stored:
         """Writes down that the object is to go."""
@@ -240,7 +208,7 @@ class Operations:
             metadata["finalizers"] = finalizers
         if kind.kind == "Namespace":
             new.setdefault("status", {})["phase"] = "Terminating"
-        return old if new == old.body else self.store.put(kind, new)
+        return old if new == old.body else self._put(kind, new)
 
 
 def _place(metadata: Json, kind: Kind, namespace: str, name: str = "") -> None:
@@ -251,9 +219,8 @@ def _place(metadata: Json, kind: Kind, namespace: str, name: str = "") -> None:
         words = "the namespace of the provided object does not match the namespace sent on the request"
         raise bad_request(words)
     if name and (metadata.get("name") or name) != name:
-        raise bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-        )
+        words = f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+        raise bad_request(words)
     metadata |= {k: v for k, v in {"name": name, "namespace": namespace}.items() if v}
 
 

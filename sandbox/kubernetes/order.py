@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox.api import ApiFailed
-from sandbox.kubernetes.faults import FAULTS
-from sandbox.kubernetes.simulated import order_fault
+from sandbox.api import Api, ApiFailed
+from sandbox.kubernetes.faults import FAULTS, PATH
 
 
 def main(arguments: Sequence[str], directory: Path) -> int:
@@ -34,6 +33,12 @@ def main(arguments: Sequence[str], directory: Path) -> int:
         print(f"The cluster in {directory} cannot be told: {why}.", file=sys.stderr)
         return 1
     return 0
+
+
+def order_fault(kubeconfig: Path, fault: str, seconds: float | None = None) -> str:
+    """Orders a fault of a running simulated cluster (see `faults.FAULTS`); what happens, in words. Raises ApiFailed."""
+    api = Api.from_kubeconfig(kubeconfig, user_agent="slipway-sandbox")
+    return str(api.create(PATH, {"fault": fault, "seconds": seconds})["message"])
 
 
 def _duration(text: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jsonpatch
@@ -11,23 +10,19 @@ import jsonpointer
 from engine.types import Json
 from sandbox.kubernetes import decoding
 from sandbox.kubernetes.kinds import Kind
+from sandbox.kubernetes.operations import Change
 from sandbox.kubernetes.refusals import Refused, bad_request
 from sandbox.kubernetes.requests import Request
 from sandbox.kubernetes.schema import ANY, Type
 
-APPLY = "application/apply-patch+yaml"
 _JSON, _STRATEGIC = "application/json-patch+json", "application/strategic-merge-patch+json"
 _REPLACE = {"$patch": "replace"}
-Change = Callable[[Json], Json]
 
 
-def change_of(request: Request, kind: Kind, warnings: list[str]) -> Change:
-    """The change that the body of a PUT or PATCH describes (any but apply), to objects of a kind. Raises Refused.
-
-    What it finds wrong in the end, but no reason to refuse, it adds to `warnings`.
-    """
+def change_of(request: Request, kind: Kind) -> Change:
+    """The change that the body of a PUT or PATCH describes (any but apply), to objects of a kind. Raises Refused."""
     if request.method == "PUT":
-        body = decoding.read(request, kind, warnings)
+        body = decoding.read(request, kind)
         return lambda _old: body
     media = request.content_type
     if media not in _PATCHES or (kind.custom and media == _STRATEGIC):
@@ -38,7 +33,7 @@ def change_of(request: Request, kind: Kind, warnings: list[str]) -> Change:
         new = _PATCHES[media](old, patch, kind.type)
         if not isinstance(new, dict):
             raise bad_request("the patched object is no object")
-        return decoding.checked(new, kind, request, warnings)
+        return decoding.checked(new, kind, request)
 
     return change
 
@@ -106,13 +101,8 @@ def _merged_items(merged: list[Any], new: list[Any], kind: Type) -> list[Any]:
         if not isinstance(item, dict) or key not in item:
             raise bad_request(f"map: {item} does not contain declared merge key: {key}")
         place = next((i for i, found in enumerate(merged) if found.get(key) == item[key]), len(merged))
-        before, after = merged[place : place + 1], merged[place + 1 :]
-        here = (
-            []
-            if item.get("$patch") == "delete"
-            else [strategic_patch(before[0] if before else {}, item, kind.items)]
-        )
-        merged = [*merged[:place], *here, *after]
+        here = strategic_patch(merged[place] if place < len(merged) else {}, item, kind.items)
+        merged[place : place + 1] = [] if item.get("$patch") == "delete" else [here]
     return merged
 
 

@@ -11,6 +11,7 @@ from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.refusals import Refused, bad_request
 from sandbox.kubernetes.store import encode
 
+APPLY = "application/apply-patch+yaml"  # the media type of server-side apply
 _FALSE = ("false", "0", "False", "FALSE", "f", "F", "")
 _FORMS = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
@@ -25,6 +26,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     user: User
+    warnings: list[str] = field(default_factory=list)  # for its answer
 
     @property
     def content_type(self) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from engine.types import Json
 from sandbox.kubernetes import decoding, discovery, kubelet, subresources
@@ -17,19 +17,10 @@ from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.openapi import OpenApi
 from sandbox.kubernetes.operations import Deletion, Operations
-from sandbox.kubernetes.patches import APPLY, change_of
-from sandbox.kubernetes.refusals import (
-    Refused,
-    bad_request,
-    expired,
-    forbidden_value,
-    invalid,
-    no_such_path,
-    required,
-    unsupported,
-)
+from sandbox.kubernetes.patches import change_of
+from sandbox.kubernetes.refusals import Refused, bad_request, expired, invalid, invalid_value, no_such_path
 from sandbox.kubernetes.rendering import listed, renderer
-from sandbox.kubernetes.requests import Answer, Call, Request, form_of, json_answer, text_answer
+from sandbox.kubernetes.requests import APPLY, Answer, Call, Request, form_of, json_answer, text_answer
 from sandbox.kubernetes.selectors import field_test, label_test
 from sandbox.kubernetes.store import Stored, encode
 from sandbox.kubernetes.watching import Watch, Watches
@@ -40,8 +31,7 @@ _ONE = {**_PART, "DELETE": "delete"}
 _ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _PARTS = {"status": _PART, "scale": _PART, "log": {"GET": "get"}, "finalize": {"PUT": "update"}}
 _WATCH_SECONDS = 1800.0
-_POLICIES = ("Foreground", "Background", "Orphan")
-_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+_POLICIES = ("", "Foreground", "Background", "Orphan")
 _ANSWERED_WHOLE = ("pods", "services", "serviceaccounts", "persistentvolumeclaims")  # when they are deleted
 
 
@@ -79,8 +69,7 @@ class Routes:
 
     def _outside(self, request: Request, parts: list[str]) -> Answer:
         """Paths that are no objects."""
-        verb = {**_ONE, **_ALL, "GET": "get"}.get(request.method, "get")
-        self.access.require(request.user, Act(verb, path=request.path))
+        self.access.require(request.user, Act(request.method.lower(), path=request.path))
         root = parts[0] if parts else ""
         if root in ("healthz", "livez", "readyz"):
             return text_answer("ok")
@@ -109,53 +98,63 @@ class Routes:
     def _stored(self, call: Call) -> Stored:
         return self.operations.get(call.kind, call.namespace, call.name)
 
-    def _one(
-        self, call: Call, form: str, stored: Stored, status: int = 200, warnings: Sequence[str] = ()
-    ) -> Answer:
+    def _one(self, call: Call, form: str, stored: Stored, status: int = 200) -> Answer:
         if call.subresource == "scale":
             return json_answer(subresources.scale_of(stored.body), status)
         data = renderer(call.kind, form, include=_include(call))(stored)
-        headers = {"Warning": ", ".join(f"299 - {json.dumps(w)}" for w in warnings)} if warnings else {}
-        return Answer(status, data + b"\n", headers=headers)
+        warnings = ", ".join(f"299 - {json.dumps(words)}" for words in call.request.warnings)
+        return Answer(status, data + b"\n", headers={"Warning": warnings} if warnings else {})
+
+    def _operations(self, call: Call, body: Json | None = None) -> Operations:
+        """All that can be done; for a dry run, with no effect."""
+        dry_run = _is_dry_run(call) or (body or {}).get("dryRun") == ["All"]
+        return replace(self.operations, dry_run=True) if dry_run else self.operations
 
     def _create(self, call: Call, form: str) -> Answer:
-        dry_run, warnings = _is_dry_run(call), list[str]()
-        body = decoding.read(call.request, subresources.SHAPES.get(call.subresource, call.kind), warnings)
-        if call.subresource:
-            created = subresources.CREATED[call.subresource](call, body, self.operations, self.access)
-            return json_answer(created, 201)
-        if call.kind.verbs == ("create",):
+        request, kind, part = call.request, call.kind, call.subresource
+        operations, body = self._operations(call), decoding.read(request, subresources.SHAPES.get(part, kind))
+        if part:
+            return json_answer(subresources.CREATED[part](call, body, operations, self.access), 201)
+        if kind.verbs == ("create",):
             return json_answer(subresources.review(call, body, self.access), 201)
-        manager = Manager(call.request.manager)
-        stored = self.operations.create(call.kind, call.namespace, body, manager=manager, dry_run=dry_run)
-        return self._one(call, form, stored, 201, warnings)
+        stored = operations.create(kind, call.namespace, body, manager=Manager(request.manager))
+        return self._one(call, form, stored, 201)
 
     def _update(self, call: Call, form: str) -> Answer:
         """PUT and PATCH, of an object or of a part of it."""
-        request, kind, address = call.request, call.kind, (call.namespace, call.name)
-        dry_run, warnings, new = _is_dry_run(call), list[str](), False
-        operation = "Apply" if request.content_type == APPLY else "Update"
-        manager = Manager(request.manager, operation, call.subresource)
-        if operation == "Apply":
-            config = decoding.read_applied(request, kind, "/".join(address))
-            stored, new = self.operations.apply(
-                kind, *address, config, manager=manager, force=request.flag("force"), dry_run=dry_run
-            )
-        else:
-            change = change_of(request, subresources.SHAPES.get(call.subresource, kind), warnings)
-            if call.subresource == "scale":
-                change = subresources.scaled(change)
-            stored = self.operations.update(kind, *address, change, manager=manager, dry_run=dry_run)
-        return self._one(call, form, stored, 201 if new else 200, warnings)
+        request, kind, part, where = call.request, call.kind, call.subresource, (call.namespace, call.name)
+        operations = self._operations(call)
+        if request.content_type == APPLY:
+            manager, force = Manager(request.manager, "Apply", part), request.flag("force")
+            config = decoding.read(request, kind)
+            stored, is_new = operations.apply(kind, *where, config, manager=manager, force=force)
+            return self._one(call, form, stored, 201 if is_new else 200)
+        change = change_of(request, subresources.SHAPES.get(part, kind))
+        change = subresources.scaled(change) if part == "scale" else change
+        stored = operations.update(kind, *where, change, manager=Manager(request.manager, "Update", part))
+        return self._one(call, form, stored)
 
     def _delete(self, call: Call, form: str) -> Answer:
-        stored, gone = self.operations.delete(call.kind, call.namespace, call.name, _deletion(call))
+        how, operations = self._deletion(call)
+        stored, gone = operations.delete(call.kind, call.namespace, call.name, how)
         if not gone or (call.kind.group == "" and call.kind.plural in _ANSWERED_WHOLE):
             return Answer(200, stored.data + b"\n")
         named = {"name": call.name, "group": call.kind.group, "kind": call.kind.plural}
         details = {k: v for k, v in named.items() if v} | {"uid": stored.body["metadata"]["uid"]}
         head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         return json_answer({**head, "details": details})
+
+    def _deletion(self, call: Call) -> tuple[Deletion, Operations]:
+        """How to delete, from the body (DeleteOptions) and the query, which counts more. Raises Refused (400, 422)."""
+        body: Json = decoding.parse(call.request)[0] if call.request.body else {}
+        policy = call.request.query.get("propagationPolicy") or body.get("propagationPolicy") or ""
+        if policy not in _POLICIES:
+            cause = invalid_value("propagationPolicy", policy, "must be Foreground, Background or Orphan")
+            raise invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+        grace, only = call.request.number("gracePeriodSeconds"), body.get("preconditions") or {}
+        grace = body.get("gracePeriodSeconds") if grace is None else grace
+        how = Deletion(policy, grace, only.get("uid") or "", only.get("resourceVersion") or "")
+        return how, self._operations(call, body)
 
     # --- many objects ------------------------------------------------------------------------------------------------
 
@@ -164,9 +163,9 @@ class Routes:
         return [s for s in self.operations.store.all(call.kind.key, call.namespace) if matches(s.body)]
 
     def _delete_all(self, call: Call, form: str) -> Answer:
-        how, found = _deletion(call), self._selected(call)
+        (how, operations), found = self._deletion(call), self._selected(call)
         for stored in found:
-            self.operations.delete(call.kind, *stored.key[1:], how)
+            operations.delete(call.kind, *stored.key[1:], how)
         metadata = {"resourceVersion": str(self.operations.store.version)}
         return Answer(200, listed(call.kind, found, metadata, form, _include(call)))
 
@@ -244,35 +243,15 @@ def _matcher(call: Call) -> Callable[[Json], bool]:
 def _is_dry_run(call: Call) -> bool:
     """Raises Refused (422) for options that do not exist or do not fit."""
     query, applying = call.request.query, call.request.content_type == APPLY
-    causes = []
-    if query.get("dryRun", "") not in ("", "All"):
-        causes.append(unsupported("dryRun", [query["dryRun"]], ["All"]))
-    if query.get("fieldValidation", "") not in _VALIDATIONS:
-        causes.append(unsupported("fieldValidation", query["fieldValidation"], _VALIDATIONS))
-    if call.verb == "patch" and applying and not query.get("fieldManager"):
-        causes.append(required("fieldManager", "is required for apply patch"))
-    if call.verb == "patch" and not applying and "force" in query:
-        causes.append(forbidden_value("force", "may not be specified for non-apply patch"))
-    if causes:
+    fits = {
+        "dryRun": query.get("dryRun", "") in ("", "All"),
+        "fieldValidation": query.get("fieldValidation", "") in ("", "Ignore", "Strict", "Warn"),
+        "fieldManager": bool(query.get("fieldManager")) or not applying,
+        "force": applying or call.verb != "patch" or "force" not in query,
+    }
+    if causes := [invalid_value(name, query.get(name), "no such") for name, fit in fits.items() if not fit]:
         raise invalid(f"{call.verb.title()}Options", "meta.k8s.io", "", causes)
     return query.get("dryRun") == "All"
-
-
-def _deletion(call: Call) -> Deletion:
-    """How to delete, from the body (DeleteOptions) and the query, which counts more. Raises Refused (400, 422)."""
-    options: Json = decoding.parse(call.request)[0] if call.request.body else {}
-    policy = call.request.query.get("propagationPolicy") or options.get("propagationPolicy") or ""
-    if policy and policy not in _POLICIES:
-        cause = unsupported("propagationPolicy", policy, [*_POLICIES, "nil"])
-        raise invalid("DeleteOptions", "meta.k8s.io", "", [cause])
-    grace, only = call.request.number("gracePeriodSeconds"), options.get("preconditions") or {}
-    return Deletion(
-        propagation=policy,
-        grace=options.get("gracePeriodSeconds") if grace is None else grace,
-        uid=only.get("uid") or "",
-        version=only.get("resourceVersion") or "",
-        dry_run=_is_dry_run(call) or options.get("dryRun") == ["All"],
-    )
 
 
 def _read_token(token: str) -> tuple[list[str], int]:

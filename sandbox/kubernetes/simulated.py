@@ -1,4 +1,4 @@
-"""The simulated control plane as a child, with the interface of `sandbox.control_plane.ControlPlane`; and its faults."""
+"""The simulated control plane as a child, with the interface of `sandbox.control_plane.ControlPlane`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 
 from sandbox import processes
-from sandbox.api import Api
 from sandbox.control_plane import ControlPlaneError
 from sandbox.kubernetes import READY_LINE
-from sandbox.kubernetes.faults import PATH
 from sandbox.processes import Child
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -76,10 +74,3 @@ class SimulatedCluster:
             processes.check(self.children)
         except processes.ProcessError as error:
             raise ControlPlaneError(f"The {_NAME} is broken: {error.message}") from error
-
-
-def order_fault(kubeconfig: Path, fault: str, seconds: float | None = None) -> str:
-    """Orders a fault of a running simulated cluster (see `faults.FAULTS`); what happens, in words. Raises ApiFailed."""
-    api = Api.from_kubeconfig(kubeconfig, user_agent="slipway-sandbox")
-    body = {"fault": fault, **({} if seconds is None else {"seconds": seconds})}
-    return str(api.create(PATH, body)["message"])

@@ -8,8 +8,7 @@ from engine.types import Json
 from sandbox.kubernetes.access import Access, Act
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind
-from sandbox.kubernetes.operations import Deletion, Operations
-from sandbox.kubernetes.patches import Change
+from sandbox.kubernetes.operations import Change, Deletion, Operations
 from sandbox.kubernetes.refusals import conflict, invalid, invalid_value
 from sandbox.kubernetes.requests import Call
 from sandbox.kubernetes.selectors import selector_text
