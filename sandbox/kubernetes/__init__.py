@@ -3,11 +3,11 @@
 It answers as the real one does wherever the portal, the official client or `kubectl` can tell, and serves the same
 played nodes (`sandbox/node/`). What it leaves out is listed in `docs/sandbox.md`. From the wire inwards:
 
-    __main__, app             HTTP over TLS: a request comes in, an answer or a stream goes out
-    routes, requests          what path and method mean
+    __main__                  HTTP over TLS: a request comes in, an answer or a stream goes out
+    requests, routes          what path and method mean
     access, faults            who may do what; troubles ordered for demonstrations
-    decoding, patches         bodies: what does not fit a type, what a patch makes of an object
-    operations, subresources  create, update, apply, delete: the rules that hold for all kinds; scale, tokens, reviews
+    bodies                    what does not fit a type, what a replacement or a patch changes
+    operations, subresources  create, update, apply, delete: the rules that hold for all kinds; scale, tokens, logs
     fields, apply             field managers and merging, by the types of `schema`
     defaults, validation      what the server fills in and what it refuses, kind by kind
     store, journal, watching  objects with their versions, the file that keeps them, who is told of changes

@@ -1,16 +1,20 @@
 """Troubles that are ordered while the cluster runs, for demonstrations and tests: what a bad day looks like.
 
 `/sandbox/faults` is the control end, for the administrator's token only: `POST {"fault": "slow", "seconds": 5}`.
-It goes on answering during every fault.
+It goes on answering during every fault. `python -m sandbox fault NAME [SECONDS]` asks for it.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from sandbox.api import Api, ApiFailed
 from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.store import Store
 from sandbox.kubernetes.watching import Watches
@@ -74,3 +78,41 @@ class Faults:
         if self._is("throttle") and self._count % 3:
             message = "the server has received too many requests and has asked us to try again later"
             raise Refused(429, "TooManyRequests", message, {"retryAfterSeconds": 1})
+
+
+# --- who orders --------------------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str], directory: Path) -> int:
+    """Orders the fault of the cluster in `directory`; 0 when it has begun, 1 when there is no such cluster or fault."""
+    told = {name: words.format(node="A node", seconds=usual) for name, (usual, words) in FAULTS.items()}
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox fault",
+        description="\n".join(f"  {name:15} {words}" for name, words in told.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("fault", choices=tuple(FAULTS))
+    parser.add_argument("duration", nargs="?", type=_duration, help="such as 5s or 2m: how long, or how slow")
+    options = parser.parse_args(arguments)
+    try:
+        print(order_fault(directory / "kubeconfig", options.fault, options.duration))
+    except (OSError, ValueError):
+        print(f"No simulated cluster was started in {directory}.", file=sys.stderr)
+        return 1
+    except ApiFailed as error:
+        words = {0: "it does not run", 404: "it is a real control plane, which takes no orders"}
+        why = words.get(error.status, error.message)
+        print(f"The cluster in {directory} cannot be told: {why}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def order_fault(kubeconfig: Path, fault: str, seconds: float | None = None) -> str:
+    """Orders a fault of a running simulated cluster (see `faults.FAULTS`); what happens, in words. Raises ApiFailed."""
+    api = Api.from_kubeconfig(kubeconfig, user_agent="slipway-sandbox")
+    return str(api.create(PATH, {"fault": fault, "seconds": seconds})["message"])
+
+
+def _duration(text: str) -> float:
+    """Seconds. Raises ValueError, of which argparse makes a message."""
+    return float(text.removesuffix("m")) * 60 if text.endswith("m") else float(text.removesuffix("s"))

@@ -73,13 +73,7 @@ class Operations:
         metadata["uid"] = str(uuid.uuid4())
         if kind.has_status and kind.kind not in ("Node", "PersistentVolumeClaim"):
             body.pop("status", None)
-        _complete(body, kind)
-        if managed is None:
-            managed = apply.track_update(None, body, kind.type, manager)
-        metadata["managedFields"] = managed
-        admission.admit_new(body, kind, self.store)
-        webhooks.ask(self.store, kind, "CREATE", body, dry_run=self.dry_run)
-        validation.check(body, kind, None)
+        self._prepare(kind, None, body, manager, managed)
         if self.store.get(kind.key, namespace, metadata["name"]):
             words = f'{kind.full_plural} "{metadata["name"]}" already exists'
             raise Refused(409, "AlreadyExists", words, about(kind, metadata["name"]))
@@ -97,6 +91,22 @@ class Operations:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             message = f'{kind.full_plural} "{name}" is forbidden: {why}'
             raise Refused(403, "Forbidden", message, about(kind, name))
+
+    def _prepare(self, kind: Kind, old: Json | None, new: Json, manager: Manager, managed: Managed) -> None:
+        """What creations and changes have in common: defaults, managers, admission, validation."""
+        if not kind.custom:
+            drop_empty(new, kind.type)
+        defaults.fill(new, kind)
+        tracked = apply.track_update(old, new, kind.type, manager) if managed is None else managed
+        if old is None:
+            admission.admit_new(new, kind, self.store)
+        else:
+            admission.admit_change(new, old, kind, self.store)
+        new["metadata"]["managedFields"] = tracked
+        if not manager.subresource:
+            operation = "UPDATE" if old else "CREATE"
+            webhooks.ask(self.store, kind, operation, new, dry_run=self.dry_run)
+            validation.check(new, kind, old)
 
     def _put(self, kind: Kind, body: Json) -> Stored:
         if not self.dry_run:
@@ -149,30 +159,22 @@ class Operations:
         _check_identity(kind, before["metadata"], new["metadata"])
         new = _allowed_part(kind, before, new, part)
         metadata = new["metadata"]
-        _complete(new, kind)
-        if managed is None:
-            given = metadata.get("managedFields") or before["metadata"].get("managedFields") or []
-            metadata["managedFields"] = [] if given == [{}] else given
-            managed = apply.track_update(before, new, kind.type, manager)
-        admission.admit_change(new, before, kind, self.store)
-        metadata["managedFields"] = managed
-        if not part:
-            validation.check(new, kind, before)
+        given = metadata.get("managedFields") or before["metadata"].get("managedFields") or []
+        metadata["managedFields"] = [] if given == [{}] else given
+        self._prepare(kind, before, new, manager, managed)
         if part != "status" and kind.has_generation() and admission.is_new_generation(new, before, kind):
             metadata["generation"] = before["metadata"].get("generation", 0) + 1
         new = _ordered(new)
         if new == before:
             return old
-        if not part:
-            webhooks.ask(self.store, kind, "UPDATE", new, dry_run=self.dry_run)
         stored = self._put(kind, new)
         if _is_over(new):
             self._remove(stored)
         return stored
 
-    def set_status(self, kind: Kind, stored: Stored, status: Json, *, manager: str = "") -> None:
+    def set_status(self, kind: Kind, stored: Stored, status: Json) -> None:
         """For controllers: replaces the status if it differs; an object that is gone meanwhile is left alone."""
-        who = Manager(manager or SYSTEM.name, "Update", "status")
+        who = Manager(SYSTEM.name, "Update", "status")
         if self.store.get(*stored.key):
             self.update(kind, *stored.key[1:], lambda body: {**body, "status": status}, manager=who)
 
@@ -246,13 +248,6 @@ def _allowed_part(kind: Kind, old: Json, new: Json, part: str) -> Json:
         if "status" in old:
             new["status"] = clone(old["status"])
     return new
-
-
-def _complete(body: Json, kind: Kind) -> None:
-    """Defaults in, empty maps and lists out."""
-    if not kind.custom:
-        drop_empty(body, kind.type)
-    defaults.fill(body, kind)
 
 
 def _is_over(body: Json) -> bool:

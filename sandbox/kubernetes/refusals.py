@@ -77,10 +77,6 @@ def not_found(kind: Kind, name: str) -> Refused:
     return Refused(404, "NotFound", f'{kind.full_plural} "{name}" not found', about(kind, name))
 
 
-def no_such_path() -> Refused:
-    return Refused(404, "NotFound", "the server could not find the requested resource", {})
-
-
 def conflict(kind: Kind, name: str, why: str = _STALE) -> Refused:
     message = f'Operation cannot be fulfilled on {kind.full_plural} "{name}": {why}'
     return Refused(409, "Conflict", message, about(kind, name))

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engine.types import Json
-from sandbox.kubernetes import decoding, discovery, kubelet, subresources
+from sandbox.kubernetes import bodies, discovery, subresources
 from sandbox.kubernetes.access import Access, Act, act_on
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.openapi import OpenApi
 from sandbox.kubernetes.operations import Deletion, Operations
-from sandbox.kubernetes.patches import change_of
-from sandbox.kubernetes.refusals import Refused, bad_request, expired, invalid, invalid_value, no_such_path
+from sandbox.kubernetes.refusals import Refused, about, bad_request, expired, invalid, invalid_value
 from sandbox.kubernetes.rendering import listed, renderer
 from sandbox.kubernetes.requests import APPLY, Answer, Call, Request, form_of, json_answer, text_answer
 from sandbox.kubernetes.selectors import field_test, label_test
@@ -29,7 +28,11 @@ from sandbox.kubernetes.watching import Watch, Watches
 _PART = {"GET": "get", "PUT": "update", "PATCH": "patch"}
 _ONE = {**_PART, "DELETE": "delete"}
 _ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
-_PARTS = {"status": _PART, "scale": _PART, "log": {"GET": "get"}, "finalize": {"PUT": "update"}}
+_POST = {"POST": "create"}
+_PARTS = {
+    **{"status": _PART, "scale": _PART, "log": {"GET": "get"}, "finalize": {"PUT": "update"}},
+    **{"token": _POST, "eviction": _POST},
+}
 _WATCH_SECONDS = 1800.0
 _POLICIES = ("", "Foreground", "Background", "Orphan")
 _ANSWERED_WHOLE = ("pods", "services", "serviceaccounts", "persistentvolumeclaims")  # when they are deleted
@@ -59,12 +62,12 @@ class Routes:
         if kind is None and group not in self.operations.kinds.groups():
             return discovery.page_not_found()
         if kind is None or any(more) or (namespace and not kind.namespaced):
-            raise no_such_path()
+            raise _no_such_path()
         call = Call(request, _verb(request, kind, namespace, name, part), kind, namespace, name, part)
         home = name if kind.key == ("", "namespaces") else namespace
         self.access.require(request.user, act_on(kind, call.verb, home, name, part))
         if part == "log":
-            return await kubelet.log(request, self._stored(call).body, self.operations.store)
+            return await subresources.log(call, self._stored(call).body, self.operations)
         return self._do(call)
 
     def _outside(self, request: Request, parts: list[str]) -> Answer:
@@ -112,7 +115,7 @@ class Routes:
 
     def _create(self, call: Call, form: str) -> Answer:
         request, kind, part = call.request, call.kind, call.subresource
-        operations, body = self._operations(call), decoding.read(request, subresources.SHAPES.get(part, kind))
+        operations, body = self._operations(call), bodies.read(request, subresources.SHAPES.get(part, kind))
         if part:
             return json_answer(subresources.CREATED[part](call, body, operations, self.access), 201)
         if kind.verbs == ("create",):
@@ -126,10 +129,10 @@ class Routes:
         operations = self._operations(call)
         if request.content_type == APPLY:
             manager, force = Manager(request.manager, "Apply", part), request.flag("force")
-            config = decoding.read(request, kind)
+            config = bodies.read(request, kind)
             stored, is_new = operations.apply(kind, *where, config, manager=manager, force=force)
             return self._one(call, form, stored, 201 if is_new else 200)
-        change = change_of(request, subresources.SHAPES.get(part, kind))
+        change = bodies.change_of(request, subresources.SHAPES.get(part, kind))
         change = subresources.scaled(change) if part == "scale" else change
         stored = operations.update(kind, *where, change, manager=Manager(request.manager, "Update", part))
         return self._one(call, form, stored)
@@ -139,14 +142,13 @@ class Routes:
         stored, gone = operations.delete(call.kind, call.namespace, call.name, how)
         if not gone or (call.kind.group == "" and call.kind.plural in _ANSWERED_WHOLE):
             return Answer(200, stored.data + b"\n")
-        named = {"name": call.name, "group": call.kind.group, "kind": call.kind.plural}
-        details = {k: v for k, v in named.items() if v} | {"uid": stored.body["metadata"]["uid"]}
+        details = {**about(call.kind, call.name), "uid": stored.body["metadata"]["uid"]}
         head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         return json_answer({**head, "details": details})
 
     def _deletion(self, call: Call) -> tuple[Deletion, Operations]:
         """How to delete, from the body (DeleteOptions) and the query, which counts more. Raises Refused (400, 422)."""
-        body: Json = decoding.parse(call.request)[0] if call.request.body else {}
+        body: Json = bodies.parse(call.request)[0] if call.request.body else {}
         policy = call.request.query.get("propagationPolicy") or body.get("propagationPolicy") or ""
         if policy not in _POLICIES:
             cause = invalid_value("propagationPolicy", policy, "must be Foreground, Background or Orphan")
@@ -179,8 +181,7 @@ class Routes:
             raise Refused(500, "", words) if call.verb == "watch" else bad_request(words)
         if int(text) > version and call.verb != "watch":
             words = f"Timeout: Too large resource version: {text}, current: {version}"
-            cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-            raise Refused(504, "Timeout", words, {"causes": [cause], "retryAfterSeconds": 1})
+            raise Refused(504, "Timeout", words, {"retryAfterSeconds": 1})
         return int(text)
 
     def _list(self, call: Call, form: str) -> Answer:
@@ -217,9 +218,9 @@ class Routes:
 
 def _verb(request: Request, kind: Kind, namespace: str, name: str, part: str) -> str:
     """What roles call it. Raises Refused (404, 405)."""
-    if part and part not in kind.subresources:
-        raise no_such_path()
-    verbs = _PARTS.get(part, {"POST": "create"}) if part else _ONE if name else _ALL
+    if part and (part not in kind.subresources or part not in _PARTS):
+        raise _no_such_path()
+    verbs = _PARTS[part] if part else _ONE if name else _ALL
     verb = verbs.get(request.method, "")
     homeless = verb == "create" and kind.namespaced and not namespace
     if not verb or homeless or (kind.verbs == ("create",) and verb != "create"):
@@ -261,3 +262,7 @@ def _read_token(token: str) -> tuple[list[str], int]:
         return list(start), int(version)
     except (ValueError, TypeError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+
+
+def _no_such_path() -> Refused:
+    return Refused(404, "NotFound", "the server could not find the requested resource", {})

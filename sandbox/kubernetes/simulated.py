@@ -12,6 +12,7 @@ from sandbox.kubernetes import READY_LINE
 from sandbox.processes import Child
 
 _ROOT = Path(__file__).resolve().parents[2]
+_PROGRAM = [sys.executable, "-m", "sandbox.kubernetes"]
 _NAME = "simulated control plane"
 
 
@@ -22,9 +23,7 @@ class SimulatedCluster:
         """`directory` keeps the state, the credentials and the port."""
         self.directory = directory.resolve()
         self.kubeconfig = self.directory / "kubeconfig"
-        self.children: tuple[
-            Child, ...
-        ] = ()  # the running program, for whoever watches over the whole sandbox
+        self.children: tuple[Child, ...] = ()  # for whoever watches over the whole sandbox
 
     def __enter__(self) -> SimulatedCluster:
         self.start()
@@ -39,15 +38,7 @@ class SimulatedCluster:
         port = processes.remembered_ports(self.directory / "ports.json", ["api"])["api"]
         log = self.directory / "kube-apiserver.log"
         log.unlink(missing_ok=True)  # the log of the run before would pass for this one's
-        words = [
-            sys.executable,
-            "-m",
-            "sandbox.kubernetes",
-            "--directory",
-            str(self.directory),
-            "--port",
-            str(port),
-        ]
+        words = [*_PROGRAM, "--directory", str(self.directory), "--port", str(port)]
         env = {"PATH": os.defpath, "HOME": str(self.directory)}
         child = processes.spawn(words, log=log, env=env, cwd=_ROOT, name=_NAME)
         self.children = (child,)

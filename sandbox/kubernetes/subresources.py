@@ -1,16 +1,19 @@
-"""Parts and reviews that are no plain objects: scale, tokens, evictions, bindings, who may do what."""
+"""Parts and reviews that are no plain objects: scale, tokens, evictions, logs, who may do what."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlencode
 
 from engine.types import Json
 from sandbox.kubernetes.access import Access, Act
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.operations import Change, Deletion, Operations
-from sandbox.kubernetes.refusals import conflict, invalid, invalid_value
-from sandbox.kubernetes.requests import Call
+from sandbox.kubernetes.refusals import Refused, bad_request, invalid, invalid_value
+from sandbox.kubernetes.requests import Answer, Call
 from sandbox.kubernetes.selectors import selector_text
 
 # the kinds of bodies that are of another kind than the object whose part is meant
@@ -18,8 +21,14 @@ SHAPES = {
     "scale": Kind("autoscaling", "v1", "scales", "Scale"),
     "token": Kind("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest"),
     "eviction": Kind("policy", "v1", "evictions", "Eviction"),
-    "binding": Kind("", "v1", "bindings", "Binding"),
 }
+_LEAST = {"tailLines": 0, "limitBytes": 1, "sinceSeconds": 1}
+_PASSED = ("follow", "previous", "sinceTime", "timestamps", *_LEAST)
+_PATIENCE = 5.0
+# kubelets sign their own certificates; the real server does not check them by default either
+_UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 _SCALE_META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 _LEAST_TOKEN_SECONDS = 600
@@ -61,27 +70,16 @@ def _token(call: Call, body: Json, operations: Operations, access: Access) -> Js
     account = operations.get(call.kind, call.namespace, call.name).body
     seconds = int((body.get("spec") or {}).get("expirationSeconds") or 3600)
     if seconds < _LEAST_TOKEN_SECONDS:
-        cause = invalid_value(
-            "spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"
-        )
+        words = "may not specify a duration less than 10 minutes"
+        cause = invalid_value("spec.expirationSeconds", seconds, words)
         raise invalid("TokenRequest", "authentication.k8s.io", call.name, [cause])
     status = {"token": access.token_for(account, seconds=seconds), "expirationTimestamp": stamp(seconds)}
-    spec = {"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": seconds}
-    metadata = {"name": call.name, "namespace": call.namespace, "creationTimestamp": stamp()}
-    return {**body, "metadata": metadata, "spec": spec, "status": status}
+    return {**body, "status": status}
 
 
 def _eviction(call: Call, body: Json, operations: Operations, access: Access) -> Json:
     grace = (body.get("deleteOptions") or {}).get("gracePeriodSeconds")
     operations.delete(call.kind, call.namespace, call.name, Deletion(grace=grace))
-    return _SUCCESS
-
-
-def _binding(call: Call, body: Json, operations: Operations, access: Access) -> Json:
-    pod = operations.get(call.kind, call.namespace, call.name).body
-    if pod["spec"].get("nodeName"):
-        raise conflict(call.kind, call.name, f"pod {call.name} is already assigned to node")
-    bind(operations, call.namespace, call.name, (body.get("target") or {}).get("name", ""))
     return _SUCCESS
 
 
@@ -97,11 +95,8 @@ def bind(operations: Operations, namespace: str, name: str, node: str) -> None:
     operations.store.put(pods, {**body, "spec": spec, "status": status})
 
 
-CREATED: dict[str, Callable[[Call, Json, Operations, Access], Json]] = {
-    "token": _token,
-    "eviction": _eviction,
-    "binding": _binding,
-}
+Creation = Callable[[Call, Json, Operations, Access], Json]
+CREATED: dict[str, Creation] = {"token": _token, "eviction": _eviction}
 
 
 # --- reviews ---------------------------------------------------------------------------------------------------------
@@ -123,8 +118,7 @@ def review(call: Call, body: Json, access: Access) -> Json:
 
 def _act_of(spec: Json) -> Act:
     """The act that a SelfSubjectAccessReview asks about. Raises Refused (422) when it names none, or two."""
-    about: Json = spec.get("resourceAttributes") or {}
-    path: Json = spec.get("nonResourceAttributes") or {}
+    about, path = spec.get("resourceAttributes") or {}, spec.get("nonResourceAttributes") or {}
     if bool(about) == bool(path):
         words = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise invalid("", "authorization.k8s.io", "", [invalid_value("spec", None, words)])
@@ -134,3 +128,67 @@ def _act_of(spec: Json) -> Act:
     named = f"{resource}/{part}" if part else resource
     where = (about.get("namespace", ""), about.get("name", ""))
     return Act(about.get("verb", ""), about.get("group", ""), named, *where)
+
+
+# --- logs: asked of the kubelet of the pod's node, over TLS, as the real server does, and passed on as they come --------
+
+
+async def log(call: Call, pod: Json, operations: Operations) -> Answer:
+    """The log of a container. Raises Refused as the API server and the kubelet do."""
+    query = {name: value for name, value in call.request.query.items() if name in _PASSED}
+    for option, least in _LEAST.items():
+        number = call.request.number(option)
+        if number is not None and number < least:
+            cause = invalid_value(option, number, f"must be greater than or equal to {least}")
+            raise invalid("PodLogOptions", "", call.name, [cause])
+    container = _container(pod, call.request.query.get("container", ""))
+    node = operations.store.get(("", "nodes"), "", pod["spec"].get("nodeName", ""))
+    if node is None:
+        return Answer(content_type="text/plain")
+    path = f"/containerLogs/{call.namespace}/{call.name}/{container}?{urlencode(query)}"
+    return await _fetch(node.body["status"], path)
+
+
+def _container(pod: Json, wanted: str) -> str:
+    """The container that is meant. Raises Refused (400)."""
+    spec, name = pod["spec"], pod["metadata"]["name"]
+    names, inits = ([c["name"] for c in spec.get(of) or []] for of in ("containers", "initContainers"))
+    if not wanted and len(names) > 1:
+        words = f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]"
+        raise bad_request(words)
+    if wanted and wanted not in names + inits:
+        raise bad_request(f"container {wanted} is not valid for pod {name}")
+    return wanted or str(names[0])
+
+
+async def _fetch(node: Json, path: str) -> Answer:
+    """One request to a kubelet. Its refusals become ours."""
+    address = next((a["address"] for a in node.get("addresses") or [] if a["type"] == "InternalIP"), "")
+    port = ((node.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port", 0)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            reader, writer = await asyncio.open_connection(address, port, ssl=_UNVERIFIED)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            code = int(head.split()[1])
+            if code == 200:
+                return Answer(content_type="text/plain", stream=_chunks(reader, writer))
+            text = (await reader.read()).decode(errors="replace").strip()
+            writer.close()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        words = f"dial tcp {address}:{port}: connect: connection refused"
+        raise Refused(500, "InternalError", f'Get "https://{address}:{port}{path}": {words}') from error
+    if code == 404:
+        text = f"the server could not find the requested resource ( pods/log {text})"
+    raise Refused(code, {400: "BadRequest", 404: "NotFound"}.get(code, "InternalError"), text, {})
+
+
+async def _chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[bytes]:
+    """The body as it comes; the connection is closed in the end, also when nobody reads on."""
+    try:
+        while size := int(await reader.readline() or b"0", 16):
+            yield (await reader.readexactly(size + 2))[:-2]
+    except (OSError, asyncio.IncompleteReadError, ValueError):
+        return  # the kubelet has gone: the log ends here
+    finally:
+        writer.close()
