@@ -27,9 +27,9 @@ from sandbox.certificates import load_or_make, make_authority, make_certificate,
 from sandbox.control_plane import kubeconfig_text
 from sandbox.kubernetes import READY_LINE
 from sandbox.kubernetes.access import Access
-from sandbox.kubernetes.bodies import MOST_BYTES, parse
+from sandbox.kubernetes.bodies import MOST_BYTES
 from sandbox.kubernetes.controllers import Controllers
-from sandbox.kubernetes.faults import PATH, Down, Faults
+from sandbox.kubernetes.faults import PATH, Faults
 from sandbox.kubernetes.journal import Journal
 from sandbox.kubernetes.kinds import Kinds
 from sandbox.kubernetes.openapi import OpenApi
@@ -72,24 +72,21 @@ async def run(directory: Path, port: int) -> None:
     journal.open()
     watches = Watches(store)
     controllers = Controllers(operations, access, authority=authority)
-    faults = Faults(store, watches, controllers.drop_node, partial(_hang_up, connections))
-    app = App(Routes(operations, watches, access, OpenApi(kinds)), access, faults, journal.flush)
+    faults = Faults(store, watches, connections, controllers.drop_node)
+    routes = Routes(operations, watches, access, OpenApi(kinds), faults)
     controllers.start()
     try:
-        await _serve(app, directory, port, connections, watches)
+        await _serve(App(routes, journal.flush), directory, port, connections)
     finally:
         controllers.stop()
         journal.close()
 
 
-async def _serve(app: App, directory: Path, port: int, connections: ServerState, watches: Watches) -> None:
+async def _serve(app: App, directory: Path, port: int, connections: ServerState) -> None:
     """Until a signal comes; answers under way are given a second. Raises OSError when the port is taken."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(directory / "server.crt", directory / "server.key")
-    config = uvicorn.Config(
-        app, ws="none", lifespan="off", interface="asgi3", log_config=None, access_log=False
-    )
-    config.timeout_keep_alive = 75
+    config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, timeout_keep_alive=75)
     config.load()
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,10 +97,10 @@ async def _serve(app: App, directory: Path, port: int, connections: ServerState,
     print(f"https://127.0.0.1:{port}: {READY_LINE}", flush=True)
     await ended.wait()
     server.close()
-    watches.end_all()
+    app.routes.watches.end_all()
     if connections.tasks:
         await asyncio.wait(connections.tasks, timeout=1)
-    _hang_up(connections)
+    app.routes.faults.hang_up()
 
 
 # --- one request ------------------------------------------------------------------------------------------------------
@@ -114,8 +111,6 @@ class App:
     """One API server. `keep` writes to the disk what has changed: before anybody is told that it has."""
 
     routes: Routes
-    access: Access
-    faults: Faults
     keep: Callable[[], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,12 +120,8 @@ class App:
             answer = json_answer(refusal.status(), refusal.code)
             if seconds := (refusal.details or {}).get("retryAfterSeconds"):
                 answer.headers["Retry-After"] = str(seconds)
-        except Down:
-            self.faults.hang_up()
-            await asyncio.sleep(0.1)  # until the protocol has noticed
-            return
         except ConnectionError:
-            return  # the client has left
+            return  # the client has left, or the connection is to be cut
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the client gets an answer
             traceback.print_exc()
             message = f"Internal error occurred: {type(error).__name__}"
@@ -139,7 +130,7 @@ class App:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         if scope["path"] != PATH:
-            await self.faults.strike()
+            await self.routes.faults.strike()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request = Request(
             method=scope["method"],
@@ -147,20 +138,12 @@ class App:
             # of a parameter that is given twice the first counts, as in Go
             query=dict(reversed(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))),
             headers=headers,
-            user=self.access.user_of(headers.get("authorization", "")),
+            user=self.routes.access.user_of(headers.get("authorization", "")),
             body=await _body(receive),
         )
-        if scope["path"] == PATH:
-            return self._order_fault(request)
         answer = await self.routes.answer(request)
         self.keep()
         return answer
-
-    def _order_fault(self, request: Request) -> Answer:
-        if not request.user.is_master:
-            raise Refused(403, "Forbidden", "Only the administrator's token may order faults.")
-        wanted, _ = parse(request)
-        return json_answer({"message": self.faults.order(str(wanted.get("fault")), wanted.get("seconds"))})
 
 
 async def _body(receive: Receive) -> bytes:
@@ -223,9 +206,8 @@ def _lock(directory: Path) -> None:
 
 def _credentials(directory: Path) -> tuple[bytes, str, bytes]:
     """The authority's certificate, the administrator's token and the key of other tokens; all made at first use."""
-    authority = load_or_make(
-        directory / "ca.crt", directory / "ca.key", lambda: make_authority("slipway-sandbox")
-    )
+    make = partial(make_authority, "slipway-sandbox")
+    authority = load_or_make(directory / "ca.crt", directory / "ca.key", make)
     make = partial(make_certificate, authority, common_name="kube-apiserver", names=_NAMES)
     load_or_make(directory / "server.crt", directory / "server.key", make)
     secret = directory / "tokens.key"
@@ -233,12 +215,6 @@ def _credentials(directory: Path) -> tuple[bytes, str, bytes]:
         write_private(secret, f"{secrets.token_urlsafe(32)}\n{secrets.token_hex(32)}\n".encode())
     admin, signing_key = secret.read_text().split()
     return authority.certificate, admin, signing_key.encode()
-
-
-def _hang_up(connections: ServerState) -> None:
-    """Closes every connection there is."""
-    for connection in list(connections.connections):
-        connection.transport.close()
 
 
 if __name__ == "__main__":

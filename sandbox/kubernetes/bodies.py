@@ -38,7 +38,7 @@ _NUMERIC = "numeric (int or float)"
 _EXPECTED = {"integer": _NUMERIC, "number": _NUMERIC, "struct": "map", "int-or-string": "string"}
 _CLASSES: dict[str, tuple[type, ...]] = {
     **{"struct": (dict,), "map": (dict,), "empty": (dict,), "list": (list,), "string": (str,)},
-    **{"boolean": (bool,), "integer": (int,), "number": (int, float)},
+    **{"boolean": (), "integer": (int,), "number": (int, float)},  # bools are ints for Python only
     **{"quantity": (int, float, str), "int-or-string": (int, str)},
 }
 
@@ -84,22 +84,19 @@ def read(request: Request, kind: Kind) -> Json:
 def checked(body: Json, kind: Kind, request: Request, twice: Twice = ()) -> Json:
     """The object without what its kind does not have, of which the request warns. Raises Refused."""
     applied, strict = request.content_type == APPLY, request.query.get("fieldValidation") == "Strict"
-    if not applied:
-        body["apiVersion"], body["kind"] = (
-            body.get("apiVersion") or kind.api_version,
-            body.get("kind") or kind.kind,
-        )
-    cannot = f'{body.get("kind")} in version "{kind.version}" cannot be handled as a {kind.kind}'
-    if (body.get("apiVersion"), body.get("kind")) != (kind.api_version, kind.kind):
+    own, said = (kind.api_version, kind.kind), (body.get("apiVersion"), body.get("kind"))
+    said = said if applied else (said[0] or own[0], said[1] or own[1])
+    cannot = f'{said[1]} in version "{kind.version}" cannot be handled as a {kind.kind}'
+    if said != own:
         raise bad_request(f"{cannot} of {kind.api_version}")
+    body["apiVersion"], body["kind"] = own
     if body.get("metadata") is None:
         body["metadata"] = {}
     look = _Look(twice, applied)
     look.at(body, kind.type, "", kind.kind)
     if applied and (wrong := [*look.fields, *look.misfits.values()]):
-        raise Refused(
-            500, "", f"failed to create typed patch object ({kind.api_version}, Kind={kind.kind}): {wrong[0]}"
-        )
+        where = f"{kind.api_version}, Kind={kind.kind}"
+        raise Refused(500, "", f"failed to create typed patch object ({where}): {wrong[0]}")
     for path, words in look.misfits.items():
         if not kind.custom or path.startswith(".metadata"):  # of the rest, validation of custom kinds tells
             raise bad_request(f"{cannot}: {words}")
@@ -174,10 +171,8 @@ def _step(item: Any, kind: Type, index: int) -> str:
 
 
 def _fits(value: Any, kind: Type) -> bool:
-    if not isinstance(value, _CLASSES.get(kind.form, (object,))) or (
-        isinstance(value, bool) and kind.form != "boolean"
-    ):
-        return False
+    if isinstance(value, bool) or not isinstance(value, _CLASSES.get(kind.form, (object,))):
+        return isinstance(value, bool) and kind.form == "boolean"
     if not isinstance(value, str) or not (kind.form == "quantity" or kind.int_format == "byte"):
         return True
     return bool((_QUANTITY if kind.form == "quantity" else _BASE64).fullmatch(value))

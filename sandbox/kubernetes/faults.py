@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from uvicorn.server import ServerState
+
 from sandbox.api import Api, ApiFailed
 from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.store import Store
@@ -30,18 +32,14 @@ _SLOW_FOR = 60.0
 PATH = "/sandbox/faults"
 
 
-class Down(ConnectionError):
-    """The server does not answer: the connection is to be closed."""
-
-
 @dataclass
 class Faults:
-    """What is wrong at the moment. `hang_up` closes all connections, `drop_node` tells which node it was."""
+    """What is wrong at the moment. `drop_node` silences a node for some seconds and tells which."""
 
     store: Store
     watches: Watches
+    connections: ServerState
     drop_node: Callable[[float], str]
-    hang_up: Callable[[], None]
     _until: dict[str, float] = field(default_factory=dict)
     _delay: float = 0.0
     _count: int = 0
@@ -68,12 +66,19 @@ class Faults:
     def _is(self, fault: str) -> bool:
         return self._until.get(fault, 0.0) > time.monotonic()
 
+    def hang_up(self) -> None:
+        """Closes every connection there is."""
+        for connection in list(self.connections.connections):
+            connection.transport.close()
+
     async def strike(self) -> None:
-        """Called before every request is answered. Raises Down, Refused (429)."""
+        """Called before every request is answered. Raises ConnectionError when it is not to be; Refused (429)."""
         if self._is("slow"):
             await asyncio.sleep(self._delay)
         if self._is("api-down"):
-            raise Down
+            self.hang_up()
+            await asyncio.sleep(0.1)  # until the protocol has noticed
+            raise ConnectionError
         self._count += 1
         if self._is("throttle") and self._count % 3:
             message = "the server has received too many requests and has asked us to try again later"

@@ -104,8 +104,8 @@ class Operations:
             admission.admit_change(new, old, kind, self.store)
         new["metadata"]["managedFields"] = tracked
         if not manager.subresource:
-            operation = "UPDATE" if old else "CREATE"
-            webhooks.ask(self.store, kind, operation, new, dry_run=self.dry_run)
+            webhooks.ask(self.store, kind, "UPDATE" if old else "CREATE", new, dry_run=self.dry_run)
+        if manager.subresource in ("", "scale"):
             validation.check(new, kind, old)
 
     def _put(self, kind: Kind, body: Json) -> Stored:
@@ -252,12 +252,10 @@ def _allowed_part(kind: Kind, old: Json, new: Json, part: str) -> Json:
 
 def _is_over(body: Json) -> bool:
     """Whether nothing keeps a deleted object any more."""
-    metadata = body["metadata"]
-    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
-        return False
-    if body["kind"] == "Namespace" and body["apiVersion"] == "v1":
-        return not (body.get("spec") or {}).get("finalizers")
-    return not metadata.get("deletionGracePeriodSeconds")
+    metadata, is_namespace = body["metadata"], (body["apiVersion"], body["kind"]) == ("v1", "Namespace")
+    keeps = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
+    keeps = keeps or (is_namespace and (body.get("spec") or {}).get("finalizers"))
+    return bool(metadata.get("deletionTimestamp")) and not keeps
 
 
 def _ordered(body: Json) -> Json:

@@ -14,6 +14,7 @@ from engine.types import Json
 from sandbox.kubernetes import bodies, discovery, subresources
 from sandbox.kubernetes.access import Access, Act, act_on
 from sandbox.kubernetes.apply import Manager
+from sandbox.kubernetes.faults import PATH, Faults
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.openapi import OpenApi
 from sandbox.kubernetes.operations import Deletion, Operations
@@ -46,6 +47,7 @@ class Routes:
     watches: Watches
     access: Access
     openapi: OpenApi
+    faults: Faults
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request of somebody who is known."""
@@ -76,6 +78,11 @@ class Routes:
         root = parts[0] if parts else ""
         if root in ("healthz", "livez", "readyz"):
             return text_answer("ok")
+        if request.path == PATH:
+            wanted, _ = bodies.parse(request)
+            return json_answer(
+                {"message": self.faults.order(str(wanted.get("fault")), wanted.get("seconds"))}
+            )
         if parts == ["version"]:
             return json_answer(discovery.version())
         if root == "openapi":

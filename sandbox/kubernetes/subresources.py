@@ -52,13 +52,9 @@ def scaled(change: Change) -> Change:
 
     def change_object(body: Json) -> Json:
         scale = change(scale_of(body))
-        metadata, replicas = scale["metadata"], (scale.get("spec") or {}).get("replicas", 0)
-        if replicas < 0:
-            cause = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
-            raise invalid("Scale", "autoscaling", body["metadata"]["name"], [cause])
-        version = metadata.get("resourceVersion") or body["metadata"]["resourceVersion"]
-        metadata = {**body["metadata"], "resourceVersion": version}
-        return {**body, "metadata": metadata, "spec": {**(body.get("spec") or {}), "replicas": replicas}}
+        spec = {**(body.get("spec") or {}), "replicas": (scale.get("spec") or {}).get("replicas", 0)}
+        version = scale["metadata"].get("resourceVersion") or body["metadata"]["resourceVersion"]
+        return {**body, "metadata": {**body["metadata"], "resourceVersion": version}, "spec": spec}
 
     return change_object
 
@@ -137,8 +133,7 @@ async def log(call: Call, pod: Json, operations: Operations) -> Answer:
     """The log of a container. Raises Refused as the API server and the kubelet do."""
     query = {name: value for name, value in call.request.query.items() if name in _PASSED}
     for option, least in _LEAST.items():
-        number = call.request.number(option)
-        if number is not None and number < least:
+        if (number := call.request.number(option)) is not None and number < least:
             cause = invalid_value(option, number, f"must be greater than or equal to {least}")
             raise invalid("PodLogOptions", "", call.name, [cause])
     container = _container(pod, call.request.query.get("container", ""))
