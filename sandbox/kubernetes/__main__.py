@@ -132,15 +132,11 @@ class App:
         if scope["path"] != PATH:
             await self.routes.faults.strike()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request = Request(
-            method=scope["method"],
-            path=unquote(scope["raw_path"].decode("latin-1").partition("?")[0]),
-            # of a parameter that is given twice the first counts, as in Go
-            query=dict(reversed(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))),
-            headers=headers,
-            user=self.routes.access.user_of(headers.get("authorization", "")),
-            body=await _body(receive),
-        )
+        user = self.routes.access.user_of(headers.get("authorization", ""))
+        path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0])
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = dict(reversed(pairs))  # of a parameter that is given twice the first counts, as in Go
+        request = Request(scope["method"], path, query, headers, await _body(receive), user)
         answer = await self.routes.answer(request)
         self.keep()
         return answer
@@ -165,7 +161,7 @@ async def _deliver(answer: Answer, receive: Receive, send: Send) -> None:
     headers = {"content-type": answer.content_type, **answer.headers}
     if answer.stream is None:
         headers["content-length"] = str(len(answer.body))
-    encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     if answer.stream is not None:
         await _pump(answer.stream, receive, send)

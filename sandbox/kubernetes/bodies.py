@@ -193,8 +193,8 @@ def change_of(request: Request, kind: Kind) -> Change:
 
     def change(old: Json) -> Json:
         new = _PATCHES[media](old, patch, kind.type)
-        if not isinstance(new, dict):
-            raise bad_request("the patched object is no object")
+        if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
+            raise bad_request("the patched object is no object, or has no metadata")
         return checked(new, kind, request)
 
     return change

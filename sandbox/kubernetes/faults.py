@@ -101,15 +101,14 @@ def main(arguments: Sequence[str], directory: Path) -> int:
     options = parser.parse_args(arguments)
     try:
         print(order_fault(directory / "kubeconfig", options.fault, options.duration))
+        return 0
     except (OSError, ValueError):
-        print(f"No simulated cluster was started in {directory}.", file=sys.stderr)
-        return 1
+        why = f"No simulated cluster was started in {directory}."
     except ApiFailed as error:
         words = {0: "it does not run", 404: "it is a real control plane, which takes no orders"}
-        why = words.get(error.status, error.message)
-        print(f"The cluster in {directory} cannot be told: {why}.", file=sys.stderr)
-        return 1
-    return 0
+        why = f"The cluster in {directory} cannot be told: {words.get(error.status, error.message)}."
+    print(why, file=sys.stderr)
+    return 1
 
 
 def order_fault(kubeconfig: Path, fault: str, seconds: float | None = None) -> str:

@@ -29,11 +29,8 @@ from sandbox.kubernetes.watching import Watch, Watches
 _PART = {"GET": "get", "PUT": "update", "PATCH": "patch"}
 _ONE = {**_PART, "DELETE": "delete"}
 _ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
-_POST = {"POST": "create"}
-_PARTS = {
-    **{"status": _PART, "scale": _PART, "log": {"GET": "get"}, "finalize": {"PUT": "update"}},
-    **{"token": _POST, "eviction": _POST},
-}
+_PARTS = {"status": _PART, "scale": _PART, "log": {"GET": "get"}, "finalize": {"PUT": "update"}}
+_PARTS |= {part: {"POST": "create"} for part in subresources.CREATED}
 _WATCH_SECONDS = 1800.0
 _POLICIES = ("", "Foreground", "Background", "Orphan")
 _ANSWERED_WHOLE = ("pods", "services", "serviceaccounts", "persistentvolumeclaims")  # when they are deleted
@@ -80,9 +77,8 @@ class Routes:
             return text_answer("ok")
         if request.path == PATH:
             wanted, _ = bodies.parse(request)
-            return json_answer(
-                {"message": self.faults.order(str(wanted.get("fault")), wanted.get("seconds"))}
-            )
+            told = self.faults.order(str(wanted.get("fault")), wanted.get("seconds"))
+            return json_answer({"message": told})
         if parts == ["version"]:
             return json_answer(discovery.version())
         if root == "openapi":
@@ -91,22 +87,18 @@ class Routes:
         return found or discovery.page_not_found()
 
     def _do(self, call: Call) -> Answer:
-        doing: dict[str, Callable[[Call, str], Answer]] = {
-            "get": lambda call, form: self._one(call, form, self._stored(call)),
-            "list": self._list,
-            "watch": self._watch,
-            "create": self._create,
-            "update": self._update,
-            "patch": self._update,
-            "delete": self._delete,
-            "deletecollection": self._delete_all,
-        }
+        doing = {"get": self._get, "list": self._list, "watch": self._watch, "create": self._create}
+        doing |= {"update": self._update, "patch": self._update, "delete": self._delete}
+        doing |= {"deletecollection": self._delete_all}
         return doing[call.verb](call, form_of(call.request))
 
     # --- one object --------------------------------------------------------------------------------------------------
 
     def _stored(self, call: Call) -> Stored:
         return self.operations.get(call.kind, call.namespace, call.name)
+
+    def _get(self, call: Call, form: str) -> Answer:
+        return self._one(call, form, self._stored(call))
 
     def _one(self, call: Call, form: str, stored: Stored, status: int = 200) -> Answer:
         if call.subresource == "scale":
@@ -230,7 +222,7 @@ def _verb(request: Request, kind: Kind, namespace: str, name: str, part: str) ->
     verbs = _PARTS[part] if part else _ONE if name else _ALL
     verb = verbs.get(request.method, "")
     homeless = verb == "create" and kind.namespaced and not namespace
-    if not verb or homeless or (kind.verbs == ("create",) and verb != "create"):
+    if verb not in kind.verbs or homeless:
         words = "the server does not allow this method on the requested resource"
         raise Refused(405, "MethodNotAllowed", words, {})
     return "watch" if verb == "list" and request.flag("watch") else verb

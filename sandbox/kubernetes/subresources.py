@@ -44,7 +44,8 @@ def scale_of(body: Json) -> Json:
     if selector := spec.get("selector"):
         status["selector"] = selector_text(selector)
     head = {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata}
-    return {**head, "spec": {"replicas": spec.get("replicas", 0)}, "status": status}
+    wanted = {"replicas": spec["replicas"]} if spec.get("replicas") else {}
+    return {**head, "spec": wanted, "status": status}
 
 
 def scaled(change: Change) -> Change:
@@ -64,13 +65,14 @@ def scaled(change: Change) -> Change:
 
 def _token(call: Call, body: Json, operations: Operations, access: Access) -> Json:
     account = operations.get(call.kind, call.namespace, call.name).body
-    seconds = int((body.get("spec") or {}).get("expirationSeconds") or 3600)
+    spec = {"audiences": ["https://kubernetes.default.svc"], **(body.get("spec") or {})}
+    seconds = spec.setdefault("expirationSeconds", 3600)
     if seconds < _LEAST_TOKEN_SECONDS:
         words = "may not specify a duration less than 10 minutes"
         cause = invalid_value("spec.expirationSeconds", seconds, words)
         raise invalid("TokenRequest", "authentication.k8s.io", call.name, [cause])
     status = {"token": access.token_for(account, seconds=seconds), "expirationTimestamp": stamp(seconds)}
-    return {**body, "status": status}
+    return {**body, "spec": spec, "status": status}
 
 
 def _eviction(call: Call, body: Json, operations: Operations, access: Access) -> Json:
@@ -118,12 +120,9 @@ def _act_of(spec: Json) -> Act:
     if bool(about) == bool(path):
         words = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise invalid("", "authorization.k8s.io", "", [invalid_value("spec", None, words)])
-    if path:
-        return Act(path.get("verb", ""), path=path.get("path", ""))
-    resource, part = about.get("resource", ""), about.get("subresource")
-    named = f"{resource}/{part}" if part else resource
-    where = (about.get("namespace", ""), about.get("name", ""))
-    return Act(about.get("verb", ""), about.get("group", ""), named, *where)
+    resource = "/".join(filter(None, (about.get("resource"), about.get("subresource"))))
+    where = about.get("group", ""), resource, about.get("namespace", ""), about.get("name", "")
+    return Act((about or path).get("verb", ""), *where, path.get("path", ""))
 
 
 # --- logs: asked of the kubelet of the pod's node, over TLS, as the real server does, and passed on as they come --------
