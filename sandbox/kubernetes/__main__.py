@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import hashlib
 import os
-import secrets
 import signal
 import ssl
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -23,8 +22,8 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from sandbox.certificates import load_or_make, make_authority, make_certificate, write_private
-from sandbox.control_plane import kubeconfig_text
+from sandbox.certificates import write_private
+from sandbox.control_plane import kubeconfig_text, make_credentials
 from sandbox.kubernetes import READY_LINE
 from sandbox.kubernetes.access import Access
 from sandbox.kubernetes.bodies import MOST_BYTES
@@ -43,7 +42,6 @@ from sandbox.kubernetes.watching import Watches
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_NAMES = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 
 def main() -> None:
@@ -62,7 +60,9 @@ async def run(directory: Path, port: int) -> None:
     """Serves until SIGTERM or SIGINT. Prints `READY_LINE` once it answers. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     _lock(directory)
-    authority, admin, signing_key = _credentials(directory)
+    pairs = make_credentials(directory)
+    authority, signing_key = pairs["ca"].certificate, pairs["tokens"].key
+    admin = hashlib.sha256(b"the administrator's token of " + signing_key).hexdigest()
     kubeconfig = kubeconfig_text(f"https://127.0.0.1:{port}", authority, token=admin)
     write_private(directory / "kubeconfig", kubeconfig.encode())
     store, kinds, connections = Store(), Kinds(), ServerState()
@@ -198,19 +198,6 @@ def _lock(directory: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise OSError(f"another one already runs in {directory}") from error
-
-
-def _credentials(directory: Path) -> tuple[bytes, str, bytes]:
-    """The authority's certificate, the administrator's token and the key of other tokens; all made at first use."""
-    make = partial(make_authority, "slipway-sandbox")
-    authority = load_or_make(directory / "ca.crt", directory / "ca.key", make)
-    make = partial(make_certificate, authority, common_name="kube-apiserver", names=_NAMES)
-    load_or_make(directory / "server.crt", directory / "server.key", make)
-    secret = directory / "tokens.key"
-    if not secret.exists():
-        write_private(secret, f"{secrets.token_urlsafe(32)}\n{secrets.token_hex(32)}\n".encode())
-    admin, signing_key = secret.read_text().split()
-    return authority.certificate, admin, signing_key.encode()
 
 
 if __name__ == "__main__":
