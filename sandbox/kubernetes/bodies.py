@@ -33,7 +33,6 @@ _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]
 _BASE64 = re.compile(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _BAD_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _FOUND = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
-_GO_TYPES = {"boolean": "bool", "number": "float64", "integer": "int64"}
 _NUMERIC = "numeric (int or float)"
 _EXPECTED = {"integer": _NUMERIC, "number": _NUMERIC, "struct": "map", "int-or-string": "string"}
 _CLASSES: dict[str, tuple[type, ...]] = {
@@ -159,7 +158,7 @@ class _Look:
         found = _FOUND.get(type(value), "null")
         if self.applied:
             return f"{path}: expected {_EXPECTED.get(kind.form, kind.form)}, got {found}"
-        wanted = kind.int_format or _GO_TYPES.get(kind.form) or kind.name or kind.form
+        wanted = "bool" if kind.form == "boolean" else kind.int_format or kind.name or kind.form
         return f"json: cannot unmarshal {found} into Go struct field {owner}.{path[1:]} of type {wanted}"
 
 

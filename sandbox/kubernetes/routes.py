@@ -66,7 +66,7 @@ class Routes:
         home = name if kind.key == ("", "namespaces") else namespace
         self.access.require(request.user, act_on(kind, call.verb, home, name, part))
         if part == "log":
-            return await subresources.log(call, self._stored(call).body, self.operations)
+            return await subresources.log(call, self.operations)
         return self._do(call)
 
     def _outside(self, request: Request, parts: list[str]) -> Answer:
@@ -94,11 +94,8 @@ class Routes:
 
     # --- one object --------------------------------------------------------------------------------------------------
 
-    def _stored(self, call: Call) -> Stored:
-        return self.operations.get(call.kind, call.namespace, call.name)
-
     def _get(self, call: Call, form: str) -> Answer:
-        return self._one(call, form, self._stored(call))
+        return self._one(call, form, self.operations.get(call.kind, call.namespace, call.name))
 
     def _one(self, call: Call, form: str, stored: Stored, status: int = 200) -> Answer:
         if call.subresource == "scale":
@@ -108,8 +105,19 @@ class Routes:
         return Answer(status, data + b"\n", headers={"Warning": warnings} if warnings else {})
 
     def _operations(self, call: Call, body: Json | None = None) -> Operations:
-        """All that can be done; for a dry run, with no effect."""
-        dry_run = _is_dry_run(call) or (body or {}).get("dryRun") == ["All"]
+        """All that can be done; in a dry run with no effect. Raises Refused (422) for options that do not fit."""
+        query, applying = call.request.query, call.request.content_type == APPLY
+        fits = {
+            "dryRun": query.get("dryRun", "") in ("", "All"),
+            "fieldValidation": query.get("fieldValidation", "") in ("", "Ignore", "Strict", "Warn"),
+            "fieldManager": bool(query.get("fieldManager")) or not applying,
+            "force": applying or call.verb != "patch" or "force" not in query,
+        }
+        if causes := [
+            invalid_value(name, query.get(name), "no such") for name, fit in fits.items() if not fit
+        ]:
+            raise invalid(f"{call.verb.title()}Options", "meta.k8s.io", "", causes)
+        dry_run = query.get("dryRun") == "All" or (body or {}).get("dryRun") == ["All"]
         return replace(self.operations, dry_run=True) if dry_run else self.operations
 
     def _create(self, call: Call, form: str) -> Answer:
@@ -142,8 +150,7 @@ class Routes:
         if not gone or (call.kind.group == "" and call.kind.plural in _ANSWERED_WHOLE):
             return Answer(200, stored.data + b"\n")
         details = {**about(call.kind, call.name), "uid": stored.body["metadata"]["uid"]}
-        head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-        return json_answer({**head, "details": details})
+        return json_answer({**subresources.SUCCESS, "details": details})
 
     def _deletion(self, call: Call) -> tuple[Deletion, Operations]:
         """How to delete, from the body (DeleteOptions) and the query, which counts more. Raises Refused (400, 422)."""
@@ -238,20 +245,6 @@ def _matcher(call: Call) -> Callable[[Json], bool]:
     labels = label_test(call.request.query.get("labelSelector", ""))
     fields = field_test(call.request.query.get("fieldSelector", ""), call.kind)
     return lambda body: labels(body["metadata"].get("labels") or {}) and fields(body)
-
-
-def _is_dry_run(call: Call) -> bool:
-    """Raises Refused (422) for options that do not exist or do not fit."""
-    query, applying = call.request.query, call.request.content_type == APPLY
-    fits = {
-        "dryRun": query.get("dryRun", "") in ("", "All"),
-        "fieldValidation": query.get("fieldValidation", "") in ("", "Ignore", "Strict", "Warn"),
-        "fieldManager": bool(query.get("fieldManager")) or not applying,
-        "force": applying or call.verb != "patch" or "force" not in query,
-    }
-    if causes := [invalid_value(name, query.get(name), "no such") for name, fit in fits.items() if not fit]:
-        raise invalid(f"{call.verb.title()}Options", "meta.k8s.io", "", causes)
-    return query.get("dryRun") == "All"
 
 
 def _read_token(token: str) -> tuple[list[str], int]:

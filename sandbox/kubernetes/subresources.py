@@ -30,7 +30,7 @@ _UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _UNVERIFIED.check_hostname = False
 _UNVERIFIED.verify_mode = ssl.CERT_NONE
 _SCALE_META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 _LEAST_TOKEN_SECONDS = 600
 
 
@@ -78,7 +78,7 @@ def _token(call: Call, body: Json, operations: Operations, access: Access) -> Js
 def _eviction(call: Call, body: Json, operations: Operations, access: Access) -> Json:
     grace = (body.get("deleteOptions") or {}).get("gracePeriodSeconds")
     operations.delete(call.kind, call.namespace, call.name, Deletion(grace=grace))
-    return _SUCCESS
+    return SUCCESS
 
 
 def bind(operations: Operations, namespace: str, name: str, node: str) -> None:
@@ -128,8 +128,9 @@ def _act_of(spec: Json) -> Act:
 # --- logs: asked of the kubelet of the pod's node, over TLS, as the real server does, and passed on as they come --------
 
 
-async def log(call: Call, pod: Json, operations: Operations) -> Answer:
+async def log(call: Call, operations: Operations) -> Answer:
     """The log of a container. Raises Refused as the API server and the kubelet do."""
+    pod = operations.get(call.kind, call.namespace, call.name).body
     query = {name: value for name, value in call.request.query.items() if name in _PASSED}
     for option, least in _LEAST.items():
         if (number := call.request.number(option)) is not None and number < least:
