@@ -26,9 +26,9 @@ from sandbox.control_plane import assets
 def main() -> int:
     """Runs the command; 0 when it was stopped by somebody, 1 when it could not do its work."""
     if sys.argv[1:2] == ["fault"]:
-        from sandbox.kubernetes import order
+        from sandbox.kubernetes import faults
 
-        return order.main(sys.argv[2:], layout.sandbox_directory() / "simulated")
+        return faults.main(sys.argv[2:], layout.sandbox_directory() / "simulated")
     options = _parser().parse_args()
     try:
         directory = layout.sandbox_directory()

@@ -12,6 +12,8 @@ from typing import Any
 from engine.types import Json
 from sandbox.kubernetes.kinds import Kind
 
+_STALE = "the object has been modified; please apply your changes to the latest version and try again"
+
 
 class Refused(Exception):
     """An answer that is no success. `code` is the HTTP status, `reason` the machine's word for it."""
@@ -26,13 +28,11 @@ class Refused(Exception):
     def status(self) -> Json:
         """The Status object."""
         body: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        body["message"] = self.message
-        if self.reason:
-            body["reason"] = self.reason
-        if self.details is not None:
-            body["details"] = self.details
-        return {**body, "code": self.code}
+        more = {"message": self.message, "reason": self.reason or None, "details": self.details}
+        return {**body, **{k: v for k, v in more.items() if v is not None}, "code": self.code}
 
+
+# --- what is wrong with one field ------------------------------------------------------------------------------------
 
 Cause = tuple[str, str, str]  # field, reason, message
 
@@ -66,43 +66,26 @@ def _shown(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
 def bad_request(message: str) -> Refused:
     return Refused(400, "BadRequest", message)
 
 
 def not_found(kind: Kind, name: str) -> Refused:
-    return Refused(404, "NotFound", f'{kind.full_plural} "{name}" not found', _about(kind, name))
+    return Refused(404, "NotFound", f'{kind.full_plural} "{name}" not found', about(kind, name))
 
 
-def no_such_path() -> Refused:
-    return Refused(404, "NotFound", "the server could not find the requested resource", {})
-
-
-def wrong_method() -> Refused:
-    message = "the server does not allow this method on the requested resource"
-    return Refused(405, "MethodNotAllowed", message, {})
-
-
-def already_exists(kind: Kind, name: str) -> Refused:
-    return Refused(409, "AlreadyExists", f'{kind.full_plural} "{name}" already exists', _about(kind, name))
-
-
-def conflict(kind: Kind, name: str, why: str = "") -> Refused:
-    why = why or (
-        "the object has been modified; please apply your changes to the latest version and try again"
-    )
+def conflict(kind: Kind, name: str, why: str = _STALE) -> Refused:
     message = f'Operation cannot be fulfilled on {kind.full_plural} "{name}": {why}'
-    return Refused(409, "Conflict", message, _about(kind, name))
+    return Refused(409, "Conflict", message, about(kind, name))
 
 
 def uid_differs(kind: Kind, name: str, wanted: str, found: str) -> Refused:
-    """A precondition of a deletion that does not hold."""
-    full = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
-    message = (
-        f'Operation cannot be fulfilled on {full} "{name}": the UID in the precondition ({wanted}) does not match the '
-        f"UID in record ({found}). The object might have been deleted and then recreated"
-    )
-    return Refused(409, "Conflict", message, {**_about(kind, name), "kind": kind.kind})
+    """Another object than the one that was meant."""
+    why = f"the UID in the precondition ({wanted}) does not match the UID in record ({found}). "
+    return conflict(kind, name, f"{why}The object might have been deleted and then recreated")
 
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> Refused:
@@ -110,28 +93,15 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> Refuse
     full = f"{kind}.{group}" if group else kind
     texts = [f"{field}: {message}" if field else message for field, _, message in causes]
     joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-    details: Json = {"name": name} if name else {}
-    if group:
-        details["group"] = group
-    if kind:
-        details["kind"] = kind
-    details["causes"] = [{"reason": r, "message": m, "field": f} for f, r, m in causes]
+    named = {k: v for k, v in {"name": name, "group": group, "kind": kind}.items() if v}
+    details = {**named, "causes": [{"reason": r, "message": m, "field": f} for f, r, m in causes]}
     return Refused(422, "Invalid", f'{full} "{name}" is invalid: {joined}', details)
-
-
-def too_large_version(version: int, current: int) -> Refused:
-    details = {
-        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-        "retryAfterSeconds": 1,
-    }
-    message = f"Timeout: Too large resource version: {version}, current: {current}"
-    return Refused(504, "Timeout", message, details)
 
 
 def expired(version: int, oldest: int) -> Refused:
     return Refused(410, "Expired", f"too old resource version: {version} ({oldest})")
 
 
-def _about(kind: Kind, name: str) -> Json:
-    group = {"group": kind.group} if kind.group else {}
-    return {"name": name, **group, "kind": kind.plural}
+def about(kind: Kind, name: str) -> Json:
+    """The object at fault, for the details of a Status."""
+    return {"name": name, **({"group": kind.group} if kind.group else {}), "kind": kind.plural}

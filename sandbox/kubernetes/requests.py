@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
 
 from engine.types import Json
 from sandbox.kubernetes.access import User
+from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.refusals import Refused, bad_request
 from sandbox.kubernetes.store import encode
 
+APPLY = "application/apply-patch+yaml"  # the media type of server-side apply
 _FALSE = ("false", "0", "False", "FALSE", "f", "F", "")
+_FORMS = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request, its body read."""
+    """A request, its body read. Names of headers are small."""
 
     method: str
     path: str
@@ -24,16 +26,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     user: User
-
-    @classmethod
-    def of(
-        cls, method: str, path: str, query: str, headers: dict[str, str], body: bytes, user: User
-    ) -> Request:
-        """From the parts of the wire; of a parameter that is given twice the first counts, as in Go."""
-        values: dict[str, str] = {}
-        for name, value in parse_qsl(query, keep_blank_values=True):
-            values.setdefault(name, value)
-        return cls(method, path, values, headers, body, user)
+    warnings: list[str] = field(default_factory=list)  # for its answer
 
     @property
     def content_type(self) -> str:
@@ -41,27 +34,37 @@ class Request:
 
     @property
     def accept(self) -> str:
-        return self.headers.get("accept", "*/*") or "*/*"
-
-    def flag(self, name: str) -> bool:
-        """A parameter that is true or false; anything else counts as true, as in Go's conversion of queries."""
-        return name in self.query and self.query[name] not in _FALSE
-
-    def number(self, name: str) -> int | None:
-        """A parameter that is a whole number. Raises Refused (400)."""
-        text = self.query.get(name, "")
-        if not text:
-            return None
-        try:
-            return int(text)
-        except ValueError:
-            raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        return self.headers.get("accept") or "*/*"
 
     @property
     def manager(self) -> str:
         """Who owns what an update changes: by parameter, else the program's name."""
         agent = self.headers.get("user-agent", "").partition("/")[0]
         return self.query.get("fieldManager") or agent[:128] or "unknown"
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is true or false; anything else counts as true, as in Go's conversion of queries."""
+        return self.query.get(name, "") not in _FALSE
+
+    def number(self, name: str) -> int | None:
+        """A parameter that is a whole number. Raises Refused (400)."""
+        text = self.query.get(name, "")
+        try:
+            return int(text) if text else None
+        except ValueError:
+            raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a request for objects means: a verb, for a kind in a namespace or all, one object of it or none, a part."""
+
+    request: Request
+    verb: str
+    kind: Kind
+    namespace: str
+    name: str
+    subresource: str
 
 
 @dataclass
@@ -83,31 +86,11 @@ def text_answer(text: str, status: int = 200) -> Answer:
     return Answer(status, text.encode(), "text/plain; charset=utf-8")
 
 
-def refusal_answer(refusal: Refused) -> Answer:
-    """The Status of a refusal."""
-    headers = {"Retry-After": "1"} if refusal.code == 429 else {}
-    return Answer(refusal.code, encode(refusal.status()) + b"\n", headers=headers)
-
-
-_NOT_ACCEPTED = (
-    "only the following media types are accepted: application/json, application/yaml, "
-    "application/vnd.kubernetes.protobuf"
-)
-
-
 def form_of(request: Request) -> str:
-    """The form in which an object is wanted: "", Table, PartialObjectMetadata(List). Raises Refused (406)."""
+    """The form in which an object is wanted: "" for as it is, Table, PartialObjectMetadata(List). Raises Refused (406)."""
     for part in request.accept.split(","):
-        media, *parameters = (piece.strip() for piece in part.split(";"))
-        wanted = dict(p.split("=", 1) for p in parameters if "=" in p)
-        if media not in ("application/json", "*/*", "application/*"):
-            continue
-        if "as" not in wanted:
-            return ""
-        if wanted.get("g") == "meta.k8s.io" and wanted["as"] in (
-            "Table",
-            "PartialObjectMetadata",
-            "PartialObjectMetadataList",
-        ):
-            return wanted["as"]
-    raise Refused(406, "NotAcceptable", _NOT_ACCEPTED)
+        media, *parameters = part.replace(" ", "").split(";")
+        form = next((p[3:] for p in parameters if p.startswith("as=")), "")
+        if media in ("application/json", "application/*", "*/*") and form in _FORMS:
+            return form
+    raise Refused(406, "NotAcceptable", "only the following media types are accepted: application/json")

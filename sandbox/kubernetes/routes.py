@@ -1,50 +1,39 @@
-"""Which path and method means what, and what goes back. Raises Refused wherever the API says no."""
+"""From a request to its answer: what the path means, who may do it, the doing, and the form of what goes back.
+
+Raises Refused wherever the API says no.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from engine.types import Json
-from sandbox.kubernetes import decoding, discovery, kubelet, patching, subresources
+from sandbox.kubernetes import bodies, discovery, subresources
 from sandbox.kubernetes.access import Access, Act, act_on
 from sandbox.kubernetes.apply import Manager
+from sandbox.kubernetes.faults import PATH, Faults
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.openapi import OpenApi
 from sandbox.kubernetes.operations import Deletion, Operations
-from sandbox.kubernetes.refusals import (
-    Refused,
-    bad_request,
-    expired,
-    invalid,
-    no_such_path,
-    too_large_version,
-    unsupported,
-    wrong_method,
-)
+from sandbox.kubernetes.refusals import Refused, about, bad_request, expired, invalid, invalid_value
 from sandbox.kubernetes.rendering import listed, renderer
-from sandbox.kubernetes.requests import Answer, Request, form_of, json_answer, text_answer
+from sandbox.kubernetes.requests import APPLY, Answer, Call, Request, form_of, json_answer, text_answer
 from sandbox.kubernetes.selectors import field_test, label_test
 from sandbox.kubernetes.store import Stored, encode
 from sandbox.kubernetes.watching import Watch, Watches
 
-_HEALTH = (["healthz"], ["livez"], ["readyz"])
-_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+# the verb of each method that makes sense for an object, for all objects of a kind, for a part of an object
+_PART = {"GET": "get", "PUT": "update", "PATCH": "patch"}
+_ONE = {**_PART, "DELETE": "delete"}
+_ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_PARTS = {"status": _PART, "scale": _PART, "log": {"GET": "get"}, "finalize": {"PUT": "update"}}
+_PARTS |= {part: {"POST": "create"} for part in subresources.CREATED}
 _WATCH_SECONDS = 1800.0
-_POLICIES = ("Foreground", "Background", "Orphan")
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a path names: a kind, in a namespace or all, one object of it or none, a part of that."""
-
-    kind: Kind
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
+_POLICIES = ("", "Foreground", "Background", "Orphan")
+_ANSWERED_WHOLE = ("pods", "services", "serviceaccounts", "persistentvolumeclaims")  # when they are deleted
 
 
 @dataclass
@@ -55,328 +44,217 @@ class Routes:
     watches: Watches
     access: Access
     openapi: OpenApi
+    faults: Faults
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request of somebody who is known."""
         parts = [part for part in request.path.split("/") if part]
-        if parts[:1] not in (["api"], ["apis"]) or len(parts) < (3 if parts[0] == "api" else 4):
+        path = ["apis", "", *parts[1:]] if parts[:1] == ["api"] else parts
+        if path[:1] != ["apis"] or len(path) < 4:
             return self._outside(request, parts)
-        target = self._target(parts)
-        if target.subresource and target.subresource not in target.kind.subresources:
-            raise no_such_path()
-        self._check_method(request, target)
-        self.access.require(request.user, self._act(request, target))
-        if target.subresource and (
-            special := subresources.SPECIAL.get((target.kind.plural, target.subresource))
-        ):
-            return special(request, target.namespace, target.name, self.operations, self.access)
-        if (target.kind.plural, target.subresource) == ("pods", "log"):
-            pod = self.operations.get(target.kind, target.namespace, target.name).body
-            return await kubelet.log(request, pod, self.operations)
-        return self._resource(request, target)
-
-    # --- paths -----------------------------------------------------------------------------------------------------
+        _, group, version, *rest = path
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2 and (group or rest[2] not in ("status", "finalize")):
+            _, namespace, *rest = rest
+        plural, name, part, *more = [*rest, "", ""]
+        kind = self.operations.kinds.find(group, version, plural)
+        if kind is None and group not in self.operations.kinds.groups():
+            return discovery.page_not_found()
+        if kind is None or any(more) or (namespace and not kind.namespaced):
+            raise _no_such_path()
+        call = Call(request, _verb(request, kind, namespace, name, part), kind, namespace, name, part)
+        home = name if kind.key == ("", "namespaces") else namespace
+        self.access.require(request.user, act_on(kind, call.verb, home, name, part))
+        if part == "log":
+            return await subresources.log(call, self.operations)
+        return self._do(call)
 
     def _outside(self, request: Request, parts: list[str]) -> Answer:
         """Paths that are no objects."""
-        self.access.require(request.user, Act(_VERBS.get(request.method, "get"), path=request.path))
-        if parts in _HEALTH or (parts and [parts[0]] in _HEALTH):
+        self.access.require(request.user, Act(request.method.lower(), path=request.path))
+        root = parts[0] if parts else ""
+        if root in ("healthz", "livez", "readyz"):
             return text_answer("ok")
+        if request.path == PATH:
+            wanted, _ = bodies.parse(request)
+            told = self.faults.order(str(wanted.get("fault")), wanted.get("seconds"))
+            return json_answer({"message": told})
         if parts == ["version"]:
             return json_answer(discovery.version())
-        if parts[:1] == ["openapi"]:
+        if root == "openapi":
             return self.openapi.answer(parts)
-        if not parts:
-            return json_answer(
-                {"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}
-            )
-        found = (
-            discovery.answer(request, parts, self.operations.kinds) if parts[0] in ("api", "apis") else None
-        )
+        found = discovery.answer(request, parts, self.operations.kinds) if root in ("api", "apis") else None
         return found or discovery.page_not_found()
 
-    def _target(self, parts: list[str]) -> Target:
-        group, version, rest = (
-            ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
-        )
-        if group not in self.operations.kinds.groups():
-            raise NoSuchGroup
-        namespace = ""
-        if (
-            rest[0] == "namespaces"
-            and len(rest) > 2
-            and not (group == "" and rest[2] in ("status", "finalize"))
-        ):
-            namespace, rest = rest[1], rest[2:]
-        kind = self.operations.kinds.find(group, version, rest[0])
-        if kind is None or len(rest) > 3 or (namespace and not kind.namespaced):
-            raise no_such_path()
-        return Target(kind, namespace, *rest[1:])
+    def _do(self, call: Call) -> Answer:
+        doing = {"get": self._get, "list": self._list, "watch": self._watch, "create": self._create}
+        doing |= {"update": self._update, "patch": self._update, "delete": self._delete}
+        doing |= {"deletecollection": self._delete_all}
+        return doing[call.verb](call, form_of(call.request))
 
-    def _check_method(self, request: Request, target: Target) -> None:
-        if request.method not in _VERBS:
-            raise wrong_method()
-        whole = request.method in ("GET", "DELETE", "POST")
-        single = request.method != "POST" or target.subresource in ("token", "eviction", "binding")
-        if not (single if target.name else whole):
-            raise wrong_method()
-        if not target.name and request.method == "POST" and target.kind.namespaced and not target.namespace:
-            raise wrong_method()
-        if target.kind.verbs == ("create",) and request.method != "POST":
-            raise wrong_method()
+    # --- one object --------------------------------------------------------------------------------------------------
 
-    def _act(self, request: Request, target: Target) -> Act:
-        verb = _VERBS[request.method]
-        if not target.name and verb in ("get", "delete"):
-            watching = verb == "get" and request.flag("watch")
-            verb = "watch" if watching else "list" if verb == "get" else "deletecollection"
-        namespace = target.name if target.kind.key == ("", "namespaces") else target.namespace
-        return act_on(target.kind, verb, namespace, target.name, target.subresource)
+    def _get(self, call: Call, form: str) -> Answer:
+        return self._one(call, form, self.operations.get(call.kind, call.namespace, call.name))
 
-    # --- objects ---------------------------------------------------------------------------------------------------
+    def _one(self, call: Call, form: str, stored: Stored, status: int = 200) -> Answer:
+        if call.subresource == "scale":
+            return json_answer(subresources.scale_of(stored.body), status)
+        data = renderer(call.kind, form, include=_include(call))(stored)
+        warnings = ", ".join(f"299 - {json.dumps(words)}" for words in call.request.warnings)
+        return Answer(status, data + b"\n", headers={"Warning": warnings} if warnings else {})
 
-    def _resource(self, request: Request, target: Target) -> Answer:
-        if request.method == "GET":
-            if not target.name:
-                return self._watch(request, target) if request.flag("watch") else self._list(request, target)
-            form = form_of(request)
-            stored = self.operations.get(target.kind, target.namespace, target.name)
-            return self._one(request, target, stored, form)
-        form = form_of(request)
-        if request.method == "DELETE":
-            return self._delete(request, target) if target.name else self._delete_all(request, target, form)
-        dry_run = _check_options(request)
-        if request.method == "POST":
-            return self._create(request, target, form, dry_run=dry_run)
-        return self._change(request, target, form, dry_run=dry_run)
-
-    def _create(self, request: Request, target: Target, form: str, *, dry_run: bool) -> Answer:
-        kind = target.kind
-        body, problems = decoding.read_object(request.body, request.content_type, kind)
-        warnings = _judge(problems, request, kind)
-        if kind.verbs == ("create",):
-            return subresources.review(request, kind, body, self.access)
-        manager = Manager(request.manager)
-        stored = self.operations.create(kind, target.namespace, body, manager=manager, dry_run=dry_run)
-        return self._one(request, target, stored, form, 201, warnings)
-
-    def _change(self, request: Request, target: Target, form: str, *, dry_run: bool) -> Answer:
-        """PUT and PATCH, of an object or of a part of it."""
-        kind, where = target.kind, (target.namespace, target.name)
-        warnings: list[str] = []
-        if request.method == "PATCH" and request.content_type == patching.APPLY:
-            stored, new, warnings = self._apply(request, target, dry_run=dry_run)
-            return self._one(request, target, stored, form, 201 if new else 200, warnings)
-        if request.method == "PUT":
-            change, problems = self._replacement(request, target)
-            warnings = _judge(problems, request, kind)
-        else:
-            change = patching.reader(request, kind, target.subresource, warnings)
-        manager = Manager(request.manager, "Update", target.subresource)
-        stored = self.operations.update(kind, *where, change, manager=manager, dry_run=dry_run)
-        return self._one(request, target, stored, form, 200, warnings)
-
-    def _replacement(self, request: Request, target: Target) -> tuple[Callable[[Json], Json], list[str]]:
-        if target.subresource == "scale":
-            return subresources.scale_replacement(request, target.kind, target.name), []
-        self.operations.get(target.kind, target.namespace, target.name)
-        body, problems = decoding.read_object(request.body, request.content_type, target.kind)
-        return lambda _old: body, problems
-
-    def _apply(self, request: Request, target: Target, *, dry_run: bool) -> tuple[Stored, bool, list[str]]:
-        kind = target.kind
-        config = patching.configuration(request, kind, target.namespace, target.name)
-        stored, new = self.operations.apply(
-            kind,
-            target.namespace,
-            target.name,
-            config,
-            manager=Manager(request.query["fieldManager"], "Apply", target.subresource),
-            force=request.flag("force"),
-            dry_run=dry_run,
-        )
-        return stored, new, []
-
-    def _one(
-        self,
-        request: Request,
-        target: Target,
-        stored: Stored,
-        form: str,
-        status: int = 200,
-        warnings: Sequence[str] = (),
-    ) -> Answer:
-        if target.subresource == "scale":
-            return json_answer(subresources.scale_of(target.kind, stored.body), status)
-        include = request.query.get("includeObject", "Metadata")
-        data = renderer(target.kind, form, include=include)(stored)
-        headers = {"Warning": ", ".join(f"299 - {json.dumps(w)}" for w in warnings)} if warnings else {}
-        return Answer(status, data + b"\n", headers=headers)
-
-    # --- delete ----------------------------------------------------------------------------------------------------
-
-    def _delete(self, request: Request, target: Target) -> Answer:
-        kind = target.kind
-        stored, gone = self.operations.delete(kind, target.namespace, target.name, _deletion(request))
-        if not gone or (
-            kind.group == "" and kind.kind in ("Pod", "Service", "ServiceAccount", "PersistentVolumeClaim")
-        ):
-            return Answer(200, stored.data + b"\n")
-        about = {
-            "name": target.name,
-            "group": kind.group,
-            "kind": kind.plural,
-            "uid": stored.body["metadata"]["uid"],
+    def _operations(self, call: Call, body: Json | None = None) -> Operations:
+        """All that can be done; in a dry run with no effect. Raises Refused (422) for options that do not fit."""
+        query, applying = call.request.query, call.request.content_type == APPLY
+        fits = {
+            "dryRun": query.get("dryRun", "") in ("", "All"),
+            "fieldValidation": query.get("fieldValidation", "") in ("", "Ignore", "Strict", "Warn"),
+            "fieldManager": bool(query.get("fieldManager")) or not applying,
+            "force": applying or call.verb != "patch" or "force" not in query,
         }
-        details = {k: v for k, v in about.items() if v}
-        body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-        return json_answer(body)
+        if causes := [
+            invalid_value(name, query.get(name), "no such") for name, fit in fits.items() if not fit
+        ]:
+            raise invalid(f"{call.verb.title()}Options", "meta.k8s.io", "", causes)
+        dry_run = query.get("dryRun") == "All" or (body or {}).get("dryRun") == ["All"]
+        return replace(self.operations, dry_run=True) if dry_run else self.operations
 
-    def _delete_all(self, request: Request, target: Target, form: str) -> Answer:
-        how = _deletion(request)
-        found = self._selected(request, target)
+    def _create(self, call: Call, form: str) -> Answer:
+        request, kind, part = call.request, call.kind, call.subresource
+        operations, body = self._operations(call), bodies.read(request, subresources.SHAPES.get(part, kind))
+        if part:
+            return json_answer(subresources.CREATED[part](call, body, operations, self.access), 201)
+        if kind.verbs == ("create",):
+            return json_answer(subresources.review(call, body, self.access), 201)
+        stored = operations.create(kind, call.namespace, body, manager=Manager(request.manager))
+        return self._one(call, form, stored, 201)
+
+    def _update(self, call: Call, form: str) -> Answer:
+        """PUT and PATCH, of an object or of a part of it."""
+        request, kind, part, where = call.request, call.kind, call.subresource, (call.namespace, call.name)
+        operations = self._operations(call)
+        if request.content_type == APPLY:
+            manager, force = Manager(request.manager, "Apply", part), request.flag("force")
+            config = bodies.read(request, kind)
+            stored, is_new = operations.apply(kind, *where, config, manager=manager, force=force)
+            return self._one(call, form, stored, 201 if is_new else 200)
+        change = bodies.change_of(request, subresources.SHAPES.get(part, kind))
+        change = subresources.scaled(change) if part == "scale" else change
+        stored = operations.update(kind, *where, change, manager=Manager(request.manager, "Update", part))
+        return self._one(call, form, stored)
+
+    def _delete(self, call: Call, form: str) -> Answer:
+        how, operations = self._deletion(call)
+        stored, gone = operations.delete(call.kind, call.namespace, call.name, how)
+        if not gone or (call.kind.group == "" and call.kind.plural in _ANSWERED_WHOLE):
+            return Answer(200, stored.data + b"\n")
+        details = {**about(call.kind, call.name), "uid": stored.body["metadata"]["uid"]}
+        return json_answer({**subresources.SUCCESS, "details": details})
+
+    def _deletion(self, call: Call) -> tuple[Deletion, Operations]:
+        """How to delete, from the body (DeleteOptions) and the query, which counts more. Raises Refused (400, 422)."""
+        body: Json = bodies.parse(call.request)[0] if call.request.body else {}
+        policy = call.request.query.get("propagationPolicy") or body.get("propagationPolicy") or ""
+        if policy not in _POLICIES:
+            cause = invalid_value("propagationPolicy", policy, "must be Foreground, Background or Orphan")
+            raise invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+        grace, only = call.request.number("gracePeriodSeconds"), body.get("preconditions") or {}
+        grace = body.get("gracePeriodSeconds") if grace is None else grace
+        how = Deletion(policy, grace, only.get("uid") or "", only.get("resourceVersion") or "")
+        return how, self._operations(call, body)
+
+    # --- many objects ------------------------------------------------------------------------------------------------
+
+    def _selected(self, call: Call) -> list[Stored]:
+        matches = _matcher(call)
+        return [s for s in self.operations.store.all(call.kind.key, call.namespace) if matches(s.body)]
+
+    def _delete_all(self, call: Call, form: str) -> Answer:
+        (how, operations), found = self._deletion(call), self._selected(call)
         for stored in found:
-            self.operations.delete(target.kind, stored.key[1], stored.key[2], how)
+            operations.delete(call.kind, *stored.key[1:], how)
         metadata = {"resourceVersion": str(self.operations.store.version)}
-        return Answer(200, listed(target.kind, found, metadata, form, "Metadata"))
+        return Answer(200, listed(call.kind, found, metadata, form, _include(call)))
 
-    # --- lists and watches -----------------------------------------------------------------------------------------
-
-    def _matcher(self, request: Request, target: Target) -> Callable[[Json], bool]:
-        labels = label_test(request.query.get("labelSelector", ""))
-        fields = field_test(request.query.get("fieldSelector", ""), target.kind)
-        if not request.query.get("labelSelector") and not request.query.get("fieldSelector"):
-            return lambda body: True
-        return lambda body: labels(body["metadata"].get("labels") or {}) and fields(body)
-
-    def _selected(self, request: Request, target: Target) -> list[Stored]:
-        matches = self._matcher(request, target)
-        return [s for s in self.operations.store.all(target.kind.key, target.namespace) if matches(s.body)]
-
-    def _version(self, request: Request) -> int | None:
-        """The version that a list or watch begins with; None for none. Raises Refused (400, 504)."""
-        text = request.query.get("resourceVersion", "")
+    def _since(self, call: Call) -> int | None:
+        """The version that a list or watch begins with; None for none. Raises Refused (400, 500, 504)."""
+        text, version = call.request.query.get("resourceVersion", ""), self.operations.store.version
         if text in ("", "0"):
             return None
         if not text.isdecimal():
-            words = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-            if request.flag("watch"):
-                raise Refused(500, "", f"resourceVersion: {words}")
-            raise bad_request(f"invalid resource version: resourceVersion: {words}")
-        if int(text) > self.operations.store.version and not request.flag("watch"):
-            raise too_large_version(int(text), self.operations.store.version)
+            words = f'invalid resource version: strconv.ParseUint: parsing "{text}": invalid syntax'
+            raise Refused(500, "", words) if call.verb == "watch" else bad_request(words)
+        if int(text) > version and call.verb != "watch":
+            words = f"Timeout: Too large resource version: {text}, current: {version}"
+            raise Refused(504, "Timeout", words, {"retryAfterSeconds": 1})
         return int(text)
 
-    def _list(self, request: Request, target: Target) -> Answer:
-        limit = request.number("limit") or 0
-        form = form_of(request)
-        self._version(request)
-        found = self._selected(request, target)
-        metadata: Json = {"resourceVersion": str(self.operations.store.version)}
+    def _list(self, call: Call, form: str) -> Answer:
+        request, store = call.request, self.operations.store
+        limit, version = request.number("limit") or 0, store.version
+        self._since(call)
+        found = self._selected(call)
         if token := request.query.get("continue"):
             start, version = _read_token(token)
-            if version < self.operations.store.oldest(target.kind.key):
-                raise expired(version, self.operations.store.oldest(target.kind.key))
-            metadata["resourceVersion"] = str(version)
+            if version < (oldest := store.oldest(call.kind.key)):
+                raise expired(version, oldest)
             found = [s for s in found if list(s.key[1:]) > start]
+        metadata: Json = {"resourceVersion": str(version)}
         if limit and len(found) > limit:
-            metadata["continue"] = _token(found[limit - 1], metadata["resourceVersion"])
+            last = encode([list(found[limit - 1].key[1:]), version])
+            metadata["continue"] = base64.urlsafe_b64encode(last).decode()
             if not request.query.get("labelSelector") and not request.query.get("fieldSelector"):
                 metadata["remainingItemCount"] = len(found) - limit
             found = found[:limit]
-        include = request.query.get("includeObject", "Metadata")
-        return Answer(200, listed(target.kind, found, metadata, form, include) + b"\n")
+        return Answer(200, listed(call.kind, found, metadata, form, _include(call)) + b"\n")
 
-    def _watch(self, request: Request, target: Target) -> Answer:
-        form = form_of(request)
-        since = self._version(request)
-        include = request.query.get("includeObject", "Metadata")
-        watch = Watch(
-            kind=target.kind,
-            namespace=target.namespace,
-            matches=self._matcher(request, target),
-            render=renderer(target.kind, form, include=include, watch=True),
-            bookmarks=request.flag("allowWatchBookmarks"),
-        )
+    def _watch(self, call: Call, form: str) -> Answer:
+        request, since = call.request, self._since(call)
+        render = renderer(call.kind, form, include=_include(call), watch=True)
+        bookmarks, initial = request.flag("allowWatchBookmarks"), request.flag("sendInitialEvents")
+        watch = Watch(call.kind, call.namespace, _matcher(call), render, bookmarks)
         seconds = float(request.number("timeoutSeconds") or _WATCH_SECONDS)
-        initial = request.flag("sendInitialEvents")
         since = None if initial else since
         return Answer(stream=self.watches.follow(watch, since, initial=initial, seconds=seconds))
 
 
-class NoSuchGroup(Exception):
-    """The path names a group that is not served: the real server answers with plain text."""
+# --- what a request says ---------------------------------------------------------------------------------------------
 
 
-def _judge(problems: list[str], request: Request, kind: Kind) -> list[str]:
-    """The warnings that problems of validation become; Raises Refused (400) where it is to be strict."""
-    if request.query.get("fieldValidation") == "Strict" and problems:
-        raise bad_request(
-            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-            f"strict decoding error: {', '.join(problems)}"
-        )
-    return [] if request.query.get("fieldValidation") == "Ignore" else problems
+def _verb(request: Request, kind: Kind, namespace: str, name: str, part: str) -> str:
+    """What roles call it. Raises Refused (404, 405)."""
+    if part and (part not in kind.subresources or part not in _PARTS):
+        raise _no_such_path()
+    verbs = _PARTS[part] if part else _ONE if name else _ALL
+    verb = verbs.get(request.method, "")
+    homeless = verb == "create" and kind.namespaced and not namespace
+    if verb not in kind.verbs or homeless:
+        words = "the server does not allow this method on the requested resource"
+        raise Refused(405, "MethodNotAllowed", words, {})
+    return "watch" if verb == "list" and request.flag("watch") else verb
 
 
-def _check_options(request: Request) -> bool:
-    """Whether it is a dry run. Raises Refused (422) for options that do not exist or do not fit."""
-    name = {
-        "POST": "CreateOptions",
-        "PUT": "UpdateOptions",
-        "PATCH": "PatchOptions",
-        "DELETE": "DeleteOptions",
-    }
-    causes = []
-    query, applying = request.query, request.content_type == patching.APPLY
-    if query.get("dryRun", "All") not in ("All", ""):
-        causes.append(unsupported("dryRun", [query["dryRun"]], ["All"]))
-    if query.get("fieldValidation", "") not in ("", "Ignore", "Strict", "Warn"):
-        causes.append(
-            unsupported("fieldValidation", query["fieldValidation"], ["", "Ignore", "Strict", "Warn"])
-        )
-    if request.method == "PATCH" and applying and not query.get("fieldManager"):
-        causes.append(("fieldManager", "FieldValueRequired", "Required value: is required for apply patch"))
-    if request.method == "PATCH" and not applying and "force" in query:
-        causes.append(("force", "FieldValueForbidden", "Forbidden: may not be specified for non-apply patch"))
-    if causes:
-        raise invalid(name[request.method], "meta.k8s.io", "", causes)
-    return query.get("dryRun") == "All"
+def _include(call: Call) -> str:
+    """How much of each object a table carries."""
+    return call.request.query.get("includeObject", "Metadata")
 
 
-def _deletion(request: Request) -> Deletion:
-    """How to delete, from the body (DeleteOptions) and the query."""
-    options: Json = {}
-    if request.body:
-        try:
-            options, _ = decoding.parse(request.body, request.content_type)
-        except ValueError as error:
-            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
-    if not isinstance(options, dict):
-        raise bad_request("couldn't get version/kind; json parse error")
-    policy = request.query.get("propagationPolicy") or options.get("propagationPolicy") or ""
-    if policy and policy not in _POLICIES:
-        cause = unsupported("propagationPolicy", policy, [*_POLICIES, "nil"])
-        raise invalid("DeleteOptions", "meta.k8s.io", "", [cause])
-    if options.get("orphanDependents") or request.flag("orphanDependents"):
-        policy = "Orphan"
-    grace = request.number("gracePeriodSeconds")
-    given = options.get("preconditions") or {}
-    return Deletion(
-        propagation=policy,
-        grace=options.get("gracePeriodSeconds") if grace is None else grace,
-        uid=given.get("uid") or "",
-        version=given.get("resourceVersion") or "",
-        dry_run=_check_options(request) or options.get("dryRun") == ["All"],
-    )
-
-
-def _token(last: Stored, version: str) -> str:
-    return base64.urlsafe_b64encode(encode([list(last.key[1:]), int(version)])).decode()
+def _matcher(call: Call) -> Callable[[Json], bool]:
+    """The test of both selectors. Raises Refused (400)."""
+    labels = label_test(call.request.query.get("labelSelector", ""))
+    fields = field_test(call.request.query.get("fieldSelector", ""), call.kind)
+    return lambda body: labels(body["metadata"].get("labels") or {}) and fields(body)
 
 
 def _read_token(token: str) -> tuple[list[str], int]:
+    """Where a page begins (namespace and name of the one before), and the version of the first page."""
     try:
         start, version = json.loads(base64.urlsafe_b64decode(token))
         return list(start), int(version)
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+
+
+def _no_such_path() -> Refused:
+    return Refused(404, "NotFound", "the server could not find the requested resource", {})

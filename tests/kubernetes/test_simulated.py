@@ -13,8 +13,9 @@ import pytest
 
 from sandbox.api import Api, ApiFailed
 from sandbox.control_plane import ControlPlaneError
-from sandbox.kubernetes import order
-from sandbox.kubernetes.simulated import SimulatedCluster, order_fault
+from sandbox.kubernetes import faults as order
+from sandbox.kubernetes.faults import order_fault
+from sandbox.kubernetes.simulated import SimulatedCluster
 from tests.kubernetes.support import Home, Raw, config_map, deployment, until
 from tests.kubernetes.test_lists import Watcher
 from tests.sandbox.played import start_nodes
