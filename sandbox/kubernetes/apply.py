@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from engine.types import Json
@@ -17,6 +16,7 @@ from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.schema import Type
 
 Entry = dict[str, Any]  # of managedFields
+Claim = tuple[Entry, Fields]
 _EMPTY = {
     "metadata": {},
     "spec": {},
@@ -34,63 +34,56 @@ class Manager(NamedTuple):
 
 def track_update(old: Json | None, new: Json, kind: Type, manager: Manager) -> list[Entry]:
     """`managedFields` after an update by `manager`. Times change only where sets do."""
-    version, before = new["apiVersion"], list(new["metadata"].get("managedFields") or [])
+    before = list(new["metadata"].get("managedFields") or [])
     changed, removed = fields.compare(old or _EMPTY, new, kind)
     if not changed and not removed:
         return before
-    mine, others = _mine_and_others(before, manager, version)
-    entries = [_with(entry, owned - removed - changed) for entry, owned in others]
-    return _sorted([*entries, _with(mine, (_set(mine) - removed) | changed)])
+    (mine, had), others = _claims(before, manager, new["apiVersion"])
+    entries = [_with(entry, owned, owned - removed - changed) for entry, owned in others]
+    return _sorted([*entries, _with(mine, had, (had - removed) | changed)])
 
 
 def apply(
     live: Json | None, config: Json, kind: Type, manager: Manager, *, force: bool
 ) -> tuple[Json, list[Entry]]:
     """The merged object and its `managedFields`. Raises Refused for conflicts that are not forced."""
-    before = (live or config)["metadata"].get("managedFields") or []
-    mine, others = _mine_and_others(before, manager, config["apiVersion"])
+    before = live["metadata"].get("managedFields") if live else None
+    (mine, had), others = _claims(before or [], manager, config["apiVersion"])
     wanted = fields.applied(config, kind)
     if live is None:
-        return config, _sorted([_with(mine, wanted)])
+        return config, _sorted([_with(mine, had, wanted)])
     merged = fields.merge(live, config, kind)
     changed, _ = fields.compare(live, merged, kind)
     clashes = [(entry, clash) for entry, owned in others if (clash := owned & changed)]
     if clashes and not force:
         raise _conflicts(clashes)
-    others = [(entry, owned - changed) for entry, owned in others]
-    if dropped := _set(mine).difference(wanted, *(owned for _, owned in others)):
-        held = wanted.union(*(owned for _, owned in others))
+    others = [(_with(entry, owned, owned - changed), owned - changed) for entry, owned in others]
+    held = wanted.union(*(owned for _, owned in others))
+    if dropped := had - held:
         merged = fields.prune(merged, fields.ancestors(dropped) - fields.ancestors(held), kind)
-    return merged, _sorted([*(_with(entry, owned) for entry, owned in others), _with(mine, wanted)])
+    return merged, _sorted([*(entry for entry, _ in others), _with(mine, had, wanted)])
 
 
-def _mine_and_others(
-    entries: Sequence[Entry], manager: Manager, version: str
-) -> tuple[Entry, list[tuple[Entry, Fields]]]:
-    """The manager's own entry, an empty one if there is none, and the others with their sets."""
-    name, operation, subresource = manager
-    mine: Entry = {"manager": name, "operation": operation, "apiVersion": version}
-    if subresource:
-        mine["subresource"] = subresource
+def _claims(before: list[Entry], manager: Manager, version: str) -> tuple[Claim, list[Claim]]:
+    """The manager's own entry, an empty one if there is none, and those of others, each with its set."""
+    mine: Entry = {"manager": manager.name, "operation": manager.operation, "apiVersion": version}
+    if manager.subresource:
+        mine["subresource"] = manager.subresource
     others = []
-    for entry in entries:
-        same = all(entry.get(key, "") == mine.get(key, "") for key in ("manager", "operation", "subresource"))
-        if same and (operation == "Apply" or entry["apiVersion"] == version):
+    for entry in before:
+        who = (entry.get("manager"), entry.get("operation"), entry.get("subresource", ""))
+        if who == manager and (manager.operation == "Apply" or entry["apiVersion"] == version):
             mine = entry
         else:
-            others.append((entry, _set(entry)))
-    return mine, others
+            others.append((entry, fields.read(entry.get("fieldsV1") or {})))
+    return (mine, fields.read(mine.get("fieldsV1") or {})), others
 
 
-def _set(entry: Entry) -> Fields:
-    return fields.read(entry.get("fieldsV1") or {})
-
-
-def _with(entry: Entry, owned: Fields) -> Entry:
+def _with(entry: Entry, before: Fields, after: Fields) -> Entry:
     """The entry with another set; the same entry when that is the same set."""
-    if owned == _set(entry):
+    if before == after:
         return entry
-    return {**entry, "time": stamp(), "fieldsType": "FieldsV1", "fieldsV1": fields.written(owned)}
+    return {**entry, "time": stamp(), "fieldsType": "FieldsV1", "fieldsV1": fields.written(after)}
 
 
 def _sorted(entries: list[Entry]) -> list[Entry]:
@@ -99,7 +92,7 @@ def _sorted(entries: list[Entry]) -> list[Entry]:
     return sorted(owners, key=lambda e: (e["operation"], e.get("time") or "", e["manager"]))
 
 
-def _conflicts(clashes: list[tuple[Entry, Fields]]) -> Refused:
+def _conflicts(clashes: list[Claim]) -> Refused:
     """409 that names every field and who owns it."""
     found: dict[str, list[str]] = defaultdict(list)
     for entry, clash in clashes:

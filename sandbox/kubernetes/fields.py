@@ -16,10 +16,11 @@ from sandbox.kubernetes.schema import Type
 
 Path = tuple[str, ...]
 Fields = set[Path]
-_NO_POINTERS = "metadata spec status template strategy updateStrategy resources jobTemplate state lastState loadBalancer names backend"
-_ALWAYS_THERE = {
-    f"f:{name}" for name in _NO_POINTERS.split()
-}  # nobody adds these structs: Go always has them
+_NO_POINTERS = (  # in Go: such structs are always there, nobody adds them
+    "metadata spec status template strategy updateStrategy resources jobTemplate state lastState "
+    "loadBalancer names backend"
+)
+_ALWAYS_THERE = {f"f:{name}" for name in _NO_POINTERS.split()}
 _SERVERS = "name namespace uid resourceVersion generation creationTimestamp managedFields selfLink"
 _METADATA = ("f:metadata",)
 _UNOWNED = {("f:apiVersion",), ("f:kind",), _METADATA, *((*_METADATA, f"f:{n}") for n in _SERVERS.split())}

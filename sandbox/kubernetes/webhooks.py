@@ -5,9 +5,8 @@ So a webhook that must be asked (failurePolicy Fail) refuses, as it does on a re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from engine.types import Json
+from sandbox.kubernetes.access import has
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.selectors import selects
@@ -19,54 +18,44 @@ _CONFIGURATIONS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurat
 
 def ask(store: Store, kind: Kind, operation: str, body: Json, *, dry_run: bool) -> None:
     """Raises Refused (500, or 400 for a dry run that it does not allow) when a webhook would have to be asked."""
-    if kind.group == _GROUP:
-        return
-    for hook in _hooks(store):
-        if hook.get("failurePolicy") != "Fail" or not _concerns(hook, kind, operation, body, store):
+    configurations = [c for plural in _CONFIGURATIONS for c in store.bodies((_GROUP, plural))]
+    for hook in (hook for configuration in configurations for hook in configuration.get("webhooks") or []):
+        if kind.group == _GROUP or hook.get("failurePolicy") != "Fail":
             continue
-        name = hook["name"]
+        if not _concerns(hook, kind, operation, body, store):
+            continue
         if dry_run and hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
-            raise Refused(400, "BadRequest", f'admission webhook "{name}" does not support dry run')
-        raise Refused(
-            500, "InternalError", f'Internal error occurred: failed calling webhook "{name}": {_why(hook)}'
+            words = f'admission webhook "{hook["name"]}" does not support dry run'
+            raise Refused(400, "BadRequest", words)
+        words = (
+            f'failed calling webhook "{hook["name"]}": failed to call webhook: {_why(hook["clientConfig"])}'
         )
-
-
-def _hooks(store: Store) -> Iterator[Json]:
-    for plural in _CONFIGURATIONS:
-        for configuration in store.bodies((_GROUP, plural)):
-            yield from configuration.get("webhooks") or []
+        raise Refused(500, "InternalError", f"Internal error occurred: {words}")
 
 
 def _concerns(hook: Json, kind: Kind, operation: str, body: Json, store: Store) -> bool:
     if not any(_matches(rule, kind, operation) for rule in hook.get("rules") or []):
         return False
     metadata = body["metadata"]
-    if kind.namespaced:
-        home = store.get(("", "namespaces"), "", metadata.get("namespace", ""))
-        labels = (home.body["metadata"].get("labels") or {}) if home else {}
-        if not selects(hook.get("namespaceSelector") or {}, labels):
-            return False
+    home = store.get(("", "namespaces"), "", metadata.get("namespace", ""))
+    if home and not selects(hook.get("namespaceSelector") or {}, home.body["metadata"].get("labels") or {}):
+        return False
     return selects(hook.get("objectSelector") or {}, metadata.get("labels") or {})
 
 
 def _matches(rule: Json, kind: Kind, operation: str) -> bool:
-    scope = rule.get("scope", "*")
     return (
-        bool({"*", operation} & set(rule.get("operations") or []))
-        and bool({"*", kind.group} & set(rule.get("apiGroups") or []))
-        and bool({"*", kind.version} & set(rule.get("apiVersions") or []))
-        and bool({"*", "*/*", kind.plural} & set(rule.get("resources") or []))
-        and scope in ("*", "Namespaced" if kind.namespaced else "Cluster")
+        has(rule.get("operations"), operation)
+        and has(rule.get("apiGroups"), kind.group)
+        and has(rule.get("apiVersions"), kind.version)
+        and has(rule.get("resources"), kind.plural, "*/*")
+        and has([rule.get("scope", "*")], "Namespaced" if kind.namespaced else "Cluster")
     )
 
 
-def _why(hook: Json) -> str:
+def _why(client: Json) -> str:
     """The words of a call that finds nobody."""
-    service = hook["clientConfig"].get("service")
-    if not service:
-        return f'failed to call webhook: Post "{hook["clientConfig"].get("url", "")}": connect: connection refused'
-    name, namespace = service["name"], service["namespace"]
-    path, seconds = service.get("path", ""), hook.get("timeoutSeconds", 10)
-    url = f"https://{name}.{namespace}.svc:{service.get('port', 443)}{path}?timeout={seconds}s"
-    return f'failed to call webhook: Post "{url}": no endpoints available for service "{name}"'
+    if not (service := client.get("service")):
+        return f'Post "{client.get("url", "")}": connect: connection refused'
+    host = f"{service['name']}.{service['namespace']}.svc:{service.get('port', 443)}{service.get('path', '')}"
+    return f'Post "https://{host}?timeout=10s": no endpoints available for service "{service["name"]}"'
