@@ -17,7 +17,7 @@ from sandbox.kubernetes.schema import Type
 
 Entry = dict[str, Any]  # of managedFields
 Claim = tuple[Entry, Fields]
-_EMPTY = {
+_EMPTY: Json = {
     "metadata": {},
     "spec": {},
     "status": {},
@@ -72,7 +72,7 @@ def _claims(before: list[Entry], manager: Manager, version: str) -> tuple[Claim,
     others = []
     for entry in before:
         who = (entry.get("manager"), entry.get("operation"), entry.get("subresource", ""))
-        if who == manager and (manager.operation == "Apply" or entry["apiVersion"] == version):
+        if who == tuple(manager) and (manager.operation == "Apply" or entry["apiVersion"] == version):
             mine = entry
         else:
             others.append((entry, fields.read(entry.get("fieldsV1") or {})))
