@@ -35,8 +35,8 @@ def admit_new(body: Json, kind: Kind, store: Store) -> None:
         case "batch", "Job":
             _label_job(body["spec"], metadata)
         case "apiextensions.k8s.io", "CustomResourceDefinition":
-            stored = [v["name"] for v in body["spec"]["versions"] if v.get("storage")]
-            body["status"] = {"storedVersions": stored}
+            versions = (body.get("spec") or {}).get("versions") or []
+            body["status"] = {"storedVersions": [v.get("name") for v in versions if v.get("storage")]}
             metadata.setdefault("finalizers", []).append(CLEANUP)
 
 

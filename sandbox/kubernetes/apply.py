@@ -1,27 +1,33 @@
 """Field managers: who owns which field after an update, and server-side apply with its conflicts.
 
-(k8s.io/apimachinery/pkg/util/managedfields; the sets themselves are in `fields`.)
+A set of fields is a set of paths; a path is a tuple of steps: `f:name` is a field, `k:{…}` an item of a list by its keys,
+`v:…` a member of a list that is a set. A place and what it holds are members of their own. The rules are those of
+sigs.k8s.io/structured-merge-diff (typed/, merge/update.go) and k8s.io/apimachinery/pkg/util/managedfields.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from engine.types import Json
-from sandbox.kubernetes import fields
 from sandbox.kubernetes.clock import stamp
-from sandbox.kubernetes.fields import Fields
 from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.schema import Type
 
+Path = tuple[str, ...]
+Fields = set[Path]
 Entry = dict[str, Any]  # of managedFields
 Claim = tuple[Entry, Fields]
-_EMPTY: Json = {
-    "metadata": {},
-    "spec": {},
-    "status": {},
-}  # before its first field: structs that are no pointers in Go
+# Structs that are no pointers in Go: they are always there, nobody adds them.
+_STRUCTS = "metadata spec status template strategy updateStrategy resources jobTemplate state lastState names backend"
+_ALWAYS_THERE = {"f:loadBalancer", *(f"f:{name}" for name in _STRUCTS.split())}
+_NOTHING: Json = {"metadata": {}, "spec": {}, "status": {}}
+_SERVERS = "name namespace uid resourceVersion generation creationTimestamp managedFields selfLink"
+_METADATA = ("f:metadata",)
+_UNOWNED = {("f:apiVersion",), ("f:kind",), _METADATA, *((*_METADATA, f"f:{n}") for n in _SERVERS.split())}
 
 
 class Manager(NamedTuple):
@@ -35,7 +41,7 @@ class Manager(NamedTuple):
 def track_update(old: Json | None, new: Json, kind: Type, manager: Manager) -> list[Entry]:
     """`managedFields` after an update by `manager`. Times change only where sets do."""
     before = list(new["metadata"].get("managedFields") or [])
-    changed, removed = fields.compare(old or _EMPTY, new, kind)
+    changed, removed = _differences(old or _NOTHING, new, kind)
     if not changed and not removed:
         return before
     (mine, had), others = _claims(before, manager, new["apiVersion"])
@@ -49,18 +55,18 @@ def apply(
     """The merged object and its `managedFields`. Raises Refused for conflicts that are not forced."""
     before = live["metadata"].get("managedFields") if live else None
     (mine, had), others = _claims(before or [], manager, config["apiVersion"])
-    wanted = fields.applied(config, kind)
+    wanted = _applied(config, kind)
     if live is None:
         return config, _sorted([_with(mine, had, wanted)])
-    merged = fields.merge(live, config, kind)
-    changed, _ = fields.compare(live, merged, kind)
+    merged = _merge(live, config, kind)
+    changed, _ = _differences(live, merged, kind)
     clashes = [(entry, clash) for entry, owned in others if (clash := owned & changed)]
     if clashes and not force:
         raise _conflicts(clashes)
     others = [(_with(entry, owned, owned - changed), owned - changed) for entry, owned in others]
     held = wanted.union(*(owned for _, owned in others))
     if dropped := had - held:
-        merged = fields.prune(merged, fields.ancestors(dropped) - fields.ancestors(held), kind)
+        merged = _prune(merged, _ancestors(dropped) - _ancestors(held), kind)
     return merged, _sorted([*(entry for entry, _ in others), _with(mine, had, wanted)])
 
 
@@ -75,15 +81,15 @@ def _claims(before: list[Entry], manager: Manager, version: str) -> tuple[Claim,
         if who == tuple(manager) and (manager.operation == "Apply" or entry["apiVersion"] == version):
             mine = entry
         else:
-            others.append((entry, fields.read(entry.get("fieldsV1") or {})))
-    return (mine, fields.read(mine.get("fieldsV1") or {})), others
+            others.append((entry, _read(entry.get("fieldsV1") or {})))
+    return (mine, _read(mine.get("fieldsV1") or {})), others
 
 
 def _with(entry: Entry, before: Fields, after: Fields) -> Entry:
     """The entry with another set; the same entry when that is the same set."""
     if before == after:
         return entry
-    return {**entry, "time": stamp(), "fieldsType": "FieldsV1", "fieldsV1": fields.written(after)}
+    return {**entry, "time": stamp(), "fieldsType": "FieldsV1", "fieldsV1": _written(after)}
 
 
 def _sorted(entries: list[Entry]) -> list[Entry]:
@@ -96,7 +102,7 @@ def _conflicts(clashes: list[Claim]) -> Refused:
     """409 that names every field and who owns it."""
     found: dict[str, list[str]] = defaultdict(list)
     for entry, clash in clashes:
-        found[_who(entry)] += fields.in_words(clash)
+        found[_who(entry)] += _in_words(clash)
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": field}
         for who in sorted(found)
@@ -114,3 +120,145 @@ def _who(entry: Entry) -> str:
     if entry.get("subresource"):
         text += f' with subresource "{entry["subresource"]}"'
     return text if entry["operation"] == "Apply" else f"{text} using {entry['apiVersion']}"
+
+
+# --- sets of fields --------------------------------------------------------------------------------------------------
+
+
+def _read(node: Json, at: Path = ()) -> Fields:
+    """The set that a `fieldsV1` says: there `.` is the place itself, and an empty object a place that holds nothing."""
+    found: Fields = set()
+    for step, below in node.items():
+        path = at if step == "." else (*at, step)
+        found |= _read(below, path) if below else {path}
+    return found
+
+
+def _written(fields: Fields) -> Json:
+    """A set as a `fieldsV1`."""
+    root: Json = {}
+    for path in sorted(fields):
+        node = root
+        for depth, step in enumerate(path):
+            if not node and path[:depth] in fields:
+                node["."] = {}
+            node = node.setdefault(step, {})
+    return root
+
+
+def _in_words(fields: Fields) -> list[str]:
+    """Every field as conflicts name them: `.spec.containers[name="web"].image`."""
+    return ["".join(_step(step) for step in path) for path in sorted(fields)]
+
+
+def _step(step: str) -> str:
+    mark, _, name = step.partition(":")
+    if mark == "k":
+        return "[" + ",".join(f"{k}={json.dumps(v)}" for k, v in json.loads(name).items()) + "]"
+    return f".{name}" if mark == "f" else f"[={name}]"
+
+
+def _ancestors(fields: Fields) -> Fields:
+    """The fields and every place above them, but for the metadata, which is always there."""
+    return {path[:depth] for path in fields for depth in range(1, len(path) + 1)} - {_METADATA}
+
+
+def _owned(fields: Iterable[Path]) -> Fields:
+    """Without what belongs to the server: names, versions, times."""
+    return {path for path in fields if path[:2] not in _UNOWNED}
+
+
+def _applied(value: Json, kind: Type) -> Fields:
+    """The fields of an applied configuration: its leaves, and the items of its lists."""
+    return _owned(_members(value, kind, (), added=False))
+
+
+def _is_leaf(value: Any, kind: Type) -> bool:
+    """Whether it is owned as a whole."""
+    if isinstance(value, dict):
+        return kind.atomic or not value or kind.form not in ("struct", "map", "any", "empty")
+    return not (isinstance(value, list) and value and _merges(kind))
+
+
+def _merges(kind: Type) -> bool:
+    return kind.form == "list" and kind.list_type != "atomic"
+
+
+def _children(value: Any, kind: Type) -> list[tuple[str, tuple[Any, Type]]]:
+    """The steps to what a value holds, each with that and its type."""
+    if isinstance(value, dict):
+        return [(f"f:{name}", (below, kind.field(name) or kind)) for name, below in value.items()]
+    if kind.list_type == "map":
+        return [(f"k:{kind.key_of(item)}", (item, kind.items)) for item in value]
+    return [(f"v:{json.dumps(item)}", (item, kind.items)) for item in value]
+
+
+def _members(value: Any, kind: Type, at: Path, *, added: bool) -> Iterator[Path]:
+    """What is in a value. `added` counts places that hold others, too: maps, lists, structs behind a pointer."""
+    leaf = _is_leaf(value, kind)
+    if leaf or (at and (at[-1][0] != "f" or (added and (kind.form == "map" or at[-1] not in _ALWAYS_THERE)))):
+        yield at
+    if not leaf:
+        for step, (below, inner) in _children(value, kind):
+            yield from _members(below, inner, (*at, step), added=added)
+
+
+def _differences(old: Json, new: Json, kind: Type) -> tuple[Fields, Fields]:
+    """What differs: the fields that are new or have another value, and those that are gone."""
+    changed: list[Path] = []
+    removed: list[Path] = []
+    _compare(old, new, kind, (), changed, removed)
+    return _owned(changed), _owned(removed)
+
+
+def _compare(old: Any, new: Any, kind: Type, at: Path, changed: list[Path], removed: list[Path]) -> None:
+    if old is new or old == new:
+        return
+    if type(old) is not type(new) or (_is_leaf(old, kind) and _is_leaf(new, kind)):
+        changed.append(at)
+        return
+    before, after = dict(_children(old, kind)), dict(_children(new, kind))
+    for step, (value, inner) in after.items():
+        if step in before:
+            _compare(before[step][0], value, inner, (*at, step), changed, removed)
+        else:
+            changed += _members(value, inner, (*at, step), added=True)
+    for step in before.keys() - after.keys():
+        removed += _members(*before[step], (*at, step), added=True)
+
+
+def _merge(old: Any, new: Any, kind: Type) -> Any:
+    """The old value with an applied one laid over it. Shares what is unchanged."""
+    if isinstance(old, dict) and isinstance(new, dict) and not (new and _is_leaf(new, kind)):
+        both = {k: _merge(old[k], v, kind.field(k) or kind) if k in old else v for k, v in new.items()}
+        return {**old, **both}
+    if isinstance(old, list) and isinstance(new, list) and _merges(kind):
+        return _merge_items(dict(_children(old, kind)), dict(_children(new, kind)))
+    return new
+
+
+def _merge_items(old: dict[str, tuple[Any, Type]], new: dict[str, tuple[Any, Type]]) -> list[Any]:
+    """The applied order goes before the old one; items that only the old list has keep their place."""
+    merged: list[Any] = []
+    left = list(old)
+    for step, (value, kind) in new.items():
+        while left and left[0] != step and (step in old or left[0] not in new):
+            first = left.pop(0)
+            if first not in new:
+                merged.append(old[first][0])
+        if left[:1] == [step]:
+            del left[0]
+        merged.append(_merge(old[step][0], value, kind) if step in old else value)
+    return merged + [old[step][0] for step in left if step not in new]
+
+
+def _prune(value: Any, gone: Fields, kind: Type, at: Path = ()) -> Any:
+    """Without some places. A place goes with all that it holds."""
+    if not isinstance(value, dict | list) or _is_leaf(value, kind):
+        return value
+    kept = [
+        (step[2:], _prune(below, gone, inner, (*at, step)))
+        for step, (below, inner) in _children(value, kind)
+        if (*at, step) not in gone
+    ]
+    return dict(kept) if isinstance(value, dict) else [below for _, below in kept]

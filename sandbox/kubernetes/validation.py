@@ -1,155 +1,213 @@
 """What the server refuses with 422: that part of k8s.io/kubernetes/pkg/apis/*/validation which a deploy can meet.
 
-Tables say what must hold for single values, functions what must fit together.
+A table says what single fields must be, functions what must fit together, both by the types of a built-in object's
+parts. Custom objects must fit the schema of their CustomResourceDefinition (without its CEL rules).
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from engine.types import Json
+from sandbox.kubernetes import refusals
 from sandbox.kubernetes.changes import unchangeable
 from sandbox.kubernetes.kinds import Kind
-from sandbox.kubernetes.names import Causes, broken, labels, metadata, must_be, values_at
-from sandbox.kubernetes.refusals import (
-    forbidden_value,
-    invalid,
-    invalid_value,
-    required,
-    too_long,
-    unsupported,
-)
-from sandbox.kubernetes.schema_checks import check_custom
+from sandbox.kubernetes.names import Causes, labels, metadata, must_be
+from sandbox.kubernetes.refusals import Cause, forbidden_value, invalid_value, required, unsupported
+from sandbox.kubernetes.schema import Type
 from sandbox.kubernetes.selectors import selects
 
 _MOST_DATA = 1024 * 1024
-_WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")
-_PODS = {"Pod": "spec", "CronJob": "spec.jobTemplate.spec.template.spec"}  # where the spec of a pod is
 _PULL_SECRET = ".dockerconfigjson"
-_SECRET_KEYS = {
-    "kubernetes.io/tls": ("tls.crt", "tls.key"),
-    "kubernetes.io/dockerconfigjson": (_PULL_SECRET,),
-}
-_POD = """
-containers                                              required
-restartPolicy                                           in:Always,OnFailure,Never
-volumes[*].name                                         required unique
-initContainers|containers[*].name                       required label unique
-initContainers|containers[*].image                      required trimmed
-initContainers|containers[*].ports[*].containerPort     required port
-initContainers|containers[*].env[*].name                required variable
-initContainers|containers[*].volumeMounts[*].mountPath  required
+_SECRET_KEYS = {"kubernetes.io/tls": ["tls.crt", "tls.key"], "kubernetes.io/dockerconfigjson": [_PULL_SECRET]}
+_TABLE = """
+DeploymentSpec ReplicaSetSpec StatefulSetSpec DaemonSetSpec: selector=required replicas=count
+JobSpec: parallelism=count completions=count backoffLimit=count activeDeadlineSeconds=count ttlSecondsAfterFinished=count
+CronJobSpec: schedule=required,schedule
+PodSpec: containers=required restartPolicy=Always|OnFailure|Never
+Container: name=required,label image=required,trimmed
+ContainerPort: containerPort=required,port
+EnvVar: name=required,variable
+Volume: name=required
+VolumeMount: mountPath=required
+ServicePort: port=required,port targetPort=port
+IngressRule: host=host
+HTTPIngressPath: pathType=required,Exact|ImplementationSpecific|Prefix
+CustomResourceDefinitionSpec: group=required scope=required
+CustomResourceDefinitionNames: plural=required kind=required
+CustomResourceDefinitionVersion: schema=required
+CustomResourceValidation: openAPIV3Schema=required
 """
-_WORKLOAD = """
-spec.replicas                                           natural
-spec.selector                                           required
-spec.template.spec.restartPolicy                        in:Always
-"""
-_RULES = dict.fromkeys(_WORKLOADS, _WORKLOAD) | {
-    "Job": """
-spec.parallelism|completions|backoffLimit               natural
-spec.activeDeadlineSeconds|ttlSecondsAfterFinished      natural
-spec.template.spec.restartPolicy                        in:OnFailure,Never
-""",
-    "CronJob": """
-spec.schedule                                           required schedule
-spec.jobTemplate.spec.template.spec.restartPolicy       in:OnFailure,Never
-""",
-    "Service": """
-spec.ports[*].name                                      unique
-spec.ports[*].port                                      required port
-spec.ports[*].targetPort                                port
-""",
-    "Ingress": """
-spec.rules[*].host                                      host
-spec.rules[*].http.paths[*].pathType                    required in:Exact,ImplementationSpecific,Prefix
-""",
-    "CustomResourceDefinition": """
-spec.group|scope                                        required
-spec.names.plural|kind                                  required
-spec.versions[*].schema.openAPIV3Schema                 required
-""",
+_RULES = {
+    name: [rule.split("=") for rule in rules.split()]
+    for types, _, rules in (line.partition(": ") for line in _TABLE.strip().splitlines())
+    for name in types.split()
 }
 
 
 def check(body: Json, kind: Kind, old: Json | None) -> None:
     """Raises Refused (422) with every cause when the object is not valid, or may not become so from `old`."""
-    causes = [*metadata(body, kind), *(check_custom(body, kind) if kind.custom else _built_in(body, kind))]
+    causes = [*metadata(body, kind)]
+    _judge(body, kind.type, "", kind.custom, causes)
     if old is not None:
         causes += unchangeable(body, old, kind)
     if causes:
-        raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), causes)
+        raise refusals.invalid(kind.kind, kind.group, body["metadata"].get("name", ""), causes)
 
 
-def _built_in(body: Json, kind: Kind) -> Causes:
-    yield from broken(_RULES.get(kind.kind, ""), body)
-    for at, pod in values_at(body, _PODS.get(kind.kind, "spec.template.spec")):
-        if pod is not None:
-            yield from broken(_POD, pod, at)
-            yield from _pod(pod, at)
-    if fits := _FITS.get(kind.kind):
-        yield from fits(body, body.get("spec") or {})
+def _judge(value: Any, kind: Type, at: str, custom: bool, causes: list[Cause]) -> None:
+    """Adds what is wrong with a value and with all below it, but for an object's metadata."""
+    causes += _by_schema(value, kind, at) if custom else _by_rules(value, kind, at)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _judge(item, kind.items, f"{at}[{index}]", custom, causes)
+    elif isinstance(value, dict):
+        for name, below in value.items():
+            inner = kind.field(name) if custom or isinstance(below, dict | list) else None
+            if inner is not None and (at or name != "metadata"):
+                _judge(below, inner, f"{at}.{name}" if at else name, custom, causes)
 
 
-def _pod(pod: Json, at: str) -> Causes:
-    volumes = [name for _, name in values_at(pod, "volumes[*].name")]
-    for field, mount in values_at(pod, "initContainers|containers[*].volumeMounts[*].name", at):
-        if mount not in volumes:
-            yield field, "FieldValueNotFound", f'Not found: "{mount or ""}"'
-    for field, variable in values_at(pod, "initContainers|containers[*].env[*]", at):
-        if variable.get("value") and variable.get("valueFrom"):
-            yield invalid_value(f"{field}.valueFrom", "", "may not be specified when `value` is not empty")
+# --- custom kinds ----------------------------------------------------------------------------------------------------
+
+_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+_SEVERAL = {"number": ("integer", "number"), "int-or-string": ("integer", "string")}
+_SIZES = {
+    str: "Length",
+    list: "Items",
+    int: "imum",
+    float: "imum",
+}  # what bounds are called: minLength, minimum
 
 
-def _workload(body: Json, spec: Json) -> Causes:
+def _by_schema(value: Any, kind: Type, at: str) -> Causes:
+    schema = kind.schema
+    found = _NAMES.get(type(value), "null")
+    wanted = "int-or-string" if schema.get("x-kubernetes-int-or-string") else schema.get("type", found)
+    if found not in _SEVERAL.get(wanted, (wanted,)):
+        if value is not None or not schema.get("nullable"):
+            words = f'Invalid value: "{found}": {at} in body must be of type {wanted}: "{found}"'
+            yield at, "FieldValueTypeInvalid", words
+        return
+    if value not in schema.get("enum", [value]):
+        yield unsupported(at, value, [str(choice) for choice in schema["enum"]])
+    if found == "string" and not re.search(schema.get("pattern", ""), value):
+        yield invalid_value(at, value, f"{at} in body should match '{schema['pattern']}'")
+    what = _SIZES.get(type(value))
+    for side, sign, word in (("min", 1, "greater"), ("max", -1, "less")):
+        bound = schema.get(f"{side}{what}")
+        if bound is not None and sign * (value if what == "imum" else len(value)) < sign * bound:
+            yield invalid_value(at, value, f"{at} in body should be {word} than or equal to {bound}")
+    if found == "object":
+        missing = [name for name in schema.get("required") or [] if name not in value]
+        yield from (required(f"{at}.{name}".removeprefix(".")) for name in missing)
+
+
+# --- built-in kinds --------------------------------------------------------------------------------------------------
+
+
+def _by_rules(value: Any, kind: Type, at: str) -> Causes:
+    if not isinstance(value, dict):
+        return
+    for field, checks in _RULES.get(kind.name, ()):
+        yield from must_be(checks, f"{at}.{field}".removeprefix("."), value.get(field))
+    if fits := _FITS.get(kind.name):
+        yield from fits(value, at)
+
+
+def _pod(spec: Json, at: str) -> Causes:
+    yield from _unique(spec, at, "volumes")
+    yield from _unique(spec, at, "initContainers", "containers")
+    volumes = [volume.get("name") for volume in spec.get("volumes") or []]
+    for field, container in _items(spec, at, "initContainers", "containers"):
+        for place, mount in _items(container, field, "volumeMounts"):
+            if mount.get("name") not in volumes:
+                yield f"{place}.name", "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"'
+
+
+def _items(value: Json, at: str, *fields: str) -> Iterator[tuple[str, Json]]:
+    """The items of lists, each with its path."""
+    for field in fields:
+        for index, item in enumerate(value.get(field) or []):
+            yield f"{at}.{field}[{index}]", item
+
+
+def _unique(value: Json, at: str, *fields: str) -> Causes:
+    seen = set()
+    for place, item in _items(value, at, *fields):
+        name = item.get("name")
+        if name and name in seen:
+            yield refusals.duplicate(f"{place}.name", name)
+        seen.add(name)
+
+
+def _variable(variable: Json, at: str) -> Causes:
+    if variable.get("value") and variable.get("valueFrom"):
+        yield invalid_value(f"{at}.valueFrom", "", "may not be specified when `value` is not empty")
+
+
+def _workload(spec: Json, at: str) -> Causes:
     selector, template = spec.get("selector"), spec.get("template") or {}
     found = (template.get("metadata") or {}).get("labels") or {}
+    policy = (template.get("spec") or {}).get("restartPolicy", "Always")
+    if policy != "Always":
+        yield unsupported(f"{at}.template.spec.restartPolicy", policy, ["Always"])
     if selector and not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        yield invalid_value("spec.selector", selector, "empty selector is invalid")
+        yield invalid_value(f"{at}.selector", selector, "empty selector is invalid")
     if not selects(selector, found):
         words = "`selector` does not match template `labels`"
-        yield invalid_value("spec.template.metadata.labels", found, words)
-    yield from labels(found, "spec.template.labels")
+        yield invalid_value(f"{at}.template.metadata.labels", found, words)
 
 
-def _deployment(body: Json, spec: Json) -> Causes:
-    yield from _workload(body, spec)
+def _deployment(spec: Json, at: str) -> Causes:
+    yield from _workload(spec, at)
     strategy = spec["strategy"]
     rolling = strategy.get("rollingUpdate")
     if strategy["type"] not in ("Recreate", "RollingUpdate"):
-        yield unsupported("spec.strategy", strategy, ["Recreate", "RollingUpdate"])
+        yield unsupported(f"{at}.strategy", strategy, ["Recreate", "RollingUpdate"])
     if strategy["type"] == "Recreate" and rolling:
         words = "may not be specified when strategy `type` is 'Recreate'"
-        yield forbidden_value("spec.strategy.rollingUpdate", words)
+        yield forbidden_value(f"{at}.strategy.rollingUpdate", words)
     if rolling and all(rolling.get(name) in (0, "0%") for name in ("maxUnavailable", "maxSurge")):
-        field = "spec.strategy.rollingUpdate.maxUnavailable"
+        field = f"{at}.strategy.rollingUpdate.maxUnavailable"
         yield invalid_value(field, rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
-    if spec["progressDeadlineSeconds"] <= spec.get("minReadySeconds", 0):
-        value = spec["progressDeadlineSeconds"]
-        yield invalid_value("spec.progressDeadlineSeconds", value, "must be greater than minReadySeconds")
+    seconds = spec["progressDeadlineSeconds"]
+    if seconds <= spec.get("minReadySeconds", 0):
+        yield invalid_value(f"{at}.progressDeadlineSeconds", seconds, "must be greater than minReadySeconds")
 
 
-def _service(body: Json, spec: Json) -> Causes:
-    ports = spec.get("ports") or []
+def _job(spec: Json, at: str) -> Causes:
+    if ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "Always") == "Always":
+        yield required(f"{at}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+
+
+def _service(spec: Json, at: str) -> Causes:
+    ports = [*_items(spec, at, "ports")]
     if spec["type"] == "ExternalName" and not spec.get("externalName"):
-        yield required("spec.externalName")
+        yield required(f"{at}.externalName")
     if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
-        yield required("spec.ports")
+        yield required(f"{at}.ports")
     if len(ports) > 1:
-        yield from broken("spec.ports[*].name required", body)
+        yield from (required(f"{place}.name") for place, port in ports if not port.get("name"))
+    yield from _unique(spec, at, "ports")
 
 
-def _ingress(body: Json, spec: Json) -> Causes:
+def _ingress(body: Json, at: str) -> Causes:
+    spec = body.get("spec") or {}
     if not spec.get("rules") and not spec.get("defaultBackend"):
         yield invalid_value("spec", None, "either `defaultBackend` or `rules` must be specified")
-    for field, path in values_at(body, "spec.rules[*].http.paths[*]"):
-        if path.get("pathType") in ("Exact", "Prefix") and not path.get("path", "").startswith("/"):
-            yield invalid_value(f"{field}.path", path.get("path", ""), "must be an absolute path")
 
 
-def _data(body: Json, spec: Json) -> Causes:
+def _ingress_path(path: Json, at: str) -> Causes:
+    if path.get("pathType") in ("Exact", "Prefix") and not path.get("path", "").startswith("/"):
+        yield invalid_value(f"{at}.path", path.get("path", ""), "must be an absolute path")
+
+
+def _data(body: Json, at: str) -> Causes:
     """ConfigMap and Secret."""
     is_secret, size = body["kind"] == "Secret", 0
     for field in ("data", "binaryData"):
@@ -158,7 +216,11 @@ def _data(body: Json, spec: Json) -> Causes:
             size += len(value) * 3 // 4 if in_base64 else len(value.encode())
             yield from must_be("data-key", f"{field}[{key}]", key)
     if size > _MOST_DATA:
-        yield too_long("data" if is_secret else "[]", _MOST_DATA)
+        yield refusals.too_long("data" if is_secret else "[]", _MOST_DATA)
+
+
+def _secret(body: Json, at: str) -> Causes:
+    yield from _data(body, at)
     data = body.get("data") or {}
     for key in _SECRET_KEYS.get(body.get("type", ""), ()):
         if key not in data:
@@ -175,21 +237,27 @@ def _is_json(value: str) -> bool:
     return True
 
 
-def _definition(body: Json, spec: Json) -> Causes:
-    names, versions = spec.get("names") or {}, spec.get("versions") or []
-    name = body["metadata"].get("name", "")
-    if name != f"{names.get('plural', '')}.{spec.get('group', '')}":
+def _definition(body: Json, at: str) -> Causes:
+    spec, name = body.get("spec") or {}, body["metadata"].get("name", "")
+    if name != f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}":
         yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
-    if sum(bool(version.get("storage")) for version in versions) != 1:
+    if sum(bool(version.get("storage")) for version in spec.get("versions") or []) != 1:
         yield invalid_value("spec.versions", None, "must have exactly one version marked as storage version")
 
 
-_FITS: dict[str, Callable[[Json, Json], Causes]] = {
-    **dict.fromkeys(_WORKLOADS, _workload),
-    "Deployment": _deployment,
-    "Service": _service,
-    "Ingress": _ingress,
+_FITS: dict[str, Callable[[Json, str], Causes]] = {
     "ConfigMap": _data,
-    "Secret": _data,
     "CustomResourceDefinition": _definition,
+    "DaemonSetSpec": _workload,
+    "DeploymentSpec": _deployment,
+    "EnvVar": _variable,
+    "HTTPIngressPath": _ingress_path,
+    "Ingress": _ingress,
+    "JobSpec": _job,
+    "ObjectMeta": labels,
+    "PodSpec": _pod,
+    "ReplicaSetSpec": _workload,
+    "Secret": _secret,
+    "ServiceSpec": _service,
+    "StatefulSetSpec": _workload,
 }
