@@ -43,17 +43,18 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def must_be(checks: str, field: str, value: Any) -> Causes:
-    """What is wrong with a value: `checks` as in `required,port` or `Prefix|Exact`. None is wrong if it is required."""
-    for check in checks.split(","):
-        if check == "required" and not value:
-            yield required(field)
-            return
-        if "|" in check and value not in (None, *check.split("|")):
-            yield unsupported(field, value, check.split("|"))
-        is_good, words = _CHECKS.get(check, (None, ""))
-        if is_good and value is not None and not is_good(value):
-            yield invalid_value(field, value, words)
+def must_be(check: str, field: str, value: Any) -> Causes:
+    """What is wrong with a value: `check` is one of `_CHECKS` or choices (`Prefix|Exact`), after `!` if it is required."""
+    name = check.lstrip("!")
+    if name != check and not value:
+        yield required(field)
+    elif value is None or not name:
+        return
+    elif name not in _CHECKS:
+        if value not in name.split("|"):
+            yield unsupported(field, value, name.split("|"))
+    elif not _CHECKS[name][0](value):
+        yield invalid_value(field, value, _CHECKS[name][1])
 
 
 def metadata(body: Json, kind: Kind) -> Causes:

@@ -24,27 +24,31 @@ from sandbox.kubernetes.selectors import selects
 _MOST_DATA = 1024 * 1024
 _PULL_SECRET = ".dockerconfigjson"
 _SECRET_KEYS = {"kubernetes.io/tls": ["tls.crt", "tls.key"], "kubernetes.io/dockerconfigjson": [_PULL_SECRET]}
+# For types their fields with what these must be (see `must_be`).
 _TABLE = """
-DeploymentSpec ReplicaSetSpec StatefulSetSpec DaemonSetSpec: selector=required replicas=count
-JobSpec: parallelism=count completions=count backoffLimit=count activeDeadlineSeconds=count ttlSecondsAfterFinished=count
-CronJobSpec: schedule=required,schedule
-PodSpec: containers=required restartPolicy=Always|OnFailure|Never
-Container: name=required,label image=required,trimmed
-ContainerPort: containerPort=required,port
-EnvVar: name=required,variable
-Volume: name=required
-VolumeMount: mountPath=required
-ServicePort: port=required,port targetPort=port
+DeploymentSpec ReplicaSetSpec StatefulSetSpec DaemonSetSpec: selector=! template.spec.restartPolicy=Always replicas=count
+JobSpec: template.spec.restartPolicy=OnFailure|Never parallelism=count completions=count backoffLimit=count
+    activeDeadlineSeconds=count ttlSecondsAfterFinished=count
+CronJobSpec: schedule=!schedule
+PodSpec: containers=! restartPolicy=Always|OnFailure|Never
+Container: name=!label image=!trimmed
+ContainerPort: containerPort=!port
+EnvVar: name=!variable
+Volume: name=!
+VolumeMount: mountPath=!
+ServicePort: port=!port targetPort=port
 IngressRule: host=host
-HTTPIngressPath: pathType=required,Exact|ImplementationSpecific|Prefix
-CustomResourceDefinitionSpec: group=required scope=required
-CustomResourceDefinitionNames: plural=required kind=required
-CustomResourceDefinitionVersion: schema=required
-CustomResourceValidation: openAPIV3Schema=required
+HTTPIngressPath: pathType=!Exact|ImplementationSpecific|Prefix
+CustomResourceDefinitionSpec: group=! scope=!
+CustomResourceDefinitionNames: plural=! kind=!
+CustomResourceDefinitionVersion: schema=!
+CustomResourceValidation: openAPIV3Schema=!
 """
 _RULES = {
     name: [rule.split("=") for rule in rules.split()]
-    for types, _, rules in (line.partition(": ") for line in _TABLE.strip().splitlines())
+    for types, _, rules in (
+        line.partition(": ") for line in _TABLE.strip().replace("\n    ", " ").splitlines()
+    )
     for name in types.split()
 }
 
@@ -76,12 +80,7 @@ def _judge(value: Any, kind: Type, at: str, custom: bool, causes: list[Cause]) -
 
 _NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 _SEVERAL = {"number": ("integer", "number"), "int-or-string": ("integer", "string")}
-_SIZES = {
-    str: "Length",
-    list: "Items",
-    int: "imum",
-    float: "imum",
-}  # what bounds are called: minLength, minimum
+_SIZES = {str: "Length", list: "Items", int: "imum", float: "imum"}  # as in minLength, minItems, minimum
 
 
 def _by_schema(value: Any, kind: Type, at: str) -> Causes:
@@ -114,9 +113,15 @@ def _by_rules(value: Any, kind: Type, at: str) -> Causes:
     if not isinstance(value, dict):
         return
     for field, checks in _RULES.get(kind.name, ()):
-        yield from must_be(checks, f"{at}.{field}".removeprefix("."), value.get(field))
+        yield from must_be(checks, f"{at}.{field}", _get(value, field))
     if fits := _FITS.get(kind.name):
         yield from fits(value, at)
+
+
+def _get(value: Any, path: str) -> Any:
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def _pod(spec: Json, at: str) -> Causes:
@@ -151,25 +156,18 @@ def _variable(variable: Json, at: str) -> Causes:
 
 
 def _workload(spec: Json, at: str) -> Causes:
-    selector, template = spec.get("selector"), spec.get("template") or {}
-    found = (template.get("metadata") or {}).get("labels") or {}
-    policy = (template.get("spec") or {}).get("restartPolicy", "Always")
-    if policy != "Always":
-        yield unsupported(f"{at}.template.spec.restartPolicy", policy, ["Always"])
-    if selector and not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        yield invalid_value(f"{at}.selector", selector, "empty selector is invalid")
-    if not selects(selector, found):
+    found = _get(spec, "template.metadata.labels") or {}
+    if not selects(spec.get("selector"), found):
         words = "`selector` does not match template `labels`"
         yield invalid_value(f"{at}.template.metadata.labels", found, words)
 
 
 def _deployment(spec: Json, at: str) -> Causes:
     yield from _workload(spec, at)
-    strategy = spec["strategy"]
-    rolling = strategy.get("rollingUpdate")
-    if strategy["type"] not in ("Recreate", "RollingUpdate"):
-        yield unsupported(f"{at}.strategy", strategy, ["Recreate", "RollingUpdate"])
-    if strategy["type"] == "Recreate" and rolling:
+    kind, rolling = spec["strategy"]["type"], spec["strategy"].get("rollingUpdate")
+    if kind not in ("Recreate", "RollingUpdate"):
+        yield unsupported(f"{at}.strategy", spec["strategy"], ["Recreate", "RollingUpdate"])
+    if kind == "Recreate" and rolling:
         words = "may not be specified when strategy `type` is 'Recreate'"
         yield forbidden_value(f"{at}.strategy.rollingUpdate", words)
     if rolling and all(rolling.get(name) in (0, "0%") for name in ("maxUnavailable", "maxSurge")):
@@ -180,16 +178,11 @@ def _deployment(spec: Json, at: str) -> Causes:
         yield invalid_value(f"{at}.progressDeadlineSeconds", seconds, "must be greater than minReadySeconds")
 
 
-def _job(spec: Json, at: str) -> Causes:
-    if ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "Always") == "Always":
-        yield required(f"{at}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
-
-
 def _service(spec: Json, at: str) -> Causes:
-    ports = [*_items(spec, at, "ports")]
-    if spec["type"] == "ExternalName" and not spec.get("externalName"):
+    ports, is_alias = [*_items(spec, at, "ports")], spec["type"] == "ExternalName"
+    if is_alias and not spec.get("externalName"):
         yield required(f"{at}.externalName")
-    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
+    if not is_alias and not ports and spec.get("clusterIP") != "None":
         yield required(f"{at}.ports")
     if len(ports) > 1:
         yield from (required(f"{place}.name") for place, port in ports if not port.get("name"))
@@ -197,8 +190,7 @@ def _service(spec: Json, at: str) -> Causes:
 
 
 def _ingress(body: Json, at: str) -> Causes:
-    spec = body.get("spec") or {}
-    if not spec.get("rules") and not spec.get("defaultBackend"):
+    if not _get(body, "spec.rules") and not _get(body, "spec.defaultBackend"):
         yield invalid_value("spec", None, "either `defaultBackend` or `rules` must be specified")
 
 
@@ -238,10 +230,13 @@ def _is_json(value: str) -> bool:
 
 
 def _definition(body: Json, at: str) -> Causes:
-    spec, name = body.get("spec") or {}, body["metadata"].get("name", "")
-    if name != f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}":
+    name, wanted = (
+        body["metadata"].get("name", ""),
+        f"{_get(body, 'spec.names.plural')}.{_get(body, 'spec.group')}",
+    )
+    if name != wanted:
         yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
-    if sum(bool(version.get("storage")) for version in spec.get("versions") or []) != 1:
+    if sum(bool(version.get("storage")) for version in _get(body, "spec.versions") or []) != 1:
         yield invalid_value("spec.versions", None, "must have exactly one version marked as storage version")
 
 
@@ -253,7 +248,6 @@ _FITS: dict[str, Callable[[Json, str], Causes]] = {
     "EnvVar": _variable,
     "HTTPIngressPath": _ingress_path,
     "Ingress": _ingress,
-    "JobSpec": _job,
     "ObjectMeta": labels,
     "PodSpec": _pod,
     "ReplicaSetSpec": _workload,
