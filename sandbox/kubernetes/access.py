@@ -10,7 +10,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.types import Json
 from sandbox.kubernetes.kinds import Kind
@@ -20,25 +20,24 @@ from sandbox.kubernetes.store import Store, encode
 RBAC = "rbac.authorization.k8s.io"
 _MASTERS, _KNOWN, _UNKNOWN = "system:masters", "system:authenticated", "system:unauthenticated"
 _ACCOUNT = "system:serviceaccount:{}:{}"
-_HEALTH = {"nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version*"], "verbs": ["*"]}
-_DISCOVERY = {"nonResourceURLs": ["/api*", "/openapi*"], "verbs": ["*"]}
-_REVIEWS = {
-    "apiGroups": ["authentication.k8s.io", "authorization.k8s.io"],
-    "resources": ["*"],
-    "verbs": ["*"],
-}
-_EVERY_PATH = {"nonResourceURLs": ["*"], "verbs": ["*"]}
-_EVERYTHING = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-# What groups may without a binding, as by the real server's system:public-info-viewer, discovery, basic-user.
-_GIVEN: dict[str, list[Json]] = {
-    _MASTERS: [_EVERYTHING, _EVERY_PATH],
+
+
+def _rule(**of: list[str]) -> Json:
+    return {**of, "verbs": ["*"]}
+
+
+# What groups may without a binding, as by the real server's cluster-admin, system:public-info-viewer, discovery, basic-user.
+_HEALTH = _rule(nonResourceURLs=["/healthz*", "/livez*", "/readyz*", "/version*"])
+_DISCOVERY = _rule(nonResourceURLs=["/api*", "/openapi*"])
+_REVIEWS = _rule(apiGroups=["authentication.k8s.io", "authorization.k8s.io"], resources=["*"])
+_GIVEN = {
+    _MASTERS: [_rule(apiGroups=["*"], resources=["*"]), _rule(nonResourceURLs=["*"])],
     _KNOWN: [_HEALTH, _DISCOVERY, _REVIEWS],
     _UNKNOWN: [_HEALTH],
 }
 
 
-@dataclass(frozen=True)
-class User:
+class User(NamedTuple):
     """Somebody who asks."""
 
     name: str
@@ -49,8 +48,7 @@ class User:
         return _MASTERS in self.groups
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(NamedTuple):
     """Something that is asked for: a verb on a resource, or on a path outside of the resources."""
 
     verb: str
@@ -76,10 +74,15 @@ class Access:
         token = authorization[7:] if authorization.lower().startswith("bearer ") else ""
         if hmac.compare_digest(token.encode(), self._admin.encode()):
             return User("admin", (_MASTERS, _KNOWN))
-        if account := self._account_of(token):
-            namespace, name = account
-            groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", _KNOWN)
-            return User(_ACCOUNT.format(namespace, name), groups)
+        head, _, signature = token.rpartition(".")
+        if hmac.compare_digest(self._signature(head).encode(), signature.encode()):
+            claims = json.loads(base64.urlsafe_b64decode(head.partition(".")[2] + "=="))
+            namespace, name = claims["sub"].split(":")[2:]
+            account = self._store.get(("", "serviceaccounts"), namespace, name)
+            ended = claims.get("exp", time.time()) < int(time.time())
+            if account is not None and account.body["metadata"]["uid"] == claims["uid"] and not ended:
+                groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", _KNOWN)
+                return User(claims["sub"], groups)
         raise Refused(401, "Unauthorized", "Unauthorized")
 
     def token_for(self, account: Json, *, seconds: int = 0) -> str:
@@ -88,22 +91,11 @@ class Access:
         claims = {"sub": _ACCOUNT.format(metadata["namespace"], metadata["name"]), "uid": metadata["uid"]}
         if seconds:
             claims["exp"] = int(time.time()) + seconds
-        body = f"{_base64(encode({'alg': 'HS256'}))}.{_base64(encode(claims))}"
-        return f"{body}.{self._signature(body)}"
+        head = f"{_base64(encode({'alg': 'HS256'}))}.{_base64(encode(claims))}"
+        return f"{head}.{self._signature(head)}"
 
-    def _signature(self, body: str) -> str:
-        return _base64(hmac.digest(self._key, body.encode(), "sha256"))
-
-    def _account_of(self, token: str) -> tuple[str, str] | None:
-        """The namespace and name of the account that a good token names."""
-        body, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(self._signature(body).encode(), signature.encode()):
-            return None
-        claims = json.loads(base64.urlsafe_b64decode(body.partition(".")[2] + "=="))
-        namespace, name = claims["sub"].split(":")[2:]
-        account = self._store.get(("", "serviceaccounts"), namespace, name)
-        alive = account is not None and account.body["metadata"]["uid"] == claims["uid"]
-        return (namespace, name) if alive and claims.get("exp", time.time()) >= int(time.time()) else None
+    def _signature(self, head: str) -> str:
+        return _base64(hmac.digest(self._key, head.encode(), "sha256"))
 
     def allows(self, user: User, act: Act) -> bool:
         """Whether some role grants it."""
@@ -164,8 +156,7 @@ def _denied(user: User, act: Act) -> Refused:
     plural = act.resource.partition("/")[0]
     subject = f"{plural}.{act.group}".rstrip(".") + (f' "{act.name}"' if act.name else "")
     message = f'{subject} is {cannot} resource "{act.resource}" in API group "{act.group}" {scope}'
-    details = {"name": act.name, "group": act.group, "kind": plural}
-    return Refused(403, "Forbidden", message, {k: v for k, v in details.items() if v})
+    return Refused(403, "Forbidden", message, {"kind": plural})
 
 
 def act_on(kind: Kind, verb: str, namespace: str, name: str, subresource: str = "") -> Act:

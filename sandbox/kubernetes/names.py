@@ -72,7 +72,8 @@ def metadata(body: Json, kind: Kind) -> Causes:
 
 
 def labels(about: Json, at: str) -> Causes:
-    """What is wrong with the labels in a metadata."""
+    """What is wrong with the labels in a metadata; those of a template are called `spec.template.labels`."""
+    field = f"{at.removesuffix('.metadata')}.labels"
     for key, value in (about.get("labels") or {}).items():
-        yield from must_be("label-key", f"{at}.labels", key)
-        yield from must_be("label-value", f"{at}.labels", value)
+        yield from must_be("label-key", field, key)
+        yield from must_be("label-value", field, value)

@@ -10,8 +10,7 @@ import json
 import marshal
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from engine.types import Json
 from sandbox.kubernetes.kinds import Kind
@@ -44,16 +43,15 @@ class Stored:
     def body(self) -> Json:
         return self._body if self._body is not None else json.loads(self.data)
 
-    def fold(self) -> None:
-        """Keeps the JSON only, which takes a tenth of the room: for versions of the past."""
-        self._data = self.data
-        self._body = None
-
     @property
     def data(self) -> bytes:
         if self._data is None:
             self._data = encode(self._body)
         return self._data
+
+    def fold(self) -> None:
+        """Keeps the JSON only, which takes a tenth of the room: for versions of the past."""
+        self._data, self._body = self.data, None
 
 
 def encode(body: object) -> bytes:
@@ -61,8 +59,7 @@ def encode(body: object) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A write. `kind` is ADDED, MODIFIED or DELETED (then `now` is the last version, under the new number)."""
 
     version: int
@@ -102,9 +99,8 @@ class Store:
 
     def all(self, kind: KindKey, namespace: str = "") -> list[Stored]:
         """All objects of a kind, of one namespace or of all, ordered by namespace and name."""
-        found = self._objects[kind]
-        keys = sorted(k for k in found if not namespace or k[0] == namespace)
-        return [found[k] for k in keys]
+        found = [s for k, s in self._objects[kind].items() if not namespace or k[0] == namespace]
+        return sorted(found, key=lambda stored: stored.key)
 
     def bodies(self, kind: KindKey, namespace: str = "") -> list[Json]:
         """As `all`, in no order, and only the objects themselves."""

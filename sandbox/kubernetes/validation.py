@@ -31,7 +31,7 @@ JobSpec: template.spec.restartPolicy=OnFailure|Never parallelism=count completio
     activeDeadlineSeconds=count ttlSecondsAfterFinished=count
 CronJobSpec: schedule=!schedule
 PodSpec: containers=! restartPolicy=Always|OnFailure|Never
-Container: name=!label image=!trimmed
+Container: name=!label image=!
 ContainerPort: containerPort=!port
 EnvVar: name=!variable
 Volume: name=!
@@ -129,6 +129,8 @@ def _pod(spec: Json, at: str) -> Causes:
     yield from _unique(spec, at, "initContainers", "containers")
     volumes = [volume.get("name") for volume in spec.get("volumes") or []]
     for field, container in _items(spec, at, "initContainers", "containers"):
+        if at == "spec":  # of a pod: templates are not asked for that
+            yield from must_be("trimmed", f"{field}.image", container.get("image"))
         for place, mount in _items(container, field, "volumeMounts"):
             if mount.get("name") not in volumes:
                 yield f"{place}.name", "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"'

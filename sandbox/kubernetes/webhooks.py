@@ -14,27 +14,23 @@ from sandbox.kubernetes.store import Store
 
 _GROUP = "admissionregistration.k8s.io"
 _CONFIGURATIONS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+_RULE = ("operations", "apiGroups", "apiVersions", "resources")
 
 
 def ask(store: Store, kind: Kind, operation: str, body: Json, *, dry_run: bool) -> None:
     """Raises Refused (500, or 400 for a dry run that it does not allow) when a webhook would have to be asked."""
     configurations = [c for plural in _CONFIGURATIONS for c in store.bodies((_GROUP, plural))]
-    for hook in (hook for configuration in configurations for hook in configuration.get("webhooks") or []):
-        if kind.group == _GROUP or hook.get("failurePolicy") != "Fail":
-            continue
-        if not _concerns(hook, kind, operation, body, store):
-            continue
-        if dry_run and hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
-            words = f'admission webhook "{hook["name"]}" does not support dry run'
-            raise Refused(400, "BadRequest", words)
-        words = (
-            f'failed calling webhook "{hook["name"]}": failed to call webhook: {_why(hook["clientConfig"])}'
-        )
-        raise Refused(500, "InternalError", f"Internal error occurred: {words}")
+    for hook in [hook for configuration in configurations for hook in configuration.get("webhooks") or []]:
+        if hook.get("failurePolicy") == "Fail" and _concerns(hook, kind, operation, body, store):
+            if dry_run and hook.get("sideEffects") not in ("None", "NoneOnDryRun"):
+                words = f'admission webhook "{hook["name"]}" does not support dry run'
+                raise Refused(400, "BadRequest", words)
+            why = f'failed calling webhook "{hook["name"]}": failed to call webhook: {_why(hook)}'
+            raise Refused(500, "InternalError", f"Internal error occurred: {why}")
 
 
 def _concerns(hook: Json, kind: Kind, operation: str, body: Json, store: Store) -> bool:
-    if not any(_matches(rule, kind, operation) for rule in hook.get("rules") or []):
+    if kind.group == _GROUP or not any(_matches(r, kind, operation) for r in hook.get("rules") or []):
         return False
     metadata = body["metadata"]
     home = store.get(("", "namespaces"), "", metadata.get("namespace", ""))
@@ -44,18 +40,15 @@ def _concerns(hook: Json, kind: Kind, operation: str, body: Json, store: Store) 
 
 
 def _matches(rule: Json, kind: Kind, operation: str) -> bool:
-    return (
-        has(rule.get("operations"), operation)
-        and has(rule.get("apiGroups"), kind.group)
-        and has(rule.get("apiVersions"), kind.version)
-        and has(rule.get("resources"), kind.plural, "*/*")
-        and has([rule.get("scope", "*")], "Namespaced" if kind.namespaced else "Cluster")
-    )
+    asked = zip(_RULE, (operation, kind.group, kind.version, kind.plural), strict=True)
+    scope = "Namespaced" if kind.namespaced else "Cluster"
+    return rule.get("scope", "*") in ("*", scope) and all(has(rule.get(f), w, "*/*") for f, w in asked)
 
 
-def _why(client: Json) -> str:
+def _why(hook: Json) -> str:
     """The words of a call that finds nobody."""
-    if not (service := client.get("service")):
-        return f'Post "{client.get("url", "")}": connect: connection refused'
-    host = f"{service['name']}.{service['namespace']}.svc:{service.get('port', 443)}{service.get('path', '')}"
-    return f'Post "https://{host}?timeout=10s": no endpoints available for service "{service["name"]}"'
+    service = hook["clientConfig"].get("service")
+    if not service:
+        return f'Post "{hook["clientConfig"].get("url", "")}": connect: connection refused'
+    url = f"https://{service['name']}.{service['namespace']}.svc:{service.get('port', 443)}{service.get('path', '')}"
+    return f'Post "{url}": no endpoints available for service "{service["name"]}"'
