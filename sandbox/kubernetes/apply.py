@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from engine.types import Json
@@ -81,8 +81,8 @@ def _claims(before: list[Entry], manager: Manager, version: str) -> tuple[Claim,
         if who == tuple(manager) and (manager.operation == "Apply" or entry["apiVersion"] == version):
             mine = entry
         else:
-            others.append((entry, _read(entry.get("fieldsV1") or {})))
-    return (mine, _read(mine.get("fieldsV1") or {})), others
+            others.append((entry, set(_read(entry.get("fieldsV1") or {}))))
+    return (mine, set(_read(mine.get("fieldsV1") or {}))), others
 
 
 def _with(entry: Entry, before: Fields, after: Fields) -> Entry:
@@ -125,12 +125,12 @@ def _who(entry: Entry) -> str:
 # --- sets of fields --------------------------------------------------------------------------------------------------
 
 
-def _read(node: Json, at: Path = ()) -> Fields:
-    """The set that a `fieldsV1` says: there `.` is the place itself, and an empty object a place that holds nothing."""
-    found: Fields = set()
+def _read(node: Json, at: Path = ()) -> list[Path]:
+    """The fields that a `fieldsV1` says: there `.` is the place itself, and an empty object a place that holds nothing."""
+    found: list[Path] = []
     for step, below in node.items():
         path = at if step == "." else (*at, step)
-        found |= _read(below, path) if below else {path}
+        found += _read(below, path) if below else [path]
     return found
 
 
@@ -193,14 +193,15 @@ def _children(value: Any, kind: Type) -> list[tuple[str, tuple[Any, Type]]]:
     return [(f"v:{json.dumps(item)}", (item, kind.items)) for item in value]
 
 
-def _members(value: Any, kind: Type, at: Path, *, added: bool) -> Iterator[Path]:
+def _members(value: Any, kind: Type, at: Path, *, added: bool) -> list[Path]:
     """What is in a value. `added` counts places that hold others, too: maps, lists, structs behind a pointer."""
-    leaf = _is_leaf(value, kind)
-    if leaf or (at and (at[-1][0] != "f" or (added and (kind.form == "map" or at[-1] not in _ALWAYS_THERE)))):
-        yield at
-    if not leaf:
-        for step, (below, inner) in _children(value, kind):
-            yield from _members(below, inner, (*at, step), added=added)
+    if _is_leaf(value, kind):
+        return [at]
+    counts = at and (at[-1][0] != "f" or (added and (kind.form == "map" or at[-1] not in _ALWAYS_THERE)))
+    found = [at] if counts else []
+    for step, (below, inner) in _children(value, kind):
+        found += _members(below, inner, (*at, step), added=added)
+    return found
 
 
 def _differences(old: Json, new: Json, kind: Type) -> tuple[Fields, Fields]:

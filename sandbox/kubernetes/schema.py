@@ -19,7 +19,6 @@ _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _KEY_DEFAULTS = {"protocol": "TCP"}  # of list keys: the definitions leave them out
 _ANYTHING = ("RawExtension", "FieldsV1", "JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool")
 _FORMS = {"IntOrString": "int-or-string", "Quantity": "quantity", **dict.fromkeys(_ANYTHING, "any")}
-_key_text = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @cache
@@ -70,7 +69,7 @@ class Type:
         self.form = _FORMS.get(self.name) or _form(self.schema) if reference else _form(node)
         hints = {**self.schema, **node}
         self.list_type = hints.get("x-kubernetes-list-type") or "atomic"
-        self.keys: tuple[str, ...] = tuple(hints.get("x-kubernetes-list-map-keys") or ())
+        self.keys: tuple[str, ...] = tuple(sorted(hints.get("x-kubernetes-list-map-keys") or ()))
         self.atomic = hints.get("x-kubernetes-map-type") == "atomic"
         self.patch_strategy = str(hints.get("x-kubernetes-patch-strategy") or "")
         self.merge_key = str(hints.get("x-kubernetes-patch-merge-key") or "")
@@ -99,8 +98,8 @@ class Type:
 
     def key_of(self, item: Any) -> str:
         """How an item of a list that is a map is named, as in `{"name":"web"}`."""
-        values = {k: item.get(k, _KEY_DEFAULTS.get(k)) for k in self.keys} if isinstance(item, dict) else {}
-        return _key_text({k: v for k, v in values.items() if v is not None})
+        values = [(k, item.get(k, _KEY_DEFAULTS.get(k))) for k in self.keys] if isinstance(item, dict) else []
+        return "{" + ",".join(f'"{k}":{json.dumps(v)}' for k, v in values if v is not None) + "}"
 
 
 def _form(node: Json) -> str:

@@ -65,7 +65,10 @@ def check(body: Json, kind: Kind, old: Json | None) -> None:
 
 def _judge(value: Any, kind: Type, at: str, custom: bool, causes: list[Cause]) -> None:
     """Adds what is wrong with a value and with all below it, but for an object's metadata."""
-    causes += _by_schema(value, kind, at) if custom else _by_rules(value, kind, at)
+    if custom:
+        causes += _by_schema(value, kind, at)
+    elif kind.name in _JUDGED and isinstance(value, dict):
+        causes += _by_rules(value, kind.name, at)
     if isinstance(value, list):
         for index, item in enumerate(value):
             _judge(item, kind.items, f"{at}[{index}]", custom, causes)
@@ -109,13 +112,11 @@ def _by_schema(value: Any, kind: Type, at: str) -> Causes:
 # --- built-in kinds --------------------------------------------------------------------------------------------------
 
 
-def _by_rules(value: Any, kind: Type, at: str) -> Causes:
-    if not isinstance(value, dict):
-        return
-    for field, checks in _RULES.get(kind.name, ()):
-        yield from must_be(checks, f"{at}.{field}", _get(value, field))
-    if fits := _FITS.get(kind.name):
-        yield from fits(value, at)
+def _by_rules(value: Json, name: str, at: str) -> Causes:
+    for field, check in _RULES.get(name, ()):
+        yield from must_be(check, f"{at}.{field}", _get(value, field))
+    if name in _FITS:
+        yield from _FITS[name](value, at)
 
 
 def _get(value: Any, path: str) -> Any:
@@ -257,3 +258,4 @@ _FITS: dict[str, Callable[[Json, str], Causes]] = {
     "ServiceSpec": _service,
     "StatefulSetSpec": _workload,
 }
+_JUDGED = _RULES.keys() | _FITS.keys()
