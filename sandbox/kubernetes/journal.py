@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.kubernetes.store import Change, Key, Store, Stored, encode
@@ -29,8 +28,8 @@ class Journal:
 
     def open(self) -> None:
         """Reads what an earlier run left, and keeps everything from now on."""
-        for stored in self._read():
-            self._store.load(stored)
+        if self._path.exists():
+            self._read()
         self._rewrite()
         self._store.forget_history()
         self._store.listen(self._note)
@@ -43,38 +42,29 @@ class Journal:
 
     def flush(self) -> None:
         """Appends the changes of this round of the loop with one write."""
-        if not self._pending or self._file < 0:
-            return
-        data = b"".join(self._pending)
-        self._pending.clear()
-        os.write(self._file, data)
-        self._appended += len(data)
-        if self._appended > _GROWTH:
-            self._rewrite()
+        if self._pending and self._file >= 0:
+            self._appended += os.write(self._file, b"".join(self._pending))
+            self._pending.clear()
+            if self._appended > _GROWTH:
+                self._rewrite()
 
     def _note(self, change: Change) -> None:
         if not self._pending:
             asyncio.get_running_loop().call_soon(self.flush)
         self._pending.append(_line(change.now, gone=change.kind == "DELETED"))
 
-    def _read(self) -> Iterator[Stored]:
-        found: dict[Key, Stored] = {}
-        try:
-            lines = self._path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return
-        for line in lines[:-1]:
+    def _read(self) -> None:
+        found: dict[Key, Stored | None] = {}
+        for line in self._path.read_bytes().split(b"\n")[:-1]:
             try:
                 version, group, plural, namespace, name, body = json.loads(line)
             except ValueError:
                 break
             key = ((group, plural), namespace, name)
+            found[key] = Stored(key, version, body) if body else None
             self._store.version = max(self._store.version, version)
-            if body is None:
-                found.pop(key, None)
-            else:
-                found[key] = Stored(key, version, body)
-        yield from found.values()
+        for stored in filter(None, found.values()):
+            self._store.load(stored)
 
     def _rewrite(self) -> None:
         """The objects as they are now, put in place of the old file at once."""

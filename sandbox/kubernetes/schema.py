@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from engine.types import Json
 
 _SOURCE = "kubernetes-json-schema/v1.37.0-local/_definitions.json"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-KEY_DEFAULTS = {"protocol": "TCP"}  # of list keys: the definitions leave them out
+_KEY_DEFAULTS = {"protocol": "TCP"}  # of list keys: the definitions leave them out
 _ANYTHING = ("RawExtension", "FieldsV1", "JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool")
+_FORMS = {"IntOrString": "int-or-string", "Quantity": "quantity", **dict.fromkeys(_ANYTHING, "any")}
 
 
 @cache
@@ -28,11 +29,11 @@ def definitions() -> dict[str, Json]:
 
 
 def _without_descriptions(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {
-            k: _without_descriptions(v) for k, v in node.items() if k != "description" or isinstance(v, dict)
-        }
-    return [_without_descriptions(item) for item in node] if isinstance(node, list) else node
+    if isinstance(node, list):
+        return [_without_descriptions(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {k: _without_descriptions(v) for k, v in node.items() if k != "description" or isinstance(v, dict)}
 
 
 def described_definitions() -> dict[str, Json]:
@@ -57,36 +58,23 @@ def definition_names() -> dict[tuple[str, str, str], str]:
 class Type:
     """One place in an object. `form`: struct, map, list, string, integer, number, boolean, quantity, int-or-string, any.
 
-    `list_type`: atomic, set or map (then `keys` name an item). `atomic` structs and maps are owned as a whole.
-    `patch_strategy` and `merge_key` are those of strategic merge patches.
+    `schema` is its OpenAPI schema. `list_type`: atomic, set or map (then `keys` name an item). `atomic` structs and maps
+    are owned as a whole. `patch_strategy` and `merge_key` are those of strategic merge patches.
     """
 
-    def __init__(self, node: Json, *, name: str = "", custom: bool = False) -> None:
-        self.node = node
-        self.custom = custom
-        self.name = name
-        target = definitions()[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
-        self.name = node["$ref"].rpartition(".")[2] if "$ref" in node else name
-        self._target = target
-        self.form = _form(target, self.name, custom)
-        extension = {**target, **{k: v for k, v in node.items() if k.startswith("x-")}}
-        self.list_type = extension.get("x-kubernetes-list-type") or "atomic"
-        self.keys: tuple[str, ...] = tuple(extension.get("x-kubernetes-list-map-keys") or ())
-        self.atomic = extension.get("x-kubernetes-map-type") == "atomic"
-        self.patch_strategy = str(extension.get("x-kubernetes-patch-strategy") or "")
-        self.merge_key = str(extension.get("x-kubernetes-patch-merge-key") or "")
-        self.int_format = str(target.get("format") or "")
+    def __init__(self, node: Json, *, name: str = "") -> None:
+        reference = node.get("$ref", "").rpartition("/")[2]
+        self.schema: Json = definitions()[reference] if reference else node
+        self.name = reference.rpartition(".")[2] or name
+        self.form = _FORMS.get(self.name) or _form(self.schema) if reference else _form(node)
+        hints = {**self.schema, **node}
+        self.list_type = hints.get("x-kubernetes-list-type") or "atomic"
+        self.keys: tuple[str, ...] = tuple(sorted(hints.get("x-kubernetes-list-map-keys") or ()))
+        self.atomic = hints.get("x-kubernetes-map-type") == "atomic"
+        self.patch_strategy = str(hints.get("x-kubernetes-patch-strategy") or "")
+        self.merge_key = str(hints.get("x-kubernetes-patch-merge-key") or "")
+        self.int_format = str(self.schema.get("format") or "")
         self._fields: dict[str, Type | None] = {}
-
-    @property
-    def open(self) -> bool:
-        """Whether fields that the type does not have are kept."""
-        return self.form == "any" or bool(self._target.get("x-kubernetes-preserve-unknown-fields"))
-
-    @property
-    def schema(self) -> Json:
-        """The OpenAPI schema, for defaults and checks of custom kinds."""
-        return self._target
 
     def field(self, name: str) -> Type | None:
         """The type of a field of a struct, or of a value of a map; None when there is no such field."""
@@ -95,54 +83,37 @@ class Type:
         return self._fields[name]
 
     def _make(self, name: str) -> Type | None:
-        properties = self._target.get("properties") or {}
-        if name in properties:
-            return Type(properties[name], name=name, custom=self.custom and name != "metadata")
-        if self.form == "map":
-            values = self._target.get("additionalProperties")
-            return Type(values, custom=self.custom) if isinstance(values, dict) else ANY
-        return ANY if self.open else None
+        node = (self.schema.get("properties") or {}).get(name)
+        if node is None and self.form == "map":
+            node, name = self.schema["additionalProperties"], ""
+        if node is not None:
+            return Type(node, name=name) if isinstance(node, dict) else ANY
+        return ANY if self.form == "any" or self.schema.get("x-kubernetes-preserve-unknown-fields") else None
 
-    @property
+    @cached_property
     def items(self) -> Type:
         """The type of a list's items."""
-        if "[]" not in self._fields:
-            node = self._target.get("items")
-            self._fields["[]"] = Type(node, name=self.name, custom=self.custom) if node else ANY
-        found = self._fields["[]"]
-        assert found is not None
-        return found
+        node = self.schema.get("items")
+        return Type(node, name=self.name) if node else ANY
 
     def key_of(self, item: Any) -> str:
-        """How an item of a list that is a map is named, as in `k:{"name":"web"}`."""
-        values = {k: item.get(k, KEY_DEFAULTS.get(k)) for k in self.keys} if isinstance(item, dict) else {}
-        return json.dumps(
-            {k: v for k, v in values.items() if v is not None}, sort_keys=True, separators=(",", ":")
-        )
+        """How an item of a list that is a map is named, as in `{"name":"web"}`."""
+        values = [(k, item.get(k, _KEY_DEFAULTS.get(k))) for k in self.keys] if isinstance(item, dict) else []
+        return "{" + ",".join(f'"{k}":{json.dumps(v)}' for k, v in values if v is not None) + "}"
 
 
-def _form(node: Json, name: str, custom: bool) -> str:
-    if node.get("x-kubernetes-int-or-string") or name == "IntOrString":
-        return "int-or-string"
-    if name == "Quantity":
-        return "quantity"
-    if name in _ANYTHING and not custom:
-        return "any"
+def _form(node: Json) -> str:
     kind = node.get("type")
     kind = next((k for k in kind if k != "null"), None) if isinstance(kind, list) else kind
-    if kind == "array":
-        return "list"
-    if kind == "object" or node.get("properties"):
-        return _object_form(node)
-    return str(kind) if kind else "any"
-
-
-def _object_form(node: Json) -> str:
+    if node.get("x-kubernetes-int-or-string"):
+        return "int-or-string"
     if node.get("properties"):
         return "struct"
-    if "additionalProperties" in node:
+    if kind == "object" and "additionalProperties" in node:
         return "map"
-    return "any" if node.get("x-kubernetes-preserve-unknown-fields") or "type" not in node else "empty"
+    if kind == "object":
+        return "any" if node.get("x-kubernetes-preserve-unknown-fields") else "empty"
+    return "list" if kind == "array" else str(kind or "any")
 
 
 ANY = Type({})
@@ -153,32 +124,24 @@ def drop_empty(value: Any, kind: Type) -> None:
     if isinstance(value, list):
         for item in value:
             drop_empty(item, kind.items)
-        return
-    if not isinstance(value, dict):
-        return
-    for name, below in list(value.items()):
-        if name == "managedFields" or not isinstance(below, dict | list):
-            continue
-        inner = kind.field(name) or ANY
-        if below:
-            drop_empty(below, inner)
-        elif inner.form in ("map", "list"):
-            del value[name]
+    elif isinstance(value, dict):
+        for name in [n for n, v in value.items() if isinstance(v, dict | list) and n != "managedFields"]:
+            below = kind.field(name) or ANY
+            if value[name]:
+                drop_empty(value[name], below)
+            elif below.form in ("map", "list"):
+                del value[name]
 
 
 @cache
 def built_in_type(group: str, version: str, kind: str) -> Type:
     """The type of a built-in kind's objects. Raises KeyError for others."""
-    name = definition_names()[group, version, kind]
-    return Type({"$ref": f"#/$defs/{name}"})
+    return Type({"$ref": f"#/$defs/{definition_names()[group, version, kind]}"})
 
 
 def type_of_definition(kind: str, schema: Json) -> Type:
     """The type of a custom kind's objects: its schema, and the metadata that all objects have."""
-    properties = {
-        "apiVersion": {"type": "string"},
-        "kind": {"type": "string"},
-        **(schema.get("properties") or {}),
-        "metadata": {"$ref": f"#/$defs/{_META}"},
-    }
-    return Type({**schema, "type": "object", "properties": properties}, name=kind, custom=True)
+    text = {"type": "string"}
+    properties = {"apiVersion": text, "kind": text, **(schema.get("properties") or {})}
+    properties["metadata"] = {"$ref": f"#/$defs/{_META}"}
+    return Type({**schema, "type": "object", "properties": properties}, name=kind)

@@ -10,8 +10,7 @@ import json
 import marshal
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from engine.types import Json
 from sandbox.kubernetes.kinds import Kind
@@ -44,16 +43,15 @@ class Stored:
     def body(self) -> Json:
         return self._body if self._body is not None else json.loads(self.data)
 
-    def fold(self) -> None:
-        """Keeps the JSON only, which takes a tenth of the room: for versions of the past."""
-        self._data = self.data
-        self._body = None
-
     @property
     def data(self) -> bytes:
         if self._data is None:
             self._data = encode(self._body)
         return self._data
+
+    def fold(self) -> None:
+        """Keeps the JSON only, which takes a tenth of the room: for versions of the past."""
+        self._data, self._body = self.data, None
 
 
 def encode(body: object) -> bytes:
@@ -61,8 +59,7 @@ def encode(body: object) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A write. `kind` is ADDED, MODIFIED or DELETED (then `now` is the last version, under the new number)."""
 
     version: int
@@ -79,7 +76,6 @@ class Store:
         self._objects: dict[KindKey, dict[tuple[str, str], Stored]] = defaultdict(dict)
         self._owned: dict[str, dict[Key, None]] = defaultdict(dict)  # owner's uid: what it owns
         self._history: dict[KindKey, deque[Change]] = defaultdict(lambda: deque(maxlen=_HISTORY))
-        self._oldest: dict[KindKey, int] = {}
         self._floor = 0
         self._listeners: list[Callable[[Change], None]] = []
 
@@ -103,9 +99,8 @@ class Store:
 
     def all(self, kind: KindKey, namespace: str = "") -> list[Stored]:
         """All objects of a kind, of one namespace or of all, ordered by namespace and name."""
-        found = self._objects[kind]
-        keys = sorted(k for k in found if not namespace or k[0] == namespace)
-        return [found[k] for k in keys]
+        found = [s for k, s in self._objects[kind].items() if not namespace or k[0] == namespace]
+        return sorted(found, key=lambda stored: stored.key)
 
     def bodies(self, kind: KindKey, namespace: str = "") -> list[Json]:
         """As `all`, in no order, and only the objects themselves."""
@@ -156,10 +151,7 @@ class Store:
         return Stored(key, self.version, {**ordered, **{k: v for k, v in body.items() if k not in ordered}})
 
     def _tell(self, change: Change) -> None:
-        history = self._history[change.now.key[0]]
-        if len(history) == _HISTORY:
-            self._oldest[change.now.key[0]] = history[0].version
-        history.append(change)
+        self._history[change.now.key[0]].append(change)
         for listener in self._listeners:
             listener(change)
         if change.before is not None:
@@ -167,23 +159,25 @@ class Store:
         if change.now.key[0] in _SELDOM_READ:
             change.now.fold()
 
-    def changes_since(self, kind: KindKey, version: int) -> list[Change] | None:
-        """The changes of a kind after a version, oldest first; None when not all of them are known any more."""
-        if version < self.oldest(kind):
-            return None
+    def changes_since(self, kind: KindKey, version: int) -> list[Change]:
+        """The changes of a kind after a version that is not before `oldest`, oldest first."""
         return [change for change in self._history[kind] if change.version > version]
 
     def oldest(self, kind: KindKey) -> int:
-        """The version from which changes are known."""
-        return max(self._floor, self._oldest.get(kind, 0))
+        """The version from which all changes are known."""
+        history = self._history[kind]
+        return max(self._floor, history[0].version - 1 if len(history) == _HISTORY else 0)
 
     def _own(self, stored: Stored) -> None:
-        for owner in stored.body["metadata"].get("ownerReferences") or []:
-            self._owned[owner["uid"]][stored.key] = None
+        for uid in _owners(stored):
+            self._owned[uid][stored.key] = None
 
     def _disown(self, stored: Stored) -> None:
-        for owner in stored.body["metadata"].get("ownerReferences") or []:
-            owned = self._owned[owner["uid"]]
-            owned.pop(stored.key, None)
-            if not owned:
-                del self._owned[owner["uid"]]
+        for uid in _owners(stored):
+            self._owned[uid].pop(stored.key, None)
+            if not self._owned[uid]:
+                del self._owned[uid]
+
+
+def _owners(stored: Stored) -> list[str]:
+    return [owner["uid"] for owner in stored.body["metadata"].get("ownerReferences") or []]

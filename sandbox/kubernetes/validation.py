@@ -1,6 +1,7 @@
-"""What the server refuses with 422: names, labels, selectors, containers, ports, secrets, what cannot be changed.
+"""What the server refuses with 422: that part of k8s.io/kubernetes/pkg/apis/*/validation which a deploy can meet.
 
-That part of k8s.io/kubernetes/pkg/apis/*/validation which a deploy can meet, and the schemas of custom kinds.
+A table says what single fields must be, functions what must fit together, both by the types of a built-in object's
+parts. Custom objects must fit the schema of their CustomResourceDefinition (without its CEL rules).
 """
 
 from __future__ import annotations
@@ -8,200 +9,219 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.types import Json
+from sandbox.kubernetes import refusals
 from sandbox.kubernetes.changes import unchangeable
 from sandbox.kubernetes.kinds import Kind
-from sandbox.kubernetes.names import SUBDOMAIN, SUBDOMAIN_WORDS, Causes, labels, metadata
-from sandbox.kubernetes.pod_validation import PORTS, pod_spec
-from sandbox.kubernetes.refusals import (
-    duplicate,
-    forbidden_value,
-    invalid,
-    invalid_value,
-    required,
-    too_long,
-    unsupported,
-)
-from sandbox.kubernetes.schema_checks import check_custom
+from sandbox.kubernetes.names import Causes, labels, metadata, must_be
+from sandbox.kubernetes.refusals import Cause, forbidden_value, invalid_value, required, unsupported
+from sandbox.kubernetes.schema import Type
 from sandbox.kubernetes.selectors import selects
 
-_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _MOST_DATA = 1024 * 1024
-_KEY_WORDS = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
-    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-)
+_PULL_SECRET = ".dockerconfigjson"
+_SECRET_KEYS = {"kubernetes.io/tls": ["tls.crt", "tls.key"], "kubernetes.io/dockerconfigjson": [_PULL_SECRET]}
+# For types their fields with what these must be (see `must_be`).
+_TABLE = """
+DeploymentSpec ReplicaSetSpec StatefulSetSpec DaemonSetSpec: selector=! template.spec.restartPolicy=Always replicas=count
+JobSpec: template.spec.restartPolicy=OnFailure|Never parallelism=count completions=count backoffLimit=count
+    activeDeadlineSeconds=count ttlSecondsAfterFinished=count
+CronJobSpec: schedule=!schedule
+PodSpec: containers=! restartPolicy=Always|OnFailure|Never
+Container: name=!label image=!
+ContainerPort: containerPort=!port
+EnvVar: name=!variable
+Volume: name=!
+VolumeMount: mountPath=!
+ServicePort: port=!port targetPort=port
+IngressRule: host=host
+HTTPIngressPath: pathType=!Exact|ImplementationSpecific|Prefix
+CustomResourceDefinitionSpec: group=! scope=!
+CustomResourceDefinitionNames: plural=! kind=!
+CustomResourceDefinitionVersion: schema=!
+CustomResourceValidation: openAPIV3Schema=!
+"""
+_RULES = {
+    name: [rule.split("=") for rule in rules.split()]
+    for types, _, rules in (
+        line.partition(": ") for line in _TABLE.strip().replace("\n    ", " ").splitlines()
+    )
+    for name in types.split()
+}
 
 
 def check(body: Json, kind: Kind, old: Json | None) -> None:
     """Raises Refused (422) with every cause when the object is not valid, or may not become so from `old`."""
     causes = [*metadata(body, kind)]
-    if kind.custom:
-        causes += check_custom(body, kind)
-    elif checker := _CHECKS.get(kind.kind):
-        causes += checker(body, body.get("spec") or {})
+    _judge(body, kind.type, "", kind.custom, causes)
     if old is not None:
         causes += unchangeable(body, old, kind)
     if causes:
-        raise invalid(kind.kind, kind.group, body["metadata"].get("name", ""), causes)
+        raise refusals.invalid(kind.kind, kind.group, body["metadata"].get("name", ""), causes)
 
 
-def _workload(body: Json, spec: Json) -> Causes:
-    """Deployment, ReplicaSet, StatefulSet, DaemonSet."""
-    if spec.get("replicas", 0) < 0:
-        yield invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
-    selector = spec.get("selector")
-    template = spec.get("template") or {}
-    found = (template.get("metadata") or {}).get("labels")
-    if selector is None:
-        yield required("spec.selector")
-    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        yield invalid_value("spec.selector", selector, "empty selector is invalid for deployment")
-    if not selects(selector, found or {}):
-        words = "`selector` does not match template `labels`"
-        yield invalid_value("spec.template.metadata.labels", found, words)
-    yield from labels(found or {}, "spec.template.labels")
-    pod = template.get("spec") or {}
-    yield from pod_spec(pod, "spec.template.spec")
-    if pod.get("restartPolicy", "Always") != "Always":
-        yield unsupported("spec.template.spec.restartPolicy", pod["restartPolicy"], ["Always"])
-    if body["kind"] == "Deployment":
-        yield from _strategy(spec)
+def _judge(value: Any, kind: Type, at: str, custom: bool, causes: list[Cause]) -> None:
+    """Adds what is wrong with a value and with all below it, but for an object's metadata."""
+    if custom:
+        causes += _by_schema(value, kind, at)
+    elif kind.name in _JUDGED and isinstance(value, dict):
+        causes += _by_rules(value, kind.name, at)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _judge(item, kind.items, f"{at}[{index}]", custom, causes)
+    elif isinstance(value, dict):
+        for name, below in value.items():
+            inner = kind.field(name) if custom or isinstance(below, dict | list) else None
+            if inner is not None and (at or name != "metadata"):
+                _judge(below, inner, f"{at}.{name}" if at else name, custom, causes)
 
 
-def _strategy(spec: Json) -> Causes:
-    strategy = spec.get("strategy") or {}
-    kind = strategy.get("type", "RollingUpdate")
-    if kind not in ("Recreate", "RollingUpdate"):
-        yield unsupported("spec.strategy", strategy, ["Recreate", "RollingUpdate"])
-    if kind == "Recreate" and strategy.get("rollingUpdate"):
-        yield forbidden_value(
-            "spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"
-        )
-    rolling = strategy.get("rollingUpdate") or {}
-    if _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge")):
-        words = "may not be 0 when `maxSurge` is 0"
-        yield invalid_value("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], words)
-    if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
-        value = spec["progressDeadlineSeconds"]
-        yield invalid_value("spec.progressDeadlineSeconds", value, "must be greater than minReadySeconds")
+# --- custom kinds ----------------------------------------------------------------------------------------------------
+
+_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+_SEVERAL = {"number": ("integer", "number"), "int-or-string": ("integer", "string")}
+_SIZES = {str: "Length", list: "Items", int: "imum", float: "imum"}  # as in minLength, minItems, minimum
 
 
-def _is_zero(value: Any) -> bool:
-    return value in (0, "0%")
-
-
-def _pod(body: Json, spec: Json) -> Causes:
-    yield from pod_spec(spec, "spec")
-
-
-def _job(body: Json, spec: Json) -> Causes:
-    for field in (
-        "parallelism",
-        "completions",
-        "backoffLimit",
-        "activeDeadlineSeconds",
-        "ttlSecondsAfterFinished",
-    ):
-        if spec.get(field, 0) < 0:
-            yield invalid_value(f"spec.{field}", spec[field], "must be greater than or equal to 0")
-    yield from _job_pod((spec.get("template") or {}).get("spec") or {}, "spec.template.spec")
-
-
-def _job_pod(pod: Json, at: str) -> Causes:
-    yield from pod_spec(pod, at)
-    if pod.get("restartPolicy") == "Always":
-        yield required(f"{at}.restartPolicy", 'valid values: "OnFailure", "Never"')
-
-
-def _cron_job(body: Json, spec: Json) -> Causes:
-    if not spec.get("schedule"):
-        yield required("spec.schedule")
-    elif not spec["schedule"].startswith("@") and len(spec["schedule"].split()) != 5:
-        count = len(spec["schedule"].split())
-        words = f"expected exactly 5 fields, found {count}: [{spec['schedule']}]"
-        yield invalid_value("spec.schedule", spec["schedule"], words)
-    pod = ((((spec.get("jobTemplate") or {}).get("spec") or {}).get("template") or {}).get("spec")) or {}
-    yield from _job_pod(pod, "spec.jobTemplate.spec.template.spec")
-
-
-def _service(body: Json, spec: Json) -> Causes:
-    ports = spec.get("ports") or []
-    headless = spec.get("clusterIP") == "None"
-    if spec.get("type") == "ExternalName":
-        if not spec.get("externalName"):
-            yield required("spec.externalName")
+def _by_schema(value: Any, kind: Type, at: str) -> Causes:
+    schema = kind.schema
+    found = _NAMES.get(type(value), "null")
+    wanted = "int-or-string" if schema.get("x-kubernetes-int-or-string") else schema.get("type", found)
+    if found not in _SEVERAL.get(wanted, (wanted,)):
+        if value is not None or not schema.get("nullable"):
+            words = f'Invalid value: "{found}": {at} in body must be of type {wanted}: "{found}"'
+            yield at, "FieldValueTypeInvalid", words
         return
-    if not ports and not headless:
-        yield required("spec.ports")
-    seen: set[Any] = set()
-    for index, port in enumerate(ports):
-        at = f"spec.ports[{index}]"
-        if len(ports) > 1 and not port.get("name"):
-            yield required(f"{at}.name")
-        elif port.get("name") and port["name"] in seen:
-            yield duplicate(f"{at}.name", port["name"])
-        seen.add(port.get("name"))
-        if not 0 < (port.get("port") or 0) < 65536:
-            yield invalid_value(f"{at}.port", port.get("port") or 0, PORTS)
-        target = port.get("targetPort")
-        if isinstance(target, int) and not 0 < target < 65536:
-            yield invalid_value(f"{at}.targetPort", target, PORTS)
+    if value not in schema.get("enum", [value]):
+        yield unsupported(at, value, [str(choice) for choice in schema["enum"]])
+    if found == "string" and not re.search(schema.get("pattern", ""), value):
+        yield invalid_value(at, value, f"{at} in body should match '{schema['pattern']}'")
+    what = _SIZES.get(type(value))
+    for side, sign, word in (("min", 1, "greater"), ("max", -1, "less")):
+        bound = schema.get(f"{side}{what}")
+        if bound is not None and sign * (value if what == "imum" else len(value)) < sign * bound:
+            yield invalid_value(at, value, f"{at} in body should be {word} than or equal to {bound}")
+    if found == "object":
+        missing = [name for name in schema.get("required") or [] if name not in value]
+        yield from (required(f"{at}.{name}".removeprefix(".")) for name in missing)
 
 
-def _ingress(body: Json, spec: Json) -> Causes:
-    if not spec.get("rules") and not spec.get("defaultBackend"):
+# --- built-in kinds --------------------------------------------------------------------------------------------------
+
+
+def _by_rules(value: Json, name: str, at: str) -> Causes:
+    for field, check in _RULES.get(name, ()):
+        yield from must_be(check, f"{at}.{field}", _get(value, field))
+    if name in _FITS:
+        yield from _FITS[name](value, at)
+
+
+def _get(value: Any, path: str) -> Any:
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _pod(spec: Json, at: str) -> Causes:
+    yield from _unique(spec, at, "volumes")
+    yield from _unique(spec, at, "initContainers", "containers")
+    volumes = [volume.get("name") for volume in spec.get("volumes") or []]
+    for field, container in _items(spec, at, "initContainers", "containers"):
+        if at == "spec":  # of a pod: templates are not asked for that
+            yield from must_be("trimmed", f"{field}.image", container.get("image"))
+        for place, mount in _items(container, field, "volumeMounts"):
+            if mount.get("name") not in volumes:
+                yield f"{place}.name", "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"'
+
+
+def _items(value: Json, at: str, *fields: str) -> Iterator[tuple[str, Json]]:
+    """The items of lists, each with its path."""
+    for field in fields:
+        for index, item in enumerate(value.get(field) or []):
+            yield f"{at}.{field}[{index}]", item
+
+
+def _unique(value: Json, at: str, *fields: str) -> Causes:
+    seen = set()
+    for place, item in _items(value, at, *fields):
+        name = item.get("name")
+        if name and name in seen:
+            yield refusals.duplicate(f"{place}.name", name)
+        seen.add(name)
+
+
+def _variable(variable: Json, at: str) -> Causes:
+    if variable.get("value") and variable.get("valueFrom"):
+        yield invalid_value(f"{at}.valueFrom", "", "may not be specified when `value` is not empty")
+
+
+def _workload(spec: Json, at: str) -> Causes:
+    found = _get(spec, "template.metadata.labels") or {}
+    if not selects(spec.get("selector"), found):
+        words = "`selector` does not match template `labels`"
+        yield invalid_value(f"{at}.template.metadata.labels", found, words)
+
+
+def _deployment(spec: Json, at: str) -> Causes:
+    yield from _workload(spec, at)
+    kind, rolling = spec["strategy"]["type"], spec["strategy"].get("rollingUpdate")
+    if kind not in ("Recreate", "RollingUpdate"):
+        yield unsupported(f"{at}.strategy", spec["strategy"], ["Recreate", "RollingUpdate"])
+    if kind == "Recreate" and rolling:
+        words = "may not be specified when strategy `type` is 'Recreate'"
+        yield forbidden_value(f"{at}.strategy.rollingUpdate", words)
+    if rolling and all(rolling.get(name) in (0, "0%") for name in ("maxUnavailable", "maxSurge")):
+        field = f"{at}.strategy.rollingUpdate.maxUnavailable"
+        yield invalid_value(field, rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
+    seconds = spec["progressDeadlineSeconds"]
+    if seconds <= spec.get("minReadySeconds", 0):
+        yield invalid_value(f"{at}.progressDeadlineSeconds", seconds, "must be greater than minReadySeconds")
+
+
+def _service(spec: Json, at: str) -> Causes:
+    ports, is_alias = [*_items(spec, at, "ports")], spec["type"] == "ExternalName"
+    if is_alias and not spec.get("externalName"):
+        yield required(f"{at}.externalName")
+    if not is_alias and not ports and spec.get("clusterIP") != "None":
+        yield required(f"{at}.ports")
+    if len(ports) > 1:
+        yield from (required(f"{place}.name") for place, port in ports if not port.get("name"))
+    yield from _unique(spec, at, "ports")
+
+
+def _ingress(body: Json, at: str) -> Causes:
+    if not _get(body, "spec.rules") and not _get(body, "spec.defaultBackend"):
         yield invalid_value("spec", None, "either `defaultBackend` or `rules` must be specified")
-    for index, rule in enumerate(spec.get("rules") or []):
-        host = (rule.get("host") or "").removeprefix("*.")
-        if host and not SUBDOMAIN.fullmatch(host):
-            yield invalid_value(f"spec.rules[{index}].host", rule["host"], SUBDOMAIN_WORDS)
-        for number, path in enumerate((rule.get("http") or {}).get("paths") or []):
-            at = f"spec.rules[{index}].http.paths[{number}]"
-            if not path.get("pathType"):
-                yield required(f"{at}.pathType", "pathType must be specified")
-            elif path["pathType"] not in ("Exact", "ImplementationSpecific", "Prefix"):
-                yield unsupported(
-                    f"{at}.pathType", path["pathType"], ["Exact", "ImplementationSpecific", "Prefix"]
-                )
-            elif path["pathType"] != "ImplementationSpecific" and not str(path.get("path", "")).startswith(
-                "/"
-            ):
-                yield invalid_value(f"{at}.path", path.get("path", ""), "must be an absolute path")
 
 
-def _data(body: Json, spec: Json) -> Causes:
+def _ingress_path(path: Json, at: str) -> Causes:
+    if path.get("pathType") in ("Exact", "Prefix") and not path.get("path", "").startswith("/"):
+        yield invalid_value(f"{at}.path", path.get("path", ""), "must be an absolute path")
+
+
+def _data(body: Json, at: str) -> Causes:
     """ConfigMap and Secret."""
-    size = 0
+    is_secret, size = body["kind"] == "Secret", 0
     for field in ("data", "binaryData"):
         for key, value in (body.get(field) or {}).items():
-            size += (
-                len(value) * 3 // 4
-                if body["kind"] == "Secret" or field == "binaryData"
-                else len(value.encode())
-            )
-            if not _DATA_KEY.fullmatch(key) or len(key) > 253:
-                yield invalid_value(f"{field}[{key}]", key, _KEY_WORDS)
+            in_base64 = is_secret or field == "binaryData"
+            size += len(value) * 3 // 4 if in_base64 else len(value.encode())
+            yield from must_be("data-key", f"{field}[{key}]", key)
     if size > _MOST_DATA:
-        yield too_long("data" if body["kind"] == "Secret" else "[]", _MOST_DATA)
-    if body["kind"] == "Secret":
-        yield from _secret_type(body.get("type"), body.get("data") or {})
+        yield refusals.too_long("data" if is_secret else "[]", _MOST_DATA)
 
 
-def _secret_type(kind: str | None, data: Json) -> Causes:
-    if kind == "kubernetes.io/tls":
-        for key in ("tls.crt", "tls.key"):
-            if key not in data:
-                yield required(f"data[{key}]")
-    if kind == "kubernetes.io/dockerconfigjson":
-        if ".dockerconfigjson" not in data:
-            yield required("data[.dockerconfigjson]")
-        elif not _is_json(data[".dockerconfigjson"]):
-            words = "invalid character looking for beginning of value"
-            yield invalid_value("data[.dockerconfigjson]", "<secret contents redacted>", words)
+def _secret(body: Json, at: str) -> Causes:
+    yield from _data(body, at)
+    data = body.get("data") or {}
+    for key in _SECRET_KEYS.get(body.get("type", ""), ()):
+        if key not in data:
+            yield required(f"data[{key}]")
+        elif key == _PULL_SECRET and not _is_json(data[key]):
+            yield invalid_value(f"data[{key}]", "<secret contents redacted>", "invalid JSON")
 
 
 def _is_json(value: str) -> bool:
@@ -212,37 +232,30 @@ def _is_json(value: str) -> bool:
     return True
 
 
-def _definition(body: Json, spec: Json) -> Causes:
-    names = spec.get("names") or {}
-    for field in ("group", "scope"):
-        if not spec.get(field):
-            yield required(f"spec.{field}")
-    for field in ("plural", "kind"):
-        if not names.get(field):
-            yield required(f"spec.names.{field}")
-    wanted = f"{names.get('plural', '')}.{spec.get('group', '')}"
-    if body["metadata"].get("name") != wanted:
-        words = 'must be spec.names.plural+"."+spec.group'
-        yield invalid_value("metadata.name", body["metadata"].get("name", ""), words)
-    versions = spec.get("versions") or []
-    if len([v for v in versions if v.get("storage")]) != 1:
+def _definition(body: Json, at: str) -> Causes:
+    name, wanted = (
+        body["metadata"].get("name", ""),
+        f"{_get(body, 'spec.names.plural')}.{_get(body, 'spec.group')}",
+    )
+    if name != wanted:
+        yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    if sum(bool(version.get("storage")) for version in _get(body, "spec.versions") or []) != 1:
         yield invalid_value("spec.versions", None, "must have exactly one version marked as storage version")
-    for index, version in enumerate(versions):
-        if not (version.get("schema") or {}).get("openAPIV3Schema"):
-            yield required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
 
 
-_CHECKS: dict[str, Callable[[Json, Json], Causes]] = {
-    "Deployment": _workload,
-    "ReplicaSet": _workload,
-    "StatefulSet": _workload,
-    "DaemonSet": _workload,
-    "Pod": _pod,
-    "Job": _job,
-    "CronJob": _cron_job,
-    "Service": _service,
-    "Ingress": _ingress,
+_FITS: dict[str, Callable[[Json, str], Causes]] = {
     "ConfigMap": _data,
-    "Secret": _data,
     "CustomResourceDefinition": _definition,
+    "DaemonSetSpec": _workload,
+    "DeploymentSpec": _deployment,
+    "EnvVar": _variable,
+    "HTTPIngressPath": _ingress_path,
+    "Ingress": _ingress,
+    "ObjectMeta": labels,
+    "PodSpec": _pod,
+    "ReplicaSetSpec": _workload,
+    "Secret": _secret,
+    "ServiceSpec": _service,
+    "StatefulSetSpec": _workload,
 }
+_JUDGED = _RULES.keys() | _FITS.keys()

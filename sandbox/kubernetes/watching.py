@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -40,16 +41,18 @@ class Watch:
             return
         word = "MODIFIED" if before and now else "ADDED" if now else "DELETED"
         self.pending.append(event(word, self.render(change.now)))
-        if len(self.pending) > _MOST_PENDING:
-            self.ended = True
+        self.ended = self.ended or len(self.pending) > _MOST_PENDING
         self.news.set()
 
-    def end(self, last: bytes = b"") -> None:
-        """Ends it once the reader has everything, `last` included."""
-        if last:
-            self.pending.append(last)
+    def end(self) -> None:
+        """Ends it once the reader has everything."""
         self.ended = True
         self.news.set()
+
+    def expire(self, version: int, oldest: int) -> None:
+        """Ends it with 410: the changes since a version are not known any more."""
+        self.pending.append(event("ERROR", encode(expired(version, oldest).status())))
+        self.end()
 
 
 def event(word: str, data: bytes) -> bytes:
@@ -72,63 +75,51 @@ class Watches:
     def end_all(self, *, because_expired: bool = False) -> None:
         """Ends every watch; with `because_expired` they are told 410."""
         for kind, watches in self._open.items():
-            refusal = expired(self._store.oldest(kind), self._store.version)
             for watch in watches:
-                watch.end(event("ERROR", encode(refusal.status())) if because_expired else b"")
+                if because_expired:
+                    watch.expire(self._store.oldest(kind), self._store.version)
+                watch.end()
 
     async def follow(
         self, watch: Watch, since: int | None, *, initial: bool, seconds: float
     ) -> AsyncIterator[bytes]:
         """The lines of a watch. `since` None begins with what is there; `initial` marks the end of that."""
         self._begin(watch, since, initial=initial)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        bookmark = loop.time() + _BOOKMARK_SECONDS
+        clock = asyncio.get_running_loop().time
+        deadline, bookmark = clock() + seconds, clock() + _BOOKMARK_SECONDS
         self._open[watch.kind.key][watch] = None
         try:
-            while True:
+            while watch.pending or not (watch.ended or clock() >= deadline):
                 if watch.pending:
                     lines, watch.pending = watch.pending, []
                     watch.news.clear()
                     yield b"".join(lines)
                     continue
-                left = deadline - loop.time()
-                if watch.ended or left <= 0:
-                    return
-                await _wait(watch.news, min(left, max(0.01, bookmark - loop.time())))
-                if watch.bookmarks and loop.time() >= bookmark and not watch.pending:
-                    watch.pending.append(self._bookmark(watch))
-                    bookmark = loop.time() + _BOOKMARK_SECONDS
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(deadline, bookmark)):
+                        await watch.news.wait()
+                if clock() >= bookmark:
+                    bookmark = clock() + _BOOKMARK_SECONDS
+                    if watch.bookmarks and not watch.pending:
+                        watch.pending.append(self._bookmark(watch))
         finally:
             del self._open[watch.kind.key][watch]
 
     def _begin(self, watch: Watch, since: int | None, *, initial: bool) -> None:
+        """What the reader is told at once: all that is there, or what has changed."""
         if since is None:
-            for stored in self._store.all(watch.kind.key, watch.namespace):
-                if watch.matches(stored.body):
-                    watch.pending.append(event("ADDED", watch.render(stored)))
+            found = self._store.all(watch.kind.key, watch.namespace)
+            watch.pending = [event("ADDED", watch.render(s)) for s in found if watch.matches(s.body)]
             if initial:
-                watch.pending.append(self._bookmark(watch, {"k8s.io/initial-events-end": "true"}))
-            return
-        changes = self._store.changes_since(watch.kind.key, since)
-        if changes is None:
-            refusal = expired(since, self._store.oldest(watch.kind.key))
-            watch.end(event("ERROR", encode(refusal.status())))
-            return
-        for change in changes:
-            watch.hear(change)
+                mark = self._bookmark(watch, annotations={"k8s.io/initial-events-end": "true"})
+                watch.pending.append(mark)
+        elif since < (oldest := self._store.oldest(watch.kind.key)):
+            watch.expire(since, oldest)
+        else:
+            for change in self._store.changes_since(watch.kind.key, since):
+                watch.hear(change)
 
-    def _bookmark(self, watch: Watch, annotations: Json | None = None) -> bytes:
-        metadata: Json = {"resourceVersion": str(self._store.version)}
-        if annotations:
-            metadata["annotations"] = annotations
+    def _bookmark(self, watch: Watch, **more: Json) -> bytes:
+        metadata = {"resourceVersion": str(self._store.version), **more}
         body = {"kind": watch.kind.kind, "apiVersion": watch.kind.api_version, "metadata": metadata}
         return event("BOOKMARK", encode(body))
-
-
-async def _wait(news: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await news.wait()
-    except TimeoutError:
-        return
