@@ -26,8 +26,6 @@ def admit_new(body: Json, kind: Kind, store: Store) -> None:
     match kind.group, kind.kind:
         case "", "Namespace":
             body |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
-            label = {"kubernetes.io/metadata.name": metadata.get("name", "")}
-            metadata["labels"] = (metadata.get("labels") or {}) | label
         case "", "Pod":
             body["status"] = {"phase": "Pending", "qosClass": _quality(body["spec"])}
         case "", "Service":

@@ -120,6 +120,12 @@ def _set(target: Json, defaults: Json) -> None:
             target[name] = clone(value) if isinstance(value, dict | list) else value
 
 
+def _namespace(namespace: Json) -> None:
+    metadata = namespace["metadata"]
+    _set(metadata, {"labels": {}})
+    metadata["labels"]["kubernetes.io/metadata.name"] = metadata.get("name", "")
+
+
 def _pod(pod: Json) -> None:
     """What the admission of a pod adds, and a template does not get."""
     spec = pod["spec"]
@@ -157,6 +163,7 @@ def _secret(secret: Json) -> None:
 
 
 _FUNCTIONS: dict[str, Callable[[Json], None]] = {
+    "Namespace": _namespace,
     "Pod": _pod,
     "PodSpec": _pod_spec,
     "Container": _container,

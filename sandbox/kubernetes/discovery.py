@@ -16,7 +16,6 @@ _PARTS = {
     "scale": ("autoscaling", "v1", "Scale", "get patch update"),
     "eviction": ("policy", "v1", "Eviction", "create"),
     "token": ("authentication.k8s.io", "v1", "TokenRequest", "create"),
-    "binding": ("", "", "Binding", "create"),
     "log": ("", "", "", "get"),
     "finalize": ("", "", "", "update"),
     "status": ("", "", "", "get patch update"),

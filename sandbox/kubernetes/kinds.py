@@ -13,16 +13,17 @@ from engine.types import Json
 from sandbox.kubernetes.schema import Type, built_in_type, type_of_definition
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+ONE_BY_ONE = tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
 
 # group/version: Kind [short names] [+subresources] [?fields it is selected by] [=fields that never change] [marks]; of the
 # marks `*` is for kinds without a namespace, `!` for those of the category `all`, `#` for those whose generations are
-# counted, `-` for what can only be created.
+# counted, `-` for what can only be created, `1` for what is deleted one by one.
 _TABLE = """
-v1: ConfigMap cm | Endpoints ep | LimitRange limits | Namespace ns +finalize +status ?status.phase *
+v1: ConfigMap cm | Endpoints ep | LimitRange limits | Namespace ns +finalize +status ?status.phase * 1
     | Event ev ?involvedObject.kind ?involvedObject.namespace ?involvedObject.name ?involvedObject.uid ?reason ?type ?source
     ?involvedObject.apiVersion ?involvedObject.resourceVersion ?involvedObject.fieldPath ?reportingComponent
     | Node no +status ?spec.unschedulable * | PersistentVolumeClaim pvc +status | PersistentVolume pv +status *
-    | Pod po +binding +eviction +log +status ?spec.nodeName ?spec.restartPolicy ?spec.schedulerName ?spec.serviceAccountName
+    | Pod po +eviction +log +status ?spec.nodeName ?spec.restartPolicy ?spec.schedulerName ?spec.serviceAccountName
     ?spec.hostNetwork ?status.phase ?status.podIP ?status.nominatedNodeName ! #
     | PodTemplate | ReplicationController rc +scale +status ! # | ResourceQuota quota +status
     | Secret ?type =type | ServiceAccount sa +token | Service svc +status !
@@ -178,7 +179,7 @@ def built_in_kinds() -> Iterator[Kind]:
                 subresources=_marked("+", words),
                 selectable=_marked("?", words),
                 fixed=_marked("=", words),
-                verbs=("create",) if "-" in words else ALL_VERBS,
+                verbs=("create",) if "-" in words else ONE_BY_ONE if "1" in words else ALL_VERBS,
                 singular=kind.lower(),
                 counted="#" in words,
             )

@@ -15,7 +15,7 @@ from typing import Any
 from engine.types import Json
 from sandbox.kubernetes import refusals
 from sandbox.kubernetes.changes import unchangeable
-from sandbox.kubernetes.kinds import Kind
+from sandbox.kubernetes.kinds import Kind, rows
 from sandbox.kubernetes.names import Causes, labels, metadata, must_be
 from sandbox.kubernetes.refusals import Cause, forbidden_value, invalid_value, required, unsupported
 from sandbox.kubernetes.schema import Type
@@ -44,13 +44,7 @@ CustomResourceDefinitionNames: plural=! kind=!
 CustomResourceDefinitionVersion: schema=!
 CustomResourceValidation: openAPIV3Schema=!
 """
-_RULES = {
-    name: [rule.split("=") for rule in rules.split()]
-    for types, _, rules in (
-        line.partition(": ") for line in _TABLE.strip().replace("\n    ", " ").splitlines()
-    )
-    for name in types.split()
-}
+_RULES = {name: [rule.split("=") for rule in rules.split()] for name, rules in rows(_TABLE).items()}
 
 
 def check(body: Json, kind: Kind, old: Json | None) -> None:

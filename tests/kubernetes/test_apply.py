@@ -129,6 +129,20 @@ def test_what_another_owns_too_stays(home: Home) -> None:
     assert home.raw.apply(path, config_map(a="1")).body["data"] == {"a": "1", "b": "2"}
 
 
+def test_the_last_label_can_be_dropped(home: Home) -> None:
+    path = home.path("configmaps", "settings")
+    home.raw.apply(path, config_map(labels={"a": "1"}, key="v"))
+    reply = home.raw.apply(path, config_map(key="v"))
+    assert reply.status == 200
+    assert "labels" not in reply.body["metadata"]
+
+
+def test_another_name_than_that_of_the_address(home: Home) -> None:
+    reply = home.raw.apply(home.path("configmaps", "settings"), config_map("other", key="v"))
+    assert (reply.status, reply.reason) == (400, "BadRequest")
+    assert home.raw.get(home.path("configmaps", "other")).status == 404
+
+
 def test_a_dropped_struct_goes_with_its_defaults(home: Home) -> None:
     body = deployment()
     container_of(body)["readinessProbe"] = {"httpGet": {"port": 80}}

@@ -115,6 +115,21 @@ def test_defaults_of_a_job(home: Home) -> None:
     assert spec["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"] == "j"
 
 
+def test_nulls_and_dates_of_yaml(home: Home) -> None:
+    """YAML is read as `kubectl` reads it: a date is a text, null is as if it was not there."""
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: dated, labels: null}\ndata: {day: '2026-01-02', none: null}\n"
+    reply = home.raw.post(home.path("configmaps"), text, content_type="application/yaml")
+    assert (reply.status, reply.body["data"]["day"]) == (201, "2026-01-02")
+
+
+def test_a_namespace_keeps_the_label_with_its_name(home: Home) -> None:
+    path = f"/api/v1/namespaces/{home.name}"
+    body = home.raw.get(path).body
+    body["metadata"]["labels"] = {"a": "1"}
+    reply = home.raw.send("PUT", path, body)
+    assert reply.body["metadata"]["labels"] == {"a": "1", "kubernetes.io/metadata.name": home.name}
+
+
 def test_string_data_becomes_data(home: Home) -> None:
     body = home.create("secrets", {"metadata": {"name": "s"}, "stringData": {"a": "b"}})
     assert (body["data"], body["type"]) == ({"a": "Yg=="}, "Opaque")
