@@ -3,52 +3,34 @@
 from __future__ import annotations
 
 from sandbox.kubernetes.access import Access
-from sandbox.kubernetes.controllers import deployments, garbage, housekeeping, jobs, scheduler, sets
-from sandbox.kubernetes.controllers.work import (
-    ACCOUNTS,
-    CLAIMS,
-    CRON_JOBS,
-    DAEMONS,
-    DEFINITIONS,
-    DEPLOYMENTS,
-    EVENTS,
-    JOBS,
-    NAMESPACES,
-    NODES,
-    NUMBERED,
-    PODS,
-    SECRETS,
-    SETS,
-    Look,
-    Work,
-    is_active,
-    is_going,
-)
+from sandbox.kubernetes.controllers import deployments, garbage, housekeeping, jobs, keys, scheduler, sets
+from sandbox.kubernetes.controllers.bodies import is_active, is_going
+from sandbox.kubernetes.controllers.work import Look, Work
 from sandbox.kubernetes.operations import Operations
 from sandbox.kubernetes.store import Change, KindKey, Stored
 
 _LOOKS: dict[KindKey, Look] = {
-    PODS: scheduler.schedule,
-    DEPLOYMENTS: deployments.roll_out,
-    SETS: sets.replica_set,
-    NUMBERED: sets.stateful_set,
-    DAEMONS: sets.daemon_set,
-    JOBS: jobs.run,
-    CRON_JOBS: jobs.start_on_time,
-    NAMESPACES: housekeeping.furnish_namespace,
-    SECRETS: housekeeping.fill_token,
-    DEFINITIONS: housekeeping.establish,
+    keys.PODS: scheduler.schedule,
+    keys.DEPLOYMENTS: deployments.roll_out,
+    keys.REPLICA_SETS: sets.replica_set,
+    keys.STATEFUL_SETS: sets.stateful_set,
+    keys.DAEMON_SETS: sets.daemon_set,
+    keys.JOBS: jobs.run,
+    keys.CRON_JOBS: jobs.start_on_time,
+    keys.NAMESPACES: housekeeping.furnish_namespace,
+    keys.SECRETS: housekeeping.fill_token,
+    keys.DEFINITIONS: housekeeping.establish,
 }
 _LAST_LOOKS: dict[KindKey, Look] = {  # at objects that are to go
-    NAMESPACES: garbage.drain_namespace,
-    DEFINITIONS: garbage.drain_definition,
+    keys.NAMESPACES: garbage.drain_namespace,
+    keys.DEFINITIONS: garbage.drain_definition,
 }
 _CONCERNS: dict[KindKey, tuple[KindKey, ...]] = {  # a change of one concerns all of those
-    NODES: (PODS, DAEMONS),
-    CLAIMS: (PODS,),
-    ACCOUNTS: (SECRETS,),
+    keys.NODES: (keys.PODS, keys.DAEMON_SETS),
+    keys.CLAIMS: (keys.PODS,),
+    keys.ACCOUNTS: (keys.SECRETS,),
 }
-_UNHEARD = (EVENTS, ("coordination.k8s.io", "leases"))
+_UNHEARD = (keys.EVENTS, keys.LEASES)
 
 
 class Controllers:
@@ -87,20 +69,20 @@ class Controllers:
                 work.ask(stored.key)
         gone = change.kind == "DELETED"
         if gone or is_going(now.body):
-            work.ask((NAMESPACES, "", namespace))
+            work.ask((keys.NAMESPACES, "", namespace))
         if gone:
             for owned in work.store.owned_by(now.body["metadata"]["uid"]):
                 work.ask(owned.key)
-        if gone and kind == DEFINITIONS:
+        if gone and kind == keys.DEFINITIONS:
             work.kinds.forget(now.body)
-        if kind == PODS and (gone or not is_active(now.body)):
+        if kind == keys.PODS and (gone or not is_active(now.body)):
             self._room_again()
 
     def _room_again(self) -> None:
         """A pod makes room: those that wait for a node may get one."""
-        for pod in self.work.store.bodies(PODS):
+        for pod in self.work.store.bodies(keys.PODS):
             if not pod["spec"].get("nodeName"):
-                self.work.ask((PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))
+                self.work.ask((keys.PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))
 
 
 def _look(work: Work, stored: Stored) -> None:

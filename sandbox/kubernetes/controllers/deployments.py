@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from engine.types import Json
-from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.clock import since, stamp
-from sandbox.kubernetes.controllers.work import (
-    OVER,
-    SETS,
-    Work,
-    annotations_of,
-    at,
-    condition,
-    labels_of,
-    share,
-    template_hash,
-)
+from sandbox.kubernetes.controllers import bodies, keys
+from sandbox.kubernetes.controllers.bodies import annotations_of, at, condition, is_over, labels_of, share
+from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.store import Stored
 
 _OURS = "deployment.kubernetes.io/"  # what the names of our annotations begin with
 _REVISION, _HISTORY = f"{_OURS}revision", f"{_OURS}revision-history"
-_DESIRED, _MOST = f"{_OURS}desired-replicas", f"{_OURS}max-replicas"
 _NOT_COPIED = (_OURS, "kubectl.kubernetes.io/last-applied-configuration")
 _HASH = "pod-template-hash"
 
@@ -28,15 +18,17 @@ _HASH = "pod-template-hash"
 def roll_out(work: Work, stored: Stored) -> None:
     """One look at a Deployment: the next step from the old sets to the new one."""
     deployment, spec = stored.body, stored.body["spec"]
-    sets = work.claimed(stored, SETS)
-    digest = template_hash(spec["template"])
+    sets = work.claimed(stored, keys.REPLICA_SETS)
+    digest = bodies.template_hash(spec["template"])
     new = next((s for s in sets if labels_of(s.body).get(_HASH) == digest), None)
     olds = [s for s in sets if s is not new]
     fresh = new is None and not spec.get("paused")
     if spec.get("paused"):
         _scale_paused(work, deployment, sets)
     else:
-        new = _number(work, stored, new or _create_set(work, deployment, digest), olds)
+        highest = max((_revision(s) for s in olds), default=0) + 1
+        new = new or _create_set(work, deployment, digest, highest)
+        _number(work, stored, new, highest)
         roll = _recreate if spec["strategy"]["type"] == "Recreate" else _roll
         roll(work, deployment, new, olds)
     _report(work, stored, new, olds, fresh=fresh)
@@ -45,52 +37,35 @@ def roll_out(work: Work, stored: Stored) -> None:
 # --- sets and their revisions ----------------------------------------------------------------------------------------
 
 
-def _create_set(work: Work, deployment: Json, digest: str) -> Stored:
+def _create_set(work: Work, deployment: Json, digest: str, revision: int) -> Stored:
     """The ReplicaSet for the present template, without pods as yet."""
-    spec, more = deployment["spec"], {_HASH: digest}
-    labels = {**labels_of(spec["template"]), **more}
-    metadata = {
-        "name": f"{deployment['metadata']['name'][:240]}-{digest}",
-        "labels": labels,
-        "annotations": {k: v for k, v in annotations_of(deployment).items() if not k.startswith(_NOT_COPIED)},
-    }
-    body = {
-        "replicas": 0,
-        "selector": {
-            **spec["selector"],
-            "matchLabels": {**(spec["selector"].get("matchLabels") or {}), **more},
-        },
-        "template": {**spec["template"], "metadata": {**spec["template"]["metadata"], "labels": labels}},
-    }
+    spec, own, more = deployment["spec"], deployment["metadata"], {_HASH: digest}
+    template = {**spec["template"], "metadata": {**spec["template"]["metadata"]}}
+    template["metadata"]["labels"] = {**labels_of(template), **more}
+    selector = {**spec["selector"], "matchLabels": {**(spec["selector"].get("matchLabels") or {}), **more}}
+    copied = {k: v for k, v in annotations_of(deployment).items() if not k.startswith(_NOT_COPIED)}
+    metadata = {"name": f"{own['name'][:240]}-{digest}", "annotations": {**copied, _REVISION: str(revision)}}
+    metadata["labels"] = labels_of(template)
+    body = {"replicas": 0, "selector": selector, "template": template}
     if seconds := spec.get("minReadySeconds"):
         body["minReadySeconds"] = seconds
-    return work.create(SETS, deployment, {"metadata": metadata, "spec": body})
+    return work.create(keys.REPLICA_SETS, deployment, metadata, spec=body)
 
 
 def _revision(stored: Stored) -> int:
     return int(annotations_of(stored.body).get(_REVISION, "0"))
 
 
-def _number(work: Work, stored: Stored, new: Stored, olds: list[Stored]) -> Stored:
-    """Gives the new set the highest revision, and the Deployment the same. Returns the set."""
-    revision, highest = _revision(new), max((_revision(s) for s in olds), default=0) + 1
-    if revision < highest:
-        known = [*filter(None, [annotations_of(new.body).get(_HISTORY)]), str(revision)]
-        more = {_HISTORY: ",".join(known)} if revision else {}
-        new = _annotate(work, new, {**more, _REVISION: str(highest)})
-    if _revision(stored) != _revision(new):
-        # Reported as status: no new generation of the Deployment.
-        _annotate(work, stored, {_REVISION: str(_revision(new))}, subresource="status")
-    return new
-
-
-def _annotate(work: Work, stored: Stored, more: dict[str, str], subresource: str = "") -> Stored:
-    def change(body: Json) -> Json:
-        body["metadata"]["annotations"] = {**annotations_of(body), **more}
-        return body
-
-    manager = Manager(work.operations.system.name, "Update", subresource)
-    return work.operations.update(work.kinds.get(*stored.key[0]), *stored.key[1:], change, manager=manager)
+def _number(work: Work, stored: Stored, new: Stored, highest: int) -> None:
+    """Gives the new set the highest revision, and the Deployment the same."""
+    revision = max(_revision(new), highest)
+    if _revision(new) < highest:
+        history = [annotations_of(new.body).get(_HISTORY, ""), str(_revision(new))]
+        own = {_REVISION: str(highest), _HISTORY: ",".join(filter(None, history))}
+        work.change(new, metadata={"annotations": {**annotations_of(new.body), **own}})
+    if _revision(stored) != revision:  # told as part of the status: it makes no new generation
+        own = {**annotations_of(stored.body), _REVISION: str(revision)}
+        work.change(stored, "status", metadata={"annotations": own})
 
 
 def _forget(work: Work, spec: Json, olds: list[Stored]) -> None:
@@ -147,7 +122,7 @@ def _recreate(work: Work, deployment: Json, new: Stored, olds: list[Stored]) -> 
     for old in olds:
         _scale(work, deployment, old, 0)
     left = [pod for old in olds for pod in work.controlled(old.body)]
-    if all(at(pod.body, "status.phase") in OVER for pod in left):
+    if all(is_over(pod.body) for pod in left):
         _scale(work, deployment, new, deployment["spec"]["replicas"])
 
 
@@ -160,19 +135,11 @@ def _scale_paused(work: Work, deployment: Json, sets: list[Stored]) -> None:
 
 
 def _scale(work: Work, deployment: Json, stored: Stored, count: int) -> None:
-    before, wanted = _wanted(stored), deployment["spec"]["replicas"]
-    if before == count:
-        return
-    more = {_DESIRED: str(wanted), _MOST: str(wanted + _budget(deployment["spec"])[0])}
-
-    def change(body: Json) -> Json:
-        body["spec"]["replicas"] = count
-        body["metadata"]["annotations"] = {**annotations_of(body), **more}
-        return body
-
-    work.change(stored, change)
-    words = f"{'up' if count > before else 'down'} replica set {stored.key[2]} from {before} to {count}"
-    work.event(deployment, "ScalingReplicaSet", f"Scaled {words}")
+    before = _wanted(stored)
+    if before != count:
+        work.change(stored, spec={"replicas": count})
+        words = f"{'up' if count > before else 'down'} replica set {stored.key[2]} from {before} to {count}"
+        work.event(deployment, "ScalingReplicaSet", f"Scaled {words}")
 
 
 # --- status ----------------------------------------------------------------------------------------------------------
@@ -180,22 +147,15 @@ def _scale(work: Work, deployment: Json, stored: Stored, count: int) -> None:
 
 def _report(work: Work, stored: Stored, new: Stored | None, olds: list[Stored], *, fresh: bool) -> None:
     spec, sets = stored.body["spec"], [*olds, *([new] if new else [])]
-    available = _count("availableReplicas", *sets)
-    status = {
-        "replicas": _count("replicas", *sets),
-        "updatedReplicas": _count("replicas", new) if new else 0,
-        "readyReplicas": _count("readyReplicas", *sets),
-        "availableReplicas": available,
-        "unavailableReplicas": max(0, _wanted(*sets) - available),
-        "terminatingReplicas": _count("terminatingReplicas", *sets),
-    }
-    good = available >= spec["replicas"] - _budget(spec)[1]
-    minimum = _words(
-        "True" if good else "False",
-        "MinimumReplicasAvailable" if good else "MinimumReplicasUnavailable",
-        f"Deployment {'has' if good else 'does not have'} minimum availability.",
-        kind="Available",
-    )
+    fields = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
+    status = {field: _count(field, *sets) for field in fields}
+    available = status["availableReplicas"]
+    status["updatedReplicas"] = _count("replicas", new) if new else 0
+    status["unavailableReplicas"] = max(0, _wanted(*sets) - available)
+    minimum = _words("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+    if available >= spec["replicas"] - _budget(spec)[1]:
+        minimum = _words("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    minimum["type"] = "Available"
     failures = [failed for s in sets if (failed := condition(s.body, "ReplicaFailure"))]
     progressing = _progressing(work, stored, new, status, fresh=fresh)
     work.report(stored, status, minimum, *failures[:1], progressing)
@@ -203,8 +163,8 @@ def _report(work: Work, stored: Stored, new: Stored | None, olds: list[Stored], 
         _forget(work, spec, olds)
 
 
-def _words(status: str, reason: str, message: str, kind: str = "Progressing") -> Json:
-    return {"type": kind, "status": status, "reason": reason, "message": message}
+def _words(status: str, reason: str, message: str) -> Json:
+    return {"type": "Progressing", "status": status, "reason": reason, "message": message}
 
 
 def _is_complete(spec: Json, status: Json) -> bool:

@@ -7,7 +7,9 @@ from collections import Counter
 from engine.types import Json
 from sandbox.kubernetes.admission import CLEANUP
 from sandbox.kubernetes.clock import since
-from sandbox.kubernetes.controllers.work import EVENTS, NODES, PODS, Work, is_going
+from sandbox.kubernetes.controllers import keys
+from sandbox.kubernetes.controllers.bodies import is_going
+from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.kinds import kinds_of
 from sandbox.kubernetes.store import Stored
 
@@ -26,7 +28,7 @@ def collect(work: Work, stored: Stored) -> None:
         if not living:
             work.delete(stored, "Foreground" if "waits" in states else "Background")
         elif len(living) < len(owners):
-            work.set_metadata(stored, ownerReferences=living)
+            work.change(stored, metadata={"ownerReferences": living})
 
 
 def _state(work: Work, reference: Json, namespace: str) -> str:
@@ -52,7 +54,7 @@ def _let_go(work: Work, stored: Stored) -> None:
     if "orphan" in finalizers:
         for other in owned:
             left = [r for r in other.body["metadata"]["ownerReferences"] if r["uid"] != uid]
-            work.set_metadata(other, ownerReferences=left)
+            work.change(other, metadata={"ownerReferences": left})
         _without(work, stored, "orphan")
     elif "foregroundDeletion" in finalizers:
         for other in owned:
@@ -63,7 +65,8 @@ def _let_go(work: Work, stored: Stored) -> None:
 
 
 def _without(work: Work, stored: Stored, finalizer: str) -> None:
-    work.set_metadata(stored, finalizers=[f for f in _finalizers(stored) if f != finalizer])
+    kept = [f for f in _finalizers(stored) if f != finalizer]
+    work.change(stored, metadata={"finalizers": kept})
 
 
 def _delete_all(work: Work, found: list[Stored]) -> list[Stored]:
@@ -84,7 +87,7 @@ def drain_namespace(work: Work, stored: Stored) -> None:
         kept = {"type": "NamespaceFinalizersRemaining", "status": "True", "reason": "SomeFinalizersRemain"}
         work.report(stored, {"phase": "Terminating"}, {**kept, "message": words})
     if not left:
-        work.change(stored, lambda body: {**body, "spec": {"finalizers": []}})
+        work.change(stored, spec={"finalizers": []})
 
 
 def drain_definition(work: Work, stored: Stored) -> None:
@@ -98,13 +101,13 @@ def drain_definition(work: Work, stored: Stored) -> None:
 
 def sweep(work: Work) -> None:
     """Every while: events live for an hour; pods of nodes that no longer exist go at once."""
-    for stored in work.store.all(EVENTS):
+    for stored in work.store.all(keys.EVENTS):
         body = stored.body
         last = body.get("lastTimestamp") or body.get("eventTime") or body["metadata"]["creationTimestamp"]
         if since(last) > _EVENT_SECONDS:
             work.store.remove(stored)
-    nodes = {n.key[2] for n in work.store.all(NODES)}
-    for pod in work.store.all(PODS):
+    nodes = {n.key[2] for n in work.store.all(keys.NODES)}
+    for pod in work.store.all(keys.PODS):
         if pod.body["spec"].get("nodeName", "") not in {"", *nodes}:
             work.store.remove(pod)
     work.later(_SWEEP_SECONDS, "sweep", lambda: sweep(work))

@@ -8,20 +8,11 @@ from croniter import croniter  # type: ignore[import-untyped]
 
 from engine.types import Json
 from sandbox.kubernetes.clock import since, stamp
-from sandbox.kubernetes.controllers.work import (
-    JOBS,
-    OVER,
-    Work,
-    annotations_of,
-    at,
-    condition,
-    is_going,
-    is_ready,
-    pointer,
-)
+from sandbox.kubernetes.controllers import keys
+from sandbox.kubernetes.controllers.bodies import at, condition, is_going, is_over, is_ready, pointer
+from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.store import Stored
 
-_INDEX = "batch.kubernetes.io/job-completion-index"
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0  # seconds before a failed pod is replaced
 _BEFORE = {"Failed": "FailureTarget", "Complete": "SuccessCriteriaMet"}  # conditions that come first
 
@@ -33,19 +24,23 @@ def run(work: Work, stored: Stored) -> None:
         _delete_in_time(work, stored, verdict)
         return
     pods = work.claimed(stored)
-    running = [p for p in pods if at(p.body, "status.phase") not in OVER]
+    running = [p for p in pods if not is_over(p.body)]
     active = [p for p in running if not is_going(p.body)]
-    outcome, reason, message = _outcome(job, pods)
+    outcome, *words = _outcome(job, pods)
     wanted = 0 if outcome else _wanted(spec, pods, len(running))
     for pod in active[wanted:]:
         work.remove_pod(job, pod)
     if outcome in _BEFORE:
-        work.event(job, reason, message, kind="Warning" if outcome == "Failed" else "Normal")
-    _report(work, stored, pods, outcome, reason, message)
-    if wanted > len(running):
-        _add_pods(work, stored, pods, wanted - len(running))
+        work.event(job, *words, kind="Warning" if outcome == "Failed" else "Normal")
+    _report(work, stored, pods, outcome, *words)
+    pause = _pause(pods)
+    if wanted > len(running) and pause > 0:
+        work.ask_in(stored.key, pause + 0.1)
+    elif wanted > len(running):
+        for _ in range(wanted - len(running)):
+            work.add_pod(job, {}, {})
     begun = at(job, "status.startTime")
-    if not outcome and begun and spec.get("activeDeadlineSeconds") is not None:
+    if begun and not outcome and spec.get("activeDeadlineSeconds") is not None:
         work.ask_in(stored.key, max(0.2, spec["activeDeadlineSeconds"] - since(begun) + 0.1))
 
 
@@ -53,8 +48,8 @@ def _verdict(job: Json) -> str:
     return next((kind for kind in _BEFORE if condition(job, kind).get("status") == "True"), "")
 
 
-def _of_phase(pods: list[Stored], phase: str) -> list[Stored]:
-    return [p for p in pods if at(p.body, "status.phase") == phase]
+def _of_phase(pods: list[Stored], *phases: str) -> list[Json]:
+    return [p.body for p in pods if at(p.body, "status.phase") in phases]
 
 
 def _outcome(job: Json, pods: list[Stored]) -> tuple[str, str, str]:
@@ -79,8 +74,8 @@ def _failures(job: Json, pods: list[Stored]) -> int:
     failed = len(_of_phase(pods, "Failed"))
     if at(job, "spec.template.spec.restartPolicy") != "OnFailure":
         return failed
-    running = [*_of_phase(pods, "Running"), *_of_phase(pods, "Pending")]
-    return failed + sum(c.get("restartCount", 0) for p in running for c in _containers(p.body))
+    running = _of_phase(pods, "Running", "Pending")
+    return failed + sum(c.get("restartCount", 0) for pod in running for c in _containers(pod))
 
 
 def _containers(pod: Json) -> list[Json]:
@@ -95,24 +90,11 @@ def _wanted(spec: Json, pods: list[Stored], running: int) -> int:
     return max(0, min(spec["parallelism"], spec["completions"] - done))
 
 
-def _add_pods(work: Work, stored: Stored, pods: list[Stored], count: int) -> None:
-    """Makes pods, after the pause that failures cost: 10 s after the first one, doubled with each further one."""
-    job, failed = stored.body, _of_phase(pods, "Failed")
-    if failed:
-        waited = min(since(_ended(p.body)) for p in failed)
-        pause = min(_FIRST_PAUSE * 2.0 ** (len(failed) - 1), _LONGEST_PAUSE) - waited
-        if pause > 0:
-            work.ask_in(stored.key, pause + 0.1)
-            return
-    taken = {annotations_of(p.body).get(_INDEX) for p in pods if p not in failed}
-    free = (str(i) for i in range(job["spec"].get("completions") or 0) if str(i) not in taken)
-    for _ in range(count):
-        metadata: Json = {}
-        if job["spec"].get("completionMode") == "Indexed":
-            index = next(free)
-            label = {_INDEX: index}
-            metadata = {"generateName": f"{stored.key[2]}-{index}-", "labels": label, "annotations": label}
-        work.add_pod(job, metadata)
+def _pause(pods: list[Stored]) -> float:
+    """Seconds until the next pod may be made: 10 after the first failure, doubled with each further one."""
+    failed = _of_phase(pods, "Failed")
+    waited = min((since(_ended(pod)) for pod in failed), default=_LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * 2.0 ** (len(failed) - 1), _LONGEST_PAUSE) - waited
 
 
 def _ended(pod: Json) -> str:
@@ -121,21 +103,20 @@ def _ended(pod: Json) -> str:
 
 
 def _report(work: Work, stored: Stored, pods: list[Stored], outcome: str, reason: str, message: str) -> None:
-    running = [p.body for p in pods if at(p.body, "status.phase") not in OVER]
-    active = [p for p in running if not is_going(p)]
+    active = [p.body for p in pods if not is_over(p.body) and not is_going(p.body)]
+    going = [p for p in pods if not is_over(p.body) and is_going(p.body)]
     old = stored.body.get("status") or {}
-    succeeded, failed = len(_of_phase(pods, "Succeeded")), len(_of_phase(pods, "Failed"))
-    status = {
-        "startTime": None if outcome == "Suspended" else old.get("startTime") or stamp(),
-        "completionTime": stamp() if outcome == "Complete" else None,
-        "succeeded": max(succeeded, old.get("succeeded", 0)),
-        "failed": max(failed + (len(active) if outcome == "Failed" else 0), old.get("failed", 0)),
-        "active": 0 if outcome else len(active),
-        "ready": 0 if outcome else sum(is_ready(p) for p in active),
-        "terminating": 0 if outcome else len(running) - len(active),
-        "uncountedTerminatedPods": {},
-    }
-    types = [_BEFORE[outcome], outcome] if outcome in _BEFORE else filter(None, [outcome])
+    begun = None if outcome == "Suspended" else old.get("startTime") or stamp()
+    failed = len(_of_phase(pods, "Failed")) + (len(active) if outcome == "Failed" else 0)
+    status: Json = {"uncountedTerminatedPods": {}, "ready": 0, "terminating": 0, "startTime": begun}
+    status["succeeded"] = max(len(_of_phase(pods, "Succeeded")), old.get("succeeded", 0))
+    status["failed"] = max(failed, old.get("failed", 0))
+    if outcome == "Complete":
+        status["completionTime"] = stamp()
+    if not outcome:
+        ready = sum(is_ready(pod) for pod in active)
+        status |= {"active": len(active), "ready": ready, "terminating": len(going)}
+    types = filter(None, (_BEFORE.get(outcome), outcome))
     words = {"status": "True", "reason": reason, "message": message}
     work.report(stored, status, *({"type": kind, **words} for kind in types))
 
@@ -158,7 +139,7 @@ def _delete_in_time(work: Work, stored: Stored, verdict: str) -> None:
 def start_on_time(work: Work, stored: Stored) -> None:
     """One look at a CronJob: starts the Job whose time has come, deletes old ones."""
     cron, spec, status = stored.body, stored.body["spec"], stored.body.get("status") or {}
-    jobs = work.controlled(cron, JOBS)
+    jobs = work.controlled(cron, keys.JOBS)
     active = [j for j in jobs if not _verdict(j.body)]
     now, policy = datetime.datetime.now(datetime.UTC), spec.get("concurrencyPolicy")
     last = status.get("lastScheduleTime") or cron["metadata"]["creationTimestamp"]
@@ -186,9 +167,8 @@ def _next(spec: Json, after: datetime.datetime) -> datetime.datetime:
 
 def _start(work: Work, cron: Json, due: datetime.datetime) -> Stored:
     template = cron["spec"]["jobTemplate"]
-    about = template.get("metadata") or {}
-    metadata: Json = {"name": f"{cron['metadata']['name']}-{int(due.timestamp()) // 60}"}
-    metadata |= {field: about.get(field) or {} for field in ("labels", "annotations")}
-    job = work.create(JOBS, cron, {"metadata": metadata, "spec": template["spec"]})
+    about = {k: v for k, v in (template.get("metadata") or {}).items() if k in ("labels", "annotations")}
+    name = {"name": f"{cron['metadata']['name']}-{int(due.timestamp()) // 60}"}
+    job = work.create(keys.JOBS, cron, {**about, **name}, spec=template["spec"])
     work.event(cron, "SuccessfulCreate", f"Created job {job.key[2]}")
     return job

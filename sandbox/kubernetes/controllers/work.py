@@ -1,36 +1,28 @@
-"""What all controllers share: a queue of objects to look at; pods, owners, status and events in the controllers' words."""
+"""What all controllers share: a queue of objects to look at, and what they do to objects in it."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 from engine.types import Json
 from sandbox.kubernetes.access import Access
-from sandbox.kubernetes.clock import since, stamp
+from sandbox.kubernetes.apply import Manager
+from sandbox.kubernetes.clock import stamp
+from sandbox.kubernetes.controllers import bodies, keys
+from sandbox.kubernetes.controllers.bodies import is_going, reference
 from sandbox.kubernetes.operations import Deletion, Operations
 from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.selectors import selects
 from sandbox.kubernetes.store import Key, KindKey, Stored, clone, encode
 
-# group and plural of the kinds that controllers know
-PODS, NODES, NAMESPACES, EVENTS = ("", "pods"), ("", "nodes"), ("", "namespaces"), ("", "events")
-CLAIMS, ACCOUNTS, SECRETS = ("", "persistentvolumeclaims"), ("", "serviceaccounts"), ("", "secrets")
-DEPLOYMENTS, SETS, DAEMONS = ("apps", "deployments"), ("apps", "replicasets"), ("apps", "daemonsets")
-NUMBERED, REVISIONS = ("apps", "statefulsets"), ("apps", "controllerrevisions")
-JOBS, CRON_JOBS = ("batch", "jobs"), ("batch", "cronjobs")
-DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
-OVER = ("Succeeded", "Failed")  # phases of pods that have ended
 _AT_ONCE = 25  # objects looked at before requests get their turn again
 _ALWAYS = """observedGeneration replicas currentNumberScheduled numberMisscheduled desiredNumberScheduled
     numberReady ready terminating uncountedTerminatedPods"""  # in a status also when they are 0
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"
 Look = Callable[["Work", Stored], None]
 
 
@@ -102,52 +94,51 @@ class Work:
 
     # --- objects -----------------------------------------------------------------------------------------------------
 
-    def controlled(self, owner: Json, kind: KindKey = PODS) -> list[Stored]:
+    def controlled(self, owner: Json, kind: KindKey = keys.PODS) -> list[Stored]:
         """What an object controls, of one kind, oldest first."""
         uid = owner["metadata"]["uid"]
-        found = [
-            s
-            for s in self.store.owned_by(uid)
-            if s.key[0] == kind and controller_of(s.body).get("uid") == uid
-        ]
-        return sorted(found, key=lambda s: (s.body["metadata"]["creationTimestamp"], s.version))
+        found = [s for s in self.store.owned_by(uid) if s.key[0] == kind]
+        mine = [s for s in found if bodies.controller_of(s.body).get("uid") == uid]
+        return sorted(mine, key=lambda s: (s.body["metadata"]["creationTimestamp"], s.version))
 
-    def claimed(self, stored: Stored, kind: KindKey = PODS) -> list[Stored]:
+    def claimed(self, stored: Stored, kind: KindKey = keys.PODS) -> list[Stored]:
         """As `controlled`, after taking over what the selector selects and nobody controls (as orphaned ones are)."""
-        owner = stored.body
+        selector = stored.body["spec"].get("selector")
         for orphan in list(self.store.orphans(kind, stored.key[1])):
-            metadata = orphan.body["metadata"]
-            if selects(owner["spec"].get("selector"), metadata.get("labels") or {}) and not is_going(
-                orphan.body
-            ):
-                owners = [*(metadata.get("ownerReferences") or []), reference(owner)]
-                self.set_metadata(orphan, ownerReferences=owners)
-        return self.controlled(owner, kind)
+            if selects(selector, bodies.labels_of(orphan.body)) and not is_going(orphan.body):
+                owners = orphan.body["metadata"].get("ownerReferences") or []
+                self.change(orphan, metadata={"ownerReferences": [*owners, reference(stored.body)]})
+        return self.controlled(stored.body, kind)
 
-    def create(self, key: KindKey, owner: Json, body: Json, *, owned: bool = True) -> Stored:
-        """Creates something in the namespace of `owner`, which controls it when it is `owned`."""
+    def provide(self, key: KindKey, namespace: str, metadata: Json, **parts: object) -> None:
+        """Creates an object unless it is there."""
+        if self.store.get(key, namespace, metadata["name"]) is None:
+            self._create(key, namespace, {"metadata": metadata, **parts})
+
+    def create(self, key: KindKey, owner: Json, metadata: Json, **parts: object) -> Stored:
+        """Creates something that `owner` controls, in its namespace."""
+        metadata = {**metadata, "ownerReferences": [reference(owner)]}
+        return self._create(key, owner["metadata"]["namespace"], {"metadata": metadata, **parts})
+
+    def _create(self, key: KindKey, namespace: str, body: Json) -> Stored:
         kind = self.kinds.get(*key)
-        if owned:
-            body["metadata"]["ownerReferences"] = [reference(owner)]
         whole = clone({"apiVersion": kind.api_version, "kind": kind.kind, **body})
-        return self.operations.create(kind, owner["metadata"]["namespace"], whole)
+        return self.operations.create(kind, namespace, whole)
 
-    def add_pod(
-        self,
-        owner: Json,
-        metadata: Json | None = None,
-        spec: Json | None = None,
-        template: Json | None = None,
-    ) -> None:
-        """A pod of the owner's template (or another one), with more metadata and spec laid over it; told in an event."""
+    def add_pod(self, owner: Json, metadata: Json, spec: Json, template: Json | None = None) -> None:
+        """A pod of the owner's template (or another), with more metadata and spec laid over it; told in an event."""
         template = template or owner["spec"]["template"]
-        about, more = template.get("metadata") or {}, metadata or {}
-        whole = {"generateName": f"{owner['metadata']['name']}-", **more}
-        for field in ("labels", "annotations"):
-            whole[field] = {**(about.get(field) or {}), **(more.get(field) or {})}
-        body = {"metadata": whole, "spec": {**template["spec"], **(spec or {})}}
+        name = {
+            "generateName": f"{owner['metadata']['name']}-",
+            "annotations": bodies.annotations_of(template),
+        }
+        metadata = {
+            **name,
+            **metadata,
+            "labels": {**bodies.labels_of(template), **metadata.get("labels", {})},
+        }
         try:
-            pod = self.create(PODS, owner, body)
+            pod = self.create(keys.PODS, owner, metadata, spec={**template["spec"], **spec})
         except Refused as refusal:
             self.event(owner, "FailedCreate", f"Error creating: {refusal.message}", kind="Warning")
             raise
@@ -165,38 +156,43 @@ class Work:
             kind = self.kinds.get(*stored.key[0])
             self.operations.delete(kind, *stored.key[1:], Deletion(propagation))
 
-    def change(self, stored: Stored, change: Callable[[Json], Json]) -> None:
-        """Changes an object's spec or metadata; one without its last finalizer goes. Raises Refused."""
-        if self.store.get(*stored.key):
-            self.operations.update(self.kinds.get(*stored.key[0]), *stored.key[1:], change)
+    def change(self, stored: Stored, part: str = "", **fields: Json) -> None:
+        """Lays fields over parts of an object that may be gone already: `change(node, spec={"taints": []})`.
 
-    def set_metadata(self, stored: Stored, **fields: object) -> None:
-        """Sets fields of an object's metadata; lists that became empty are left out."""
+        Lists that become empty are left out; a deleted object goes with its last finalizer. `part` is "status" for
+        what counts as a report. Raises Refused.
+        """
 
         def change(body: Json) -> Json:
-            metadata = {k: v for k, v in {**body["metadata"], **fields}.items() if v != []}
-            return {**body, "metadata": metadata}
+            for name, more in fields.items():
+                whole = {**(body.get(name) or {}), **more}
+                body[name] = {k: v for k, v in whole.items() if v != []}
+            return body
 
-        self.change(stored, change)
+        if self.store.get(*stored.key):
+            manager = Manager(self.operations.system.name, "Update", part)
+            kind = self.kinds.get(*stored.key[0])
+            self.operations.update(kind, *stored.key[1:], change, manager=manager)
 
     def report(self, stored: Stored, status: Json, *conditions: Json) -> None:
         """Writes the status: zeros left out, conditions with the times since when they say what they say."""
-        old = at(stored.body, "status.conditions") or []
-        updates = stored.key[0] == DEPLOYMENTS
-        status = {**status, "conditions": dated(old, conditions, updates=updates)}
+        updates = stored.key[0] == keys.DEPLOYMENTS
+        old = bodies.at(stored.body, "status.conditions") or []
+        status = {**status, "conditions": bodies.dated(old, conditions, updates=updates)}
         if stored.key[0][0] == "apps":
             status["observedGeneration"] = stored.body["metadata"]["generation"]
         lean = {k: v for k, v in status.items() if v or k in _ALWAYS.split()}
         self.operations.set_status(self.kinds.get(*stored.key[0]), stored, lean)
 
-    def ready_and_available(self, stored: Stored, pods: Iterable[Json]) -> tuple[int, int]:
-        """How many pods of an object are; asks again when the next one will be available."""
+    def count(self, stored: Stored, pods: list[Stored]) -> Json:
+        """How many pods of an object there are, ready, and available; asks again when the next one will be."""
         seconds = stored.body["spec"].get("minReadySeconds", 0)
-        waits = [wait for pod in pods if (wait := available_in(pod, seconds)) is not None]
+        waits = [wait for p in pods if (wait := bodies.available_in(p.body, seconds)) is not None]
         later = [wait for wait in waits if wait > 0]
         if later:
             self.ask_in(stored.key, min(later) + 0.1)
-        return len(waits), len(waits) - len(later)
+        available = len(waits) - len(later)
+        return {"replicas": len(pods), "readyReplicas": len(waits), "availableReplicas": available}
 
     def event(
         self, about: Json, reason: str, message: str, *, kind: str = "Normal", source: str = ""
@@ -204,126 +200,21 @@ class Work:
         """Tells something about an object; the same again is counted. `source`: else the controller of its kind."""
         metadata, now = about["metadata"], stamp()
         namespace = metadata.get("namespace") or "default"
-        source = source or f"{about['kind'].lower()}-controller"
         identity = hashlib.sha256(encode([metadata["uid"], reason, message])).hexdigest()[:16]
-        name = f"{metadata['name'][:220]}.{identity}"
-        before = self.store.get(EVENTS, namespace, name)
-        body = before.body if before else _first_event(about, namespace, name)
-        said = {"reason": reason, "message": message, "type": kind, "source": {"component": source}}
-        again = {"count": body.get("count", 0) + 1, "lastTimestamp": now, "reportingComponent": source}
-        if self.store.get(NAMESPACES, "", namespace):
-            self.store.put(self.kinds.core("events"), {**body, **said, **again})
-
-
-def _first_event(about: Json, namespace: str, name: str) -> Json:
-    target = {**pointer(about), "namespace": about["metadata"].get("namespace")}
-    metadata = {"name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": stamp()}
-    return {
-        "kind": "Event",
-        "apiVersion": "v1",
-        "metadata": metadata,
-        "involvedObject": {k: v for k, v in target.items() if v},
-        "firstTimestamp": stamp(),
-        "eventTime": None,
-        "reportingInstance": "",
-    }
-
-
-def pointer(body: Json) -> Json:
-    """What names an object."""
-    metadata = body["metadata"]
-    return {
-        "apiVersion": body["apiVersion"],
-        "kind": body["kind"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
-
-
-def reference(owner: Json) -> Json:
-    """The owner reference of a controller."""
-    return {**pointer(owner), "controller": True, "blockOwnerDeletion": True}
-
-
-def controller_of(body: Json) -> Json:
-    """The reference to the object's controller, {} when it has none."""
-    return next((r for r in body["metadata"].get("ownerReferences") or [] if r.get("controller")), {})
-
-
-def at(body: Json, path: str) -> Any:
-    """What is at a path such as `status.phase`; None when some part of it is missing."""
-    found: Any = body
-    for step in path.split("."):
-        found = (found or {}).get(step)
-    return found
-
-
-def labels_of(body: Json) -> dict[str, str]:
-    return body["metadata"].get("labels") or {}
-
-
-def annotations_of(body: Json) -> dict[str, str]:
-    return body["metadata"].get("annotations") or {}
-
-
-def is_going(body: Json) -> bool:
-    """Whether it is marked for deletion."""
-    return "deletionTimestamp" in body["metadata"]
-
-
-def is_active(pod: Json) -> bool:
-    """Whether a pod runs or will."""
-    return not is_going(pod) and at(pod, "status.phase") not in OVER
-
-
-def condition(body: Json, kind: str) -> Json:
-    """A condition of an object's status, {} when it has none of that type."""
-    return next((c for c in at(body, "status.conditions") or [] if c["type"] == kind), {})
-
-
-def is_ready(body: Json) -> bool:
-    """Whether a pod or a node is ready."""
-    return condition(body, "Ready").get("status") == "True"
-
-
-def available_in(pod: Json, seconds: float) -> float | None:
-    """In how many seconds a ready pod counts as available: 0 for now, None as long as it is not ready."""
-    if not is_ready(pod):
-        return None
-    waited = since(condition(pod, "Ready").get("lastTransitionTime", "")) if seconds else 0.0
-    return max(0.0, seconds - waited)
-
-
-def template_hash(template: Json) -> str:
-    """The short name of a pod template, in letters that make no words."""
-    text = json.dumps(template, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:5], "big")
-    letters = ""
-    for _ in range(9):
-        number, index = divmod(number, len(_SAFE))
-        letters += _SAFE[index]
-    return letters
-
-
-def share(value: object, total: int, *, up: bool) -> int:
-    """A number, or a share such as `25%` of a total."""
-    text = str(value)
-    if not text.endswith("%"):
-        return int(text)
-    part = int(text[:-1]) * total
-    return -(-part // 100) if up else part // 100
-
-
-def dated(old: Iterable[Json], new: Iterable[Json], *, updates: bool = False) -> list[Json]:
-    """Conditions with the time since when they have their status and, with `updates`, since when they say all they say."""
-    before = {c["type"]: c for c in old}
-    result = []
-    for entry in new:
-        last = before.get(entry["type"], {})
-        now, same = stamp(), last.get("status") == entry["status"]
-        times = {"lastTransitionTime": last.get("lastTransitionTime", now) if same else now}
-        if updates:
-            same = {**last, **entry} == last
-            times["lastUpdateTime"] = last.get("lastUpdateTime", now) if same else now
-        result.append({**times, **entry})
-    return result
+        own = {"name": f"{metadata['name'][:220]}.{identity}", "namespace": namespace}
+        before = self.store.get(keys.EVENTS, namespace, own["name"])
+        first = {
+            "metadata": {**own, "uid": str(uuid.uuid4()), "creationTimestamp": now},
+            "firstTimestamp": now,
+        }
+        body: Json = before.body if before else first
+        source = source or f"{about['kind'].lower()}-controller"
+        target = {
+            k: v for k, v in {**bodies.pointer(about), "namespace": metadata.get("namespace")}.items() if v
+        }
+        said: Json = {"involvedObject": target, "type": kind, "reason": reason, "message": message}
+        said |= {"source": {"component": source}, "reportingComponent": source, "reportingInstance": ""}
+        said |= {"count": body.get("count", 0) + 1, "lastTimestamp": now, "eventTime": None}
+        if self.store.get(keys.NAMESPACES, "", namespace):
+            whole = {"kind": "Event", "apiVersion": "v1", **body, **said}
+            self.store.put(self.kinds.core("events"), whole)
