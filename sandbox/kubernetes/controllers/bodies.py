@@ -64,14 +64,14 @@ def available_in(pod: Json, seconds: float) -> float | None:
 
 def pointer(body: Json) -> Json:
     """What names an object."""
-    metadata = body["metadata"]
-    names = {"name": metadata["name"], "uid": metadata["uid"]}
-    return {"apiVersion": body["apiVersion"], "kind": body["kind"], **names}
+    metadata = {k: body["metadata"][k] for k in ("namespace", "name", "uid") if k in body["metadata"]}
+    return {"apiVersion": body["apiVersion"], "kind": body["kind"], **metadata}
 
 
 def reference(owner: Json) -> Json:
     """The owner reference of a controller."""
-    return {**pointer(owner), "controller": True, "blockOwnerDeletion": True}
+    names = {k: v for k, v in pointer(owner).items() if k != "namespace"}
+    return {**names, "controller": True, "blockOwnerDeletion": True}
 
 
 def controller_of(body: Json) -> Json:

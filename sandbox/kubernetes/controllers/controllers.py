@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sandbox.kubernetes.access import Access
+from collections.abc import Callable
+
 from sandbox.kubernetes.controllers import deployments, garbage, housekeeping, jobs, keys, scheduler, sets
 from sandbox.kubernetes.controllers.bodies import is_active, is_going
-from sandbox.kubernetes.controllers.work import Look, Work
-from sandbox.kubernetes.operations import Operations
+from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.store import Change, KindKey, Stored
 
+Look = Callable[[Work, Stored], None]
 _LOOKS: dict[KindKey, Look] = {
     keys.PODS: scheduler.schedule,
     keys.DEPLOYMENTS: deployments.roll_out,
@@ -33,62 +34,48 @@ _CONCERNS: dict[KindKey, tuple[KindKey, ...]] = {  # a change of one concerns al
 _UNHEARD = (keys.EVENTS, keys.LEASES)
 
 
-class Controllers:
+class Controllers(Work):
     """All controllers of one cluster."""
-
-    def __init__(self, operations: Operations, access: Access, *, authority: bytes) -> None:
-        self.work = Work(operations, access, authority, _look)
-        self.stop = self.work.stop
 
     def start(self) -> None:
         """Furnishes the cluster and looks once at everything that there is."""
-        self.work.store.listen(self._heard)
-        housekeeping.furnish(self.work)
-        for stored in self.work.store.everything():
+        self.store.listen(self._heard)
+        housekeeping.furnish(self)
+        for stored in self.store.everything():
             if stored.key[0] not in _UNHEARD:
-                self.work.ask(stored.key)
-        garbage.sweep(self.work)
+                self.ask(stored.key)
+        garbage.sweep(self)
 
     def drop_node(self, seconds: float) -> str:
         """Silences a node for a while. Returns its name; raises Refused (409)."""
-        return housekeeping.drop_node(self.work, seconds)
+        return housekeeping.drop_node(self, seconds)
+
+    def look(self, stored: Stored) -> None:
+        """One look at one object: may it stay, and what is next?"""
+        garbage.collect(self, stored)
+        if current := self.store.get(*stored.key):
+            looks = _LAST_LOOKS if is_going(current.body) else _LOOKS
+            if look := looks.get(current.key[0]):
+                look(self, current)
 
     def _heard(self, change: Change) -> None:
         """Called for every change, in the middle of it: only notes what to look at."""
-        work, now = self.work, change.now
-        kind, namespace, _ = now.key
+        (kind, namespace, _), now, gone = change.now.key, change.now.body, change.kind == "DELETED"
         if kind in _UNHEARD:
             return
-        work.ask(now.key)
-        for body in (now.body, change.before.body if change.before else now.body):
+        self.ask(change.now.key)
+        for body in (now, change.before.body if change.before else now):
             for reference in body["metadata"].get("ownerReferences") or []:
-                if owner := work.kinds.of_object(reference["apiVersion"], reference["kind"]):
-                    work.ask((owner.key, namespace if owner.namespaced else "", reference["name"]))
-        for concerned in _CONCERNS.get(kind, ()):
-            for stored in work.store.all(concerned, namespace):
-                work.ask(stored.key)
-        gone = change.kind == "DELETED"
-        if gone or is_going(now.body):
-            work.ask((keys.NAMESPACES, "", namespace))
+                if owner := self.kinds.of_object(reference["apiVersion"], reference["kind"]):
+                    self.ask((owner.key, namespace if owner.namespaced else "", reference["name"]))
+        others = [s for concerned in _CONCERNS.get(kind, ()) for s in self.store.all(concerned, namespace)]
         if gone:
-            for owned in work.store.owned_by(now.body["metadata"]["uid"]):
-                work.ask(owned.key)
+            others += self.store.owned_by(now["metadata"]["uid"])
+        if kind == keys.PODS and (gone or not is_active(now)):  # makes room for those that wait
+            others += [p for p in self.store.all(keys.PODS) if not p.body["spec"].get("nodeName")]
+        for stored in others:
+            self.ask(stored.key)
+        if gone or is_going(now):
+            self.ask((keys.NAMESPACES, "", namespace))
         if gone and kind == keys.DEFINITIONS:
-            work.kinds.forget(now.body)
-        if kind == keys.PODS and (gone or not is_active(now.body)):
-            self._room_again()
-
-    def _room_again(self) -> None:
-        """A pod makes room: those that wait for a node may get one."""
-        for pod in self.work.store.bodies(keys.PODS):
-            if not pod["spec"].get("nodeName"):
-                self.work.ask((keys.PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))
-
-
-def _look(work: Work, stored: Stored) -> None:
-    """One look at one object."""
-    garbage.collect(work, stored)
-    if current := work.store.get(*stored.key):
-        looks = _LAST_LOOKS if is_going(current.body) else _LOOKS
-        if look := looks.get(current.key[0]):
-            look(work, current)
+            self.kinds.forget(now)

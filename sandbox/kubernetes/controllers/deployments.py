@@ -22,7 +22,6 @@ def roll_out(work: Work, stored: Stored) -> None:
     digest = bodies.template_hash(spec["template"])
     new = next((s for s in sets if labels_of(s.body).get(_HASH) == digest), None)
     olds = [s for s in sets if s is not new]
-    fresh = new is None and not spec.get("paused")
     if spec.get("paused"):
         _scale_paused(work, deployment, sets)
     else:
@@ -31,7 +30,7 @@ def roll_out(work: Work, stored: Stored) -> None:
         _number(work, stored, new, highest)
         roll = _recreate if spec["strategy"]["type"] == "Recreate" else _roll
         roll(work, deployment, new, olds)
-    _report(work, stored, new, olds, fresh=fresh)
+    _report(work, stored, new, olds)
 
 
 # --- sets and their revisions ----------------------------------------------------------------------------------------
@@ -106,10 +105,9 @@ def _roll(work: Work, deployment: Json, new: Stored, olds: list[Stored]) -> None
     if count != _wanted(new):
         _scale(work, deployment, new, count)
         return
-    room = (
-        total - least - (_wanted(new) - _count("availableReplicas", new))
-    )  # for those that are not available
-    spare = _count("availableReplicas", new, *olds) - least  # for those that are
+    # How many may go of those that are not available, and of the others.
+    room = total - least - (_wanted(new) - _count("availableReplicas", new))
+    spare = _count("availableReplicas", new, *olds) - least
     for old in olds:
         broken = max(0, min(room, _wanted(old) - _count("availableReplicas", old)))
         good = max(0, min(spare, _wanted(old) - broken))
@@ -145,7 +143,7 @@ def _scale(work: Work, deployment: Json, stored: Stored, count: int) -> None:
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
-def _report(work: Work, stored: Stored, new: Stored | None, olds: list[Stored], *, fresh: bool) -> None:
+def _report(work: Work, stored: Stored, new: Stored | None, olds: list[Stored]) -> None:
     spec, sets = stored.body["spec"], [*olds, *([new] if new else [])]
     fields = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
     status = {field: _count(field, *sets) for field in fields}
@@ -157,7 +155,7 @@ def _report(work: Work, stored: Stored, new: Stored | None, olds: list[Stored], 
         minimum = _words("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     minimum["type"] = "Available"
     failures = [failed for s in sets if (failed := condition(s.body, "ReplicaFailure"))]
-    progressing = _progressing(work, stored, new, status, fresh=fresh)
+    progressing = _progressing(work, stored, new, status)
     work.report(stored, status, minimum, *failures[:1], progressing)
     if _is_complete(spec, status):
         _forget(work, spec, olds)
@@ -171,27 +169,24 @@ def _is_complete(spec: Json, status: Json) -> bool:
     return all(status[f] == spec["replicas"] for f in ("updatedReplicas", "replicas", "availableReplicas"))
 
 
-def _progressing(work: Work, stored: Stored, new: Stored | None, status: Json, *, fresh: bool) -> Json:
-    """The condition that says how the rollout goes (progress.go)."""
+def _progressing(work: Work, stored: Stored, new: Stored | None, status: Json) -> Json:
+    """The condition that says how the rollout goes (progress.go). Its message names the set that it is about."""
     spec, last = stored.body["spec"], condition(stored.body, "Progressing")
-    reason = last.get("reason", "")
     if new is None or spec.get("paused"):
         return _words("Unknown", "DeploymentPaused", "Deployment is paused")
-    name = new.key[2]
-    if fresh:
-        words = _words("True", "NewReplicaSetCreated", f'Created new replica set "{name}"')
-        return {**words, "lastUpdateTime": stamp()}
-    if reason == "NewReplicaSetAvailable" and status["replicas"] == status["updatedReplicas"]:
+    name, reason = f'ReplicaSet "{new.key[2]}"', last.get("reason", "")
+    begun = name in last.get("message", "")
+    if begun and reason == "NewReplicaSetAvailable" and status["replicas"] == status["updatedReplicas"]:
         return last  # pods that come and go later are no rollout
     if _is_complete(spec, status):
-        return _words("True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.')
+        return _words("True", "NewReplicaSetAvailable", f"{name} has successfully progressed.")
     left = spec["progressDeadlineSeconds"] - since(last.get("lastUpdateTime", ""))
-    if _moved(status, stored.body.get("status") or {}) or reason in ("", "DeploymentPaused"):
-        words = _words("True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
-        last = {**words, "lastUpdateTime": stamp()}
+    if not begun or _moved(status, stored.body.get("status") or {}):
+        last = {**_words("True", "ReplicaSetUpdated", f"{name} is progressing."), "lastUpdateTime": stamp()}
+        left = spec["progressDeadlineSeconds"]
     elif reason == "ProgressDeadlineExceeded" or (left < 0 and reason != "NewReplicaSetAvailable"):
-        return _words("False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.')
-    work.ask_in(stored.key, max(0.2, left + 1.0))
+        return _words("False", "ProgressDeadlineExceeded", f"{name} has timed out progressing.")
+    work.ask_in(stored.key, left + 1.0)
     return last
 
 

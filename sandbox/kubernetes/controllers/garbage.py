@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
 
 from engine.types import Json
 from sandbox.kubernetes.admission import CLEANUP
@@ -80,10 +80,8 @@ def _delete_all(work: Work, found: list[Stored]) -> list[Stored]:
 def drain_namespace(work: Work, stored: Stored) -> None:
     """One look at a namespace that is to go: it loses all its content first, and says what does not go."""
     left = _delete_all(work, work.store.in_namespace(stored.key[2]))
-    held = Counter(f for s in left for f in _finalizers(s))
-    if held:
-        counts = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(held.items()))
-        words = f"Some content in the namespace has finalizers remaining: {counts}"
+    if held := sorted({finalizer for s in left for finalizer in _finalizers(s)}):
+        words = f"Some content in the namespace has finalizers remaining: {', '.join(held)}"
         kept = {"type": "NamespaceFinalizersRemaining", "status": "True", "reason": "SomeFinalizersRemain"}
         work.report(stored, {"phase": "Terminating"}, {**kept, "message": words})
     if not left:
@@ -110,4 +108,4 @@ def sweep(work: Work) -> None:
     for pod in work.store.all(keys.PODS):
         if pod.body["spec"].get("nodeName", "") not in {"", *nodes}:
             work.store.remove(pod)
-    work.later(_SWEEP_SECONDS, "sweep", lambda: sweep(work))
+    asyncio.get_running_loop().call_later(_SWEEP_SECONDS, sweep, work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections import Counter
 
@@ -74,11 +75,9 @@ def establish(work: Work, stored: Stored) -> None:
     work.kinds.define(stored.body)
     spec, known = stored.body["spec"], at(stored.body, "status.storedVersions") or []
     stores = [v["name"] for v in spec["versions"] if v.get("storage") and v["name"] not in known]
-    accepted = {"type": "NamesAccepted", "reason": "NoConflicts", "message": "no conflicts found"}
-    established = {"type": "Established", "reason": "InitialNamesAccepted"}
-    conditions = [accepted, {**established, "message": "the initial names have been accepted"}]
-    status = {"acceptedNames": spec["names"], "storedVersions": [*known, *stores]}
-    work.report(stored, status, *({"status": "True", **c} for c in conditions))
+    reasons = {"NamesAccepted": "NoConflicts", "Established": "InitialNamesAccepted"}
+    conditions = ({"type": kind, "status": "True", "reason": reason} for kind, reason in reasons.items())
+    work.report(stored, {"acceptedNames": spec["names"], "storedVersions": [*known, *stores]}, *conditions)
 
 
 def drop_node(work: Work, seconds: float) -> str:
@@ -88,23 +87,28 @@ def drop_node(work: Work, seconds: float) -> str:
         raise Refused(409, "Conflict", "There are no two ready nodes: one must stay.")
     counts = Counter(p["spec"].get("nodeName") for p in work.store.bodies(keys.PODS))
     node = max(ready, key=lambda n: counts[n.key[2]])
-    body, name, now = node.body, node.key[2], stamp()
+    spec, status, name = node.body["spec"], node.body["status"], node.key[2]
     words = {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
-    silent = {"status": "Unknown", "lastTransitionTime": now, **words}
-    conditions = [{**c, **silent} for c in body["status"]["conditions"]]
-    taint = {"key": "node.kubernetes.io/unreachable", "timeAdded": now}
+    silent = {"status": "Unknown", "lastTransitionTime": stamp(), **words}
+    taint = {"key": "node.kubernetes.io/unreachable", "timeAdded": stamp()}
     taints = [{**taint, "effect": effect} for effect in ("NoSchedule", "NoExecute")]
-    spec = {**body["spec"], "taints": [*(body["spec"].get("taints") or []), *taints]}
-    _set_node(work, node, spec, {**body["status"], "conditions": conditions})
-    work.event(body, "NodeNotReady", f"Node {name} status is now: NodeNotReady")
-    work.later(_EVICTION_SECONDS, ("evict", name), lambda: _evict(work, name))
-    work.later(seconds, ("return", name), lambda: _set_node(work, node, body["spec"], body["status"]))
+    conditions = [{**condition, **silent} for condition in status["conditions"]]
+    _set_node(
+        work,
+        name,
+        {**spec, "taints": [*(spec.get("taints") or []), *taints]},
+        {**status, "conditions": conditions},
+    )
+    work.event(node.body, "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+    loop = asyncio.get_running_loop()
+    loop.call_later(_EVICTION_SECONDS, _evict, work, name)
+    loop.call_later(seconds, _set_node, work, name, spec, status)
     return name
 
 
-def _set_node(work: Work, node: Stored, spec: Json, status: Json) -> None:
-    if current := work.store.get(*node.key):
-        work.store.put(work.kinds.core("nodes"), {**current.body, "spec": spec, "status": status})
+def _set_node(work: Work, name: str, spec: Json, status: Json) -> None:
+    if node := work.store.get(keys.NODES, "", name):
+        work.store.put(work.kinds.core("nodes"), {**node.body, "spec": spec, "status": status})
 
 
 def _evict(work: Work, node: str) -> None:

@@ -26,22 +26,41 @@ def run(work: Work, stored: Stored) -> None:
     pods = work.claimed(stored)
     running = [p for p in pods if not is_over(p.body)]
     active = [p for p in running if not is_going(p.body)]
-    outcome, *words = _outcome(job, pods)
+    outcome, reason, message = _outcome(job, pods)
     wanted = 0 if outcome else _wanted(spec, pods, len(running))
     for pod in active[wanted:]:
         work.remove_pod(job, pod)
-    if outcome in _BEFORE:
-        work.event(job, *words, kind="Warning" if outcome == "Failed" else "Normal")
-    _report(work, stored, pods, outcome, *words)
-    pause = _pause(pods)
-    if wanted > len(running) and pause > 0:
+    status = _status(job, pods, outcome, len(active))
+    if outcome:
+        words = {"status": "True", "reason": reason, "message": message}
+        kinds = filter(None, (_BEFORE.get(outcome), outcome))
+        work.report(stored, status, *({"type": kind, **words} for kind in kinds))
+        if outcome in _BEFORE:
+            work.event(job, reason, message, "Warning" if outcome == "Failed" else "Normal")
+        return
+    counts = {"active": len(active), "ready": sum(is_ready(p.body) for p in active)}
+    work.report(stored, {**status, **counts, "terminating": len(running) - len(active)})
+    if (deadline := spec.get("activeDeadlineSeconds")) is not None:
+        work.ask_in(stored.key, deadline - since(at(job, "status.startTime") or "") + 0.1)
+    if wanted > len(running) and (pause := _pause(pods)) > 0:
         work.ask_in(stored.key, pause + 0.1)
-    elif wanted > len(running):
-        for _ in range(wanted - len(running)):
-            work.add_pod(job, {}, {})
-    begun = at(job, "status.startTime")
-    if begun and not outcome and spec.get("activeDeadlineSeconds") is not None:
-        work.ask_in(stored.key, max(0.2, spec["activeDeadlineSeconds"] - since(begun) + 0.1))
+        return
+    for _ in range(wanted - len(running)):
+        work.add_pod(job, {}, {})
+
+
+def _status(job: Json, pods: list[Stored], outcome: str, active: int) -> Json:
+    old = job.get("status") or {}
+    failed = len(_of_phase(pods, "Failed")) + (active if outcome == "Failed" else 0)
+    return {
+        "startTime": None if outcome == "Suspended" else old.get("startTime") or stamp(),
+        "completionTime": stamp() if outcome == "Complete" else None,
+        "succeeded": max(len(_of_phase(pods, "Succeeded")), old.get("succeeded", 0)),
+        "failed": max(failed, old.get("failed", 0)),
+        "ready": 0,
+        "terminating": 0,
+        "uncountedTerminatedPods": {},
+    }
 
 
 def _verdict(job: Json) -> str:
@@ -100,25 +119,6 @@ def _pause(pods: list[Stored]) -> float:
 def _ended(pod: Json) -> str:
     ends = [at(c, "state.terminated.finishedAt") for c in _containers(pod)]
     return max(filter(None, ends), default=pod["metadata"]["creationTimestamp"])
-
-
-def _report(work: Work, stored: Stored, pods: list[Stored], outcome: str, reason: str, message: str) -> None:
-    active = [p.body for p in pods if not is_over(p.body) and not is_going(p.body)]
-    going = [p for p in pods if not is_over(p.body) and is_going(p.body)]
-    old = stored.body.get("status") or {}
-    begun = None if outcome == "Suspended" else old.get("startTime") or stamp()
-    failed = len(_of_phase(pods, "Failed")) + (len(active) if outcome == "Failed" else 0)
-    status: Json = {"uncountedTerminatedPods": {}, "ready": 0, "terminating": 0, "startTime": begun}
-    status["succeeded"] = max(len(_of_phase(pods, "Succeeded")), old.get("succeeded", 0))
-    status["failed"] = max(failed, old.get("failed", 0))
-    if outcome == "Complete":
-        status["completionTime"] = stamp()
-    if not outcome:
-        ready = sum(is_ready(pod) for pod in active)
-        status |= {"active": len(active), "ready": ready, "terminating": len(going)}
-    types = filter(None, (_BEFORE.get(outcome), outcome))
-    words = {"status": "True", "reason": reason, "message": message}
-    work.report(stored, status, *({"type": kind, **words} for kind in types))
 
 
 def _delete_in_time(work: Work, stored: Stored, verdict: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Hashable
 
 from engine.types import Json
 from sandbox.kubernetes.access import Access
@@ -23,23 +23,25 @@ from sandbox.kubernetes.store import Key, KindKey, Stored, clone, encode
 _AT_ONCE = 25  # objects looked at before requests get their turn again
 _ALWAYS = """observedGeneration replicas currentNumberScheduled numberMisscheduled desiredNumberScheduled
     numberReady ready terminating uncountedTerminatedPods"""  # in a status also when they are 0
-Look = Callable[["Work", Stored], None]
 
 
 class Work:
     """The queue, and what is done to objects in it. An object that is asked for twice is looked at once."""
 
-    def __init__(self, operations: Operations, access: Access, authority: bytes, look: Look) -> None:
+    def __init__(self, operations: Operations, access: Access, *, authority: bytes) -> None:
         self.operations = operations
         self.store = operations.store
         self.kinds = operations.kinds
         self.access = access
         self.authority = authority
-        self._look = look
         self._due: dict[Key, None] = {}
-        self._timers: dict[Hashable, asyncio.TimerHandle] = {}
+        self._later: dict[Key, float] = {}
         self._running = False
         self._stopped = False
+
+    def look(self, stored: Stored) -> None:
+        """One look at one object, and the next step. Raises Refused."""
+        raise NotImplementedError
 
     def ask(self, key: Key) -> None:
         """Look at this object soon."""
@@ -49,29 +51,20 @@ class Work:
             asyncio.get_running_loop().call_soon(self._run)
 
     def ask_in(self, key: Key, seconds: float) -> None:
-        """Look at this object after a while."""
-        self.later(seconds, key, lambda: self.ask(key))
-
-    def later(self, seconds: float, name: Hashable, work: Callable[[], None]) -> None:
-        """Does something after a while; of what has the same name, only the soonest."""
+        """Look at this object after a while; of several whiles, the shortest counts."""
         loop = asyncio.get_running_loop()
-        if known := self._timers.get(name):
-            if known.when() <= loop.time() + seconds:
-                return
-            known.cancel()
+        when = loop.time() + max(0.2, seconds)
+        if when < self._later.get(key, math.inf):
+            self._later[key] = when
+            loop.call_at(when, self._ask_now, key)
 
-        def run() -> None:
-            del self._timers[name]
-            work()
-
-        if not self._stopped:
-            self._timers[name] = loop.call_later(seconds, run)
+    def _ask_now(self, key: Key) -> None:
+        self._later.pop(key, None)
+        self.ask(key)
 
     def stop(self) -> None:
         """Nothing happens any more."""
         self._stopped = True
-        for timer in self._timers.values():
-            timer.cancel()
 
     def _run(self) -> None:
         for key in list(self._due)[:_AT_ONCE]:
@@ -84,7 +77,7 @@ class Work:
     def _look_at(self, key: Key) -> None:
         try:
             if stored := self.store.get(*key):
-                self._look(self, stored)
+                self.look(stored)
         except Refused as refusal:
             if refusal.code not in (404, 409):
                 print(f"{key}: {refusal.message}", file=sys.stderr, flush=True)
@@ -182,7 +175,8 @@ class Work:
         if stored.key[0][0] == "apps":
             status["observedGeneration"] = stored.body["metadata"]["generation"]
         lean = {k: v for k, v in status.items() if v or k in _ALWAYS.split()}
-        self.operations.set_status(self.kinds.get(*stored.key[0]), stored, lean)
+        if lean != stored.body.get("status"):
+            self.operations.set_status(self.kinds.get(*stored.key[0]), stored, lean)
 
     def count(self, stored: Stored, pods: list[Stored]) -> Json:
         """How many pods of an object there are, ready, and available; asks again when the next one will be."""
@@ -194,27 +188,23 @@ class Work:
         available = len(waits) - len(later)
         return {"replicas": len(pods), "readyReplicas": len(waits), "availableReplicas": available}
 
-    def event(
-        self, about: Json, reason: str, message: str, *, kind: str = "Normal", source: str = ""
-    ) -> None:
+    def event(self, about: Json, reason: str, message: str, kind: str = "Normal", source: str = "") -> None:
         """Tells something about an object; the same again is counted. `source`: else the controller of its kind."""
-        metadata, now = about["metadata"], stamp()
-        namespace = metadata.get("namespace") or "default"
-        identity = hashlib.sha256(encode([metadata["uid"], reason, message])).hexdigest()[:16]
-        own = {"name": f"{metadata['name'][:220]}.{identity}", "namespace": namespace}
-        before = self.store.get(keys.EVENTS, namespace, own["name"])
-        first = {
-            "metadata": {**own, "uid": str(uuid.uuid4()), "creationTimestamp": now},
-            "firstTimestamp": now,
-        }
-        body: Json = before.body if before else first
+        namespace, now = about["metadata"].get("namespace") or "default", stamp()
+        identity = hashlib.sha256(encode([about["metadata"]["uid"], reason, message])).hexdigest()[:16]
+        name = f"{about['metadata']['name'][:220]}.{identity}"
+        before = self.store.get(keys.EVENTS, namespace, name)
+        own = {"name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": now}
+        body: Json = before.body if before else {"metadata": own, "firstTimestamp": now, "count": 0}
         source = source or f"{about['kind'].lower()}-controller"
-        target = {
-            k: v for k, v in {**bodies.pointer(about), "namespace": metadata.get("namespace")}.items() if v
+        said: Json = {
+            "involvedObject": bodies.pointer(about),
+            "type": kind,
+            "reason": reason,
+            "message": message,
         }
-        said: Json = {"involvedObject": target, "type": kind, "reason": reason, "message": message}
         said |= {"source": {"component": source}, "reportingComponent": source, "reportingInstance": ""}
-        said |= {"count": body.get("count", 0) + 1, "lastTimestamp": now, "eventTime": None}
+        said |= {"count": body["count"] + 1, "lastTimestamp": now, "eventTime": None}
         if self.store.get(keys.NAMESPACES, "", namespace):
             whole = {"kind": "Event", "apiVersion": "v1", **body, **said}
             self.store.put(self.kinds.core("events"), whole)
