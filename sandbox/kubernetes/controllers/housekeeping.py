@@ -1,4 +1,4 @@
-"""What a cluster has from the start; what comes with namespaces, accounts and definitions; a node that falls silent."""
+"""What a cluster has from the start, what comes along and what goes along with other things; a node that falls silent."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import base64
 from collections import Counter
 
 from engine.types import Json
-from sandbox.kubernetes.clock import stamp
+from sandbox.kubernetes.admission import CLEANUP
+from sandbox.kubernetes.clock import since, stamp
 from sandbox.kubernetes.controllers import keys
-from sandbox.kubernetes.controllers.bodies import annotations_of, at, controller_of, is_ready
+from sandbox.kubernetes.controllers.bodies import annotations_of, at, controller_of, is_going, is_ready
 from sandbox.kubernetes.controllers.work import Work
+from sandbox.kubernetes.kinds import kinds_of
 from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.store import Stored
 
 _TOKEN_TYPE = "kubernetes.io/service-account-token"
-_ACCOUNT, _ACCOUNT_UID = "kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"
+_ACCOUNT = "kubernetes.io/service-account.name"
 _AT_START = ("default", "kube-system", "kube-public", "kube-node-lease")
-_EVICTION_SECONDS = 2.0
+_EVICTION_SECONDS, _SWEEP_SECONDS, _EVENT_SECONDS = 2.0, 30.0, 3600.0
 _READ = "get list watch"
 _WRITE = f"{_READ} create delete deletecollection patch update"
 _GROUPS = "apps batch autoscaling networking.k8s.io policy"
@@ -58,16 +60,15 @@ def fill_token(work: Work, stored: Stored) -> None:
     """One look at a Secret: one that was made for a token gets it; one whose account does not exist goes."""
     if stored.body.get("type") != _TOKEN_TYPE:
         return
-    namespace, said = stored.key[1], annotations_of(stored.body)
-    account = work.store.get(keys.ACCOUNTS, namespace, said.get(_ACCOUNT, ""))
-    uid = account.body["metadata"]["uid"] if account else ""
-    if account is None or said.get(_ACCOUNT_UID, uid) != uid:
+    namespace, name = stored.key[1], annotations_of(stored.body).get(_ACCOUNT, "")
+    account = work.store.get(keys.ACCOUNTS, namespace, name)
+    if account is None:
         work.delete(stored)
     elif not at(stored.body, "data.token"):
         token = work.access.token_for(account.body).encode()
         parts = {"token": token, "ca.crt": work.authority, "namespace": namespace.encode()}
         data = {name: base64.b64encode(part).decode() for name, part in parts.items()}
-        work.change(stored, data=data, metadata={"annotations": {**said, _ACCOUNT_UID: uid}})
+        work.change(stored, data=data)
 
 
 def establish(work: Work, stored: Stored) -> None:
@@ -80,6 +81,9 @@ def establish(work: Work, stored: Stored) -> None:
     work.report(stored, {"acceptedNames": spec["names"], "storedVersions": [*known, *stores]}, *conditions)
 
 
+# --- a node that falls silent ----------------------------------------------------------------------------------------
+
+
 def drop_node(work: Work, seconds: float) -> str:
     """Silences the node with the most pods for a while; its pods are replaced elsewhere. Returns its name."""
     ready = [n for n in work.store.all(keys.NODES) if is_ready(n.body)]
@@ -90,15 +94,10 @@ def drop_node(work: Work, seconds: float) -> str:
     spec, status, name = node.body["spec"], node.body["status"], node.key[2]
     words = {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
     silent = {"status": "Unknown", "lastTransitionTime": stamp(), **words}
-    taint = {"key": "node.kubernetes.io/unreachable", "timeAdded": stamp()}
-    taints = [{**taint, "effect": effect} for effect in ("NoSchedule", "NoExecute")]
+    taint = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": stamp()}
     conditions = [{**condition, **silent} for condition in status["conditions"]]
-    _set_node(
-        work,
-        name,
-        {**spec, "taints": [*(spec.get("taints") or []), *taints]},
-        {**status, "conditions": conditions},
-    )
+    tainted = {**spec, "taints": [*(spec.get("taints") or []), taint]}
+    _set_node(work, name, tainted, {**status, "conditions": conditions})
     work.event(node.body, "NodeNotReady", f"Node {name} status is now: NodeNotReady")
     loop = asyncio.get_running_loop()
     loop.call_later(_EVICTION_SECONDS, _evict, work, name)
@@ -115,3 +114,99 @@ def _evict(work: Work, node: str) -> None:
     for pod in work.store.all(keys.PODS):
         if pod.body["spec"].get("nodeName") == node and controller_of(pod.body).get("kind") != "DaemonSet":
             work.delete(pod)
+
+
+# --- garbage ---------------------------------------------------------------------------------------------------------
+
+
+def collect(work: Work, stored: Stored) -> None:
+    """One look at any object: does it go after its owners, or wait for what it owns?"""
+    owners = stored.body["metadata"].get("ownerReferences") or []
+    if is_going(stored.body):
+        _let_go(work, stored)
+    elif owners:
+        states = [_state(work, r, stored.key[1]) for r in owners]
+        living = [r for r, state in zip(owners, states, strict=True) if state == "lives"]
+        if not living:
+            work.delete(stored, "Foreground" if "waits" in states else "Background")
+        elif len(living) < len(owners):
+            work.change(stored, metadata={"ownerReferences": living})
+
+
+def _state(work: Work, reference: Json, namespace: str) -> str:
+    """Of an owner: "lives", "gone", or "waits" for what it owns to go first. Unknown kinds are taken to live."""
+    kind = work.kinds.of_object(reference["apiVersion"], reference["kind"])
+    if kind is None:
+        return "lives"
+    owner = work.store.get(kind.key, namespace if kind.namespaced else "", reference["name"])
+    if owner is None or owner.body["metadata"]["uid"] != reference["uid"]:
+        return "gone"
+    waits = is_going(owner.body) and "foregroundDeletion" in _finalizers(owner)
+    return "waits" if waits else "lives"
+
+
+def _finalizers(stored: Stored) -> list[str]:
+    return stored.body["metadata"].get("finalizers") or []
+
+
+def _let_go(work: Work, stored: Stored) -> None:
+    """Of an object that is to go: what it owns is left alone ("orphan"), or goes before it ("foregroundDeletion")."""
+    uid, finalizers = stored.body["metadata"]["uid"], _finalizers(stored)
+    owned = work.store.owned_by(uid)
+    if "orphan" in finalizers:
+        for other in owned:
+            left = [r for r in other.body["metadata"]["ownerReferences"] if r["uid"] != uid]
+            work.change(other, metadata={"ownerReferences": left})
+        _without(work, stored, "orphan")
+    elif "foregroundDeletion" in finalizers:
+        for other in owned:
+            work.ask(other.key)
+        references = [r for other in owned for r in other.body["metadata"]["ownerReferences"]]
+        if not any(r["uid"] == uid and r.get("blockOwnerDeletion") for r in references):
+            _without(work, stored, "foregroundDeletion")
+
+
+def _without(work: Work, stored: Stored, finalizer: str) -> None:
+    kept = [f for f in _finalizers(stored) if f != finalizer]
+    work.change(stored, metadata={"finalizers": kept})
+
+
+def _delete_all(work: Work, found: list[Stored]) -> list[Stored]:
+    """Deletes them; returns those that finalizers or a grace period keep."""
+    for stored in found:
+        if not is_going(stored.body):
+            work.delete(stored)
+    return [left for stored in found if (left := work.store.get(*stored.key))]
+
+
+def drain_namespace(work: Work, stored: Stored) -> None:
+    """One look at a namespace that is to go: it loses all its content first, and says what does not go."""
+    left = _delete_all(work, work.store.in_namespace(stored.key[2]))
+    if held := sorted({finalizer for s in left for finalizer in _finalizers(s)}):
+        words = f"Some content in the namespace has finalizers remaining: {', '.join(held)}"
+        kept = {"type": "NamespaceFinalizersRemaining", "status": "True", "reason": "SomeFinalizersRemain"}
+        work.report(stored, {"phase": "Terminating"}, {**kept, "message": words})
+    if not left:
+        work.change(stored, spec={"finalizers": []})
+
+
+def drain_definition(work: Work, stored: Stored) -> None:
+    """One look at a CustomResourceDefinition that is to go: its objects go first."""
+    kind = next(kinds_of(stored.body), None)
+    if kind and _delete_all(work, work.store.all(kind.key)):
+        work.ask_in(stored.key, 0.3)
+    else:
+        _without(work, stored, CLEANUP)
+
+
+def sweep(work: Work) -> None:
+    """Every while: events live for an hour; pods of nodes that no longer exist go at once."""
+    for stored in work.store.all(keys.EVENTS):
+        last = stored.body.get("lastTimestamp") or stored.body["metadata"]["creationTimestamp"]
+        if since(last) > _EVENT_SECONDS:
+            work.store.remove(stored)
+    nodes = {n.key[2] for n in work.store.all(keys.NODES)}
+    for pod in work.store.all(keys.PODS):
+        if pod.body["spec"].get("nodeName", "") not in {"", *nodes}:
+            work.store.remove(pod)
+    asyncio.get_running_loop().call_later(_SWEEP_SECONDS, sweep, work)

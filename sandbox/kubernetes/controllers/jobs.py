@@ -27,7 +27,8 @@ def run(work: Work, stored: Stored) -> None:
     running = [p for p in pods if not is_over(p.body)]
     active = [p for p in running if not is_going(p.body)]
     outcome, reason, message = _outcome(job, pods)
-    wanted = 0 if outcome else _wanted(spec, pods, len(running))
+    missing = _completions(spec) - len(_of_phase(pods, "Succeeded"))
+    wanted = 0 if outcome else min(spec["parallelism"], missing)
     for pod in active[wanted:]:
         work.remove_pod(job, pod)
     status = _status(job, pods, outcome, len(active))
@@ -67,6 +68,11 @@ def _verdict(job: Json) -> str:
     return next((kind for kind in _BEFORE if condition(job, kind).get("status") == "True"), "")
 
 
+def _completions(spec: Json) -> int:
+    """How many pods are to succeed; where nothing is said, as many as run at a time."""
+    return spec["parallelism"] if spec.get("completions") is None else spec["completions"]
+
+
 def _of_phase(pods: list[Stored], *phases: str) -> list[Json]:
     return [p.body for p in pods if at(p.body, "status.phase") in phases]
 
@@ -74,16 +80,14 @@ def _of_phase(pods: list[Stored], *phases: str) -> list[Json]:
 def _outcome(job: Json, pods: list[Stored]) -> tuple[str, str, str]:
     """The condition that the Job comes to, with reason and message; empty while it goes on."""
     spec, begun = job["spec"], at(job, "status.startTime")
-    deadline, completions = spec.get("activeDeadlineSeconds"), spec.get("completions")
-    if completions is None:
-        completions = max(1, sum(not is_going(p.body) for p in pods))
+    deadline = spec.get("activeDeadlineSeconds")
     if spec.get("suspend"):
         return "Suspended", "JobSuspended", "Job suspended"
     if deadline is not None and begun and since(begun) >= deadline:
         return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
     if _failures(job, pods) > spec["backoffLimit"]:
         return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-    if len(_of_phase(pods, "Succeeded")) >= completions:
+    if len(_of_phase(pods, "Succeeded")) >= _completions(spec):
         return "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
     return "", "", ""
 
@@ -99,14 +103,6 @@ def _failures(job: Json, pods: list[Stored]) -> int:
 
 def _containers(pod: Json) -> list[Json]:
     return at(pod, "status.containerStatuses") or []
-
-
-def _wanted(spec: Json, pods: list[Stored], running: int) -> int:
-    """How many pods are to run now, as parallelism and completions allow."""
-    done = len(_of_phase(pods, "Succeeded"))
-    if spec.get("completions") is None:
-        return running if done else int(spec["parallelism"])
-    return max(0, min(spec["parallelism"], spec["completions"] - done))
 
 
 def _pause(pods: list[Stored]) -> float:
@@ -154,8 +150,6 @@ def start_on_time(work: Work, stored: Stored) -> None:
         ended = [j for j in jobs if _verdict(j.body) == verdict]
         for job in ended[: max(0, len(ended) - spec.get(limit, 1))]:
             work.delete(job)
-    if done := [j.body["status"]["completionTime"] for j in jobs if _verdict(j.body) == "Complete"]:
-        status = {**status, "lastSuccessfulTime": max(done)}
     work.report(stored, {**status, "active": [{**pointer(j.body), "namespace": j.key[1]} for j in active]})
     work.ask_in(stored.key, max(0.5, (_next(spec, now) - now).total_seconds() + 0.1))
 

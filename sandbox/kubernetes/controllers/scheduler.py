@@ -80,20 +80,17 @@ def fits(spec: Json, node: Json) -> str:
         return "node(s) didn't match Pod's node affinity/selector"
     cordon = [{"key": _CORDONED, "effect": "NoSchedule"}] if at(node, "spec.unschedulable") else []
     for taint in [*(at(node, "spec.taints") or []), *cordon]:
-        if taint["effect"] != "PreferNoSchedule" and not _is_tolerated(taint, spec):
+        tolerated = any(_tolerates(t, taint) for t in spec.get("tolerations") or [])
+        if not tolerated and taint["effect"] != "PreferNoSchedule":
             if taint["key"] == _CORDONED:
                 return "node(s) were unschedulable"
             return f"node(s) had untolerated taint(s) {{{taint['key']}: {taint.get('value', '')}}}"
     return ""
 
 
-def _is_tolerated(taint: Json, spec: Json) -> bool:
-    return any(
-        t.get("effect") in (None, "", taint["effect"])
-        and t.get("key") in (None, "", taint["key"])
-        and (t.get("operator") == "Exists" or t.get("value", "") == taint.get("value", ""))
-        for t in spec.get("tolerations") or []
-    )
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    same = all(toleration.get(field) in (None, "", taint[field]) for field in ("key", "effect"))
+    return same and (toleration.get("operator") == "Exists" or toleration.get("value") == taint.get("value"))
 
 
 # --- amounts ---------------------------------------------------------------------------------------------------------
