@@ -10,7 +10,6 @@ from typing import Any
 from engine.types import Json
 from sandbox.kubernetes.clock import since, stamp
 
-OVER = ("Succeeded", "Failed")  # phases of pods that have ended
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -37,7 +36,7 @@ def is_going(body: Json) -> bool:
 
 def is_over(pod: Json) -> bool:
     """Whether a pod has ended."""
-    return at(pod, "status.phase") in OVER
+    return at(pod, "status.phase") in ("Succeeded", "Failed")
 
 
 def is_active(pod: Json) -> bool:
@@ -95,15 +94,15 @@ def share(value: object, total: int, *, up: bool) -> int:
     return -(-part // 100) if up else part // 100
 
 
-def dated(old: Iterable[Json], new: Iterable[Json], *, updates: bool = False) -> list[Json]:
-    """Conditions with the time since when they have their status and, with `updates`, since when they say all they say."""
-    before = {c["type"]: c for c in old}
+def dated(body: Json, new: Iterable[Json]) -> list[Json]:
+    """Conditions of an object with the time since when they have their status; a Deployment's also with that since
+    when they say all they say. Times that they bring along are kept."""
     result = []
     for entry in new:
-        last, now = before.get(entry["type"], {}), stamp()
+        last, now = condition(body, entry["type"]), stamp()
         same = last.get("status") == entry["status"]
         times = {"lastTransitionTime": last.get("lastTransitionTime", now) if same else now}
-        if updates:
+        if body["kind"] == "Deployment":
             same = {**last, **entry} == last
             times["lastUpdateTime"] = last.get("lastUpdateTime", now) if same else now
         result.append({**times, **entry})

@@ -25,7 +25,8 @@ _WRITE = f"{_READ} create delete deletecollection patch update"
 _GROUPS = "apps batch autoscaling networking.k8s.io policy"
 _SEEN = """configmaps endpoints events namespaces persistentvolumeclaims pods pods/log services serviceaccounts
     resourcequotas"""
-_ROLES = {  # groups ("" is the core one), resources, verbs
+_RULE = ("apiGroups", "resources", "verbs")
+_ROLES = {  # rules of these parts; "" is the core group
     "cluster-admin": [("*", "*", "*")],
     "admin": [("*", "*", _WRITE)],
     "edit": [("", "*", _WRITE), (_GROUPS, "*", _WRITE)],
@@ -38,10 +39,7 @@ def furnish(work: Work) -> None:
     for name in _AT_START:
         work.provide(keys.NAMESPACES, "", {"name": name})
     for name, rows in _ROLES.items():
-        fields = ("apiGroups", "resources", "verbs")
-        rules: list[Json] = [
-            {f: text.split() or [""] for f, text in zip(fields, row, strict=True)} for row in rows
-        ]
+        rules: list[Json] = [dict(zip(_RULE, (t.split() or [""] for t in row), strict=True)) for row in rows]
         if name == "cluster-admin":
             rules.append({"nonResourceURLs": ["*"], "verbs": ["*"]})
         work.provide(keys.ROLES, "", {"name": name}, rules=rules)

@@ -51,17 +51,18 @@ def run(work: Work, stored: Stored) -> None:
 
 
 def _status(job: Json, pods: list[Stored], outcome: str, active: int) -> Json:
-    old = job.get("status") or {}
+    old, succeeded = job.get("status") or {}, len(_of_phase(pods, "Succeeded"))
     failed = len(_of_phase(pods, "Failed")) + (active if outcome == "Failed" else 0)
-    return {
-        "startTime": None if outcome == "Suspended" else old.get("startTime") or stamp(),
-        "completionTime": stamp() if outcome == "Complete" else None,
-        "succeeded": max(len(_of_phase(pods, "Succeeded")), old.get("succeeded", 0)),
+    status = {
+        "succeeded": max(succeeded, old.get("succeeded", 0)),
         "failed": max(failed, old.get("failed", 0)),
-        "ready": 0,
-        "terminating": 0,
-        "uncountedTerminatedPods": {},
     }
+    status |= {"ready": 0, "terminating": 0, "uncountedTerminatedPods": {}}
+    if outcome == "Complete":
+        status["completionTime"] = stamp()
+    if outcome != "Suspended":
+        status["startTime"] = old.get("startTime") or stamp()
+    return status
 
 
 def _verdict(job: Json) -> str:
@@ -70,7 +71,7 @@ def _verdict(job: Json) -> str:
 
 def _completions(spec: Json) -> int:
     """How many pods are to succeed; where nothing is said, as many as run at a time."""
-    return spec["parallelism"] if spec.get("completions") is None else spec["completions"]
+    return max(1, spec["parallelism"]) if spec.get("completions") is None else spec["completions"]
 
 
 def _of_phase(pods: list[Stored], *phases: str) -> list[Json]:
@@ -150,7 +151,7 @@ def start_on_time(work: Work, stored: Stored) -> None:
         ended = [j for j in jobs if _verdict(j.body) == verdict]
         for job in ended[: max(0, len(ended) - spec.get(limit, 1))]:
             work.delete(job)
-    work.report(stored, {**status, "active": [{**pointer(j.body), "namespace": j.key[1]} for j in active]})
+    work.report(stored, {**status, "active": [pointer(j.body) for j in active]})
     work.ask_in(stored.key, max(0.5, (_next(spec, now) - now).total_seconds() + 0.1))
 
 

@@ -41,7 +41,7 @@ def schedule(work: Work, stored: Stored) -> None:
     old = at(pod, "status.conditions") or []
     if not any(c.get("message") == words for c in old):
         entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
-        conditions = [*(c for c in old if c["type"] != "PodScheduled"), *dated(old, [entry])]
+        conditions = [*(c for c in old if c["type"] != "PodScheduled"), *dated(pod, [entry])]
         status = {**pod["status"], "conditions": conditions}
         work.store.put(work.kinds.core("pods"), {**pod, "status": status})
         work.event(pod, "FailedScheduling", words, kind="Warning", source=_SOURCE)

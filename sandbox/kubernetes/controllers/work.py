@@ -79,8 +79,7 @@ class Work:
             if stored := self.store.get(*key):
                 self.look(stored)
         except Refused as refusal:
-            if refusal.code not in (404, 409):
-                print(f"{key}: {refusal.message}", file=sys.stderr, flush=True)
+            print(f"{key}: {refusal.message}", file=sys.stderr, flush=True)
             self.ask_in(key, 0.5 if refusal.code == 409 else 5.0)
         except Exception:  # noqa: BLE001 - one object must not stop the others
             traceback.print_exc(file=sys.stderr)
@@ -121,17 +120,11 @@ class Work:
     def add_pod(self, owner: Json, metadata: Json, spec: Json, template: Json | None = None) -> None:
         """A pod of the owner's template (or another), with more metadata and spec laid over it; told in an event."""
         template = template or owner["spec"]["template"]
-        name = {
-            "generateName": f"{owner['metadata']['name']}-",
-            "annotations": bodies.annotations_of(template),
-        }
-        metadata = {
-            **name,
-            **metadata,
-            "labels": {**bodies.labels_of(template), **metadata.get("labels", {})},
-        }
+        prefix, labels = f"{owner['metadata']['name']}-", bodies.labels_of(template)
+        own = {"generateName": prefix, "annotations": bodies.annotations_of(template), **metadata}
+        own["labels"] = {**labels, **metadata.get("labels", {})}
         try:
-            pod = self.create(keys.PODS, owner, metadata, spec={**template["spec"], **spec})
+            pod = self.create(keys.PODS, owner, own, spec={**template["spec"], **spec})
         except Refused as refusal:
             self.event(owner, "FailedCreate", f"Error creating: {refusal.message}", kind="Warning")
             raise
@@ -169,9 +162,7 @@ class Work:
 
     def report(self, stored: Stored, status: Json, *conditions: Json) -> None:
         """Writes the status: zeros left out, conditions with the times since when they say what they say."""
-        updates = stored.key[0] == keys.DEPLOYMENTS
-        old = bodies.at(stored.body, "status.conditions") or []
-        status = {**status, "conditions": bodies.dated(old, conditions, updates=updates)}
+        status = {**status, "conditions": bodies.dated(stored.body, conditions)}
         if stored.key[0][0] == "apps":
             status["observedGeneration"] = stored.body["metadata"]["generation"]
         lean = {k: v for k, v in status.items() if v or k in _ALWAYS.split()}
@@ -195,16 +186,11 @@ class Work:
         name = f"{about['metadata']['name'][:220]}.{identity}"
         before = self.store.get(keys.EVENTS, namespace, name)
         own = {"name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": now}
-        body: Json = before.body if before else {"metadata": own, "firstTimestamp": now, "count": 0}
+        body: Json = before.body if before else {"metadata": own, "firstTimestamp": now}
         source = source or f"{about['kind'].lower()}-controller"
-        said: Json = {
-            "involvedObject": bodies.pointer(about),
-            "type": kind,
-            "reason": reason,
-            "message": message,
-        }
-        said |= {"source": {"component": source}, "reportingComponent": source, "reportingInstance": ""}
-        said |= {"count": body["count"] + 1, "lastTimestamp": now, "eventTime": None}
+        said: Json = {"involvedObject": bodies.pointer(about), "reason": reason, "message": message}
+        said |= {"type": kind, "source": {"component": source}, "reportingComponent": source}
+        said |= {"count": body.get("count", 0) + 1, "lastTimestamp": now, "eventTime": None}
         if self.store.get(keys.NAMESPACES, "", namespace):
             whole = {"kind": "Event", "apiVersion": "v1", **body, **said}
             self.store.put(self.kinds.core("events"), whole)

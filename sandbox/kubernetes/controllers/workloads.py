@@ -44,14 +44,13 @@ def roll_out(work: Work, stored: Stored) -> None:
 
 def _create_set(work: Work, deployment: Json, digest: str, revision: int) -> Stored:
     """The ReplicaSet for the present template, without pods as yet."""
-    spec, own, more = deployment["spec"], deployment["metadata"], {_POD_HASH: digest}
-    template = {**spec["template"], "metadata": {**spec["template"]["metadata"]}}
-    template["metadata"]["labels"] = {**labels_of(template), **more}
-    selector = {**spec["selector"], "matchLabels": {**(spec["selector"].get("matchLabels") or {}), **more}}
+    spec, template, own = deployment["spec"], deployment["spec"]["template"], {_POD_HASH: digest}
+    labels = {**labels_of(template), **own}
     copied = {k: v for k, v in annotations_of(deployment).items() if not k.startswith(_NOT_COPIED)}
-    metadata = {"name": f"{own['name'][:240]}-{digest}", "annotations": {**copied, _REVISION: str(revision)}}
-    metadata["labels"] = labels_of(template)
-    body = {"replicas": 0, "selector": selector, "template": template}
+    metadata = {"name": f"{deployment['metadata']['name'][:240]}-{digest}", "labels": labels}
+    metadata["annotations"] = {**copied, _REVISION: str(revision)}
+    body = {"replicas": 0, "template": {**template, "metadata": {**template["metadata"], "labels": labels}}}
+    body["selector"] = {**spec["selector"], "matchLabels": {**spec["selector"].get("matchLabels", {}), **own}}
     if seconds := spec.get("minReadySeconds"):
         body["minReadySeconds"] = seconds
     return work.create(keys.REPLICA_SETS, deployment, metadata, spec=body)
@@ -235,14 +234,13 @@ def _keep_revision(work: Work, owner: Json) -> tuple[str, str]:
     others.sort(key=lambda s: s.body["revision"])
     number = others[-1].body["revision"] + 1 if others else 1
     mine = work.store.get(keys.REVISIONS, metadata["namespace"], name)
-    if mine and mine.body["revision"] < number:
-        work.delete(mine)
-    if not mine or mine.body["revision"] < number:
+    if mine is None or mine.body["revision"] < number:
         data = {"spec": {"template": {**template, "$patch": "replace"}}}
         about = {"name": name, "labels": {**labels_of(template), _HASH: digest}}
-        work.create(keys.REVISIONS, owner, about, data=data, revision=number)
-        for old in others[: max(0, len(others) - owner["spec"].get("revisionHistoryLimit", 10))]:
+        surplus = others[: max(0, len(others) - owner["spec"].get("revisionHistoryLimit", 10))]
+        for old in [*surplus, *([mine] if mine else [])]:
             work.delete(old)
+        work.create(keys.REVISIONS, owner, about, data=data, revision=number)
     return name, digest
 
 
