@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sandbox.kubernetes.controllers import housekeeping, jobs, keys, scheduler, workloads
-from sandbox.kubernetes.controllers.bodies import is_active, is_going
+from sandbox.kubernetes.controllers.bodies import is_going, is_over
 from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.store import Change, KindKey, Stored
 
@@ -74,7 +74,7 @@ class Controllers(Work):
         others = [s for concerned in _CONCERNS.get(kind, ()) for s in self.store.all(concerned, namespace)]
         if gone:
             others += self.store.owned_by(now["metadata"]["uid"])
-        if kind == keys.PODS and (gone or not is_active(now)):  # makes room for those that wait
+        if kind == keys.PODS and (gone or is_over(now)):  # makes room for those that wait
             others += [p for p in self.store.all(keys.PODS) if not p.body["spec"].get("nodeName")]
         for stored in others:
             self.ask(stored.key)

@@ -39,11 +39,6 @@ def is_over(pod: Json) -> bool:
     return at(pod, "status.phase") in ("Succeeded", "Failed")
 
 
-def is_active(pod: Json) -> bool:
-    """Whether a pod runs or will."""
-    return not is_going(pod) and not is_over(pod)
-
-
 def condition(body: Json, kind: str) -> Json:
     """A condition of an object's status, {} when it has none of that type."""
     return next((c for c in at(body, "status.conditions") or [] if c["type"] == kind), {})

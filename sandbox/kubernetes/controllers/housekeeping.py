@@ -72,11 +72,10 @@ def fill_token(work: Work, stored: Stored) -> None:
 def establish(work: Work, stored: Stored) -> None:
     """One look at a CustomResourceDefinition: from now on its kind is served."""
     work.kinds.define(stored.body)
-    spec, known = stored.body["spec"], at(stored.body, "status.storedVersions") or []
-    stores = [v["name"] for v in spec["versions"] if v.get("storage") and v["name"] not in known]
+    status = {**(stored.body.get("status") or {}), "acceptedNames": stored.body["spec"]["names"]}
     reasons = {"NamesAccepted": "NoConflicts", "Established": "InitialNamesAccepted"}
     conditions = ({"type": kind, "status": "True", "reason": reason} for kind, reason in reasons.items())
-    work.report(stored, {"acceptedNames": spec["names"], "storedVersions": [*known, *stores]}, *conditions)
+    work.report(stored, status, *conditions)
 
 
 # --- a node that falls silent ----------------------------------------------------------------------------------------
@@ -139,8 +138,7 @@ def _state(work: Work, reference: Json, namespace: str) -> str:
     owner = work.store.get(kind.key, namespace if kind.namespaced else "", reference["name"])
     if owner is None or owner.body["metadata"]["uid"] != reference["uid"]:
         return "gone"
-    waits = is_going(owner.body) and "foregroundDeletion" in _finalizers(owner)
-    return "waits" if waits else "lives"
+    return "waits" if "foregroundDeletion" in _finalizers(owner) else "lives"
 
 
 def _finalizers(stored: Stored) -> list[str]:

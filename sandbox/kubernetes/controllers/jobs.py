@@ -36,8 +36,10 @@ def run(work: Work, stored: Stored) -> None:
         words = {"status": "True", "reason": reason, "message": message}
         kinds = filter(None, (_BEFORE.get(outcome), outcome))
         work.report(stored, status, *({"type": kind, **words} for kind in kinds))
-        if outcome in _BEFORE:
-            work.event(job, reason, message, "Warning" if outcome == "Failed" else "Normal")
+        if outcome == "Failed":
+            work.event(job, reason, message, "Warning")
+        elif outcome == "Complete":
+            work.event(job, "Completed", "Job completed")
         return
     counts = {"active": len(active), "ready": sum(is_ready(p.body) for p in active)}
     work.report(stored, {**status, **counts, "terminating": len(running) - len(active)})

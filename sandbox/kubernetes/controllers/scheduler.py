@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from engine.types import Json
 from sandbox.kubernetes.controllers import keys
-from sandbox.kubernetes.controllers.bodies import at, dated, is_active, is_over, is_ready, labels_of
+from sandbox.kubernetes.controllers.bodies import at, dated, is_going, is_over, is_ready, labels_of
 from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.selectors import selects
 from sandbox.kubernetes.store import Stored
@@ -25,7 +25,7 @@ _UNITS |= {f"{unit}i": 1000 * 1024 ** (n + 1) for n, unit in enumerate("KMGTPE")
 def schedule(work: Work, stored: Stored) -> None:
     """One look at a pod: if it waits for a node, it gets one."""
     pod, spec = stored.body, stored.body["spec"]
-    if spec.get("nodeName") or not is_active(pod) or spec.get("schedulerName") != _SOURCE:
+    if spec.get("nodeName") or is_going(pod) or is_over(pod) or spec.get("schedulerName") != _SOURCE:
         return
     used, nodes = _used(work), work.store.all(keys.NODES)
     whys = {n.key[2]: _why_not(work, pod, n.body, used[n.key[2]]) for n in nodes}
@@ -90,7 +90,8 @@ def fits(spec: Json, node: Json) -> str:
 
 def _tolerates(toleration: Json, taint: Json) -> bool:
     same = all(toleration.get(field) in (None, "", taint[field]) for field in ("key", "effect"))
-    return same and (toleration.get("operator") == "Exists" or toleration.get("value") == taint.get("value"))
+    equal = toleration.get("value", "") == taint.get("value", "")
+    return same and (equal or toleration.get("operator") == "Exists")
 
 
 # --- amounts ---------------------------------------------------------------------------------------------------------
@@ -100,8 +101,8 @@ def _used(work: Work) -> dict[str, Counter[str]]:
     """What the pods of each node ask for."""
     used: dict[str, Counter[str]] = defaultdict(Counter)
     for pod in work.store.bodies(keys.PODS):
-        if not is_over(pod):
-            used[pod["spec"].get("nodeName", "")].update(_requests(pod["spec"]))
+        if (node := pod["spec"].get("nodeName")) and not is_over(pod):
+            used[node].update(_requests(pod["spec"]))
     return used
 
 

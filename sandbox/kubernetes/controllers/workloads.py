@@ -17,7 +17,7 @@ _NOT_COPIED = (_OURS, "kubectl.kubernetes.io/last-applied-configuration")
 _POD_HASH = "pod-template-hash"
 _HASH = "controller-revision-hash"
 _TOLERATED = """not-ready:NoExecute unreachable:NoExecute disk-pressure:NoSchedule memory-pressure:NoSchedule
-    pid-pressure:NoSchedule unschedulable:NoSchedule unreachable:NoSchedule"""  # by the pods of DaemonSets
+    pid-pressure:NoSchedule unschedulable:NoSchedule"""  # by the pods of DaemonSets
 
 
 # --- Deployments: a ReplicaSet for each template ---------------------------------------------------------------------
