@@ -1,190 +1,208 @@
-"""What a cluster has from the start, and what comes with namespaces, accounts and definitions."""
+"""What a cluster has from the start, what comes along and what goes along with other things; a node that falls silent."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections import Counter
 
 from engine.types import Json
-from sandbox.kubernetes.access import Access
 from sandbox.kubernetes.admission import CLEANUP
-from sandbox.kubernetes.clock import stamp
-from sandbox.kubernetes.controllers.work import Work, is_going, merged_conditions
+from sandbox.kubernetes.clock import since, stamp
+from sandbox.kubernetes.controllers import keys
+from sandbox.kubernetes.controllers.bodies import annotations_of, at, controller_of, is_going, is_ready
+from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.kinds import kinds_of
-from sandbox.kubernetes.store import Stored, clone
+from sandbox.kubernetes.refusals import Refused
+from sandbox.kubernetes.store import Stored
 
-NAMESPACES, ACCOUNTS, SECRETS = ("", "namespaces"), ("", "serviceaccounts"), ("", "secrets")
-DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
-TOKEN_TYPE = "kubernetes.io/service-account-token"
+_TOKEN_TYPE = "kubernetes.io/service-account-token"
 _ACCOUNT = "kubernetes.io/service-account.name"
-_ACCOUNT_UID = "kubernetes.io/service-account.uid"
-_RBAC = "rbac.authorization.k8s.io"
 _AT_START = ("default", "kube-system", "kube-public", "kube-node-lease")
-_READ = ["get", "list", "watch"]
-_WRITE = ["create", "delete", "deletecollection", "patch", "update"]
-_ROLES: dict[str, list[Json]] = {
-    "cluster-admin": [
-        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-        {"nonResourceURLs": ["*"], "verbs": ["*"]},
-    ],
-    "admin": [{"apiGroups": ["*"], "resources": ["*"], "verbs": [*_READ, *_WRITE]}],
-    "edit": [
-        {
-            "apiGroups": ["", "apps", "batch", "autoscaling", "networking.k8s.io", "policy"],
-            "resources": ["*"],
-            "verbs": [*_READ, *_WRITE],
-        }
-    ],
-    "view": [
-        {
-            "apiGroups": ["apps", "batch", "autoscaling", "networking.k8s.io", "policy"],
-            "resources": ["*"],
-            "verbs": _READ,
-        },
-        {
-            "apiGroups": [""],
-            "resources": [
-                "configmaps",
-                "endpoints",
-                "events",
-                "namespaces",
-                "persistentvolumeclaims",
-                "pods",
-                "pods/log",
-            ],
-            "verbs": _READ,
-        },
-        {"apiGroups": [""], "resources": ["services", "serviceaccounts", "resourcequotas"], "verbs": _READ},
-    ],
+_EVICTION_SECONDS, _SWEEP_SECONDS, _EVENT_SECONDS = 2.0, 30.0, 3600.0
+_READ = "get list watch"
+_WRITE = f"{_READ} create delete deletecollection patch update"
+_GROUPS = "apps batch autoscaling networking.k8s.io policy"
+_SEEN = """configmaps endpoints events namespaces persistentvolumeclaims pods pods/log services serviceaccounts
+    resourcequotas"""
+_RULE = ("apiGroups", "resources", "verbs")
+_ROLES = {  # rules of these parts; "" is the core group
+    "cluster-admin": [("*", "*", "*")],
+    "admin": [("*", "*", _WRITE)],
+    "edit": [("", "*", _WRITE), (_GROUPS, "*", _WRITE)],
+    "view": [("", _SEEN, _READ), (_GROUPS, "*", _READ)],
 }
 
 
 def furnish(work: Work) -> None:
     """Makes the namespaces and roles of a new cluster; takes up the definitions of an old one."""
-    namespaces = work.kinds.core("namespaces")
     for name in _AT_START:
-        if work.store.get(NAMESPACES, "", name) is None:
-            work.operations.create(namespaces, "", _head("v1", "Namespace", name))
-    for stored in work.store.all(NAMESPACES):
-        work.ask(stored.key)
-    roles = work.kinds.get(_RBAC, "clusterroles")
-    for name, rules in _ROLES.items():
-        if work.store.get(roles.key, "", name) is None:
-            work.operations.create(roles, "", {**_head(roles.api_version, roles.kind, name), "rules": rules})
-    for stored in work.store.all(DEFINITIONS):
+        work.provide(keys.NAMESPACES, "", {"name": name})
+    for name, rows in _ROLES.items():
+        rules: list[Json] = [dict(zip(_RULE, (t.split() or [""] for t in row), strict=True)) for row in rows]
+        if name == "cluster-admin":
+            rules.append({"nonResourceURLs": ["*"], "verbs": ["*"]})
+        work.provide(keys.ROLES, "", {"name": name}, rules=rules)
+    for stored in work.store.all(keys.DEFINITIONS):
         work.kinds.define(stored.body)
 
 
-def _head(api_version: str, kind: str, name: str) -> Json:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
+def furnish_namespace(work: Work, stored: Stored) -> None:
+    """One look at a namespace: the account and the authority that every one has."""
+    name, authority = stored.key[2], {"ca.crt": work.authority.decode()}
+    work.provide(keys.ACCOUNTS, name, {"name": "default"})
+    work.provide(keys.CONFIG_MAPS, name, {"name": "kube-root-ca.crt"}, data=authority)
 
 
-def furnish_namespace(work: Work, stored: Stored, authority: bytes) -> None:
-    """The account and the authority that every namespace has."""
-    name = stored.key[2]
-    if is_going(stored.body):
+def fill_token(work: Work, stored: Stored) -> None:
+    """One look at a Secret: one that was made for a token gets it; one whose account does not exist goes."""
+    if stored.body.get("type") != _TOKEN_TYPE:
         return
-    if work.store.get(ACCOUNTS, name, "default") is None:
-        kind = work.kinds.core("serviceaccounts")
-        work.operations.create(kind, name, _head("v1", kind.kind, "default"))
-    if work.store.get(("", "configmaps"), name, "kube-root-ca.crt") is None:
-        kind = work.kinds.core("configmaps")
-        body = {**_head("v1", kind.kind, "kube-root-ca.crt"), "data": {"ca.crt": authority.decode()}}
-        work.operations.create(kind, name, body)
-
-
-def fill_token(work: Work, stored: Stored, access: Access, authority: bytes) -> None:
-    """The token in a Secret that was made for one; a Secret whose account does not exist goes."""
-    secret = stored.body
-    if secret.get("type") != TOKEN_TYPE or is_going(secret):
-        return
-    annotations = secret["metadata"].get("annotations") or {}
-    account = work.store.get(ACCOUNTS, stored.key[1], annotations.get(_ACCOUNT, ""))
-    uid = annotations.get(_ACCOUNT_UID)
-    if account is None or (uid and uid != account.body["metadata"]["uid"]):
+    namespace, name = stored.key[1], annotations_of(stored.body).get(_ACCOUNT, "")
+    account = work.store.get(keys.ACCOUNTS, namespace, name)
+    if account is None:
         work.delete(stored)
-        return
-    if (secret.get("data") or {}).get("token"):
-        return
-    parts = {
-        "token": access.token_for(account.body).encode(),
-        "ca.crt": authority,
-        "namespace": stored.key[1].encode(),
-    }
-
-    def change(body: Json) -> Json:
-        data = {name: base64.b64encode(value).decode() for name, value in parts.items()}
-        body["data"] = {**(body.get("data") or {}), **data}
-        body["metadata"]["annotations"] = {**annotations, _ACCOUNT_UID: account.body["metadata"]["uid"]}
-        return body
-
-    work.change(stored, change)
+    elif not at(stored.body, "data.token"):
+        token = work.access.token_for(account.body).encode()
+        parts = {"token": token, "ca.crt": work.authority, "namespace": namespace.encode()}
+        data = {name: base64.b64encode(part).decode() for name, part in parts.items()}
+        work.change(stored, data=data)
 
 
 def establish(work: Work, stored: Stored) -> None:
-    """One look at a CustomResourceDefinition: serves it, or clears away its objects when it is to go."""
-    definition = stored.body
-    if is_going(definition):
-        _clear(work, stored)
-        return
-    work.kinds.define(definition)
-    names = definition["spec"]["names"]
-    status = clone(definition.get("status") or {})
-    old = status.get("conditions") or []
-    conditions = [
-        {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"},
-        {
-            "type": "Established",
-            "status": "True",
-            "reason": "InitialNamesAccepted",
-            "message": "the initial names have been accepted",
-        },
-    ]
-    storage = [v["name"] for v in definition["spec"]["versions"] if v.get("storage")]
-    known = status.get("storedVersions") or []
-    status |= {
-        "acceptedNames": names,
-        "conditions": merged_conditions(old, conditions),
-        "storedVersions": [*known, *(v for v in storage if v not in known)],
-    }
-    work.set_status(stored, status)
+    """One look at a CustomResourceDefinition: from now on its kind is served."""
+    work.kinds.define(stored.body)
+    status = {**(stored.body.get("status") or {}), "acceptedNames": stored.body["spec"]["names"]}
+    reasons = {"NamesAccepted": "NoConflicts", "Established": "InitialNamesAccepted"}
+    conditions = ({"type": kind, "status": "True", "reason": reason} for kind, reason in reasons.items())
+    work.report(stored, status, *conditions)
 
 
-def _clear(work: Work, stored: Stored) -> None:
-    """Deletes the definition's objects, then lets it go."""
-    key = next((kind.key for kind in kinds_of(stored.body)), None)
-    found = work.store.all(key) if key else []
-    for custom in found:
-        if not is_going(custom.body):
-            work.delete(custom)
-    if key and work.store.all(key):
-        work.ask_in(stored.key, 0.3)
-        return
-    finalizers = [f for f in stored.body["metadata"].get("finalizers") or [] if f != CLEANUP]
-    metadata = {**stored.body["metadata"], "finalizers": finalizers}
-    put = work.store.put(work.kinds.get(*DEFINITIONS), {**stored.body, "metadata": metadata})
-    if not finalizers:
-        work.store.remove(put)
+# --- a node that falls silent ----------------------------------------------------------------------------------------
 
 
-def silence(work: Work, node: Stored, *, silent: bool, before: Json | None = None) -> None:
-    """Makes a node look as if its kubelet said nothing any more, or puts it back as it was (`before`)."""
-    kind = work.kinds.core("nodes")
-    current = work.store.get(*node.key)
-    if current is None:
-        return
-    if not silent:
-        assert before is not None
-        work.store.put(kind, {**current.body, "spec": before["spec"], "status": before["status"]})
-        return
+def drop_node(work: Work, seconds: float) -> str:
+    """Silences the node with the most pods for a while; its pods are replaced elsewhere. Returns its name."""
+    ready = [n for n in work.store.all(keys.NODES) if is_ready(n.body)]
+    if len(ready) < 2:
+        raise Refused(409, "Conflict", "There are no two ready nodes: one must stay.")
+    counts = Counter(p["spec"].get("nodeName") for p in work.store.bodies(keys.PODS))
+    node = max(ready, key=lambda n: counts[n.key[2]])
+    spec, status, name = node.body["spec"], node.body["status"], node.key[2]
     words = {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
-    status = clone(current.body["status"])
-    for entry in status.get("conditions") or []:
-        entry |= {"status": "Unknown", "lastTransitionTime": stamp(), **words}
-    taints = [
-        {"key": "node.kubernetes.io/unreachable", "effect": effect, "timeAdded": stamp()}
-        for effect in ("NoSchedule", "NoExecute")
-    ]
-    spec = {**current.body["spec"], "taints": [*(current.body["spec"].get("taints") or []), *taints]}
-    work.store.put(kind, {**current.body, "spec": spec, "status": status})
-    words_of_event = f"Node {node.key[2]} status is now: NodeNotReady"
-    work.event(current.body, "Normal", "NodeNotReady", words_of_event, "node-controller")
+    silent = {"status": "Unknown", "lastTransitionTime": stamp(), **words}
+    taint = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": stamp()}
+    conditions = [{**condition, **silent} for condition in status["conditions"]]
+    tainted = {**spec, "taints": [*(spec.get("taints") or []), taint]}
+    _set_node(work, name, tainted, {**status, "conditions": conditions})
+    work.event(node.body, "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+    loop = asyncio.get_running_loop()
+    loop.call_later(_EVICTION_SECONDS, _evict, work, name)
+    loop.call_later(seconds, _set_node, work, name, spec, status)
+    return name
+
+
+def _set_node(work: Work, name: str, spec: Json, status: Json) -> None:
+    if node := work.store.get(keys.NODES, "", name):
+        work.store.put(work.kinds.core("nodes"), {**node.body, "spec": spec, "status": status})
+
+
+def _evict(work: Work, node: str) -> None:
+    for pod in work.store.all(keys.PODS):
+        if pod.body["spec"].get("nodeName") == node and controller_of(pod.body).get("kind") != "DaemonSet":
+            work.delete(pod)
+
+
+# --- garbage ---------------------------------------------------------------------------------------------------------
+
+
+def collect(work: Work, stored: Stored) -> None:
+    """One look at any object: does it go after its owners, or wait for what it owns?"""
+    owners = stored.body["metadata"].get("ownerReferences") or []
+    if is_going(stored.body):
+        _let_go(work, stored)
+    elif owners:
+        states = [_state(work, r, stored.key[1]) for r in owners]
+        living = [r for r, state in zip(owners, states, strict=True) if state == "lives"]
+        if not living:
+            work.delete(stored, "Foreground" if "waits" in states else "Background")
+        elif len(living) < len(owners):
+            work.change(stored, metadata={"ownerReferences": living})
+
+
+def _state(work: Work, reference: Json, namespace: str) -> str:
+    """Of an owner: "lives", "gone", or "waits" for what it owns to go first. Unknown kinds are taken to live."""
+    kind = work.kinds.of_object(reference["apiVersion"], reference["kind"])
+    if kind is None:
+        return "lives"
+    owner = work.store.get(kind.key, namespace if kind.namespaced else "", reference["name"])
+    if owner is None or owner.body["metadata"]["uid"] != reference["uid"]:
+        return "gone"
+    return "waits" if "foregroundDeletion" in _finalizers(owner) else "lives"
+
+
+def _finalizers(stored: Stored) -> list[str]:
+    return stored.body["metadata"].get("finalizers") or []
+
+
+def _let_go(work: Work, stored: Stored) -> None:
+    """Of an object that is to go: what it owns is left alone ("orphan"), or goes before it ("foregroundDeletion")."""
+    uid, finalizers = stored.body["metadata"]["uid"], _finalizers(stored)
+    owned = work.store.owned_by(uid)
+    if "orphan" in finalizers:
+        for other in owned:
+            left = [r for r in other.body["metadata"]["ownerReferences"] if r["uid"] != uid]
+            work.change(other, metadata={"ownerReferences": left})
+        _without(work, stored, "orphan")
+    elif "foregroundDeletion" in finalizers:
+        for other in owned:
+            work.ask(other.key)
+        references = [r for other in owned for r in other.body["metadata"]["ownerReferences"]]
+        if not any(r["uid"] == uid and r.get("blockOwnerDeletion") for r in references):
+            _without(work, stored, "foregroundDeletion")
+
+
+def _without(work: Work, stored: Stored, finalizer: str) -> None:
+    kept = [f for f in _finalizers(stored) if f != finalizer]
+    work.change(stored, metadata={"finalizers": kept})
+
+
+def _delete_all(work: Work, found: list[Stored]) -> list[Stored]:
+    """Deletes them; returns those that finalizers or a grace period keep."""
+    for stored in found:
+        if not is_going(stored.body):
+            work.delete(stored)
+    return [left for stored in found if (left := work.store.get(*stored.key))]
+
+
+def drain_namespace(work: Work, stored: Stored) -> None:
+    """One look at a namespace that is to go: it loses all its content first, and says what does not go."""
+    left = _delete_all(work, work.store.in_namespace(stored.key[2]))
+    if held := sorted({finalizer for s in left for finalizer in _finalizers(s)}):
+        words = f"Some content in the namespace has finalizers remaining: {', '.join(held)}"
+        kept = {"type": "NamespaceFinalizersRemaining", "status": "True", "reason": "SomeFinalizersRemain"}
+        work.report(stored, {"phase": "Terminating"}, {**kept, "message": words})
+    if not left:
+        work.change(stored, spec={"finalizers": []})
+
+
+def drain_definition(work: Work, stored: Stored) -> None:
+    """One look at a CustomResourceDefinition that is to go: its objects go first."""
+    kind = next(kinds_of(stored.body), None)
+    if kind and _delete_all(work, work.store.all(kind.key)):
+        work.ask_in(stored.key, 0.3)
+    else:
+        _without(work, stored, CLEANUP)
+
+
+def sweep(work: Work) -> None:
+    """Every while: events live for an hour; pods of nodes that no longer exist go at once."""
+    for stored in work.store.all(keys.EVENTS):
+        last = stored.body.get("lastTimestamp") or stored.body["metadata"]["creationTimestamp"]
+        if since(last) > _EVENT_SECONDS:
+            work.store.remove(stored)
+    nodes = {n.key[2] for n in work.store.all(keys.NODES)}
+    for pod in work.store.all(keys.PODS):
+        if pod.body["spec"].get("nodeName", "") not in {"", *nodes}:
+            work.store.remove(pod)
+    asyncio.get_running_loop().call_later(_SWEEP_SECONDS, sweep, work)

@@ -8,209 +8,124 @@ from croniter import croniter  # type: ignore[import-untyped]
 
 from engine.types import Json
 from sandbox.kubernetes.clock import since, stamp
-from sandbox.kubernetes.controllers.work import Work, condition, is_going, is_ready, merged_conditions
-from sandbox.kubernetes.operations import made_up
-from sandbox.kubernetes.store import Stored, clone
+from sandbox.kubernetes.controllers import keys
+from sandbox.kubernetes.controllers.bodies import at, condition, is_going, is_over, is_ready, pointer
+from sandbox.kubernetes.controllers.work import Work
+from sandbox.kubernetes.store import Stored
 
-JOBS = ("batch", "jobs")
-_SOURCE = "job-controller"
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0  # seconds before a failed pod is replaced
+_BEFORE = {"Failed": "FailureTarget", "Complete": "SuccessCriteriaMet"}  # conditions that come first
 
 
-def reconcile(work: Work, stored: Stored) -> None:
+def run(work: Work, stored: Stored) -> None:
     """One look at a Job."""
-    job = stored.body
-    if is_going(job):
+    job, spec = stored.body, stored.body["spec"]
+    if verdict := _verdict(job):
+        _delete_in_time(work, stored, verdict)
         return
-    if _verdict(job):
-        _clean_up(work, stored)
+    pods = work.claimed(stored)
+    running = [p for p in pods if not is_over(p.body)]
+    active = [p for p in running if not is_going(p.body)]
+    outcome, reason, message = _outcome(job, pods)
+    missing = _completions(spec) - len(_of_phase(pods, "Succeeded"))
+    wanted = 0 if outcome else min(spec["parallelism"], missing)
+    for pod in active[wanted:]:
+        work.remove_pod(job, pod)
+    status = _status(job, pods, outcome, len(active))
+    if outcome:
+        words = {"status": "True", "reason": reason, "message": message}
+        kinds = filter(None, (_BEFORE.get(outcome), outcome))
+        work.report(stored, status, *({"type": kind, **words} for kind in kinds))
+        if outcome == "Failed":
+            work.event(job, reason, message, "Warning")
+        elif outcome == "Complete":
+            work.event(job, "Completed", "Job completed")
         return
-    pods = work.controlled(job)
-    spec = job["spec"]
-    if spec.get("suspend"):
-        for pod in pods:
-            if _phase(pod.body) not in ("Succeeded", "Failed"):
-                work.delete(pod)
-        _report(
-            work,
-            stored,
-            [],
-            {"type": "Suspended", "status": "True", "reason": "JobSuspended", "message": "Job suspended"},
-        )
+    counts = {"active": len(active), "ready": sum(is_ready(p.body) for p in active)}
+    work.report(stored, {**status, **counts, "terminating": len(running) - len(active)})
+    if (deadline := spec.get("activeDeadlineSeconds")) is not None:
+        work.ask_in(stored.key, deadline - since(at(job, "status.startTime") or "") + 0.1)
+    if wanted > len(running) and (pause := _pause(pods)) > 0:
+        work.ask_in(stored.key, pause + 0.1)
         return
-    failure = _failure(job, pods)
-    if failure:
-        _end(work, stored, pods, failure)
-    elif _is_complete(spec, pods):
-        _end(work, stored, pods, None)
-    else:
-        _keep_running(work, stored, pods)
-        _report(work, stored, work.controlled(job), None)
-        _watch_deadline(work, stored)
+    for _ in range(wanted - len(running)):
+        work.add_pod(job, {}, {})
 
 
-def _phase(pod: Json) -> str:
-    return str((pod.get("status") or {}).get("phase", ""))
+def _status(job: Json, pods: list[Stored], outcome: str, active: int) -> Json:
+    old, succeeded = job.get("status") or {}, len(_of_phase(pods, "Succeeded"))
+    failed = len(_of_phase(pods, "Failed")) + (active if outcome == "Failed" else 0)
+    status = {
+        "succeeded": max(succeeded, old.get("succeeded", 0)),
+        "failed": max(failed, old.get("failed", 0)),
+    }
+    status |= {"ready": 0, "terminating": 0, "uncountedTerminatedPods": {}}
+    if outcome == "Complete":
+        status["completionTime"] = stamp()
+    if outcome != "Suspended":
+        status["startTime"] = old.get("startTime") or stamp()
+    return status
 
 
 def _verdict(job: Json) -> str:
-    for kind in ("Complete", "Failed"):
-        if condition(job, kind).get("status") == "True":
-            return kind
-    return ""
+    return next((kind for kind in _BEFORE if condition(job, kind).get("status") == "True"), "")
 
 
-def _count(pods: list[Stored], phase: str) -> int:
-    return sum(_phase(p.body) == phase for p in pods)
+def _completions(spec: Json) -> int:
+    """How many pods are to succeed; where nothing is said, as many as run at a time."""
+    return max(1, spec["parallelism"]) if spec.get("completions") is None else spec["completions"]
+
+
+def _of_phase(pods: list[Stored], *phases: str) -> list[Json]:
+    return [p.body for p in pods if at(p.body, "status.phase") in phases]
+
+
+def _outcome(job: Json, pods: list[Stored]) -> tuple[str, str, str]:
+    """The condition that the Job comes to, with reason and message; empty while it goes on."""
+    spec, begun = job["spec"], at(job, "status.startTime")
+    deadline = spec.get("activeDeadlineSeconds")
+    if spec.get("suspend"):
+        return "Suspended", "JobSuspended", "Job suspended"
+    if deadline is not None and begun and since(begun) >= deadline:
+        return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
+    if _failures(job, pods) > spec["backoffLimit"]:
+        return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+    if len(_of_phase(pods, "Succeeded")) >= _completions(spec):
+        return "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
+    return "", "", ""
 
 
 def _failures(job: Json, pods: list[Stored]) -> int:
     """Failed pods; for restartPolicy OnFailure also the restarts of those that still run."""
-    failed = _count(pods, "Failed")
-    if job["spec"]["template"]["spec"].get("restartPolicy") == "OnFailure":
-        for pod in pods:
-            if _phase(pod.body) in ("Running", "Pending"):
-                found = (pod.body.get("status") or {}).get("containerStatuses") or []
-                failed += sum(c.get("restartCount", 0) for c in found)
-    return failed
+    failed = len(_of_phase(pods, "Failed"))
+    if at(job, "spec.template.spec.restartPolicy") != "OnFailure":
+        return failed
+    running = _of_phase(pods, "Running", "Pending")
+    return failed + sum(c.get("restartCount", 0) for pod in running for c in _containers(pod))
 
 
-def _failure(job: Json, pods: list[Stored]) -> tuple[str, str] | None:
-    """The reason and message when the Job has failed for good."""
-    spec = job["spec"]
-    deadline = spec.get("activeDeadlineSeconds")
-    begin = (job.get("status") or {}).get("startTime", "")
-    if deadline is not None and begin and since(begin) >= deadline:
-        return "DeadlineExceeded", "Job was active longer than specified deadline"
-    if _failures(job, pods) > spec["backoffLimit"]:
-        return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-    return None
-
-
-def _is_complete(spec: Json, pods: list[Stored]) -> bool:
-    done = _count(pods, "Succeeded")
-    if spec.get("completions") is None:
-        return done > 0 and done == len([p for p in pods if not is_going(p.body)])
-    return bool(done >= spec["completions"])
-
-
-def _keep_running(work: Work, stored: Stored, pods: list[Stored]) -> None:
-    """Makes pods as far as parallelism and completions allow, after the pause that failures cost."""
-    job, spec = stored.body, stored.body["spec"]
-    active = [p for p in pods if _phase(p.body) not in ("Succeeded", "Failed")]
-    done = _count(pods, "Succeeded")
-    wanted = spec["parallelism"]
-    if spec.get("completions") is not None:
-        wanted = min(wanted, spec["completions"] - done)
-    elif done:
-        wanted = len(active)
-    for pod in active[max(0, wanted) :]:
-        work.delete(pod)
-    pause = _pause(pods)
-    if wanted > len(active) and pause > 0:
-        work.ask_in(stored.key, pause + 0.1)
-        return
-    taken = {_index(p.body) for p in pods if _phase(p.body) != "Failed"}
-    free = [i for i in range(spec.get("completions") or wanted) if str(i) not in taken]
-    for number in range(max(0, wanted - len(active))):
-        _add(work, job, free[number] if spec.get("completionMode") == "Indexed" else None)
-
-
-def _index(pod: Json) -> str:
-    return str((pod["metadata"].get("annotations") or {}).get("batch.kubernetes.io/job-completion-index", ""))
+def _containers(pod: Json) -> list[Json]:
+    return at(pod, "status.containerStatuses") or []
 
 
 def _pause(pods: list[Stored]) -> float:
-    """Seconds until the next pod may be made: 10 s after the first failure, doubled with each further one."""
-    failed = [p.body for p in pods if _phase(p.body) == "Failed"]
-    if not failed:
-        return 0.0
-    latest = min(since(_ended(p)) for p in failed)
-    return min(_FIRST_PAUSE * 2.0 ** (len(failed) - 1), _LONGEST_PAUSE) - latest
+    """Seconds until the next pod may be made: 10 after the first failure, doubled with each further one."""
+    failed = _of_phase(pods, "Failed")
+    waited = min((since(_ended(pod)) for pod in failed), default=_LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * 2.0 ** (len(failed) - 1), _LONGEST_PAUSE) - waited
 
 
 def _ended(pod: Json) -> str:
-    found = (pod.get("status") or {}).get("containerStatuses") or []
-    ends = [((c.get("state") or {}).get("terminated") or {}).get("finishedAt", "") for c in found]
-    return max((end for end in ends if end), default=pod["metadata"]["creationTimestamp"])
+    ends = [at(c, "state.terminated.finishedAt") for c in _containers(pod)]
+    return max(filter(None, ends), default=pod["metadata"]["creationTimestamp"])
 
 
-def _add(work: Work, job: Json, index: int | None) -> None:
-    name = job["metadata"]["name"]
-    metadata: Json = {"generateName": f"{name}-", "name": f"{name[:57]}-{made_up(5)}"}
-    template = job["spec"]["template"]
-    if index is not None:
-        label = {"batch.kubernetes.io/job-completion-index": str(index)}
-        metadata |= {
-            "labels": dict(label),
-            "annotations": dict(label),
-            "name": f"{name[:50]}-{index}-{made_up(5)}",
-        }
-    pod = work.create_pod(job, template, metadata)
-    work.event(job, "Normal", "SuccessfulCreate", f"Created pod: {pod.key[2]}", _SOURCE)
-
-
-def _end(work: Work, stored: Stored, pods: list[Stored], failure: tuple[str, str] | None) -> None:
-    """Ends the Job: what still runs is stopped, conditions say how it went."""
-    job = stored.body
-    for pod in pods:
-        if _phase(pod.body) not in ("Succeeded", "Failed"):
-            work.delete(pod)
-    if failure:
-        reason, message = failure
-        words = {"status": "True", "reason": reason, "message": message}
-        conditions = [{"type": "FailureTarget", **words}, {"type": "Failed", **words}]
-        work.event(job, "Warning", reason, message, _SOURCE)
-    else:
-        message = "Reached expected number of succeeded pods"
-        words = {"status": "True", "reason": "CompletionsReached", "message": message}
-        conditions = [{"type": "SuccessCriteriaMet", **words}, {"type": "Complete", **words}]
-        work.event(job, "Normal", "Completed", "Job completed", _SOURCE)
-    _report(work, stored, pods, *conditions)
-
-
-def _report(work: Work, stored: Stored, pods: list[Stored], *conditions: Json | None) -> None:
-    current = work.store.get(*stored.key)
-    if current is None:
-        return
-    old = current.body.get("status") or {}
-    ended = any(c and c["type"] in ("Complete", "Failed") for c in conditions)
-    active = [p.body for p in pods if _phase(p.body) not in ("Succeeded", "Failed") and not is_going(p.body)]
-    suspended = any(c and c["type"] == "Suspended" for c in conditions)
-    status: Json = {
-        "startTime": None if suspended else old.get("startTime") or stamp(),
-        "active": 0 if ended else len(active),
-        "ready": 0 if ended else sum(is_ready(p) for p in active),
-        "succeeded": _count(pods, "Succeeded") or old.get("succeeded"),
-        "failed": _count(pods, "Failed") + (len(active) if ended else 0) or old.get("failed"),
-        "terminating": 0 if ended else sum(is_going(p.body) for p in pods),
-        "uncountedTerminatedPods": {},
-        "conditions": merged_conditions(old.get("conditions") or [], [c for c in conditions if c]),
-    }
-    for entry in status["conditions"]:
-        entry["lastProbeTime"] = entry["lastTransitionTime"]
-    if any(c and c["type"] == "Complete" for c in conditions):
-        status["completionTime"] = stamp()
-    kept = {k: v for k, v in status.items() if v or k in ("ready", "terminating", "uncountedTerminatedPods")}
-    work.operations.set_status(work.kinds.get(*JOBS), current, kept)
-
-
-def _watch_deadline(work: Work, stored: Stored) -> None:
-    deadline = stored.body["spec"].get("activeDeadlineSeconds")
-    current = work.store.get(*stored.key)
-    if deadline is not None and current is not None:
-        begun = (current.body.get("status") or {}).get("startTime", "")
-        work.ask_in(stored.key, max(0.2, deadline - since(begun) + 0.1))
-
-
-def _clean_up(work: Work, stored: Stored) -> None:
+def _delete_in_time(work: Work, stored: Stored, verdict: str) -> None:
     """Deletes an ended Job when its time to live is over."""
-    job = stored.body
-    ttl = job["spec"].get("ttlSecondsAfterFinished")
+    ttl = stored.body["spec"].get("ttlSecondsAfterFinished")
     if ttl is None:
         return
-    ended = condition(job, _verdict(job)).get("lastTransitionTime", "")
-    left = ttl - since(ended)
+    left = ttl - since(condition(stored.body, verdict).get("lastTransitionTime", ""))
     if left <= 0:
         work.delete(stored, "Foreground")
     else:
@@ -220,49 +135,37 @@ def _clean_up(work: Work, stored: Stored) -> None:
 # --- CronJobs --------------------------------------------------------------------------------------------------------
 
 
-def reconcile_cron(work: Work, stored: Stored) -> None:
-    """One look at a CronJob: starts the Job whose time has come, forgets old ones."""
-    cron = stored.body
-    spec, status = cron["spec"], cron.get("status") or {}
-    if is_going(cron):
-        return
-    jobs = work.controlled(cron, JOBS)
+def start_on_time(work: Work, stored: Stored) -> None:
+    """One look at a CronJob: starts the Job whose time has come, deletes old ones."""
+    cron, spec, status = stored.body, stored.body["spec"], stored.body.get("status") or {}
+    jobs = work.controlled(cron, keys.JOBS)
     active = [j for j in jobs if not _verdict(j.body)]
-    now = datetime.datetime.now(datetime.UTC)
+    now, policy = datetime.datetime.now(datetime.UTC), spec.get("concurrencyPolicy")
     last = status.get("lastScheduleTime") or cron["metadata"]["creationTimestamp"]
-    due: datetime.datetime = croniter(spec["schedule"], _moment(last)).get_next(datetime.datetime)
-    if due <= now and not spec.get("suspend"):
+    if not spec.get("suspend") and _next(spec, datetime.datetime.fromisoformat(last)) <= now:
         due = croniter(spec["schedule"], now).get_prev(datetime.datetime)
-        if spec.get("concurrencyPolicy") == "Replace":
-            for job in active:
-                work.delete(job)
-        if not active or spec.get("concurrencyPolicy") != "Forbid":
-            active = [*active, _start(work, cron, due)]
+        for job in active if policy == "Replace" else []:
+            work.delete(job)
+        if not active or policy != "Forbid":
+            active.append(_start(work, cron, due))
             status = {**status, "lastScheduleTime": due.strftime("%Y-%m-%dT%H:%M:%SZ")}
     for verdict, limit in (("Complete", "successfulJobsHistoryLimit"), ("Failed", "failedJobsHistoryLimit")):
         ended = [j for j in jobs if _verdict(j.body) == verdict]
         for job in ended[: max(0, len(ended) - spec.get(limit, 1))]:
             work.delete(job)
-    done = [j.body["status"]["completionTime"] for j in jobs if _verdict(j.body) == "Complete"]
-    if done:
-        status = {**status, "lastSuccessfulTime": max(done)}
-    references = [
-        {"kind": "Job", "apiVersion": "batch/v1", "name": j.key[2], "namespace": j.key[1]} for j in active
-    ]
-    work.set_status(stored, {**status, "active": references})
-    coming: datetime.datetime = croniter(spec["schedule"], now).get_next(datetime.datetime)
-    work.ask_in(stored.key, max(0.5, (coming - now).total_seconds() + 0.1))
+    work.report(stored, {**status, "active": [pointer(j.body) for j in active]})
+    work.ask_in(stored.key, max(0.5, (_next(spec, now) - now).total_seconds() + 0.1))
 
 
-def _moment(text: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+def _next(spec: Json, after: datetime.datetime) -> datetime.datetime:
+    found: datetime.datetime = croniter(spec["schedule"], after).get_next(datetime.datetime)
+    return found
 
 
 def _start(work: Work, cron: Json, due: datetime.datetime) -> Stored:
-    template = clone(cron["spec"]["jobTemplate"])
-    about = template.get("metadata") or {}
-    metadata = {"name": f"{cron['metadata']['name']}-{int(due.timestamp()) // 60}"}
-    metadata |= {k: about[k] for k in ("labels", "annotations") if about.get(k)}
-    job = work.create(work.kinds.get(*JOBS), cron, {"metadata": metadata, "spec": template["spec"]})
-    work.event(cron, "Normal", "SuccessfulCreate", f"Created job {job.key[2]}", "cronjob-controller")
+    template = cron["spec"]["jobTemplate"]
+    about = {k: v for k, v in (template.get("metadata") or {}).items() if k in ("labels", "annotations")}
+    name = {"name": f"{cron['metadata']['name']}-{int(due.timestamp()) // 60}"}
+    job = work.create(keys.JOBS, cron, {**about, **name}, spec=template["spec"])
+    work.event(cron, "SuccessfulCreate", f"Created job {job.key[2]}")
     return job

@@ -1,0 +1,376 @@
+"""Deployments, ReplicaSets, StatefulSets and DaemonSets: pods that are to run for ever (pkg/controller/…)."""
+
+from __future__ import annotations
+
+from engine.types import Json
+from sandbox.kubernetes.clock import since, stamp
+from sandbox.kubernetes.controllers import bodies, keys
+from sandbox.kubernetes.controllers.bodies import annotations_of, at, is_going, is_over, is_ready, labels_of
+from sandbox.kubernetes.controllers.scheduler import REQUIRED, fits
+from sandbox.kubernetes.controllers.work import Work
+from sandbox.kubernetes.refusals import Refused
+from sandbox.kubernetes.store import Stored
+
+_OURS = "deployment.kubernetes.io/"  # what the names of our annotations begin with
+_REVISION, _HISTORY = f"{_OURS}revision", f"{_OURS}revision-history"
+_NOT_COPIED = (_OURS, "kubectl.kubernetes.io/last-applied-configuration")
+_POD_HASH = "pod-template-hash"
+_HASH = "controller-revision-hash"
+_TOLERATED = """not-ready:NoExecute unreachable:NoExecute disk-pressure:NoSchedule memory-pressure:NoSchedule
+    pid-pressure:NoSchedule unschedulable:NoSchedule"""  # by the pods of DaemonSets
+
+
+# --- Deployments: a ReplicaSet for each template ---------------------------------------------------------------------
+
+
+def roll_out(work: Work, stored: Stored) -> None:
+    """One look at a Deployment: the next step from the old sets to the new one."""
+    deployment, spec = stored.body, stored.body["spec"]
+    sets = work.claimed(stored, keys.REPLICA_SETS)
+    digest = bodies.template_hash(spec["template"])
+    new = next((s for s in sets if labels_of(s.body).get(_POD_HASH) == digest), None)
+    olds = [s for s in sets if s is not new]
+    if not spec.get("paused"):
+        highest = max((_revision(s) for s in olds), default=0) + 1
+        new = new or _create_set(work, deployment, digest, highest)
+        _renumber(work, stored, new, highest)
+        roll = _recreate if spec["strategy"]["type"] == "Recreate" else _roll
+        roll(work, deployment, new, olds)
+    _report(work, stored, new, olds)
+
+
+# --- Deployments: ReplicaSets and their revisions --------------------------------------------------------------------
+
+
+def _create_set(work: Work, deployment: Json, digest: str, revision: int) -> Stored:
+    """The ReplicaSet for the present template, without pods as yet."""
+    spec, template, own = deployment["spec"], deployment["spec"]["template"], {_POD_HASH: digest}
+    labels = {**labels_of(template), **own}
+    copied = {k: v for k, v in annotations_of(deployment).items() if not k.startswith(_NOT_COPIED)}
+    metadata = {"name": f"{deployment['metadata']['name'][:240]}-{digest}", "labels": labels}
+    metadata["annotations"] = {**copied, _REVISION: str(revision)}
+    body = {"replicas": 0, "template": {**template, "metadata": {**template["metadata"], "labels": labels}}}
+    body["selector"] = {**spec["selector"], "matchLabels": {**spec["selector"].get("matchLabels", {}), **own}}
+    if seconds := spec.get("minReadySeconds"):
+        body["minReadySeconds"] = seconds
+    return work.create(keys.REPLICA_SETS, deployment, metadata, spec=body)
+
+
+def _revision(stored: Stored) -> int:
+    return int(annotations_of(stored.body).get(_REVISION, "0"))
+
+
+def _renumber(work: Work, stored: Stored, new: Stored, highest: int) -> None:
+    """Gives the new set the highest revision, and the Deployment the same."""
+    revision = max(_revision(new), highest)
+    if _revision(new) < highest:
+        history = [annotations_of(new.body).get(_HISTORY, ""), str(_revision(new))]
+        own = {_REVISION: str(highest), _HISTORY: ",".join(filter(None, history))}
+        work.change(new, metadata={"annotations": {**annotations_of(new.body), **own}})
+    if _revision(stored) != revision:  # told as part of the status: it makes no new generation
+        own = {**annotations_of(stored.body), _REVISION: str(revision)}
+        work.change(stored, "status", metadata={"annotations": own})
+
+
+def _forget(work: Work, spec: Json, olds: list[Stored]) -> None:
+    """Deletes empty sets beyond the history that is kept."""
+    empty = [s for s in olds if not _wanted(s) and not _count("replicas", s)]
+    for stored in sorted(empty, key=_revision)[: max(0, len(empty) - spec["revisionHistoryLimit"])]:
+        work.delete(stored)
+
+
+# --- rolling (as in rolling.go, recreate.go, sync.go) ----------------------------------------------------------------
+
+
+def _budget(spec: Json) -> tuple[int, int]:
+    """How many pods more than wanted there may be, and how many fewer available ones."""
+    if spec["strategy"]["type"] == "Recreate":
+        return 0, 0
+    rolling, wanted = spec["strategy"].get("rollingUpdate") or {}, spec["replicas"]
+    surge = bodies.share(rolling.get("maxSurge", "25%"), wanted, up=True)
+    missing = bodies.share(rolling.get("maxUnavailable", "25%"), wanted, up=False)
+    return surge, min(missing if surge or missing else 1, wanted)
+
+
+def _wanted(*sets: Stored) -> int:
+    return sum(s.body["spec"]["replicas"] for s in sets)
+
+
+def _count(field: str, *sets: Stored) -> int:
+    """The sum of a number in the sets' status."""
+    return sum(at(s.body, f"status.{field}") or 0 for s in sets)
+
+
+def _roll(work: Work, deployment: Json, new: Stored, olds: list[Stored]) -> None:
+    """More new pods as far as there is room; else fewer old ones, as far as enough stay available."""
+    wanted = deployment["spec"]["replicas"]
+    surge, missing = _budget(deployment["spec"])
+    total, least = _wanted(new, *olds), wanted - missing
+    count = min(wanted, _wanted(new) + max(0, wanted + surge - total))
+    if count != _wanted(new):
+        _scale(work, deployment, new, count)
+        return
+    # How many may go of those that are not available, and of the others.
+    room = total - least - (_wanted(new) - _count("availableReplicas", new))
+    spare = _count("availableReplicas", new, *olds) - least
+    for old in olds:
+        broken = max(0, min(room, _wanted(old) - _count("availableReplicas", old)))
+        good = max(0, min(spare, _wanted(old) - broken))
+        room, spare = room - broken, spare - good
+        _scale(work, deployment, old, _wanted(old) - broken - good)
+
+
+def _recreate(work: Work, deployment: Json, new: Stored, olds: list[Stored]) -> None:
+    """No new pods before all old ones have ended."""
+    for old in olds:
+        _scale(work, deployment, old, 0)
+    left = [pod for old in olds for pod in work.controlled(old.body)]
+    if all(is_over(pod.body) for pod in left):
+        _scale(work, deployment, new, deployment["spec"]["replicas"])
+
+
+def _scale(work: Work, deployment: Json, stored: Stored, count: int) -> None:
+    before = _wanted(stored)
+    if before != count:
+        work.change(stored, spec={"replicas": count})
+        words = f"{'up' if count > before else 'down'} replica set {stored.key[2]} from {before} to {count}"
+        work.event(deployment, "ScalingReplicaSet", f"Scaled {words}")
+
+
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+def _report(work: Work, stored: Stored, new: Stored | None, olds: list[Stored]) -> None:
+    spec, sets = stored.body["spec"], [*olds, *([new] if new else [])]
+    fields = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
+    status = {field: _count(field, *sets) for field in fields}
+    available = status["availableReplicas"]
+    status["updatedReplicas"] = _count("replicas", new) if new else 0
+    status["unavailableReplicas"] = max(0, _wanted(*sets) - available)
+    minimum = _words("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+    if available >= spec["replicas"] - _budget(spec)[1]:
+        minimum = _words("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    minimum["type"] = "Available"
+    failures = [failed for s in sets if (failed := bodies.condition(s.body, "ReplicaFailure"))]
+    progressing = _progressing(work, stored, new, status)
+    work.report(stored, status, minimum, *failures[:1], progressing)
+    if _is_complete(spec, status):
+        _forget(work, spec, olds)
+
+
+def _words(status: str, reason: str, message: str) -> Json:
+    return {"type": "Progressing", "status": status, "reason": reason, "message": message}
+
+
+def _is_complete(spec: Json, status: Json) -> bool:
+    return all(status[f] == spec["replicas"] for f in ("updatedReplicas", "replicas", "availableReplicas"))
+
+
+def _progressing(work: Work, stored: Stored, new: Stored | None, status: Json) -> Json:
+    """The condition that says how the rollout goes (progress.go). Its message names the set that it is about."""
+    spec, last = stored.body["spec"], bodies.condition(stored.body, "Progressing")
+    if new is None or spec.get("paused"):
+        return _words("Unknown", "DeploymentPaused", "Deployment is paused")
+    name, reason = f'ReplicaSet "{new.key[2]}"', last.get("reason", "")
+    begun = name in last.get("message", "")
+    if begun and reason == "NewReplicaSetAvailable" and status["replicas"] == status["updatedReplicas"]:
+        return last  # pods that come and go later are no rollout
+    if _is_complete(spec, status):
+        return _words("True", "NewReplicaSetAvailable", f"{name} has successfully progressed.")
+    left = spec["progressDeadlineSeconds"] - since(last.get("lastUpdateTime", ""))
+    if not begun or _moved(status, stored.body.get("status") or {}):
+        last = {**_words("True", "ReplicaSetUpdated", f"{name} is progressing."), "lastUpdateTime": stamp()}
+        left = spec["progressDeadlineSeconds"]
+    elif reason == "ProgressDeadlineExceeded" or (left < 0 and reason != "NewReplicaSetAvailable"):
+        return _words("False", "ProgressDeadlineExceeded", f"{name} has timed out progressing.")
+    work.ask_in(stored.key, left + 1.0)
+    return last
+
+
+def _moved(status: Json, old: Json) -> bool:
+    """Whether the rollout has come further: fewer old pods, or more of the others."""
+    left = old.get("replicas", 0) - old.get("updatedReplicas", 0)
+    more = any(status[f] > old.get(f, 0) for f in ("updatedReplicas", "readyReplicas", "availableReplicas"))
+    return more or status["replicas"] - status["updatedReplicas"] < left
+
+
+# --- ReplicaSets -----------------------------------------------------------------------------------------------------
+
+
+def replica_set(work: Work, stored: Stored) -> None:
+    """One look at a ReplicaSet: as many pods as wanted."""
+    owner = stored.body
+    everything = [p for p in work.claimed(stored) if not is_over(p.body)]
+    pods = [p for p in everything if not is_going(p.body)]
+    surplus = len(pods) - owner["spec"]["replicas"]
+    failures: list[Json] = []
+    try:
+        for _ in range(-surplus):
+            work.add_pod(owner, {}, {})
+    except Refused as refusal:
+        words = {"reason": "FailedCreate", "message": refusal.message}
+        failures = [{"type": "ReplicaFailure", "status": "True", **words}]
+        work.ask_in(stored.key, 5.0)
+    for pod in sorted(pods, key=_rank)[: max(0, surplus)]:
+        work.remove_pod(owner, pod)
+    more = {"terminatingReplicas": len(everything) - len(pods)}
+    work.report(stored, {**work.count(stored, pods), **more}, *failures)
+
+
+def _rank(pod: Stored) -> tuple[bool, bool, int]:
+    """Who goes first: those without a node, those that are not ready, the youngest."""
+    return "nodeName" in pod.body["spec"], is_ready(pod.body), -pod.version
+
+
+# --- revisions of StatefulSets and DaemonSets ------------------------------------------------------------------------
+
+
+def _keep_revision(work: Work, owner: Json) -> tuple[str, str]:
+    """A ControllerRevision for the present template, the newest of all. Returns its name and the template's hash."""
+    template, metadata = owner["spec"]["template"], owner["metadata"]
+    digest = bodies.template_hash(template)
+    name = f"{metadata['name']}-{digest}"
+    others = [s for s in work.controlled(owner, keys.REVISIONS) if s.key[2] != name]
+    others.sort(key=lambda s: s.body["revision"])
+    number = others[-1].body["revision"] + 1 if others else 1
+    mine = work.store.get(keys.REVISIONS, metadata["namespace"], name)
+    if mine is None or mine.body["revision"] < number:
+        data = {"spec": {"template": {**template, "$patch": "replace"}}}
+        about = {"name": name, "labels": {**labels_of(template), _HASH: digest}}
+        surplus = others[: max(0, len(others) - owner["spec"].get("revisionHistoryLimit", 10))]
+        for old in [*surplus, *([mine] if mine else [])]:
+            work.delete(old)
+        work.create(keys.REVISIONS, owner, about, data=data, revision=number)
+    return name, digest
+
+
+def _revision_name(pod: Stored) -> str:
+    return labels_of(pod.body).get(_HASH, "")
+
+
+# --- StatefulSets ----------------------------------------------------------------------------------------------------
+
+
+def stateful_set(work: Work, stored: Stored) -> None:
+    """One look at a StatefulSet: numbered pods, one after the other, each with its claims."""
+    owner, replicas = stored.body, stored.body["spec"]["replicas"]
+    update, _ = _keep_revision(work, owner)
+    current = at(owner, "status.currentRevision") or update
+    pods = {_number(p): p for p in work.claimed(stored)}
+    _step(work, owner, pods, current, update)
+    staying = [p for p in pods.values() if not is_going(p.body)]
+    counts, revisions = work.count(stored, staying), [_revision_name(p) for p in staying]
+    if revisions == [update] * replicas and counts["readyReplicas"] == replicas:
+        current = update
+    counts |= {"updatedReplicas": revisions.count(update), "currentReplicas": revisions.count(current)}
+    work.report(stored, {**counts, "currentRevision": current, "updateRevision": update})
+
+
+def _number(pod: Stored) -> int:
+    tail = pod.key[2].rpartition("-")[2]
+    return int(tail) if tail.isdecimal() else -1
+
+
+def _step(work: Work, owner: Json, pods: dict[int, Stored], current: str, update: str) -> None:
+    """Makes what is missing, removes what is too much, replaces what is old; one at a time unless Parallel."""
+    spec = owner["spec"]
+    first = at(spec, "ordinals.start") or 0
+    wanted = range(first, first + spec["replicas"])
+    rolling = spec["updateStrategy"]["type"] == "RollingUpdate"
+    kept = wanted[: at(spec, "updateStrategy.rollingUpdate.partition") or 0]  # these keep the older template
+    parallel = spec.get("podManagementPolicy") == "Parallel"
+    for number in wanted:
+        pod = pods.get(number)
+        if pod is None:
+            _add_numbered(work, owner, number, current if rolling and number in kept else update)
+        elif is_over(pod.body):
+            work.delete(pod)
+        elif bodies.available_in(pod.body, spec.get("minReadySeconds", 0)) == 0:
+            continue
+        if not parallel:
+            return  # also for ever, for a pod of an older template that never gets ready
+    for number in sorted((n for n in pods if n not in wanted), reverse=True):
+        work.remove_pod(owner, pods[number])
+        if not parallel:
+            return
+    for number in reversed(wanted[len(kept) :] if rolling else []):
+        pod = pods.get(number)
+        if pod is None or is_going(pod.body):
+            return
+        if _revision_name(pod) != update:
+            work.remove_pod(owner, pod)
+            return
+        if not is_ready(pod.body):
+            return
+
+
+def _add_numbered(work: Work, owner: Json, number: int, revision: str) -> None:
+    """The pod of a number, and its volume claims unless they are there."""
+    name, namespace = f"{owner['metadata']['name']}-{number}", owner["metadata"]["namespace"]
+    kept = work.store.get(keys.REVISIONS, namespace, revision)
+    template = at(kept.body, "data.spec.template") if kept else owner["spec"]["template"]
+    volumes = {v["name"]: v for v in template["spec"].get("volumes") or []}
+    for claim in owner["spec"].get("volumeClaimTemplates") or []:
+        short = claim["metadata"]["name"]
+        metadata = {"name": f"{short}-{name}", "labels": owner["spec"]["selector"].get("matchLabels") or {}}
+        work.provide(keys.CLAIMS, namespace, metadata, spec=claim["spec"])
+        volumes[short] = {"name": short, "persistentVolumeClaim": {"claimName": metadata["name"]}}
+    own = {"statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": str(number)}
+    spec = {"hostname": name, "volumes": list(volumes.values())}
+    if service := owner["spec"].get("serviceName"):
+        spec["subdomain"] = service
+    work.add_pod(owner, {"name": name, "labels": {**own, _HASH: revision}}, spec, template)
+
+
+# --- DaemonSets ------------------------------------------------------------------------------------------------------
+
+
+def daemon_set(work: Work, stored: Stored) -> None:
+    """One look at a DaemonSet: a pod on every node that fits; one that is cordoned or silent keeps its own."""
+    owner, template = stored.body, stored.body["spec"]["template"]["spec"]
+    _, digest = _keep_revision(work, owner)
+    pairs = [entry.split(":") for entry in _TOLERATED.split()]
+    more = [{"key": f"node.kubernetes.io/{k}", "operator": "Exists", "effect": effect} for k, effect in pairs]
+    spec = {**template, "tolerations": [*(template.get("tolerations") or []), *more]}
+    nodes = [n.key[2] for n in work.store.all(keys.NODES) if not fits(spec, n.body)]
+    pods: dict[str, list[Stored]] = {node: [] for node in nodes}
+    for pod in work.claimed(stored):
+        if is_over(pod.body):
+            work.delete(pod)
+        else:
+            pods.setdefault(_target(pod.body), []).append(pod)
+    for node, found in pods.items():
+        if not found:
+            named = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+            spec["affinity"] = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [named]}}}
+            work.add_pod(owner, {"labels": {_HASH: digest}}, spec)
+        for pod in found[1:] if node in nodes else found:
+            work.remove_pod(owner, pod)
+    placed = [pods[node][0] for node in nodes if pods[node] and not is_going(pods[node][0].body)]
+    _replace_old(work, owner, placed, digest, len(nodes))
+    count, ready, available = work.count(stored, placed).values()
+    status = {"desiredNumberScheduled": len(nodes), "currentNumberScheduled": count, "numberReady": ready}
+    status |= {"numberAvailable": available, "numberUnavailable": len(nodes) - available}
+    status |= {"numberMisscheduled": len(pods) - len(nodes)}
+    status |= {"updatedNumberScheduled": [_revision_name(p) for p in placed].count(digest)}
+    work.report(stored, status)
+
+
+def _target(pod: Json) -> str:
+    """The node that a pod was made for."""
+    terms = at(pod, f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms") or []
+    fields = [field for term in terms for field in term.get("matchFields") or []]
+    return str(fields[0]["values"][0] if fields else pod["spec"].get("nodeName"))
+
+
+def _replace_old(work: Work, owner: Json, placed: list[Stored], digest: str, nodes: int) -> None:
+    """Deletes pods of an older template, unready ones first, as far as the budget allows."""
+    strategy = owner["spec"]["updateStrategy"]
+    if strategy["type"] != "RollingUpdate":
+        return
+    ready = sum(is_ready(p.body) for p in placed)
+    least = nodes - max(1, bodies.share(at(strategy, "rollingUpdate.maxUnavailable") or 1, nodes, up=True))
+    for pod in sorted(placed, key=lambda p: is_ready(p.body)):
+        if _revision_name(pod) != digest and (ready > least or not is_ready(pod.body)):
+            ready -= is_ready(pod.body)
+            work.remove_pod(owner, pod)
