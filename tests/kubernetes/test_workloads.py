@@ -157,6 +157,14 @@ def test_a_paused_deployment_waits(home: Home) -> None:
     assert len(sets_of(home, home.rolled_out())) == 2
 
 
+def test_a_paused_deployment_is_still_scaled(home: Home) -> None:
+    apply(home, deployment(replicas=1))
+    home.rolled_out()
+    apply(home, deployment(replicas=2, tag="2", paused=True))
+    [replica_set] = until(lambda: [s for s in sets_of(home, home.settled()) if s["spec"]["replicas"] == 2])
+    assert replica_set["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":1")
+
+
 def test_scaling_makes_and_removes_pods(home: Home) -> None:
     apply(home, deployment(replicas=1))
     home.rolled_out()

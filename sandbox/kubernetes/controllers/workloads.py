@@ -30,7 +30,9 @@ def roll_out(work: Work, stored: Stored) -> None:
     digest = bodies.template_hash(spec["template"])
     new = next((s for s in sets if labels_of(s.body).get(_POD_HASH) == digest), None)
     olds = [s for s in sets if s is not new]
-    if not spec.get("paused"):
+    if spec.get("paused"):
+        _scale_paused(work, deployment, sets)
+    else:
         highest = max((_revision(s) for s in olds), default=0) + 1
         new = new or _create_set(work, deployment, digest, highest)
         _renumber(work, stored, new, highest)
@@ -127,6 +129,14 @@ def _recreate(work: Work, deployment: Json, new: Stored, olds: list[Stored]) -> 
     left = [pod for old in olds for pod in work.controlled(old.body)]
     if all(is_over(pod.body) for pod in left):
         _scale(work, deployment, new, deployment["spec"]["replicas"])
+
+
+def _scale_paused(work: Work, deployment: Json, sets: list[Stored]) -> None:
+    """What is paused is still scaled: the newest set with pods takes the difference."""
+    if sets:
+        newest = max(sets, key=lambda s: (_wanted(s) > 0, _revision(s)))
+        others = _wanted(*sets) - _wanted(newest)
+        _scale(work, deployment, newest, max(0, deployment["spec"]["replicas"] - others))
 
 
 def _scale(work: Work, deployment: Json, stored: Stored, count: int) -> None:
