@@ -30,6 +30,13 @@ def fast_passwords(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(autouse=True)
+def no_static_files(request, settings):
+    """Every test client would look through all static files first, which takes longer than most tests (mark `static_files`)."""
+    if request.node.get_closest_marker("static_files") is None:
+        settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings):
     """SQLite in a file, as the portal runs on it: a database in memory locks whole tables between threads."""

@@ -21,6 +21,7 @@ from core.static import StaticFiles
 from tests.factories import make_deploy, make_environment, make_user
 from tests.portal.conftest import see
 
+pytestmark = pytest.mark.static_files
 ROOT = Path(__file__).resolve().parents[2]
 MOST_BYTES = 60_000  # ui.md: the first load of the board
 
