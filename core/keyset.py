@@ -82,8 +82,8 @@ def between(
 
 
 def _key_at(rows: QuerySet, key: str, moment: str, lookup: str, at: datetime, *, newest: bool) -> int | None:
-    order = f"-{moment}" if newest else moment
-    return rows.filter(**{lookup: at}).order_by(order).values_list(key, flat=True).first()
+    order = (f"-{moment}", f"-{key}") if newest else (moment, key)  # of rows of one moment the outermost
+    return rows.filter(**{lookup: at}).order_by(*order).values_list(key, flat=True).first()
 
 
 def _number(text: str | None) -> int | None:

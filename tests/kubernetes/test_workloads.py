@@ -140,7 +140,7 @@ def test_recreate_ends_the_old_pods_first(home: Home) -> None:
         lambda: len(active(home)) == 2 and all(p["metadata"].get("annotations") for p in active(home)),
         what="new pods",
     )
-    assert home.live("deployments", "web")["status"].get("availableReplicas", 0) == 0
+    until(lambda: not home.live("deployments", "web")["status"].get("availableReplicas"), what="the status")
 
 
 def test_a_paused_deployment_waits(home: Home) -> None:
