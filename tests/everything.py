@@ -1,7 +1,7 @@
 """`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well, on both
 control planes.
 
-Parts run in three lanes side by side, as those of a running product and of clusters wait most of their time; the output of
+Parts run in four lanes side by side, as those of a running product and of clusters wait most of their time; the output of
 each is shown when it has ended. A few tests that fail are run once more when the machine is quiet; those that pass then are named
 as shaky. PostgreSQL is started here in a temporary folder (as another user when we are root: initdb refuses root). What
 a machine lacks is skipped with the reason, in pytest's summary or below. With arguments it is plain pytest.
@@ -32,7 +32,7 @@ APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
 )  # fmt: skip
 PRODUCT = ("e2e", "chaos")  # on one running sandbox for each control plane
-CLUSTERS = ("sandbox", "engine_cluster", "kubernetes")
+ENGINE, SANDBOX, KUBERNETES = ("engine_cluster",), ("sandbox",), ("kubernetes",)
 MOST_SHAKY = 8
 _printing = threading.Lock()
 
@@ -56,20 +56,15 @@ class Part:
 def lanes() -> list[list[Part]]:
     """Parts that run one after the other, in each lane; about as long as each other."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *CLUSTERS}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES}))
     return [
         [
             Part("everything else", rest),
             Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True),
         ],
-        [
-            Part("the product on a real control plane", PRODUCT, "control_plane"),
-            Part("engine", CLUSTERS[1:2]),
-        ],
-        [
-            Part("the product on the simulated control plane", PRODUCT, "not control_plane"),
-            Part("sandbox, Kubernetes", (CLUSTERS[0], CLUSTERS[2])),
-        ],
+        [Part("the product on the real control plane", PRODUCT, "control_plane")],
+        [Part("the product on the simulated one", PRODUCT, "not control_plane"), Part("engine", ENGINE)],
+        [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
     ]
 
 
