@@ -113,6 +113,14 @@ def refused(server: str, status: int, headers: Mapping[str, str], data: bytes) -
             reason="Unauthorized",
             hint="Give the cluster a kubeconfig whose token or certificate is valid.",
         )
+    if status == 429 and (body is None or "too many requests" in str(body.get("message"))):
+        return KubernetesThrottled(
+            f"The cluster at {server} asks to slow down: it has too much to do (429).",
+            status=429,
+            reason="TooManyRequests",
+            retry_after=retry_after or _seconds(((body or {}).get("details") or {}).get("retryAfterSeconds")),
+            hint="Try again in a minute.",
+        )
     if body is None:
         text = f"The cluster at {server} answered {status} with something that is not Kubernetes' own format."
         return class_of(status)(text, status=status, retry_after=retry_after)

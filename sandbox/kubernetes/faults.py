@@ -97,7 +97,7 @@ def main(arguments: Sequence[str], directory: Path) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("fault", choices=tuple(FAULTS))
-    parser.add_argument("duration", nargs="?", type=_duration, help="such as 5s or 2m: how long, or how slow")
+    parser.add_argument("duration", nargs="?", type=duration, help="such as 5s or 2m: how long, or how slow")
     options = parser.parse_args(arguments)
     try:
         print(order_fault(directory / "kubeconfig", options.fault, options.duration))
@@ -117,6 +117,6 @@ def order_fault(kubeconfig: Path, fault: str, seconds: float | None = None) -> s
     return str(api.create(PATH, {"fault": fault, "seconds": seconds})["message"])
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
     """Seconds. Raises ValueError, of which argparse makes a message."""
     return float(text.removesuffix("m")) * 60 if text.endswith("m") else float(text.removesuffix("s"))

@@ -202,6 +202,16 @@ def test_retry_after_is_honoured_up_to_a_limit(client: KubernetesClient, httpser
     assert (len(seen), caught.value.retry_after) == (1, 3600)
 
 
+def test_a_cluster_with_too_much_to_do_is_named(client: KubernetesClient, httpserver: HTTPServer) -> None:
+    """Not in the server's own words, which say "us" and mean themselves."""
+    words = "the server has received too many requests and has asked us to try again later"
+    busy = status(429, words, "TooManyRequests", retryAfterSeconds=3600)
+    httpserver.expect_request("/x").respond_with_handler(answers(busy)[0])
+    with pytest.raises(Throttled, match=r"asks to slow down: it has too much to do \(429\)") as caught:
+        client.request("GET", "/x")
+    assert (caught.value.hint, caught.value.retry_after) == ("Try again in a minute.", 3600)
+
+
 def test_a_slow_answer_times_out(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/x").respond_with_handler(lambda request: (time.sleep(1.0), ok())[1])
     with client_for(httpserver.url_for("").rstrip("/"), RetryPolicy(attempts=1)) as client:
