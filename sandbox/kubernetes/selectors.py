@@ -85,6 +85,13 @@ def _text_at(body: Json, path: str) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def value_at(body: Any, path: str) -> Any:
+    """What is at a path of names such as `status.phase`; None when some part of it is missing."""
+    for step in path.split("."):
+        body = body.get(step) if isinstance(body, dict) else None
+    return body
+
+
 def find(body: Any, path: str) -> list[Any]:
     """The values at a simple JSON path, nulls left out: `.status.conditions[?(@.type=="Ready")].status`."""
     values = [body]

@@ -19,7 +19,7 @@ from sandbox.kubernetes.kinds import Kind, rows
 from sandbox.kubernetes.names import Causes, labels, metadata, must_be
 from sandbox.kubernetes.refusals import Cause, forbidden_value, invalid_value, required, unsupported
 from sandbox.kubernetes.schema import Type
-from sandbox.kubernetes.selectors import selects
+from sandbox.kubernetes.selectors import selects, value_at
 
 _MOST_DATA = 1024 * 1024
 _PULL_SECRET = ".dockerconfigjson"
@@ -108,15 +108,9 @@ def _by_schema(value: Any, kind: Type, at: str) -> Causes:
 
 def _by_rules(value: Json, name: str, at: str) -> Causes:
     for field, check in _RULES.get(name, ()):
-        yield from must_be(check, f"{at}.{field}", _get(value, field))
+        yield from must_be(check, f"{at}.{field}", value_at(value, field))
     if name in _FITS:
         yield from _FITS[name](value, at)
-
-
-def _get(value: Any, path: str) -> Any:
-    for step in path.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
 
 
 def _pod(spec: Json, at: str) -> Causes:
@@ -153,7 +147,7 @@ def _variable(variable: Json, at: str) -> Causes:
 
 
 def _workload(spec: Json, at: str) -> Causes:
-    found = _get(spec, "template.metadata.labels") or {}
+    found = value_at(spec, "template.metadata.labels") or {}
     if not selects(spec.get("selector"), found):
         words = "`selector` does not match template `labels`"
         yield invalid_value(f"{at}.template.metadata.labels", found, words)
@@ -187,7 +181,7 @@ def _service(spec: Json, at: str) -> Causes:
 
 
 def _ingress(body: Json, at: str) -> Causes:
-    if not _get(body, "spec.rules") and not _get(body, "spec.defaultBackend"):
+    if not value_at(body, "spec.rules") and not value_at(body, "spec.defaultBackend"):
         yield invalid_value("spec", None, "either `defaultBackend` or `rules` must be specified")
 
 
@@ -229,11 +223,11 @@ def _is_json(value: str) -> bool:
 def _definition(body: Json, at: str) -> Causes:
     name, wanted = (
         body["metadata"].get("name", ""),
-        f"{_get(body, 'spec.names.plural')}.{_get(body, 'spec.group')}",
+        f"{value_at(body, 'spec.names.plural')}.{value_at(body, 'spec.group')}",
     )
     if name != wanted:
         yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
-    if sum(bool(version.get("storage")) for version in _get(body, "spec.versions") or []) != 1:
+    if sum(bool(version.get("storage")) for version in value_at(body, "spec.versions") or []) != 1:
         yield invalid_value("spec.versions", None, "must have exactly one version marked as storage version")
 
 

@@ -5,20 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from engine.types import Json
 from sandbox.kubernetes.clock import since, stamp
+from sandbox.kubernetes.selectors import value_at
 
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
-
-
-def at(body: Json, path: str) -> Any:
-    """What is at a path such as `status.phase`; None when some part of it is missing."""
-    found: Any = body
-    for step in path.split("."):
-        found = (found or {}).get(step)
-    return found
 
 
 def labels_of(body: Json) -> dict[str, str]:
@@ -36,12 +28,12 @@ def is_going(body: Json) -> bool:
 
 def is_over(pod: Json) -> bool:
     """Whether a pod has ended."""
-    return at(pod, "status.phase") in ("Succeeded", "Failed")
+    return value_at(pod, "status.phase") in ("Succeeded", "Failed")
 
 
 def condition(body: Json, kind: str) -> Json:
     """A condition of an object's status, {} when it has none of that type."""
-    return next((c for c in at(body, "status.conditions") or [] if c["type"] == kind), {})
+    return next((c for c in value_at(body, "status.conditions") or [] if c["type"] == kind), {})
 
 
 def is_ready(body: Json) -> bool:

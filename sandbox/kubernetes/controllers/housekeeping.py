@@ -10,10 +10,11 @@ from engine.types import Json
 from sandbox.kubernetes.admission import CLEANUP
 from sandbox.kubernetes.clock import since, stamp
 from sandbox.kubernetes.controllers import keys
-from sandbox.kubernetes.controllers.bodies import annotations_of, at, controller_of, is_going, is_ready
+from sandbox.kubernetes.controllers.bodies import annotations_of, controller_of, is_going, is_ready
 from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.kinds import kinds_of
 from sandbox.kubernetes.refusals import Refused
+from sandbox.kubernetes.selectors import value_at
 from sandbox.kubernetes.store import Stored
 
 _TOKEN_TYPE = "kubernetes.io/service-account-token"
@@ -62,7 +63,7 @@ def fill_token(work: Work, stored: Stored) -> None:
     account = work.store.get(keys.ACCOUNTS, namespace, name)
     if account is None:
         work.delete(stored)
-    elif not at(stored.body, "data.token"):
+    elif not value_at(stored.body, "data.token"):
         token = work.access.token_for(account.body).encode()
         parts = {"token": token, "ca.crt": work.authority, "namespace": namespace.encode()}
         data = {name: base64.b64encode(part).decode() for name, part in parts.items()}

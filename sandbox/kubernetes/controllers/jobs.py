@@ -9,8 +9,9 @@ from croniter import croniter  # type: ignore[import-untyped]
 from engine.types import Json
 from sandbox.kubernetes.clock import since, stamp
 from sandbox.kubernetes.controllers import keys
-from sandbox.kubernetes.controllers.bodies import at, condition, is_going, is_over, is_ready, pointer
+from sandbox.kubernetes.controllers.bodies import condition, is_going, is_over, is_ready, pointer
 from sandbox.kubernetes.controllers.work import Work
+from sandbox.kubernetes.selectors import value_at
 from sandbox.kubernetes.store import Stored
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0  # seconds before a failed pod is replaced
@@ -44,7 +45,7 @@ def run(work: Work, stored: Stored) -> None:
     counts = {"active": len(active), "ready": sum(is_ready(p.body) for p in active)}
     work.report(stored, {**status, **counts, "terminating": len(running) - len(active)})
     if (deadline := spec.get("activeDeadlineSeconds")) is not None:
-        work.ask_in(stored.key, deadline - since(at(job, "status.startTime") or "") + 0.1)
+        work.ask_in(stored.key, deadline - since(value_at(job, "status.startTime") or "") + 0.1)
     if wanted > len(running) and (pause := _pause(pods)) > 0:
         work.ask_in(stored.key, pause + 0.1)
         return
@@ -77,12 +78,12 @@ def _completions(spec: Json) -> int:
 
 
 def _of_phase(pods: list[Stored], *phases: str) -> list[Json]:
-    return [p.body for p in pods if at(p.body, "status.phase") in phases]
+    return [p.body for p in pods if value_at(p.body, "status.phase") in phases]
 
 
 def _outcome(job: Json, pods: list[Stored]) -> tuple[str, str, str]:
     """The condition that the Job comes to, with reason and message; empty while it goes on."""
-    spec, begun = job["spec"], at(job, "status.startTime")
+    spec, begun = job["spec"], value_at(job, "status.startTime")
     deadline = spec.get("activeDeadlineSeconds")
     if spec.get("suspend"):
         return "Suspended", "JobSuspended", "Job suspended"
@@ -98,14 +99,14 @@ def _outcome(job: Json, pods: list[Stored]) -> tuple[str, str, str]:
 def _failures(job: Json, pods: list[Stored]) -> int:
     """Failed pods; for restartPolicy OnFailure also the restarts of those that still run."""
     failed = len(_of_phase(pods, "Failed"))
-    if at(job, "spec.template.spec.restartPolicy") != "OnFailure":
+    if value_at(job, "spec.template.spec.restartPolicy") != "OnFailure":
         return failed
     running = _of_phase(pods, "Running", "Pending")
     return failed + sum(c.get("restartCount", 0) for pod in running for c in _containers(pod))
 
 
 def _containers(pod: Json) -> list[Json]:
-    return at(pod, "status.containerStatuses") or []
+    return value_at(pod, "status.containerStatuses") or []
 
 
 def _pause(pods: list[Stored]) -> float:
@@ -116,7 +117,7 @@ def _pause(pods: list[Stored]) -> float:
 
 
 def _ended(pod: Json) -> str:
-    ends = [at(c, "state.terminated.finishedAt") for c in _containers(pod)]
+    ends = [value_at(c, "state.terminated.finishedAt") for c in _containers(pod)]
     return max(filter(None, ends), default=pod["metadata"]["creationTimestamp"])
 
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from engine.types import Json
 from sandbox.kubernetes.controllers import keys
-from sandbox.kubernetes.controllers.bodies import at, dated, is_going, is_over, is_ready, labels_of
+from sandbox.kubernetes.controllers.bodies import dated, is_going, is_over, is_ready, labels_of
 from sandbox.kubernetes.controllers.work import Work
-from sandbox.kubernetes.selectors import selects
+from sandbox.kubernetes.selectors import selects, value_at
 from sandbox.kubernetes.store import Stored
 from sandbox.kubernetes.subresources import bind
 
@@ -38,7 +38,7 @@ def schedule(work: Work, stored: Stored) -> None:
     counted = sorted(f"{count} {why}" for why, count in Counter(whys.values()).items())
     words = f"0/{len(nodes)} nodes are available: {', '.join(counted)}."
     words = words if nodes else "no nodes available to schedule pods"
-    old = at(pod, "status.conditions") or []
+    old = value_at(pod, "status.conditions") or []
     if not any(c.get("message") == words for c in old):
         entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
         conditions = [*(c for c in old if c["type"] != "PodScheduled"), *dated(pod, [entry])]
@@ -56,14 +56,14 @@ def _why_not(work: Work, pod: Json, node: Json, used: Counter[str]) -> str:
         return why
     if not is_ready(node):
         return "node(s) had untolerated taint(s) {node.kubernetes.io/not-ready: }"
-    free = at(node, "status.allocatable") or {}
+    free = value_at(node, "status.allocatable") or {}
     for resource, wanted in _requests(pod["spec"]).items():
         if used[resource] + wanted > quantity(free.get(resource, 0)):
             return "Too many pods" if resource == "pods" else f"Insufficient {resource}"
     for volume in pod["spec"].get("volumes") or []:
-        if name := at(volume, "persistentVolumeClaim.claimName"):
+        if name := value_at(volume, "persistentVolumeClaim.claimName"):
             claim = work.store.get(keys.CLAIMS, pod["metadata"]["namespace"], name)
-            if claim is None or at(claim.body, "status.phase") != "Bound":
+            if claim is None or value_at(claim.body, "status.phase") != "Bound":
                 return "pod has unbound immediate PersistentVolumeClaims"
     return ""
 
@@ -71,15 +71,15 @@ def _why_not(work: Work, pod: Json, node: Json, used: Counter[str]) -> str:
 def fits(spec: Json, node: Json) -> str:
     """Why a pod may not be on the node at all; "" when it may."""
     named = {"metadata.name": node["metadata"]["name"]}
-    terms = at(spec, f"affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms") or [{}]
+    terms = value_at(spec, f"affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms") or [{}]
     if not selects({"matchLabels": spec.get("nodeSelector")}, labels_of(node)) or not any(
         selects({"matchExpressions": term.get("matchExpressions")}, labels_of(node))
         and selects({"matchExpressions": term.get("matchFields")}, named)
         for term in terms
     ):
         return "node(s) didn't match Pod's node affinity/selector"
-    cordon = [{"key": _CORDONED, "effect": "NoSchedule"}] if at(node, "spec.unschedulable") else []
-    for taint in [*(at(node, "spec.taints") or []), *cordon]:
+    cordon = [{"key": _CORDONED, "effect": "NoSchedule"}] if value_at(node, "spec.unschedulable") else []
+    for taint in [*(value_at(node, "spec.taints") or []), *cordon]:
         tolerated = any(_tolerates(t, taint) for t in spec.get("tolerations") or [])
         if not tolerated and taint["effect"] != "PreferNoSchedule":
             if taint["key"] == _CORDONED:
@@ -110,7 +110,7 @@ def _requests(spec: Json) -> Counter[str]:
     """A place, and the sum over the containers."""
     total = Counter({"pods": quantity(1)})
     for container in spec["containers"]:
-        for resource, amount in (at(container, "resources.requests") or {}).items():
+        for resource, amount in (value_at(container, "resources.requests") or {}).items():
             total[resource] += quantity(amount)
     return total
 

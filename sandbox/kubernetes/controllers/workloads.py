@@ -5,10 +5,11 @@ from __future__ import annotations
 from engine.types import Json
 from sandbox.kubernetes.clock import since, stamp
 from sandbox.kubernetes.controllers import bodies, keys
-from sandbox.kubernetes.controllers.bodies import annotations_of, at, is_going, is_over, is_ready, labels_of
+from sandbox.kubernetes.controllers.bodies import annotations_of, is_going, is_over, is_ready, labels_of
 from sandbox.kubernetes.controllers.scheduler import REQUIRED, fits
 from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.refusals import Refused
+from sandbox.kubernetes.selectors import value_at
 from sandbox.kubernetes.store import Stored
 
 _OURS = "deployment.kubernetes.io/"  # what the names of our annotations begin with
@@ -100,7 +101,7 @@ def _wanted(*sets: Stored) -> int:
 
 def _count(field: str, *sets: Stored) -> int:
     """The sum of a number in the sets' status."""
-    return sum(at(s.body, f"status.{field}") or 0 for s in sets)
+    return sum(value_at(s.body, f"status.{field}") or 0 for s in sets)
 
 
 def _roll(work: Work, deployment: Json, new: Stored, olds: list[Stored]) -> None:
@@ -265,7 +266,7 @@ def stateful_set(work: Work, stored: Stored) -> None:
     """One look at a StatefulSet: numbered pods, one after the other, each with its claims."""
     owner, replicas = stored.body, stored.body["spec"]["replicas"]
     update, _ = _keep_revision(work, owner)
-    current = at(owner, "status.currentRevision") or update
+    current = value_at(owner, "status.currentRevision") or update
     pods = {_number(p): p for p in work.claimed(stored)}
     _step(work, owner, pods, current, update)
     staying = [p for p in pods.values() if not is_going(p.body)]
@@ -284,10 +285,12 @@ def _number(pod: Stored) -> int:
 def _step(work: Work, owner: Json, pods: dict[int, Stored], current: str, update: str) -> None:
     """Makes what is missing, removes what is too much, replaces what is old; one at a time unless Parallel."""
     spec = owner["spec"]
-    first = at(spec, "ordinals.start") or 0
+    first = value_at(spec, "ordinals.start") or 0
     wanted = range(first, first + spec["replicas"])
     rolling = spec["updateStrategy"]["type"] == "RollingUpdate"
-    kept = wanted[: at(spec, "updateStrategy.rollingUpdate.partition") or 0]  # these keep the older template
+    kept = wanted[
+        : value_at(spec, "updateStrategy.rollingUpdate.partition") or 0
+    ]  # these keep the older template
     parallel = spec.get("podManagementPolicy") == "Parallel"
     for number in wanted:
         pod = pods.get(number)
@@ -318,7 +321,7 @@ def _add_numbered(work: Work, owner: Json, number: int, revision: str) -> None:
     """The pod of a number, and its volume claims unless they are there."""
     name, namespace = f"{owner['metadata']['name']}-{number}", owner["metadata"]["namespace"]
     kept = work.store.get(keys.REVISIONS, namespace, revision)
-    template = at(kept.body, "data.spec.template") if kept else owner["spec"]["template"]
+    template = value_at(kept.body, "data.spec.template") if kept else owner["spec"]["template"]
     volumes = {v["name"]: v for v in template["spec"].get("volumes") or []}
     for claim in owner["spec"].get("volumeClaimTemplates") or []:
         short = claim["metadata"]["name"]
@@ -368,7 +371,7 @@ def daemon_set(work: Work, stored: Stored) -> None:
 
 def _target(pod: Json) -> str:
     """The node that a pod was made for."""
-    terms = at(pod, f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms") or []
+    terms = value_at(pod, f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms") or []
     fields = [field for term in terms for field in term.get("matchFields") or []]
     return str(fields[0]["values"][0] if fields else pod["spec"].get("nodeName"))
 
@@ -379,7 +382,9 @@ def _replace_old(work: Work, owner: Json, placed: list[Stored], digest: str, nod
     if strategy["type"] != "RollingUpdate":
         return
     ready = sum(is_ready(p.body) for p in placed)
-    least = nodes - max(1, bodies.share(at(strategy, "rollingUpdate.maxUnavailable") or 1, nodes, up=True))
+    least = nodes - max(
+        1, bodies.share(value_at(strategy, "rollingUpdate.maxUnavailable") or 1, nodes, up=True)
+    )
     for pod in sorted(placed, key=lambda p: is_ready(p.body)):
         if _revision_name(pod) != digest and (ready > least or not is_ready(pod.body)):
             ready -= is_ready(pod.body)
