@@ -114,7 +114,7 @@ class EnvironmentForm(CheckedForm):
     automatic_rollback = forms.BooleanField(
         required=False, label="Roll back by itself", widget=Switch(),
         help_text="When a deploy fails on the cluster, the last good release is put back at once. "
-        "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails",
+        "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
     )  # fmt: skip
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from audit import verbs
@@ -220,3 +223,14 @@ class TestUsingItAllTheSame:
         assert not Deploy.objects.filter(state=State.QUEUED).exists()
         press(address, revision="a" * 40, reason="", key="k", although_bad="on")
         assert Deploy.objects.get(state=State.QUEUED).revision == "a" * 40
+
+
+def test_the_command_line_warns_beside_its_answer(environment, deployer, good, pushed, commits, capsys):
+    """Its output and its status stay what scripts rely on (design.md §5)."""
+    revision = commits["older"].sha
+    Release.objects.filter(pk=good.release_id).update(revision=revision)
+    mark(deployer, good)
+    call_command("deploy", environment.project.slug, "staging", revision="older", as_json=True)
+    told = capsys.readouterr()
+    assert told.err == f"Warning: dev marked the release of {revision[:7]} as bad: Prices are wrong.\n"
+    assert json.loads(told.out)["state"] == "queued"
