@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -97,7 +96,9 @@ def claim(run_id: UUID, attempt: int) -> Deploy | None:
                 services.audit(SYSTEM_ACTOR, "deploy.resumed", deploy, attempt=attempt)
             elif not first_in_line(deploy):
                 return None
-            elif rows.filter(state=State.QUEUED).update(**begun(deploy, now), **mine) == 1:
+            elif rows.filter(state=State.QUEUED).update(**begun(deploy), **mine) == 1:
+                # The row may have waited here for the end of the one before: it begins now, not when it was looked at.
+                rows.update(started_at=timezone.now())
                 deploy.refresh_from_db(fields=["state", "started_at", "previous_revision"])
                 services.audit(SYSTEM_ACTOR, "deploy.started", deploy)
                 tell_started(deploy)
@@ -109,10 +110,12 @@ def claim(run_id: UUID, attempt: int) -> Deploy | None:
     return deploy
 
 
-def begun(deploy: Deploy, now: datetime) -> dict[str, object]:
+def begun(deploy: Deploy) -> dict[str, object]:
     """What changes when it begins. What runs now may have come while it waited for its turn."""
-    previous = services.last_good_revision(deploy.environment_id)
-    return {"state": State.RUNNING, "started_at": now, "previous_revision": previous}
+    return {
+        "state": State.RUNNING,
+        "previous_revision": services.last_good_revision(deploy.environment_id),
+    }
 
 
 def first_in_line(deploy: Deploy) -> bool:
