@@ -34,6 +34,8 @@ VERBS: dict[str, str] = {
     "deploy.resumed": "took over the deploy",
     "deploy.ended": "ended the deploy",
     "deploy.cancel_requested": "asked to cancel the deploy",
+    "release.marked_bad": "marked as bad the release of",
+    "release.unmarked": "took the mark “bad” off the release of",
     "history.exported": "exported the history",
     "audit.exported": "exported the audit",
     "audit.verified": "verified the audit",

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
 from adapters.git import Commit, commit_url
+from audit.actors import SYSTEM
 from core.states import look
+from deployments import marking, services, turns, undoing
 from deployments.models import Deploy, ObjectState, Release
 from engine.errors import SlipwayError
 from engine.types import ObjectRef
@@ -64,7 +65,12 @@ class ImageView:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything above the log; the same for the whole page and the fragment that follows the run."""
+    """Everything above the log; the same for the whole page and the fragment that follows the run.
+
+    `target`: what the page offers to roll back to; `target_bad`, `again_bad`: what is said against that release, and against
+    deploying the same revision again (deployments/marking.warning). `stop_target`: where stopping can lead back to, and
+    `why_no_stop_target`. `follower`: the rollback that follows this deploy.
+    """
 
     deploy: Deploy
     steps: list[StepView]
@@ -79,6 +85,11 @@ class Page:
     secrets: list[tuple[str, str]] = field(default_factory=list)
     trouble: dict[str, Any] | None = field(default=None)
     key: str = ""
+    target_bad: str = ""
+    again_bad: str = ""
+    stop_target: Deploy | None = None
+    why_no_stop_target: str = ""
+    follower: Deploy | None = None
 
     @property
     def is_open(self) -> bool:
@@ -135,6 +146,26 @@ class Page:
     def object_count(self) -> int:
         """All objects of the deploy."""
         return len(self.changed) + len(self.unchanged)
+
+    @property
+    def release(self) -> Release | None:
+        """What this deploy puts in place, once it is stored."""
+        return self.deploy.release
+
+    @property
+    def can_be_marked(self) -> bool:
+        """The release was verified, so that something could go back to it; and nobody said that it is bad."""
+        return self.release is not None and self.release.verified_at is not None and not self.release.is_bad
+
+    @property
+    def went_by_itself(self) -> bool:
+        """This rollback follows a failure: no person asked for it."""
+        return self.deploy.undoes_id is not None and self.deploy.actor_kind == SYSTEM
+
+    @property
+    def stop_button(self) -> str:
+        """What the second button of the cancel does."""
+        return f"Stop and roll back to {self.stop_target.short}" if self.stop_target else ""
 
     @property
     def confirm_name(self) -> str:
@@ -195,17 +226,32 @@ def page(deploy: Deploy) -> Page:
         commit=commit_url(deploy.environment.project.repository_url, deploy.revision),
         waits_for=ahead[0] if ahead else None,
         ahead=len(ahead),
-        target=rollback_target(deploy),
+        target=None,
         images=images_of(deploy.release),
         secrets=sorted(deploy.release.secret_versions.items()) if deploy.release else [],
         trouble=trouble(deploy),
         key=uuid.uuid4().hex,
     )
-    if (
-        deploy.state != State.SUCCEEDED and not made.wrote
-    ):  # what ran before runs still: nothing to go back from
-        return replace(made, target=None)
-    return made
+    return with_what_follows(made)
+
+
+def with_what_follows(made: Page) -> Page:
+    """The page with what can be done next: stop and where to, while it goes on; roll back and deploy again, afterwards."""
+    deploy = made.deploy
+    if deploy.state == State.RUNNING:
+        target, why_not = undoing.after_cancel(deploy)
+        return replace(made, stop_target=target, why_no_stop_target=why_not)
+    made = replace(made, follower=undoing.follower(deploy))
+    if deploy.is_open:
+        return made
+    target = rollback_target(deploy)
+    if deploy.state != State.SUCCEEDED and not made.wrote:
+        target = None  # what ran before runs still: nothing to go back from
+    if made.follower and (made.follower.is_open or made.follower.state == State.SUCCEEDED):
+        target = None  # it is undone already
+    again_bad = marking.warning(marking.bad_release_of(deploy.environment, deploy.revision))
+    target_bad = marking.warning(target.release) if target else ""
+    return replace(made, target=target, target_bad=target_bad, again_bad=again_bad)
 
 
 def steps_of(deploy: Deploy) -> list[Step]:
@@ -240,31 +286,27 @@ def queue_before(deploy: Deploy) -> list[Deploy]:
     """Of a queued deploy: the one that runs and those that wait before it, in the order in which they go."""
     if deploy.state != State.QUEUED:
         return []
-    others = Deploy.objects.filter(environment_id=deploy.environment_id).defer("evidence", "warnings")
-    before = Q(state__in=ACTIVE) | Q(state=State.QUEUED, number__lt=deploy.number)
-    return sorted(others.filter(before), key=lambda other: (other.state not in ACTIVE, other.number))
+    active = Deploy.objects.filter(environment_id=deploy.environment_id, state__in=ACTIVE)
+    before = [
+        *active.defer("evidence", "warnings"),
+        *turns.waiting_before(deploy).defer("evidence", "warnings"),
+    ]
+    return sorted(before, key=turns.place)
 
 
 def rollback_target(deploy: Deploy) -> Deploy | None:
     """Which deploy's release the page offers to put back.
 
-    After trouble: the newest that succeeded. Of what is live: the one before it with another release. Of an older one
-    that succeeded: itself. None while it goes on, or when there is nothing to go back to.
+    After trouble: the newest good one. Of what is live: the newest good one with another release. Of an older one that
+    succeeded: itself, even if it is marked bad (the question says so). None when there is nothing to go back to.
     """
-    if deploy.is_open:
-        return None
-    good = (
-        Deploy.objects.filter(
-            environment_id=deploy.environment_id, state=State.SUCCEEDED, release__verified_at__isnull=False,
-            release__marked_bad_by="",
-        ).defer("evidence", "warnings").order_by("-number")
-    )  # fmt: skip
-    newest = good.first()
-    if newest is None or (deploy.state == State.SUCCEEDED and deploy.pk != newest.pk):
-        return deploy if newest and deploy.release_id != newest.release_id and deploy in good else None
-    if deploy.pk != newest.pk:
-        return newest
-    return good.filter(number__lt=deploy.number).exclude(release=deploy.release).first()
+    if deploy.state != State.SUCCEEDED:
+        return undoing.last_good(deploy.environment)
+    live = undoing.light(Deploy.objects.filter(environment=deploy.environment, state=State.SUCCEEDED)).first()
+    if live is None or deploy.pk == live.pk:
+        return undoing.last_good(deploy.environment, unlike=deploy)
+    usable = not services.why_no_rollback_to(deploy, deploy.environment, although_bad=True)
+    return deploy if usable and deploy.release_id != live.release_id else None
 
 
 def trouble(deploy: Deploy) -> dict[str, Any] | None:

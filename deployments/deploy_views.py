@@ -14,8 +14,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from audit.actors import person
 from core.streamed import StreamedText
-from deployments import deploy_log, deploy_page, services
-from deployments.forms import ConfirmedForm
+from deployments import cancelling, deploy_log, deploy_page, marking, services
+from deployments.forms import CancelForm, ConfirmedForm
 from deployments.lookup import deploy_for
 from deployments.models import Deploy
 from projects.access import role_in
@@ -45,7 +45,7 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
 def progress(request: HttpRequest, number: int) -> HttpResponse:
     """The part above the log, for htmx while the deploy goes on."""
     shown = deploy_page.page(deploy_for(request.user, number))
-    context = {**context_of(request, shown), "is_fragment": True}
+    context = {**context_of(request, shown), "is_fragment": True, "was": request.GET.get("was", "")}
     return render(request, "deployments/partials/_progress_news.html", context)
 
 
@@ -63,9 +63,12 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
 
 @require_POST
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
-    """Asks the deploy to stop."""
+    """Asks the deploy to stop: here, or with a rollback behind it."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
-    state = services.cancel_deploy(person(request.user), deploy=found)
+    form = CancelForm(request.POST)
+    state = cancelling.cancel_deploy(
+        person(request.user), deploy=found, then_roll_back=form.rolls_back, idempotency_key=form.key_sent
+    )
     if state == State.CANCELLED and found.started_at is None:
         messages.success(request, f"Deploy #{number} was cancelled before it changed anything.")
     return redirect("deployments:deploy", number)
@@ -75,7 +78,7 @@ def cancel(request: HttpRequest, number: int) -> HttpResponse:
 def rollback(request: HttpRequest, number: int) -> HttpResponse:
     """Puts the release of this deploy back."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
-    form = ConfirmedForm(request.POST, environment=found.environment)
+    form = ConfirmedForm(request.POST, environment=found.environment, bad=marking.warning(found.release))
     if not form.is_valid():
         return refused(request, found, form)
     answer = services.request_rollback(
@@ -83,6 +86,7 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
         environment=found.environment,
         target=found,
         idempotency_key=form.cleaned_data["key"],
+        although_bad=form.cleaned_data["although_bad"],
     )
     return redirect("deployments:deploy", answer.deploy.number)
 
@@ -91,7 +95,8 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
 def again(request: HttpRequest, number: int) -> HttpResponse:
     """Deploys the same revision once more, with what belongs to it now."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
-    form = ConfirmedForm(request.POST, environment=found.environment)
+    bad = marking.warning(marking.bad_release_of(found.environment, found.revision))
+    form = ConfirmedForm(request.POST, environment=found.environment, bad=bad)
     if not form.is_valid():
         return refused(request, found, form)
     answer = services.request_deploy(

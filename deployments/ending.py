@@ -14,7 +14,7 @@ from audit.actors import SYSTEM_ACTOR
 from audit.record import record
 from core.redactor import redact_nested
 from core.storable import storable
-from deployments import jobs
+from deployments import jobs, turns, undoing
 from deployments.models import Deploy, Release
 from deployments.telling import tell_ended
 from engine.types import ObjectStatus
@@ -85,7 +85,8 @@ def end_given_up(deploy: Deploy, end: End) -> bool:
 
 
 def write_end(deploy: Deploy, end: End) -> None:
-    """State, steps, release, audit, outbox, and the bell for whoever is next. In the caller's transaction."""
+    """State, steps, release, audit, the rollback that follows, outbox, and the bell for whoever is next. In the caller's
+    transaction: whatever ends a deploy, none of this is lost."""
     if end.state not in ENDS:
         raise ValueError(f"{end.state} is no end of a run.")
     now = timezone.now()
@@ -115,14 +116,8 @@ def write_end(deploy: Deploy, end: End) -> None:
         target_text=f"#{deploy.number} {deploy.environment.label} {deploy.short}",
         project=deploy.environment.project.slug, data={"state": end.state.value, "result": deploy.result},
     )  # fmt: skip
-    tell_ended(deploy)
-    following = next_in_line(deploy.environment_id)
+    tell_ended(deploy, undoing.follower(deploy) or undoing.roll_back_after_failure(deploy))
+    following = turns.next_in_line(deploy.environment_id)
     if following:
         jobs.enqueue_deploy(following)
     transaction.on_commit(lambda: Bell(deploy.run_id).ring(CHANGED))
-
-
-def next_in_line(environment_id: int) -> Deploy | None:
-    """The oldest deploy that waits for its turn in an environment."""
-    waiting = Deploy.objects.filter(environment_id=environment_id, state=State.QUEUED)
-    return waiting.order_by("number").first()

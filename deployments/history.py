@@ -25,9 +25,10 @@ SYSTEM = "system"
 def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
     """What a line about a deploy needs, and no more."""
     return (
-        deploys.select_related("environment__project", "rolls_back_to")
+        deploys.select_related("environment__project", "rolls_back_to", "release")
         .defer("evidence", "warnings", "environment__project__credential")
         .defer("rolls_back_to__evidence", "rolls_back_to__warnings")
+        .defer("release__objects_compressed", "release__images", "release__secret_versions")
     )
 
 

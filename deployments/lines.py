@@ -10,6 +10,7 @@ from django.utils import timezone
 from adapters.git import commit_url
 from core import days
 from core.days import Day
+from deployments.marking import warning
 from deployments.models import Deploy
 from runs.models import State
 
@@ -27,9 +28,14 @@ class Line:
         """Whether the result says more than the state: success needs no words."""
         return bool(self.deploy.result) and self.deploy.state != State.SUCCEEDED
 
+    @property
+    def bad(self) -> str:
+        """What is said against the release that it put in place; empty while nothing is."""
+        return warning(self.deploy.release)
+
 
 def line(deploy: Deploy) -> Line:
-    """The line of a deploy that was loaded with its environment and project."""
+    """The line of a deploy that was loaded with its environment, project and release."""
     return Line(
         deploy, seconds(deploy), commit_url(deploy.environment.project.repository_url, deploy.revision)
     )

@@ -15,7 +15,7 @@ def deploy_for(user: Any, number: int, need: Role = Role.VIEWER) -> Deploy:
     """The deploy with its environment, project and release, if the user's role covers `need`. Raises Http404 or Refused."""
     rows = Deploy.objects.filter(visible_filter(user), number=number)
     deploy = rows.select_related(
-        "environment__project", "environment__cluster", "release", "rolls_back_to"
+        "environment__project", "environment__cluster", "release", "rolls_back_to", "undoes"
     ).defer("release__objects_compressed", "environment__cluster__kubeconfig").first()  # fmt: skip
     if deploy is None:
         raise Http404("No such deploy.")

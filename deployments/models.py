@@ -16,12 +16,13 @@ STEPS = ("checkout", "secrets", "render", "preflight", "apply", "rollout", "noti
 
 
 class Release(models.Model):
-    """What a deploy puts in place; immutable but for `verified_at` and `marked_bad_by`.
+    """What a deploy puts in place; immutable but for `verified_at` and the mark that it is bad.
 
     `images`: {name: {repository, tag, digest}}. `secret_versions`: {path of the secrets file: VersionId}.
     `objects_compressed`: zlib over JSON of the stored objects (engine/stored.py), without any secret value; lists never
     load it. `content_hash` is equal for equal objects. `place`: cluster and namespace that it was made for (its objects
-    name their namespace); it fits nowhere else. Empty in releases from before this was kept.
+    name their namespace); it fits nowhere else. Empty in releases from before this was kept. `marked_bad_by`: who found it
+    bad after it was verified (deployments/marking.py), with when and why; empty while nobody did.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="releases")
@@ -38,13 +39,25 @@ class Release(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     verified_at = models.DateTimeField(null=True, blank=True)
     marked_bad_by = models.CharField(max_length=150, blank=True)
+    marked_bad_at = models.DateTimeField(null=True, blank=True)
+    bad_reason = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
-        indexes = [models.Index(fields=["environment", "-verified_at"], name="release_verified")]
+        indexes = [
+            models.Index(fields=["environment", "-verified_at"], name="release_verified"),
+            models.Index(
+                fields=["environment", "revision"], condition=~Q(marked_bad_by=""), name="release_bad"
+            ),
+        ]
 
     def fits(self, environment: Environment) -> bool:
         """Whether the environment still is where this release was made for."""
         return self.place in ("", environment.place)
+
+    @property
+    def is_bad(self) -> bool:
+        """Somebody marked it as bad: nothing goes back to it unless a person insists."""
+        return self.marked_bad_by != ""
 
     @property
     def stored_objects(self) -> list[dict[str, Any]]:
@@ -83,6 +96,9 @@ class Deploy(Run):
     rolls_back_to = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="rollbacks"
     )
+    undoes = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="undone_by", db_index=False
+    )
     previous_revision = models.CharField(
         max_length=40, blank=True, help_text="What ran before, for the list of commits."
     )
@@ -114,6 +130,7 @@ class Deploy(Run):
             models.Index(fields=["actor_text", "-number"], name="deploy_actor"),
             models.Index(fields=["revision", "-number"], name="deploy_revision"),
             models.Index(fields=["created_at"], name="deploy_created"),
+            models.Index(fields=["undoes"], condition=Q(undoes__isnull=False), name="deploy_undoes"),
             models.Index(
                 fields=["state"],
                 condition=Q(state__in=["queued", "running", "cancelling"]),

@@ -18,11 +18,12 @@ from adapters.errors import ExternalError, NotFound
 from adapters.git import Commit, GitRepository, commit_url
 from audit.actors import person
 from core.errors import Refused
-from deployments import services
+from deployments import marking, services, turns
 from deployments.built import not_built
 from deployments.forms import DeployForm
 from deployments.models import Deploy
-from deployments.preview import preview
+from deployments.preflight import WARNING, Finding
+from deployments.preview import Preview, preview
 from engine.dryrun import ObjectChange
 from engine.errors import SlipwayError
 from engine.types import Action
@@ -71,7 +72,8 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     if request.method != "POST":
         choice = with_built(place, choose(place, request.GET))
         return render(request, "deployments/new.html", context_of(place, choice, see="see" in request.GET))
-    form = DeployForm(request.POST, environment=place)
+    bad = marking.bad_release_of(place, request.POST.get("revision", "")[:40])
+    form = DeployForm(request.POST, environment=place, bad=marking.warning(bad))
     if form.is_valid():
         data = form.cleaned_data
         try:
@@ -104,7 +106,8 @@ def context_of(
 ) -> dict[str, Any]:
     """The page's context. With `see` the preview is made now, else the page asks for it once it is shown."""
     url = place.project.repository_url
-    made = preview(place, choice.chosen) if see and choice.chosen else None
+    bad = marking.warning(marking.bad_release_of(place, choice.chosen.sha)) if choice.chosen else ""
+    made = warned(preview(place, choice.chosen), bad) if see and choice.chosen else None
     changed = [change for change in made.changes if change.action != "unchanged"] if made else []
     return {
         "environment": place,
@@ -116,12 +119,20 @@ def context_of(
         "unchanged": [change for change in made.changes if change.action == "unchanged"] if made else [],
         "form": form or DeployForm(environment=place),
         "key": uuid.uuid4().hex,
-        "open_deploys": list(
-            Deploy.objects.filter(environment=place, state__in=OPEN)
-            .defer("evidence", "warnings")
-            .order_by("number")
+        "bad": bad,
+        "open_deploys": sorted(
+            Deploy.objects.filter(environment=place, state__in=OPEN).defer("evidence", "warnings"),
+            key=turns.place,
         ),
     }
+
+
+def warned(made: Preview, bad: str) -> Preview:
+    """The preview with what people say against this revision; not kept with it, as they may say so at any time."""
+    if not bad:
+        return made
+    hint = "Deploying it again makes a new release; tick the box below to go on."
+    return replace(made, findings=(*made.findings, Finding(WARNING, bad, hint)))
 
 
 def opens(change: ObjectChange) -> bool:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from adapters.git import commit_url
 from clusters.models import LiveState
+from deployments import turns
 from deployments.branches import behind
 from deployments.models import BranchState, Deploy, Release
 from deployments.running import LiveRevision, live_revision, what_runs
@@ -139,10 +140,10 @@ def light(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
 
 
 def open_deploys(condition: Q) -> list[Deploy]:
-    """Deploys that wait or run, the oldest first."""
+    """Deploys that wait or run: of each environment the one at work, then the others in their order."""
     # Sorted here: asked for an order, SQLite walks all deploys of an environment for it instead of the open ones.
     rows = light(Deploy.objects.filter(condition, state__in=OPEN)).order_by()
-    return sorted(rows, key=lambda deploy: deploy.number)
+    return sorted(rows, key=turns.place)
 
 
 def progress_of(deploys: Iterable[Deploy]) -> dict[UUID, Progress]:

@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -25,7 +24,7 @@ from clusters.jobs import refresh_soon
 from core.context_vars import origin
 from core.redactor import Redactor, redacting
 from core.words import duration
-from deployments import jobs, services, stages
+from deployments import jobs, services, stages, turns, undoing
 from deployments.ending import End, end_fenced, evidence_of
 from deployments.models import STEPS, Deploy, ObjectState
 from deployments.prepare import NotDeployable
@@ -97,7 +96,9 @@ def claim(run_id: UUID, attempt: int) -> Deploy | None:
                 services.audit(SYSTEM_ACTOR, "deploy.resumed", deploy, attempt=attempt)
             elif not first_in_line(deploy):
                 return None
-            elif rows.filter(state=State.QUEUED).update(**begun(deploy, now), **mine) == 1:
+            elif rows.filter(state=State.QUEUED).update(**begun(deploy), **mine) == 1:
+                # The row may have waited here for the end of the one before: it begins now, not when it was looked at.
+                rows.update(started_at=timezone.now())
                 deploy.refresh_from_db(fields=["state", "started_at", "previous_revision"])
                 services.audit(SYSTEM_ACTOR, "deploy.started", deploy)
                 tell_started(deploy)
@@ -109,17 +110,18 @@ def claim(run_id: UUID, attempt: int) -> Deploy | None:
     return deploy
 
 
-def begun(deploy: Deploy, now: datetime) -> dict[str, object]:
+def begun(deploy: Deploy) -> dict[str, object]:
     """What changes when it begins. What runs now may have come while it waited for its turn."""
-    previous = services.last_good_revision(deploy.environment_id)
-    return {"state": State.RUNNING, "started_at": now, "previous_revision": previous}
+    return {
+        "state": State.RUNNING,
+        "previous_revision": services.last_good_revision(deploy.environment_id),
+    }
 
 
 def first_in_line(deploy: Deploy) -> bool:
-    """Nothing runs in the environment and nothing older waits."""
+    """Nothing runs in the environment and nothing that waits goes before."""
     others = Deploy.objects.filter(environment_id=deploy.environment_id).exclude(pk=deploy.pk)
-    older = others.filter(state=State.QUEUED, number__lt=deploy.number)
-    return not others.filter(state__in=ACTIVE).exists() and not older.exists()
+    return not others.filter(state__in=ACTIVE).exists() and not turns.waiting_before(deploy).exists()
 
 
 def work_on(deploy: Deploy, redactor: Redactor) -> None:
@@ -170,8 +172,7 @@ def outcome(work: Work) -> End:
     except (FenceLost, Leaving, OperationalError, InterfaceError):
         raise  # no end: the next attempt goes on. Without its database nothing could be told, either
     except CancelRequested:
-        hint = "Roll back to undo what was applied." if written(work)[0] else ""
-        return End(State.CANCELLED, cancelled_sentence(work), hint)
+        return cancelled(work)
     except (OutOfTime, JobTimeoutException):
         return End(State.TIMED_OUT, timed_out_sentence(work), what_was_left(work))
     except ReleaseIsBad as error:
@@ -269,7 +270,7 @@ def run_step(work: Work, name: str, function: StepFunction) -> None:
 def written(work: Work) -> tuple[int, int]:
     """How many objects were created or changed by this deploy so far, and of how many in all."""
     rows = ObjectState.objects.filter(run_id=work.deploy.run_id)
-    return rows.filter(action__in=("create", "change")).count(), len(work.manifests) or rows.count()
+    return undoing.written(work.deploy), len(work.manifests) or rows.count()
 
 
 def what_was_left(work: Work) -> str:
@@ -280,10 +281,16 @@ def what_was_left(work: Work) -> str:
     return f"{count} of {total} objects had been written and stay as they are."
 
 
-def cancelled_sentence(work: Work) -> str:
-    """Who cancelled, and what stays."""
+def cancelled(work: Work) -> End:
+    """Who cancelled, what stays, and what follows."""
     who = Deploy.objects.values_list("cancelled_by", flat=True).get(pk=work.deploy.pk) or "Somebody"
-    return f"{who} cancelled it. {what_was_left(work)}"
+    count, total = written(work)
+    rollback = undoing.follower(work.deploy)
+    if rollback is None:
+        hint = "Roll back to undo what was applied." if count else ""
+        return End(State.CANCELLED, f"{who} cancelled it. {what_was_left(work)}", hint)
+    done = f"{count} of {total} objects had been written" if count else "Nothing was changed on the cluster"
+    return End(State.CANCELLED, f"{who} cancelled it. {done}; {undoing.sentence(rollback)}.")
 
 
 def timed_out_sentence(work: Work) -> str:

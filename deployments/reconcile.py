@@ -9,13 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from django.db.models import Min
 from django.utils import timezone
 from django_rq import get_queue
 from redis.exceptions import RedisError
 
 from core.jobs import push
-from deployments import jobs
+from deployments import jobs, turns, undoing
 from deployments.ending import End, end_given_up
 from deployments.models import Deploy
 from runs.models import ACTIVE, State
@@ -43,14 +42,7 @@ def tend(deploy: Deploy) -> None:
     unclaimed = deploy.worker == ""
     if deploy.state == State.CANCELLING:
         if silent or unclaimed:
-            who = deploy.cancelled_by or "Somebody"
-            end_given_up(
-                deploy,
-                End(
-                    State.CANCELLED,
-                    f"{who} cancelled it after its worker had stopped; what was applied stays.",
-                ),
-            )
+            end_given_up(deploy, End(State.CANCELLED, cancelled_without_worker(deploy)))
         elif deploy.cancel_requested_at and deploy.cancel_requested_at < now - CANCEL_DEADLINE:
             end_given_up(
                 deploy,
@@ -62,6 +54,13 @@ def tend(deploy: Deploy) -> None:
             )
     elif silent and not unclaimed:
         take_over(deploy)
+
+
+def cancelled_without_worker(deploy: Deploy) -> str:
+    """Who cancelled, and what becomes of what was applied."""
+    rollback = undoing.follower(deploy)
+    then = undoing.sentence(rollback) if rollback else "what was applied stays"
+    return f"{deploy.cancelled_by or 'Somebody'} cancelled it after its worker had stopped; {then}."
 
 
 def take_over(deploy: Deploy) -> bool:
@@ -87,8 +86,8 @@ def waiting_for_a_worker() -> list[Deploy]:
     """Deploys that could start or go on now: the first in line of each idle environment, and those taken over."""
     active = Deploy.objects.filter(state__in=ACTIVE)
     queued = Deploy.objects.filter(state=State.QUEUED).exclude(environment__in=active.values("environment"))
-    first = queued.values("environment").annotate(number=Min("number")).values("number")
-    return [*Deploy.objects.filter(number__in=first), *active.filter(worker="", state=State.RUNNING)]
+    first = Deploy.objects.filter(number__in=turns.first_numbers(queued))
+    return [*first, *active.filter(worker="", state=State.RUNNING)]
 
 
 def enqueue_lost() -> None:

@@ -9,18 +9,16 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from adapters.git import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from deployments import ending, jobs, revisions
+from deployments import jobs, revisions
 from deployments.models import STEPS, Deploy, DeployCounter
 from projects import access
 from projects.models import Environment, Role
 from runs import steps
-from runs.bell import CHANGED, Bell
 from runs.models import OPEN, State
 
 
@@ -51,27 +49,37 @@ def request_deploy(
 
 
 def request_rollback(
-    actor: Actor, *, environment: Environment, target: Deploy, reason: str = "", idempotency_key: str = ""
-) -> Answer:
+    actor: Actor, *, environment: Environment, target: Deploy, reason: str = "", idempotency_key: str = "",
+    although_bad: bool = False,
+) -> Answer:  # fmt: skip
     """Asks for the stored release of an earlier deploy to be applied again.
 
-    Only a release that was verified and is not marked bad can be gone back to. Raises Refused.
+    Only a release that was verified can be gone back to; one that is marked bad only by who says so (`although_bad`).
+    Raises Refused.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)
-    problem = why_no_rollback_to(target, environment)
+    problem = why_no_rollback_to(target, environment, although_bad=although_bad)
     if problem:
         raise Refused(problem, hint="Choose a deploy that succeeded.", code="no-rollback")
+    return open_rollback(actor, environment, target, reason=reason, idempotency_key=idempotency_key)
+
+
+def open_rollback(
+    actor: Actor, environment: Environment, target: Deploy, *, reason: str, idempotency_key: str = "",
+    undoes: Deploy | None = None,
+) -> Answer:  # fmt: skip
+    """Opens the rollback to a deploy that can be gone back to. `undoes`: the deploy whose cancel or failure it follows."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
     return open_deploy(
         actor, environment, commit, requested=f"#{target.number}", reason=reason, idempotency_key=idempotency_key,
-        rolls_back_to=target,
+        rolls_back_to=target, undoes=undoes,
     )  # fmt: skip
 
 
-def why_no_rollback_to(target: Deploy, environment: Environment) -> str:
+def why_no_rollback_to(target: Deploy, environment: Environment, *, although_bad: bool = False) -> str:
     """Empty when `target` can be gone back to, else the reason."""
     if target.environment_id != environment.pk:
         return f"Deploy #{target.number} belongs to another environment."
@@ -82,7 +90,7 @@ def why_no_rollback_to(target: Deploy, environment: Environment) -> str:
             f"The release of deploy #{target.number} was made for {target.release.place}; "
             f"the environment is in {environment.place} now."
         )
-    if target.release.marked_bad_by:
+    if target.release.is_bad and not although_bad:
         return f"The release of deploy #{target.number} was marked bad by {target.release.marked_bad_by}."
     return ""
 
@@ -108,7 +116,7 @@ def by_key(actor: Actor, key: str) -> Deploy | None:
 
 def open_deploy(
     actor: Actor, environment: Environment, commit: Commit, *, requested: str, reason: str, idempotency_key: str,
-    rolls_back_to: Deploy | None = None,
+    rolls_back_to: Deploy | None = None, undoes: Deploy | None = None,
 ) -> Answer:  # fmt: skip
     """The transaction of the gate. Locks, freezes and approvals find their place after the row lock."""
     try:
@@ -117,10 +125,13 @@ def open_deploy(
             Environment.objects.select_for_update().get(pk=environment.pk)
             same = same_request(environment, commit.sha, rolls_back_to)
             if same:
+                goes_first(same, undoes)
                 audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
-            deploy = create(actor, environment, commit, requested, reason, idempotency_key, rolls_back_to)
-            audit(actor, "deploy.requested", deploy)
+            deploy = create(
+                actor, environment, commit, requested, reason, idempotency_key, rolls_back_to, undoes
+            )
+            audit(actor, "deploy.requested", deploy, **({"undoes": f"#{undoes.number}"} if undoes else {}))
             jobs.enqueue_deploy(deploy)
         return Answer(deploy, created=True)
     except IntegrityError:
@@ -141,6 +152,12 @@ def same_request(environment: Environment, sha: str, rolls_back_to: Deploy | Non
     ).first()
 
 
+def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
+    """Makes a rollback that somebody asked for already the one that follows the end of `undoes`."""
+    if undoes is not None and Deploy.objects.filter(pk=deploy.pk, undoes=None).update(undoes=undoes):
+        deploy.undoes = undoes
+
+
 def next_number() -> int:
     """The next public number. The counter's row is locked until the commit."""
     DeployCounter.objects.get_or_create(name="deploy")
@@ -156,6 +173,7 @@ def create(
     reason: str,
     key: str,
     target: Deploy | None,
+    undoes: Deploy | None,
 ) -> Deploy:
     """The row and its steps."""
     deploy = Deploy.objects.create(
@@ -168,6 +186,7 @@ def create(
         author=commit.author[:150],
         release=target.release if target else None,
         rolls_back_to=target,
+        undoes=undoes,
         previous_revision=last_good_revision(environment.pk),
         reason=reason[:500],
         idempotency_key=key[:100] or None,
@@ -192,29 +211,3 @@ def audit(actor: Actor, verb: str, deploy: Deploy, **data: object) -> None:
         target_text=f"#{deploy.number} {deploy.environment.label} {deploy.short}",
         project=deploy.environment.project.slug, data={"revision": deploy.revision, "kind": deploy.kind, **data},
     )  # fmt: skip
-
-
-def cancel_deploy(actor: Actor, *, deploy: Deploy) -> State:
-    """Asks a deploy to stop; the state it is in now. Idempotent.
-
-    A waiting one ends at once. A running one becomes `cancelling` and stops before its next write; what was applied
-    stays. Raises Refused when the role is too weak or the deploy has ended.
-    """
-    access.require(actor, deploy.environment, Role.DEPLOYER)
-    with transaction.atomic():
-        rows = Deploy.objects.filter(pk=deploy.pk, cancel_requested_at=None)
-        asked = {"cancel_requested_at": timezone.now(), "cancelled_by": actor.text[:150]}
-        if rows.filter(state__in=(State.QUEUED, State.WAITING)).update(**asked) == 1:
-            audit(actor, "deploy.cancel_requested", deploy)
-            ending.end_unstarted(deploy, State.CANCELLED, f"{actor.text} cancelled it before it started.")
-        elif rows.filter(state=State.RUNNING).update(state=State.CANCELLING, **asked) == 1:
-            audit(actor, "deploy.cancel_requested", deploy)
-            transaction.on_commit(lambda: Bell(deploy.run_id).ring(CHANGED))
-    deploy.refresh_from_db()
-    if deploy.cancel_requested_at is None:
-        raise Refused(
-            f"Deploy #{deploy.number} has ended ({deploy.get_state_display().lower()}); there is nothing to cancel.",
-            hint="To undo it, roll back.",
-            code="ended",
-        )
-    return State(deploy.state)

@@ -14,9 +14,15 @@ def url_of(deploy: Deploy) -> str:
     return f"{settings.BASE_URL}/deploys/{deploy.number}/"
 
 
-def facts(deploy: Deploy) -> dict[str, str | int]:
-    """What a message says of a deploy (notify/messages.py makes the words)."""
+def facts(deploy: Deploy, rollback: Deploy | None = None) -> dict[str, str | int]:
+    """What a message says of a deploy (notify/messages.py makes the words). `rollback`: the one that follows it."""
+    following: dict[str, str | int] = {}
+    if rollback is not None:
+        following = {
+            "rollback_number": rollback.number, "rollback_revision": rollback.short, "rollback_url": url_of(rollback),
+        }  # fmt: skip
     return {
+        **following,
         "number": deploy.number,
         "project": deploy.environment.project.name,
         "environment": deploy.environment.name,
@@ -46,13 +52,14 @@ def tell_started(deploy: Deploy) -> None:
     )
 
 
-def tell_ended(deploy: Deploy) -> None:
-    """Updates the message; what needs more words goes into its thread. A deploy that never started is not told."""
+def tell_ended(deploy: Deploy, rollback: Deploy | None = None) -> None:
+    """Updates the message; what needs more words goes into its thread. `rollback`: the one that follows. A deploy that
+    never started is not told."""
     if deploy.started_at is None:
         return
     slack_message(
         deploy.environment.channel,
         key=f"deploy-{deploy.number}-ended",
         thread=f"deploy-{deploy.number}",
-        payload=facts(deploy),
+        payload=facts(deploy, rollback),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from deployments import deploy_views, environment_views, history_views, new_views
+from deployments import deploy_views, environment_views, history_views, mark_views, new_views
 
 app_name = "deployments"
 urlpatterns = [
@@ -15,6 +15,8 @@ urlpatterns = [
     path("deploys/<int:number>/cancel/", deploy_views.cancel, name="cancel"),
     path("deploys/<int:number>/rollback/", deploy_views.rollback, name="rollback"),
     path("deploys/<int:number>/again/", deploy_views.again, name="again"),
+    path("deploys/<int:number>/bad/", mark_views.mark, name="mark-bad"),
+    path("deploys/<int:number>/not-bad/", mark_views.unmark, name="unmark"),
     path("deploys/<int:number>/log", deploy_views.log, name="log"),
     path("deploys/<int:number>/stream", deploy_views.stream, name="stream"),
     path("projects/<str:project>/<str:environment>/deploy/", new_views.new, name="new"),

@@ -55,6 +55,11 @@ def deploy_message(facts: dict[str, Any]) -> Message:
         lines[1] += f" · {facts['seconds']} s"
     if facts.get("reason"):
         lines.append(f"Reason: {escaped(facts['reason'])}")
+    if facts.get("rollback_number"):
+        number, url = facts["rollback_number"], facts["rollback_url"]
+        lines.append(
+            f":leftwards_arrow_with_hook: Rollback to {escaped(facts['rollback_revision'])} follows: <{url}|#{number}>"
+        )
     body = "\n".join(lines)
     details = ""
     if state not in ("running", "succeeded"):

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.db.models import F, OuterRef, Q, Subquery
 
 from clusters.models import LiveState
-from deployments import overview
+from deployments import overview, turns
 from deployments.lines import seconds
 from deployments.models import Deploy
 from deployments.overview import EnvironmentView, Progress
@@ -180,7 +180,7 @@ def sums_of(shown: Sequence[EnvironmentView]) -> list[tuple[str, int]]:
 
 def going_of(opened: Sequence[Deploy]) -> list[Going]:
     """What is at work first, then what waits."""
-    ordered = sorted(opened, key=lambda deploy: (deploy.state not in ACTIVE, deploy.number))[:RUNNING]
+    ordered = sorted(opened, key=turns.place)[:RUNNING]
     steps = overview.progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
     return [Going(deploy, steps.get(deploy.run_id), seconds(deploy)) for deploy in ordered]
 

@@ -70,9 +70,20 @@ def change(
     rows = type(row)._default_manager.filter(pk=row.pk, edited=edited)
     if rows.update(**{name: getattr(fresh, name) for name in changed}, edited=edited + 1) != 1:
         raise stale(text)
-    data = {name: "changed" if name in SECRETS else [before[name], shown(fresh, name)] for name in changed}
+    data = {
+        name: "changed" if name in SECRETS else difference(before[name], shown(fresh, name))
+        for name in changed
+    }
     note(actor, fresh, verb=verb, text=text, project=project, data=data)
     return fresh
+
+
+def difference(before: Any, after: Any) -> Any:
+    """What the audit tells of a change: what was and is; of switches by name only those that differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        return {name: [before.get(name, False), after.get(name, False)] for name in names}
+    return [before, after]
 
 
 def remove(actor: Actor, row: models.Model, *, verb: str, text: str, project: str = "") -> None:

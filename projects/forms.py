@@ -111,9 +111,14 @@ class EnvironmentForm(CheckedForm):
         Environment, "deploy_timeout", label="Time limit of a deploy (seconds)", min_value=30,
         help_text="Then it ends as timed out.",
     )  # fmt: skip
+    automatic_rollback = forms.BooleanField(
+        required=False, label="Roll back by itself", widget=Switch(),
+        help_text="When a deploy fails on the cluster, the last good release is put back at once. "
+        "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
+    )  # fmt: skip
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
-        ("deploy_timeout", "placeholders"), ("slack_channel", "pull_name"),
+        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_name"),
     )  # fmt: skip
     renames = {"pull_secret": "pull_name"}
 
@@ -150,6 +155,7 @@ class EnvironmentForm(CheckedForm):
         return {
             **{name: getattr(environment, name) for name in names},
             "pull_name": environment.pull_secret,
+            "automatic_rollback": environment.rolls_back_by_itself,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
         }
 

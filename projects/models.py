@@ -155,7 +155,7 @@ class Environment(models.Model):
     """Where a project runs: a namespace of a cluster, a config directory, its variables and policies.
 
     `variables`: list of {name, value, type}, type one of string, number, boolean. `secret_rights`: right → role.
-    `policies`: switches that later features read; what is absent means the default.
+    `policies`: switches by name; what is absent means the default (off).
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="environments")
@@ -202,6 +202,11 @@ class Environment(models.Model):
     def place(self) -> str:
         """Cluster and namespace: where its releases are put."""
         return f"{self.cluster.slug}/{self.namespace}"
+
+    @property
+    def rolls_back_by_itself(self) -> bool:
+        """A failed rollout is followed by a rollback to the last good release (deployments/undoing.py)."""
+        return bool(self.policies.get("automatic_rollback"))
 
     @property
     def channel(self) -> str:

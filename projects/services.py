@@ -22,6 +22,7 @@ from projects.access import require_project
 from projects.models import Environment, Image, Membership, Project, Registry, Role, SecretsFile
 
 ORDER_STEP = 10
+POLICIES = ("automatic_rollback",)  # switches that are kept in Environment.policies
 
 
 @transaction.atomic
@@ -102,6 +103,7 @@ def create_environment(
     require_project(actor, project, Role.MAINTAINER)
     is_production = bool(values.get("is_production"))
     values["variables"] = variables.cleaned(values.get("variables", []))
+    values = _with_policies(values, {})
     if values.get("order") is None:
         values["order"] = _next_order(project)
     if not is_production and "secret_rights" not in values:
@@ -114,6 +116,16 @@ def create_environment(
     )
     text = f"{project.name} {environment.name}"
     return editing.create(actor, environment, verb="environment.created", text=text, project=project.slug)
+
+
+def _with_policies(values: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
+    """`values` with the switches among them put into `policies`, beside those that are held. Off is kept as absent."""
+    switched = {name: bool(values[name]) for name in POLICIES if name in values}
+    if not switched:
+        return values
+    others = {name: value for name, value in values.items() if name not in switched}
+    merged = {**held, **values.get("policies", {}), **switched}
+    return {**others, "policies": {name: value for name, value in merged.items() if value is not False}}
 
 
 def _next_order(project: Project) -> int:
@@ -130,6 +142,7 @@ def change_environment(actor: Actor, *, environment: Environment, edited: int, *
         raise ValidationError("The slug and the project of an environment never change.")
     if "variables" in values:
         values["variables"] = variables.cleaned(values["variables"])
+    values = _with_policies(values, environment.policies)
     return editing.change(
         actor, environment, values, edited=edited,
         verb="environment.changed", text=f"{project.name} {environment.name}", project=project.slug,

@@ -108,6 +108,10 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("deployments:rollback", "/deploys/{there}/rollback/", ONLY_A_FORM, post(ELSEWHERE, 302)),
     ("deployments:again", "/deploys/{good}/again/", ONLY_A_FORM, post(DEPLOYS, 502)),
     ("deployments:again", "/deploys/{there}/again/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    ("deployments:mark-bad", "/deploys/{good}/bad/", ONLY_A_FORM, post(DEPLOYS, 302)),
+    ("deployments:mark-bad", "/deploys/{there}/bad/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    ("deployments:unmark", "/deploys/{good}/not-bad/", ONLY_A_FORM, post(DEPLOYS, 302)),
+    ("deployments:unmark", "/deploys/{there}/not-bad/", ONLY_A_FORM, post(ELSEWHERE, 302)),
     # The audit
     ("audit:list", "/audit/", AUDITS, NO_FORM),
     ("audit:export", "/audit/export.csv", AUDITS, NO_FORM),

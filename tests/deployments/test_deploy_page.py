@@ -175,7 +175,7 @@ class TestWhatItSays:
         assert "Log" in visit(f"/deploys/{deploy.number}/")
 
     def test_as_many_queries_for_much_as_for_little(self, environment: Any, visit: Any) -> None:
-        little, much = good(environment), good(environment)
+        little, much, _live = good(environment), good(environment), good(environment)
         write_log(little.run_id, 1)
         write_log(much.run_id, 2000)
         ObjectState.objects.create(run_id=little.run_id, ref="ConfigMap/ns/c", progress="applied")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
 from core.errors import Refused
-from deployments import pipeline, services
+from deployments import cancelling, pipeline, services
 from deployments.ending import End, end_fenced
 from deployments.models import STEPS, Deploy, Release
 from projects.models import Role
@@ -124,7 +124,7 @@ def test_only_the_first_in_line_is_claimed_and_the_next_one_after_its_end(
 
 def test_a_waiting_deploy_is_cancelled_at_once(environment, deployer, commits, pushed):
     deploy = ask(deployer, environment).deploy
-    assert services.cancel_deploy(person(deployer), deploy=deploy) == State.CANCELLED
+    assert cancelling.cancel_deploy(person(deployer), deploy=deploy) == State.CANCELLED
     deploy.refresh_from_db()
     assert deploy.result == "dev cancelled it before it started."
     assert pipeline.claim(deploy.run_id, 1) is None
@@ -133,18 +133,18 @@ def test_a_waiting_deploy_is_cancelled_at_once(environment, deployer, commits, p
 def test_a_running_deploy_is_asked_to_stop_once(environment, deployer):
     deploy = make_deploy(environment, State.RUNNING)
     for _ in range(2):
-        assert services.cancel_deploy(person(deployer), deploy=deploy) == State.CANCELLING
+        assert cancelling.cancel_deploy(person(deployer), deploy=deploy) == State.CANCELLING
     assert verbs().count("deploy.cancel_requested") == 1
 
 
 def test_an_ended_deploy_cannot_be_cancelled(environment, deployer):
     with pytest.raises(Refused, match="has ended"):
-        services.cancel_deploy(person(deployer), deploy=make_deploy(environment))
+        cancelling.cancel_deploy(person(deployer), deploy=make_deploy(environment))
 
 
 def test_a_viewer_cannot_cancel(environment, viewer):
     with pytest.raises(Refused):
-        services.cancel_deploy(person(viewer), deploy=make_deploy(environment, State.RUNNING))
+        cancelling.cancel_deploy(person(viewer), deploy=make_deploy(environment, State.RUNNING))
 
 
 def test_a_rollback_goes_only_to_a_verified_release(environment, deployer, pushed):

@@ -10,15 +10,18 @@ from itertools import pairwise
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from adapters.git import Commit
 from audit.actors import person
+from core.errors import Refused
 from deployments import pipeline, reconcile, services
+from deployments.cancelling import cancel_deploy
 from deployments.ending import End, end_fenced
-from deployments.models import Deploy
+from deployments.models import Deploy, ObjectState
 from runs.fence import Fence, FenceLost
 from runs.models import ACTIVE, State
-from tests.factories import make_deploy
+from tests.factories import make_deploy, make_release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,3 +110,33 @@ def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed,
     assert len(worked) == 8
     starts = list(Deploy.objects.order_by("number").values_list("started_at", "ended_at"))
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(starts))
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_many_who_stop_it_and_the_failure_itself_make_one_rollback(environment, deployer, pushed, turn):
+    """Whoever comes first; the others find it, or are told that they come too late."""
+    environment.policies = {"automatic_rollback": True}
+    environment.save()
+    release = make_release(environment, verified_at=timezone.now(), place=environment.place)
+    make_deploy(environment, release=release)
+    deploy = make_deploy(environment, State.RUNNING, started_at=timezone.now(), worker="host:1")
+    ObjectState.objects.create(
+        run_id=deploy.run_id, ref="ConfigMap/ns/c", action="change", progress="applied"
+    )
+
+    def act(n):
+        if n == turn:
+            end_fenced(Fence(Deploy, deploy.run_id, 1), End(State.FAILED, "web: it crashed."))
+            return "ended"
+        try:
+            found = Deploy.objects.select_related("environment__project").get(pk=deploy.pk)
+            return cancel_deploy(person(deployer), deploy=found, then_roll_back=True)
+        except Refused as refusal:
+            return refusal.code
+
+    answers = all_at_once(4, act)
+    rollback = Deploy.objects.get(kind="rollback")
+    assert (rollback.undoes_id, rollback.state) == (deploy.pk, State.QUEUED)
+    assert set(answers) <= {"ended", "cancelling", "failed"}
+    assert Deploy.objects.get(pk=deploy.pk).state == State.FAILED
+    assert pipeline.claim(rollback.run_id, 1) is not None

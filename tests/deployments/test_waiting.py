@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.actors import person
 from core.redactor import current
-from deployments import pipeline, reconcile, services
+from deployments import cancelling, pipeline, reconcile
 from deployments.models import Deploy
 from runs.log import chunks_after, lines
 from runs.models import State
@@ -46,7 +46,7 @@ def test_a_deploy_can_be_cancelled_while_something_outside_hangs(environment, de
     worker.start()
     assert hanging.wait(10)
     asked = time.monotonic()
-    services.cancel_deploy(person(deployer), deploy=Deploy.objects.get(pk=deploy.pk))
+    cancelling.cancel_deploy(person(deployer), deploy=Deploy.objects.get(pk=deploy.pk))
     worker.join(10)
     assert time.monotonic() - asked < 5
     deploy.refresh_from_db()

@@ -156,3 +156,24 @@ def test_without_script(visit: Visit, sandbox: Running) -> None:
     press_deploy_this(page)
     expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
     expect(page.locator(".log-lines > li").last).to_contain_text("every object is ready")
+
+
+def test_stopped_and_rolled_back_without_script(visit: Visit, sandbox: Running, slow: Slow) -> None:
+    """The question and both of its buttons are plain HTML."""
+    visitor = visit("dev", script=False)
+    page = visitor.page
+    press = page.get_by_role("dialog").get_by_role("button", name="Stop and roll back to")
+    page.goto(f"/projects/catalog/staging/deploy/?see=1&revision={slow('catalog')}")
+    number = press_deploy_this(page)
+    sandbox.reaches(number, "rollout")
+    page.goto(f"/deploys/{number}/")
+    page.get_by_role("button", name="Cancel…").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Stop here")).to_be_visible()
+    press.click()
+    expect(page.get_by_text(re.compile("dev (asked to cancel|cancelled it)"))).to_be_visible()
+    page.get_by_role("link", name=re.compile("ollback #")).click()
+    expect(page.get_by_text(f"dev stopped deploy #{number}")).to_be_visible()
+    expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
+    page.goto(f"/deploys/{number}/")
+    expect(visitor.state()).to_contain_text("Cancelled")
+    expect(page.get_by_text("followed: succeeded.")).to_be_visible()

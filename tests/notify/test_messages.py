@@ -67,3 +67,14 @@ def test_every_state_that_is_told_has_words() -> None:
     told = {State.RUNNING, *ENDS} - {State.SUPERSEDED}  # nothing becomes superseded after it started
     assert {str(state) for state in told} <= set(WORDS)
     assert set(WORDS) == set(SIGNS)
+
+
+def test_what_follows_is_linked() -> None:
+    rollback = {
+        "rollback_number": 13,
+        "rollback_revision": "4a91d7e",
+        "rollback_url": "https://deploy.example/deploys/13/",
+    }
+    made = message(state="failed", **rollback)
+    assert "Rollback to 4a91d7e follows: <https://deploy.example/deploys/13/|#13>" in body(made)
+    assert "follows" not in body(message(state="failed"))

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
+from audit.reading import changes_of
 from core.errors import Refused, Stale
 from projects import infrastructure, services
 from projects.models import Environment, Image, Membership, Project, SecretsFile
@@ -421,3 +422,27 @@ def test_of_two_who_make_the_same_thing_one_is_told(world: World, monkeypatch: p
         new_project(slug="shop")
     assert Project.objects.count() == 1
     assert not AuditEvent.objects.exists()
+
+
+def test_switches_are_kept_beside_each_other_and_told_one_by_one(world: World) -> None:
+    """Off is absent; what another part keeps among the policies stays; the audit names only what was switched."""
+    Environment.objects.filter(pk=world.environment.pk).update(policies={"other": True})
+    environment = Environment.objects.get(pk=world.environment.pk)
+    actor = person(world.maintainer)
+    on = services.change_environment(actor, environment=environment, edited=0, automatic_rollback=True)
+    assert on.policies == {"other": True, "automatic_rollback": True}
+    assert on.rolls_back_by_itself
+    same = services.change_environment(actor, environment=on, edited=1, automatic_rollback=True)
+    assert same.edited == 1
+    off = services.change_environment(actor, environment=on, edited=1, automatic_rollback=False)
+    assert off.policies == {"other": True}
+    assert not off.rolls_back_by_itself
+    events = AuditEvent.objects.filter(verb="environment.changed").order_by("id")
+    assert [event.data for event in events] == [
+        {"policies": {"automatic_rollback": [False, True]}},
+        {"policies": {"automatic_rollback": [True, False]}},
+    ]
+    told = changes_of(events[0].data)[0]
+    assert (told.name, told.before, told.after) == ("policies: automatic rollback", "no", "yes")
+    with pytest.raises(Stale):
+        services.change_environment(actor, environment=environment, edited=0, automatic_rollback=True)

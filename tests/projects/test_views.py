@@ -206,6 +206,22 @@ def test_an_environment_is_changed_and_its_variables_emptied(world: World, sign_
     assert (saved.namespace, saved.variables) == ("elsewhere", [])
 
 
+def test_rolling_back_by_itself_is_off_until_somebody_switches_it_on(world: World, sign_in: Any) -> None:
+    client, address = sign_in(world.maintainer), at("environment", "shop", "staging")
+
+    def switch() -> str:
+        page = client.get(address).content.decode()
+        return re.search(r"<input[^>]*automatic_rollback[^>]*>", page)[0]  # type: ignore[index]
+
+    assert "checked" not in switch()
+    assert client.post(address, existing(world, automatic_rollback="on")).status_code == 302
+    assert Environment.objects.get(pk=world.environment.pk).rolls_back_by_itself
+    assert "checked" in switch()
+    assert "rolls back by itself" in client.get("/projects/shop/staging/").content.decode()
+    assert client.post(address, existing(world)).status_code == 302
+    assert not Environment.objects.get(pk=world.environment.pk).rolls_back_by_itself
+
+
 def test_a_stale_environment_is_not_overwritten(world: World, sign_in: Any) -> None:
     sent = existing(world, namespace="mine")
     Environment.objects.update(edited=5)

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.actors import SYSTEM_ACTOR, Actor, person
 from core.errors import Refused
-from deployments import services
+from deployments import marking, services, undoing
 from deployments.models import Deploy
 from deployments.telling import url_of
 from engine.errors import SlipwayError
@@ -47,6 +47,8 @@ class Command(BaseCommand):
             deploy = request(options)
         except SlipwayError as error:
             raise refusal(error) from error
+        if bad := marking.warning(marking.bad_release_of(deploy.environment, deploy.revision)):
+            self.stderr.write(f"Warning: {bad}")
         if options["wait"]:
             follow(deploy, log=None if options["as_json"] else self.stdout.write)
             deploy.refresh_from_db()
@@ -54,6 +56,10 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(facts(deploy)))
         elif options["wait"]:
             self.stdout.write(f"{deploy.get_state_display()}: {deploy.result}")
+            if rollback := undoing.follower(deploy):
+                self.stdout.write(
+                    f"Rollback #{rollback.number} to {rollback.short} follows: {url_of(rollback)}"
+                )
         else:
             self.stdout.write(f"#{deploy.number} {deploy.get_state_display().lower()}: {url_of(deploy)}")
         if options["wait"] and deploy.state != State.SUCCEEDED:
