@@ -37,6 +37,11 @@ class Finding:
     hint: str = ""
     subject: str = ""
 
+    @property
+    def line(self) -> str:
+        """As the log has it: where, what, and what to do."""
+        return f"{f'{self.subject}: ' if self.subject else ''}{self.sentence} {self.hint}".strip()
+
 
 @dataclass(frozen=True)
 class Preflight:

@@ -73,7 +73,7 @@ def test_the_deploys_log_and_its_warnings_have_it(
     assert deploy.warnings == [SENTENCE]
     (told,) = [line for line in lines(chunks_after(deploy.run_id, 0)) if SENTENCE in line.text]
     assert told.level == "warning"
-    assert told.text.startswith("kubernetes/staging/web.yaml:5: ")
+    assert told.text == f"kubernetes/staging/web.yaml:5: {SENTENCE} Remove spec.replicas from the manifest."
 
 
 def test_without_a_number_there_is_nothing_to_say(environment: Any, autoscaled: Outside) -> None:

@@ -69,20 +69,20 @@ def test_and_back_again(long, admin, get):
 
 def test_what_was_searched_is_said(long, admin, get):
     first = get(admin, "/deploys/?q=prices")
-    assert "this is what fits among #41 to #60." in text_of(first)
+    assert "Searched for this page: #41 to #60." in text_of(first)
     assert "Look further back" in text_of(first)
     nothing = get(admin, f"/deploys/{link(first, 'next')}")
-    assert "None of these fits" in text_of(nothing)
-    assert "among #21 to #40." in text_of(nothing)
+    assert "Nothing found in this part" in text_of(nothing)
+    assert "Searched for this page: #21 to #40." in text_of(nothing)
     last = get(admin, f"/deploys/{link(nothing, 'next')}")
-    assert "among #1 to #20. There are no older ones." in text_of(last)
+    assert "Searched for this page: #1 to #20. There are no older ones." in text_of(last)
 
 
 def test_a_page_that_is_full_goes_on_where_it_ended(long, admin, get, monkeypatch):
     monkeypatch.setattr(history, "SEARCHED_AT_ONCE", 50)
     first = get(admin, "/deploys/?q=change")
     assert shown(first) == [n for n in range(60, 34, -1) if n != 55]
-    assert "part by part" not in text_of(first), "nothing was left out"
+    assert "Searched for this page" not in text_of(first), "nothing was left out"
     pages = walk(get, admin, "?q=change", "next")
     assert [n for page in pages for n in page] == [n for n in range(60, 0, -1) if n not in (5, 8, 55)]
 
@@ -95,9 +95,9 @@ def test_few_are_searched_at_once(long, admin, get):
         make_deploy(long, subject=f"Later {number}")
     response = get(admin, "/deploys/?q=prices&project=other")
     assert shown(response) == [61]
-    assert "part by part" not in text_of(response)
+    assert "Searched for this page" not in text_of(response)
     today = Deploy.objects.get(number=1).created_at.date()
-    assert "part by part" in text_of(get(admin, f"/deploys/?q=nowhere&since={today}"))
+    assert "Searched for this page" in text_of(get(admin, f"/deploys/?q=nowhere&since={today}"))
 
 
 def test_dates_bound_what_is_searched(long, admin, get):
