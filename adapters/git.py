@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from adapters.errors import Invalid, NotFound
 from adapters.git_command import Git, GitCredential, host_of
-from adapters.git_messages import MirrorDamaged, UnknownRevision
+from adapters.git_messages import MirrorDamaged, UnknownRevision, UntrustedHost, UnusableKey
 from adapters.git_mirror import Mirror
 from adapters.git_names import (
     check_directory,
@@ -45,6 +45,8 @@ __all__ = [
     "Limits",
     "RepositoryFacts",
     "Tag",
+    "UntrustedHost",
+    "UnusableKey",
     "commit_url",
 ]
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from adapters import processes
 from adapters.errors import ExternalError, Invalid, TimedOut, Unavailable
-from adapters.git_messages import explain
+from adapters.git_messages import UnusableKey, explain
 
 # What of our own environment Git gets to see: how to find programs, proxies and certificates. No GIT_*, no
 # secrets.
@@ -56,7 +56,7 @@ class GitCredential:
     """What opens a repository: a token (HTTPS) or a private deploy key (SSH); exactly one of the two.
 
     `username` goes with a token; GitHub's default fits most hosts, which look at the token only. Raises
-    Invalid for a key that is none or asks for a passphrase.
+    UnusableKey for a key that is none or asks for a passphrase.
     """
 
     token: str = field(default="", repr=False)
@@ -67,7 +67,9 @@ class GitCredential:
         if bool(self.token.strip()) == bool(self.private_key.strip()):
             raise Invalid("A Git credential is either a token or a private key.", system="Git")
         if self.private_key and (problem := _key_problem(self.private_key)):
-            raise Invalid(problem, system="Git", hint="Paste a whole private key made without a passphrase.")
+            raise UnusableKey(
+                problem, system="Git", hint="Paste a whole private key made without a passphrase."
+            )
 
     def fingerprint(self, url: str) -> str:
         """A short mark that tells this credential from others of the repository; no help in guessing it."""

@@ -17,6 +17,14 @@ class UnknownRevision(NotFound):
     """The host has no such commit, or does not hand it out."""
 
 
+class UnusableKey(Invalid):
+    """The deploy key is none, is damaged, or asks for a passphrase."""
+
+
+class UntrustedHost(Denied):
+    """The host shows another key than before. That says nothing about the credential."""
+
+
 @dataclass(frozen=True)
 class _Rule:
     """`pattern` in Git's (or ssh's, or curl's) words of the C locale → the error and its sentence."""
@@ -36,7 +44,7 @@ _ADDRESS = "Check the repository's address, and whether the credential may see t
 _RULES = (
     _Rule(
         r"host key verification failed|remote host identification has changed",
-        Denied,
+        UntrustedHost,
         "{host} does not show the key it showed before; nothing was sent to it.",
         "If it changed its key on purpose, remove its line from known_hosts in the mirrors' folder.",
     ),
@@ -55,6 +63,12 @@ _RULES = (
         r"not our ref|couldn't find remote ref|unadvertised object",
         UnknownRevision,
         "{host} has no such revision.",
+    ),
+    _Rule(  # ssh goes on without the key, and the host refuses that
+        r'load key "/proc/[^"]*": (?:error in libcrypto|invalid format|incorrect passphrase)',
+        UnusableKey,
+        "The deploy key cannot be read: it is not a whole private key.",
+        "Paste all of it again, from its first line to its last, as its file has it.",
     ),
     _Rule(
         r"authentication failed|could not read (?:username|password)|terminal prompts disabled"

@@ -37,6 +37,11 @@ class Finding:
     hint: str = ""
     subject: str = ""
 
+    @property
+    def line(self) -> str:
+        """As the log has it: where, what, and what to do."""
+        return f"{f'{self.subject}: ' if self.subject else ''}{self.sentence} {self.hint}".strip()
+
 
 @dataclass(frozen=True)
 class Preflight:
@@ -197,11 +202,19 @@ def prove(
 def change_findings(
     changes: Sequence[ObjectChange], sources: Mapping[ObjectRef, str] | None = None
 ) -> list[Finding]:
-    """What the dry run refused, as errors; what it takes over, as warnings. `sources`: file and line by object."""
+    """What the dry run refused, as errors; what it takes over, and what it does about numbers of replicas, as warnings.
+    `sources`: file and line by object."""
     findings = [
         Finding(ERROR, change.error, change.hint, (sources or {}).get(change.ref, str(change.ref)))
         for change in changes
         if change.error
+    ]
+    findings += [
+        Finding(
+            WARNING, change.warning, change.warning_hint, (sources or {}).get(change.ref, str(change.ref))
+        )
+        for change in changes
+        if change.warning
     ]
     taken = [change for change in changes if change.takes_over]
     if taken:
@@ -223,14 +236,15 @@ def places(
     manifests: Sequence[Manifest],
     files: Mapping[str, bytes],
 ) -> dict[ObjectRef, str]:
-    """Where to look for what was refused: `kubernetes/staging/web.yaml:31`, the line of the field if it has one."""
+    """Where to look for what was refused or warned of: `kubernetes/staging/web.yaml:31`, the line of the field if it has one."""
     by_ref = {manifest.ref: manifest.source for manifest in manifests}
     found = {}
     for change in changes:
-        if change.error and change.ref in by_ref:
+        if (change.error or change.warning) and change.ref in by_ref:
             source = by_ref[change.ref]
-            if change.field_errors and source.file in files:
-                source = line_of_field(files[source.file], source, change.field_errors[0])
+            field = change.field_errors[0] if change.field_errors else change.warned_field
+            if field and source.file in files:
+                source = line_of_field(files[source.file], source, field)
             found[change.ref] = f"{environment.config_directory}/{source}"
     return found
 

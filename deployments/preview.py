@@ -218,6 +218,8 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
         diff=tuple(redact_text(line) for line in change.diff),
         error=redact_text(change.error),
         hint=redact_text(change.hint),
+        warning=redact_text(change.warning),
+        warning_hint=redact_text(change.warning_hint),
         conflicts=tuple(redact_text(text) for text in change.conflicts),
     )
 

@@ -88,10 +88,7 @@ def check(work: Work) -> str:
     observer = RowObserver(work, work.manifests)
     found = preflight(work.client, work.kinds, work.environment, prepared, with_diff=False, observer=observer)
     for finding in found.findings:
-        work.log(
-            f"{finding.subject}: {finding.sentence}" if finding.subject else finding.sentence,
-            level=finding.level,
-        )
+        work.log(finding.line, level=finding.level)
     work.warnings += [finding.sentence for finding in found.warnings]
     if found.errors:
         first = found.errors[0]

@@ -54,10 +54,7 @@ def preflight_stored(work: Work, release: Release) -> list[str]:
         *change_findings(changes),
     ]
     for finding in findings:
-        work.log(
-            f"{finding.subject}: {finding.sentence}" if finding.subject else finding.sentence,
-            level=finding.level,
-        )
+        work.log(finding.line, level=finding.level)
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         raise NotDeployable(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+from engine.autoscaling import Autoscalers, handover, replicas_of, without_replicas
 from engine.client import (
     ACCEPT_METADATA,
     ACCEPT_METADATA_LIST,
@@ -21,7 +23,7 @@ from engine.client import (
     list_all,
 )
 from engine.errors import SlipwayError
-from engine.ownership import conflicts_of, predecessors, taken_over
+from engine.ownership import HANDOVER_MANAGER, conflicts_of, predecessors, taken_over
 from engine.parallel import Outcomes, Talk
 from engine.refusals import explain, missing_namespace, silent_webhook
 from engine.resources import ClusterKinds
@@ -59,6 +61,7 @@ class Applied:
     generation: int
     uid: str
     took_over: tuple[str, ...] = ()
+    handed_over: int | None = None  # the number of replicas that is left to an autoscaler from now on
 
 
 Before = Mapping[
@@ -79,19 +82,59 @@ class Applier:
         patience: Patience = Patience(),
         overwrite: Collection[ObjectRef] = (),
         fresh_kinds: Collection[tuple[str, str]] = (),
+        autoscalers: Autoscalers = MappingProxyType({}),
     ) -> None:
         """`overwrite`: objects on which changes by people may be overwritten. `fresh_kinds`: group and kind of
-        custom resources whose definition is new, so that the server may not know them for a moment."""
+        custom resources whose definition is new, so that the server may not know them for a moment. `autoscalers`:
+        those whose workloads keep their number of replicas."""
         self._client = client
         self._kinds = kinds
         self._before = before
         self._patience = patience
         self._overwrite = overwrite
         self._fresh_kinds = fresh_kinds
+        self._autoscalers = autoscalers
 
     def apply(self, manifest: Manifest, talk: Talk) -> Applied:
         """Apply one object. Raises ApiError, UnknownKind, or Stopped when called off while it waits."""
         path = self._kinds.path_of(manifest)
+        manifest, handed_over = self._leave_to_autoscaler(path, manifest)
+        return replace(self._apply(path, manifest, talk), handed_over=handed_over)
+
+    def _leave_to_autoscaler(self, path: str, manifest: Manifest) -> tuple[Manifest, int | None]:
+        """The manifest without the number of replicas where an autoscaler decides it, and the number that was handed
+        over to it, if that had to be done."""
+        autoscaler = self._autoscalers.get(manifest.ref)
+        live = self._live(path) if autoscaler else None
+        replicas = replicas_of(manifest, live, autoscaler)
+        if replicas.keeps is None:
+            return manifest, None
+        done = replicas.hands_over and self._hand_over(path, manifest, replicas.keeps)
+        return without_replicas(manifest), replicas.keeps if done else None
+
+    def _live(self, path: str) -> Json | None:
+        try:
+            return self._client.request("GET", path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _hand_over(self, path: str, manifest: Manifest, number: int) -> bool:
+        """Whether it had to be done: a conflict says that somebody else set another number meanwhile, and owns it."""
+        query = {**APPLY_QUERY, "fieldManager": HANDOVER_MANAGER}
+        body = handover(manifest, number)
+        try:
+            self._client.send(
+                "PATCH", path, query=query, body=body, content_type=APPLY, accept=ACCEPT_METADATA
+            )
+        except ApiError as error:
+            if conflicts_of(error.causes):
+                return False
+            raise
+        return True
+
+    def _apply(self, path: str, manifest: Manifest, talk: Talk) -> Applied:
         before = self._before.get(manifest.ref) if self._before is not None else None
         took_over = self._take_over(path, manifest, before) if before else ()
         try:
@@ -104,7 +147,8 @@ class Applier:
                 took_over = self._take_over(path, manifest, self._metadata(path))
                 if took_over:
                     return self._patiently(path, manifest, before, took_over, talk)
-            if manifest.ref in self._overwrite and all(conflict.by_person for conflict in conflicts):
+            agreed = manifest.ref in self._overwrite
+            if all(conflict.by_handover or (agreed and conflict.by_person) for conflict in conflicts):
                 return self._once(path, manifest, before, took_over, force=True)
             raise
 
@@ -250,6 +294,8 @@ def status_of(applied: Applied) -> ObjectStatus:
     ]
     if applied.took_over:
         words += f", fields taken over from {' and '.join(applied.took_over)}"
+    if applied.handed_over is not None:
+        words += f", its {applied.handed_over} replicas handed over to the autoscaler"
     return ObjectStatus(applied.manifest.ref, Progress.APPLIED, applied.action, words)
 
 

@@ -11,6 +11,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from engine.apply import APPLY_QUERY
+from engine.autoscaling import (
+    Autoscalers,
+    Replicas,
+    falls_to_one,
+    read_autoscalers,
+    replicas_of,
+    with_replicas,
+)
 from engine.client import APPLY, Answer, ApiError, Client, list_all
 from engine.diff import comparable, diff_lines
 from engine.errors import SlipwayError
@@ -41,6 +49,13 @@ class ObjectChange:
         False  # its namespace or kind comes with the same deploy, or its webhook allows no dry run
     )
     field_errors: tuple[str, ...] = ()  # paths of the fields at fault
+    warning: str = ""  # what it does about the number of replicas, where somebody should know
+    warning_hint: str = ""
+
+    @property
+    def warned_field(self) -> str:
+        """The path of the field that the warning is about."""
+        return "spec.replicas" if self.warning else ""
 
 
 def dry_run(
@@ -59,7 +74,8 @@ def dry_run(
     not answer or does not accept the credentials, and whatever the observer's `check` raises.
     """
     kinds.learn(manifests)
-    run = _Run(client, kinds, manifests, digest, with_diff, overwrite)
+    autoscalers = read_autoscalers(client, manifests)
+    run = _Run(client, kinds, manifests, digest, with_diff, overwrite, autoscalers)
     live = run.read_live(observer)
     changes: dict[ObjectRef, ObjectChange] = {}
     work = Outcomes(
@@ -90,6 +106,7 @@ class _Run:
         digest: Digest,
         with_diff: bool,
         overwrite: Collection[ObjectRef],
+        autoscalers: Autoscalers,
     ) -> None:
         self._client = client
         self._kinds = kinds
@@ -98,6 +115,7 @@ class _Run:
         self._with_diff = with_diff
         self._overwrite = overwrite
         self._namespaces = {m.ref.name for m in manifests if m.ref.kind == "Namespace"}
+        self._autoscalers = autoscalers
         self._defined = defined_kinds(manifest.body for manifest in manifests)
         self._webhooks = {name for manifest in manifests for name in _webhooks_of(manifest.body)}
 
@@ -126,6 +144,23 @@ class _Run:
     def change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
         """Dry-run one object. Raises ApiError, UnknownKind."""
         path = self._kinds.path_of(manifest)
+        autoscaler = self._autoscalers.get(manifest.ref)
+        if autoscaler is None:
+            return self._compared(path, manifest, live)
+        live = live or self._read(path)
+        replicas = replicas_of(manifest, live, autoscaler)
+        asked = manifest if replicas.keeps is None else with_replicas(manifest, replicas.keeps)
+        return _warned(self._compared(path, asked, live), replicas)
+
+    def _read(self, path: str) -> Json | None:
+        try:
+            return self._client.request("GET", path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _compared(self, path: str, manifest: Manifest, live: Json | None) -> ObjectChange:
         answer = self._ask(path, manifest)
         if answer.status == 201:
             diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
@@ -136,7 +171,8 @@ class _Run:
         if comparable(live) == comparable(result):
             return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names)
         diff = diff_lines(live, result, digest=self._digest) if self._with_diff else ()
-        return ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff)
+        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff)
+        return _warned(change, falls_to_one(manifest, live, result))
 
     def _after_take_over(self, manifest: Manifest, result: Json) -> Json:
         """The result without the fields that only predecessors own. To tell those that the server would fill in
@@ -163,9 +199,10 @@ class _Run:
         except ApiError as error:
             conflicts = conflicts_of(error.causes)
             agreed = manifest.ref in self._overwrite
-            if not conflicts or not all(c.by_predecessor or (agreed and c.by_person) for c in conflicts):
+            rest = [c for c in conflicts if not (c.by_handover or (agreed and c.by_person))]
+            if not conflicts or not all(conflict.by_predecessor for conflict in rest):
                 raise
-            if not agreed and not predecessors(self._managed(path)):
+            if rest and not agreed and not predecessors(self._managed(path)):
                 raise  # it is ours already: somebody ran `kubectl apply` over it later
         return self._send(path, manifest, {**DRY_RUN_QUERY, "force": "true"})
 
@@ -202,6 +239,12 @@ class _Run:
         if error.status == 404:
             return (manifest.ref.group, manifest.ref.kind) in self._defined
         return silent_webhook(error) in self._webhooks
+
+
+def _warned(change: ObjectChange, replicas: Replicas) -> ObjectChange:
+    return replace(
+        change, warning=replicas.warning or change.warning, warning_hint=replicas.hint or change.warning_hint
+    )
 
 
 def _without_ours(result: Json, live: Json | None) -> list[Json]:

@@ -31,6 +31,8 @@ PREDECESSORS = frozenset(
         ("before-first-apply", "Update"),
     }
 )
+# Under this name a number of replicas is kept for an autoscaler until it writes the number itself (engine/autoscaling.py).
+HANDOVER_MANAGER = f"{FIELD_MANAGER}-handover"
 _PEOPLE = re.compile(r"kubectl|helm|Mozilla|k9s|Lens|Headlamp|dashboard", re.IGNORECASE)
 _CAUSE = re.compile(
     r'conflict with "(?P<manager>[^"]*)"(?: with subresource "(?P<subresource>[^"]*)")?(?P<using> using)?'
@@ -55,6 +57,11 @@ class FieldConflict:
     def by_person(self) -> bool:
         """Whether a person or a script of theirs set it, rather than a controller."""
         return bool(_PEOPLE.search(self.manager))
+
+    @property
+    def by_handover(self) -> bool:
+        """Whether it is ours, kept for an autoscaler that never wrote it."""
+        return (self.manager, self.operation) == (HANDOVER_MANAGER, "Apply")
 
     @property
     def by_autoscaler(self) -> bool:
@@ -97,6 +104,19 @@ def predecessors(managed: Sequence[Json]) -> tuple[str, ...]:
     if is_ours_already(managed):
         return ()
     return tuple(sorted({entry["manager"] for entry in managed if _is_predecessor(entry)}))
+
+
+def only_we_own(managed: Sequence[Json], fields: Json) -> bool:
+    """Whether the fields are owned by us, or by predecessors whose fields become ours, and by nobody else."""
+    ours: Json = {}
+    others: Json = {}
+    for entry in managed:
+        owned = entry.get("fieldsV1") or {}
+        if _key(entry) == (FIELD_MANAGER, "Apply") or _is_predecessor(entry):
+            ours = union(ours, owned)
+        else:
+            others = union(others, owned)
+    return not difference(fields, ours) and difference(fields, others) == fields
 
 
 def taken_over(managed: Sequence[Json], api_version: str) -> list[Json]:

@@ -91,7 +91,10 @@ def _explain_conflicts(name: str, conflicts: tuple[FieldConflict, ...]) -> Refus
     sentence = f"{name}: the manifest wants to change what somebody else has set: {shown}{more}."
     fields = tuple(sorted({conflict.field for conflict in conflicts}))
     if any(conflict.by_autoscaler for conflict in conflicts):
-        hint = "Remove spec.replicas from the manifest, so that the autoscaler alone decides, or remove the autoscaler."
+        hint = (
+            "Remove spec.replicas from the manifest, so that the autoscaler alone decides. If there is none any more, its "
+            "last number stays until somebody sets the manifest's by kubectl scale."
+        )
     elif all(conflict.by_person for conflict in conflicts):
         hint = "Bring that change into the manifest, or agree to overwrite it, and deploy again."
     else:

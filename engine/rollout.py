@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from engine.apply import Applied, Applier, ApplyError, Patience, failed_status, read_before, status_of
+from engine.autoscaling import Autoscaler, read_autoscalers
 from engine.client import ApiError, Client
 from engine.dryrun import dry_run
 from engine.errors import SlipwayError
@@ -72,6 +73,7 @@ class Rollout:
         self._world = World(client)
         self._waiter = Waiter(client, self._world, observer, self._limits, clock=clock)
         self._before: dict[ObjectRef, Json] | None = None
+        self._autoscalers: dict[ObjectRef, Autoscaler] = {}
         self._fresh_kinds: set[tuple[str, str]] = set()
         self._applied: list[Applied] = []
         self._deadline = 0.0
@@ -84,10 +86,12 @@ class Rollout:
         self._observer.check()
         others = [m for m in self._manifests if not _is_watched(m)]
         try:
-            with ThreadPoolExecutor(max_workers=1) as pool:
+            with ThreadPoolExecutor(max_workers=2) as pool:
                 opening = pool.submit(self._world.follow, _topics(self._manifests, self._kinds))
+                autoscalers = pool.submit(read_autoscalers, self._client, self._manifests)
                 before = read_before(self._client, self._kinds, others, self._observer)
                 opening.result()
+                self._autoscalers = autoscalers.result()
         except BaseException:
             self._world.close()
             raise
@@ -153,6 +157,7 @@ class Rollout:
             patience=self._patience,
             overwrite=self._overwrite,
             fresh_kinds=self._fresh_kinds,
+            autoscalers=self._autoscalers,
         )
         applied: list[Applied] = []
         for manifest, outcome in Outcomes(manifests, applier.apply, self._observer):
@@ -179,7 +184,7 @@ class Rollout:
         self._applied += applied
         for item in applied:
             ref = item.manifest.ref
-            if item.action != Action.UNCHANGED:
+            if item.action != Action.UNCHANGED or item.handed_over is not None:
                 self._observer.line(
                     f"{ref.kind} {ref.namespace + '/' if ref.namespace else ''}{ref.name}: {_words(item)}"
                 )

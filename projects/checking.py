@@ -14,7 +14,7 @@ from functools import partial
 
 from adapters.ecr import Ecr
 from adapters.errors import Denied, ExternalError, NotFound
-from adapters.git import GitRepository
+from adapters.git import GitRepository, UntrustedHost, UnusableKey
 from adapters.kubernetes import KubernetesClient, Right
 from adapters.kubernetes_http import RetryPolicy
 from adapters.secrets_manager import SecretsManager
@@ -165,7 +165,8 @@ def repository(project: Project) -> list[Finding]:
     try:
         facts = connections.git_repository(project).check(timeout=TIMEOUT)
     except ExternalError as error:
-        field = "credential" if isinstance(error, Denied) and project.credential_kind else "repository_url"
+        refused = isinstance(error, Denied | UnusableKey) and not isinstance(error, UntrustedHost)
+        field = "credential" if refused and project.credential_kind else "repository_url"
         return [trouble(error, field)]
     if project.default_branch not in facts.branches:
         return [_no_branch(project.default_branch, facts.branches)]

@@ -31,7 +31,7 @@ class ProjectForm(CheckedForm):
     access = forms.ChoiceField(label="Access", choices=ACCESS)
     credential = forms.CharField(
         label="Token or private key", required=False, widget=Unseen(3), strip=False, max_length=20_000,
-        help_text="Kept encrypted, never shown again.",
+        help_text="Kept encrypted, never shown again. A private key: all of it, made without a passphrase.",
     )  # fmt: skip
     slack_channel = of(
         Project,

@@ -15,7 +15,7 @@ import pytest
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
 from adapters.git import GitCredential, GitRepository
 from adapters.git_command import Git, _key_in_memory, _ssh_command
-from adapters.git_messages import MirrorDamaged, UnknownRevision, explain
+from adapters.git_messages import MirrorDamaged, UnknownRevision, UntrustedHost, explain
 
 TOKEN = "canary-token-7f3a"
 
@@ -315,7 +315,7 @@ def test_web_page_instead_of_the_repository_empties_no_mirror(make, git_server) 
         ),
         ("ssh: Could not resolve hostname nope: Name or service not known", Unavailable, "cannot be found"),
         ("ssh: connect to host h port 22: Connection timed out", Unavailable, "not reachable"),
-        ("Host key verification failed.", Denied, "does not show the key"),
+        ("Host key verification failed.", UntrustedHost, "does not show the key"),
         (
             "fatal: unable to access 'x': server certificate verification failed. CAfile: none",
             Unavailable,

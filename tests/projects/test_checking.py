@@ -15,6 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from adapters.git import GitRepository, UntrustedHost
 from projects import checking, connections
 from projects.checking import FAILED, PASSED, WARNING, Finding
 from projects.models import Environment, Project, Registry, SecretsFile
@@ -201,6 +202,34 @@ def test_a_refused_git_credential_stands_at_the_credential(
     assert (found.state, found.field, found.can_override) == (FAILED, "credential", False)
     assert "canary" not in found.text + found.detail
     repository.credential_kind = ""
+    assert only(checking.repository(repository)).field == "repository_url"
+
+
+def test_a_deploy_key_that_cannot_be_used_stands_at_the_credential(
+    repository: Project, settings: Any
+) -> None:
+    """A key with a passphrase is found before the host is asked, and cannot be kept."""
+    settings.GIT_PROTOCOLS = ("ssh",)
+    repository.repository_url = "git@127.0.0.1:shop.git"
+    repository.credential_kind = "ssh"
+    repository.credential = (
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\ncanary\n-----END ENCRYPTED PRIVATE KEY-----"
+    )
+    found = only(checking.repository(repository))
+    assert (found.state, found.field, found.can_override) == (FAILED, "credential", False)
+    assert "passphrase" in found.text
+    assert "canary" not in found.text + found.detail
+
+
+def test_a_host_with_another_key_is_no_trouble_of_the_credential(
+    repository: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UntrustedHost("It shows another key.", system="Git")
+
+    monkeypatch.setattr(GitRepository, "check", refuse)
+    repository.credential_kind = "token"
+    repository.credential = "x"
     assert only(checking.repository(repository)).field == "repository_url"
 
 
