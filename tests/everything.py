@@ -1,7 +1,7 @@
 """`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well, on both
 control planes.
 
-Parts run in four lanes side by side, as those of a running product and of clusters wait most of their time; the output of
+Parts run in five lanes side by side, as those of a running product and of clusters wait most of their time; the output of
 each is shown when it has ended. A few tests that fail are run once more when the machine is quiet; those that pass then are named
 as shaky. PostgreSQL is started here in a temporary folder (as another user when we are root: initdb refuses root). What
 a machine lacks is skipped with the reason, in pytest's summary or below. With arguments it is plain pytest.
@@ -39,12 +39,14 @@ _printing = threading.Lock()
 
 @dataclass(frozen=True)
 class Part:
-    """One run of pytest. `folders` below `tests/`; `marks`: pytest's `-m`."""
+    """One run of pytest. `folders` below `tests/`; `marks`: pytest's `-m`; `patient`: what computes all the time, and leaves
+    the processor to those who wait for each other."""
 
     name: str
     folders: tuple[str, ...]
     marks: str = ""
     postgres: bool = False
+    patient: bool = False
 
     @property
     def arguments(self) -> list[str]:
@@ -58,10 +60,8 @@ def lanes() -> list[list[Part]]:
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
     rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES}))
     return [
-        [
-            Part("everything else", rest),
-            Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True),
-        ],
+        [Part("everything else", rest, patient=True)],
+        [Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True, patient=True)],
         [Part("the product on the real control plane", PRODUCT, "control_plane")],
         [Part("the product on the simulated one", PRODUCT, "not control_plane"), Part("engine", ENGINE)],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
@@ -124,7 +124,7 @@ def once_more(part: Part, failed: list[str]) -> bool:
 def pytest(part: Part, arguments: list[str], output: int | None = None, note: Path | None = None) -> int:
     """One run of pytest, on PostgreSQL where the part says so; its exit status. `note`: where failed tests are noted."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **({"FAILED_TESTS": str(note)} if note else {})}
-    command = pytest_command(arguments)
+    command = [*(["nice", "-n", "5"] if part.patient else []), *pytest_command(arguments)]
 
     def run(**more: str) -> int:
         env = {**environment, **more}
