@@ -72,8 +72,10 @@ class Feed:
                 changes = self.changes
                 await self._publish(fresh)
             if not self.ended:
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what is waited for.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.bell.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self.bell.wait()
 
     async def _look(self) -> Sequence[LogLine]:
         """The new lines; notes whether the run has ended. Nothing is read for viewers that have not begun to read."""
@@ -205,12 +207,10 @@ async def _wait(feed: Feed, after: int, changes: int) -> bool:
     """Waits for news; False when there were none for PING_SECONDS."""
     async with feed.news:
         try:
-            await asyncio.wait_for(
-                feed.news.wait_for(
+            async with asyncio.timeout(PING_SECONDS):
+                await feed.news.wait_for(
                     lambda: feed.ended or feed.changes != changes or (feed.last_line or 0) > after
-                ),
-                PING_SECONDS,
-            )
+                )
         except TimeoutError:
             return False
     return True

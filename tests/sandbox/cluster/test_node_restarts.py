@@ -71,8 +71,9 @@ def test_a_new_player_adopts(own_shop: Shop, player: Player, registry: FakeRegis
     shop.api.delete(f"{shop.core}/pods/missing")
     player.start()
     until(lambda: shop.log() == "started\n", what="the log again")
-    assert shop.log("job") == "migrated\n"
-    assert shop.log("bad") == shop.log("bad", previous="true") == "died\n"
+    until(lambda: shop.log("job") == "migrated\n", what="the job's log again")
+    until(lambda: shop.log("bad") == "died\n", what="the log of what died")
+    until(lambda: shop.log("bad", previous="true") == "died\n", what="the log of its run before")
     after = shop.pod()
     assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
     assert after["status"]["conditions"] == before["status"]["conditions"]
