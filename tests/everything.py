@@ -61,9 +61,12 @@ def lanes() -> list[list[Part]]:
     rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES}))
     return [
         [Part("everything else", rest, patient=True)],
-        [Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True, patient=True)],
+        [
+            Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True, patient=True),
+            Part("engine", ENGINE),
+        ],
         [Part("the product on the real control plane", PRODUCT, "control_plane")],
-        [Part("the product on the simulated one", PRODUCT, "not control_plane"), Part("engine", ENGINE)],
+        [Part("the product on the simulated one", PRODUCT, "not control_plane")],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
     ]
 
