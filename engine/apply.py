@@ -20,6 +20,7 @@ from engine.client import (
     JSON_PATCH,
     ApiError,
     Client,
+    find,
     list_all,
 )
 from engine.errors import SlipwayError
@@ -105,20 +106,12 @@ class Applier:
         """The manifest without the number of replicas where an autoscaler decides it, and the number that was handed
         over to it, if that had to be done."""
         autoscaler = self._autoscalers.get(manifest.ref)
-        live = self._live(path) if autoscaler else None
+        live = find(self._client, path) if autoscaler else None
         replicas = replicas_of(manifest, live, autoscaler)
         if replicas.keeps is None:
             return manifest, None
         done = replicas.hands_over and self._hand_over(path, manifest, replicas.keeps)
         return without_replicas(manifest), replicas.keeps if done else None
-
-    def _live(self, path: str) -> Json | None:
-        try:
-            return self._client.request("GET", path)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
 
     def _hand_over(self, path: str, manifest: Manifest, number: int) -> bool:
         """Whether it had to be done: a conflict says that somebody else set another number meanwhile, and owns it."""

@@ -156,6 +156,16 @@ class Client(Protocol):
         """The kinds of one group and version; empty when the server does not serve it."""
 
 
+def find(client: Client, path: str) -> Json | None:
+    """The object at a path, None when it is not there. Raises ApiError for everything else."""
+    try:
+        return client.request("GET", path)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
 def list_all(
     client: Client, path: str, *, query: Mapping[str, str] | None = None, accept: str = ACCEPT_JSON
 ) -> tuple[list[Json], str]:

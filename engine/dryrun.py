@@ -19,7 +19,7 @@ from engine.autoscaling import (
     replicas_of,
     with_replicas,
 )
-from engine.client import APPLY, Answer, ApiError, Client, list_all
+from engine.client import APPLY, Answer, ApiError, Client, find, list_all
 from engine.diff import comparable, diff_lines
 from engine.errors import SlipwayError
 from engine.masking import Digest
@@ -147,18 +147,10 @@ class _Run:
         autoscaler = self._autoscalers.get(manifest.ref)
         if autoscaler is None:
             return self._compared(path, manifest, live)
-        live = live or self._read(path)
+        live = live or find(self._client, path)
         replicas = replicas_of(manifest, live, autoscaler)
         asked = manifest if replicas.keeps is None else with_replicas(manifest, replicas.keeps)
         return _warned(self._compared(path, asked, live), replicas)
-
-    def _read(self, path: str) -> Json | None:
-        try:
-            return self._client.request("GET", path)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
 
     def _compared(self, path: str, manifest: Manifest, live: Json | None) -> ObjectChange:
         answer = self._ask(path, manifest)
