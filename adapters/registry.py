@@ -24,7 +24,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from adapters.ecr import MANIFEST_TYPES
+from adapters.aws.ecr import MANIFEST_TYPES
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
 
 SYSTEM = "the registry"

@@ -50,7 +50,7 @@ def verify_due() -> None:
     """For a tick: verifies again when the last answer is old."""
     last = last_check()
     if last is None or timezone.now() - last.checked_at > EVERY:
-        enqueue(verify_job, queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
+        enqueue("audit.integrity.verify_job", queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
 
 
 def ask(actor: Actor) -> IntegrityCheck | None:
@@ -59,5 +59,5 @@ def ask(actor: Actor) -> IntegrityCheck | None:
     if AuditEvent.objects.exclude(hash="")[: AT_ONCE + 1].count() <= AT_ONCE:
         return verify()
     last = last_check()
-    enqueue(verify_job, queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
+    enqueue("audit.integrity.verify_job", queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
     return None

@@ -13,9 +13,9 @@ from django.urls import NoReverseMatch, reverse
 
 from audit import verbs
 from audit.models import AuditEvent
-from core import days
-from core.days import Day
 from core.errors import Refused
+from ui import days
+from ui.days import Day
 
 SHORT_HASH = 12
 

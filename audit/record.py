@@ -6,7 +6,7 @@ from typing import Any
 
 from audit.actors import Actor
 from audit.models import AuditEvent
-from core.context_vars import origin
+from core.origin import origin
 from core.redactor import redact_nested, redact_text
 
 

@@ -29,11 +29,11 @@ def refresh_if_stale(environment_id: int) -> None:
 def refresh_soon(environment_id: int) -> None:
     """Asks for a fresh look, e.g. after a deploy. One job per environment and second."""
     job_id = f"live-{environment_id}-{int(time.time())}"
-    enqueue(refresh_live, environment_id, queue="short", job_id=job_id, at_front=True)
+    enqueue("clusters.jobs.refresh_live", environment_id, queue="short", job_id=job_id, at_front=True)
 
 
 def refresh_stale() -> None:
     """The tick: one job for every environment whose answer is older than LIVE_SECONDS."""
     slot = int(time.time()) // LIVE_SECONDS
     for pk in stale_environments(LIVE_SECONDS):
-        enqueue(refresh_if_stale, pk, queue="short", job_id=f"live-{pk}-slot-{slot}")
+        enqueue("clusters.jobs.refresh_if_stale", pk, queue="short", job_id=f"live-{pk}-slot-{slot}")

@@ -12,8 +12,8 @@ from django.utils import timezone
 from adapters.errors import ExternalError, TimedOut, Unavailable
 from clusters.models import LiveState
 from core.redactor import redact_text
+from engine.cluster.live import Workload, read_live
 from engine.errors import SlipwayError
-from engine.live import Workload, read_live
 from projects.connections import hasty_client
 from projects.models import Cluster, Environment
 

@@ -5,7 +5,6 @@ The database row is the truth; what does not reach Redis is enqueued again by a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -15,11 +14,13 @@ from redis.exceptions import RedisError
 from rq.exceptions import DuplicateJobError
 
 log = structlog.get_logger(__name__)
-Job = Callable[..., None]
 
 
-def enqueue(func: Job, *ids: str | int, queue: str, job_id: str, at_front: bool = False) -> None:
-    """Enqueues `func(*ids)` once the transaction is committed (at once outside of one). `at_front`: somebody waits for it.
+def enqueue(name: str, *ids: str | int, queue: str, job_id: str, at_front: bool = False) -> None:
+    """Enqueues a job once the transaction is committed (at once outside of one).
+
+    `name`: the dotted name of a function, e.g. `clusters.jobs.refresh_live`: who asks for work does not import it.
+    `ids`: its arguments. `at_front`: a person waits for it.
 
     `job_id`: letters, digits, `_`, `-`; a job of the same id that RQ still knows is not enqueued twice. A Redis that
     does not answer is logged, not raised.
@@ -28,11 +29,11 @@ def enqueue(func: Job, *ids: str | int, queue: str, job_id: str, at_front: bool 
         if not isinstance(value, (str, int)):
             raise TypeError(f"Jobs take ids only, not {type(value).__name__}.")
     more = {"at_front": True} if at_front else {}
-    transaction.on_commit(partial(push, func, ids, queue, job_id, **more))
+    transaction.on_commit(partial(push, name, ids, queue, job_id, **more))
 
 
 def push(
-    func: Job,
+    name: str,
     ids: tuple[str | int, ...],
     queue: str,
     job_id: str,
@@ -46,7 +47,7 @@ def push(
     """
     try:
         get_queue(queue).enqueue_call(
-            func,
+            name,
             args=ids,
             job_id=job_id,
             unique=unique,

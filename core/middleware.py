@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 
-from core.context_vars import Origin, new_request_id, set_origin
 from core.errors import Refused
+from core.origin import Origin, new_request_id, set_origin
 from core.redactor import redact_text
 from engine.errors import SlipwayError
 

@@ -18,7 +18,7 @@ from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
-from core.context_vars import Origin, set_origin
+from core.origin import Origin, set_origin
 
 log = structlog.get_logger(__name__)
 PR_SET_PDEATHSIG = 1

@@ -8,7 +8,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from adapters.errors import ExternalError
-from adapters.git import Commit
+from adapters.git.repository import Commit
 from core.jobs import enqueue
 from core.redactor import redact_text
 from deployments.models import BranchState
@@ -54,7 +54,9 @@ def refresh_due() -> None:
     """For a tick: enqueues what is due, each project at most once a minute."""
     minute = int(timezone.now().timestamp() // FRESH_SECONDS)
     for project_id in due_projects():
-        enqueue(refresh, project_id, queue="short", job_id=f"branch-{project_id}-{minute}")
+        enqueue(
+            "deployments.branches.refresh", project_id, queue="short", job_id=f"branch-{project_id}-{minute}"
+        )
 
 
 def newest_commits(project: Project) -> list[Commit]:

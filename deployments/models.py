@@ -19,10 +19,10 @@ class Release(models.Model):
     """What a deploy puts in place; immutable but for `verified_at` and the mark that it is bad.
 
     `images`: {name: {repository, tag, digest}}. `secret_versions`: {path of the secrets file: VersionId}.
-    `objects_compressed`: zlib over JSON of the stored objects (engine/stored.py), without any secret value; lists never
+    `objects_compressed`: zlib over JSON of the stored objects (engine/manifests/stored.py), without any secret value; lists never
     load it. `content_hash` is equal for equal objects. `place`: cluster and namespace that it was made for (its objects
     name their namespace); it fits nowhere else. Empty in releases from before this was kept. `marked_bad_by`: who found it
-    bad after it was verified (deployments/marking.py), with when and why; empty while nobody did.
+    bad after it was verified (deployments/gate/marking.py), with when and why; empty while nobody did.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="releases")

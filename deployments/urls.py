@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from deployments import deploy_views, environment_views, history_views, mark_views, new_views
+from deployments.pages import deploy_views, environment_views, history_views, mark_views, new_views
 
 app_name = "deployments"
 urlpatterns = [

@@ -33,7 +33,7 @@ def slack_message(channel: str, *, key: str, thread: str, payload: dict[str, Any
         defaults={"kind": Outgoing.Kind.SLACK, "recipient": channel, "thread": thread, "payload": payload},
     )
     if created:
-        enqueue(send_due, queue="short", job_id=f"send-{row.pk}", at_front=True)
+        enqueue("notify.outbox.send_due", queue="short", job_id=f"send-{row.pk}", at_front=True)
 
 
 def send_due() -> None:

@@ -8,9 +8,9 @@ from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts
 from django.core.exceptions import ValidationError
 
-from core.formrender import Switch
 from engine.errors import SlipwayError
 from people.models import User
+from ui.formrender import Switch
 
 
 class AccountForm(forms.ModelForm):

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 from django.db.models import F, OuterRef, Q, Subquery
 
 from clusters.models import LiveState
-from deployments import overview, turns
-from deployments.lines import seconds
+from deployments.gate import turns
 from deployments.models import Deploy
-from deployments.overview import EnvironmentView, Progress
+from deployments.pages import overview
+from deployments.pages.deploy_rows import seconds
+from deployments.pages.overview import EnvironmentView, Progress
 from projects.access import roles_by_environment, visible_filter, visible_projects
 from projects.models import Cluster, Environment, Membership, Project, Role
 from runs.models import ACTIVE, OPEN, State

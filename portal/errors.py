@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from core.context import THEME_COOKIE, THEMES
 from core.middleware import kept_fields
+from portal.shell import THEME_COOKIE, THEMES
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

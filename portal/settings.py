@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_rq",
     "core",
+    "ui",
     "audit",
     "people",
     "projects",
@@ -99,13 +100,13 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "core.context.shell",
+                "portal.shell.shell",
             ],
-            "builtins": ["core.templatetags.ui", "core.templatetags.ui_blocks"],
+            "builtins": ["ui.templatetags.ui", "ui.templatetags.ui_blocks"],
         },
     }
 ]
-FORM_RENDERER = "core.formrender.UiRenderer"
+FORM_RENDERER = "ui.formrender.UiRenderer"
 
 DATABASES = {
     "default": dj_database_url.parse(
@@ -134,7 +135,13 @@ RQ_QUEUES = {
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
 RQ_SHOW_ADMIN_LINK = False
-WORKER_PRELOAD = ["deployments.pipeline", "clusters.jobs", "notify.outbox", "deployments.branches", "boto3"]
+WORKER_PRELOAD = [
+    "deployments.pipeline.pipeline",
+    "clusters.jobs",
+    "notify.outbox",
+    "deployments.branches",
+    "boto3",
+]
 
 # Throttling of sign-in must hold across processes and must not depend on Redis. Django keeps 300 entries unless told
 # otherwise, and drops others at will beyond that: sessions of 500 people, and the counters of refused sign-ins.
@@ -211,9 +218,9 @@ STATIC_ROOT = Path(env.text("STATIC_ROOT", str(DATA_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "core.static.StaticFiles"},
+    "staticfiles": {"BACKEND": "ui.static.StaticFiles"},
 }
-# Beside what was collected (core/static.py) the source folders are served, each file found once at start.
+# Beside what was collected (ui/static.py) the source folders are served, each file found once at start.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_USE_ZSTD = SERVESTATIC_USE_BROTLI = False  # gzip is what every browser takes
 SERVESTATIC_AUTOREFRESH = False

@@ -10,9 +10,8 @@ from clusters.jobs import refresh_stale
 from core.jobs import enqueue
 from core.scheduler import Tick
 from deployments import branches
-from deployments.reconcile import reconcile
+from deployments.pipeline.reconcile import reconcile
 from notify.models import Outgoing
-from notify.outbox import send_due
 
 
 def chain_audit() -> None:
@@ -25,7 +24,7 @@ def send_waiting() -> None:
     oldest = Outgoing.objects.filter(state="waiting").order_by("id").first()
     if oldest is not None:
         job_id = f"send-due-{oldest.pk}-{oldest.tries}"
-        enqueue(send_due, queue="short", job_id=job_id, at_front=True)
+        enqueue("notify.outbox.send_due", queue="short", job_id=job_id, at_front=True)
 
 
 def forget_sessions() -> None:

@@ -6,12 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from deployments import history, overview
-from deployments.lines import by_day
+from deployments.pages import history, overview
+from deployments.pages.deploy_rows import by_day
 from portal import board as boards
 from projects.access import project_for, role_in
-from projects.first_steps import first_steps
 from projects.models import Role
+from projects.pages.first_steps import first_steps
 
 
 @require_safe

@@ -12,15 +12,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.ecr import Ecr
+from adapters.aws.ecr import Ecr
+from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, ExternalError, NotFound
-from adapters.git import GitRepository, UntrustedHost, UnusableKey
-from adapters.kubernetes import KubernetesClient, Right
-from adapters.kubernetes_http import RetryPolicy
-from adapters.secrets_manager import SecretsManager
+from adapters.git.repository import GitRepository, UntrustedHost, UnusableKey
+from adapters.kubernetes.client import KubernetesClient, Right
+from adapters.kubernetes.http import RetryPolicy
 from engine.errors import ManifestError, SlipwayError
-from engine.manifests import Document, read_documents
-from engine.secretfiles import check_against_reference, parse_secrets_file
+from engine.manifests.documents import Document, read_documents
+from engine.manifests.secretfiles import check_against_reference, parse_secrets_file
 from projects import connections
 from projects.models import Project, Registry, SecretsFile
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from adapters.ecr import Ecr
-from adapters.git import GitCredential, GitRepository
-from adapters.kubernetes import KubernetesClient
-from adapters.kubernetes_http import RetryPolicy
-from adapters.secrets_manager import SecretsManager
+from adapters.aws.ecr import Ecr
+from adapters.aws.secrets_manager import SecretsManager
+from adapters.git.repository import GitCredential, GitRepository
+from adapters.kubernetes.client import KubernetesClient
+from adapters.kubernetes.http import RetryPolicy
 from projects.models import Cluster, Project, Registry, SecretsFile
 
 HASTY_SECONDS = 8.0

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from adapters.errors import ExternalError
-from adapters.kubernetes import check_kubeconfig
+from adapters.kubernetes.client import check_kubeconfig
 from audit.actors import Actor
 from people.services import require_admin
 from projects import editing

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.fields import EncryptedTextField
-from core.models_base import SlugField, slug_is_well_formed, word_is_not_new
+from core.slugs import SlugField, slug_is_well_formed, word_is_not_new
 
 REGION = RegexValidator(r"\A[a-z]{2}(-[a-z]+)+-\d\Z", "Write an AWS region, e.g. eu-west-2.")
 NAMESPACE = RegexValidator(r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", "Write a Kubernetes namespace name.")
@@ -205,7 +205,7 @@ class Environment(models.Model):
 
     @property
     def rolls_back_by_itself(self) -> bool:
-        """A failed rollout is followed by a rollback to the last good release (deployments/undoing.py)."""
+        """A failed rollout is followed by a rollback to the last good release (deployments/gate/undoing.py)."""
         return bool(self.policies.get("automatic_rollback"))
 
     @property

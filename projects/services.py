@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from adapters.errors import ExternalError
-from adapters.git_names import check_directory, check_revision, check_url
+from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
 from people.models import User
 from people.services import require_admin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from projects import infrastructure_views, parts_views, views
+from projects.pages import infrastructure_views, parts_views, views
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from django.core.exceptions import ValidationError
 
 from engine.errors import SlipwayError
-from engine.variables import Variable
+from engine.manifests.variables import Variable
 
 TYPES = (("string", "Text"), ("number", "Number"), ("boolean", "true or false"))
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,62}")

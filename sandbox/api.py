@@ -1,6 +1,6 @@
 """A small client of any Kubernetes API server, for the sandbox's own programs: plain JSON over HTTP, no models.
 
-(The portal's client is `adapters/kubernetes.py`; this one plays the other side and stays light: urllib3 only.)
+(The portal's client is `adapters/kubernetes/client.py`; this one plays the other side and stays light: urllib3 only.)
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ import django
 
 django.setup()
 
-from adapters.secrets_manager import SecretsManager  # noqa: E402  (after setup: models are loaded with it)
+from adapters.aws.secrets_manager import SecretsManager  # noqa: E402  (after setup: models are loaded with it)
 from audit.actors import SYSTEM_ACTOR, person  # noqa: E402
 from clusters.services import refresh_environment  # noqa: E402
-from deployments import services as deploys  # noqa: E402
+from deployments.gate import requests as deploys  # noqa: E402
 from deployments.models import Deploy  # noqa: E402
 from people.models import User  # noqa: E402
 from people.services import create_user  # noqa: E402

@@ -6,8 +6,8 @@ import itertools
 import json
 from typing import Any
 
+from deployments.gate.requests import next_number
 from deployments.models import STEPS, Deploy, Release, compress
-from deployments.services import next_number
 from people.models import User
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, Role, SecretsFile
 from runs.models import State, Step

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from adapters.kubernetes import KubernetesClient
-from engine.plan import stages
-from engine.resources import ClusterKinds, ref_of
-from engine.rollout import Rollout
+from adapters.kubernetes.client import KubernetesClient
+from engine.cluster.resources import ClusterKinds, ref_of
+from engine.manifests.plan import stages
+from engine.rollout.rollout import Rollout
 from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, Json, Manifest, NullObserver, Source
 from sandbox.control_plane import ControlPlane, assets
 

@@ -166,8 +166,8 @@ def prepare_portal(folder: Path) -> tuple[Any, Repository]:
 
 def running_deploy(place: Any) -> Any:
     """A deploy that goes on, of a second environment so that it stands in nobody's way."""
+    from deployments.gate.requests import next_number
     from deployments.models import Deploy
-    from deployments.services import next_number
     from projects.models import Environment
     from runs.models import State
 

@@ -166,10 +166,11 @@ def prepare_portal(on: Bench, folder: Path, count: int) -> tuple[Any, Repository
 def by_pipeline(environment: Any, sha: str) -> float:
     """Seconds from the claim to the end of a deploy; it must succeed."""
     from audit.actors import SYSTEM_ACTOR
-    from deployments import pipeline, services
+    from deployments.gate import requests
+    from deployments.pipeline import pipeline
     from runs.models import State
 
-    deploy = services.request_deploy(SYSTEM_ACTOR, environment=environment, revision=sha).deploy
+    deploy = requests.request_deploy(SYSTEM_ACTOR, environment=environment, revision=sha).deploy
     started = time.perf_counter()
     pipeline.run(str(deploy.run_id), deploy.attempt)
     seconds = time.perf_counter() - started

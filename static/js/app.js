@@ -31,7 +31,7 @@ function nameTheme() {
   }
 }
 
-/* Times: relative in the text, absolute in the reader's zone on hover. `core/words.py` writes the same words. */
+/* Times: relative in the text, absolute in the reader's zone on hover. `ui/words.py` writes the same words. */
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore import exceptions as sdk
 
-from adapters import aws
-from adapters.aws import Access, aws_errors
-from adapters.ecr import Ecr
+from adapters.aws import session
+from adapters.aws.ecr import Ecr
+from adapters.aws.secrets_manager import SecretsManager
+from adapters.aws.session import Access, aws_errors
 from adapters.errors import (
     Conflict,
     Denied,
@@ -23,7 +24,6 @@ from adapters.errors import (
     TimedOut,
     Unavailable,
 )
-from adapters.secrets_manager import SecretsManager
 
 CANARY = "canary-value-91c2"
 
@@ -63,7 +63,7 @@ def calls(url: str):
         "get a version": lambda: secrets.get("shop/staging", "11111111-1111-1111-1111-111111111111"),
         "digests": lambda: images.digests("shop/web", ["a"]),
         "token": images.token,
-        "account": lambda: aws.account_of(Access("eu-west-2", endpoint_url=url)),
+        "account": lambda: session.account_of(Access("eu-west-2", endpoint_url=url)),
         "role": lambda: role.describe("shop/staging"),
     }
 
@@ -86,7 +86,7 @@ def test_no_sdk_exception_leaves_an_adapter(stub, quick_retries, name, code, sta
         calls(stub.url)[name]()
     assert isinstance(caught.value, expected)
     assert caught.value.__cause__ is None
-    assert (CANARY in caught.value.hint) is (status == 403 or code in aws._DENIED)
+    assert (CANARY in caught.value.hint) is (status == 403 or code in session._DENIED)
     assert CANARY not in caught.value.message
 
 
@@ -130,7 +130,9 @@ def test_nobody_there_and_nobody_answering(stub, quick_retries, monkeypatch) -> 
     with pytest.raises(Unavailable, match="not reachable"):
         calls("http://127.0.0.1:1")["get"]()
     monkeypatch.setattr(
-        aws, "CONFIG", aws.CONFIG.merge(aws.Config(read_timeout=0.2, retries={"total_max_attempts": 2}))
+        session,
+        "CONFIG",
+        session.CONFIG.merge(session.Config(read_timeout=0.2, retries={"total_max_attempts": 2})),
     )
     stub.say(200, {})
     stub.delay = 5
@@ -187,13 +189,13 @@ def test_no_credentials_at_all(monkeypatch, tmp_path) -> None:
 
 def test_client_is_kept_but_not_over_a_fork_nor_other_surroundings(moto_url, monkeypatch) -> None:
     access = Access("eu-west-2", endpoint_url=moto_url)
-    first = aws.client("secretsmanager", access)
-    assert aws.client("secretsmanager", access) is first
+    first = session.client("secretsmanager", access)
+    assert session.client("secretsmanager", access) is first
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    assert aws.client("secretsmanager", access) is not first
+    assert session.client("secretsmanager", access) is not first
     monkeypatch.undo()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
-    other = aws.client("secretsmanager", access)
+    other = session.client("secretsmanager", access)
     assert other is not first
     assert first.meta.config.connect_timeout == 3
     assert first.meta.config.retries["total_max_attempts"] == 5
@@ -212,16 +214,16 @@ def sts_answer(stub, expires: datetime) -> None:
 def test_role_is_assumed_once_until_five_minutes_before_its_end(stub, minutes: int, assumed: int) -> None:
     access = Access("eu-west-2", "arn:aws:iam::123456789012:role/reader", stub.url)
     sts_answer(stub, datetime.now(UTC) + timedelta(minutes=minutes))
-    clients = {aws.client("secretsmanager", access) for _ in range(2)}
+    clients = {session.client("secretsmanager", access) for _ in range(2)}
     assert len(clients) == len(stub.requests) == assumed
     credentials = clients.pop()._request_signer._credentials
     assert (credentials.access_key, credentials.token) == ("ASIA1", "session-1")
 
 
 def test_role_by_moto(moto_url) -> None:
-    assert aws.account_of(Access("eu-west-2", endpoint_url=moto_url)).isdigit()
+    assert session.account_of(Access("eu-west-2", endpoint_url=moto_url)).isdigit()
     role = Access("eu-west-2", "arn:aws:iam::210987654321:role/reader", moto_url)
-    assert aws.account_of(role) == "210987654321"
+    assert session.account_of(role) == "210987654321"
 
 
 def test_bodies_stay_out_of_the_logs(stub, caplog) -> None:

@@ -9,7 +9,7 @@ import uuid
 import boto3
 import pytest
 
-from adapters.ecr import Ecr
+from adapters.aws.ecr import Ecr
 from adapters.errors import Invalid, NotFound, Unavailable
 
 ACCOUNT = "123456789012"

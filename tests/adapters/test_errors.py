@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from adapters import processes
 from adapters.errors import (
     Conflict,
     Denied,
@@ -19,6 +18,7 @@ from adapters.errors import (
     TimedOut,
     Unavailable,
 )
+from adapters.git import processes
 from engine.errors import SlipwayError
 
 

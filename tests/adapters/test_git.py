@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import Denied, Invalid, NotFound
-from adapters.git import GitCredential, GitRepository, Limits
+from adapters.git.repository import GitCredential, GitRepository, Limits
 
 TOKEN = "canary-token-7f3a"
 

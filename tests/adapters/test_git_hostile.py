@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import Invalid, NotFound, Unavailable
-from adapters.git import GitCredential, GitRepository, commit_url
-from adapters.git_names import check_directory, check_revision, check_url, is_commit
+from adapters.git.names import check_directory, check_revision, check_url, is_commit
+from adapters.git.repository import GitCredential, GitRepository, commit_url
 
 ALL = ("https", "ssh", "http", "file")
 USUAL = ("https", "ssh")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
-from adapters.git import GitCredential, GitRepository
-from adapters.git_command import Git, _key_in_memory, _ssh_command
-from adapters.git_messages import MirrorDamaged, UnknownRevision, UntrustedHost, explain
+from adapters.git.command import Git, _key_in_memory, _ssh_command
+from adapters.git.messages import MirrorDamaged, UnknownRevision, UntrustedHost, explain
+from adapters.git.repository import GitCredential, GitRepository
 
 TOKEN = "canary-token-7f3a"
 
@@ -218,7 +218,7 @@ def test_lock_outlives_a_killed_worker_as_long_as_its_git(make, git_server, tmp_
     make().fetch(0)
     git_server.gate.clear()
     code = (
-        "import sys; from pathlib import Path; from adapters.git import *;"
+        "import sys; from pathlib import Path; from adapters.git.repository import *;"
         f"GitRepository({make().url!r}, mirror=Path({str(tmp_path / 'mirrors')!r}),"
         f" credential=GitCredential(token={TOKEN!r}), protocols=('http',)).fetch(0)"
     )

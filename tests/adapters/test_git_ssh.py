@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import Denied, NotFound, TimedOut, Unavailable
-from adapters.git import GitCredential, GitRepository, UntrustedHost, UnusableKey
+from adapters.git.repository import GitCredential, GitRepository, UntrustedHost, UnusableKey
 from tests.adapters.conftest import Origin
 from tests.adapters.ssh_server import SshServer, make_key, sshd_program
 from tests.everything import free_port

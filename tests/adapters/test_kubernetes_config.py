@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from adapters.errors import ExternalError, Invalid
-from adapters.kubernetes import KubernetesClient, check_kubeconfig
-from adapters.kubernetes_config import read_kubeconfig, tls_context
+from adapters.kubernetes.client import KubernetesClient, check_kubeconfig
+from adapters.kubernetes.config import read_kubeconfig, tls_context
 
 
 def kubeconfig(user: dict[str, Any] | None = None, cluster: dict[str, Any] | None = None, **top: Any) -> str:

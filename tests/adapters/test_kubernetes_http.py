@@ -15,7 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-import adapters.kubernetes_http as transport
+import adapters.kubernetes.http as transport
 from adapters.errors import (
     Conflict,
     Denied,
@@ -26,9 +26,9 @@ from adapters.errors import (
     TimedOut,
     Unavailable,
 )
-from adapters.kubernetes import KubernetesClient, KubernetesError, Right
-from adapters.kubernetes_http import RetryPolicy
-from engine.client import APPLY, ApiError
+from adapters.kubernetes.client import KubernetesClient, KubernetesError, Right
+from adapters.kubernetes.http import RetryPolicy
+from engine.cluster.client import APPLY, ApiError
 from tests.adapters.test_kubernetes_config import kubeconfig
 
 QUICK = RetryPolicy(attempts=4, budget=2.0, base=0.01, cap=0.02, longest_wait=0.5)

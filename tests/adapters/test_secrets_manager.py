@@ -8,8 +8,8 @@ from datetime import UTC
 import boto3
 import pytest
 
+from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, Invalid, NotFound
-from adapters.secrets_manager import SecretsManager
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def test_the_tick_verifies_when_the_answer_is_old(db, monkeypatch):
     rung = []
     monkeypatch.setattr(integrity, "enqueue", lambda func, **names: rung.append(func))
     integrity.verify_due()
-    assert rung == [integrity.verify_job]
+    assert rung == ["audit.integrity.verify_job"]
     integrity.verify_job()
     integrity.verify_due()
     assert len(rung) == 1

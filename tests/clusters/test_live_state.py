@@ -13,8 +13,8 @@ from clusters import jobs, services
 from clusters.models import LiveState
 from clusters.services import refresh_environment, stale_environments, worst
 from core.redactor import MASK, redacting
-from engine.client import ApiError
-from engine.live import Workload
+from engine.cluster.client import ApiError
+from engine.cluster.live import Workload
 from engine.types import ObjectRef
 from projects.models import Cluster, Environment
 from tests.factories import make_cluster, make_environment
@@ -163,7 +163,7 @@ def test_the_tick_asks_for_each_once_in_its_time(
     )
     with django_capture_on_commit_callbacks(execute=True):
         jobs.refresh_stale()
-    assert {(func, queue) for func, _, queue, _ in pushed} == {(jobs.refresh_if_stale, "short")}
+    assert {(func, queue) for func, _, queue, _ in pushed} == {("clusters.jobs.refresh_if_stale", "short")}
     assert len({job_id for *_, job_id in pushed}) == 2
 
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from adapters.errors import Unavailable
 from core.errors import Refused
-from deployments import history_views
+from deployments.pages import history_views
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_a_mistake_of_the_portal_has_the_reference_and_no_details(
 
 
 def test_the_page_of_a_mistake_needs_no_database(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.context.shell", lambda request: 1 / 0)
+    monkeypatch.setattr("portal.shell.shell", lambda request: 1 / 0)
     failing(monkeypatch, ValueError("x"))
     visitor.cookies["theme"] = "dark"
     answer = visitor.get("/deploys/")

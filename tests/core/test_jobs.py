@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import django_rq
 import pytest
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from core import jobs
 from core.jobs import enqueue, push
 from tests import redis_server
 
-
-def job(*_: object) -> None:
-    """Something to enqueue."""
+ROOT = Path(__file__).resolve().parent.parent.parent
+JOB = "notify.outbox.send_due"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def queue(redis_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any
 @pytest.mark.django_db(transaction=True)
 def test_a_job_is_enqueued_after_the_commit(queue: Any) -> None:
     with transaction.atomic():
-        enqueue(job, "id", 7, queue="short", job_id="x-1")
+        enqueue(JOB, "id", 7, queue="short", job_id="x-1")
         assert queue.job_ids == []
     assert queue.job_ids == ["x-1"]
     assert queue.fetch_job("x-1").args == ("id", 7)
@@ -50,35 +52,56 @@ def test_a_job_is_enqueued_after_the_commit(queue: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_what_is_rolled_back_is_not_enqueued(queue: Any) -> None:
     with transaction.atomic():
-        enqueue(job, 1, queue="short", job_id="x-1")
+        enqueue(JOB, 1, queue="short", job_id="x-1")
         transaction.set_rollback(True)
     assert queue.job_ids == []
 
 
 def test_a_job_of_the_same_id_is_enqueued_once(queue: Any) -> None:
-    assert push(job, (1,), "short", "x-1")
-    assert push(job, (1,), "short", "x-1")
+    assert push(JOB, (1,), "short", "x-1")
+    assert push(JOB, (1,), "short", "x-1")
     assert queue.job_ids == ["x-1"]
 
 
 def test_a_reconciler_enqueues_again_what_rq_remembers(queue: Any) -> None:
-    push(job, (1,), "short", "x-1")
+    push(JOB, (1,), "short", "x-1")
     queue.empty()
     queue.fetch_job("x-1")
-    assert push(job, (1,), "short", "x-1", unique=False)
+    assert push(JOB, (1,), "short", "x-1", unique=False)
     assert queue.job_ids == ["x-1"]
 
 
 @pytest.mark.parametrize("value", [object(), {"secret": 1}, ["a"], None, 1.5])
 def test_jobs_take_ids_only(value: Any) -> None:
     with pytest.raises(TypeError):
-        enqueue(job, value, queue="short", job_id="x-1")
+        enqueue(JOB, value, queue="short", job_id="x-1")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_without_redis_the_request_goes_on_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
     """The tests' Redis does not exist: this is the portal's own queue."""
     with transaction.atomic():
-        enqueue(job, 1, queue="short", job_id="x-1")
+        enqueue(JOB, 1, queue="short", job_id="x-1")
     assert "not enqueued" in caplog.text
     assert django_rq.get_queue("short").name == "short"
+
+
+def job_names() -> set[str]:
+    """Every dotted name that product code gives to RQ: literals of `enqueue(…)` and the constants that hold one."""
+    found = set()
+    for path in ROOT.glob("*/**/*.py"):
+        if path.relative_to(ROOT).parts[0] not in ("tests", "sandbox", ".venv", "node_modules"):
+            found |= set(
+                re.findall(
+                    r'"([a-z_]+(?:\.[a-z_]+)*\.(?:jobs|outbox|integrity|branches)\.[a-z_]+)"',
+                    path.read_text(),
+                )
+            )
+    return found
+
+
+def test_every_job_is_a_function_that_exists() -> None:
+    names = job_names()
+    assert {"deployments.jobs.run_deploy", "clusters.jobs.refresh_live", "notify.outbox.send_due"} <= names
+    for name in names:
+        assert callable(import_string(name)), name

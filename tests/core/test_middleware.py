@@ -10,8 +10,8 @@ from django.core.checks import run_checks
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
-from core.context_vars import Origin, origin, set_origin
 from core.middleware import ClientAddressMiddleware, client_address, kept_fields, request_id
+from core.origin import Origin, origin, set_origin
 from tests.factories import make_user
 
 PROXIES = ["10.0.0.0/8", "192.0.2.7", "fd00::/8"]

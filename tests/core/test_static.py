@@ -17,9 +17,9 @@ from django.test import Client, RequestFactory
 from django.test.signals import setting_changed
 
 from core.middleware import CompressedPages
-from core.static import StaticFiles
 from tests.factories import make_deploy, make_environment, make_user
 from tests.portal.conftest import see
+from ui.static import StaticFiles
 
 pytestmark = pytest.mark.static_files
 ROOT = Path(__file__).resolve().parents[2]

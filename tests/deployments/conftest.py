@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.errors import NotFound
-from adapters.git import Commit
-from deployments import revisions
+from adapters.git.repository import Commit
+from deployments.gate import revisions
 from projects import connections
 from projects.models import Role
 from tests.deployments.outside import FakeCluster, FakeEcr, FakeGit, FakeSecrets, Outside
@@ -66,7 +66,7 @@ def pushed(monkeypatch):
     calls = []
     monkeypatch.setattr("core.jobs.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True)
     monkeypatch.setattr(
-        "deployments.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True
+        "deployments.pipeline.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True
     )
     return calls
 

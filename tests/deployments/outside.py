@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.ecr import ImageFacts
+from adapters.aws.ecr import ImageFacts
+from adapters.aws.secrets_manager import SecretText
 from adapters.errors import NotFound
-from adapters.git import Branch, Commit
-from adapters.secrets_manager import SecretText
-from engine.client import Answer, ApiError
+from adapters.git.repository import Branch, Commit
+from engine.cluster.client import Answer, ApiError
 from engine.types import Json
 
 CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  LEVEL: info\n"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from deployments import pipeline
-from deployments.preview import preview
+from deployments.pipeline import pipeline
+from deployments.preparation.preview import preview
 from runs.log import chunks_after, lines
 from runs.models import State
 from tests.deployments.outside import Outside, commit

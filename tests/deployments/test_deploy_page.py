@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from deployments import deploy_log
 from deployments.models import Deploy, ObjectState
+from deployments.pages import deploy_log
 from runs.models import LogChunk, State, Step
 from tests.factories import make_deploy, make_environment, make_release, make_user
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from deployments import undoing
-from deployments.ending import End, end_fenced
+from deployments.gate import undoing
+from deployments.gate.ending import End, end_fenced
 from deployments.models import Deploy, ObjectState
 from runs.fence import Fence
 from runs.models import State

@@ -13,10 +13,11 @@ from rq.timeouts import JobTimeoutException
 
 from adapters.errors import Invalid, NotFound, Unavailable
 from core.redactor import current
-from deployments import pipeline, prepare, stages, work
 from deployments.models import Deploy, ObjectState
-from deployments.prepare import NotDeployable
-from engine.apply import ApplyError
+from deployments.pipeline import pipeline, stages, work
+from deployments.preparation import prepare
+from deployments.preparation.prepare import NotDeployable
+from engine.cluster.apply import ApplyError
 from engine.types import Evidence, ObjectRef, ObjectStatus, Progress
 from runs.models import State
 from tests.factories import make_deploy, make_release

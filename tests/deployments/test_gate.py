@@ -11,9 +11,10 @@ from django.utils import timezone
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
 from core.errors import Refused
-from deployments import cancelling, pipeline, services
-from deployments.ending import End, end_fenced
+from deployments.gate import cancelling, requests
+from deployments.gate.ending import End, end_fenced
 from deployments.models import STEPS, Deploy, Release
+from deployments.pipeline import pipeline
 from projects.models import Role
 from runs.fence import Fence, FenceLost
 from runs.models import State, Step
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def ask(user, environment, revision="main", **more):
-    return services.request_deploy(person(user), environment=environment, revision=revision, **more)
+    return requests.request_deploy(person(user), environment=environment, revision=revision, **more)
 
 
 def verbs():
@@ -97,7 +98,7 @@ def test_too_weak_a_role_is_refused_with_whom_to_ask_and_audited(environment, vi
 
 
 def test_the_portal_itself_may_deploy_everywhere(environment, commits, pushed):
-    assert services.request_deploy(SYSTEM_ACTOR, environment=environment, revision="main").created
+    assert requests.request_deploy(SYSTEM_ACTOR, environment=environment, revision="main").created
 
 
 def test_two_running_deploys_of_an_environment_are_refused_by_the_database(environment):
@@ -151,16 +152,16 @@ def test_a_rollback_goes_only_to_a_verified_release(environment, deployer, pushe
     actor = person(deployer)
     unverified = make_deploy(environment, release=make_release(environment))
     with pytest.raises(Refused, match="verified"):
-        services.request_rollback(actor, environment=environment, target=unverified)
+        requests.request_rollback(actor, environment=environment, target=unverified)
     release = make_release(environment, verified_at="2026-11-01T00:00:00Z")
     good = make_deploy(environment, release=release)
-    answer = services.request_rollback(actor, environment=environment, target=good)
+    answer = requests.request_rollback(actor, environment=environment, target=good)
     assert (answer.deploy.kind, answer.deploy.release, answer.deploy.rolls_back_to) == (
         "rollback",
         release,
         good,
     )
-    assert not services.request_rollback(actor, environment=environment, target=good).created
+    assert not requests.request_rollback(actor, environment=environment, target=good).created
 
 
 def test_a_rollback_to_another_environment_or_a_bad_release_is_refused(environment, deployer, pushed):
@@ -173,7 +174,7 @@ def test_a_rollback_to_another_environment_or_a_bad_release_is_refused(environme
     )
     for target, words in ((there, "another environment"), (bad, "marked bad by lead")):
         with pytest.raises(Refused, match=words):
-            services.request_rollback(actor, environment=environment, target=target)
+            requests.request_rollback(actor, environment=environment, target=target)
 
 
 def test_a_worker_that_was_given_up_can_write_nothing(environment):
@@ -231,7 +232,7 @@ def test_a_release_fits_only_where_it_was_made_for(environment, deployer, pushed
     environment.namespace = "elsewhere"
     environment.save()
     with pytest.raises(Refused, match=r"was made for .* is in .*/elsewhere now"):
-        services.request_rollback(person(deployer), environment=environment, target=good)
+        requests.request_rollback(person(deployer), environment=environment, target=good)
     Release.objects.update(place="")
     good.refresh_from_db()
-    assert services.request_rollback(person(deployer), environment=environment, target=good).created
+    assert requests.request_rollback(person(deployer), environment=environment, target=good).created

@@ -12,7 +12,7 @@ from audit import verbs
 from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
-from deployments import marking, services
+from deployments.gate import marking, requests
 from deployments.models import Deploy, Release
 from projects.models import Role
 from runs.models import State
@@ -182,12 +182,12 @@ class TestUsingItAllTheSame:
         mark(deployer, good)
         target = Deploy.objects.get(pk=good.pk)
         with pytest.raises(Refused, match="marked bad by dev"):
-            services.request_rollback(person(deployer), environment=environment, target=target)
+            requests.request_rollback(person(deployer), environment=environment, target=target)
 
     def test_the_box_opens_no_other_door(self, environment, deployer, good, live, pushed):
         unverified = make_deploy(environment, release=make_release(environment))
         with pytest.raises(Refused, match="no verified release"):
-            services.request_rollback(
+            requests.request_rollback(
                 person(deployer), environment=environment, target=unverified, although_bad=True
             )
 

@@ -12,10 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from adapters.errors import Unavailable
-from deployments import built
 from deployments.models import Deploy
-from deployments.new_views import LONGEST_OPEN, opens
-from engine.dryrun import ObjectChange
+from deployments.pages.new_views import LONGEST_OPEN, opens
+from deployments.preparation import image_availability
+from engine.cluster.dryrun import ObjectChange
 from engine.types import Action, ObjectRef
 from runs.models import State
 from tests.deployments.outside import Outside, commit
@@ -81,7 +81,7 @@ class TestPicking:
     def test_a_commit_that_is_not_among_the_newest_is_shown_too(
         self, visit: Any, outside: Outside, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr("deployments.new_views.SHOWN_COMMITS", 1)
+        monkeypatch.setattr("deployments.pages.new_views.SHOWN_COMMITS", 1)
         page = visit("?revision=aaaaaaa")
         assert chosen(page) == ["a" * 40]
         assert "Change b" not in page
@@ -266,8 +266,8 @@ class TestBuilt:
         visit()
         visit()
         assert len(outside.asked) == 1
-        later = built.time.time() + built.NOT_BUILT_SECONDS + 1
-        monkeypatch.setattr(built.time, "time", lambda: later)
+        later = image_availability.time.time() + image_availability.NOT_BUILT_SECONDS + 1
+        monkeypatch.setattr(image_availability.time, "time", lambda: later)
         outside.tags.add("b" * 7)
         assert "Not built" not in visit()
         assert outside.asked[1] == ("b" * 7, "b" * 40)
@@ -288,8 +288,8 @@ class TestBuilt:
 
         answered = threading.Event()
         make_image(environment.project)
-        monkeypatch.setattr(built, "LONGEST_SECONDS", 0.01)
-        monkeypatch.setattr(built, "images_by_tag", lambda image, tags: answered.wait(30) and {})
+        monkeypatch.setattr(image_availability, "LONGEST_SECONDS", 0.01)
+        monkeypatch.setattr(image_availability, "images_by_tag", lambda image, tags: answered.wait(30) and {})
         try:
             assert "Not built" not in visit()  # it comes though the registry has not answered
         finally:

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.errors import Denied, NotFound, Throttled, TimedOut, Unavailable
 from deployments.models import compress
-from deployments.preview import Preview, preview
-from engine.client import ApiError
+from deployments.preparation.preview import Preview, preview
+from engine.cluster.client import ApiError
 from engine.types import Action
 from tests.deployments.outside import CANARY, CONFIG_MAP, POPULATED, REFERENCE, Outside, commit
 from tests.factories import make_deploy, make_image, make_release, make_secrets_file

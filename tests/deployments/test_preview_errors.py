@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from core.redactor import current
-from deployments import prepare, preview
+from deployments.preparation import prepare, preview
 from engine.errors import ManifestError
 from tests.deployments.conftest import COMMITS
 

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.errors import Denied
 from core.redactor import redacting
-from deployments import preflight
-from engine.render import ImagePin
+from deployments.preparation import preflight
+from engine.manifests.render import ImagePin
 from tests.factories import make_environment, make_image
 
 pytestmark = pytest.mark.django_db

@@ -12,13 +12,14 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from adapters.git import Commit
+from adapters.git.repository import Commit
 from audit.actors import person
 from core.errors import Refused
-from deployments import pipeline, reconcile, services
-from deployments.cancelling import cancel_deploy
-from deployments.ending import End, end_fenced
+from deployments.gate import requests
+from deployments.gate.cancelling import cancel_deploy
+from deployments.gate.ending import End, end_fenced
 from deployments.models import Deploy, ObjectState
+from deployments.pipeline import pipeline, reconcile
 from runs.fence import Fence, FenceLost
 from runs.models import ACTIVE, State
 from tests.factories import make_deploy, make_release
@@ -46,7 +47,7 @@ def commit(n):
 
 
 def ask(deployer, environment, n, key=""):
-    return services.open_deploy(
+    return requests.open_deploy(
         person(deployer), environment, commit(n), requested=str(n), reason="", idempotency_key=key
     )
 

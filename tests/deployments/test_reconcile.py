@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from deployments import pipeline, reconcile
 from deployments.models import Deploy
+from deployments.pipeline import pipeline, reconcile
 from runs.models import State
 from tests.factories import make_deploy, make_environment
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.errors import NotFound, Unavailable
-from adapters.git import Commit
+from adapters.git.repository import Commit
 from core.errors import Refused
-from deployments import revisions
+from deployments.gate import revisions
 
 COMMIT = Commit("1" * 40, "Show prices", "Ana", datetime(2026, 11, 1, tzinfo=UTC))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deployments import pipeline, turns
+from deployments.gate import turns
 from deployments.models import Deploy
+from deployments.pipeline import pipeline
 from runs.models import State
 from tests.factories import make_deploy, make_environment
 

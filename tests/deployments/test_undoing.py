@@ -10,10 +10,11 @@ from django.utils import timezone
 from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
-from deployments import ending, pipeline, reconcile, undoing
-from deployments.cancelling import cancel_deploy
-from deployments.ending import End, end_fenced, end_given_up
+from deployments.gate import ending, undoing
+from deployments.gate.cancelling import cancel_deploy
+from deployments.gate.ending import End, end_fenced, end_given_up
 from deployments.models import Deploy, ObjectState, Release
+from deployments.pipeline import pipeline, reconcile
 from notify.models import Outgoing
 from runs.fence import Fence
 from runs.models import State

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from audit.actors import person
 from core.redactor import current
-from deployments import cancelling, pipeline, reconcile
+from deployments.gate import cancelling
 from deployments.models import Deploy
+from deployments.pipeline import pipeline, reconcile
 from runs.log import chunks_after, lines
 from runs.models import State
 from tests.factories import make_deploy
@@ -85,7 +86,7 @@ def test_what_ran_before_is_what_ran_when_it_began(environment, pushed):
 def test_a_worker_that_is_stopped_hands_its_deploy_over(environment, pushed, hanging, monkeypatch):
     """TERM of a rolling update: another worker goes on at once, nothing waits until the silence is noticed."""
     deploy = make_deploy(environment, State.QUEUED)
-    monkeypatch.setattr("deployments.work.is_leaving", hanging.is_set)
+    monkeypatch.setattr("deployments.pipeline.work.is_leaving", hanging.is_set)
     pipeline.run(str(deploy.run_id), 1)
     deploy.refresh_from_db()
     assert (deploy.state, deploy.attempt, deploy.worker) == (State.RUNNING, 2, "")
@@ -97,7 +98,7 @@ def test_a_worker_that_is_stopped_hands_its_deploy_over(environment, pushed, han
 
 def test_cancelled_while_its_worker_is_stopped_is_cancelled(environment, pushed, hanging, monkeypatch):
     deploy = make_deploy(environment, State.QUEUED)
-    monkeypatch.setattr("deployments.work.is_leaving", hanging.is_set)
+    monkeypatch.setattr("deployments.pipeline.work.is_leaving", hanging.is_set)
     pipeline.run(str(deploy.run_id), 1)
     asked = {"state": State.CANCELLING, "cancelled_by": "dev", "cancel_requested_at": timezone.now()}
     Deploy.objects.filter(pk=deploy.pk).update(**asked)

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from engine.manifests import Document, read_documents
-from engine.render import ImagePin, Rendered, Variable, built_in_variables, render
+from engine.manifests.documents import Document, read_documents
+from engine.manifests.render import ImagePin, Rendered, Variable, built_in_variables, render
 from engine.types import Json
 
 REVISION = "63ec5c0d1f2a3b4c5d6e7f8091a2b3c4d5e6f708"

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import manifests as module
 from engine.errors import ManifestError
-from engine.manifests import read_documents
-from engine.yamlread import MAX_DEPTH
+from engine.manifests import documents as module
+from engine.manifests.documents import read_documents
+from engine.manifests.yamlread import MAX_DEPTH
 from tests.engine.support import DATA, KUBECTL, config_map, read
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.plan import Phase, numbered_name, stages
-from engine.references import references_of
+from engine.manifests.plan import Phase, numbered_name, stages
+from engine.manifests.references import references_of
 from engine.types import OBJECT_ANNOTATION, Json, Manifest, ObjectRef, Source
 
 DEFINITION: Json = {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Thing"}}

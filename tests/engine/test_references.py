@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine.fieldlines import line_of_field
-from engine.manifests import read_documents
-from engine.references import (
+from engine.manifests.documents import read_documents
+from engine.manifests.fieldlines import line_of_field
+from engine.manifests.references import (
     container_images,
     missing_references,
     pod_template_of,

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ManifestError
-from engine.manifests import Document, read_documents
-from engine.masking import LAST_APPLIED
-from engine.plan import stages
-from engine.references import missing_references, references_of
-from engine.render import SECRETS_ANNOTATION, Variable
-from engine.secretfiles import parse_secrets_file
-from engine.stored import from_stored, to_stored
+from engine.manifests.documents import Document, read_documents
+from engine.manifests.masking import LAST_APPLIED
+from engine.manifests.plan import stages
+from engine.manifests.references import missing_references, references_of
+from engine.manifests.render import SECRETS_ANNOTATION, Variable
+from engine.manifests.secretfiles import parse_secrets_file
+from engine.manifests.stored import from_stored, to_stored
 from engine.types import Source
 from tests.engine.support import DATA, WEB, b64, digest, read, rendered
 

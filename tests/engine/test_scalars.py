@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from engine.errors import ManifestError
-from engine.scalars import INT64, json_value, key_text, resolve_plain
+from engine.manifests.scalars import INT64, json_value, key_text, resolve_plain
 from tests.engine.scalar_table import REFUSED, SCALARS
 from tests.engine.support import KUBECTL, value_of
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ManifestError
-from engine.manifests import read_documents
-from engine.masking import decode_value
-from engine.secretfiles import check_against_reference, parse_secrets_file, secret_values
+from engine.manifests.documents import read_documents
+from engine.manifests.masking import decode_value
+from engine.manifests.secretfiles import check_against_reference, parse_secrets_file, secret_values
 from tests.engine.support import b64, read
 
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\n"

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import SlipwayError
-from engine.manifests import Document
-from engine.masking import LAST_APPLIED, key_digests, mask
-from engine.render import Rendered, Variable
-from engine.secretfiles import parse_secrets_file
-from engine.stored import content_hash, from_stored, to_stored
+from engine.manifests.documents import Document
+from engine.manifests.masking import LAST_APPLIED, key_digests, mask
+from engine.manifests.render import Rendered, Variable
+from engine.manifests.secretfiles import parse_secrets_file
+from engine.manifests.stored import content_hash, from_stored, to_stored
 from engine.types import Json, Manifest
 from tests.engine.support import b64, digest, other_digest, read, rendered
 

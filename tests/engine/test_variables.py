@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ManifestError, SlipwayError
-from engine.images import ImagePin, is_moving, normal_repository, split_reference
-from engine.variables import Filler, Variable, built_in_variables
+from engine.manifests.images import ImagePin, is_moving, normal_repository, split_reference
+from engine.manifests.variables import Filler, Variable, built_in_variables
 from tests.engine.support import REVISION, WEB, read, rendered
 
 NUMBER = Variable("REPLICAS", "3", "number")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from adapters.kubernetes import KubernetesClient
-from engine.apply import Patience
-from engine.client import ApiError
-from engine.dryrun import ObjectChange, dry_run
+from adapters.kubernetes.client import KubernetesClient
+from engine.cluster.apply import Patience
+from engine.cluster.client import ApiError
+from engine.cluster.dryrun import ObjectChange, dry_run
+from engine.cluster.resources import ClusterKinds
 from engine.limits import Limits
-from engine.plan import stages
-from engine.resources import ClusterKinds
-from engine.rollout import Rollout
+from engine.manifests.plan import stages
+from engine.rollout.rollout import Rollout
 from engine.types import Json, Manifest, NullObserver, ObjectRef, ObjectStatus, RolloutResult
 from tests.engine_cluster.objects import manifests
 from tests.planes import PLANES, Plane, kubectl_program, running_plane

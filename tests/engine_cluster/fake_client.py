@@ -6,7 +6,7 @@ import queue
 from collections.abc import Iterator
 from typing import Any
 
-from engine.client import Answer, ApiError, Resource
+from engine.cluster.client import Answer, ApiError, Resource
 from engine.types import Json
 
 END = object()

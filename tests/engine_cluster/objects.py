@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from engine.resources import ref_of
+from engine.cluster.resources import ref_of
 from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest, Source
 
 ENVIRONMENT = "shop.staging"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from adapters.kubernetes import KubernetesClient
-from engine.apply import ApplyError
-from engine.autoscaling import read_autoscalers
-from engine.dryrun import ObjectChange
+from adapters.kubernetes.client import KubernetesClient
+from engine.cluster.apply import ApplyError
+from engine.cluster.autoscaling import read_autoscalers
+from engine.cluster.dryrun import ObjectChange
 from engine.types import Action, Json, ObjectRef
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import deployment, manifests, stateful_set

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from engine.apply import ApplyError
-from engine.evidence import LOG_LINES
-from engine.live import read_live
+from engine.cluster.apply import ApplyError
+from engine.cluster.live import read_live
+from engine.rollout.evidence import LOG_LINES
 from engine.types import Action, ObjectRef, Progress
 from tests.engine_cluster.conftest import Cluster, Watching
 from tests.engine_cluster.objects import (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.apply import ApplyError, Patience
-from engine.manifests import read_documents
-from engine.resources import ClusterKinds, ref_of
+from engine.cluster.apply import ApplyError, Patience
+from engine.cluster.resources import ClusterKinds, ref_of
+from engine.manifests.documents import read_documents
 from engine.types import Action, Json, Manifest, ObjectRef, Progress
 from tests.engine_cluster.conftest import Cluster, Watching
 from tests.engine_cluster.objects import config_map, manifests

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-import adapters.kubernetes_http as transport
-from adapters.kubernetes import KubernetesClient
-from adapters.kubernetes_http import RetryPolicy
-from engine.client import ApiError
+import adapters.kubernetes.http as transport
+from adapters.kubernetes.client import KubernetesClient
+from adapters.kubernetes.http import RetryPolicy
+from engine.cluster.client import ApiError
 from engine.types import ObjectRef, Progress
 from tests.engine_cluster.conftest import QUICK, Cluster, Watching
 from tests.engine_cluster.objects import config_map, deployment, job, manifests

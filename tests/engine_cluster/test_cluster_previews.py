@@ -7,10 +7,10 @@ import json
 import pytest
 import yaml
 
-from adapters.kubernetes import KubernetesClient
-from engine.apply import ApplyError
-from engine.dryrun import dry_run
-from engine.resources import ClusterKinds
+from adapters.kubernetes.client import KubernetesClient
+from engine.cluster.apply import ApplyError
+from engine.cluster.dryrun import dry_run
+from engine.cluster.resources import ClusterKinds
 from engine.types import Action, Json, ObjectRef
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import config_map, deployment, job, manifests, secret

@@ -6,10 +6,10 @@ import copy
 
 import pytest
 
-from engine.client import ApiError, Cause
-from engine.diff import comparable, diff_lines
-from engine.refusals import explain, lacks_dry_run, silent_webhook, unknown_fields
-from engine.resources import BUILT_IN, ClusterKinds, UnknownKind, built_in, crd_resources
+from engine.cluster.client import ApiError, Cause
+from engine.cluster.diff import comparable, diff_lines
+from engine.cluster.refusals import explain, lacks_dry_run, silent_webhook, unknown_fields
+from engine.cluster.resources import BUILT_IN, ClusterKinds, UnknownKind, built_in, crd_resources
 from engine.types import Json
 from tests.engine_cluster.fake_client import FakeClient
 from tests.engine_cluster.objects import config_map, deployment, manifest, secret

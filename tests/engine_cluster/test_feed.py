@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.client import ApiError, list_all
-from engine.feed import Topic, World
-from engine.resources import built_in
+from engine.cluster.client import ApiError, list_all
+from engine.cluster.feed import Topic, World
+from engine.cluster.resources import built_in
 from engine.types import Json, ObjectRef
 from tests.engine_cluster.fake_client import END, FakeClient, FakeStream
 

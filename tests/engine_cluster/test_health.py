@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.containerhealth import Trouble
-from engine.health import current_pods, decisive, judge
+from engine.health.containers import Trouble
+from engine.health.objects import current_pods, decisive, judge
 from engine.types import Json, Progress
 from tests.engine_cluster.objects import live_deployment, pod, replica_set
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from engine.client import Cause
-from engine.ownership import conflicts_of, dropped_fields, predecessors, taken_over, union, without_fields
+from engine.cluster.client import Cause
+from engine.cluster.ownership import (
+    conflicts_of,
+    dropped_fields,
+    predecessors,
+    taken_over,
+    union,
+    without_fields,
+)
 from engine.types import Json
 
 

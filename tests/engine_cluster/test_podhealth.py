@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from engine.containerhealth import Trouble
+from engine.health.containers import Trouble
+from engine.health.pods import is_ready, troubles_of
 from engine.limits import Limits, parse_duration, timeout_of
-from engine.podhealth import is_ready, troubles_of
 from engine.types import TIMEOUT_ANNOTATION, Json
 from tests.engine_cluster.objects import deployment, job, manifest, pod, waiting
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.apply import Applied
-from engine.feed import World
-from engine.health import Judgement
+from engine.cluster.apply import Applied
+from engine.cluster.feed import World
+from engine.cluster.resources import ref_of
+from engine.health.objects import Judgement
 from engine.limits import Limits
-from engine.resources import ref_of
+from engine.rollout.verdicts import Verdicts, is_waited_for
 from engine.types import Action, Json, ObjectRef, Progress
-from engine.verdicts import Verdicts, is_waited_for
 from tests.engine_cluster.fake_client import FakeClient
 from tests.engine_cluster.objects import (
     config_map,

@@ -11,8 +11,8 @@ import pytest
 from django.utils import timezone
 
 from audit.models import AuditEvent
-from deployments import history
 from deployments.models import Deploy
+from deployments.pages import history
 from projects.models import Environment, Role
 from tests.factories import grant, make_deploy, make_environment, make_project, make_user
 

@@ -12,9 +12,9 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from core import csvexport, keyset
-from core.days import day_name
 from deployments.models import Deploy
 from tests.factories import make_deploy, make_environment
+from ui.days import day_name
 
 
 @pytest.fixture

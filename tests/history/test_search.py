@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from deployments import history
 from deployments.models import Deploy
+from deployments.pages import history
 from projects.models import Environment, Role
 from tests.factories import grant, make_deploy, make_environment, make_project, make_user
 from tests.history.test_history import rows_of, shown

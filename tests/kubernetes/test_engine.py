@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapters.kubernetes import KubernetesClient, Right
-from engine.dryrun import dry_run
-from engine.plan import stages
-from engine.resources import ClusterKinds
-from engine.rollout import Rollout
+from adapters.kubernetes.client import KubernetesClient, Right
+from engine.cluster.dryrun import dry_run
+from engine.cluster.resources import ClusterKinds
+from engine.manifests.plan import stages
+from engine.rollout.rollout import Rollout
 from engine.types import Action, Manifest, NullObserver, ObjectRef, Progress, RolloutResult, Source
 from tests.kubernetes.support import Home, Json, config_map, deployment, pod_template
 

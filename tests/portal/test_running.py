@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployments.models import Deploy, Release
-from deployments.running import ImageReference, live_revision, parse_image, short_image, what_runs
+from deployments.pages.drift import ImageReference, live_revision, parse_image, short_image, what_runs
 
 WEB, WORKER = "r.example:5000/shop/web", "r.example:5000/shop/worker"
 

@@ -15,7 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from adapters.git import GitRepository, UntrustedHost
+from adapters.git.repository import GitRepository, UntrustedHost
 from projects import checking, connections
 from projects.checking import FAILED, PASSED, WARNING, Finding
 from projects.models import Environment, Project, Registry, SecretsFile

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from adapters.kubernetes import KubernetesClient
+from adapters.kubernetes.client import KubernetesClient
 from projects import checking
 from projects.checking import FAILED, PASSED, WARNING
 from tests.planes import PLANES, running_plane

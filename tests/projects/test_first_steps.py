@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from projects.first_steps import first_steps
+from projects.pages.first_steps import first_steps
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db

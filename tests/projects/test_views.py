@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from core.middleware import NOT_KEPT
-from projects import checked_form, forms, infrastructure_forms
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, SecretsFile
+from projects.pages import checked_form, forms, infrastructure_forms
 from tests import factories as make
 from tests.projects.conftest import DOWN, REFUSED, World
 

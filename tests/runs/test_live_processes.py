@@ -17,7 +17,7 @@ from django.db import connection
 from django.test import Client
 
 from core.redactor import Redactor
-from deployments.ending import End, end_fenced
+from deployments.gate.ending import End, end_fenced
 from projects.models import Role
 from runs.fence import Fence
 from runs.journal import Journal

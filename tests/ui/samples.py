@@ -9,8 +9,8 @@ from typing import Any
 from django import forms
 from django.utils.safestring import mark_safe
 
-from core.formrender import Switch
 from engine.types import Evidence, ObjectRef, Progress
+from ui.formrender import Switch
 
 NOW = datetime(2026, 7, 14, 9, 44, tzinfo=UTC)
 SHA = "63ec5c0a91d7e4b8f2c6d0e1a2b3c4d5e6f70819"

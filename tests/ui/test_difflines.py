@@ -7,8 +7,8 @@ import difflib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import difflines
 from tests.ui import samples
+from ui import difflines
 
 TEXTS = st.lists(
     st.sampled_from(["a: 1", "b: 2", "--- c", "+++ d", "- item", "@@ odd", "", "  deep: x"]), max_size=30

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.template.loader import get_template, render_to_string
 
-from core.context import shell
+from portal.shell import shell
 from tests.ui import samples, site
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core import icons
-from core.states import LOOKS, look
-from core.templatetags import ui
 from engine.types import Action, Progress
 from runs.models import State, StepState
+from ui import icons
+from ui.states import LOOKS, look
+from ui.templatetags import ui
 
 TONES = {"waiting", "running", "succeeded", "failed", "stopped"}
 HEALTH = ("healthy", "progressing", "degraded", "suspended", "unknown")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.template.loader import get_template
 
-from core import icons
+from ui import icons
 
 ROOT = Path(__file__).resolve().parents[2] / "templates"
 ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.html"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import words
+from ui import words
 
 NOW = datetime(2026, 7, 14, 9, 44, tzinfo=UTC)
 

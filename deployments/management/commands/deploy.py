@@ -14,9 +14,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.actors import SYSTEM_ACTOR, Actor, person
 from core.errors import Refused
-from deployments import marking, services, undoing
+from deployments.gate import marking, requests, undoing
+from deployments.gate.announcements import url_of
 from deployments.models import Deploy
-from deployments.telling import url_of
 from engine.errors import SlipwayError
 from people.models import User
 from projects.models import Environment
@@ -81,7 +81,7 @@ def request(options: dict[str, Any]) -> Deploy:
             f"There is no environment {options['environment']} of a project {options['project']}.",
             code="unknown",
         )
-    answer = services.request_deploy(
+    answer = requests.request_deploy(
         actor_for(options["user"]),
         environment=environment,
         revision=options["revision"],

@@ -1,0 +1,134 @@
+"""AWS Secrets Manager: which version of a secrets file is current, and the text of one version.
+
+Every read names a version or the label AWSCURRENT: what a plain read returns is not said to follow a
+moved label.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.aws.session import Access, aws_errors, client
+from adapters.errors import Denied, ExternalError, Invalid, NotFound
+
+SYSTEM = "Secrets Manager"
+CURRENT = "AWSCURRENT"
+
+
+@dataclass(frozen=True)
+class SecretText:
+    """One version of a secret. `text` is the value: it is kept out of `repr`, logs and errors."""
+
+    version_id: str
+    text: str = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class SecretFacts:
+    """What is known of a secret without its value. `current_version` is empty when it holds no value yet."""
+
+    name: str
+    arn: str
+    current_version: str
+    changed_at: datetime | None
+    kms_key: str  # empty: AWS's own key
+    versions: dict[str, tuple[str, ...]]  # VersionId → labels, of the labelled versions
+    deleted_at: datetime | None  # scheduled for deletion since
+
+
+class SecretsManager:
+    """The secrets of one region, as the portal's own identity or an assumed role."""
+
+    def __init__(self, region: str, role_arn: str = "", endpoint_url: str | None = None) -> None:
+        self._access = Access(region, role_arn, endpoint_url)
+
+    def current_version(self, secret_id: str) -> str:
+        """The VersionId that AWSCURRENT is on, without reading any value. Raises NotFound when there is none."""
+        facts = self.describe(secret_id)
+        if facts.deleted_at:
+            raise _deleted(secret_id)
+        if not facts.current_version:
+            hint = "Store its first version."
+            raise NotFound(f"The secret “{secret_id}” holds no value yet.", system=SYSTEM, hint=hint)
+        return facts.current_version
+
+    def describe(self, secret_id: str) -> SecretFacts:
+        """Facts for settings pages. Also of a secret that is scheduled for deletion. Raises NotFound."""
+        with _reading(secret_id, self._access):
+            return _facts(self._client().describe_secret(SecretId=secret_id))
+
+    def exists(self, secret_id: str) -> bool:
+        """Is there such a secret, not scheduled for deletion? Other failures are raised."""
+        try:
+            return self.describe(secret_id).deleted_at is None
+        except NotFound:
+            return False
+
+    def get(self, secret_id: str, version_id: str = "") -> SecretText:
+        """The text of a version (VersionId), or of the current one. Raises NotFound, Denied, Invalid for binary."""
+        which = {"VersionId": version_id} if version_id else {"VersionStage": CURRENT}
+        with _reading(secret_id, self._access, version_id):
+            answer = self._client().get_secret_value(SecretId=secret_id, **which)
+            if "SecretBinary" not in answer:
+                created = answer["CreatedDate"].astimezone(UTC)
+                return SecretText(answer["VersionId"], answer["SecretString"], created)
+        hint = (
+            "Store the secrets file as text (SecretString), as it stands in the repository, with its values."
+        )
+        message = f"The secret “{secret_id}” holds binary data; a secrets file is text."
+        raise Invalid(message, system=SYSTEM, hint=hint)
+
+    def _client(self) -> Any:
+        return client("secretsmanager", self._access)
+
+
+def _facts(answer: dict[str, Any]) -> SecretFacts:
+    # moto lists versions without labels, AWS does not.
+    versions = {v: tuple(labels) for v, labels in answer.get("VersionIdsToStages", {}).items() if labels}
+    return SecretFacts(
+        name=answer["Name"],
+        arn=answer["ARN"],
+        current_version=next((v for v, labels in versions.items() if CURRENT in labels), ""),
+        changed_at=_utc(answer.get("LastChangedDate")),
+        kms_key=answer.get("KmsKeyId", ""),
+        versions=versions,
+        deleted_at=_utc(answer.get("DeletedDate")),
+    )
+
+
+@contextlib.contextmanager
+def _reading(secret_id: str, access: Access, version_id: str = "") -> Iterator[None]:
+    """AWS's errors, with the sentences that fit a secret being read."""
+    which = f"version {version_id} of " if version_id else ""
+    try:
+        with aws_errors(SYSTEM, f"read {which}the secret “{secret_id}”"):
+            yield
+    except NotFound:
+        hint = "Check its name and region in the environment's settings; old versions are removed by AWS in time."
+        place = (
+            f"{which}a secret “{secret_id}”" if version_id else f"a secret “{secret_id}” with a current value"
+        )
+        raise NotFound(f"There is no {place} in {access.region}.", system=SYSTEM, hint=hint) from None
+    except Denied as error:
+        hint = f"Allow secretsmanager:DescribeSecret and GetSecretValue, and kms:Decrypt for its key. {error.hint}"
+        raise Denied(error.message, system=SYSTEM, hint=hint.strip()) from None
+    except Invalid as error:
+        # InvalidRequestException: a version, or the whole secret, is deleted or about to be.
+        raise _deleted(secret_id) if "InvalidRequestException" in error.message else error from None
+
+
+def _deleted(secret_id: str) -> ExternalError:
+    return NotFound(
+        f"The secret “{secret_id}”, or the version asked for, is deleted or scheduled for deletion.",
+        system=SYSTEM,
+        hint="Restore the secret in AWS, or choose a version that still exists.",
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None

@@ -1,0 +1,199 @@
+"""A repository's bare mirror on our disk: made whole or not at all, fetched by one process at a time, replaceable.
+
+One directory per address, named by a hash of it, so that an address can choose no path. The directory
+holds a stamp for each credential that has fetched it: a project whose own credential never opened the
+repository reads nothing from a mirror that another project filled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from adapters.errors import NotFound, TimedOut, Unavailable
+from adapters.git.command import Git, host_of
+from adapters.git.messages import MirrorDamaged
+
+# Branches and tags only: a mirror of everything would bring each pull request ever opened.
+_REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+
+
+class Mirror:
+    """The mirror of one repository below `folder`. Its methods raise the family's errors."""
+
+    def __init__(self, git: Git, folder: Path) -> None:
+        self._git = git
+        self._folder = folder
+        name = sha256(git.url.encode()).hexdigest()[:32]
+        self.path = folder / f"{name}.git"
+        self._lock_path = folder / f"{name}.lock"
+        mark = git.credential.fingerprint(git.url) if git.credential else "public"
+        self._stamp = self.path / "slipway" / mark
+
+    def fetched_at(self) -> float | None:
+        """When this credential last fetched successfully (seconds since 1970, the fetch's start), if ever."""
+        try:
+            return self._stamp.stat().st_mtime
+        except OSError:
+            return None
+
+    def fetch(self, max_age: float, *, timeout: float) -> bool:
+        """Make the mirror no older than `max_age` seconds; returns whether the host was asked.
+
+        Whoever waits while another process fetches is content with that fetch if it started after the call. A
+        damaged mirror is made anew. `timeout` in seconds covers waiting and fetching, each.
+        """
+        wanted_since = time.time() - max_age
+        if self._is_fresh(wanted_since):
+            return False
+        with self._locked(timeout) as lock:
+            if self._is_fresh(wanted_since):
+                return False
+            started = time.time()
+            self._update(timeout, lock)
+            self._mark(started)
+        return True
+
+    def fetch_commit(self, sha: str, *, timeout: float) -> None:
+        """Bring a commit that no branch or tag leads to any more (hosts hand it out by its full number)."""
+        with self._locked(timeout) as lock:
+            self._transfer(self.path, (sha,), timeout, lock, prune=False)
+
+    def rebuild(self, *, unless_since: float, timeout: float) -> None:
+        """Make the mirror anew from the host, whatever state it is in, unless somebody fetched since that moment."""
+        with self._locked(timeout) as lock:
+            if self._is_fresh(unless_since):
+                return
+            started = time.time()
+            self._make(timeout, lock)
+            self._mark(started)
+
+    def tidy(self, *, timeout: float = 600) -> None:
+        """Repack; to be called now and then (daily). Nothing that was ever fetched is thrown away."""
+        with self._locked(timeout):
+            if self.path.is_dir():
+                self._git.local([*self.arguments(), "gc", "--quiet"], timeout=timeout)
+
+    def arguments(self, path: Path | None = None) -> list[str]:
+        """What makes Git work on the mirror; it may belong to another system user, who is trusted here alone."""
+        place = path or self.path
+        return [f"--git-dir={place}", "-c", f"safe.directory={place}"]
+
+    def require(self) -> None:
+        """Raise NotFound unless this credential has fetched the repository before."""
+        if self.fetched_at() is None:
+            raise NotFound(
+                f"The repository on {host_of(self._git.url)} has not been fetched yet.",
+                system="Git",
+                hint="Fetch it first.",
+                permanent=False,
+            )
+
+    def _is_fresh(self, wanted_since: float) -> bool:
+        fetched = self.fetched_at()
+        return fetched is not None and fetched >= wanted_since
+
+    def _mark(self, started: float) -> None:
+        self._stamp.parent.mkdir(exist_ok=True)
+        self._stamp.touch()
+        os.utime(self._stamp, (started, started))
+
+    def _update(self, timeout: float, lock: int) -> None:
+        if not (self.path / "HEAD").exists():
+            self._make(timeout, lock)
+            return
+        try:
+            if self._differs_from_host(timeout, lock):
+                self._transfer(self.path, _REFS, timeout, lock)
+        except MirrorDamaged:
+            self._make(timeout, lock)
+
+    def _differs_from_host(self, timeout: float, lock: int) -> bool:
+        """Has the host other branches or tags than the mirror? Raises Unavailable when it suddenly shows none.
+
+        Git takes any web page (a login form, a maintenance notice) for a repository without branches;
+        pruning by that would empty the mirror.
+        """
+        show = ["ls-remote", "--quiet", "--refs", "--heads", "--tags", "--", self._git.url]
+        theirs = set(self._git.remote(show, timeout=timeout, keep_open=(lock,)).splitlines())
+        list_own = ["for-each-ref", "--format=%(objectname)%09%(refname)", "refs/heads", "refs/tags"]
+        ours = set(self._git.local([*self.arguments(), *list_own]).splitlines())
+        if ours and not theirs:
+            raise Unavailable(
+                f"{host_of(self._git.url)} suddenly shows no branch of the repository; the portal keeps its copy.",
+                system="Git",
+                hint="Was the repository emptied, or does a login or maintenance page answer in its place?",
+            )
+        return ours != theirs
+
+    def _make(self, timeout: float, lock: int) -> None:
+        """Fetch into a new directory beside the mirror, then swap by renaming: a reader sees the old or the new."""
+        new, old = self.path.with_suffix(".new"), self.path.with_suffix(".old")
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        self._git.local(["init", "--bare", "--quiet", "--template=", str(new)])
+        try:
+            self._transfer(new, _REFS, timeout, lock)
+            if self.path.exists():
+                self.path.rename(old)
+            new.rename(self.path)
+        finally:
+            for leftover in (new, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+    def _transfer(
+        self, place: Path, refs: tuple[str, ...], timeout: float, lock: int, *, prune: bool = True
+    ) -> None:
+        """The lock goes along: a Git that outlives its killed worker keeps it, and nobody fetches beside it."""
+        options = [
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--force",
+            *(["--prune"] if prune else []),
+        ]
+        command = [*self.arguments(place), "fetch", *options, "--", self._git.url, *refs]
+        self._git.remote(command, timeout=timeout, keep_open=(lock,))
+
+    @contextlib.contextmanager
+    def _locked(self, timeout: float) -> Iterator[int]:
+        """Hold the mirror's lock, waiting at most `timeout` seconds. Yields the lock's file descriptor."""
+        descriptor = self._open_lock()
+        try:
+            deadline = time.monotonic() + timeout
+            while not _try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise TimedOut(
+                        f"Another fetch of the repository on {host_of(self._git.url)} is taking too long.",
+                        system="Git",
+                        hint="Try again in a while.",
+                    )
+                time.sleep(0.05)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _open_lock(self) -> int:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable(
+                f"The portal cannot use its folder of Git mirrors: {error.strerror}.",
+                system="Git",
+                hint="Give the portal's system user the folder DATA_DIR.",
+            ) from error
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

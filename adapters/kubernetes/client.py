@@ -1,0 +1,194 @@
+"""Kubernetes: one connection to one cluster, raw JSON, as `engine.cluster.client.Client` asks for it.
+
+Every error is a KubernetesError, which is both an `adapters.errors.ExternalError` and an
+`engine.cluster.client.ApiError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.kubernetes.config import KubeconfigFacts, check_kubeconfig, read_kubeconfig
+from adapters.kubernetes.errors import KubernetesError, KubernetesNotFound, KubernetesUnavailable
+from adapters.kubernetes.http import READ_TIMEOUT, RetryPolicy, Transport
+from adapters.kubernetes.stream import HttpStream
+from engine.cluster.client import ACCEPT_JSON, Answer, Resource
+from engine.types import Json
+
+__all__ = [
+    "ClusterFacts",
+    "KubeconfigFacts",
+    "KubernetesClient",
+    "KubernetesError",
+    "Right",
+    "check_kubeconfig",
+]
+
+PROBE_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """What a cluster says of itself. `version` such as `v1.32.1`."""
+
+    version: str
+    platform: str
+
+
+@dataclass(frozen=True)
+class Right:
+    """Something the account must be allowed to do. An empty namespace means: in all of them."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {resource}" + (f" in {self.namespace}" if self.namespace else "")
+
+
+class KubernetesClient:
+    """A cluster's API. Threads may share it; forked processes get connections of their own."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @classmethod
+    def from_kubeconfig(
+        cls, text: str, *, user_agent: str, retry: RetryPolicy | None = None, timeout: float = READ_TIMEOUT
+    ) -> KubernetesClient:
+        """A client by a kubeconfig's text; nothing is sent yet. Raises KubernetesInvalid as
+        `check_kubeconfig` does.
+
+        `user_agent`: `slipway/<version> …`, which the cluster's audit log keeps. `timeout`: seconds for an answer.
+        """
+        connection = read_kubeconfig(text)
+        return cls(
+            Transport(connection, user_agent=user_agent, retry=retry or RetryPolicy(), timeout=timeout)
+        )
+
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return self._transport.server
+
+    def __enter__(self) -> KubernetesClient:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._transport.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | list[Any] | None = None,
+        content_type: str = ACCEPT_JSON,
+        accept: str = ACCEPT_JSON,
+        timeout: float | None = None,
+    ) -> Answer:
+        """One request; `timeout` is that of the answer, in seconds (30 by default)."""
+        status, data = self._transport.send(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
+        )
+        try:
+            parsed = json.loads(data) if data else {}
+        except ValueError as error:
+            raise KubernetesUnavailable(
+                f"The cluster at {self.server} answered {status} without JSON."
+            ) from error
+        if not isinstance(parsed, dict):
+            raise KubernetesUnavailable(
+                f"The cluster at {self.server} answered {status} without a JSON object."
+            )
+        return Answer(status, parsed)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | list[Any] | None = None,
+        content_type: str = ACCEPT_JSON,
+        accept: str = ACCEPT_JSON,
+        timeout: float | None = None,
+    ) -> Json:
+        """As `send`, the body only."""
+        return self.send(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
+        ).body
+
+    def watch(
+        self, path: str, *, query: Mapping[str, str] | None = None, accept: str = ACCEPT_JSON
+    ) -> HttpStream:
+        """Events of a list from `resourceVersion` on. Ends when the server ends it; silence of 30 s raises
+        KubernetesTimedOut."""
+        return self._transport.stream(
+            path, query={**(query or {}), "watch": "true"}, accept=accept, events=True
+        )
+
+    def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
+        """A text, such as a log."""
+        _, data = self._transport.send(
+            "GET", path, query=query, body=None, content_type="", accept="*/*", timeout=None
+        )
+        return data.decode("utf-8", "replace")
+
+    def lines(self, path: str, *, query: Mapping[str, str] | None = None) -> HttpStream:
+        """The lines of a text as they come."""
+        return self._transport.stream(path, query=query, accept="*/*", events=False)
+
+    def discover(self, group: str, version: str) -> list[Resource]:
+        """The kinds of a group and version, without subresources; empty when it is not served."""
+        try:
+            body = self.request("GET", f"/apis/{group}/{version}" if group else f"/api/{version}")
+        except KubernetesNotFound:
+            return []
+        return [
+            Resource(
+                group, version, r["kind"], r["name"], bool(r.get("namespaced")), tuple(r.get("verbs") or ())
+            )
+            for r in body.get("resources") or []
+            if "/" not in r["name"]
+        ]
+
+    def probe(self) -> ClusterFacts:
+        """Whether the cluster answers these credentials, within 5 s a try. Raises KubernetesError."""
+        self.request("GET", "/api", timeout=PROBE_TIMEOUT)  # /version may be open to everybody, this is not
+        body = self.request("GET", "/version", timeout=PROBE_TIMEOUT)
+        return ClusterFacts(str(body.get("gitVersion", "")), str(body.get("platform", "")))
+
+    def can(self, rights: Iterable[Right]) -> list[Right]:
+        """Those of the rights that the account lacks. Raises KubernetesError when the cluster does not say."""
+        asked: Sequence[Right] = tuple(rights)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return [right for right, ok in zip(asked, pool.map(self._allowed, asked), strict=True) if not ok]
+
+    def _allowed(self, right: Right) -> bool:
+        attributes = {"verb": right.verb, "group": right.group, "resource": right.resource}
+        if right.namespace:
+            attributes["namespace"] = right.namespace
+        review = self.request(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            body={
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": attributes},
+            },
+            timeout=PROBE_TIMEOUT,
+        )
+        return bool((review.get("status") or {}).get("allowed"))

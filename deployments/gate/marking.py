@@ -1,0 +1,84 @@
+"""Marking a release as bad: it passed its rollout, and turned out to be wrong afterwards.
+
+Nothing goes back to such a release by itself; a person can, after saying so. A release that was never verified needs no
+mark: nothing can go back to it.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit.actors import Actor
+from core.errors import Refused
+from deployments.gate.requests import audit
+from deployments.models import Deploy, Release
+from projects import access
+from projects.models import Environment, Role
+
+
+def mark_bad(actor: Actor, *, deploy: Deploy, reason: str) -> bool:
+    """Marks the release that a deploy put in place; whether it was not marked before. Idempotent: the first mark stays.
+
+    Raises Refused: the role is too weak, there is no reason, or the release was never verified.
+    """
+    access.require(actor, deploy.environment, Role.DEPLOYER)
+    reason = reason.strip()[:300]
+    if not reason:
+        raise Refused("Say why the release is bad. Nothing was marked.", code="reason")
+    release = deploy.release
+    if release is None or release.verified_at is None:
+        raise Refused(
+            f"The release of deploy #{deploy.number} was never verified; nothing can go back to it, marked or not.",
+            code="not-verified",
+        )
+    mark = {"marked_bad_by": actor.text[:150], "marked_bad_at": timezone.now(), "bad_reason": reason}
+    with transaction.atomic():
+        if Release.objects.filter(pk=release.pk, marked_bad_by="").update(**mark) != 1:
+            return False
+        audit(actor, "release.marked_bad", deploy, reason=reason)
+    return True
+
+
+def unmark(actor: Actor, *, deploy: Deploy) -> bool:
+    """Takes the mark off the release of a deploy; whether there was one. Idempotent. Raises Refused for too weak a role."""
+    access.require(actor, deploy.environment, Role.DEPLOYER)
+    if deploy.release is None:
+        return False
+    with transaction.atomic():
+        rows = Release.objects.filter(pk=deploy.release.pk).exclude(marked_bad_by="")
+        held = rows.select_for_update().values("marked_bad_by", "bad_reason").first()
+        if held is None:
+            return False
+        rows.update(marked_bad_by="", marked_bad_at=None, bad_reason="")
+        was = f"{held['marked_bad_by']}: {held['bad_reason']}"
+        audit(actor, "release.unmarked", deploy, mark=[was, ""])
+    return True
+
+
+def bad_release_of(environment: Environment, revision: str) -> Release | None:
+    """What is known against a revision here: its newest release that is marked bad, unless a newer one was verified.
+
+    The same commit with other secrets or variables is another release; but who deploys it again should know.
+    """
+    bad = Release.objects.filter(environment=environment, revision=revision).exclude(marked_bad_by="")
+    found = bad.defer("objects_compressed").order_by("-pk").first()
+    if found is None:
+        return None
+    newer = Release.objects.filter(
+        environment=environment,
+        revision=revision,
+        pk__gt=found.pk,
+        verified_at__isnull=False,
+        marked_bad_by="",
+    )
+    return None if newer.exists() else found
+
+
+def warning(release: Release | None) -> str:
+    """What a bad release says before it is put in place again; empty for one that is not bad."""
+    if release is None or not release.is_bad:
+        return ""
+    return (
+        f"{release.marked_bad_by} marked the release of {release.revision[:7]} as bad: {release.bad_reason}"
+    )

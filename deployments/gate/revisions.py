@@ -1,0 +1,37 @@
+"""What a person typed → one commit of the project's repository."""
+
+from __future__ import annotations
+
+from adapters.errors import Invalid, NotFound
+from adapters.git.names import is_commit
+from adapters.git.repository import Commit, GitRepository
+from core.errors import Refused
+from projects.connections import git_repository
+from projects.models import Project
+
+# A branch may have moved since the last fetch; a commit that the mirror has stays what it is.
+BRANCH_SECONDS, COMMIT_SECONDS = 2.0, 3600.0
+
+
+def resolve(project: Project, text: str) -> Commit:
+    """The commit that a full or short id, a branch or a tag names now.
+
+    Raises Refused (code `unknown-revision`) when there is none, ExternalError when the repository cannot be reached.
+    """
+    repository, name = git_repository(project), text.strip()
+    try:
+        return newest(repository, name)
+    except (NotFound, Invalid) as error:
+        raise Refused(error.message, hint=error.hint, code="unknown-revision") from error
+
+
+def newest(repository: GitRepository, name: str) -> Commit:
+    """Resolves, after a fetch that is recent enough for such a name; one that is unknown is looked for once more."""
+    fetched = repository.fetch(max_age=COMMIT_SECONDS if is_commit(name) else BRANCH_SECONDS)
+    try:
+        return repository.resolve(name)
+    except NotFound:
+        if fetched:
+            raise
+        repository.fetch(max_age=0.0)  # it may have been pushed a moment ago
+        return repository.resolve(name)

@@ -1,0 +1,158 @@
+"""The page of one deploy, what follows it live, and the buttons on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from audit.actors import person
+from core.streamed import StreamedText
+from deployments.gate import cancelling, marking, requests
+from deployments.lookup import deploy_for
+from deployments.models import Deploy
+from deployments.pages import deploy_log, deploy_page
+from deployments.pages.forms import CancelForm, ConfirmedForm
+from projects.access import role_in
+from projects.models import Role
+from runs.log import LogLine, every_chunk, lines_after
+from runs.models import OPEN, State
+from runs.stream import stream_response
+
+
+@require_safe
+def deploy(request: HttpRequest, number: int) -> HttpResponse:
+    """The whole page."""
+    found = deploy_for(request.user, number)
+    shown = deploy_page.page(found)
+    folds, last = deploy_log.shown(found, shown.steps, line=whole_number(request.GET.get("line", "")))
+    context = {
+        **context_of(request, shown),
+        "folds": folds,
+        "last_line": last,
+        "stream_url": f"{reverse('deployments:stream', args=[number])}?after={last}",
+        "commits": deploy_page.commits_between(found),
+    }
+    return render(request, "deployments/deploy.html", context)
+
+
+@require_safe
+def progress(request: HttpRequest, number: int) -> HttpResponse:
+    """The part above the log, for htmx while the deploy goes on."""
+    shown = deploy_page.page(deploy_for(request.user, number))
+    context = {**context_of(request, shown), "is_fragment": True, "was": request.GET.get("was", "")}
+    return render(request, "deployments/partials/_progress_news.html", context)
+
+
+def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, object]:
+    """What the page and its fragment need alike."""
+    environment = shown.deploy.environment
+    role = role_in(request.user, environment.project, environment)
+    return {
+        "page": shown,
+        "deploy": shown.deploy,
+        "environment": environment,
+        "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
+    }
+
+
+@require_POST
+def cancel(request: HttpRequest, number: int) -> HttpResponse:
+    """Asks the deploy to stop: here, or with a rollback behind it."""
+    found = deploy_for(request.user, number, need=Role.DEPLOYER)
+    form = CancelForm(request.POST)
+    state = cancelling.cancel_deploy(
+        person(request.user), deploy=found, then_roll_back=form.rolls_back, idempotency_key=form.key_sent
+    )
+    if state == State.CANCELLED and found.started_at is None:
+        messages.success(request, f"Deploy #{number} was cancelled before it changed anything.")
+    return redirect("deployments:deploy", number)
+
+
+@require_POST
+def rollback(request: HttpRequest, number: int) -> HttpResponse:
+    """Puts the release of this deploy back."""
+    found = deploy_for(request.user, number, need=Role.DEPLOYER)
+    form = ConfirmedForm(request.POST, environment=found.environment, bad=marking.warning(found.release))
+    if not form.is_valid():
+        return refused(request, found, form)
+    answer = requests.request_rollback(
+        person(request.user),
+        environment=found.environment,
+        target=found,
+        idempotency_key=form.cleaned_data["key"],
+        although_bad=form.cleaned_data["although_bad"],
+    )
+    return redirect("deployments:deploy", answer.deploy.number)
+
+
+@require_POST
+def again(request: HttpRequest, number: int) -> HttpResponse:
+    """Deploys the same revision once more, with what belongs to it now."""
+    found = deploy_for(request.user, number, need=Role.DEPLOYER)
+    bad = marking.warning(marking.bad_release_of(found.environment, found.revision))
+    form = ConfirmedForm(request.POST, environment=found.environment, bad=bad)
+    if not form.is_valid():
+        return refused(request, found, form)
+    answer = requests.request_deploy(
+        person(request.user), environment=found.environment, revision=found.revision,
+        idempotency_key=form.cleaned_data["key"],
+    )  # fmt: skip
+    return redirect("deployments:deploy", answer.deploy.number)
+
+
+def refused(request: HttpRequest, found: Deploy, form: ConfirmedForm) -> HttpResponse:
+    """Back to the page, with what was wrong."""
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
+    return redirect("deployments:deploy", found.number)
+
+
+@require_safe
+def log(request: HttpRequest, number: int) -> HttpResponseBase:
+    """The log: as text to download, or the lines after `?after=` as JSON for pages whose stream does not work."""
+    found = deploy_for(request.user, number)
+    if request.GET.get("format") == "text":
+        parts = deploy_log.as_text(every_chunk(found.run_id)) if request.method == "GET" else ()
+        response = StreamedText(parts, content_type="text/plain; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="deploy-{number}.log"'
+        return response
+    after = whole_number(request.GET.get("after", ""))
+    is_open = found.is_open  # read before the lines: what is written between the two is fetched next time
+    fresh = lines_after(found.run_id, after)
+    return JsonResponse(
+        {**rendered(fresh), "after": fresh[-1].number if fresh else after, "ended": not is_open and not fresh}
+    )
+
+
+def whole_number(text: str) -> int:
+    """A line number of an address; anything else counts as 0."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:
+    """New lines as live.js takes them."""
+    if not fresh:
+        return {"html": ""}
+    html = render_to_string("components/log_folds.html", {"folds": deploy_log.folds(fresh)})
+    return {"html": html, "count": fresh[-1].number}
+
+
+@require_safe
+async def stream(request: HttpRequest, number: int) -> HttpResponseBase:
+    """The live log and the news of a deploy, as server-sent events."""
+
+    def find() -> Deploy:
+        return deploy_for(request.user, number)
+
+    found = await sync_to_async(find)()
+    after = whole_number(request.headers.get("Last-Event-ID") or request.GET.get("after", ""))
+    return stream_response(
+        found.run_id, after, lambda: Deploy.objects.filter(pk=found.pk, state__in=OPEN).exists(), rendered
+    )

@@ -1,0 +1,51 @@
+"""The environment page: what runs now, the last deploys, which secrets and variables it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from deployments.models import Deploy
+from deployments.pages import deploy_rows, history, overview
+from projects.access import environment_for, maintainers_text
+from projects.models import Environment, Role
+
+SHOWN = 10
+
+
+@require_safe
+def environment(request: HttpRequest, project: str, environment: str) -> HttpResponse:
+    """One environment of a project that the person may see. An htmx request gets the part that changes by itself."""
+    shown = environment_for(request.user, project, environment)
+    view = environment_view(request.user, shown)
+    recent = history.light_rows(shown.deploys.order_by("-number"))[:SHOWN]
+    context = {
+        "view": view,
+        "project": shown.project,
+        "rows": [deploy_rows.line(deploy) for deploy in recent],
+        "secrets": secrets_versions(shown, view.good),
+        "variables": [variable["name"] for variable in shown.variables],
+        "is_maintainer": view.role == Role.MAINTAINER,
+        "ask": "" if view.may_deploy else maintainers_text(shown.project),
+    }
+    part = "deployments/_environment_live.html" if request.htmx else "deployments/environment.html"  # type: ignore[attr-defined]
+    return render(request, part, context)
+
+
+def environment_view(user: Any, shown: Environment) -> overview.EnvironmentView:
+    """What runs in an environment that was fetched with its right checked."""
+    rows = list(overview.environments().filter(pk=shown.pk))
+    return overview.views(user, rows, overview.open_deploys(Q(environment=shown)))[0]
+
+
+def secrets_versions(shown: Environment, good: Deploy | None) -> list[dict[str, str]]:
+    """The secrets files: path, AWS secret and the first signs of the version that was deployed last."""
+    deployed = good.release.secret_versions if good and good.release else {}
+    return [
+        {"path": file.path, "secret_id": file.secret_id, "version": str(deployed.get(file.path, ""))[:8]}
+        for file in shown.secrets_files.all()
+    ]

@@ -1,0 +1,197 @@
+"""The history: deploys by project, environment, person, state, time and revision, each filter a part of the address."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import BigIntegerField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
+from django.http import QueryDict
+from django.utils.functional import cached_property
+
+from core import keyset
+from deployments.models import Deploy
+from people.models import User
+from projects.access import visible_filter, visible_projects
+from projects.models import Environment, Project
+from runs.models import State
+from ui.states import look
+
+SYSTEM = "system"
+# No index finds a word in a subject: among how many deploys it is looked for at once. Most portals have no more in years.
+SEARCHED_AT_ONCE = 50_000
+
+
+def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
+    """What a line about a deploy needs, and no more."""
+    return (
+        deploys.select_related("environment__project", "rolls_back_to", "release")
+        .defer("evidence", "warnings", "environment__project__credential")
+        .defer("rolls_back_to__evidence", "rolls_back_to__warnings")
+        .defer("release__objects_compressed", "release__images", "release__secret_versions")
+    )
+
+
+def start_of(day: date) -> datetime:
+    """The first moment of a day. Days are those of UTC, as everything the database keeps."""
+    return datetime.combine(day, time.min, UTC)
+
+
+class HistoryFilter(django_filters.FilterSet):
+    """The filters of the history. Construct with `user`: what somebody may not see cannot be chosen either.
+
+    `qs`: the deploys that fit and may be seen. `environments`: pks of those it is limited to, or None for all.
+    """
+
+    project = django_filters.ChoiceFilter(label="Project", empty_label="Any", method="elsewhere")
+    environment = django_filters.ChoiceFilter(label="Environment", empty_label="Any", method="elsewhere")
+    person = django_filters.ChoiceFilter(field_name="actor_text", label="Person", empty_label="Anyone")
+    state = django_filters.ChoiceFilter(
+        label="State", empty_label="Any", choices=[(state.value, look(state).word) for state in State]
+    )
+    kind = django_filters.ChoiceFilter(label="Kind", empty_label="Any", choices=Deploy.Kind.choices)
+    revision = django_filters.CharFilter(label="Revision", method="by_revision")
+    q = django_filters.CharFilter(field_name="subject", lookup_expr="icontains", label="Subject")
+    since = django_filters.DateFilter(label="From", method="by_date")
+    until = django_filters.DateFilter(label="To", method="by_date")
+
+    class Meta:
+        model = Deploy
+        fields: list[str] = []
+
+    def __init__(self, data: Any, *, user: Any) -> None:
+        super().__init__(data, queryset=light_rows(Deploy.objects.all()))
+        self.user = user
+        projects = list(visible_projects(user).order_by("slug").values_list("slug", flat=True))
+        environments = Environment.objects.filter(visible_filter(user, "project"))
+        slugs = list(environments.order_by().values_list("slug", flat=True).distinct())
+        self._offer("project", projects)
+        self._offer("environment", sorted(slugs))
+        self._offer("person", [*people_near(user), SYSTEM])
+        for name in ("since", "until"):
+            self.form.fields[name].widget = forms.DateInput(attrs={"type": "date"})
+        for name in ("revision", "q"):
+            self.form.fields[name].widget.attrs |= {"placeholder": "any", "autocomplete": "off"}
+
+    def _offer(self, name: str, values: list[str]) -> None:
+        """The choices of a filter; what the address asks for is among them, so that it is never an error."""
+        given = self.data.get(name, "") if self.data else ""
+        known = [*values, given] if given and given not in values else values
+        self.form.fields[name].choices = [(value, value) for value in known]
+
+    @cached_property
+    def environments(self) -> list[int] | None:
+        """What project, environment and the person's own rights leave; None: everything."""
+        wanted = {
+            lookup: value
+            for lookup, name in (("project__slug", "project"), ("slug", "environment"))
+            if (value := self.form.cleaned_data.get(name))
+        }
+        if self.user.is_admin and not wanted:
+            return None
+        left = Environment.objects.filter(visible_filter(self.user, "project"), **wanted)
+        return list(left.order_by().values_list("pk", flat=True))
+
+    @property
+    def qs(self) -> QuerySet[Deploy]:
+        """The deploys that fit, of projects that the person may see. Only for filters that are valid."""
+        rows = super().qs
+        return rows if self.environments is None else rows.filter(environment__in=self.environments)
+
+    @property
+    def in_order(self) -> QuerySet[Deploy]:
+        """The same as `qs`, for a database that is to walk through some of the numbers and look at each deploy: one that went
+        by the environments would have to sort what it finds."""
+        rows = super().qs
+        if self.environments is None:
+            return rows
+        # An expression that no index has.
+        place = ExpressionWrapper(F("environment_id") + 0, output_field=BigIntegerField())
+        return rows.alias(place=place).filter(place__in=self.environments)
+
+    @property
+    def among(self) -> QuerySet[Deploy]:
+        """The deploys whose subjects would have to be read: what indexes leave, without the rest of the filters."""
+        rows = Deploy.objects.order_by()
+        if self.environments is not None:
+            rows = rows.filter(environment__in=self.environments)
+        for name in ("since", "until"):
+            if day := self.form.cleaned_data.get(name):
+                rows = self.by_date(rows, name, day)
+        return rows
+
+    @property
+    def narrow(self) -> keyset.Narrow:
+        """How a page of `qs` is found without sorting all of it. One person's deploys have an index of their own."""
+        if self.environments is None or self.form.cleaned_data.get("person"):
+            return keyset.as_they_are
+        return within(self.environments)
+
+    def elsewhere(self, rows: QuerySet[Deploy], name: str, value: str) -> QuerySet[Deploy]:
+        """Project and environment narrow `environments`."""
+        return rows
+
+    def by_revision(self, rows: QuerySet[Deploy], name: str, value: str) -> QuerySet[Deploy]:
+        """Revisions that begin so. A range and not LIKE, which SQLite answers without its index."""
+        prefix = value.strip().lower()
+        return rows.filter(revision__gte=prefix, revision__lt=f"{prefix}g") if prefix else rows
+
+    def by_date(self, rows: QuerySet[Deploy], name: str, value: date) -> QuerySet[Deploy]:
+        """Deploys asked for since, or until (that day included)."""
+        since, until = (
+            (start_of(value), None) if name == "since" else (None, start_of(value + timedelta(days=1)))
+        )
+        return keyset.between(rows, key="number", moment="created_at", since=since, until=until)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is filtered."""
+        return self.form.is_valid() and any(self.form.cleaned_data.values())
+
+
+def people_near(user: Any) -> list[str]:
+    """Names of those who may have deployed something that `user` sees."""
+    near = Q(is_admin=True) | Q(memberships__project__in=visible_projects(user))
+    return list(User.objects.filter(near).order_by("username").values_list("username", flat=True).distinct())
+
+
+def page(chosen: HistoryFilter, parameters: QueryDict) -> keyset.Page:
+    """The page that the address asks for; a filter that makes no sense shows nothing beside its error. Subjects are searched
+    part by part, the newest first."""
+    if not chosen.form.is_valid():
+        return keyset.Page([], "", "")
+    if chosen.form.cleaned_data.get("q"):
+        narrow = keyset.as_they_are if chosen.environments is None else within(chosen.environments)
+        return keyset.search(
+            chosen.qs, parameters, key="number", in_order=chosen.in_order, among=chosen.among, reach=SEARCHED_AT_ONCE,
+            narrow=narrow,
+        )  # fmt: skip
+    return keyset.page(chosen.qs, parameters, key="number", narrow=chosen.narrow)
+
+
+def project_page(project: Project, parameters: QueryDict) -> keyset.Page:
+    """A page of one project's deploys; the project was fetched with its right checked."""
+    environments = list(project.environments.order_by().values_list("pk", flat=True))
+    rows = light_rows(Deploy.objects.filter(environment__in=environments))
+    return keyset.page(rows, parameters, key="number", narrow=within(environments))
+
+
+def within(environments: list[int]) -> keyset.Narrow:
+    """For lists of the deploys of some environments.
+
+    A database would sort all of them to find the newest `size`. But each environment's own `size`-th newest is read from
+    its index, and below the greatest of those numbers none of the newest `size` of all can lie.
+    """
+
+    def narrow(rows: QuerySet, newest_first: bool, size: int) -> QuerySet:
+        own = rows.filter(environment=OuterRef("pk")).order_by("-number" if newest_first else "number")
+        each = Environment.objects.filter(pk__in=environments).order_by()
+        each = each.annotate(bound=Subquery(own.values("number")[size - 1 : size]))
+        bounds = [bound for bound in each.values_list("bound", flat=True) if bound is not None]
+        if not bounds:
+            return rows
+        return rows.filter(number__gte=max(bounds)) if newest_first else rows.filter(number__lte=min(bounds))
+
+    return narrow

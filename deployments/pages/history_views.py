@@ -1,0 +1,40 @@
+"""The history page and its export."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from audit.actors import person
+from core.csvexport import CsvResponse
+from deployments.pages import deploy_rows, history
+from deployments.pages.export import export_history
+
+
+@require_safe
+def history_page(request: HttpRequest) -> HttpResponse:
+    """Who deployed what, when: a page of the deploys that the filters in the address leave."""
+    chosen = history.HistoryFilter(request.GET, user=request.user)
+    page = history.page(chosen, request.GET)
+    rows = [deploy_rows.line(deploy) for deploy in page.rows]
+    context = {
+        "filter": chosen,
+        "page": page,
+        "rows": rows,
+        "searched": f"#{page.searched[0]} to #{page.searched[1]}" if page.searched else "",
+        "shown": f"#{rows[0].deploy.number} to #{rows[-1].deploy.number}" if rows else "",
+        "query": request.GET.urlencode(),
+    }
+    return render(request, "deployments/history.html", context)
+
+
+@require_safe
+def export(request: HttpRequest) -> HttpResponse:
+    """The same deploys as CSV. Filters that make no sense go back to the page, which says what is wrong."""
+    chosen = history.HistoryFilter(request.GET, user=request.user)
+    if not chosen.form.is_valid():
+        return history_page(request)
+    made = export_history(person(request.user), chosen=chosen, filters=request.GET.dict())
+    return CsvResponse(lambda: made, filename=f"deploys-{timezone.now():%Y-%m-%d}.csv")  # type: ignore[return-value]

@@ -1,0 +1,278 @@
+"""What runs in environments, as the board, the project page and the environment page show it.
+
+Everything comes from rows, in a number of queries that does not depend on how many environments or deploys there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
+
+from adapters.git.repository import commit_url
+from clusters.models import LiveState
+from deployments.branches import behind
+from deployments.gate import turns
+from deployments.models import BranchState, Deploy, Release
+from deployments.pages.drift import LiveRevision, live_revision, what_runs
+from projects.access import roles_by_environment
+from projects.models import Environment, Project, Role
+from runs.models import ACTIVE, OPEN, State, Step, StepState
+
+STALE_AFTER = timedelta(minutes=2)
+OLDER_RELEASES = 20  # looked through when neither the last good nor the newest release explains what runs
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running deploy is: the step it is at, how many of all are done, since when the step runs."""
+
+    step: str
+    done: int
+    total: int
+    since: datetime | None
+
+    @property
+    def percent(self) -> int:
+        """Steps done, the running one counted half."""
+        return round(100 * min(self.done + 0.5, self.total) / self.total) if self.total else 0
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What runs: a revision with its subject, author and address on the host of the repository."""
+
+    revision: str
+    subject: str
+    author: str
+    url: str
+
+
+@dataclass(frozen=True)
+class EnvironmentView:
+    """One environment as the pages show it.
+
+    `good`: the newest succeeded deploy; `trouble`: the newest ended one, if it is newer and ended otherwise; `active`: the
+    one at work; `waiting`: those behind it, in order. `runs`: the revision that runs. `drift`: a sentence when that is not
+    what was deployed last. `behind`: commits of the default branch after it, or None.
+    """
+
+    environment: Environment
+    live: LiveState | None
+    good: Deploy | None
+    trouble: Deploy | None
+    active: Deploy | None
+    waiting: tuple[Deploy, ...]
+    runs: Commit | None
+    drift: str
+    outside: bool
+    behind: int | None
+    role: Role | None
+    progress: Progress | None = None
+    now: datetime = field(default_factory=timezone.now)
+
+    @property
+    def health(self) -> str:
+        """The word for the state of what runs; `unknown` while the cluster never answered."""
+        return self.live.health if self.live and self.live.read_at else LiveState.Health.UNKNOWN
+
+    @property
+    def is_stale(self) -> bool:
+        """The cluster's last answer is too old to be taken for the present."""
+        return bool(self.live and self.live.read_at and self.now - self.live.read_at > STALE_AFTER)
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was deployed here yet."""
+        return self.good is None and self.trouble is None and self.active is None
+
+    @property
+    def pods(self) -> tuple[int, int]:
+        """Ready and wanted replicas of all workloads."""
+        workloads = self.live.workloads if self.live else []
+        return sum(w.get("ready", 0) for w in workloads), sum(w.get("desired", 0) for w in workloads)
+
+    @property
+    def may_deploy(self) -> bool:
+        """Whether the person who looks may deploy here."""
+        return self.role is not None and self.role.rank >= Role.DEPLOYER.rank
+
+    @property
+    def why_not(self) -> str:
+        """Why the person who looks may not deploy here."""
+        if self.may_deploy:
+            return ""
+        held = f"you are {self.role.label.lower()} here" if self.role else "you have no role here"
+        return f"To deploy you need the role deployer; {held}."
+
+    @property
+    def has_something_new(self) -> bool:
+        """Deploying would bring commits that do not run yet."""
+        return bool(self.behind) or self.good is None
+
+
+def environments() -> QuerySet[Environment]:
+    """Environments with all that `views` needs of them; credentials are not even read."""
+    ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN)
+    good = Deploy.objects.filter(environment=OuterRef("pk"), state=State.SUCCEEDED)
+    return (
+        Environment.objects.select_related("project", "cluster", "live")
+        .defer("project__credential", "cluster__kubeconfig")
+        .annotate(
+            good_id=Subquery(good.order_by("-number").values("pk")[:1]),
+            ended_id=Subquery(ended.order_by("-number").values("pk")[:1]),
+        )
+    )
+
+
+def light(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
+    """Deploys without their big columns, with what a line about them shows."""
+    return (
+        deploys.select_related("environment__project", "release")
+        .defer("evidence", "warnings", "release__objects_compressed")
+        .defer("environment__project__credential")
+    )
+
+
+def open_deploys(condition: Q) -> list[Deploy]:
+    """Deploys that wait or run: of each environment the one at work, then the others in their order."""
+    # Sorted here: asked for an order, SQLite walks all deploys of an environment for it instead of the open ones.
+    rows = light(Deploy.objects.filter(condition, state__in=OPEN)).order_by()
+    return sorted(rows, key=turns.place)
+
+
+def progress_of(deploys: Iterable[Deploy]) -> dict[UUID, Progress]:
+    """How far running deploys are, by their run's UUID, in one query."""
+    steps: dict[UUID, list[Step]] = defaultdict(list)
+    for step in Step.objects.filter(run_id__in=[deploy.run_id for deploy in deploys]).order_by("position"):
+        steps[step.run_id].append(step)
+    return {run_id: progress(rows) for run_id, rows in steps.items()}
+
+
+def progress(steps: Sequence[Step]) -> Progress:
+    """How far a run with these steps is."""
+    done = sum(step.state not in (StepState.PENDING, StepState.RUNNING) for step in steps)
+    at = next((step for step in steps if step.state == StepState.RUNNING), None)
+    at = at or next((step for step in steps if step.state == StepState.PENDING), steps[-1])
+    return Progress(at.name, done, len(steps), at.started_at)
+
+
+def views(user: object, rows: Sequence[Environment], opened: Sequence[Deploy]) -> list[EnvironmentView]:
+    """The environments of `environments()` as pages show them to `user`. `opened`: all their open deploys."""
+    wanted = {pk for row in rows for pk in (row.good_id, row.ended_id) if pk}  # type: ignore[attr-defined]
+    deploys = {deploy.pk: deploy for deploy in light(Deploy.objects.filter(pk__in=wanted))}
+    roles = roles_by_environment(user, list(rows))
+    branches = branch_states(rows)
+    queues: dict[int, list[Deploy]] = defaultdict(list)
+    for deploy in opened:
+        queues[deploy.environment_id].append(deploy)
+    steps = progress_of(deploy for deploy in opened if deploy.state in ACTIVE)
+    pairs = {row.pk: _good_and_trouble(row, deploys) for row in rows}
+    found = found_releases(rows, pairs)
+    return [
+        _view(
+            row,
+            *pairs[row.pk],
+            queues[row.pk],
+            found.get(row.pk),
+            branches.get(row.project_id),
+            roles[row.pk],
+            steps,
+        )
+        for row in rows
+    ]
+
+
+def of_project(user: object, project: Project) -> list[EnvironmentView]:
+    """All environments of a project, in their order."""
+    rows = list(environments().filter(project=project).order_by("order", "slug"))
+    return views(user, rows, open_deploys(Q(environment__project=project)))
+
+
+def branch_states(rows: Iterable[Environment]) -> dict[int, BranchState]:
+    """The state of each project's default branch, by the project's pk."""
+    default = {row.project_id: row.project.default_branch for row in rows}
+    states = BranchState.objects.filter(project__in=default)
+    return {state.project_id: state for state in states if state.branch == default[state.project_id]}
+
+
+Pair = tuple[Deploy | None, Deploy | None]
+
+
+def _good_and_trouble(row: Environment, deploys: dict[int, Deploy]) -> Pair:
+    good = deploys.get(row.good_id)  # type: ignore[attr-defined]
+    ended = deploys.get(row.ended_id)  # type: ignore[attr-defined]
+    return good, None if ended is good else ended
+
+
+def found_releases(rows: Sequence[Environment], pairs: dict[int, Pair]) -> dict[int, LiveRevision]:
+    """What the images that run say, by the environment's pk; only where they can be compared with a release."""
+    found: dict[int, LiveRevision] = {}
+    unexplained: list[Environment] = []
+    for row in rows:
+        known = [deploy.release for deploy in pairs[row.pk] if deploy and deploy.release]
+        live = _live(row)
+        if not known or live is None or not _is_newer(live, pairs[row.pk][0]):
+            continue
+        found[row.pk] = live_revision(live.workloads, known)
+        if found[row.pk].compared and found[row.pk].release is None:
+            unexplained.append(row)
+    for row, older in older_releases(unexplained).items():
+        known = [deploy.release for deploy in pairs[row.pk] if deploy and deploy.release]
+        found[row.pk] = live_revision(row.live.workloads, [*known, *older])
+    return found
+
+
+def older_releases(rows: Sequence[Environment]) -> dict[Environment, list[Release]]:
+    """The newest releases of some environments. Two queries; each walks the newest rows of an index only."""
+    if not rows:
+        return {}
+    releases = Release.objects.filter(environment=OuterRef("pk")).order_by("-pk").values("pk")
+    floors = Environment.objects.filter(pk__in=[row.pk for row in rows]).annotate(
+        floor=Subquery(releases[OLDER_RELEASES - 1 : OLDER_RELEASES])
+    )
+    condition = Q(pk__in=[])
+    for pk, floor in floors.values_list("pk", "floor"):
+        condition |= Q(environment=pk, pk__gte=floor or 0)
+    by_environment: dict[int, list[Release]] = defaultdict(list)
+    for release in Release.objects.filter(condition).defer("objects_compressed").order_by("-pk"):
+        by_environment[release.environment_id].append(release)
+    return {row: by_environment[row.pk] for row in rows}
+
+
+def _live(row: Environment) -> LiveState | None:
+    return getattr(row, "live", None)
+
+
+def _is_newer(live: LiveState, good: Deploy | None) -> bool:
+    """Whether the cluster was asked after the last good deploy ended; before that its answer says nothing about it."""
+    ended = good.ended_at if good else None
+    return live.read_at is not None and (ended is None or live.read_at >= ended)
+
+
+def _view(
+    row: Environment, good: Deploy | None, trouble: Deploy | None, queue: list[Deploy], found: LiveRevision | None,
+    branch: BranchState | None, role: Role | None, steps: dict[UUID, Progress],
+) -> EnvironmentView:  # fmt: skip
+    active = next((deploy for deploy in queue if deploy.state in ACTIVE), None)
+    release, drift, outside = what_runs(good, trouble, active, found)
+    runs = commit_of(release, good, row.project.repository_url)
+    return EnvironmentView(
+        environment=row, live=_live(row), good=good, trouble=trouble, active=active,
+        waiting=tuple(deploy for deploy in queue if deploy is not active), runs=runs, drift=drift, outside=outside,
+        behind=behind(branch, runs.revision) if runs else None, role=role,
+        progress=steps.get(active.run_id) if active else None,
+    )  # fmt: skip
+
+
+def commit_of(release: Release | None, good: Deploy | None, repository_url: str) -> Commit | None:
+    """The commit of a release, else of the last good deploy."""
+    shown: Model | None = release or good
+    if not isinstance(shown, (Release, Deploy)):
+        return None
+    return Commit(shown.revision, shown.subject, shown.author, commit_url(repository_url, shown.revision))

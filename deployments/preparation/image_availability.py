@@ -1,0 +1,76 @@
+"""Which commits have their images in the registry: for the picker, from a cached answer, never at the cost of the page."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from django.core.cache import cache
+
+from deployments.preparation.prepare import images_by_tag
+from engine.errors import SlipwayError
+from projects.models import Image, Project
+
+LONGEST_SECONDS = 2.0
+BUILT_SECONDS = 3600.0  # an image seldom goes away
+NOT_BUILT_SECONDS = (
+    30.0  # it may be built any moment; also how long a registry that did not answer is left alone
+)
+KEPT = 300  # commits per image
+
+# What is known of an image: commit → (is it there; None: the registry did not say, until when this holds).
+Known = dict[str, tuple[bool | None, float]]
+_askers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="built")
+
+
+def not_built(project: Project, shas: Sequence[str]) -> frozenset[str]:
+    """Those of the commits that surely lack an image. What the registry does not say in time is not among them."""
+    images = list(project.images.select_related("registry"))
+    kept = cache.get_many([key_of(image) for image in images])
+    known = {image.pk: fresh(kept.get(key_of(image), {})) for image in images}
+    asked: dict[Future[Known], Image] = {}
+    for image in images:
+        unknown = [sha for sha in shas if sha not in known[image.pk]]
+        if unknown:
+            asked[_askers.submit(ask, image, unknown)] = image
+    wait(asked, timeout=LONGEST_SECONDS)
+    for answer, image in asked.items():
+        found = answer.result() if answer.done() else no_answer(shas, known[image.pk])
+        known[image.pk] = {**known[image.pk], **found}
+        cache.set(key_of(image), dict(list(known[image.pk].items())[-KEPT:]), BUILT_SECONDS)
+    missing = {sha for answers in known.values() for sha, (there, _) in answers.items() if there is False}
+    return frozenset(missing & set(shas))
+
+
+def ask(image: Image, shas: Sequence[str]) -> Known:
+    """What the registry says; runs in a thread, without the database."""
+    now = time.time()
+    try:
+        found = images_by_tag(image, [tag for sha in shas for tag in (sha[:7], sha)])
+    except SlipwayError:
+        return no_answer(shas, {})
+    there = {sha: any(tag in found and found[tag].can_be_pulled for tag in (sha[:7], sha)) for sha in shas}
+    return {
+        sha: (is_there, now + (BUILT_SECONDS if is_there else NOT_BUILT_SECONDS))
+        for sha, is_there in there.items()
+    }
+
+
+def no_answer(shas: Iterable[str], known: Known) -> Known:
+    """Nothing is known of these for a while: the next page does not wait for the registry again."""
+    until = time.time() + NOT_BUILT_SECONDS
+    return {sha: (None, until) for sha in shas if sha not in known}
+
+
+def fresh(known: Known) -> Known:
+    """What still holds."""
+    now = time.time()
+    return {sha: entry for sha, entry in known.items() if entry[1] > now}
+
+
+def key_of(image: Image) -> str:
+    """Of the cache: an image that goes elsewhere is another one."""
+    place = f"{image.registry_id} {image.registry.endpoint} {image.registry.region} {image.registry.account} {image.repository}"
+    return f"built-{image.pk}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"

@@ -1,0 +1,300 @@
+"""Applies objects: one request each (server-side apply), as the field manager `slipway`.
+
+Conflicts are never forced, with one exception each way: the fields of `kubectl apply` and Helm are taken over
+on the first deploy (engine/cluster/ownership.py), and those of people where somebody agreed to it for that object.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from engine.cluster.autoscaling import Autoscalers, handover, replicas_of, without_replicas
+from engine.cluster.client import (
+    ACCEPT_METADATA,
+    ACCEPT_METADATA_LIST,
+    APPLY,
+    JSON_PATCH,
+    ApiError,
+    Client,
+    find,
+    list_all,
+)
+from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of, predecessors, taken_over
+from engine.cluster.parallel import Outcomes, Talk
+from engine.cluster.refusals import explain, missing_namespace, silent_webhook
+from engine.cluster.resources import ClusterKinds
+from engine.errors import SlipwayError
+from engine.types import FIELD_MANAGER, Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
+
+APPLY_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+_NO_SUCH_PATH = re.compile(r"page not found|could not find the requested resource|not Kubernetes' own format")
+
+
+class ApplyError(SlipwayError):
+    """Some objects could not be applied, or a pre-deploy Job failed. `statuses`: every object so far, failed
+    ones included."""
+
+    def __init__(self, message: str, *, statuses: Sequence[ObjectStatus], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.statuses = tuple(statuses)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long refusals that may pass by themselves are repeated, in seconds."""
+
+    webhook: float = 120.0  # an admission webhook whose pods are starting
+    kind: float = 15.0  # a kind whose definition was applied a moment ago
+    pause: float = 1.0  # between two tries
+    takeover_tries: int = 4  # an object that somebody else keeps changing while we take it over
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What the cluster made of one object."""
+
+    manifest: Manifest
+    action: Action
+    generation: int
+    uid: str
+    took_over: tuple[str, ...] = ()
+    handed_over: int | None = None  # the number of replicas that is left to an autoscaler from now on
+
+
+Before = Mapping[
+    ObjectRef, Json
+]  # live objects (metadata suffices) by reference; what is missing did not exist
+
+
+class Applier:
+    """Applies manifests to one cluster. `before` tells what was there; without it, everything that existed
+    counts as changed."""
+
+    def __init__(
+        self,
+        client: Client,
+        kinds: ClusterKinds,
+        *,
+        before: Before | None,
+        patience: Patience = Patience(),
+        overwrite: Collection[ObjectRef] = (),
+        fresh_kinds: Collection[tuple[str, str]] = (),
+        autoscalers: Autoscalers = MappingProxyType({}),
+    ) -> None:
+        """`overwrite`: objects on which changes by people may be overwritten. `fresh_kinds`: group and kind of
+        custom resources whose definition is new, so that the server may not know them for a moment. `autoscalers`:
+        those whose workloads keep their number of replicas."""
+        self._client = client
+        self._kinds = kinds
+        self._before = before
+        self._patience = patience
+        self._overwrite = overwrite
+        self._fresh_kinds = fresh_kinds
+        self._autoscalers = autoscalers
+
+    def apply(self, manifest: Manifest, talk: Talk) -> Applied:
+        """Apply one object. Raises ApiError, UnknownKind, or Stopped when called off while it waits."""
+        path = self._kinds.path_of(manifest)
+        manifest, handed_over = self._leave_to_autoscaler(path, manifest)
+        return replace(self._apply(path, manifest, talk), handed_over=handed_over)
+
+    def _leave_to_autoscaler(self, path: str, manifest: Manifest) -> tuple[Manifest, int | None]:
+        """The manifest without the number of replicas where an autoscaler decides it, and the number that was handed
+        over to it, if that had to be done."""
+        autoscaler = self._autoscalers.get(manifest.ref)
+        live = find(self._client, path) if autoscaler else None
+        replicas = replicas_of(manifest, live, autoscaler)
+        if replicas.keeps is None:
+            return manifest, None
+        done = replicas.hands_over and self._hand_over(path, manifest, replicas.keeps)
+        return without_replicas(manifest), replicas.keeps if done else None
+
+    def _hand_over(self, path: str, manifest: Manifest, number: int) -> bool:
+        """Whether it had to be done: a conflict says that somebody else set another number meanwhile, and owns it."""
+        query = {**APPLY_QUERY, "fieldManager": HANDOVER_MANAGER}
+        body = handover(manifest, number)
+        try:
+            self._client.send(
+                "PATCH", path, query=query, body=body, content_type=APPLY, accept=ACCEPT_METADATA
+            )
+        except ApiError as error:
+            if conflicts_of(error.causes):
+                return False
+            raise
+        return True
+
+    def _apply(self, path: str, manifest: Manifest, talk: Talk) -> Applied:
+        before = self._before.get(manifest.ref) if self._before is not None else None
+        took_over = self._take_over(path, manifest, before) if before else ()
+        try:
+            return self._patiently(path, manifest, before, took_over, talk)
+        except ApiError as error:
+            conflicts = conflicts_of(error.causes)
+            if not conflicts:
+                raise
+            if all(conflict.by_predecessor for conflict in conflicts):
+                took_over = self._take_over(path, manifest, self._metadata(path))
+                if took_over:
+                    return self._patiently(path, manifest, before, took_over, talk)
+            agreed = manifest.ref in self._overwrite
+            if all(conflict.by_handover or (agreed and conflict.by_person) for conflict in conflicts):
+                return self._once(path, manifest, before, took_over, force=True)
+            raise
+
+    def _patiently(
+        self, path: str, manifest: Manifest, before: Json | None, took_over: tuple[str, ...], talk: Talk
+    ) -> Applied:
+        started = time.monotonic()
+        told = False
+        while True:
+            try:
+                return self._once(path, manifest, before, took_over)
+            except ApiError as error:
+                budget = self._patience_for(error, manifest)
+                if time.monotonic() - started + self._patience.pause > budget:
+                    raise
+                if not told:
+                    talk.line(f"{explain(error, manifest).sentence} Trying again for up to {budget:.0f} s.")
+                    told = True
+            talk.pause(self._patience.pause)
+
+    def _patience_for(self, error: ApiError, manifest: Manifest) -> float:
+        if silent_webhook(error):
+            return self._patience.webhook
+        fresh = (manifest.ref.group, manifest.ref.kind) in self._fresh_kinds
+        missing = error.status == 404 and not missing_namespace(error)
+        return self._patience.kind if fresh and missing else 0.0
+
+    def _once(
+        self,
+        path: str,
+        manifest: Manifest,
+        before: Json | None,
+        took_over: tuple[str, ...],
+        force: bool = False,
+    ) -> Applied:
+        query = {**APPLY_QUERY, "force": "true"} if force else APPLY_QUERY
+        answer = self._client.send(
+            "PATCH", path, query=query, body=manifest.body, content_type=APPLY, accept=ACCEPT_METADATA
+        )
+        after = answer.body["metadata"]
+        action = Action.CREATE if answer.status == 201 else self._action(before, after)
+        return Applied(manifest, action, int(after.get("generation") or 0), after.get("uid", ""), took_over)
+
+    def _action(self, before: Json | None, after: Json) -> Action:
+        """The API server leaves the resource version alone when nothing changes. Where a controller wrote its status between
+        our two looks, the generation counts, with the labels and annotations that it leaves out."""
+        if before is None:
+            return Action.CHANGE
+        old = before["metadata"]
+        same = old.get("resourceVersion") == after.get("resourceVersion")
+        if not same and old.get("generation") and old["generation"] == after.get("generation"):
+            same = _written(old) == _written(after)
+        return Action.UNCHANGED if same else Action.CHANGE
+
+    def _metadata(self, path: str) -> Json:
+        return self._client.request("GET", path, accept=ACCEPT_METADATA)
+
+    def _take_over(self, path: str, manifest: Manifest, live: Json) -> tuple[str, ...]:
+        """Make the predecessors' fields ours, before the first apply: that one then removes what the manifest
+        has not."""
+        for _ in range(self._patience.takeover_tries):
+            metadata = live["metadata"]
+            managed = metadata.get("managedFields") or []
+            names = predecessors(managed)
+            if not names:
+                return ()
+            patch = [
+                {
+                    "op": "replace",
+                    "path": "/metadata/managedFields",
+                    "value": taken_over(managed, manifest.api_version),
+                },
+                {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+            ]
+            try:
+                self._client.request(
+                    "PATCH",
+                    path,
+                    query={"fieldManager": FIELD_MANAGER},
+                    body=patch,
+                    content_type=JSON_PATCH,
+                    accept=ACCEPT_METADATA,
+                )
+                return names
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+            live = self._metadata(path)
+        raise SlipwayError(
+            f"{manifest.ref.kind} {manifest.ref.name} is being changed by somebody else again and again.",
+            hint="Stop what changes it and deploy again.",
+        )
+
+
+def read_before(
+    client: Client, kinds: ClusterKinds, manifests: Sequence[Manifest], observer: Observer | None
+) -> dict[ObjectRef, Json] | None:
+    """The metadata of what is there of the manifests' kinds, one list per kind and namespace; None when the
+    account may not list. Kinds that the cluster does not know yet have no objects."""
+    places = {}
+    for manifest in manifests:
+        resource = kinds.resource_of(manifest)
+        places[resource.path(manifest.ref.namespace)] = manifest.ref
+
+    def read(path: str, talk: Talk) -> list[Json]:
+        try:
+            return list_all(client, path, accept=ACCEPT_METADATA_LIST)[0]
+        except ApiError as error:
+            if error.status == 404:
+                return []
+            raise
+
+    found: dict[ObjectRef, Json] = {}
+    for path, items in Outcomes(tuple(places), read, observer):
+        if isinstance(items, ApiError) and items.status == 403:
+            return None
+        if isinstance(items, SlipwayError):
+            raise items
+        for item in items:
+            found[_ref(places[path], item)] = item
+    return found
+
+
+def _ref(like: ObjectRef, item: Json) -> ObjectRef:
+    metadata = item["metadata"]
+    return ObjectRef(like.kind, like.group, metadata.get("namespace") or "", metadata["name"])
+
+
+def _written(metadata: Json) -> tuple[Json, Json]:
+    """Labels and annotations, without what the controller of Deployments counts there."""
+    annotations = {
+        key: value
+        for key, value in (metadata.get("annotations") or {}).items()
+        if key != "deployment.kubernetes.io/revision"
+    }
+    return metadata.get("labels") or {}, annotations
+
+
+def status_of(applied: Applied) -> ObjectStatus:
+    """The first status of an applied object, in words."""
+    words = {Action.CREATE: "created", Action.CHANGE: "changed", Action.UNCHANGED: "unchanged"}[
+        applied.action
+    ]
+    if applied.took_over:
+        words += f", fields taken over from {' and '.join(applied.took_over)}"
+    if applied.handed_over is not None:
+        words += f", its {applied.handed_over} replicas handed over to the autoscaler"
+    return ObjectStatus(applied.manifest.ref, Progress.APPLIED, applied.action, words)
+
+
+def failed_status(manifest: Manifest, error: SlipwayError) -> ObjectStatus:
+    """The status of an object that was refused."""
+    if isinstance(error, ApiError):
+        refusal = explain(error, manifest)
+        return ObjectStatus(manifest.ref, Progress.FAILED, None, refusal.sentence, refusal.hint)
+    return ObjectStatus(manifest.ref, Progress.FAILED, None, error.message, error.hint)

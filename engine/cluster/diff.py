@@ -1,0 +1,91 @@
+"""The difference that applying an object makes, as people read it: YAML lines, without noise and without secret
+values."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import yaml
+
+from engine.manifests.masking import Digest, mask
+from engine.types import Json
+
+MAX_LINES = 2000  # of one object's diff
+_NOISE = (
+    "managedFields",
+    "creationTimestamp",
+    "resourceVersion",
+    "uid",
+    "generation",
+    "selfLink",
+    "deletionTimestamp",
+)
+_NOISY_ANNOTATIONS = (
+    "deployment.kubernetes.io/revision",
+    "deprecated.daemonset.template.generation",
+    "kubectl.kubernetes.io/last-applied-configuration",
+)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Multi-line strings as blocks; repeated parts written out, since `&id001` helps nobody."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text and not any(line.endswith((" ", "\t")) for line in text.split("\n")) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def comparable(body: Json) -> Json:
+    """The object without what the server keeps for itself and without status: equal ones are unchanged."""
+    metadata = {key: value for key, value in (body.get("metadata") or {}).items() if key not in _NOISE}
+    annotations = metadata.get("annotations")
+    if isinstance(annotations, dict):
+        kept = {key: value for key, value in annotations.items() if key not in _NOISY_ANNOTATIONS}
+        metadata.pop("annotations")
+        if kept:
+            metadata["annotations"] = kept
+    shown = {key: value for key, value in body.items() if key not in ("metadata", "status")}
+    return {
+        "apiVersion": shown.pop("apiVersion", ""),
+        "kind": shown.pop("kind", ""),
+        "metadata": metadata,
+        **shown,
+    }
+
+
+def to_yaml(body: Json, digest: Digest) -> list[str]:
+    """The lines of an object that may be shown."""
+    text: str = yaml.dump(
+        comparable(mask(body, digest)), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000
+    )
+    return text.splitlines()
+
+
+def diff_lines(before: Json | None, after: Json, *, digest: Digest) -> tuple[str, ...]:
+    """A unified diff (three lines of context, no file header); empty when nothing that counts differs."""
+    old = to_yaml(before, digest) if before else []
+    new = to_yaml(_in_order_of(before, after) if before else after, digest)
+    lines = list(difflib.unified_diff(old, new, n=3, lineterm=""))[2:]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[:MAX_LINES], f"… {len(lines) - MAX_LINES} more lines"]
+    return tuple(lines)
+
+
+def _in_order_of(like: Any, value: Any) -> Any:
+    """The value with its keys in the order of another one: the server sorts the members of some objects
+    differently."""
+    if isinstance(like, dict) and isinstance(value, dict):
+        keys = [key for key in like if key in value] + [key for key in value if key not in like]
+        return {key: _in_order_of(like.get(key), value[key]) for key in keys}
+    if isinstance(like, list) and isinstance(value, list):
+        padded = [*like, *[None] * len(value)]
+        return [_in_order_of(old, new) for old, new in zip(padded, value, strict=False)]
+    return value

@@ -1,0 +1,253 @@
+"""Asks the API server what applying would do, of all objects at once, and writes nothing.
+
+The server validates strictly, runs its admission, and merges as it would for real. What depends on a namespace
+or a kind that comes with the same deploy cannot be asked yet and is marked deferred; the rollout asks for it
+when these exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from engine.cluster.apply import APPLY_QUERY
+from engine.cluster.autoscaling import (
+    Autoscalers,
+    Replicas,
+    falls_to_one,
+    read_autoscalers,
+    replicas_of,
+    with_replicas,
+)
+from engine.cluster.client import APPLY, Answer, ApiError, Client, find, list_all
+from engine.cluster.diff import comparable, diff_lines
+from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors, without_fields
+from engine.cluster.parallel import Outcomes, Talk
+from engine.cluster.refusals import explain, lacks_dry_run, missing_namespace, silent_webhook
+from engine.cluster.resources import ClusterKinds, ref_of
+from engine.errors import SlipwayError
+from engine.manifests.masking import Digest
+from engine.manifests.plan import defined_kinds
+from engine.types import ENVIRONMENT_LABEL, Action, Json, Manifest, ObjectRef, Observer
+
+DRY_RUN_QUERY = {**APPLY_QUERY, "dryRun": "All"}
+_LIST_FROM = 3  # objects of one kind and namespace from which a list is cheaper than single reads
+
+
+@dataclass(frozen=True)
+class ObjectChange:
+    """What applying one object would do. `action` is None when that is not known: refused, or deferred."""
+
+    ref: ObjectRef
+    action: Action | None
+    takes_over: tuple[str, ...] = ()  # managers whose fields become ours
+    diff: tuple[str, ...] = ()  # unified diff lines, secret values masked
+    error: str = ""
+    hint: str = ""
+    conflicts: tuple[str, ...] = ()  # "spec.replicas (set by an autoscaler)"
+    deferred: bool = (
+        False  # its namespace or kind comes with the same deploy, or its webhook allows no dry run
+    )
+    field_errors: tuple[str, ...] = ()  # paths of the fields at fault
+    warning: str = ""  # what it does about the number of replicas, where somebody should know
+    warning_hint: str = ""
+
+    @property
+    def warned_field(self) -> str:
+        """The path of the field that the warning is about."""
+        return "spec.replicas" if self.warning else ""
+
+
+def dry_run(
+    client: Client,
+    manifests: Sequence[Manifest],
+    *,
+    kinds: ClusterKinds,
+    digest: Digest,
+    with_diff: bool,
+    observer: Observer | None = None,
+    overwrite: Collection[ObjectRef] = (),
+) -> list[ObjectChange]:
+    """What applying the manifests would do, in their order; refusals are results, not exceptions.
+
+    `overwrite`: objects on which changes by people may be overwritten. Raises ApiError when the cluster does
+    not answer or does not accept the credentials, and whatever the observer's `check` raises.
+    """
+    kinds.learn(manifests)
+    autoscalers = read_autoscalers(client, manifests)
+    run = _Run(client, kinds, manifests, digest, with_diff, overwrite, autoscalers)
+    live = run.read_live(observer)
+    changes: dict[ObjectRef, ObjectChange] = {}
+    work = Outcomes(
+        manifests, lambda manifest, talk: run.change_of(manifest, live.get(manifest.ref)), observer
+    )
+    for manifest, outcome in work:
+        if isinstance(outcome, ApiError) and _is_no_answer(outcome):
+            raise outcome
+        if isinstance(outcome, SlipwayError):
+            outcome = run.refused(manifest, outcome)
+        changes[manifest.ref] = outcome
+    return [changes[manifest.ref] for manifest in manifests]
+
+
+def _is_no_answer(error: ApiError) -> bool:
+    """Whether the cluster, not the object, is the problem."""
+    return error.status in (0, 401, 429, 502, 503, 504) and not silent_webhook(error)
+
+
+class _Run:
+    """One dry run: what all its objects share."""
+
+    def __init__(
+        self,
+        client: Client,
+        kinds: ClusterKinds,
+        manifests: Sequence[Manifest],
+        digest: Digest,
+        with_diff: bool,
+        overwrite: Collection[ObjectRef],
+        autoscalers: Autoscalers,
+    ) -> None:
+        self._client = client
+        self._kinds = kinds
+        self._manifests = manifests
+        self._digest = digest
+        self._with_diff = with_diff
+        self._overwrite = overwrite
+        self._namespaces = {m.ref.name for m in manifests if m.ref.kind == "Namespace"}
+        self._autoscalers = autoscalers
+        self._defined = defined_kinds(manifest.body for manifest in manifests)
+        self._webhooks = {name for manifest in manifests for name in _webhooks_of(manifest.body)}
+
+    def read_live(self, observer: Observer | None) -> dict[ObjectRef, Json]:
+        """What is there of the kinds of which the deploy has several objects, found by the environment's label."""
+        places: dict[tuple[str, str], list[Manifest]] = {}
+        for manifest in self._manifests:
+            resource = self._kinds.find(manifest.ref.group, manifest.version, manifest.ref.kind)
+            label = (manifest.body["metadata"].get("labels") or {}).get(ENVIRONMENT_LABEL, "")
+            if resource and label:
+                places.setdefault((resource.path(manifest.ref.namespace), label), []).append(manifest)
+        wanted = [
+            (path, label, found[0]) for (path, label), found in places.items() if len(found) >= _LIST_FROM
+        ]
+        live: dict[ObjectRef, Json] = {}
+        for _, items in Outcomes(wanted, self._list, observer):
+            if not isinstance(items, SlipwayError):  # what a list does not tell is read one by one
+                live |= {ref_of(item): item for item in items}
+        return live
+
+    def _list(self, wanted: tuple[str, str, Manifest], talk: Talk) -> list[Json]:
+        path, label, like = wanted
+        items, _ = list_all(self._client, path, query={"labelSelector": f"{ENVIRONMENT_LABEL}={label}"})
+        return [{"apiVersion": like.api_version, "kind": like.ref.kind, **item} for item in items]
+
+    def change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
+        """Dry-run one object. Raises ApiError, UnknownKind."""
+        path = self._kinds.path_of(manifest)
+        autoscaler = self._autoscalers.get(manifest.ref)
+        if autoscaler is None:
+            return self._compared(path, manifest, live)
+        live = live or find(self._client, path)
+        replicas = replicas_of(manifest, live, autoscaler)
+        asked = manifest if replicas.keeps is None else with_replicas(manifest, replicas.keeps)
+        return _warned(self._compared(path, asked, live), replicas)
+
+    def _compared(self, path: str, manifest: Manifest, live: Json | None) -> ObjectChange:
+        answer = self._ask(path, manifest)
+        if answer.status == 201:
+            diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
+            return ObjectChange(manifest.ref, Action.CREATE, diff=diff)
+        names = predecessors(_without_ours(answer.body, live))
+        result = self._after_take_over(manifest, answer.body) if names else answer.body
+        live = live or self._client.request("GET", path)
+        if comparable(live) == comparable(result):
+            return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names)
+        diff = diff_lines(live, result, digest=self._digest) if self._with_diff else ()
+        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff)
+        return _warned(change, falls_to_one(manifest, live, result))
+
+    def _after_take_over(self, manifest: Manifest, result: Json) -> Json:
+        """The result without the fields that only predecessors own. To tell those that the server would fill in
+        again, it is asked for the same manifest under a name that is free; where it refuses that, nothing is
+        left out."""
+        dropped = dropped_fields(result["metadata"].get("managedFields") or [])
+        if not dropped:
+            return result
+        metadata = {**manifest.body["metadata"], "name": f"{manifest.ref.name[:40]}-slipway-preview"}
+        resource = self._kinds.resource_of(manifest)
+        path = resource.path(manifest.ref.namespace, metadata["name"])
+        try:
+            fresh = self._send(
+                path, replace(manifest, body={**manifest.body, "metadata": metadata}), DRY_RUN_QUERY
+            )
+        except ApiError:
+            return result
+        return without_fields(result, dropped, fresh.body)
+
+    def _ask(self, path: str, manifest: Manifest) -> Answer:
+        """The server's answer; a second time, forced, where the real apply would take over or overwrite."""
+        try:
+            return self._send(path, manifest, DRY_RUN_QUERY)
+        except ApiError as error:
+            conflicts = conflicts_of(error.causes)
+            agreed = manifest.ref in self._overwrite
+            rest = [c for c in conflicts if not (c.by_handover or (agreed and c.by_person))]
+            if not conflicts or not all(conflict.by_predecessor for conflict in rest):
+                raise
+            if rest and not agreed and not predecessors(self._managed(path)):
+                raise  # it is ours already: somebody ran `kubectl apply` over it later
+        return self._send(path, manifest, {**DRY_RUN_QUERY, "force": "true"})
+
+    def _send(self, path: str, manifest: Manifest, query: dict[str, str]) -> Answer:
+        return self._client.send("PATCH", path, query=query, body=manifest.body, content_type=APPLY)
+
+    def _managed(self, path: str) -> list[Json]:
+        return self._client.request("GET", path)["metadata"].get("managedFields") or []
+
+    def refused(self, manifest: Manifest, error: SlipwayError) -> ObjectChange:
+        """The result for an object that the server refused, or cannot judge yet."""
+        if not isinstance(error, ApiError):
+            return ObjectChange(manifest.ref, None, error=error.message, hint=error.hint)
+        diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
+        deferred = ObjectChange(manifest.ref, None, diff=diff, deferred=True)
+        if self._comes_with_deploy(manifest, error):
+            return deferred
+        if webhook := lacks_dry_run(error):
+            return replace(deferred, hint=f"The admission webhook {webhook} allows no dry run.")
+        refusal = explain(error, manifest)
+        conflicts = tuple(str(conflict) for conflict in refusal.conflicts)
+        return ObjectChange(
+            manifest.ref,
+            None,
+            error=refusal.sentence,
+            hint=refusal.hint,
+            conflicts=conflicts,
+            field_errors=refusal.fields,
+        )
+
+    def _comes_with_deploy(self, manifest: Manifest, error: ApiError) -> bool:
+        if namespace := missing_namespace(error):
+            return namespace in self._namespaces
+        if error.status == 404:
+            return (manifest.ref.group, manifest.ref.kind) in self._defined
+        return silent_webhook(error) in self._webhooks
+
+
+def _warned(change: ObjectChange, replicas: Replicas) -> ObjectChange:
+    return replace(
+        change, warning=replicas.warning or change.warning, warning_hint=replicas.hint or change.warning_hint
+    )
+
+
+def _without_ours(result: Json, live: Json | None) -> list[Json]:
+    """`managedFields` as they were before the dry run, which adds our entry to its result."""
+    if live:
+        return live["metadata"].get("managedFields") or []
+    managed = result["metadata"].get("managedFields") or []
+    return [
+        entry for entry in managed if entry.get("manager") != "slipway" or entry.get("operation") != "Apply"
+    ]
+
+
+def _webhooks_of(body: Json) -> list[str]:
+    return [str(hook.get("name")) for hook in body.get("webhooks") or [] if isinstance(hook, dict)]

@@ -1,0 +1,261 @@
+"""What the cluster says while we wait: one watch per kind and namespace, kept alive, and the objects they tell
+of.
+
+A feed reads a list and then follows it in a thread of its own. It survives what happens to watches: the server
+ends them every few minutes, connections break or fall silent, a resource version becomes too old (410), the API
+server restarts. All feeds put what they hear into one queue; one thread reads it into a `World`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from engine.cluster.client import ACCEPT_JSON, ApiError, Client, Resource, Stream, list_all
+from engine.types import Json, ObjectRef
+
+WATCH_SECONDS = 240  # after which the server ends a watch, and it is opened again
+LONGEST_PAUSE = 5.0  # between two tries to reach the cluster
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a feed follows: a kind, in one namespace or everywhere, perhaps one object only (`field_selector`)."""
+
+    resource: Resource
+    namespace: str = ""
+    field_selector: str = ""
+    accept: str = ACCEPT_JSON
+
+    @property
+    def path(self) -> str:
+        return self.resource.path(self.namespace)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"fieldSelector": self.field_selector} if self.field_selector else {}
+
+    def ref_of(self, body: Json) -> ObjectRef:
+        """Lists leave out the kind of their items, so it comes from the topic."""
+        metadata = body["metadata"]
+        return ObjectRef(
+            self.resource.kind, self.resource.group, metadata.get("namespace") or "", metadata["name"]
+        )
+
+
+@dataclass(frozen=True)
+class News:
+    """Something a feed heard. `kind`: listed (all objects), changed, deleted, lost (`error` says why), found
+    (again)."""
+
+    topic: Topic
+    kind: str
+    objects: tuple[Json, ...] = ()
+    error: ApiError | None = None
+
+
+class Feed:
+    """One list and its watch."""
+
+    def __init__(self, client: Client, topic: Topic, out: queue.SimpleQueue[News]) -> None:
+        self._client = client
+        self._topic = topic
+        self._out = out
+        self._version = ""
+        self._closing = threading.Event()
+        self._stream: Stream | None = None
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._thread = threading.Thread(
+            target=self._follow, daemon=True, name=f"slipway-watch-{topic.resource.plural}"
+        )
+
+    def open(self) -> None:
+        """Read the list, in the calling thread, and begin to follow it. Raises ApiError when the list cannot be
+        read."""
+        self._relist()
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Read and follow the list in the background, as soon as the cluster lets us."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the watch; returns when its thread has ended, or after two seconds."""
+        self._closing.set()
+        with self._lock:
+            if self._stream:
+                self._stream.close()
+        if self._thread.ident:
+            self._thread.join(2)
+
+    def _relist(self) -> None:
+        items, self._version = list_all(
+            self._client, self._topic.path, query=self._topic.query, accept=_list_form(self._topic.accept)
+        )
+        self._out.put(News(self._topic, "listed", tuple(items)))
+
+    def _follow(self) -> None:
+        while not self._closing.is_set():
+            started = time.monotonic()
+            try:
+                if not self._version:
+                    self._relist()
+                self._watch_once()
+            except ApiError as error:
+                if error.status == 403:
+                    self._out.put(News(self._topic, "denied", error=error))
+                    return
+                self._recover(error)
+            else:
+                if (
+                    time.monotonic() - started < 1
+                ):  # the server hangs up at once: do not answer in a tight loop
+                    self._closing.wait(0.2)
+
+    def _watch_once(self) -> None:
+        query = {
+            **self._topic.query,
+            "resourceVersion": self._version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        stream = self._client.watch(self._topic.path, query=query, accept=self._topic.accept)
+        with self._lock:
+            self._stream = stream
+            if self._closing.is_set():
+                stream.close()
+        self._found_again()
+        for event in stream:
+            self._tell(event)
+
+    def _tell(self, event: Json) -> None:
+        body = event["object"]
+        self._version = body["metadata"].get("resourceVersion") or self._version
+        if event["type"] != "BOOKMARK":
+            self._out.put(News(self._topic, "deleted" if event["type"] == "DELETED" else "changed", (body,)))
+
+    def _recover(self, error: ApiError) -> None:
+        """After a watch broke. Silence and broken connections cost one request; a stale version costs a list."""
+        if self._closing.is_set():
+            return
+        if error.is_gone:
+            self._version = ""
+            return
+        self._failures += 1
+        if self._failures > 1:  # the first time it is mostly a connection that was quiet for too long
+            self._out.put(News(self._topic, "lost", error=error))
+            pause = min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1)  # noqa: S311
+            self._closing.wait(pause)
+
+    def _found_again(self) -> None:
+        if self._failures > 1:
+            self._out.put(News(self._topic, "found"))
+        self._failures = 0
+
+
+def _list_form(accept: str) -> str:
+    return accept.replace("as=PartialObjectMetadata;", "as=PartialObjectMetadataList;")
+
+
+@dataclass
+class World:
+    """The objects that the feeds tell of, by reference. Used by one thread."""
+
+    client: Client
+    objects: dict[ObjectRef, Json] = field(default_factory=dict)
+    gone: dict[ObjectRef, Json] = field(default_factory=dict)  # deleted ones, as they were last seen
+    lost: dict[Topic, ApiError] = field(default_factory=dict)  # feeds without a connection, and why
+    news: queue.SimpleQueue[News] = field(default_factory=queue.SimpleQueue)
+    _feeds: dict[Topic, Feed] = field(default_factory=dict)
+    _listed: dict[Topic, set[ObjectRef]] = field(default_factory=dict)
+
+    def follow(self, topics: Iterable[Topic]) -> None:
+        """Open feeds for those topics that have none yet, all at once. Raises ApiError when a list cannot be
+        read."""
+        fresh = {topic: Feed(self.client, topic, self.news) for topic in topics if topic not in self._feeds}
+        errors: list[ApiError] = []
+
+        def open_one(feed: Feed) -> None:
+            try:
+                feed.open()
+            except ApiError as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=open_one, args=(feed,), daemon=True) for feed in fresh.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._feeds.update(fresh)
+        if errors:
+            raise errors[0]
+
+    def follow_when_possible(self, topics: Iterable[Topic]) -> None:
+        """As `follow`, in the background: what the account may not read is left out, and a cluster that is away
+        is waited for."""
+        for topic in topics:
+            if topic not in self._feeds:
+                self._feeds[topic] = Feed(self.client, topic, self.news)
+                self._feeds[topic].begin()
+
+    def close(self) -> None:
+        """End all feeds."""
+        threads = [threading.Thread(target=feed.close, daemon=True) for feed in self._feeds.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(3)
+        self._feeds.clear()
+
+    def read_news(self, wait: float) -> bool:
+        """Take in everything that came, waiting up to `wait` seconds for the first piece. Whether there was
+        any."""
+        news = self._next(wait)
+        if news is None:
+            return False
+        while news is not None:
+            self._take_in(news)
+            news = self._next(0)
+        return True
+
+    def all_of(self, kind: str, namespace: str) -> Iterator[Json]:
+        """The objects of a kind in a namespace."""
+        for ref, body in self.objects.items():
+            if ref.kind == kind and ref.namespace == namespace:
+                yield body
+
+    def _next(self, wait: float) -> News | None:
+        with contextlib.suppress(queue.Empty):
+            return self.news.get(timeout=wait) if wait > 0 else self.news.get_nowait()
+        return None
+
+    def _take_in(self, news: News) -> None:
+        if news.kind == "lost" and news.error:
+            self.lost[news.topic] = news.error
+            return
+        if news.kind == "denied":
+            self.lost.pop(news.topic, None)
+            return
+        self.lost.pop(news.topic, None)
+        known = self._listed.setdefault(news.topic, set())
+        refs = {news.topic.ref_of(body): body for body in news.objects}
+        if news.kind == "deleted":
+            self.objects.update(refs)  # the event shows the object as it was at its end
+            self._forget(refs.keys(), known)
+            return
+        if news.kind == "listed":
+            self._forget(known - refs.keys(), known)
+        known.update(refs)
+        self.objects.update(refs)
+
+    def _forget(self, refs: Iterable[ObjectRef], known: set[ObjectRef]) -> None:
+        for ref in list(refs):
+            known.discard(ref)
+            if (last := self.objects.pop(ref, None)) is not None:
+                self.gone[ref] = last

@@ -1,0 +1,235 @@
+"""Who owns which field of an object (`metadata.managedFields`), whose fields we take over, and what that
+removes.
+
+Kubernetes keeps, for every writer of an object, the set of fields it wrote. Server-side apply refuses to change
+another writer's field (a conflict) and removes the fields that our previous manifest had and the new one has
+not. Objects that `kubectl apply` or Helm made before belong to those; on the first deploy their sets become
+ours (as client-go's `csaupgrade` does), so that what is later dropped from the manifest really goes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.cluster.client import Cause
+from engine.types import FIELD_MANAGER, Json
+
+# Manager and operation of the tools whose objects a first deploy takes over. `before-first-apply` stands for
+# whatever wrote an object before Kubernetes kept account.
+PREDECESSORS = frozenset(
+    {
+        ("kubectl-client-side-apply", "Update"),
+        ("kubectl-create", "Update"),
+        ("kubectl-last-applied", "Apply"),
+        ("kubectl", "Apply"),
+        ("helm", "Update"),
+        ("helm", "Apply"),
+        ("before-first-apply", "Update"),
+    }
+)
+# Keeps a number of replicas for an autoscaler until it writes the number itself (engine/cluster/autoscaling.py).
+HANDOVER_MANAGER = f"{FIELD_MANAGER}-handover"
+_PEOPLE = re.compile(r"kubectl|helm|Mozilla|k9s|Lens|Headlamp|dashboard", re.IGNORECASE)
+_CAUSE = re.compile(
+    r'conflict with "(?P<manager>[^"]*)"(?: with subresource "(?P<subresource>[^"]*)")?(?P<using> using)?'
+)
+
+
+@dataclass(frozen=True)
+class FieldConflict:
+    """A field of the manifest that another manager has set to another value."""
+
+    field: str  # spec.replicas
+    manager: str
+    operation: str  # Update or Apply
+    subresource: str
+
+    @property
+    def by_predecessor(self) -> bool:
+        """Whether a first deploy may take the field over."""
+        return not self.subresource and (self.manager, self.operation) in PREDECESSORS
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person or a script of theirs set it, rather than a controller."""
+        return bool(_PEOPLE.search(self.manager))
+
+    @property
+    def by_handover(self) -> bool:
+        """Whether it is ours, kept for an autoscaler that never wrote it."""
+        return (self.manager, self.operation) == (HANDOVER_MANAGER, "Apply")
+
+    @property
+    def by_autoscaler(self) -> bool:
+        """Whether it came through the scale subresource, as an autoscaler's changes do (and those of `kubectl
+        scale`)."""
+        return self.subresource == "scale"
+
+    def __str__(self) -> str:
+        return f"{self.field} (set by {self.who})"
+
+    @property
+    def who(self) -> str:
+        """The manager in words."""
+        if self.subresource == "scale":
+            return "kubectl scale" if self.by_person else "an autoscaler"
+        names = {"kubectl-client-side-apply": "kubectl apply"}
+        return names.get(self.manager, self.manager.replace("kubectl-", "kubectl "))
+
+
+def conflicts_of(causes: Iterable[Cause]) -> tuple[FieldConflict, ...]:
+    """The field conflicts among the causes of a refusal."""
+    found = []
+    for cause in causes:
+        match = _CAUSE.match(cause.message)
+        if cause.reason == "FieldManagerConflict" and match:
+            operation = "Update" if match["using"] else "Apply"
+            field = cause.field.lstrip(".")
+            found.append(FieldConflict(field, match["manager"], operation, match["subresource"] or ""))
+    return tuple(found)
+
+
+def is_ours_already(managed: Sequence[Json]) -> bool:
+    """Whether we have applied the object before."""
+    return any(_key(entry) == (FIELD_MANAGER, "Apply") for entry in managed)
+
+
+def predecessors(managed: Sequence[Json]) -> tuple[str, ...]:
+    """The managers whose fields the next apply takes over: those of PREDECESSORS, as long as the object is not
+    ours already."""
+    if is_ours_already(managed):
+        return ()
+    return tuple(sorted({entry["manager"] for entry in managed if _is_predecessor(entry)}))
+
+
+def only_we_own(managed: Sequence[Json], fields: Json) -> bool:
+    """Whether the fields are owned by us, or by predecessors whose fields become ours, and by nobody else."""
+    ours: Json = {}
+    others: Json = {}
+    for entry in managed:
+        owned = entry.get("fieldsV1") or {}
+        if _key(entry) == (FIELD_MANAGER, "Apply") or _is_predecessor(entry):
+            ours = union(ours, owned)
+        else:
+            others = union(others, owned)
+    return not difference(fields, ours) and difference(fields, others) == fields
+
+
+def taken_over(managed: Sequence[Json], api_version: str) -> list[Json]:
+    """`managedFields` with the predecessors' sets as one set of ours. Sets written in another API version are
+    dropped: their paths may mean something else."""
+    taken = [entry for entry in managed if _is_predecessor(entry)]
+    kept = [entry for entry in managed if not _is_predecessor(entry)]
+    fields: Json = {}
+    for entry in taken:
+        if entry.get("apiVersion") == api_version:
+            fields = union(fields, entry.get("fieldsV1") or {})
+    if not fields:
+        return kept
+    ours = {
+        "manager": FIELD_MANAGER,
+        "operation": "Apply",
+        "apiVersion": api_version,
+        "time": max(str(entry.get("time") or "") for entry in taken) or None,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+    return [*kept, ours]
+
+
+def dropped_fields(managed: Sequence[Json]) -> Json:
+    """The fields that only predecessors own, by the `managedFields` of a dry run's result: a take-over lets
+    them go."""
+    theirs: Json = {}
+    others: Json = {}
+    for entry in managed:
+        fields = entry.get("fieldsV1") or {}
+        if _is_predecessor(entry):
+            theirs = union(theirs, fields)
+        else:
+            others = union(others, fields)
+    return difference(theirs, others)
+
+
+def without_fields(result: Json, dropped: Json, fresh: Json) -> Json:
+    """What a first deploy leaves of an object: the result of a dry run (which cannot show a take-over) without
+    those fields.
+
+    `fresh` is the manifest as the server would complete it if the object were new: predecessors often own the
+    server's defaults, too, and those come back.
+    """
+    copy: Json = json.loads(json.dumps(result))
+    _remove(copy, dropped, fresh)
+    return copy
+
+
+def union(left: Json, right: Json) -> Json:
+    """The union of two field sets."""
+    merged = dict(left)
+    for key, fields in right.items():
+        merged[key] = union(merged.get(key) or {}, fields)
+    return merged
+
+
+def difference(left: Json, right: Json) -> Json:
+    """The fields of `left` that are not in `right`."""
+    rest: Json = {}
+    for key, fields in left.items():
+        if key not in right:
+            rest[key] = fields
+        elif fields and (below := difference(fields, right[key])):
+            rest[key] = below
+    return rest
+
+
+def _key(entry: Json) -> tuple[str, str]:
+    return (
+        (entry.get("manager", ""), entry.get("operation", "")) if not entry.get("subresource") else ("", "")
+    )
+
+
+def _is_predecessor(entry: Json) -> bool:
+    return _key(entry) in PREDECESSORS
+
+
+def _remove(value: Any, fields: Json, fresh: Any) -> None:
+    """Take the fields out of a value, in place. `f:` names a member, `k:` an item by its keys, `v:` a member of
+    a set."""
+    for path, below in fields.items():
+        kind, _, name = path.partition(":")
+        if kind == "f" and isinstance(value, dict) and name in value:
+            _remove_at(value, name, below, fresh.get(name) if isinstance(fresh, dict) else None)
+        elif kind == "k" and isinstance(value, list):
+            keys = json.loads(name)
+            new = next((item for item in _items(fresh) if _matches(item, keys)), None)
+            for index in reversed([i for i, item in enumerate(value) if _matches(item, keys)]):
+                _remove_at(value, index, below, new)
+        elif kind == "v" and isinstance(value, list):
+            member = json.loads(name)
+            value[:] = [item for item in value if item != member or item in _items(fresh)]
+
+
+def _remove_at(container: Any, key: str | int, below: Json, fresh: Any) -> None:
+    """Leaves go, or get the value that a new object has. What has members goes when it is owned itself (`.`)
+    and empty."""
+    if not below or not isinstance(container[key], dict | list):
+        if fresh is None:
+            del container[key]
+        else:
+            container[key] = fresh
+        return
+    _remove(container[key], below, fresh)
+    if not container[key] and not fresh:
+        del container[key]
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _matches(item: Any, keys: Json) -> bool:
+    return isinstance(item, dict) and all(item.get(key) == value for key, value in keys.items())

@@ -1,0 +1,302 @@
+"""How far an object's rollout is, and whether it can still succeed: rules over the API's JSON, without requests
+or clocks.
+
+The sources of the rules are the controllers' own conditions (`kubectl rollout status`) and the pods that belong
+to what was just applied. Old pods are never judged: pods are counted by the ReplicaSet of the current revision
+(Deployment), the update revision (StatefulSet), the template generation (DaemonSet) or the owner (Job).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.health.containers import Trouble, times
+from engine.health.pods import condition, is_ready
+from engine.types import Json, Progress
+
+REVISION = "deployment.kubernetes.io/revision"
+_HARD_REFUSAL = re.compile(r"exceeded quota|forbidden")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an object's own status says. `trouble`: the pod trouble that decided, where one did."""
+
+    progress: Progress
+    sentence: str
+    hint: str = ""
+    trouble: Trouble | None = None
+
+
+def ready(sentence: str) -> Judgement:
+    """Done."""
+    return Judgement(Progress.READY, sentence)
+
+
+def waiting(sentence: str) -> Judgement:
+    """Under way."""
+    return Judgement(Progress.PROGRESSING, sentence)
+
+
+def failed(sentence: str, hint: str = "", trouble: Trouble | None = None) -> Judgement:
+    """It cannot succeed any more without somebody changing something."""
+    return Judgement(Progress.FAILED, sentence, hint, trouble)
+
+
+def judge(kind: str, body: Json, generation: int) -> Judgement:
+    """What an object's own status says of its rollout. `generation`: the one our apply was answered with; a
+    status of an older one says nothing. Kinds without a rule are ready once they are applied."""
+    if body["metadata"].get("deletionTimestamp"):
+        return waiting("is being deleted")
+    rules = {
+        "Deployment": _deployment,
+        "StatefulSet": _stateful_set,
+        "DaemonSet": _daemon_set,
+        "ReplicaSet": _replica_set,
+        "Job": _job,
+        "Pod": _pod,
+        "Service": _service,
+        "CustomResourceDefinition": _definition,
+    }
+    rule = rules.get(kind)
+    if rule is None:
+        return ready("applied")
+    if kind in _OBSERVED and not _is_observed(body, generation):
+        return waiting("waiting for its controller")
+    return rule(body)
+
+
+_OBSERVED = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}
+
+
+def _is_observed(body: Json, generation: int) -> bool:
+    """Both guards: the object is not older than our apply, and its status is not older than the object's
+    specification."""
+    seen = int((body.get("status") or {}).get("observedGeneration") or 0)
+    current = int(body["metadata"].get("generation") or 0)
+    return current >= generation and seen >= max(generation, current)
+
+
+def _counts(body: Json, *names: str) -> list[int]:
+    status = body.get("status") or {}
+    return [int(status.get(name) or 0) for name in names]
+
+
+def _wanted(body: Json) -> int:
+    replicas = (body.get("spec") or {}).get("replicas")
+    return 1 if replicas is None else int(replicas)
+
+
+def _of(count: int, wanted: int, what: str) -> str:
+    return f"{count} of {wanted} {'replica' if wanted == 1 else 'replicas'} {what}"
+
+
+def _deployment(body: Json) -> Judgement:
+    """`kubectl rollout status`, and new replicas available: while `replicas == updatedReplicas`, no old pod is
+    counted."""
+    wanted = _wanted(body)
+    total, updated, available = _counts(body, "replicas", "updatedReplicas", "availableReplicas")
+    if (body.get("spec") or {}).get("paused"):
+        return ready("is paused: its pods stay as they are")
+    progressing = condition(body, "Progressing")
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        seconds = (body.get("spec") or {}).get("progressDeadlineSeconds") or 600
+        return failed(f"its new pods did not become ready within {seconds} seconds", _NOT_READY_HINT)
+    refused = condition(body, "ReplicaFailure")
+    if refused.get("status") == "True":
+        message = str(refused.get("message") or "")[:300]
+        if _HARD_REFUSAL.search(message):
+            return failed(
+                f"its pods cannot be created: {message}", "Check the namespace's quota and policies."
+            )
+        return waiting(f"its pods cannot be created yet: {message}")
+    if updated < wanted:
+        return waiting(_of(updated, wanted, "updated"))
+    if total > updated:
+        return waiting(f"{_of(min(available, wanted), wanted, 'ready')}, {total - updated} old still running")
+    if available < wanted:
+        return waiting(_of(available, wanted, "ready"))
+    return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted")
+
+
+_NOT_READY_HINT = "Look at the pods' log and at their readiness probe."
+
+
+def _stateful_set(body: Json) -> Judgement:
+    spec = body.get("spec") or {}
+    wanted = _wanted(body)
+    total, updated, available = _counts(body, "replicas", "updatedReplicas", "readyReplicas")
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type") == "OnDelete":
+        return ready("applied; its pods change when they are deleted (OnDelete)")
+    status = body.get("status") or {}
+    if status.get("updateRevision") and status.get("updateRevision") == status.get("currentRevision"):
+        updated = max(updated, total)  # the controller stops counting when the update is over
+    to_update = max(0, wanted - int((strategy.get("rollingUpdate") or {}).get("partition") or 0))
+    if updated < to_update:
+        return waiting(_of(updated, to_update, "updated"))
+    if total > wanted:
+        return waiting(f"{total - wanted} still to stop")
+    if available < wanted:
+        return waiting(_of(available, wanted, "ready"))
+    return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted")
+
+
+def _daemon_set(body: Json) -> Judgement:
+    wanted, updated, available, missing = _counts(
+        body, "desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable", "numberUnavailable"
+    )
+    if ((body.get("spec") or {}).get("updateStrategy") or {}).get("type") == "OnDelete":
+        return ready("applied; its pods change when they are deleted (OnDelete)")
+    if updated < wanted:
+        return waiting(f"updated on {updated} of {wanted} nodes")
+    if missing or available < wanted:
+        return waiting(f"ready on {available} of {wanted} nodes")
+    return ready(f"ready on {wanted} nodes" if wanted else "no node takes it")
+
+
+def _replica_set(body: Json) -> Judgement:
+    wanted = _wanted(body)
+    total, available = _counts(body, "replicas", "availableReplicas")
+    refused = condition(body, "ReplicaFailure")
+    if refused.get("status") == "True" and _HARD_REFUSAL.search(str(refused.get("message") or "")):
+        return failed(f"its pods cannot be created: {str(refused.get('message'))[:300]}")
+    if total == wanted and available == wanted:
+        return ready(_of(available, wanted, "ready"))
+    return waiting(_of(available, wanted, "ready"))
+
+
+def _job(body: Json) -> Judgement:
+    for kind in ("Failed", "FailureTarget"):
+        entry = condition(body, kind)
+        if entry.get("status") == "True":
+            return failed(
+                f"the Job failed ({_job_reason(entry, body)})", "Look at the last lines of its log."
+            )
+    (active,) = _counts(body, "active")
+    if condition(body, "Complete").get("status") == "True":
+        return ready("completed")
+    if condition(body, "SuccessCriteriaMet").get("status") == "True":
+        return waiting("completed, its pods end")
+    if (body.get("spec") or {}).get("suspend"):
+        return ready("is suspended")
+    return waiting("running" if active else "waiting for its pod")
+
+
+def _job_reason(entry: Json, body: Json) -> str:
+    if entry.get("reason") == "BackoffLimitExceeded":
+        count = int((body.get("status") or {}).get("failed") or 0)
+        return f"its pod failed {times(count)}" if count else "its pod failed"
+    if entry.get("reason") == "DeadlineExceeded":
+        return f"it ran longer than {(body.get('spec') or {}).get('activeDeadlineSeconds')} seconds"
+    return str(entry.get("message") or entry.get("reason") or "no reason given")
+
+
+def _pod(body: Json) -> Judgement:
+    """A bare pod. One that may not restart is done when it succeeded."""
+    phase = (body.get("status") or {}).get("phase")
+    if phase == "Succeeded":
+        return ready("completed")
+    if phase == "Failed":
+        return failed(
+            str((body.get("status") or {}).get("message") or "failed"), "Look at the last lines of its log."
+        )
+    lasting = (body.get("spec") or {}).get("restartPolicy", "Always") == "Always"
+    if lasting and is_ready(body):
+        return ready("ready")
+    return waiting("running" if phase == "Running" else "waiting to start")
+
+
+def _service(body: Json) -> Judgement:
+    if (body.get("spec") or {}).get("type") != "LoadBalancer":
+        return ready("applied")
+    entries = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    if not entries:
+        return waiting("waiting for the load balancer's address")
+    return ready(f"address {entries[0].get('ip') or entries[0].get('hostname')}")
+
+
+def _definition(body: Json) -> Judgement:
+    names = condition(body, "NamesAccepted")
+    if names.get("status") == "False" and names.get("reason") != "NotAccepted":
+        return failed(f"its names are not accepted: {names.get('message')}")
+    if condition(body, "Established").get("status") == "True":
+        return ready("established")
+    return waiting("waiting to be established")
+
+
+def current_pods(kind: str, body: Json, pods: Iterable[Json], replica_sets: Iterable[Json]) -> list[Json]:
+    """Those of the pods that belong to what was applied last, without those on their way out.
+
+    `replica_sets` may hold metadata only. Without the right ReplicaSet a Deployment has no current pods yet.
+    """
+    owner = body["metadata"].get("uid")
+    wanted: dict[str, str] = {}
+    if kind == "Deployment":
+        owner = _current_replica_set(body, replica_sets)
+    elif kind == "StatefulSet":
+        wanted = {"controller-revision-hash": (body.get("status") or {}).get("updateRevision") or "?"}
+    elif kind == "DaemonSet":
+        annotations = body["metadata"].get("annotations") or {}
+        if generation := annotations.get("deprecated.daemonset.template.generation"):
+            wanted = {"pod-template-generation": generation}
+    elif kind == "Pod":
+        return [body]
+    return [pod for pod in pods if owner and _is_owned(pod, owner) and _has_labels(pod, wanted)]
+
+
+def _current_replica_set(body: Json, replica_sets: Iterable[Json]) -> str:
+    revision = (body["metadata"].get("annotations") or {}).get(REVISION)
+    for item in replica_sets:
+        annotations = item["metadata"].get("annotations") or {}
+        if revision and annotations.get(REVISION) == revision and _is_owned(item, body["metadata"]["uid"]):
+            return str(item["metadata"]["uid"])
+    return ""
+
+
+def _is_owned(body: Json, uid: str) -> bool:
+    metadata = body["metadata"]
+    return not metadata.get("deletionTimestamp") and any(
+        owner.get("uid") == uid for owner in metadata.get("ownerReferences") or []
+    )
+
+
+def _has_labels(body: Json, wanted: dict[str, str]) -> bool:
+    labels = body["metadata"].get("labels") or {}
+    return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def decisive(kind: str, pods: Sequence[Json], doomed: Sequence[Trouble], *, stuck: bool) -> Trouble | None:
+    """The trouble that fails a workload, if any. `doomed`: troubles whose grace is over; `stuck`: the rollout
+    has not grown for a while.
+
+    A StatefulSet waits for each pod, and a Job or bare pod has no second one: there one doomed pod decides.
+    Elsewhere all current pods must be doomed, or one while the others get nowhere (one bad node must not fail a
+    release).
+    """
+    if not doomed:
+        return None
+    first = min(doomed, key=lambda trouble: (_rank(trouble), trouble.pod))
+    if kind in ("StatefulSet", "Job", "Pod"):
+        return first
+    lost = {trouble.uid for trouble in doomed}
+    if stuck or all(pod["metadata"].get("uid", "") in lost for pod in pods):
+        return first
+    return None
+
+
+def crash_of_many(troubles: Sequence[Trouble]) -> set[str]:
+    """Containers that are in a crash loop on two pods or more: no further grace for them."""
+    pods: dict[str, set[str]] = {}
+    for trouble in troubles:
+        if trouble.topic == "crash":
+            pods.setdefault(trouble.container, set()).add(trouble.uid)
+    return {container for container, uids in pods.items() if len(uids) > 1}
+
+
+def _rank(trouble: Trouble) -> int:
+    """Causes before consequences."""
+    order = ("image", "config", "start", "crash", "failed", "mount", "unschedulable")
+    return order.index(trouble.topic) if trouble.topic in order else len(order)

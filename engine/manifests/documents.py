@@ -1,0 +1,243 @@
+"""Reads a config directory into documents: one object each, as written, with file and line.
+
+It reads what `kubectl apply -f DIRECTORY` reads: the YAML and JSON files of the top level, every document of them, and
+the items of lists. It is stricter where kubectl silently loses something: duplicate keys and duplicate objects are
+errors. All problems of all files are reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, NoReturn
+
+from engine.errors import ManifestError
+from engine.manifests.jsonread import read_json_stream
+from engine.manifests.yamlread import YamlDocument, YamlError, read_yaml
+from engine.types import Json, Source
+
+MAX_FILE_BYTES = 2_000_000
+MAX_TOTAL_BYTES = 10_000_000
+MAX_OBJECTS = 2000
+MAX_PROBLEMS = 100  # more help nobody
+_SUFFIXES = (".yaml", ".yml", ".json")
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One object as written. `marks`: line and text of each string of its file document that holds `${`."""
+
+    body: Json = field(repr=False)  # may hold secret values
+    source: Source
+    marks: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+
+    def line_of(self, text: str) -> int:
+        """The line of a string scalar that holds `${`; the object's own line when it came by an alias."""
+        return min(
+            (n for n, t in self.marks if t == text and n >= self.source.line), default=self.source.line
+        )
+
+
+def read_documents(files: Mapping[str, bytes]) -> list[Document]:
+    """The objects of a config directory, in the order of file names and lines.
+
+    `files`: content by path relative to the directory; those of subdirectories and with other endings are not read.
+    Raises ManifestError with every problem as `file:line: what is wrong`.
+    """
+    problems = [
+        f"{name}: kustomizations are not supported yet; put plain manifests there"
+        for name in _KUSTOMIZATIONS
+        if name in files
+    ]
+    names = sorted(name for name in files if _is_manifest(name) and name not in _KUSTOMIZATIONS)
+    if sum(len(files[name]) for name in names) > MAX_TOTAL_BYTES:
+        problems.append(
+            f"the config directory holds more than {MAX_TOTAL_BYTES // 1_000_000} MB of manifests"
+        )
+        refuse(problems)
+    documents: list[Document] = []
+    for name in names:
+        documents += read_file(name, files[name], problems)
+    if len(documents) > MAX_OBJECTS:
+        problems.append(
+            f"the config directory holds {len(documents)} objects; at most {MAX_OBJECTS} can be deployed at once"
+        )
+    problems += duplicates(documents)
+    if not documents and not problems:
+        problems.append("the config directory holds no manifests (*.yaml, *.yml, *.json)")
+    if problems:
+        refuse(problems)
+    return documents
+
+
+def refuse(problems: Sequence[str], *, hint: str = "") -> NoReturn:
+    """Raises the ManifestError for these problems: the first as the message, with the number of others."""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    kept = [*problems[:MAX_PROBLEMS]]
+    if len(problems) > MAX_PROBLEMS:
+        kept.append(f"… and {len(problems) - MAX_PROBLEMS} more")
+    hint = hint or "Nothing was changed on the cluster. Correct the files, commit, and deploy that revision."
+    raise ManifestError(f"{problems[0]}{more}", problems=tuple(kept), hint=hint)
+
+
+def read_file(
+    name: str, content: bytes, problems: list[str], *, text_under: frozenset[str] = frozenset()
+) -> list[Document]:
+    """The objects of one file. Problems are appended to `problems`; none of them quotes a value."""
+    documents: list[Document] = []
+    try:
+        for parsed in parse_file(content, is_json=name.endswith(".json"), text_under=text_under):
+            documents += _objects(name, parsed, problems)
+    except YamlError as error:
+        problems.append(f"{name}:{error.line}: {error.problem}")
+    return documents
+
+
+def parse_file(
+    content: bytes,
+    *,
+    is_json: bool = False,
+    text_under: frozenset[str] = frozenset(),
+    with_key_lines: bool = False,
+) -> Sequence[YamlDocument]:
+    """The documents of a YAML file, or of a file of JSON values one after the other. Raises YamlError."""
+    text = _decoded(content)
+    try:
+        return list(read_yaml(text, text_under=text_under, with_key_lines=with_key_lines))
+    except YamlError:
+        # YAML covers nearly all of JSON, but not several values without `---`, surrogate pairs and tabs.
+        if not (is_json or text.lstrip().startswith("{")):
+            raise
+        parsed = read_json_stream(text)
+        if parsed is None:
+            raise
+        return parsed
+
+
+def _decoded(content: bytes) -> str:
+    if len(content) > MAX_FILE_BYTES:
+        raise YamlError(1, f"the file is larger than {MAX_FILE_BYTES // 1_000_000} MB")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise YamlError(content.count(b"\n", 0, error.start) + 1, "the file is not UTF-8 text") from None
+    if (nul := text.find("\0")) >= 0:
+        raise YamlError(text.count("\n", 0, nul) + 1, "the file holds a NUL byte; it is not text")
+    return text
+
+
+def _is_manifest(name: str) -> bool:
+    return "/" not in name and PurePosixPath(name).suffix in _SUFFIXES
+
+
+def _objects(name: str, parsed: YamlDocument, problems: list[str]) -> Iterator[Document]:
+    """The objects of one YAML document, lists flattened; what is no object becomes a problem."""
+    waiting: list[tuple[Any, int]] = [(parsed.value, parsed.line)]
+    while waiting:
+        body, line = waiting.pop(0)
+        if body is None:
+            continue
+        if not isinstance(body, dict):
+            problems.append(f"{name}:{line}: a Kubernetes object is expected here, found {type_name(body)}")
+        elif _is_list(body):
+            waiting[:0] = [(item, parsed.lines.get(id(item), line)) for item in _items(body)]
+        elif problem := object_problem(body):
+            problems.append(f"{name}:{line}: {problem}")
+        else:
+            yield Document(body, Source(name, line), parsed.marks)
+
+
+def _is_list(body: Json) -> bool:
+    return (
+        isinstance(body.get("items"), list)
+        and isinstance(body.get("kind"), str)
+        and body["kind"].endswith("List")
+    )
+
+
+def _items(body: Json) -> Iterator[Any]:
+    """Items of a typed list (`ConfigMapList`) may leave out kind and version, as Kubernetes' own answers do."""
+    kind = body["kind"].removesuffix("List")
+    for item in body["items"]:
+        if kind and isinstance(item, dict) and "kind" not in item and "apiVersion" not in item:
+            item.update(apiVersion=body.get("apiVersion"), kind=kind)
+        yield item
+
+
+def object_problem(body: Json) -> str:
+    """Why this mapping is no Kubernetes object, or nothing."""
+    for key in ("apiVersion", "kind"):
+        value = body.get(key)
+        if value is None or value == "":
+            return f"{key} is missing"
+        if not isinstance(value, str):
+            return f"{key} must be text, found {type_name(value)}"
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict):
+        return f"{body['kind']} has no metadata.name"
+    return _bad_metadata(body["kind"], metadata)
+
+
+def _bad_metadata(kind: str, metadata: Json) -> str:
+    name = metadata.get("name")
+    if name is None or name == "":
+        also = (
+            "; generateName cannot be applied twice, give it a name" if metadata.get("generateName") else ""
+        )
+        return f"{kind} has no metadata.name{also}"
+    for key in ("name", "namespace"):
+        value = metadata.get(key)
+        if value is not None and not isinstance(value, str):
+            return f"metadata.{key} of {kind} must be text, found {type_name(value)}; write it in quotes"
+    return _bad_texts(f"{kind} {name}", metadata)
+
+
+def _bad_texts(what: str, metadata: Json) -> str:
+    """Labels and annotations are text; `true` and `1` without quotes are the usual slip."""
+    for part in ("labels", "annotations"):
+        values = metadata.get(part)
+        if values is not None and not isinstance(values, dict):
+            return f"metadata.{part} of {what} must be a mapping, found {type_name(values)}"
+        if slip := not_text(values):
+            return f"metadata.{part}.{slip[0]} of {what} must be text, found {slip[1]}; write it in quotes"
+    return ""
+
+
+def not_text(values: Json | None) -> tuple[str, str] | None:
+    """The first key of a mapping whose value is not text (nor null), with the type it has."""
+    for key, value in (values or {}).items():
+        if value is not None and not isinstance(value, str):
+            return key, type_name(value)
+    return None
+
+
+def type_name(value: Any) -> str:
+    """A YAML value's type in plain words, without the value."""
+    names = {
+        dict: "a mapping",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), "nothing")
+
+
+def group_of(api_version: str) -> str:
+    """`apps/v1` → `apps`, `v1` → empty."""
+    return api_version.rpartition("/")[0]
+
+
+def duplicates(documents: Iterable[Document]) -> Iterator[str]:
+    """A problem for each object that is already defined, naming both places."""
+    first: dict[tuple[str, str, str, str], Source] = {}
+    for document in documents:
+        metadata = document.body["metadata"]
+        kind, name, namespace = document.body["kind"], metadata["name"], metadata.get("namespace") or ""
+        key = (group_of(document.body["apiVersion"]), kind, namespace, name)
+        known = first.setdefault(key, document.source)
+        if known is not document.source:
+            yield f"{document.source}: {kind} {name} is already defined at {known}"

@@ -1,0 +1,296 @@
+"""Turns a config directory's documents into the objects that a deploy applies.
+
+Secrets files take the place of their blank reference files, variables and images are filled in, namespaces and the
+marks of design.md §5 are set. Documents are not changed: what is rewritten is copied along its path, the rest shared.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from engine.manifests.documents import Document, group_of, object_problem, refuse
+from engine.manifests.images import ImagePin, Pins, is_moving
+from engine.manifests.masking import Digest, is_secret, key_digests, without_last_applied
+from engine.manifests.plan import defined_kinds, phase_of
+from engine.manifests.references import (
+    CONTAINER_LISTS,
+    container_images,
+    mapping_of,
+    pod_template_of,
+    pull_secrets_of,
+    references_of,
+    with_pod_template,
+)
+from engine.manifests.secretfiles import normal_data, with_data
+from engine.manifests.slips import problems_of
+from engine.manifests.variables import Filler, Variable, built_in_variables
+from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest, ObjectRef
+
+__all__ = ["ImagePin", "Kinds", "Rendered", "Variable", "built_in_variables", "render"]
+
+SECRETS_ANNOTATION = (
+    "slipway.dev/secrets"  # on pod templates: changes with the Secret values that the pods read
+)
+_ROLLED_KINDS = {("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet")}
+
+
+class Kinds(Protocol):
+    """What render must know of the cluster's kinds."""
+
+    def namespaced(self, group: str, version: str, kind: str) -> bool | None:
+        """Whether objects of this kind live in namespaces; None when the cluster does not know the kind."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """`images`: every container image reference, each once. `warnings`: sentences to show before the deploy."""
+
+    manifests: tuple[Manifest, ...]
+    warnings: tuple[str, ...]
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What stays the same for all objects of one render."""
+
+    variables: Sequence[Variable]
+    pins: Pins
+    namespace: str
+    environment_label: str
+    problems: list[str]
+    warnings: list[str]
+
+
+def render(
+    documents: Sequence[Document],
+    *,
+    variables: Sequence[Variable],
+    images: Sequence[ImagePin],
+    namespace: str,
+    environment_label: str,
+    secret_documents: Mapping[str, list[Document]],
+    kinds: Kinds,
+    digest: Digest | None = None,
+) -> Rendered:
+    """Renders all documents. `environment_label`: `<project>.<environment>`; `secret_documents`: Secrets by the path of
+    the reference file that they replace; with `digest`, workloads carry a digest of the Secret values they read.
+
+    Raises ManifestError with every problem as `file:line: what is wrong`, without secret values.
+    """
+    settings = _Settings(variables, Pins(images), namespace, environment_label, [], [])
+    written = list(_with_secrets_files(documents, secret_documents, settings.warnings))
+    filled = [(_filled(document, settings) if not path else document, path) for document, path in written]
+    scopes = _Scopes(kinds, [document.body for document, _ in filled])
+    manifests = [_manifest(doc, path, scopes, settings) for doc, path in filled]
+    found = [manifest for manifest in manifests if manifest is not None]
+    settings.problems.extend(_same_twice(found))
+    if settings.problems:
+        refuse(list(dict.fromkeys(settings.problems)))
+    if digest is not None:
+        found = _with_secret_digests(found, digest)
+    references = tuple(
+        dict.fromkeys(image for manifest in found for image in container_images(manifest.body))
+    )
+    settings.warnings.extend(
+        f"Image {image} may change without notice: its tag moves" for image in references if is_moving(image)
+    )
+    return Rendered(tuple(found), tuple(settings.warnings), references)
+
+
+def _with_secrets_files(
+    documents: Sequence[Document], populated: Mapping[str, list[Document]], warnings: list[str]
+) -> Iterable[tuple[Document, str]]:
+    """All documents, the Secrets of a reference file replaced where the first stands, with the file's path."""
+    placed: set[str] = set()
+    for document in documents:
+        path = document.source.file
+        if path not in populated or not is_secret(document.body):
+            yield document, ""
+        elif path not in placed:
+            placed.add(path)
+            yield from ((secret, path) for secret in populated[path])
+    for path in populated.keys() - placed:
+        warnings.append(f"{path} holds no Secret at this revision; the secrets file is applied all the same")
+        yield from ((secret, path) for secret in populated[path])
+
+
+def _filled(document: Document, settings: _Settings) -> Document:
+    """The document with its variables filled; `marks` then name what was used."""
+    if not document.marks:
+        return document
+    filler = Filler(settings.variables)
+    body = filler.fill(document.body)
+    secret = is_secret(document.body)
+    for text, name in dict.fromkeys(filler.unknown):
+        problem = _HIDDEN if secret else _unknown(name, filler.known)
+        settings.problems.append(f"{document.source.file}:{document.line_of(text)}: {problem}")
+    for text in filler.clashes:
+        line = document.line_of(text)
+        settings.problems.append(
+            f"{document.source.file}:{line}: a key stands twice once its variable is filled in"
+        )
+    if not filler.unknown and (problem := object_problem(body)):
+        typed = (
+            ", or make its variable a string" if any(v.type != "string" for v in filler.used.values()) else ""
+        )
+        settings.problems.append(f"{document.source}: {problem}{typed}")
+    return replace(document, body=body)
+
+
+_HIDDEN = "a value of a Secret holds ${…} that is no variable of this environment; write $${ for a literal ${"
+
+
+def _unknown(name: str, known: Mapping[str, Variable]) -> str:
+    if not name:
+        return "${ begins a variable but no name and } follow; write $${ for a literal ${"
+    close = difflib.get_close_matches(name, known, n=1)
+    guess = f"; did you mean ${{{close[0]}}}?" if close else ""
+    names = ", ".join(sorted(known)) or "none"
+    return f"${{{name}}} is not a variable of this environment{guess} (known are {names}; write $${{ for a literal ${{)"
+
+
+class _Scopes:
+    """Whether a kind lives in namespaces: by definitions of the same deploy, else by the cluster."""
+
+    def __init__(self, kinds: Kinds, bodies: Sequence[Json]) -> None:
+        self._kinds = kinds
+        self._defined = defined_kinds(bodies)
+        self._known: dict[tuple[str, str], bool | None] = {}
+
+    def namespaced(self, api_version: str, kind: str) -> bool | None:
+        key = (api_version, kind)
+        if key not in self._known:
+            group, _, version = api_version.rpartition("/")
+            definition = self._defined.get((group, kind))
+            if definition is not None:
+                self._known[key] = definition.get("scope") == "Namespaced"
+            else:
+                self._known[key] = self._kinds.namespaced(group, version, kind)
+        return self._known[key]
+
+
+def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Settings) -> Manifest | None:
+    """The finished object, or None with its problem noted."""
+    body, source = document.body, document.source
+    kind, api_version = body["kind"], body["apiVersion"]
+    namespaced = scopes.namespaced(api_version, kind)
+    if namespaced is None:
+        settings.problems.append(
+            f"{source}: the cluster knows no {kind} in {api_version}, and no definition here makes it known"
+        )
+        return None
+    settings.problems.extend(f"{source}: {problem}" for problem in problems_of(body))
+    body = _clean(body, source, namespaced, settings)
+    metadata = body["metadata"]
+    namespace = (metadata.get("namespace") or settings.namespace) if namespaced else ""
+    ref = ObjectRef(kind, group_of(api_version), namespace, metadata["name"])
+    if is_secret(body):
+        where = f"{source}: Secret {ref.name}"
+        body = with_data(body, normal_data(body, where=where, problems=settings.problems))
+    body = _pinned(_marked(body, ref, settings.environment_label), settings.pins)
+    if _changes_with_each_release(body, settings.pins):
+        settings.warnings.append(f"{source}: {_JOB_WARNING.format(name=ref.name)}")
+    filled = _used_variables(document, settings) if is_secret(body) and not path else ()
+    return Manifest(ref, api_version.rpartition("/")[2], body, source, path, filled)
+
+
+_JOB_WARNING = (
+    "Job {name} runs this release's image, but a Job cannot be changed once it is there; "
+    f"annotate it with {PHASE_ANNOTATION}: predeploy (or postdeploy) to get one per deploy"
+)
+
+
+def _changes_with_each_release(body: Json, pins: Pins) -> bool:
+    return body["kind"] == "Job" and not phase_of(body) and any(map(pins.has, container_images(body)))
+
+
+def _clean(body: Json, source: Any, namespaced: bool, settings: _Settings) -> Json:
+    """Without what must not be applied: kubectl's copy of the object, a namespace on what has none."""
+    cleaned = without_last_applied(body)
+    if cleaned is not body:
+        settings.warnings.append(
+            f"{source}: the annotation last-applied-configuration is left out; it may hold secrets"
+        )
+    if not namespaced and cleaned["metadata"].get("namespace"):
+        settings.warnings.append(f"{source}: {body['kind']} lives in no namespace; the one given is left out")
+    return cleaned
+
+
+def _marked(body: Json, ref: ObjectRef, environment_label: str) -> Json:
+    metadata = {key: value for key, value in body["metadata"].items() if key != "namespace"}
+    if ref.namespace:
+        metadata["namespace"] = ref.namespace
+    metadata["labels"] = {**(metadata.get("labels") or {}), ENVIRONMENT_LABEL: environment_label}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), OBJECT_ANNOTATION: str(ref)}
+    return {**body, "metadata": metadata}
+
+
+def _pinned(body: Json, pins: Pins) -> Json:
+    template = pod_template_of(body)
+    if template is None:
+        return body
+    spec = dict(template["spec"])
+    for name in CONTAINER_LISTS:
+        if isinstance(spec.get(name), list):
+            spec[name] = [_pinned_container(container, pins) for container in spec[name]]
+    return with_pod_template(body, {**template, "spec": spec})
+
+
+def _pinned_container(container: Any, pins: Pins) -> Any:
+    image = container.get("image") if isinstance(container, dict) else None
+    return {**container, "image": pins.pinned(image)} if isinstance(image, str) else container
+
+
+def _used_variables(document: Document, settings: _Settings) -> tuple[tuple[str, str, str], ...]:
+    """The variables that strings of the YAML document name; kept with a Secret from Git for its rollback."""
+    texts = [text for _, text in document.marks]
+    return tuple(
+        (v.name, v.value, v.type)
+        for v in settings.variables
+        if any(f"${{{v.name}}}" in text for text in texts)
+    )
+
+
+def _same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
+    """Objects that became the same by variables, namespaces or secrets files."""
+    first: dict[ObjectRef, Manifest] = {}
+    for manifest in manifests:
+        known = first.setdefault(manifest.ref, manifest)
+        if known is not manifest:
+            what = f"{manifest.ref.kind} {manifest.ref.name}"
+            where = f" of namespace {manifest.ref.namespace}" if manifest.ref.namespace else ""
+            yield f"{manifest.source}: {what}{where} is already defined at {known.source}"
+
+
+def _with_secret_digests(manifests: Sequence[Manifest], digest: Digest) -> list[Manifest]:
+    """Workloads that read Secrets of this deploy get a digest of exactly those keys on their pod template."""
+    secrets = {m.ref: key_digests(m.body, digest) for m in manifests if is_secret(m.body)}
+    if not secrets:
+        return list(manifests)
+    return [_with_secret_digest(manifest, secrets, digest) for manifest in manifests]
+
+
+def _with_secret_digest(
+    manifest: Manifest, secrets: Mapping[ObjectRef, dict[str, str]], digest: Digest
+) -> Manifest:
+    template = pod_template_of(manifest.body)
+    if template is None or (manifest.ref.group, manifest.ref.kind) not in _ROLLED_KINDS:
+        return manifest
+    pull_secrets = set(pull_secrets_of(manifest.body))
+    read = {}
+    for reference in references_of(manifest):
+        keys = secrets.get(ObjectRef("Secret", "", reference.namespace, reference.name))
+        if reference.kind == "Secret" and keys is not None and reference.name not in pull_secrets:
+            wanted = [reference.key] if reference.key else keys
+            read.update({f"{reference.name}/{key}": keys.get(key, "") for key in wanted})
+    if not read:
+        return manifest
+    metadata = dict(mapping_of(template.get("metadata")))
+    value = digest(json.dumps(read, sort_keys=True).encode())
+    metadata["annotations"] = {**mapping_of(metadata.get("annotations")), SECRETS_ANNOTATION: value}
+    return replace(manifest, body=with_pod_template(manifest.body, {**template, "metadata": metadata}))

@@ -1,0 +1,58 @@
+"""Slips that the API server would refuse with a sentence nobody understands, found before it is asked.
+
+Each check takes a rendered object and returns a problem in plain words, or nothing. They are certain: nothing that a
+cluster accepts is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.limits import parse_duration
+from engine.manifests.documents import group_of, not_text
+from engine.manifests.references import containers_of, mappings_of, pod_template_of
+from engine.types import PHASE_ANNOTATION, TIMEOUT_ANNOTATION, WAIT_ANNOTATION, Json
+
+PRUNE_ANNOTATION = "slipway.dev/prune"
+
+
+def problems_of(body: Json) -> Iterator[str]:
+    """All problems of one object; none of them quotes a value that could be secret."""
+    yield from _steering_problems(body)
+    yield from _text_problems(body)
+
+
+def _steering_problems(body: Json) -> Iterator[str]:
+    """The annotations under `slipway.dev/` that steer single objects."""
+    annotations = body["metadata"].get("annotations") or {}
+    phase = annotations.get(PHASE_ANNOTATION)
+    if phase is not None and phase not in ("predeploy", "postdeploy"):
+        yield f"{PHASE_ANNOTATION} must be predeploy or postdeploy"
+    elif phase is not None and (body["kind"], group_of(body["apiVersion"])) != ("Job", "batch"):
+        yield f"{PHASE_ANNOTATION} is for Jobs; this is a {body['kind']}"
+    if (annotations.get(WAIT_ANNOTATION) or "true") not in ("true", "false"):
+        yield f'{WAIT_ANNOTATION} must be "true" or "false"'
+    if parse_duration(annotations.get(TIMEOUT_ANNOTATION) or "1s") is None:
+        yield f"{TIMEOUT_ANNOTATION} must be a duration such as 90s, 10m or 1h"
+    if (annotations.get(PRUNE_ANNOTATION) or "never") != "never":
+        yield f"{PRUNE_ANNOTATION} can only be never"
+
+
+def _text_problems(body: Json) -> Iterator[str]:
+    """Values that must be text and are not: `true`, `8080`, or a variable of type number that is the whole value."""
+    data = body.get("data")
+    if (
+        body["kind"] == "ConfigMap"
+        and body["apiVersion"] == "v1"
+        and isinstance(data, dict)
+        and (slip := not_text(data))
+    ):
+        yield f"data.{slip[0]} of ConfigMap {body['metadata']['name']} {_must_be_text(slip[1])}"
+    for container in containers_of(pod_template_of(body) or {}):
+        for variable in mappings_of(container.get("env")):
+            if slip := not_text({"value": variable.get("value")}):
+                yield f"the value of {variable.get('name')} in env of {container.get('name')} {_must_be_text(slip[1])}"
+
+
+def _must_be_text(found: str) -> str:
+    return f"must be text, found {found}; write it in quotes, and use variables of type string there"

@@ -1,0 +1,122 @@
+"""What the cluster shows about a failure: the pod's reason, its events, and the last lines of its log.
+
+Captured at once, since a rollback deletes the pods. Whatever cannot be read is left out: a missing log must not
+hide the verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from engine.cluster.client import ApiError, Client, list_all
+from engine.cluster.resources import built_in
+from engine.health.containers import Trouble
+from engine.types import Evidence, Json
+
+LOG_LINES = 50
+MAX_EVENTS = 20
+MAX_LINE = 1000  # characters
+_LOG_BYTES = 64 * 1024
+
+
+def collect(client: Client, namespace: str, pod: Json, trouble: Trouble | None) -> Evidence:
+    """The evidence about one pod. Without a trouble, the container is the first that is not ready."""
+    metadata = pod["metadata"]
+    container = trouble.container if trouble and trouble.container else _unready(pod)
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        events = pool.submit(events_about, client, namespace, metadata.get("uid", ""))
+        logs = pool.submit(log_of, client, namespace, metadata["name"], container, previous=False)
+        previous = pool.submit(log_of, client, namespace, metadata["name"], container, previous=True)
+    return Evidence(
+        pod=metadata["name"],
+        container=container,
+        reason=trouble.reason if trouble else "",
+        message=trouble.message if trouble else "",
+        exit_code=trouble.exit_code if trouble else None,
+        restarts=trouble.restarts if trouble else 0,
+        events=tuple(event_line(event) for event in events.result()[-MAX_EVENTS:]),
+        logs=logs.result(),
+        previous_logs=previous.result(),
+    )
+
+
+def events_about(client: Client, namespace: str, uid: str) -> list[Json]:
+    """The events about one object, oldest first; none when they cannot be read."""
+    if not uid:
+        return []
+    query = {"fieldSelector": f"involvedObject.uid={uid}"}
+    try:
+        items, _ = list_all(client, built_in("Event").path(namespace), query=query)
+    except ApiError:
+        return []
+    return sorted(items, key=event_time)
+
+
+def event_time(event: Json) -> str:
+    """When an event was last seen; old and new ones keep it in different places."""
+    series = event.get("series") or {}
+    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
+    return next((str(time) for time in times if time), str(event["metadata"].get("creationTimestamp") or ""))
+
+
+def event_line(event: Json) -> str:
+    """`Warning BackOff (x5): Back-off restarting failed container`."""
+    count = int(event.get("count") or (event.get("series") or {}).get("count") or 1)
+    repeated = f" (x{count})" if count > 1 else ""
+    message = " ".join(str(event.get("message") or "").split())[:MAX_LINE]
+    return f"{event.get('type') or 'Normal'} {event.get('reason') or 'Event'}{repeated}: {message}"
+
+
+def log_of(client: Client, namespace: str, pod: str, container: str, *, previous: bool) -> tuple[str, ...]:
+    """The last lines of a container's log, or of the one before its last restart; none when there is none."""
+    query = {"container": container, "tailLines": str(LOG_LINES), "limitBytes": str(_LOG_BYTES)}
+    if previous:
+        query["previous"] = "true"
+    try:
+        text = client.text(f"{built_in('Pod').path(namespace, pod)}/log", query=query)
+    except ApiError:
+        return ()
+    return tuple(line[:MAX_LINE] for line in text.splitlines()[-LOG_LINES:])
+
+
+# As programs name what ended them: `KeyError: …`, `Error: …`, `panic: …`, `FATAL: …`, `error TS2304`, `Killed`.
+_SAYS_WRONG = re.compile(
+    r"\b\w*(error|exception|panic|fatal|failed|failure|refused|denied|missing|not found)\b", re.IGNORECASE
+)
+
+
+def last_word(evidence: Evidence) -> str:
+    """The line of the log that most likely names the cause, of the container that ended: the last one that says
+    that something is wrong and begins at the margin (a stack's frames are indented), else the last that is not
+    empty."""
+    lines: Sequence[str] = [line for line in evidence.previous_logs or evidence.logs if line.strip()]
+    telling = [line for line in lines if _SAYS_WRONG.search(line)]
+    named = [line for line in telling if not line[0].isspace()]
+    text = (named or telling or lines or [""])[-1].strip()
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def first_warning(events: Iterable[str], *reasons: str) -> str:
+    """The text of the newest event line with one of the reasons, or empty."""
+    for line in reversed(list(events)):
+        kind, _, message = line.partition(": ")
+        if any(f" {reason}" in f" {kind}" for reason in reasons):
+            return message
+    return ""
+
+
+def _unready(pod: Json) -> str:
+    """The container worth a look: an init container that runs or waits, else the first that is not ready."""
+    status = pod.get("status") or {}
+    for container in status.get("initContainerStatuses") or []:
+        ended = (container.get("state") or {}).get("terminated")
+        if not container.get("ready") and not (ended and ended.get("exitCode") == 0):
+            return str(container.get("name", ""))
+    containers = status.get("containerStatuses") or []
+    for container in containers:
+        if not container.get("ready"):
+            return str(container.get("name", ""))
+    specs = containers or (pod.get("spec") or {}).get("containers") or []
+    return str(specs[0].get("name", "")) if specs else ""

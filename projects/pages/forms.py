@@ -1,0 +1,303 @@
+"""The forms of projects and of what belongs to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from people.models import User
+from projects import variables
+from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
+from projects.pages.checked_form import CheckedForm, Unseen, of, slug_field, unused
+from ui.formrender import Switch
+
+# “None” has a word of its own here: a form that lost this field must not read as a public repository.
+PUBLIC = "none"
+ACCESS = [(kind or PUBLIC, label) for kind, label in Project.Credential.choices]
+
+
+class ProjectForm(CheckedForm):
+    """A project: new, or its general settings (then without the slug)."""
+
+    name = of(Project, "name", label="Name")
+    slug = slug_field(Project)
+    repository_url = of(
+        Project, "repository_url", mono=True, label="Repository",
+        help_text="HTTPS or SSH address, without user name or token.",
+    )  # fmt: skip
+    default_branch = of(Project, "default_branch", mono=True, label="Default branch")
+    access = forms.ChoiceField(label="Access", choices=ACCESS)
+    credential = forms.CharField(
+        label="Token or private key", required=False, widget=Unseen(3), strip=False, max_length=20_000,
+        help_text="Kept encrypted, never shown again. A private key: all of it, made without a passphrase.",
+    )  # fmt: skip
+    slack_channel = of(
+        Project,
+        "slack_channel",
+        mono=True,
+        label="Slack channel",
+        help_text="Where deploys are told, e.g. #deploys.",
+    )
+    layout = (
+        ("name", "slug"),
+        ("repository_url", "default_branch"),
+        ("access",),
+        ("credential",),
+        ("slack_channel",),
+    )
+    renames = {"credential_kind": "access"}
+
+    def clean_access(self) -> str:
+        """The model's word."""
+        chosen = self.cleaned_data["access"]
+        return "" if chosen == PUBLIC else str(chosen)
+
+    def clean_credential(self) -> str:
+        """Line ends as a key needs them; blank is nothing."""
+        text = self.cleaned_data["credential"].replace("\r\n", "\n")
+        return text if text.strip() else ""
+
+    def clean_slug(self) -> str:
+        return unused(Project.objects.all(), self.cleaned_data["slug"], "a project")
+
+
+PLACEHOLDER_CHOICES = (
+    ("usual", "As usual: production stops, others warn"), ("stop", "Stop the deploy"), ("warn", "Warn"),
+)  # fmt: skip
+
+
+class EnvironmentForm(CheckedForm):
+    """An environment: new, or an existing one (then without the slug)."""
+
+    name = of(
+        Environment,
+        "name",
+        label="Name",
+        required=False,
+        help_text="As people read it; the short name if empty.",
+    )
+    slug = slug_field(Environment, hint="In addresses and on the cluster, e.g. staging. It never changes.")
+    order = of(
+        Environment,
+        "order",
+        label="Order",
+        required=False,
+        initial=None,  # after the others
+        help_text="Lower ones stand further left on the board.",
+    )
+    is_production = of(
+        Environment,
+        "is_production",
+        label="Production",
+        widget=Switch(),
+        help_text="Marked as such wherever it shows",
+    )
+    cluster = forms.ModelChoiceField(
+        Cluster.objects.defer("kubeconfig"), label="Cluster", empty_label="Choose…"
+    )
+    namespace = of(Environment, "namespace", mono=True, label="Namespace")
+    config_directory = of(
+        Environment, "config_directory", mono=True, label="Config directory",
+        help_text="In the repository, e.g. kubernetes/staging.",
+    )  # fmt: skip
+    slack_channel = of(
+        Environment, "slack_channel", mono=True, label="Slack channel", help_text="Instead of the project's."
+    )
+    pull_name = of(Environment, "pull_secret", mono=True, label="Pull secret")
+    placeholders = forms.ChoiceField(label="Placeholder values in secrets", choices=PLACEHOLDER_CHOICES)
+    deploy_timeout = of(
+        Environment, "deploy_timeout", label="Time limit of a deploy (seconds)", min_value=30,
+        help_text="Then it ends as timed out.",
+    )  # fmt: skip
+    automatic_rollback = forms.BooleanField(
+        required=False, label="Roll back by itself", widget=Switch(),
+        help_text="When a deploy fails on the cluster, the last good release is put back at once. "
+        "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
+    )  # fmt: skip
+    layout = (
+        ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
+        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_name"),
+    )  # fmt: skip
+    renames = {"pull_secret": "pull_name"}
+
+    def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        if existing:
+            del self.fields["slug"]
+            self.fields["placeholders"].choices = PLACEHOLDER_CHOICES[1:]  # type: ignore[attr-defined]
+            self.fields["order"].required = True
+
+    def clean_slug(self) -> str:
+        return unused(self.project.environments.all(), self.cleaned_data["slug"], "an environment")
+
+    def clean_name(self) -> str:
+        return (
+            self.cleaned_data["name"]
+            or self.data.get(self.add_prefix("slug"), "")
+            or self.initial.get("name", "")
+        )
+
+    def values(self, *without: str) -> dict[str, Any]:
+        values = super().values("placeholders", *without)
+        chosen = self.cleaned_data["placeholders"]
+        return {**values, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
+
+    @staticmethod
+    def initial_of(environment: Environment) -> dict[str, Any]:
+        """What the form of an existing environment opens with."""
+        names = (
+            "name", "order", "is_production", "cluster", "namespace", "config_directory", "slack_channel",
+            "deploy_timeout", "edited",
+        )  # fmt: skip
+        return {
+            **{name: getattr(environment, name) for name in names},
+            "pull_name": environment.pull_secret,
+            "automatic_rollback": environment.rolls_back_by_itself,
+            "placeholders": "stop" if environment.placeholders_stop else "warn",
+        }
+
+
+class VariableForm(forms.Form):
+    """One variable; a row without a name is none."""
+
+    name = forms.CharField(max_length=63, required=False, label="Name")
+    text = forms.CharField(max_length=variables.LONGEST_VALUE, required=False, label="Value", strip=False)
+    type = forms.ChoiceField(choices=variables.TYPES, initial="string", label="Type")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, example in (("name", "NAME"), ("text", "value")):
+            attributes = {
+                "class": "mono",
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "placeholder": example,
+            }
+            self.fields[name].widget.attrs |= attributes
+
+    def has_changed(self) -> bool:
+        """A new row counts as soon as it has a name or a value, whatever its type says."""
+        return super().has_changed() and (
+            not self.empty_permitted or bool({"name", "text"} & {*self.changed_data})
+        )
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        name, text = data.get("name", ""), data.get("text", "")
+        if not name:
+            if text:
+                self.add_error("name", "Give the variable a name, or empty the row to remove it.")
+            return data
+        if problem := variables.name_problem(name):
+            self.add_error("name", problem)
+        elif problem := variables.value_problem(name, text, data.get("type", "string")):
+            self.add_error("text", problem)
+        return data
+
+
+class VariableRows(forms.BaseFormSet):
+    """The variables of an environment, with some empty rows for more."""
+
+    def clean(self) -> None:
+        """No name twice."""
+        names = [row["name"] for row in self.entered()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValidationError(f"{', '.join(twice)}: there more than once.")
+
+    def entered(self) -> list[dict[str, str]]:
+        """The variables as the service takes them."""
+        rows = (form.cleaned_data for form in self.forms if hasattr(form, "cleaned_data"))
+        return [
+            {"name": row["name"], "value": row.get("text", ""), "type": row.get("type") or "string"}
+            for row in rows
+            if row.get("name")
+        ]
+
+
+VariableFormSet = forms.formset_factory(
+    VariableForm,
+    formset=VariableRows,
+    extra=3,
+    max_num=variables.MOST,
+    absolute_max=variables.MOST + 10,
+    validate_max=True,
+)
+
+
+def variable_rows(data: Any, environment: Environment | None) -> VariableRows:
+    """The rows for an environment's variables, bound when `data` is given."""
+    stored = environment.variables if environment else []
+    initial = [{"name": v["name"], "text": v["value"], "type": v["type"]} for v in stored]
+    rows = VariableFormSet(data, initial=initial, prefix="variables")
+    assert isinstance(rows, VariableRows)  # noqa: S101  # what the factory was told
+    return rows
+
+
+class ImageForm(CheckedForm):
+    """An image: new, or an existing one (then without the name)."""
+
+    name = slug_field(Image, "name", "Name", "In manifests as ${IMAGE_<NAME>}, e.g. web. It never changes.")
+    registry = forms.ModelChoiceField(Registry.objects.all(), label="Registry", empty_label="Choose…")
+    repository = of(
+        Image, "repository", mono=True, label="Repository in the registry", help_text="e.g. storefront/web"
+    )
+    dockerfile = of(Image, "dockerfile", mono=True, label="Dockerfile")
+    context = of(
+        Image,
+        "context",
+        mono=True,
+        label="Build context",
+        help_text="A directory of the repository; “.” is its root.",
+    )
+    layout = (("name",), ("registry", "repository"), ("dockerfile", "context"))
+
+    def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        if existing:
+            del self.fields["name"]
+
+    def clean_name(self) -> str:
+        return unused(self.project.images.all(), self.cleaned_data["name"], "an image", "name")
+
+
+class SecretsFileForm(CheckedForm):
+    """A secrets file: new, or an existing one (then without the environment)."""
+
+    environment = forms.ModelChoiceField(
+        Environment.objects.none(), label="Environment", empty_label="Choose…"
+    )
+    path = of(SecretsFile, "path", mono=True, label="Reference file")
+    aws_name = of(SecretsFile, "secret_id", mono=True, label="Secret in AWS")
+    region = of(SecretsFile, "region", mono=True, label="Region")
+    role_arn = of(
+        SecretsFile, "role_arn", mono=True, label="Role to assume", help_text="ARN; only for another account."
+    )
+    layout = (("environment", "path"), ("aws_name", "region"), ("role_arn",))
+    renames = {"secret_id": "aws_name"}
+
+    def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if existing:
+            del self.fields["environment"]
+        else:
+            self.fields["environment"].queryset = project.environments.all()  # type: ignore[attr-defined]
+
+
+class MemberForm(CheckedForm):
+    """A role for somebody."""
+
+    user = forms.ModelChoiceField(User.objects.filter(is_active=True), label="Person", empty_label="Choose…")
+    environment = forms.ModelChoiceField(
+        Environment.objects.none(), label="Where", required=False, empty_label="The whole project"
+    )
+    role = forms.ChoiceField(choices=Role.choices, label="Role")
+    layout = (("user", "environment"), ("role",))
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["environment"].queryset = project.environments.all()  # type: ignore[attr-defined]

@@ -1,0 +1,191 @@
+"""A project's images, secrets files and members: the parts of its settings that come and go."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from audit.actors import person
+from projects import checking, connections, services
+from projects.checking import Finding
+from projects.lookup import image_of, membership_of, secrets_file_of, settings_of
+from projects.models import Environment, SecretsFile
+from projects.pages.checked_form import CheckedForm
+from projects.pages.forms import ImageForm, MemberForm, SecretsFileForm
+from projects.pages.saving import posted, saved, settings_page
+
+
+@require_safe
+def images(request: HttpRequest, slug: str) -> HttpResponse:
+    """The project's images."""
+    project = settings_of(request.user, slug)
+    return settings_page(
+        request, "images", project, "images", images=project.images.select_related("registry")
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def image_new(request: HttpRequest, slug: str) -> HttpResponse:
+    """Adding an image."""
+    project = settings_of(request.user, slug)
+    form = ImageForm(posted(request), project=project, initial={"dockerfile": "Dockerfile", "context": "."})
+
+    def save() -> None:
+        services.create_image(person(request.user), project=project, **form.values())
+
+    if request.method == "POST" and saved(
+        request, form, save, checks=partial(_image_checks, form), done="The image is added."
+    ):
+        return redirect("projects:images", slug)
+    return settings_page(request, "image", project, "images", form)
+
+
+@require_http_methods(["GET", "POST"])
+def image(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """An image's own fields."""
+    project = settings_of(request.user, slug)
+    row = image_of(project, name)
+    names = ("registry", "repository", "dockerfile", "context", "edited")
+    form = ImageForm(
+        posted(request), project=project, existing=True, initial={n: getattr(row, n) for n in names}
+    )
+
+    def save() -> None:
+        services.change_image(
+            person(request.user), image=row, edited=form.cleaned_data["edited"], **form.values()
+        )
+
+    if request.method == "POST" and saved(
+        request, form, save, checks=partial(_image_checks, form), done="Saved."
+    ):
+        return redirect("projects:images", slug)
+    return settings_page(request, "image", project, "images", form, image=row)
+
+
+def _image_checks(form: CheckedForm) -> list[Finding]:
+    if not form.changes("registry", "repository"):
+        return []
+    data = form.cleaned_data
+    return checking.run(
+        [partial(checking.image_repository, connections.ecr(data["registry"]), data["repository"])]
+    )
+
+
+@require_POST
+def image_remove(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """The project no longer names an image."""
+    project = settings_of(request.user, slug)
+    services.remove_image(person(request.user), image=image_of(project, name))
+    messages.success(request, f"The image {name} is removed. What is in the registry stays there.")
+    return redirect("projects:images", slug)
+
+
+# Secrets files
+
+
+@require_safe
+def secrets_files(request: HttpRequest, slug: str) -> HttpResponse:
+    """The secrets files of all environments."""
+    project = settings_of(request.user, slug)
+    rows = SecretsFile.objects.filter(environment__project=project).select_related("environment")
+    rows = rows.order_by("environment__order", "environment__slug", "path")
+    return settings_page(request, "secrets_files", project, "secrets_files", secrets_files=rows)
+
+
+@require_http_methods(["GET", "POST"])
+def secrets_file_new(request: HttpRequest, slug: str) -> HttpResponse:
+    """Adding a secrets file."""
+    project = settings_of(request.user, slug)
+    form = SecretsFileForm(
+        posted(request), project=project, initial={"path": "secret.yaml", "region": "eu-west-2"}
+    )
+
+    def save() -> None:
+        services.create_secrets_file(person(request.user), **form.values())
+
+    def checks() -> list[Finding]:
+        data = form.cleaned_data
+        return checking.run([partial(checking.secrets_file, _file_of(form, data["environment"]))])
+
+    if request.method == "POST" and saved(
+        request, form, save, checks=checks, done="The secrets file is added."
+    ):
+        return redirect("projects:secrets-files", slug)
+    return settings_page(request, "secrets_file", project, "secrets_files", form)
+
+
+@require_http_methods(["GET", "POST"])
+def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """A secrets file's own fields."""
+    project = settings_of(request.user, slug)
+    row = secrets_file_of(project, pk)
+    names = ("path", "region", "role_arn", "edited")
+    initial = {name: getattr(row, name) for name in names} | {"aws_name": row.secret_id}
+    form = SecretsFileForm(posted(request), project=project, existing=True, initial=initial)
+
+    def save() -> None:
+        services.change_secrets_file(
+            person(request.user), secrets_file=row, edited=form.cleaned_data["edited"], **form.values()
+        )
+
+    def checks() -> list[Finding]:
+        changed = form.changes("path", "aws_name", "region", "role_arn")
+        return checking.run(
+            [partial(checking.secrets_file, _file_of(form, row.environment))] if changed else []
+        )
+
+    if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
+        return redirect("projects:secrets-files", slug)
+    return settings_page(request, "secrets_file", project, "secrets_files", form, secrets_file=row)
+
+
+def _file_of(form: CheckedForm, environment: Environment) -> SecretsFile:
+    """The secrets file as the form would have it, not saved."""
+    data = form.cleaned_data
+    return SecretsFile(
+        environment=environment, path=data["path"], secret_id=data["aws_name"],
+        region=data["region"], role_arn=data["role_arn"],
+    )  # fmt: skip
+
+
+@require_POST
+def secrets_file_remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """The environment no longer uses a secrets file."""
+    project = settings_of(request.user, slug)
+    services.remove_secrets_file(person(request.user), secrets_file=secrets_file_of(project, pk))
+    messages.success(request, "The secrets file is removed. The secret in AWS stays there.")
+    return redirect("projects:secrets-files", slug)
+
+
+# Members
+
+
+@require_http_methods(["GET", "POST"])
+def members(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who has which role, and giving one."""
+    project = settings_of(request.user, slug)
+    form = MemberForm(posted(request), project=project)
+
+    def save() -> None:
+        services.grant(person(request.user), project=project, **form.values())
+
+    if request.method == "POST" and saved(request, form, save, done="The role is given."):
+        return redirect("projects:members", slug)
+    rows = project.memberships.select_related("user", "environment").order_by(
+        "user__username", "environment__order"
+    )
+    return settings_page(request, "members", project, "members", form, members=rows)
+
+
+@require_POST
+def member_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Takes a role away."""
+    project = settings_of(request.user, slug)
+    membership = membership_of(project, pk)
+    services.revoke(person(request.user), membership=membership)
+    messages.success(request, f"{membership.user} no longer has that role.")
+    return redirect("projects:members", slug)

@@ -1,0 +1,93 @@
+"""What the views of settings and of the infrastructure share: saving a form, and the menu beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from engine.errors import SlipwayError
+from projects import checking
+from projects.models import Project
+from projects.pages.checked_form import CheckedForm
+from ui.templatetags.ui import ago
+
+PARTS = (
+    ("general", "General", "projects:settings"),
+    ("environments", "Environments", "projects:environments"),
+    ("images", "Images", "projects:images"),
+    ("secrets_files", "Secrets files", "projects:secrets-files"),
+    ("members", "Members", "projects:members"),
+)
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: the fields that were sent, or nothing when the page is only looked at."""
+    return request.POST if request.method == "POST" else None
+
+
+def kept_hint(set_at: datetime | None) -> SafeString:
+    """What stands below the field of a secret that is stored already."""
+    when = format_html(" {}", ago(set_at)) if set_at else ""
+    return format_html("Set{}, and never shown again. Leave this empty to keep it.", when)
+
+
+def saved(
+    request: HttpRequest,
+    form: CheckedForm,
+    save: Callable[[], object],
+    *,
+    checks: Callable[[], Sequence[checking.Finding]] = tuple,
+    done: str,
+    also: Callable[[], bool] = lambda: True,
+) -> bool:
+    """Whether a sent form was saved. If not, the form says why and still holds what was typed.
+
+    `checks` (tries outside systems) runs only for a form that is valid in itself; `also`: whether other forms on the
+    page are. `done`: the sentence for the next page; warnings that the checks found follow it there.
+    """
+    if not (form.is_valid() & also()) or not form.take(checks()):
+        return False
+    try:
+        save()
+    except (SlipwayError, ValidationError) as error:
+        form.refuse(error)
+        return False
+    messages.success(request, done)
+    for finding in form.findings:
+        if finding.state != checking.PASSED:
+            messages.warning(request, f"{finding.text} {finding.detail}".strip())
+    return True
+
+
+def page(
+    request: HttpRequest, template: str, form: CheckedForm | None = None, **context: Any
+) -> HttpResponse:
+    """The page; 422 when it shows a form that was sent and not saved."""
+    refused = form is not None and form.is_bound and bool(form.errors)
+    status = 422 if refused or context.pop("refused", False) else 200
+    return render(request, template, {"form": form, **context}, status=status)
+
+
+def settings_page(
+    request: HttpRequest,
+    template: str,
+    project: Project,
+    part: str,
+    form: CheckedForm | None = None,
+    **context: Any,
+) -> HttpResponse:
+    """A page of a project's settings: `part` is the menu's entry."""
+    menu = [
+        {"name": name, "url": reverse(url, args=[project.slug]), "current": key == part}
+        for key, name, url in PARTS
+    ]
+    return page(request, f"projects/{template}.html", form, project=project, menu=menu, **context)

@@ -1,0 +1,234 @@
+"""Making a project; its general settings and its environments (images, secrets files, members: projects/pages/parts_views.py).
+
+Every view: one line of access, the form, one service call, redirect.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from audit.actors import person
+from people.services import require_admin
+from projects import checking, connections, editing, services
+from projects.checking import Finding
+from projects.lookup import environment_of, settings_of, sharing
+from projects.models import Environment, Project
+from projects.pages.checked_form import CheckedForm
+from projects.pages.first_steps import first_steps
+from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm, variable_rows
+from projects.pages.saving import kept_hint, page, posted, saved, settings_page
+
+
+@require_safe
+def steps(request: HttpRequest) -> HttpResponse:
+    """The first steps of an empty portal."""
+    return page(request, "projects/first_steps.html", first_steps=first_steps(request.user))
+
+
+@sensitive_post_parameters("credential")
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Making a project."""
+    actor = person(request.user)
+    require_admin(actor)
+    form = ProjectForm(posted(request), initial={"default_branch": "main"})
+
+    def save() -> None:
+        services.create_project(actor, **form.values())
+
+    def checks() -> list[Finding]:
+        return checking.run([partial(checking.repository, _project_of(form, Project()))])
+
+    if request.method == "POST" and saved(
+        request, form, save, checks=checks, done="The project is made. Next: its first environment."
+    ):
+        return redirect("projects:environment-new", form.cleaned_data["slug"])
+    return page(request, "projects/new.html", form)
+
+
+def _project_of(form: CheckedForm, project: Project) -> Project:
+    """`project` as the form would have it, not saved: for trying whether it works."""
+    data = form.cleaned_data
+    tried = Project(
+        slug=data.get("slug", project.slug), name=data["name"], repository_url=data["repository_url"],
+        default_branch=data["default_branch"], credential_kind=data["access"],
+    )  # fmt: skip
+    same_place = services.place_of(tried.repository_url) == services.place_of(project.repository_url)
+    # A stored credential goes nowhere but to the host it was stored for.
+    kept = project.credential if same_place and tried.credential_kind == project.credential_kind else ""
+    tried.credential = data["credential"] or kept
+    return tried
+
+
+@sensitive_post_parameters("credential")
+@require_http_methods(["GET", "POST"])
+def general(request: HttpRequest, slug: str) -> HttpResponse:
+    """A project's own fields."""
+    project = settings_of(request.user, slug)
+    form = _project_form(project, posted(request))
+
+    def save() -> None:
+        values = form.values("edited")
+        services.change_project(
+            person(request.user), project=project, edited=form.cleaned_data["edited"], **values
+        )
+
+    def checks() -> list[Finding]:
+        if not form.changes("repository_url", "default_branch", "access", "credential"):
+            return []
+        return checking.run([partial(checking.repository, _project_of(form, project))])
+
+    if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
+        return redirect("projects:settings", slug)
+    return _general(request, project, form)
+
+
+def _general(request: HttpRequest, project: Project, form: CheckedForm, **context: Any) -> HttpResponse:
+    if project.credential_kind:
+        set_at = editing.set_at("project", project.pk, "credential")
+        form.fields["credential"].help_text = kept_hint(set_at)
+    return settings_page(request, "general", project, "general", form, **context)
+
+
+def _project_form(project: Project, data: Any = None) -> ProjectForm:
+    names = ("name", "repository_url", "default_branch", "slack_channel", "edited")
+    initial = {name: getattr(project, name) for name in names} | {"access": project.credential_kind or PUBLIC}
+    form = ProjectForm(data, initial=initial)
+    del form.fields["slug"]
+    return form
+
+
+@require_POST
+def general_check(request: HttpRequest, slug: str) -> HttpResponse:
+    """Tries the repository now."""
+    project = settings_of(request.user, slug)
+    return _general(
+        request,
+        project,
+        _project_form(project),
+        findings=checking.run([partial(checking.repository, project)]),
+    )
+
+
+# Environments
+
+
+@require_safe
+def environments(request: HttpRequest, slug: str) -> HttpResponse:
+    """The environments in their order."""
+    project = settings_of(request.user, slug)
+    rows = (
+        project.environments.select_related("cluster").defer("cluster__kubeconfig").order_by("order", "slug")
+    )
+    return settings_page(request, "environments", project, "environments", environments=rows)
+
+
+@require_http_methods(["GET", "POST"])
+def environment_new(request: HttpRequest, slug: str) -> HttpResponse:
+    """Adding an environment."""
+    project = settings_of(request.user, slug)
+    form = EnvironmentForm(posted(request), project=project, initial={"deploy_timeout": 1200})
+    rows = variable_rows(posted(request), None)
+
+    def save() -> None:
+        services.create_environment(
+            person(request.user), project=project, variables=rows.entered(), **form.values("edited")
+        )
+
+    checks = partial(_environment_checks, request.user, form, project, None)
+    done = "The environment is there. Next: its secrets files and images, then the first deploy."
+    if request.method == "POST" and saved(request, form, save, checks=checks, also=rows.is_valid, done=done):
+        return redirect("projects:environments", slug)
+    return settings_page(
+        request, "environment", project, "environments", form, variables=rows, refused=rows.is_bound
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
+    """An environment's own fields and its variables."""
+    project = settings_of(request.user, slug)
+    row = environment_of(project, env)
+    form = EnvironmentForm(
+        posted(request), project=project, existing=True, initial=EnvironmentForm.initial_of(row)
+    )
+    rows = variable_rows(posted(request), row)
+
+    def save() -> None:
+        values = {**form.values("edited"), "variables": rows.entered()}
+        services.change_environment(
+            person(request.user), environment=row, edited=form.cleaned_data["edited"], **values
+        )
+
+    checks = partial(_environment_checks, request.user, form, project, row)
+    if request.method == "POST" and saved(
+        request, form, save, checks=checks, also=rows.is_valid, done="Saved."
+    ):
+        return redirect("projects:environment", slug, env)
+    return _environment(request, row, form, rows, refused=rows.is_bound)
+
+
+def _environment(
+    request: HttpRequest, row: Environment, form: CheckedForm, rows: Any, **context: Any
+) -> HttpResponse:
+    return settings_page(
+        request, "environment", row.project, "environments", form,
+        environment=row, variables=rows, shared_with=sharing(request.user, row), **context,
+    )  # fmt: skip
+
+
+def _environment_checks(
+    user: Any, form: EnvironmentForm, project: Project, row: Environment | None
+) -> list[Finding]:
+    """Tries what is new in the form: the cluster and namespace, the config directory; and who else is in the namespace."""
+    data = form.cleaned_data
+    checks: list[checking.Check] = []
+    findings: list[Finding] = []
+    if form.changes("cluster", "namespace"):
+        tried = Environment(pk=row.pk if row else None, cluster=data["cluster"], namespace=data["namespace"])
+        findings = _shared(sharing(user, tried), data["namespace"])
+        checks.append(partial(checking.namespace, data["cluster"].kubeconfig, data["namespace"]))
+    if form.changes("config_directory"):
+        checks.append(partial(checking.config_directory, project, data["config_directory"]))
+    return findings + checking.run(checks)
+
+
+def _shared(others: list[str], namespace: str) -> list[Finding]:
+    if not others:
+        return []
+    text = (
+        f"{', '.join(others)} deploy{'s' if len(others) == 1 else ''} into {namespace} of this cluster, too."
+    )
+    hint = "Objects of the same name would overwrite each other. Choose another namespace, or save anyway."
+    return [Finding(checking.FAILED, text, hint, "namespace", can_override=True)]
+
+
+@require_POST
+def environment_check(request: HttpRequest, slug: str, env: str) -> HttpResponse:
+    """Tries everything that the environment needs, now."""
+    project = settings_of(request.user, slug)
+    row = environment_of(project, env)
+    files = row.secrets_files.select_related("environment__project")
+    images = project.images.select_related("registry")
+    checks = [
+        partial(checking.namespace, row.cluster.kubeconfig, row.namespace),
+        partial(checking.config_directory, project, row.config_directory),
+        *(partial(checking.secrets_file, file) for file in files),
+        *(partial(checking.image_repository, connections.ecr(i.registry), i.repository) for i in images),
+    ]
+    form = EnvironmentForm(project=project, existing=True, initial=EnvironmentForm.initial_of(row))
+    return _environment(request, row, form, variable_rows(None, row), findings=checking.run(checks))
+
+
+@require_POST
+def environment_up(request: HttpRequest, slug: str, env: str) -> HttpResponse:
+    """Moves an environment one place forward."""
+    project = settings_of(request.user, slug)
+    services.move_environment(person(request.user), environment=environment_of(project, env))
+    return redirect("projects:environments", slug)
