@@ -10,6 +10,7 @@ from portal import health
 admin.site.site_header = "Slipway: raw tables"
 admin.site.site_title = "Slipway"
 handler400 = "portal.errors.bad_request"
+handler404 = "portal.errors.not_found"
 handler500 = "portal.errors.server_error"
 
 urlpatterns = [

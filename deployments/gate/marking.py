@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.actors import Actor
+from audit.record import before_after
 from core.errors import Refused
 from deployments.gate.requests import audit
 from deployments.models import Deploy, Release
@@ -52,7 +53,7 @@ def unmark(actor: Actor, *, deploy: Deploy) -> bool:
             return False
         rows.update(marked_bad_by="", marked_bad_at=None, bad_reason="")
         was = f"{held['marked_bad_by']}: {held['bad_reason']}"
-        audit(actor, "release.unmarked", deploy, mark=[was, ""])
+        audit(actor, "release.unmarked", deploy, mark=before_after(was, ""))
     return True
 
 

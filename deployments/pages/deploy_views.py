@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.actors import person
+from core.kept import keeps
 from core.streamed import StreamedText
 from deployments.gate import cancelling, marking, requests
 from deployments.lookup import deploy_for
@@ -63,6 +64,7 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
 
 
 @require_POST
+@keeps(CancelForm)
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
     """Asks the deploy to stop: here, or with a rollback behind it."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
@@ -76,6 +78,7 @@ def cancel(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @require_POST
+@keeps(ConfirmedForm)
 def rollback(request: HttpRequest, number: int) -> HttpResponse:
     """Puts the release of this deploy back."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
@@ -93,6 +96,7 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @require_POST
+@keeps(ConfirmedForm)
 def again(request: HttpRequest, number: int) -> HttpResponse:
     """Deploys the same revision once more, with what belongs to it now."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)

@@ -291,7 +291,7 @@ class TestRollingBack:
 
     def test_what_left_no_release_is_refused_with_the_reason(self, environment: Any, press: Any) -> None:
         answer = press(f"/deploys/{failed(environment).number}/rollback/")
-        assert answer.status_code == 403
+        assert answer.status_code == 409
         assert "left no verified release" in answer.content.decode()
 
 
@@ -307,7 +307,7 @@ class TestAgainAndCancel:
 
     def test_a_revision_that_is_gone_is_told(self, environment: Any, press: Any, commits: Any) -> None:
         answer = press(f"/deploys/{failed(environment, revision='9' * 40).number}/again/")
-        assert answer.status_code == 403
+        assert answer.status_code == 422
         assert "There is no revision" in answer.content.decode()
 
     def test_cancelling_what_waits_ends_it(
@@ -327,7 +327,7 @@ class TestAgainAndCancel:
 
     def test_cancelling_what_has_ended_is_refused(self, environment: Any, press: Any) -> None:
         answer = press(f"/deploys/{good(environment).number}/cancel/")
-        assert answer.status_code == 403
+        assert answer.status_code == 409
         assert "there is nothing to cancel" in answer.content.decode()
 
 
