@@ -10,6 +10,7 @@ from engine.errors import SlipwayError
 # What an error's code is over HTTP. Every code that is raised anywhere stands here (tests/core/test_problems.py).
 STATUSES: dict[str, int] = {
     "role": 403,
+    "secret-right": 403,
     "refused": 403,
     "setup-link": 403,
     "unknown": 404,

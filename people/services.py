@@ -90,7 +90,7 @@ def create_user(
 def change_user(
     actor: Actor, *, user: User, name: str, email: str, is_admin: bool, is_auditor: bool, is_active: bool
 ) -> User:
-    """Changes an account. The last active admin cannot be demoted or deactivated (design.md §7)."""
+    """Changes an account. The last active admin cannot be demoted or deactivated."""
     require_admin(actor)
     user = User.objects.select_for_update().get(pk=user.pk)
     if user.is_admin and user.is_active and not (is_admin and is_active):

@@ -1,4 +1,4 @@
-"""Every address of the portal (design.md §5 "Web"). Words used here are no slugs (core/models_base.RESERVED)."""
+"""Every address of the portal. Words used here are no slugs (core/slugs.RESERVED)."""
 
 from __future__ import annotations
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from people.models import User
-from projects import variables
+from projects import secret_rights
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
 from ui.formrender import Switch
@@ -68,6 +67,23 @@ PLACEHOLDER_CHOICES = (
 )  # fmt: skip
 
 
+# Field of the form → right on the environment's secrets (projects/secret_rights.py).
+SECRET_RIGHTS: dict[str, secret_rights.Right] = {
+    "may_see": "names",
+    "may_reveal": "reveal",
+    "may_edit": "edit",
+    "may_approve": "approve",
+}
+
+
+def right_field(label: str, help_text: str = "") -> forms.ChoiceField:
+    """The weakest role that has a right; empty in a new environment: as usual there."""
+    return forms.ChoiceField(
+        choices=[("", "As usual"), *((role.value, f"{role.label}s and stronger") for role in Role)],
+        label=label, required=False, help_text=help_text,
+    )  # fmt: skip
+
+
 class EnvironmentForm(CheckedForm):
     """An environment: new, or an existing one (then without the slug)."""
 
@@ -116,9 +132,14 @@ class EnvironmentForm(CheckedForm):
         help_text="When a deploy fails on the cluster, the last good release is put back at once. "
         "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
     )  # fmt: skip
+    may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
+    may_reveal = right_field("Secret values are revealed by")
+    may_edit = right_field("Secret values are changed by")
+    may_approve = right_field("Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_secret"),
+        ("may_see", "may_reveal"), ("may_edit", "may_approve"),
     )  # fmt: skip
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
@@ -127,6 +148,8 @@ class EnvironmentForm(CheckedForm):
         if existing:
             del self.fields["slug"]
             self.fields["placeholders"].choices = PLACEHOLDER_CHOICES[1:]  # type: ignore[attr-defined]
+            for name in SECRET_RIGHTS:
+                self.fields[name].choices = self.fields[name].choices[1:]  # type: ignore[attr-defined]
             self.fields["order"].required = True
 
     def clean_slug(self) -> str:
@@ -140,9 +163,13 @@ class EnvironmentForm(CheckedForm):
         )
 
     def values(self, *without: str) -> dict[str, Any]:
-        values = super().values("placeholders", *without)
+        values = super().values("placeholders", *SECRET_RIGHTS, *without)
         chosen = self.cleaned_data["placeholders"]
-        return {**values, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
+        given = {
+            right: self.cleaned_data[name] for name, right in SECRET_RIGHTS.items() if self.cleaned_data[name]
+        }
+        rights = {"secret_rights": given} if given else {}
+        return {**values, **rights, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
 
     @staticmethod
     def initial_of(environment: Environment) -> dict[str, Any]:
@@ -156,88 +183,11 @@ class EnvironmentForm(CheckedForm):
             "pull_secret": environment.pull_secret,
             "automatic_rollback": environment.rolls_back_by_itself,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
+            **{
+                name: secret_rights.role_for(environment, right).value
+                for name, right in SECRET_RIGHTS.items()
+            },
         }
-
-
-class VariableForm(forms.Form):
-    """One variable; a row without a name is none."""
-
-    name = forms.CharField(max_length=63, required=False, label="Name")
-    value = forms.CharField(max_length=variables.LONGEST_VALUE, required=False, label="Value", strip=False)
-    type = forms.ChoiceField(choices=variables.TYPES, initial="string", label="Type")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, example in (("name", "NAME"), ("value", "value")):
-            attributes = {
-                "class": "mono",
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "placeholder": example,
-            }
-            self.fields[name].widget.attrs |= attributes
-
-    def has_changed(self) -> bool:
-        """A new row counts as soon as it has a name or a value, whatever its type says."""
-        return super().has_changed() and (
-            not self.empty_permitted or bool({"name", "value"} & {*self.changed_data})
-        )
-
-    def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
-        name, value = data.get("name", ""), data.get("value", "")
-        if not name:
-            if value:
-                self.add_error("name", "Give the variable a name, or empty the row to remove it.")
-            return data
-        if problem := variables.name_problem(name):
-            self.add_error("name", problem)
-        elif problem := variables.value_problem(name, value, data.get("type", "string")):
-            self.add_error("value", problem)
-        return data
-
-
-class VariableRows(forms.BaseFormSet):
-    """The variables of an environment, with some empty rows for more."""
-
-    @classmethod
-    def get_default_prefix(cls) -> str:
-        return "variables"
-
-    def clean(self) -> None:
-        """No name twice."""
-        names = [row["name"] for row in self.entered()]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValidationError(f"{', '.join(twice)}: there more than once.")
-
-    def entered(self) -> list[dict[str, str]]:
-        """The variables as the service takes them."""
-        rows = (form.cleaned_data for form in self.forms if hasattr(form, "cleaned_data"))
-        return [
-            {"name": row["name"], "value": row.get("value", ""), "type": row.get("type") or "string"}
-            for row in rows
-            if row.get("name")
-        ]
-
-
-VariableFormSet = forms.formset_factory(
-    VariableForm,
-    formset=VariableRows,
-    extra=3,
-    max_num=variables.MOST,
-    absolute_max=variables.MOST + 10,
-    validate_max=True,
-)
-
-
-def variable_rows(data: Any, environment: Environment | None) -> VariableRows:
-    """The rows for an environment's variables, bound when `data` is given."""
-    stored = environment.variables if environment else []
-    initial = [{"name": v["name"], "value": v["value"], "type": v["type"]} for v in stored]
-    rows = VariableFormSet(data, initial=initial)
-    assert isinstance(rows, VariableRows)  # noqa: S101  # what the factory was told
-    return rows
 
 
 class ImageForm(CheckedForm):

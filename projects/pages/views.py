@@ -22,8 +22,9 @@ from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
 from projects.pages.checked_form import CheckedForm
 from projects.pages.first_steps import first_steps
-from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm, VariableFormSet, variable_rows
+from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm
 from projects.pages.saving import kept_hint, saved, settings_page
+from projects.pages.variable_forms import VariableFormSet, variable_rows
 from ui.forms import page, posted
 
 
