@@ -133,6 +133,15 @@ def test_typed_answers_of_another_form_are_errors_of_ours_and_quote_nothing(
     assert len(seen) == 1
 
 
+def test_fields_of_newer_servers_do_no_harm(client: KubernetesClient, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api").respond_with_handler(answers(ok())[0])
+    httpserver.expect_request("/version/").respond_with_json({**VERSION, "newer": {"a": 1}})
+    review = {"spec": {"newer": 1}, "status": {"allowed": True, "newer": [1]}, "newer": "x"}
+    httpserver.expect_request(REVIEWS).respond_with_json(review, status=201)
+    assert client.probe().version == "v1.33.0"
+    assert client.can([RIGHT]) == []
+
+
 def test_a_typed_refusal_is_of_ours_and_leaves_the_answer_behind(
     client: KubernetesClient, httpserver: HTTPServer
 ) -> None:
