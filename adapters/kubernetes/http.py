@@ -23,7 +23,13 @@ from urllib3.exceptions import HTTPError
 
 from adapters.kubernetes import official
 from adapters.kubernetes.config import Connection, tls_context
-from adapters.kubernetes.errors import not_understood, refused, status_message, unreachable
+from adapters.kubernetes.errors import (
+    KubernetesInvalid,
+    not_understood,
+    refused,
+    status_message,
+    unreachable,
+)
 from adapters.kubernetes.limits import CONNECT_TIMEOUT, READ_TIMEOUT, RetryPolicy
 from adapters.kubernetes.stream import HttpStream
 from engine.cluster.client import APPLY, JSON_PATCH
@@ -132,6 +138,9 @@ class Transport:
             return self._client().rest_client.request(
                 method, url, headers, body=body, _request_timeout=(CONNECT_TIMEOUT, timeout)
             )
+        except ApiException:  # a content type and a body that do not go together; nothing was sent
+            text = f"The request to the cluster at {self.server} has a form that cannot be sent."
+            raise KubernetesInvalid(text) from None
         except (HTTPError, OSError) as error:
             raise unreachable(self.server, error) from error
 

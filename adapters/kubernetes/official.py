@@ -31,11 +31,11 @@ from adapters.kubernetes.errors import KubernetesError, not_understood, refused
 POOL_SIZE = 32
 _KEEP_ALIVE = tcp_keepalive_socket_options(idle=15, interval=5, count=3)
 # Every request has one try, whatever comes back; a redirect is an answer, since to follow it would carry the token
-# elsewhere. The repeats are ours (`http.RetryPolicy`). Not `False`: the official client turns the TLS error that
+# elsewhere. The repeats are ours (`limits.RetryPolicy`). Not `False`: the official client turns the TLS error that
 # urllib3 then raises into one of its own, without the reason.
 _ONE_TRY = urllib3.Retry(0, redirect=0, raise_on_redirect=False)
 
-# Requests and answers hold secrets. These print addresses only as of today, at DEBUG.
+# Requests and answers hold secrets. Today these print no more than addresses, at DEBUG; another version may print more.
 for _name in ("kubernetes", "urllib3"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -112,6 +112,6 @@ def allowed(
 
 def refusal(server: str, error: ApiException) -> KubernetesError:
     """Our error for one of the official client's, which quotes the whole answer."""
-    if not error.status:  # the request was never sent, or its answer is of a type that nobody asked for
+    if not error.status:  # its answer is of a type that nobody asked for
         return not_understood(server)
     return refused(server, error.status, error.headers or {}, (error.body or "").encode())

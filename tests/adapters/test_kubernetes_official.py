@@ -19,7 +19,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from adapters.errors import Denied, ExternalError, TimedOut, Unavailable
+from adapters.errors import Denied, ExternalError, Invalid, TimedOut, Unavailable
 from adapters.kubernetes.client import KubernetesClient, Right
 from adapters.kubernetes.limits import RetryPolicy
 from engine.cluster.client import ACCEPT_JSON, APPLY, JSON_PATCH, MERGE_PATCH
@@ -67,6 +67,16 @@ def test_a_json_patch_that_is_no_list_is_not_sent_as_another_patch(
     httpserver.expect_request("/x").respond_with_handler(handle)
     with pytest.raises(ValueError, match="list"):
         client.request("PATCH", "/x", body={"op": "remove"}, content_type=JSON_PATCH)
+    assert seen == []
+
+
+def test_what_the_official_client_cannot_send_is_an_error_of_ours(
+    client: KubernetesClient, httpserver: HTTPServer
+) -> None:
+    handle, seen = answers(ok())
+    httpserver.expect_request("/x").respond_with_handler(handle)
+    with pytest.raises(Invalid, match="cannot be sent"):
+        client.request("POST", "/x", body={"k": "v"}, content_type="application/octet-stream")
     assert seen == []
 
 
