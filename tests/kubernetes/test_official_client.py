@@ -113,11 +113,13 @@ def test_every_kind_of_patch(home: Home, core: CoreV1Api) -> None:
 
 def test_pages_of_a_typed_list(home: Home, core: CoreV1Api) -> None:
     for name in "abc":
-        home.create("configmaps", config_map(name))
-    first = core.list_namespaced_config_map(home.name, limit=2)
+        home.create("configmaps", config_map(name, {"set": "ours"}))
+    first = core.list_namespaced_config_map(home.name, label_selector="set=ours", limit=2)
     assert [item.metadata.name for item in first.items] == ["a", "b"]
-    rest = core.list_namespaced_config_map(home.name, limit=2, _continue=first.metadata._continue)
-    assert [item.metadata.name for item in rest.items] == ["c", "kube-root-ca.crt"]
+    rest = core.list_namespaced_config_map(
+        home.name, label_selector="set=ours", limit=2, _continue=first.metadata._continue
+    )
+    assert [item.metadata.name for item in rest.items] == ["c"]
     assert not rest.metadata._continue
 
 
