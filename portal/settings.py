@@ -140,6 +140,7 @@ WORKER_PRELOAD = [
     "clusters.jobs",
     "notify.outbox",
     "deployments.branches",
+    "adapters.kubernetes.http",
     "boto3",
 ]
 

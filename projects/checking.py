@@ -17,7 +17,7 @@ from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, ExternalError, NotFound
 from adapters.git.repository import GitRepository, UntrustedHost, UnusableKey
 from adapters.kubernetes.client import KubernetesClient, Right
-from adapters.kubernetes.http import RetryPolicy
+from adapters.kubernetes.limits import RetryPolicy
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.secretfiles import check_against_reference, parse_secrets_file
