@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 
 from core import keyset
 from deployments.models import Deploy
+from deployments.queries import light
 from people.models import User
 from projects.access import visible_filter, visible_projects
 from projects.models import Environment, Project
@@ -26,11 +27,9 @@ SEARCHED_AT_ONCE = 50_000
 
 def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
     """What a line about a deploy needs, and no more."""
-    return (
-        deploys.select_related("environment__project", "rolls_back_to", "release")
-        .defer("evidence", "warnings", "environment__project__credential")
-        .defer("rolls_back_to__evidence", "rolls_back_to__warnings")
-        .defer("release__objects_compressed", "release__images", "release__secret_versions")
+    rows = light(deploys).select_related("rolls_back_to")
+    return rows.defer(
+        "rolls_back_to__evidence", "rolls_back_to__warnings", "release__images", "release__secret_versions"
     )
 
 

@@ -19,6 +19,7 @@ from deployments.models import Deploy, Release
 from deployments.preparation import prepare
 from deployments.preparation.preflight import ERROR, WARNING, Finding, Preflight, preflight
 from deployments.preparation.prepare import Fetched, NotDeployable
+from deployments.queries import last_release
 from engine.cluster.dryrun import ObjectChange
 from engine.cluster.resources import ClusterKinds
 from engine.errors import ManifestError, SlipwayError
@@ -27,7 +28,6 @@ from engine.manifests.masking import key_digests
 from engine.manifests.render import ImagePin
 from projects.connections import git_repository, hasty_client
 from projects.models import Environment
-from runs.models import State
 
 log = structlog.get_logger(__name__)
 KEPT_SECONDS = 30
@@ -105,16 +105,9 @@ def last_number(environment: Environment) -> int:
     return numbers.first() or 0
 
 
-def last_verified(environment: Environment) -> Release | None:
-    """The release that the newest succeeded deploy put in place."""
-    rows = Deploy.objects.filter(environment=environment, state=State.SUCCEEDED, release__isnull=False)
-    deploy = rows.select_related("release").order_by("-number").first()
-    return deploy.release if deploy else None
-
-
 def make(environment: Environment, commit: Commit) -> Preview:
     """The preview with what is found first; each part that fails becomes a finding, and the later parts are left out."""
-    release = last_verified(environment)
+    release = last_release(environment)
     result = with_commits(
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
     )

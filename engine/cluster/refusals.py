@@ -73,6 +73,11 @@ def silent_webhook(error: ApiError) -> str:
     return match[1] if match else ""
 
 
+def is_no_answer(error: ApiError) -> bool:
+    """Whether the cluster itself, not the object, is the problem; a webhook that is silent is the object's."""
+    return error.status in (0, 401, 429, 502, 503, 504) and not silent_webhook(error)
+
+
 def lacks_dry_run(error: ApiError) -> str:
     """The webhook that refuses dry runs, or empty: the object cannot be checked beforehand."""
     match = _NO_DRY_RUN.search(error.message)

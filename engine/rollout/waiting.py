@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from engine.cluster.apply import Applied
-from engine.cluster.client import ACCEPT_METADATA, ApiError, Client
+from engine.cluster.client import ACCEPT_METADATA, Client
 from engine.cluster.feed import Topic, World
 from engine.cluster.resources import built_in
 from engine.health.objects import Judgement
@@ -211,8 +211,3 @@ def _with_cause(sentence: str, judgement: Judgement, evidence: Evidence | None) 
     if not topic and (probe := newest_text(evidence.events, "Unhealthy")):
         return f"{sentence}: {probe[:200]}"
     return sentence
-
-
-def no_answer(error: ApiError) -> bool:
-    """Whether the cluster itself, not an object, is the problem."""
-    return error.status in (0, 401, 429, 502, 503, 504)
