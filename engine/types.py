@@ -158,20 +158,3 @@ class Observer(Protocol):
 
     def check(self) -> None:
         """Called at least once a second during waits and before each stage; raises to stop the engine (cancel, lost fence)."""
-
-
-@dataclass
-class NullObserver:
-    """Keeps what it is told; never stops anything."""
-
-    lines: list[str] = field(default_factory=list)
-    statuses: list[ObjectStatus] = field(default_factory=list)
-
-    def line(self, text: str, *, level: str = "info") -> None:
-        self.lines.append(text)
-
-    def status(self, status: ObjectStatus) -> None:
-        self.statuses.append(status)
-
-    def check(self) -> None:
-        return

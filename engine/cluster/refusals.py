@@ -10,7 +10,6 @@ from engine.cluster.ownership import FieldConflict, conflicts_of
 from engine.types import Manifest
 
 _UNKNOWN_FIELD = re.compile(r'unknown field "([^"]+)"|\.([\w.\[\]"=/-]+): field not declared in schema')
-_DUPLICATE_FIELD = re.compile(r'duplicate field "([^"]+)"')
 _WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
 _NO_SERVICE = re.compile(r'no endpoints available for service "([^"]+)"')
 _DENIED = re.compile(r'admission webhook "([^"]+)" denied the request: (.*)', re.DOTALL)

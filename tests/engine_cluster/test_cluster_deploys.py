@@ -10,7 +10,7 @@ from engine.cluster.apply import ApplyError
 from engine.cluster.live import read_live
 from engine.rollout.evidence import LOG_LINES
 from engine.types import Action, ObjectRef, Progress
-from tests.engine_cluster.conftest import Cluster, Watching
+from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import (
     ENVIRONMENT,
     config_map,
@@ -22,6 +22,7 @@ from tests.engine_cluster.objects import (
     secret,
     stateful_set,
 )
+from tests.observer import Watching
 
 
 def web(cluster: Cluster) -> ObjectRef:
