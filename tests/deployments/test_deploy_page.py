@@ -323,7 +323,7 @@ class TestAgainAndCancel:
     def test_a_revision_that_is_gone_is_told(self, environment: Any, press: Any, commits: Any) -> None:
         answer = press(f"/deploys/{failed(environment, revision='9' * 40).number}/again/")
         assert answer.status_code == 403
-        assert "There is no revision" in answer.content.decode()
+        assert "The repository has no revision" in answer.content.decode()
 
     def test_cancelling_what_waits_ends_it(
         self, environment: Any, press: Any, client: Client, pushed: Any
