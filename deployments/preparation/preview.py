@@ -17,7 +17,7 @@ from core.origin import origin
 from core.redactor import redact_text, redacting
 from deployments.models import Deploy, Release
 from deployments.preparation import prepare
-from deployments.preparation.preflight import ERROR, WARNING, Finding, Preflight, preflight
+from deployments.preparation.preflight import ERROR, Finding, Preflight, WithFindings, preflight
 from deployments.preparation.prepare import Fetched, NotDeployable
 from deployments.queries import last_release
 from engine.cluster.dryrun import ObjectChange
@@ -45,7 +45,7 @@ class SecretChange:
 
 
 @dataclass(frozen=True)
-class Preview:
+class Preview(WithFindings):
     """Everything the page shows before the click. No secret values.
 
     `commits`: from what is live to the chosen one, newest first; `reverse`: the chosen one is older than what is live.
@@ -61,16 +61,6 @@ class Preview:
     secret_changes: tuple[SecretChange, ...] = ()
     changes: tuple[ObjectChange, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """Findings that stop the deploy."""
-        return tuple(finding for finding in self.findings if finding.level == ERROR)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """Findings to read."""
-        return tuple(finding for finding in self.findings if finding.level == WARNING)
 
     @property
     def errors_text(self) -> str:
