@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from projects.models import Environment, Project
 from runs.models import Run, State
@@ -142,6 +143,13 @@ class Deploy(Run):
     def short(self) -> str:
         """The seven characters of a revision that people read."""
         return self.revision[:7]
+
+    @property
+    def seconds(self) -> float | None:
+        """From start to end, or to now while it goes on; None before it begins."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
 
     @property
     def can_be_cancelled(self) -> bool:

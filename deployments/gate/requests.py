@@ -16,10 +16,11 @@ from audit.record import record
 from core.errors import Refused
 from deployments.gate import queue, revisions
 from deployments.models import STEPS, Deploy, DeployCounter
+from deployments.queries import last_revision
 from projects import access
 from projects.models import Environment, Role
 from runs import steps
-from runs.models import OPEN, State
+from runs.models import OPEN
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def create(
         release=target.release if target else None,
         rolls_back_to=target,
         undoes=undoes,
-        previous_revision=last_good_revision(environment.pk),
+        previous_revision=last_revision(environment.pk),
         reason=reason[:500],
         idempotency_key=key[:100] or None,
         actor_kind=actor.kind,
@@ -196,12 +197,6 @@ def create(
     )
     steps.create(deploy.run_id, STEPS)
     return deploy
-
-
-def last_good_revision(environment_id: int) -> str:
-    """What the newest deploy that succeeded put in place; empty before the first one."""
-    good = Deploy.objects.filter(environment=environment_id, state=State.SUCCEEDED).order_by("-number")
-    return good.values_list("revision", flat=True).first() or ""
 
 
 def audit(actor: Actor, verb: str, deploy: Deploy, **data: object) -> None:

@@ -32,6 +32,7 @@ from deployments.pipeline.stages import ReleaseIsBad
 from deployments.pipeline.still_serving import what_still_serves
 from deployments.pipeline.work import CancelRequested, Leaving, OutOfTime, Work
 from deployments.preparation.prepare import NotDeployable
+from deployments.queries import last_revision
 from engine.cluster.apply import ApplyError
 from engine.cluster.client import ApiError
 from engine.errors import ManifestError, SlipwayError
@@ -115,7 +116,7 @@ def begun(deploy: Deploy) -> dict[str, object]:
     """What changes when it begins. What runs now may have come while it waited for its turn."""
     return {
         "state": State.RUNNING,
-        "previous_revision": requests.last_good_revision(deploy.environment_id),
+        "previous_revision": last_revision(deploy.environment_id),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from deployments.models import Deploy, ObjectState
 from deployments.pages import deploy_log
+from engine.types import ClusterEvent
 from runs.models import LogChunk, State, Step
 from tests.factories import make_deploy, make_environment, make_release, make_user
 
@@ -100,6 +102,19 @@ class TestWhatItSays:
         assert "Look at its log." in page
         assert "&lt;b&gt;other&lt;/b&gt;" in page
         assert "<b>other</b>" not in page
+
+    def test_events_are_shown_as_they_are_kept_now_and_as_older_deploys_kept_them(
+        self, environment: Any, visit: Any
+    ) -> None:
+        now = ClusterEvent("Warning", "BackOff", "restarting <web>", 5, "Pod/web-1")
+        evidence = [
+            {"ref": "a", "pod": "web-1", "events": [asdict(now)]},
+            {"ref": "b", "pod": "web-0", "events": ["Warning Unhealthy (x6): probe <failed>"]},
+        ]
+        page = visit(f"/deploys/{failed(environment, evidence=evidence).number}/")
+        assert "<b>BackOff</b> restarting &lt;web&gt;" in page
+        assert "×5" in page
+        assert "Warning Unhealthy (x6): probe &lt;failed&gt;" in page
 
     def test_the_release_is_named_by_digest_and_version(self, environment: Any, visit: Any) -> None:
         page = visit(f"/deploys/{good(environment).number}/")
@@ -308,7 +323,7 @@ class TestAgainAndCancel:
     def test_a_revision_that_is_gone_is_told(self, environment: Any, press: Any, commits: Any) -> None:
         answer = press(f"/deploys/{failed(environment, revision='9' * 40).number}/again/")
         assert answer.status_code == 422
-        assert "There is no revision" in answer.content.decode()
+        assert "The repository has no revision" in answer.content.decode()
 
     def test_cancelling_what_waits_ends_it(
         self, environment: Any, press: Any, client: Client, pushed: Any

@@ -18,7 +18,7 @@ from deployments.pipeline import pipeline, stages, work
 from deployments.preparation import prepare
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
-from engine.types import Evidence, ObjectRef, ObjectStatus, Progress
+from engine.types import ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress
 from runs.models import State
 from tests.factories import make_deploy, make_release
 
@@ -92,7 +92,12 @@ def test_what_escapes_to_the_queue_holds_no_value(deploy, monkeypatch, caplog):
 def test_texts_that_a_database_refuses_do_not_end_a_deploy(deploy, monkeypatch):
     """Programs write NUL and halves of surrogate pairs into their logs; PostgreSQL takes neither."""
     evidence = Evidence(
-        pod="web-1", container="web", reason="Error", message="a\x00b \ud800", logs=("x\x00y \udfff",)
+        pod="web-1",
+        container="web",
+        reason="Error",
+        message="a\x00b \ud800",
+        logs=("x\x00y \udfff",),
+        events=(ClusterEvent("Warning", "Bad", "nul \x00 in it"),),
     )
 
     def step(work_):
@@ -107,6 +112,8 @@ def test_texts_that_a_database_refuses_do_not_end_a_deploy(deploy, monkeypatch):
     deploy.refresh_from_db()
     assert deploy.state == State.FAILED
     assert ObjectState.objects.get(run_id=deploy.run_id).evidence["pod"] == "web-1"
+    (event,) = ObjectState.objects.get(run_id=deploy.run_id).evidence["events"]
+    assert event == {"type": "Warning", "reason": "Bad", "text": "nul  in it", "count": 1, "object": ""}
 
 
 def test_warnings_of_every_step_are_kept_once_and_without_values(deploy, monkeypatch):

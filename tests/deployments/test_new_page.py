@@ -86,10 +86,17 @@ class TestPicking:
         assert chosen(page) == ["a" * 40]
         assert "Change b" not in page
 
-    @pytest.mark.parametrize("query", ["?revision=nope", "?revision=%00", "?revision=--output%3Dx"])
-    def test_a_revision_that_does_not_exist_leaves_the_list(self, visit: Any, query: str) -> None:
+    @pytest.mark.parametrize(
+        ("query", "why"),
+        [
+            ("?revision=nope", "The repository has no revision"),
+            ("?revision=%00", "is not a revision"),
+            ("?revision=--output%3Dx", "is not a revision"),
+        ],
+    )
+    def test_a_revision_that_does_not_exist_leaves_the_list(self, visit: Any, query: str, why: str) -> None:
         page = visit(query)
-        assert "The repository has no revision" in page
+        assert why in page
         assert "Nothing was started." in page
         assert "Change b" in page
         assert chosen(page) == []

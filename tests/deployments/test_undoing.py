@@ -10,6 +10,7 @@ from django.utils import timezone
 from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
+from deployments import queries
 from deployments.gate import ending, undoing
 from deployments.gate.cancelling import cancel_deploy
 from deployments.gate.ending import End, end_fenced, end_given_up
@@ -201,11 +202,11 @@ class TestWhereItLeads:
         good(environment, place="elsewhere/shop")
         good(environment, verified_at=None)
         good(make_environment(environment.project))
-        assert undoing.last_good(environment) == target
+        assert queries.last_good(environment) == target
 
     def test_what_was_kept_before_places_were_is_good(self, environment):
         target = good(environment, place="")
-        assert undoing.last_good(environment) == target
+        assert queries.last_good(environment) == target
 
     def test_a_rollback_is_not_rolled_back_to_itself(self, environment):
         target = good(environment)
