@@ -18,7 +18,6 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.db.models.functions import Now
 
 from core.models import Lease
 from core.redactor import redacting

@@ -1,4 +1,4 @@
-"""The live log: each web process reads a new chunk once and fans it out to all who watch the run (design.md §4.9).
+"""The live log: each web process reads a new chunk once and fans it out to all who watch the run.
 
 Redis only rings; while it is silent or gone, the feed looks by itself every second. One feed per run and process, one
 Redis connection per process. Everything here runs in the process's event loop; only reading rows uses a thread.
