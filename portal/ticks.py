@@ -12,7 +12,7 @@ from core.scheduler import Tick
 from deployments import branches
 from deployments.gate.life import LIFE as DEPLOYS
 from notify.models import Outgoing
-from runs.reconcile import reconcile
+from runs.life.reconcile import reconcile
 
 
 def tend_runs() -> None:

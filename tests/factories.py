@@ -10,8 +10,8 @@ from deployments.gate.kind import DEPLOY
 from deployments.models import STEPS, Deploy, Release, compress
 from people.models import User
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, Role, SecretsFile
+from runs.life.opening import next_number
 from runs.models import State, Step
-from runs.opening import next_number
 
 PASSWORD = "correct horse battery staple"
 _count = itertools.count(1)

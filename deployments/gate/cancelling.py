@@ -11,7 +11,7 @@ from deployments.gate.life import LIFE
 from deployments.models import Deploy
 from projects import access
 from projects.models import Role
-from runs.cancelling import ask_to_stop
+from runs.life.cancelling import ask_to_stop
 from runs.models import State
 
 

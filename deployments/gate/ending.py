@@ -11,8 +11,8 @@ from deployments.gate import undoing
 from deployments.gate.announcements import tell_ended
 from deployments.models import Deploy, Release
 from engine.types import ObjectStatus
-from runs.ending import kept
-from runs.life import End
+from runs.life.ending import kept
+from runs.life.hooks import End
 from runs.models import State, Step, StepState
 
 

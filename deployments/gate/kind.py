@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployments.models import STEPS, Deploy, DeployCounter
-from runs.kind import About, Kind
+from runs.life.kind import About, Kind
 
 
 def about(deploy: Deploy) -> About:

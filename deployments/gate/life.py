@@ -6,7 +6,7 @@ from deployments.gate import ending, requests, turns, undoing
 from deployments.gate.announcements import tell_started
 from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy
-from runs.life import Life
+from runs.life.hooks import Life
 
 
 def changes_at_start(deploy: Deploy) -> dict[str, object]:

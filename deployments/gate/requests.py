@@ -18,9 +18,9 @@ from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy
 from projects import access
 from projects.models import Environment, Role
-from runs import opening
+from runs.life import opening
+from runs.life.queue import enqueue_run
 from runs.models import OPEN, State
-from runs.queue import enqueue_run
 
 
 @dataclass(frozen=True)

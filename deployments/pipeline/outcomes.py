@@ -16,7 +16,7 @@ from engine.cluster.apply import ApplyError
 from engine.cluster.client import ApiError
 from engine.errors import ManifestError, SlipwayError
 from engine.types import ObjectStatus, Progress
-from runs.life import End
+from runs.life.hooks import End
 from runs.models import State
 from ui.words import duration
 

@@ -1,4 +1,4 @@
-"""Works on a deploy, step by step; claiming, fencing, ending and handing over are those of every run (`runs/pipeline.py`).
+"""Works on a deploy, step by step; claiming, fencing, ending and handing over are those of every run (`runs/life/pipeline.py`).
 
 What a step finds is either in the database (the release, object states) or can be found again; a worker that takes over
 brings the stored release back and goes on at the first step that had not succeeded.
@@ -13,9 +13,9 @@ from deployments.gate.life import LIFE
 from deployments.models import Deploy
 from deployments.pipeline import outcomes, stages
 from deployments.pipeline.work import Work
-from runs import pipeline
-from runs.pipeline import Pipeline
-from runs.steps import finished, run_step, under
+from runs.life import pipeline
+from runs.life.pipeline import Pipeline
+from runs.life.steps import finished, run_step, under
 
 StepFunction = Callable[[Work], str]
 
@@ -29,7 +29,7 @@ STORED: dict[str, StepFunction] = {
 
 
 def run(run_id: str, attempt: int) -> None:
-    """Works on one attempt of a deploy to its end. Raises BrokenOff (`runs/pipeline.py`)."""
+    """Works on one attempt of a deploy to its end. Raises BrokenOff (`runs/life/pipeline.py`)."""
     pipeline.run(PIPELINE, run_id, attempt)
 
 

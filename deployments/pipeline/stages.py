@@ -22,7 +22,7 @@ from engine.manifests.stored import content_hash, from_stored, to_stored
 from engine.rollout.rollout import Rollout
 from engine.types import ObjectRef, Progress, RolloutResult
 from projects.connections import git_repository
-from runs.ending import kept
+from runs.life.ending import kept
 
 
 class ReleaseIsBad(NotDeployable):

@@ -18,7 +18,7 @@ from engine.manifests.render import ImagePin, Rendered
 from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
-from runs.attempt import Attempt
+from runs.life.attempt import Attempt
 
 
 @dataclass

@@ -169,8 +169,8 @@ def running_deploy(place: Any) -> Any:
     from deployments.gate.kind import DEPLOY
     from deployments.models import Deploy
     from projects.models import Environment
+    from runs.life.opening import next_number
     from runs.models import State
-    from runs.opening import next_number
 
     other = Environment.objects.create(
         project=place.project, slug="other", name="Other", cluster=place.cluster, namespace="other",

@@ -14,9 +14,9 @@ from django.utils import timezone
 from deployments.gate import undoing
 from deployments.gate.life import LIFE
 from deployments.models import Deploy, ObjectState
-from runs.ending import end_fenced
 from runs.fence import Fence
-from runs.life import End
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import State
 from tests.factories import make_deploy, make_release
 

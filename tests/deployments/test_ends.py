@@ -19,8 +19,8 @@ from deployments.preparation import prepare
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
 from engine.types import Evidence, ObjectRef, ObjectStatus, Progress
+from runs.life.pipeline import BrokenOff
 from runs.models import State
-from runs.pipeline import BrokenOff
 from tests.factories import make_deploy, make_release
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,10 +15,10 @@ from deployments.gate import cancelling, requests
 from deployments.gate.life import LIFE
 from deployments.models import STEPS, Deploy, Release
 from projects.models import Role
-from runs.claim import claim
-from runs.ending import end_fenced
 from runs.fence import Fence, FenceLost
-from runs.life import End
+from runs.life.claim import claim
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import State, Step
 from tests.factories import grant, make_deploy, make_environment, make_release, make_user
 

@@ -19,11 +19,11 @@ from deployments.gate import requests
 from deployments.gate.cancelling import cancel_deploy
 from deployments.gate.life import LIFE
 from deployments.models import Deploy, ObjectState
-from runs import reconcile
-from runs.claim import claim
-from runs.ending import end_fenced
 from runs.fence import Fence, FenceLost
-from runs.life import End
+from runs.life import reconcile
+from runs.life.claim import claim
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import ACTIVE, State
 from tests.factories import make_deploy, make_release
 

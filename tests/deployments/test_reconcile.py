@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from deployments.gate.life import LIFE
 from deployments.models import Deploy
-from runs import reconcile
-from runs.claim import claim
+from runs.life import reconcile
+from runs.life.claim import claim
 from runs.models import State
 from tests.factories import make_deploy, make_environment
 

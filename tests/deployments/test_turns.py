@@ -7,7 +7,7 @@ import pytest
 from deployments.gate import turns
 from deployments.gate.life import LIFE
 from deployments.models import Deploy
-from runs.claim import claim
+from runs.life.claim import claim
 from runs.models import State
 from tests.factories import make_deploy, make_environment
 

@@ -16,12 +16,12 @@ from deployments.gate.life import LIFE
 from deployments.models import Deploy, ObjectState, Release
 from deployments.pipeline import pipeline
 from notify.models import Outgoing
-from runs import reconcile
-from runs.attempt import CancelRequested
-from runs.claim import claim
-from runs.ending import end_fenced, end_given_up
 from runs.fence import Fence
-from runs.life import End
+from runs.life import reconcile
+from runs.life.attempt import CancelRequested
+from runs.life.claim import claim
+from runs.life.ending import end_fenced, end_given_up
+from runs.life.hooks import End
 from runs.models import ENDS, State
 from tests.factories import make_deploy, make_environment, make_release
 

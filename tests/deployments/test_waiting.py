@@ -15,8 +15,8 @@ from deployments.gate import cancelling
 from deployments.gate.life import LIFE
 from deployments.models import Deploy
 from deployments.pipeline import pipeline
-from runs import reconcile
-from runs.claim import claim
+from runs.life import reconcile
+from runs.life.claim import claim
 from runs.log import chunks_after, lines
 from runs.models import State
 from tests.factories import make_deploy
@@ -89,7 +89,7 @@ def test_what_ran_before_is_what_ran_when_it_began(environment, pushed):
 def test_a_worker_that_is_stopped_hands_its_deploy_over(environment, pushed, hanging, monkeypatch):
     """TERM of a rolling update: another worker goes on at once, nothing waits until the silence is noticed."""
     deploy = make_deploy(environment, State.QUEUED)
-    monkeypatch.setattr("runs.attempt.is_leaving", hanging.is_set)
+    monkeypatch.setattr("runs.life.attempt.is_leaving", hanging.is_set)
     pipeline.run(str(deploy.run_id), 1)
     deploy.refresh_from_db()
     assert (deploy.state, deploy.attempt, deploy.worker) == (State.RUNNING, 2, "")
@@ -101,7 +101,7 @@ def test_a_worker_that_is_stopped_hands_its_deploy_over(environment, pushed, han
 
 def test_cancelled_while_its_worker_is_stopped_is_cancelled(environment, pushed, hanging, monkeypatch):
     deploy = make_deploy(environment, State.QUEUED)
-    monkeypatch.setattr("runs.attempt.is_leaving", hanging.is_set)
+    monkeypatch.setattr("runs.life.attempt.is_leaving", hanging.is_set)
     pipeline.run(str(deploy.run_id), 1)
     asked = {"state": State.CANCELLING, "cancelled_by": "dev", "cancel_requested_at": timezone.now()}
     Deploy.objects.filter(pk=deploy.pk).update(**asked)

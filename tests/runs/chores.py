@@ -13,12 +13,12 @@ from django.db import connection, models
 from django.db.models import Q
 
 from engine.errors import SlipwayError
-from runs.attempt import Attempt
-from runs.kind import About, Kind
-from runs.life import End, Life
+from runs.life.attempt import Attempt
+from runs.life.hooks import End, Life
+from runs.life.kind import About, Kind
+from runs.life.pipeline import Pipeline
+from runs.life.steps import finished, run_step
 from runs.models import ACTIVE, Counter, Run, State
-from runs.pipeline import Pipeline
-from runs.steps import finished, run_step
 
 Step = Callable[["Work"], str]
 

@@ -13,9 +13,9 @@ from django.db.models.functions import Now
 from core.scheduler import release_lease, take_lease
 from deployments.gate.life import LIFE
 from deployments.models import Deploy
-from runs import reconcile
-from runs.claim import claim
 from runs.fence import Fence
+from runs.life import reconcile
+from runs.life.claim import claim
 from runs.models import State
 from tests.factories import make_deploy, make_environment
 

@@ -19,10 +19,10 @@ from django.test import Client
 from core.redactor import Redactor
 from deployments.gate.life import LIFE
 from projects.models import Role
-from runs.ending import end_fenced
 from runs.fence import Fence
 from runs.journal import Journal
-from runs.life import End
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import State
 from tests import redis_server
 from tests.factories import grant, make_user

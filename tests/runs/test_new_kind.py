@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,13 +16,14 @@ from django.db.models.functions import Now
 from audit.actors import PERSON, Actor
 from audit.models import AuditEvent
 from deployments.gate.life import LIFE as DEPLOYS
-from runs import live_log, pipeline, reconcile
-from runs.cancelling import ask_to_stop
-from runs.claim import claim
+from runs import live_log
+from runs.life import pipeline, reconcile
+from runs.life.cancelling import ask_to_stop
+from runs.life.claim import claim
+from runs.life.opening import create
+from runs.life.queue import enqueue_run
 from runs.log import lines_after
 from runs.models import State, Step
-from runs.opening import create
-from runs.queue import enqueue_run
 from tests.factories import make_deploy, make_environment
 from tests.runs import chores
 from tests.runs.chores import KIND, LIFE, PIPELINE, Chore, ChoreCounter, TooDirty, Work
@@ -200,7 +202,7 @@ def test_a_worker_that_is_stopped_hands_over_and_the_next_goes_on(
     chore = ask()
     with monkeypatch.context() as leaving:
         leaving.setitem(chores.STEPS, "tidy", raises(AssertionError("it left before")))
-        leaving.setattr("runs.attempt.is_leaving", lambda: steps(chore)["sweep"] == "succeeded")
+        leaving.setattr("runs.life.attempt.is_leaving", lambda: steps(chore)["sweep"] == "succeeded")
         assert work_on(chore).state == State.RUNNING
     assert rung[-1][3] == f"{chore.run_id}-2"
     assert work_on(chore, attempt=1).attempt == 2, "the first attempt has had its turn"
@@ -231,6 +233,15 @@ def test_the_reconciler_tends_every_kind(rung: list[Any]) -> None:
     assert (silent.state, silent.attempt, silent.worker) == (State.RUNNING, 2, "")
     assert (stuck.state, stuck.attempt, stuck.hint) == (State.ABANDONED, 2, "Look into the room.")
     assert halted.result == "ben cancelled it after its worker had stopped; shed stays half swept."
+
+
+def test_a_kind_that_cannot_be_tended_keeps_no_other_waiting(rung: list[Any]) -> None:
+    def could_start() -> list[Chore]:
+        raise ValueError("unforeseen")
+
+    deploy = make_deploy(make_environment(), State.QUEUED)
+    reconcile.reconcile([replace(LIFE, could_start=could_start), DEPLOYS])
+    assert [call[3] for call in rung] == [f"{deploy.run_id}-1"]
 
 
 def test_too_many_workers_lost() -> None:

@@ -7,9 +7,9 @@ from django.db.models.functions import Now
 
 from audit.actors import Actor
 from runs.bell import CHANGED, Bell
-from runs.ending import end_unstarted
-from runs.kind import R
-from runs.life import End, Life
+from runs.life.ending import end_unstarted
+from runs.life.hooks import End, Life
+from runs.life.kind import R
 from runs.models import State
 
 CHANGED_BY_IT = ["state", "cancel_requested_at", "cancelled_by", "started_at", "ended_at", "result", "hint"]

@@ -12,17 +12,18 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from django.db import close_old_connections
 from django.db.models import Q
 from django.db.models.functions import Now
 from django_rq import get_queue
 from redis.exceptions import RedisError
 
 from core.jobs import push
-from runs.ending import end_given_up
-from runs.kind import R
-from runs.life import End, Life
+from runs.life.ending import end_given_up
+from runs.life.hooks import End, Life
+from runs.life.kind import R
+from runs.life.queue import job_id
 from runs.models import State
-from runs.queue import job_id
 
 log = structlog.get_logger(__name__)
 HEARTBEAT_LOST = timedelta(seconds=20)
@@ -38,10 +39,13 @@ OVERDUE = Q(cancel_requested_at__lt=Now() - CANCEL_DEADLINE)
 def reconcile(lives: Iterable[Life[Any]]) -> None:
     """Everything, in order: end what is being cancelled, take over what lost its worker, enqueue what the queue lost."""
     lives = list(lives)
-    for life in lives:
-        tend(life)
-    for life in lives:
-        enqueue_lost(life)
+    for part in (tend, enqueue_lost):
+        for life in lives:
+            try:
+                part(life)
+            except Exception:  # one kind that cannot be tended must not keep the others waiting
+                log.exception("runs of a kind could not be tended", kind=life.kind.name)
+                close_old_connections()
 
 
 def tend(life: Life[R]) -> None:

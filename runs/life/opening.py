@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db.models import F
 
 from audit.actors import Actor
-from runs import steps
-from runs.kind import Kind, R
+from runs.life import steps
+from runs.life.kind import Kind, R
 
 
 def next_number(kind: Kind[R]) -> int:

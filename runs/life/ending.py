@@ -11,13 +11,13 @@ from django.utils import timezone
 from audit.actors import SYSTEM_ACTOR
 from core.redactor import redact_nested
 from core.storable import storable
-from runs import steps
 from runs.bell import CHANGED, Bell
 from runs.fence import Fence
-from runs.kind import R
-from runs.life import End, Life
+from runs.life import steps
+from runs.life.hooks import End, Life
+from runs.life.kind import R
+from runs.life.queue import enqueue_run
 from runs.models import ACTIVE, ENDS, State, StepState
-from runs.queue import enqueue_run
 
 STEP_STATE = {
     State.SUCCEEDED: StepState.SUCCEEDED,

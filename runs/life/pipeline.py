@@ -20,16 +20,16 @@ from rq.timeouts import JobTimeoutException
 from core.origin import origin
 from core.redactor import Redactor, redacting
 from engine.errors import SlipwayError
-from runs import steps
-from runs.attempt import Attempt, CancelRequested, Leaving, OutOfTime, W
-from runs.claim import claim, worker_name
-from runs.ending import end_fenced
 from runs.fence import Fence, FenceLost
 from runs.journal import Journal
-from runs.kind import R
-from runs.life import End, Life
+from runs.life import steps
+from runs.life.attempt import Attempt, CancelRequested, Leaving, OutOfTime, W
+from runs.life.claim import claim, worker_name
+from runs.life.ending import end_fenced
+from runs.life.hooks import End, Life
+from runs.life.kind import R
+from runs.life.queue import enqueue_run
 from runs.models import State
-from runs.queue import enqueue_run
 
 log = structlog.get_logger(__name__)
 LEAST_SECONDS = 30.0

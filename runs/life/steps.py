@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from runs.attempt import W
 from runs.fence import Fence
+from runs.life.attempt import W
 from runs.models import Step, StepState
 
 

@@ -13,7 +13,7 @@ from core.worker import is_leaving
 from engine.errors import SlipwayError
 from runs.fence import Fence, FenceLost
 from runs.journal import Journal
-from runs.kind import R
+from runs.life.kind import R
 
 LOOK_SECONDS = 0.3  # between two looks at whether the run is to stop
 Answer = TypeVar("Answer")

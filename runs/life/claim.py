@@ -12,8 +12,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR
-from runs.kind import R
-from runs.life import Life
+from runs.life.hooks import Life
+from runs.life.kind import R
 from runs.models import ACTIVE, State
 
 

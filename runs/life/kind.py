@@ -1,6 +1,6 @@
 """A kind of run, such as a deploy: what the portal must know of it to open its runs and to find them again.
 
-Everything in this folder works for every kind; `life.py` and `pipeline.py` say what a kind adds.
+Everything in this folder works for every kind; `hooks.py` and `pipeline.py` say what a kind adds.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.jobs import enqueue
-from runs.kind import Kind, R
+from runs.life.kind import Kind, R
 from runs.models import Run
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from runs.kind import Kind, R
+from runs.life.kind import Kind, R
 from runs.models import State
 
 
