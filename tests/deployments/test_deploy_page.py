@@ -15,8 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.models import Deploy, ObjectState
-from deployments.pages import deploy_log
 from engine.types import ClusterEvent
+from runs import log_page
 from runs.models import LogChunk, State, Step
 from tests.factories import make_deploy, make_environment, make_release, make_user
 
@@ -423,7 +423,7 @@ class TestLog:
         write_log(deploy.run_id, 10_000)
         from runs.log import every_chunk
 
-        parts = deploy_log.as_text(every_chunk(deploy.run_id, size=5))
+        parts = log_page.as_text(every_chunk(deploy.run_id, size=5))
         with CaptureQueriesContext(connection) as queries:
             next(iter(parts))
         assert len(queries) == 1
