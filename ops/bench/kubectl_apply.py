@@ -26,7 +26,7 @@ from engine.cluster.resources import ClusterKinds, ref_of
 from engine.manifests.plan import stages
 from engine.rollout.rollout import Rollout
 from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, Json, Manifest, NullObserver, Source
-from sandbox.control_plane import ControlPlane, assets
+from sandbox.cluster.control_plane import ControlPlane, assets
 
 PEERS = {
     "kubectl apply -f": (),

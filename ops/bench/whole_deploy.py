@@ -63,7 +63,7 @@ def environment(folder: Path) -> dict[str, str]:
 def services(folder: Path) -> Iterator[None]:
     """Redis and AWS as the sandbox has them."""
     from sandbox import processes
-    from sandbox.redis import redis_command
+    from sandbox.supervision.redis import redis_command
 
     redis_port = int(os.environ["REDIS_URL"].rpartition(":")[2].partition("/")[0])
     aws_port = int(os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2])

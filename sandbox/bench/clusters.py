@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from engine.types import Json
 from sandbox import processes
-from sandbox.api import Api, Credentials
-from sandbox.control_plane import ControlPlane
+from sandbox.cluster.api import Api, Credentials
+from sandbox.cluster.control_plane import ControlPlane
 from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.node import READY_LINE, command
 

@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sandbox import guard
-from sandbox.api import Api
+from sandbox.cluster.api import Api
 from sandbox.processes import free_port, tail
+from sandbox.supervision import guard
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180.0

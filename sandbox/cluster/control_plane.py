@@ -20,8 +20,8 @@ import yaml
 from engine.errors import SlipwayError
 from engine.types import Json
 from sandbox import processes
-from sandbox.api import Api, ApiFailed, Credentials
-from sandbox.certificates import (
+from sandbox.cluster.api import Api, ApiFailed, Credentials
+from sandbox.cluster.certificates import (
     Pair,
     load_or_make,
     make_authority,

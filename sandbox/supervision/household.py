@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sandbox import processes
 from sandbox.layout import ROOT, Layout
 from sandbox.processes import Child, ProcessError
-from sandbox.programs import Program
+from sandbox.supervision.programs import Program
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that ended is started again
 _CALM = 60.0  # seconds after which an end counts as the first one again

@@ -51,12 +51,12 @@ def end_marked(directory: Path, supervisor: int = 0) -> None:
 def start_guard(directory: Path) -> subprocess.Popen[bytes]:
     """Starts the guard of this process. It ends, having killed what is left, as soon as this process ends."""
     return subprocess.Popen(
-        [sys.executable, "-m", "sandbox.guard", str(directory), str(os.getpid())],
+        [sys.executable, "-m", "sandbox.supervision.guard", str(directory), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={"PATH": os.environ.get("PATH", os.defpath)},
-        cwd=Path(__file__).resolve().parent.parent,
+        cwd=Path(__file__).resolve().parents[2],
         start_new_session=True,  # Ctrl-C in the terminal, or a kill of the group, must not end the guard first
     )
 

@@ -14,15 +14,16 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import SlipwayError
-from sandbox import environment, guard, programs
-from sandbox.api import Api, ApiFailed
-from sandbox.control_plane import ControlPlane
-from sandbox.household import Household, say
+from sandbox import environment
+from sandbox.cluster.api import Api, ApiFailed
+from sandbox.cluster.control_plane import ControlPlane
+from sandbox.cluster.pull_secrets import make_keeper
 from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.layout import Layout
-from sandbox.pull_secrets import make_keeper
 from sandbox.samples import PEOPLE
 from sandbox.samples.names import namespaces
+from sandbox.supervision import guard, programs
+from sandbox.supervision.household import Household, say
 
 _EMBEDDED = ("redis", "aws", "git", "slack")
 Part = Future[None]  # of the start
