@@ -38,14 +38,17 @@ def marked(directory: Path, supervisor: int = 0) -> list[int]:
     return found
 
 
-def end_marked(directory: Path, supervisor: int = 0) -> None:
-    """Kills the processes that `marked` finds and waits until they are gone."""
+def end_marked(directory: Path, supervisor: int = 0) -> list[int]:
+    """Kills the processes that `marked` finds and waits until they are gone; which it killed."""
     deadline = time.monotonic() + _PATIENCE
+    killed: list[int] = []
     while (left := marked(directory, supervisor)) and time.monotonic() < deadline:
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        killed += [pid for pid in left if pid not in killed]
         time.sleep(0.02)
+    return killed
 
 
 def start_guard(directory: Path) -> subprocess.Popen[bytes]:

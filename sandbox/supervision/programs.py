@@ -106,8 +106,9 @@ def web(layout: Layout) -> Program:
         "portal.asgi:application",
         "--host=127.0.0.1",
         f"--port={layout.port}",
-        "--timeout-graceful-shutdown=3",
+        "--timeout-graceful-shutdown=1",
         "--no-access-log",
+        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
     )
     return Program(
         "web", arguments, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)

@@ -67,6 +67,7 @@ class Supervisor:
                 self._watch()
             except Stopped:
                 say("Stopping.")
+                self.household.began = time.monotonic()  # the seconds of the lines that follow
             finally:
                 self.env_file.unlink(missing_ok=True)
                 self._end()
@@ -189,8 +190,10 @@ class Supervisor:
     def _end(self) -> None:
         self.household.stop(last=_EMBEDDED)
         if self._plane is not None:
-            self._plane.stop()
-        guard.end_marked(self.layout.directory)
+            for end in self._plane.stop():
+                self.household.tell(str(end))
+        if left := guard.end_marked(self.layout.directory):
+            self.household.tell(f"killed what was left by others: processes {', '.join(map(str, left))}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
