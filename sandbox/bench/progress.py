@@ -30,7 +30,7 @@ def tell(text: str) -> None:
     part, _, began = os.environ.get(_VARIABLE, "").partition(" ")
     if not part:
         return
-    line = f"{part}: {text}, {time.monotonic() - float(began):.0f} s"
+    line = f"{part}: {text}, {max(0.0, time.monotonic() - float(began)):.0f} s"
     _write(f"\r\033[K{line}" if sys.stderr.isatty() else f"{line}\n")
 
 
