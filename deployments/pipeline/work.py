@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -14,11 +14,10 @@ from adapters.kubernetes.client import KubernetesClient
 from core.worker import is_leaving
 from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
-from deployments.preparation.prepare import Fetched
+from deployments.preparation.preparation import Preparation
 from engine.cluster.resources import ClusterKinds
 from engine.errors import SlipwayError
-from engine.manifests.documents import Document
-from engine.manifests.render import ImagePin, Rendered
+from engine.manifests.render import ImagePin
 from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
@@ -49,18 +48,23 @@ class Work:
     fence: Fence
     journal: Journal
     deadline: float  # time.monotonic()
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    documents: Sequence[Document] = ()
-    fetched: Sequence[Fetched] = ()
-    pins: Sequence[ImagePin] = ()
-    rendered: Rendered | None = None
-    manifests: Sequence[Manifest] = ()
+    preparation: Preparation | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
     def environment(self) -> Environment:
         """Where it goes."""
         return self.deploy.environment
+
+    @property
+    def pins(self) -> Sequence[ImagePin]:
+        """The images of a fresh release, once rendered."""
+        return self.preparation.pins if self.preparation else ()
+
+    @property
+    def manifests(self) -> Sequence[Manifest]:
+        """The objects to apply, once rendered."""
+        return self.preparation.manifests if self.preparation else ()
 
     @cached_property
     def client(self) -> KubernetesClient:

@@ -15,8 +15,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.forms.boundfield import BoundField
 
+from core.findings import FAILED, Finding
 from engine.errors import SlipwayError
-from projects.checking import FAILED, Finding
 
 
 def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: Any) -> forms.Field:

@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core.findings import PASSED, Finding
 from engine.errors import SlipwayError
-from projects import checking
 from projects.models import Project
 from projects.pages.checked_form import CheckedForm
 from ui.templatetags.ui import ago
@@ -45,7 +45,7 @@ def saved(
     form: CheckedForm,
     save: Callable[[], object],
     *,
-    checks: Callable[[], Sequence[checking.Finding]] = tuple,
+    checks: Callable[[], Sequence[Finding]] = tuple,
     done: str,
     also: Callable[[], bool] = lambda: True,
 ) -> bool:
@@ -63,7 +63,7 @@ def saved(
         return False
     messages.success(request, done)
     for finding in form.findings:
-        if finding.state != checking.PASSED:
+        if finding.state != PASSED:
             messages.warning(request, f"{finding.text} {finding.detail}".strip())
     return True
 
