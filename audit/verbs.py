@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "image.created": "added the image",
     "image.changed": "changed the image",
     "image.removed": "removed the image",
+    "secrets.refused": "was refused the secrets of",
     "secrets_file.created": "added the secrets file",
     "secrets_file.changed": "changed the secrets file",
     "secrets_file.removed": "removed the secrets file",

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from people.models import User
-from projects import variables
+from projects import secret_rights, variables
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 from projects.pages.checked_form import CheckedForm, Unseen, of, slug_field, unused
 from ui.formrender import Switch
@@ -68,6 +68,23 @@ PLACEHOLDER_CHOICES = (
 )  # fmt: skip
 
 
+# Field of the form → right on the environment's secrets (projects/secret_rights.py).
+SECRET_RIGHTS: dict[str, secret_rights.Right] = {
+    "may_see": "names",
+    "may_reveal": "reveal",
+    "may_edit": "edit",
+    "may_approve": "approve",
+}
+
+
+def right_field(label: str, help_text: str = "") -> forms.ChoiceField:
+    """The weakest role that has a right; empty in a new environment: as usual there."""
+    return forms.ChoiceField(
+        choices=[("", "As usual"), *((role.value, f"{role.label}s and stronger") for role in Role)],
+        label=label, required=False, help_text=help_text,
+    )  # fmt: skip
+
+
 class EnvironmentForm(CheckedForm):
     """An environment: new, or an existing one (then without the slug)."""
 
@@ -116,9 +133,14 @@ class EnvironmentForm(CheckedForm):
         help_text="When a deploy fails on the cluster, the last good release is put back at once. "
         "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
     )  # fmt: skip
+    may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
+    may_reveal = right_field("Secret values are revealed by")
+    may_edit = right_field("Secret values are changed by")
+    may_approve = right_field("Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_name"),
+        ("may_see", "may_reveal"), ("may_edit", "may_approve"),
     )  # fmt: skip
     renames = {"pull_secret": "pull_name"}
 
@@ -128,6 +150,8 @@ class EnvironmentForm(CheckedForm):
         if existing:
             del self.fields["slug"]
             self.fields["placeholders"].choices = PLACEHOLDER_CHOICES[1:]  # type: ignore[attr-defined]
+            for name in SECRET_RIGHTS:
+                self.fields[name].choices = self.fields[name].choices[1:]  # type: ignore[attr-defined]
             self.fields["order"].required = True
 
     def clean_slug(self) -> str:
@@ -141,9 +165,13 @@ class EnvironmentForm(CheckedForm):
         )
 
     def values(self, *without: str) -> dict[str, Any]:
-        values = super().values("placeholders", *without)
+        values = super().values("placeholders", *SECRET_RIGHTS, *without)
         chosen = self.cleaned_data["placeholders"]
-        return {**values, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
+        given = {
+            right: self.cleaned_data[name] for name, right in SECRET_RIGHTS.items() if self.cleaned_data[name]
+        }
+        rights = {"secret_rights": given} if given else {}
+        return {**values, **rights, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
 
     @staticmethod
     def initial_of(environment: Environment) -> dict[str, Any]:
@@ -157,6 +185,10 @@ class EnvironmentForm(CheckedForm):
             "pull_name": environment.pull_secret,
             "automatic_rollback": environment.rolls_back_by_itself,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
+            **{
+                name: secret_rights.role_for(environment, right).value
+                for name, right in SECRET_RIGHTS.items()
+            },
         }
 
 
