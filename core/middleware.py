@@ -21,7 +21,6 @@ from engine.errors import SlipwayError
 
 log = structlog.get_logger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-SHOW_SECRETS = ("/account/mfa/", "/setup/")
 SESSION_ENDED = "Your session has ended. Sign in again."
 ID = re.compile(r"\A[A-Za-z0-9-]{8,64}\Z")
 
@@ -84,13 +83,14 @@ class CompressedPages(GZipMiddleware):
 
     Compression can tell an attacker, who makes a browser ask again and again with words of his own in the address, what
     else stands on the page (BREACH). Here: the form token is masked anew in each answer, Django adds a random length, and
-    the pages that show a secret (of the second step) are left as they are. Streams must not be held back by it.
+    pages that show a secret are left as they are: whatever no cache may keep (`Cache-Control: no-store`, `never_cache`).
+    Streams must not be held back by it.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.streaming or not response.get("Content-Type", "").startswith("text/html"):
             return response
-        if request.path.startswith(SHOW_SECRETS):
+        if "no-store" in response.get("Cache-Control", ""):
             return response
         return super().process_response(request, response)
 

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "core.redaction.request_redactor",
     "core.middleware.request_id",
     "core.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -18,12 +18,12 @@ from adapters.errors import ExternalError, NotFound
 from adapters.git.repository import Commit, GitRepository, commit_url
 from audit.actors import person
 from core.errors import Refused
+from core.findings import WARNING, Finding
 from core.kept import keeps
 from deployments.gate import marking, requests, turns
 from deployments.models import Deploy
 from deployments.pages.forms import DeployForm
 from deployments.preparation.image_availability import not_built
-from deployments.preparation.preflight import WARNING, Finding
 from deployments.preparation.preview import Preview, preview
 from deployments.queries import light, succeeded
 from engine.cluster.dryrun import ObjectChange

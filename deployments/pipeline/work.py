@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from adapters.kubernetes.client import KubernetesClient
 from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
-from deployments.preparation.prepare import Fetched
+from deployments.preparation.preparation import Preparation
 from engine.cluster.resources import ClusterKinds
-from engine.manifests.documents import Document
-from engine.manifests.render import ImagePin, Rendered
+from engine.manifests.render import ImagePin
 from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
@@ -25,12 +24,7 @@ from runs.life.attempt import Attempt
 class Work(Attempt[Deploy]):
     """The state of one attempt. What a step finds is put here for the next one; a take-over finds it again."""
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    documents: Sequence[Document] = ()
-    fetched: Sequence[Fetched] = ()
-    pins: Sequence[ImagePin] = ()
-    rendered: Rendered | None = None
-    manifests: Sequence[Manifest] = ()
+    preparation: Preparation | None = None
 
     @property
     def deploy(self) -> Deploy:
@@ -41,6 +35,16 @@ class Work(Attempt[Deploy]):
     def environment(self) -> Environment:
         """Where it goes."""
         return self.deploy.environment
+
+    @property
+    def pins(self) -> Sequence[ImagePin]:
+        """The images of a fresh release, once rendered."""
+        return self.preparation.pins if self.preparation else ()
+
+    @property
+    def manifests(self) -> Sequence[Manifest]:
+        """The objects to apply, once rendered."""
+        return self.preparation.manifests if self.preparation else ()
 
     @cached_property
     def client(self) -> KubernetesClient:

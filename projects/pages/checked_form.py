@@ -14,8 +14,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.forms.boundfield import BoundField
 
+from core.findings import FAILED, Finding
 from core.kept import TYPED_AGAIN
-from projects.checking import FAILED, Finding
 
 
 def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: Any) -> forms.Field:

@@ -12,10 +12,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.actors import person
+from core.findings import FAILED, Finding
 from core.kept import keeps
 from people.services import require_admin
 from projects import checking, editing, infrastructure
-from projects.checking import Finding
 from projects.lookup import cluster_for, clusters_for, registries_for, registry_for
 from projects.models import Cluster, Registry
 from projects.pages.checked_form import CheckedForm
@@ -68,7 +68,7 @@ class ClusterCheck:
         """Keeps the answer with the cluster."""
         if self.answer is None:
             return
-        failed = next((f.text for f in self.answer.findings if f.state == checking.FAILED), "")
+        failed = next((f.text for f in self.answer.findings if f.state == FAILED), "")
         infrastructure.note_answer(cluster, version=self.answer.version, error=failed, at=timezone.now())
 
 

@@ -10,9 +10,9 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.actors import person
+from core.findings import Finding
 from core.kept import keeps
 from projects import checking, connections, services
-from projects.checking import Finding
 from projects.lookup import image_of, membership_of, secrets_file_of, settings_of
 from projects.models import Environment, SecretsFile
 from projects.pages.checked_form import CheckedForm
@@ -75,7 +75,11 @@ def _image_checks(form: CheckedForm) -> list[Finding]:
         return []
     data = form.cleaned_data
     return checking.run(
-        [partial(checking.image_repository, connections.ecr(data["registry"]), data["repository"])]
+        [
+            partial(
+                checking.image_repository, connections.ecr(data["registry"], hasty=True), data["repository"]
+            )
+        ]
     )
 
 

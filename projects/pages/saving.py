@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from projects import checking
+from core.findings import PASSED, Finding
 from projects.models import Project
 from projects.pages.checked_form import CheckedForm
 from ui import forms
@@ -38,7 +38,7 @@ def saved(
     form: CheckedForm,
     save: Callable[[], object],
     *,
-    checks: Callable[[], Sequence[checking.Finding]] = tuple,
+    checks: Callable[[], Sequence[Finding]] = tuple,
     done: str,
     also: Callable[[], bool] = lambda: True,
 ) -> bool:
@@ -51,7 +51,7 @@ def saved(
         return False
     messages.success(request, done)
     for finding in form.findings:
-        if finding.state != checking.PASSED:
+        if finding.state != PASSED:
             messages.warning(request, f"{finding.text} {finding.detail}".strip())
     return True
 

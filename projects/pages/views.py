@@ -14,10 +14,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.actors import person
+from core.findings import FAILED, Finding
 from core.kept import keeps
 from people.services import require_admin
 from projects import checking, connections, editing, services
-from projects.checking import Finding
 from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
 from projects.pages.checked_form import CheckedForm
@@ -215,7 +215,7 @@ def _shared(others: list[str], namespace: str) -> list[Finding]:
         f"{', '.join(others)} deploy{'s' if len(others) == 1 else ''} into {namespace} of this cluster, too."
     )
     hint = "Objects of the same name would overwrite each other. Choose another namespace, or save anyway."
-    return [Finding(checking.FAILED, text, hint, "namespace", can_override=True)]
+    return [Finding(FAILED, text, hint, "namespace", can_override=True)]
 
 
 @require_POST
@@ -229,7 +229,10 @@ def environment_check(request: HttpRequest, slug: str, env: str) -> HttpResponse
         partial(checking.namespace, row.cluster.kubeconfig, row.namespace),
         partial(checking.config_directory, project, row.config_directory),
         *(partial(checking.secrets_file, file) for file in files),
-        *(partial(checking.image_repository, connections.ecr(i.registry), i.repository) for i in images),
+        *(
+            partial(checking.image_repository, connections.ecr(i.registry, hasty=True), i.repository)
+            for i in images
+        ),
     ]
     form = EnvironmentForm(project=project, existing=True, initial=EnvironmentForm.initial_of(row))
     return _environment(request, row, form, variable_rows(None, row), findings=checking.run(checks))

@@ -18,10 +18,13 @@ from redis.exceptions import ConnectionError as RedisGone
 from rq import Queue
 from rq import Worker as RqWorker
 
+from core.redactor import MASK, current
+from core.secret_values import register
 from core.worker import LEAVE, LEAVE_SECONDS, Worker, is_leaving
 from tests import redis_server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+CANARY = "canary-of-a-job-5e1b"
 
 
 def test_a_job_goes_on_while_redis_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +107,60 @@ def test_a_job_that_was_taken_in_the_moment_of_the_end_is_told(monkeypatch: pyte
     worker._stop_requested = True
     worker.fork_work_horse(None, None)
     assert told == [(7, LEAVE)]
+
+
+def reads_a_secret_and_breaks() -> None:
+    """A job that fails with a value in its error, and in the error that this one came of."""
+    register([CANARY])
+    try:
+        int(CANARY)
+    except ValueError as error:
+        raise RuntimeError(f"it was {CANARY}") from error
+
+
+def is_killed() -> None:
+    """A job whose process is gone in the middle of it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_is_kept_of_a_failed_job_holds_no_value() -> None:
+    """RQ keeps it for days in Redis; the log tells what happened, without the value."""
+    with redis_server.running() as url:
+        connection = redis.Redis.from_url(url)
+        queue = Queue("short", connection=connection)
+        queue.enqueue("tests.core.test_worker.reads_a_secret_and_breaks", job_id="breaks-1")
+        queue.enqueue("tests.core.test_worker.is_killed", job_id="killed-1")
+        worker = subprocess.run(
+            [sys.executable, "manage.py", "rqworker", "short", "--burst"],
+            cwd=ROOT,
+            env={**os.environ, "REDIS_URL": url, "DJANGO_SETTINGS_MODULE": "portal.settings"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        broke, killed = queue.fetch_job("breaks-1"), queue.fetch_job("killed-1")
+        said = broke.latest_result().exc_string
+        kept = [connection.dump(key) for key in connection.scan_iter()]
+        of_killed = killed.latest_result().exc_string
+        connection.close()
+    assert said == "RuntimeError; the log has the details under breaks-1."
+    assert CANARY not in repr(kept)
+    assert "terminated unexpectedly" in of_killed  # what RQ itself says is kept
+    log = worker.stderr + worker.stdout
+    assert f"it was {MASK}".encode("ascii", "backslashreplace").decode() in log or f"it was {MASK}" in log
+    assert CANARY not in log
+
+
+def test_a_job_has_a_redactor_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(RqWorker, "perform_job", lambda self, job, *args: seen.append(current()) or True)
+    worker = Worker.__new__(Worker)
+    for name in ("one", "two"):
+        assert worker.perform_job(type("Job", (), {"id": name})())
+    assert None not in seen
+    assert seen[0] is not seen[1]
+    assert current() is None
 
 
 @pytest.mark.parametrize(("worker_pid", "parent", "works"), [(7, 7, True), (1, 1, True), (7, 1, False)])

@@ -14,11 +14,12 @@ from rq.timeouts import JobTimeoutException
 from adapters.errors import Invalid, NotFound, Unavailable
 from core.redactor import current
 from deployments.models import Deploy, ObjectState
-from deployments.pipeline import outcomes, pipeline, stages, work
-from deployments.preparation import prepare
+from deployments.pipeline import outcomes, pipeline, work
+from deployments.preparation import preparation
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
 from engine.types import ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress
+from projects import connections
 from runs.life.pipeline import BrokenOff
 from runs.models import State
 from tests.factories import make_deploy, make_release
@@ -178,8 +179,8 @@ def test_what_the_revision_lacks_is_its_fault_not_gits(deploy, monkeypatch, erro
         def files(self, sha, directory, *, recursive):
             raise error
 
-    monkeypatch.setattr(stages, "git_repository", lambda project: Repository())
-    monkeypatch.setattr(prepare, "git_repository", lambda project: Repository())
+    monkeypatch.setattr(preparation, "git_repository", lambda project: Repository())
+    monkeypatch.setattr(connections, "git_repository", lambda project: Repository())
     pipeline.run(str(deploy.run_id), deploy.attempt)
     deploy.refresh_from_db()
     assert (deploy.state, deploy.result) == (state, error.message)

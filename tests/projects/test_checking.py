@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from adapters.git.repository import GitRepository, UntrustedHost
+from core.findings import FAILED, PASSED, WARNING, Finding
+from core.redactor import MASK, Redactor, redacting
 from projects import checking, connections
-from projects.checking import FAILED, PASSED, WARNING, Finding
 from projects.models import Environment, Project, Registry, SecretsFile
 
 OUTSIDE_IS_REAL = True
@@ -31,6 +33,13 @@ def encoded(text: str) -> str:
 POPULATED = BLANK.replace("PASSWORD: ''", f"PASSWORD: {encoded('canary-pw')}").replace(
     "URL: ''", f"URL: {encoded('u')}"
 )
+
+
+@pytest.fixture(autouse=True)
+def redactor() -> Iterator[Redactor]:
+    """As in a request."""
+    with redacting() as made:
+        yield made
 
 
 def only(findings: list[Finding]) -> Finding:
@@ -332,6 +341,37 @@ def test_secrets(aws: Any, repository: Project, text: str, state: str, words: st
     assert not found.can_override
     assert "canary-pw" not in found.text + found.detail
     assert encoded("canary-pw") not in found.text + found.detail
+
+
+@pytest.mark.parametrize(
+    "text", [POPULATED, "{ PASSWORD = canary-pw\n", f"PASSWORD: '{encoded('canary-pw')}"]
+)
+def test_what_a_check_reads_is_known_to_the_redactor_of_the_request(
+    aws: Any, repository: Project, redactor: Redactor, text: str
+) -> None:
+    """Though it runs in a thread of its own, and also of a text that is no secrets file."""
+    name = f"shop/known-{abs(hash(text))}"
+    aws("secretsmanager").create_secret(Name=name, SecretString=text)
+    row = secrets_file(repository, name)
+    checking.run([lambda: checking.secrets_file(row), lambda: checking.repository(repository)])
+    assert redactor.redact("it is canary-pw.") == f"it is {MASK}."
+
+
+def test_a_silent_aws_is_told_in_time(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the deadline of the checks, so that the page names it."""
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(20)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        found = checking.run(
+            [
+                lambda: checking.secrets_file(secrets_file(repository, "x")),
+                lambda: checking.registry(registry()),
+                lambda: checking.image_repository(connections.ecr(registry(), hasty=True), "shop/web"),
+            ]
+        )
+    assert ["gave no answer in time" in one.text for one in found] == [True] * 3, found
+    assert [one.can_override for one in found] == [True] * 3
 
 
 def test_a_secret_that_is_not_there_yet(aws: Any, repository: Project) -> None:

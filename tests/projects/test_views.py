@@ -260,7 +260,7 @@ def test_who_shares_a_namespace_is_not_named_to_strangers(world: World, sign_in:
 
 
 def test_warnings_follow_to_the_next_page(world: World, sign_in: Any, outside: Any) -> None:
-    from projects.checking import WARNING, Finding
+    from core.findings import WARNING, Finding
 
     outside["namespace"] = [
         Finding(WARNING, "The namespace is not there yet.", "It may come with the deploy.")
