@@ -336,7 +336,7 @@ def test_secrets(aws: Any, repository: Project, text: str, state: str, words: st
 
 def test_a_secret_that_is_not_there_yet(aws: Any, repository: Project) -> None:
     found = only(checking.secrets_file(secrets_file(repository, "shop/none")))
-    assert (found.state, found.field, found.can_override) == (FAILED, "aws_name", True)
+    assert (found.state, found.field, found.can_override) == (FAILED, "secret_id", True)
 
 
 def test_a_reference_file_that_is_not_there(aws: Any, repository: Project) -> None:
