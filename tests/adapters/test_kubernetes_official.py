@@ -23,7 +23,7 @@ from adapters.errors import Denied, ExternalError, Invalid, TimedOut, Unavailabl
 from adapters.kubernetes.client import KubernetesClient, Right
 from adapters.kubernetes.limits import RetryPolicy
 from engine.cluster.client import ACCEPT_JSON, APPLY, JSON_PATCH, MERGE_PATCH
-from sandbox.certificates import Pair, make_authority, make_certificate
+from sandbox.cluster.certificates import Pair, make_authority, make_certificate
 from tests.adapters.test_kubernetes_config import kubeconfig
 from tests.adapters.test_kubernetes_http import QUICK, VERSION, answers, client_for, ok, status
 from tests.kubernetes.support import until
