@@ -1,4 +1,4 @@
-"""The board: what runs where, is it healthy, what is waiting for me (ui.md). Projects down, environments across."""
+"""The board: what runs where, is it healthy, what is waiting for me. Projects down, environments across."""
 
 from __future__ import annotations
 

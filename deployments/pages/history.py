@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 
 import django_filters
-from django import forms
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
-from core import keyset
+from core import dates, keyset
 from deployments.models import Deploy
 from deployments.queries import light
 from people.models import User
@@ -29,11 +28,6 @@ def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
     return rows.defer(
         "rolls_back_to__evidence", "rolls_back_to__warnings", "release__images", "release__secret_versions"
     )
-
-
-def start_of(day: date) -> datetime:
-    """The first moment of a day. Days are those of UTC, as everything the database keeps."""
-    return datetime.combine(day, time.min, UTC)
 
 
 class HistoryFilter(django_filters.FilterSet):
@@ -67,8 +61,7 @@ class HistoryFilter(django_filters.FilterSet):
         self._offer("project", projects)
         self._offer("environment", sorted(slugs))
         self._offer("person", [*people_near(user), SYSTEM])
-        for name in ("since", "until"):
-            self.form.fields[name].widget = forms.DateInput(attrs={"type": "date"})
+        dates.as_dates(self.form)
         for name in ("revision", "q"):
             self.form.fields[name].widget.attrs |= {"placeholder": "any", "autocomplete": "off"}
 
@@ -120,10 +113,7 @@ class HistoryFilter(django_filters.FilterSet):
 
     def by_date(self, rows: QuerySet[Deploy], name: str, value: date) -> QuerySet[Deploy]:
         """Deploys asked for since, or until (that day included)."""
-        since, until = (
-            (start_of(value), None) if name == "since" else (None, start_of(value + timedelta(days=1)))
-        )
-        return keyset.between(rows, key="number", moment="created_at", since=since, until=until)
+        return dates.within(rows, name, value, key="number", moment="created_at")
 
     @property
     def is_set(self) -> bool:

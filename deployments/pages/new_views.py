@@ -18,6 +18,7 @@ from adapters.errors import ExternalError, NotFound
 from adapters.git.repository import Commit, GitRepository, commit_url
 from audit.actors import person
 from core.errors import Refused
+from core.kept import keeps
 from deployments.gate import marking, requests, turns
 from deployments.models import Deploy
 from deployments.pages.forms import DeployForm
@@ -67,6 +68,7 @@ class Choice:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@keeps(DeployForm)
 def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """GET: the page. POST: asks the gate; back to the page with the reason when it is refused."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)

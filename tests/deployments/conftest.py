@@ -56,7 +56,7 @@ def pushed(monkeypatch):
     calls = []
     monkeypatch.setattr("core.jobs.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True)
     monkeypatch.setattr(
-        "deployments.pipeline.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True
+        "runs.life.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True
     )
     return calls
 

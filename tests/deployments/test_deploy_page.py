@@ -15,8 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.models import Deploy, ObjectState
-from deployments.pages import deploy_log
 from engine.types import ClusterEvent
+from runs import log_page
 from runs.models import LogChunk, State, Step
 from tests.factories import make_deploy, make_environment, make_release, make_user
 
@@ -306,7 +306,7 @@ class TestRollingBack:
 
     def test_what_left_no_release_is_refused_with_the_reason(self, environment: Any, press: Any) -> None:
         answer = press(f"/deploys/{failed(environment).number}/rollback/")
-        assert answer.status_code == 403
+        assert answer.status_code == 409
         assert "left no verified release" in answer.content.decode()
 
 
@@ -322,7 +322,7 @@ class TestAgainAndCancel:
 
     def test_a_revision_that_is_gone_is_told(self, environment: Any, press: Any, commits: Any) -> None:
         answer = press(f"/deploys/{failed(environment, revision='9' * 40).number}/again/")
-        assert answer.status_code == 403
+        assert answer.status_code == 422
         assert "The repository has no revision" in answer.content.decode()
 
     def test_cancelling_what_waits_ends_it(
@@ -342,7 +342,7 @@ class TestAgainAndCancel:
 
     def test_cancelling_what_has_ended_is_refused(self, environment: Any, press: Any) -> None:
         answer = press(f"/deploys/{good(environment).number}/cancel/")
-        assert answer.status_code == 403
+        assert answer.status_code == 409
         assert "there is nothing to cancel" in answer.content.decode()
 
 
@@ -423,7 +423,7 @@ class TestLog:
         write_log(deploy.run_id, 10_000)
         from runs.log import every_chunk
 
-        parts = deploy_log.as_text(every_chunk(deploy.run_id, size=5))
+        parts = log_page.as_text(every_chunk(deploy.run_id, size=5))
         with CaptureQueriesContext(connection) as queries:
             next(iter(parts))
         assert len(queries) == 1

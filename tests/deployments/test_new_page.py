@@ -220,12 +220,13 @@ class TestPressing:
         assert Deploy.objects.get().state == State.QUEUED
 
     def test_a_session_that_ended_loses_nothing(self, client: Client, address: str) -> None:
-        answer = client.post(
-            address, {"revision": "c" * 40, "reason": "hotfix"}, headers={"accept": "text/html"}
-        )
+        sent = {"revision": "c" * 40, "branch": "main", "reason": "hotfix", "key": "a-key"}
+        headers = {"accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+        answer = client.post(address, sent, headers=headers)
         page = answer.content.decode()
         assert answer.status_code == 401
-        assert 'name="reason" value="hotfix"' in page
+        for name, value in sent.items():
+            assert f'name="{name}" value="{value}"' in page
         assert not Deploy.objects.exists()
 
 

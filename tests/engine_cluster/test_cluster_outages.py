@@ -13,7 +13,7 @@ import yaml
 
 import adapters.kubernetes.http as transport
 from adapters.kubernetes.client import KubernetesClient
-from adapters.kubernetes.http import RetryPolicy
+from adapters.kubernetes.limits import RetryPolicy
 from engine.cluster.client import ApiError
 from engine.types import ObjectRef, Progress
 from tests.engine_cluster.conftest import QUICK, Cluster

@@ -7,6 +7,7 @@ import re
 import pytest
 from django.template.loader import get_template, render_to_string
 
+from core.kept import Kept
 from portal.shell import shell
 from tests.ui import samples, site
 
@@ -122,7 +123,7 @@ def test_what_django_says_by_itself_is_not_shown(words: str | None) -> None:
 
 
 def test_an_ended_session_keeps_what_was_typed() -> None:
-    context = {"kept": [("note", 'a "quoted" note')], "signed_in": False}
+    context = {"kept": Kept((("note", 'a "quoted" note'),)), "signed_in": False}
     html = render_to_string("session_ended.html", context, site.request("/projects/new/"))
     assert 'name="note" value="a &quot;quoted&quot; note"' in html
     assert 'action="/projects/new/"' in html
