@@ -1,0 +1,134 @@
+"""Reads an edited file again and compares it with what was meant, before anybody may store it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from engine.errors import ManifestError, SlipwayError
+from engine.manifests.masking import values_of
+from engine.manifests.secretfiles import FLAT, parse_secrets_file
+from secrets_ui.files.adding import part_for
+from secrets_ui.files.edits import Add, Edits, Remove, Rename, Set
+from secrets_ui.files.model import DATA, STRING_DATA, Entry, Secret, SecretsText, open_text
+from secrets_ui.files.nodes import MAPPING, Node
+
+Line = tuple[str, str, str | bytes]  # part, key, and the raw text of what was not touched or the bytes meant
+_NUMBERS = re.compile(r":\d+")
+
+
+class NotAsMeant(SlipwayError):
+    """An edit would have changed more than its key, or would be read as another value."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This change cannot be made in place: the file would be read differently from what is meant.",
+            hint="Nothing was changed. Change the file as text, or make the changes one after the other.",
+        )
+
+
+def reopened(text: str) -> SecretsText:
+    """The edited text. Raises NotAsMeant when it cannot be opened any more."""
+    try:
+        return open_text(text)
+    except ManifestError:
+        raise NotAsMeant() from None
+
+
+def meant(opened: SecretsText, edits: Edits) -> list[list[Line]]:
+    """What each Secret is to hold after the edits, in order."""
+    return [list(_meant(secret, opened, edits)) for secret in opened.secrets]
+
+
+def _meant(secret: Secret, opened: SecretsText, edits: Edits) -> Iterator[Line]:
+    added = [
+        (key, edit.value)
+        for (index, key), edit in edits.items()
+        if index == secret.index and isinstance(edit, Add)
+    ]
+    removed = {
+        key for (index, key), edit in edits.items() if index == secret.index and isinstance(edit, Remove)
+    }
+    left = [entry for entry in secret.entries if entry.key not in removed]
+    target = {key: _target(secret, left, value, opened) for key, value in added}
+    for part in (DATA, STRING_DATA, "object"):
+        for entry in left:
+            if entry.part == part:
+                yield _after(entry, edits.get((secret.index, entry.key)))
+        yield from ((part, key, value) for key, value in added if target[key] == part)
+
+
+def _target(secret: Secret, left: list[Entry], value: bytes, opened: SecretsText) -> str:
+    return part_for(replace(secret, entries=tuple(left)), value, flat=opened.form == FLAT)
+
+
+def _after(entry: Entry, edit: object) -> Line:
+    if isinstance(edit, Set):
+        return entry.part, entry.key, edit.value
+    if isinstance(edit, Rename):
+        return entry.part, edit.to, entry.raw if edit.value is None else edit.value
+    return entry.part, entry.key, entry.raw
+
+
+def prove(before: SecretsText, after: SecretsText, wanted: list[list[Line]]) -> None:
+    """Raises NotAsMeant unless the Secrets hold what is wanted, all else is as before, and the engine reads the same."""
+    if before.form != after.form or len(before.secrets) != len(after.secrets):
+        raise NotAsMeant()
+    for secret, lines in zip(after.secrets, wanted, strict=True):
+        if len(secret.entries) != len(lines):
+            raise NotAsMeant()
+        if not all(_is(entry, line) for entry, line in zip(secret.entries, lines, strict=True)):
+            raise NotAsMeant()
+    if _rest(before) != _rest(after) or not _engine_agrees(before, after):
+        raise NotAsMeant()
+
+
+def _is(entry: Entry, line: Line) -> bool:
+    part, key, value = line
+    return (entry.part, entry.key, entry.value if isinstance(value, bytes) else entry.raw) == (
+        part,
+        key,
+        value,
+    )
+
+
+def _rest(opened: SecretsText) -> list[object]:
+    """Everything but the Secrets' values, as a tree without places."""
+    if opened.form == FLAT:
+        return []
+    secrets = {id(secret.node) for secret in opened.secrets}
+    return [_shape(root.node, secrets) for root in opened.tree.roots]
+
+
+def _shape(node: Node, secrets: set[int]) -> object:
+    pairs = tuple(
+        (_shape(key, secrets), _shape(value, secrets))
+        for key, value in node.pairs
+        if id(node) not in secrets or not _is_values(key, value)
+    )
+    items = tuple(_shape(item, secrets) for item in node.items)
+    return node.kind, node.value, node.style, node.tag, node.anchor, pairs, items
+
+
+def _is_values(key: Node, value: Node) -> bool:
+    return key.value in (DATA, STRING_DATA) and (value.kind == MAPPING or value.is_null)
+
+
+def _engine_agrees(before: SecretsText, after: SecretsText) -> bool:
+    """The strict reader finds the same values; in a file that it refuses, no problem that was not there before."""
+    if after.form == FLAT:
+        return True
+    known, _ = _strictly(before)
+    problems, found = _strictly(after)
+    if problems:
+        return problems <= known
+    return found == [secret.values() for secret in after.secrets]
+
+
+def _strictly(opened: SecretsText) -> tuple[set[str], list[dict[str, bytes]]]:
+    try:
+        documents = parse_secrets_file(opened.text, path="secrets")
+    except ManifestError as error:
+        return {_NUMBERS.sub("", problem) for problem in error.problems}, []
+    return set(), [dict(values_of(document.body)) for document in documents]
