@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.errors import ManifestError, SlipwayError
+from engine.manifests.documents import Document
 from engine.manifests.masking import values_of
-from engine.manifests.secretfiles import FLAT, parse_secrets_file
+from engine.manifests.secretfiles import FLAT, read_secrets
+from engine.types import Source
 from secrets_ui.files.adding import part_for
 from secrets_ui.files.edits import Add, Edits, Remove, Rename, Set
 from secrets_ui.files.model import DATA, STRING_DATA, Entry, Secret, SecretsText, open_text
@@ -16,6 +18,9 @@ from secrets_ui.files.nodes import MAPPING, Node
 
 Line = tuple[str, str, str | bytes]  # part, key, and the raw text of what was not touched or the bytes meant
 _NUMBERS = re.compile(r":\d+")
+_ANY_REFERENCE = Document(
+    {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "any"}}, Source("any", 1)
+)
 
 
 class NotAsMeant(SlipwayError):
@@ -117,8 +122,6 @@ def _is_values(key: Node, value: Node) -> bool:
 
 def _engine_agrees(before: SecretsText, after: SecretsText) -> bool:
     """The strict reader finds the same values; in a file that it refuses, no problem that was not there before."""
-    if after.form == FLAT:
-        return True
     known, _ = _strictly(before)
     problems, found = _strictly(after)
     if problems:
@@ -128,7 +131,7 @@ def _engine_agrees(before: SecretsText, after: SecretsText) -> bool:
 
 def _strictly(opened: SecretsText) -> tuple[set[str], list[dict[str, bytes]]]:
     try:
-        documents = parse_secrets_file(opened.text, path="secrets")
+        documents = read_secrets(opened.text, path="secrets", reference=[_ANY_REFERENCE])
     except ManifestError as error:
         return {_NUMBERS.sub("", problem) for problem in error.problems}, []
     return set(), [dict(values_of(document.body)) for document in documents]

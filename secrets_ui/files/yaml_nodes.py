@@ -26,7 +26,11 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def yaml_tree(text: str) -> Tree:
     """The tree of a text without byte-order mark. Raises YamlError, which quotes no value."""
-    loader = _LOADER(text)
+    try:
+        loader = _LOADER(text)
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise YamlError(line, "half of a surrogate pair, which is no text") from None
     try:
         return Tree(tuple(_roots(_events(loader))), json=False)
     except yaml.MarkedYAMLError as error:

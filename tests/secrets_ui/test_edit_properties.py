@@ -9,11 +9,13 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from engine.errors import ManifestError
 from engine.manifests.masking import values_of
 from engine.manifests.secretfiles import parse_secrets_file
 from secrets_ui.files.edit import apply_edits
 from secrets_ui.files.edits import Add, Edit, EditError, Remove, Rename, Set
 from secrets_ui.files.model import SecretsText, open_text
+from secrets_ui.files.proof import NotAsMeant
 from tests.secrets_ui.styles import KEYS, VALUES, Made, files
 
 MANY = settings(
@@ -141,6 +143,32 @@ def test_all_of_unicode_goes_into_text_and_back(value: str, style: str) -> None:
     edited = apply_edits(open_text(text), {(0, "k"): Set(value.encode())})
     assert engine_reads(edited) == [{"k": value.encode(), "z": b"last"}]
     assert yaml_reads(edited, yaml.CSafeLoader) == [{"k": value.encode(), "z": b"last"}]
+
+
+@MANY
+@given(files(), st.data())
+def test_a_broken_file_is_edited_as_meant_or_not_at_all(made: Made, data: st.DataObject) -> None:
+    """Some characters of YAML's own put anywhere: the file is refused, or the edit, or the edit changes its key alone."""
+    at = data.draw(st.integers(0, len(made.text)))
+    noise = data.draw(
+        st.sampled_from(
+            [*"{}[]'\"&*!|>?:#,-%@`\t\n\0 ", "\n  ", "&a ", "*a", "<<: ", "? ", "---\n", "\ud800"]
+        )
+    )
+    try:
+        opened = open_text(made.text[:at] + noise + made.text[at:])
+    except ManifestError:
+        return
+    for place in [(secret.index, entry.key) for secret in opened.secrets for entry in secret.entries]:
+        for made_edit in (Set(b"fresh value"), Remove(), Rename("fresh-name")):
+            try:
+                text = apply_edits(opened, {place: made_edit})
+            except (EditError, NotAsMeant):
+                continue
+            values = open_text(text).secrets[place[0]].values()
+            others = {k: v for k, v in opened.secrets[place[0]].values().items() if k != place[1]}
+            assert {k: v for k, v in values.items() if k not in (place[1], "fresh-name")} == others
+            assert isinstance(made_edit, Remove | Rename) or values[place[1]] == b"fresh value"
 
 
 def puts_binary_into_text(opened: SecretsText, edits: dict[tuple[int, str], Edit]) -> bool:
