@@ -16,7 +16,7 @@ from secrets_ui.files.edits import Add, Edits, Remove, Rename, Set
 from secrets_ui.files.model import DATA, STRING_DATA, Entry, Secret, SecretsText, open_text
 from secrets_ui.files.nodes import MAPPING, Node
 
-Line = tuple[str, str, str | bytes]  # part, key, and the raw text of what was not touched or the bytes meant
+Line = tuple[str, str, str | bytes]  # part, key, and the bytes meant; the raw text of what cannot be read
 _NUMBERS = re.compile(r":\d+")
 _ANY_REFERENCE = Document(
     {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "any"}}, Source("any", 1)
@@ -72,8 +72,13 @@ def _after(entry: Entry, edit: object) -> Line:
     if isinstance(edit, Set):
         return entry.part, entry.key, edit.value
     if isinstance(edit, Rename):
-        return entry.part, edit.to, entry.raw if edit.value is None else edit.value
-    return entry.part, entry.key, entry.raw
+        return entry.part, edit.to, _kept(entry) if edit.value is None else edit.value
+    return entry.part, entry.key, _kept(entry)
+
+
+def _kept(entry: Entry) -> str | bytes:
+    """What must stay: the bytes, or the raw text of what cannot be read."""
+    return entry.raw if entry.value is None else entry.value
 
 
 def prove(before: SecretsText, after: SecretsText, wanted: list[list[Line]]) -> None:

@@ -11,6 +11,7 @@ from engine.errors import ManifestError
 from secrets_ui.files.edit import apply_edits, room
 from secrets_ui.files.edits import Add, EditError, Remove, Rename, Set
 from secrets_ui.files.model import open_text
+from secrets_ui.files.proof import NotAsMeant
 from tests.secrets_ui.support import HEAD, b64, edit, refused
 
 X = Set(b"x")  # base64 eA==
@@ -151,6 +152,14 @@ def test_a_key_is_added_behind_the_last(before: str, after: str) -> None:
     assert windows == (HEAD + after).replace("\n", "\r\n")
 
 
+def test_a_block_at_the_very_end_gets_its_line_end() -> None:
+    text = f"{HEAD}data:\n  a: |\n    eA\n    =="
+    assert edit(text, k=Add(b"x")) == f"{text}\n  k: eA=="
+    strings = f"{HEAD}stringData:\n  a: |\n    without a line end"
+    with pytest.raises(NotAsMeant):  # a would get a line end
+        edit(strings, k=Add(b"x"))
+
+
 def test_binary_goes_into_data_beside_string_data() -> None:
     text = edit(f"{HEAD}stringData:\n  a: text\n", k=Add(b"\x80"))
     assert text == f"{HEAD}stringData:\n  a: text\ndata:\n  k: gA==\n"
@@ -286,7 +295,7 @@ def test_keys_are_those_that_kubernetes_takes(key: str, accepted: bool) -> None:
 
 def test_a_comment_that_would_become_a_value_stops_the_edit() -> None:
     text = f"{HEAD}stringData:\n  a: |\n    x\n  k: y\n    # deeper\n"
-    with pytest.raises(Exception, match="read differently"):
+    with pytest.raises(NotAsMeant, match="read differently"):
         edit(text, k=Remove())
 
 
