@@ -17,7 +17,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from core.models import Lease
 from core.redactor import redacting
@@ -42,17 +42,19 @@ def holder_name() -> str:
 
 
 def take_lease(name: str, holder: str, seconds: int = LEASE_SECONDS) -> bool:
-    """Takes or renews the lease; False while another process holds it. One conditional update, so two cannot both win."""
-    now = timezone.now()
+    """Takes or renews the lease; False while another process holds it. One conditional update, so two cannot both win.
+
+    Times are those of the database's clock: clocks of hosts differ.
+    """
     with transaction.atomic():
-        Lease.objects.get_or_create(name=name, defaults={"holder": "", "until": now})
-        free = Lease.objects.filter(name=name).filter(Q(holder=holder) | Q(until__lte=now))
-        return free.update(holder=holder, until=now + timedelta(seconds=seconds)) == 1
+        Lease.objects.get_or_create(name=name, defaults={"holder": "", "until": Now()})
+        free = Lease.objects.filter(name=name).filter(Q(holder=holder) | Q(until__lte=Now()))
+        return free.update(holder=holder, until=Now() + timedelta(seconds=seconds)) == 1
 
 
 def release_lease(name: str, holder: str) -> None:
     """Gives the lease back, so that a successor need not wait for it to lapse."""
-    Lease.objects.filter(name=name, holder=holder).update(until=timezone.now())
+    Lease.objects.filter(name=name, holder=holder).update(until=Now())
 
 
 def run_due(ticks: Sequence[Tick], next_at: dict[str, float], now: float) -> None:

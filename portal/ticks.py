@@ -10,8 +10,14 @@ from clusters.jobs import refresh_stale
 from core.jobs import enqueue
 from core.scheduler import Tick
 from deployments import branches
-from deployments.pipeline.reconcile import reconcile
+from deployments.gate.life import LIFE as DEPLOYS
 from notify.models import Outgoing
+from runs.life.reconcile import reconcile
+
+
+def tend_runs() -> None:
+    """Cures what runs of every kind lost."""
+    reconcile([DEPLOYS])
 
 
 def chain_audit() -> None:
@@ -33,7 +39,7 @@ def forget_sessions() -> None:
 
 
 TICKS = (
-    Tick("reconcile", 5, reconcile),
+    Tick("reconcile", 5, tend_runs),
     Tick("live", 10, refresh_stale),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),

@@ -17,7 +17,7 @@ from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, ExternalError, NotFound
 from adapters.git.repository import GitRepository, UntrustedHost, UnusableKey
 from adapters.kubernetes.client import KubernetesClient, Right
-from adapters.kubernetes.http import RetryPolicy
+from adapters.kubernetes.limits import RetryPolicy
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.secretfiles import check_against_reference, parse_secrets_file
@@ -272,12 +272,12 @@ def secret(
         stored = api.get(secret_id)
         populated = parse_secrets_file(stored.text, path=path)
     except NotFound as error:
-        return [trouble(error, "aws_name", may_come=True)]
+        return [trouble(error, "secret_id", may_come=True)]
     except ManifestError as error:
         first = f" {error.problems[0]}" if error.problems else ""
-        return [Finding(FAILED, f"The secret is no Kubernetes Secret file.{first}", error.hint, "aws_name")]
+        return [Finding(FAILED, f"The secret is no Kubernetes Secret file.{first}", error.hint, "secret_id")]
     except ExternalError as error:
-        return [trouble(error, "aws_name")]
+        return [trouble(error, "secret_id")]
     try:
         blank = reference()
     except (ExternalError, ManifestError) as error:

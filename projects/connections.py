@@ -12,7 +12,7 @@ from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.git.repository import GitCredential, GitRepository
 from adapters.kubernetes.client import KubernetesClient
-from adapters.kubernetes.http import RetryPolicy
+from adapters.kubernetes.limits import RetryPolicy
 from projects.models import Cluster, Project, Registry, SecretsFile
 
 HASTY_SECONDS = 8.0

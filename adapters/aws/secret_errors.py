@@ -24,6 +24,8 @@ _LIMIT = (
 class LostRace(Conflict):
     """Another version became current since the editor started. `current`: its VersionId."""
 
+    code = "stale"
+
     def __init__(self, secret_id: str, current: str) -> None:
         super().__init__(
             f"The secret “{secret_id}” was changed by another writer meanwhile; nothing was overwritten.",

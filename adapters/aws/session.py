@@ -93,12 +93,6 @@ def _session() -> boto3.Session:
     return _sessions[key]
 
 
-def account_of(access: Access) -> str:
-    """The AWS account that calls with this access belong to; proves that the credentials work."""
-    with aws_errors("AWS", "ask who we are"):
-        return str(client("sts", access).get_caller_identity()["Account"])
-
-
 def _make(session: boto3.Session, service: str, access: Access) -> _Kept:
     credentials, until = _assume(session, access) if access.role_arn else ({}, float("inf"))
     with aws_errors("AWS", f"prepare calls to {service}"):

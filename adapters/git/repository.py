@@ -30,7 +30,6 @@ from adapters.git.records import (
     Branch,
     Commit,
     RepositoryFacts,
-    Tag,
     commits,
     refs,
     repository_facts,
@@ -44,7 +43,6 @@ __all__ = [
     "GitRepository",
     "Limits",
     "RepositoryFacts",
-    "Tag",
     "UntrustedHost",
     "UnusableKey",
     "commit_url",
@@ -107,10 +105,6 @@ class GitRepository:
     def branches(self) -> list[Branch]:
         """All branches, the one with the newest commit first."""
         return [Branch(name, commit) for name, commit in self._refs("refs/heads/", "-committerdate")]
-
-    def tags(self) -> list[Tag]:
-        """All tags that lead to a commit, the newest first."""
-        return [Tag(name, commit) for name, commit in self._refs("refs/tags/", "-creatordate")]
 
     def log(
         self, base: str | None, head: str, limit: int, *, first_parent: bool = False, ask_host: bool = True

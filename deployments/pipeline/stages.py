@@ -11,7 +11,6 @@ from functools import partial
 
 from django.db import transaction
 
-from deployments.gate.ending import kept
 from deployments.models import Deploy, ObjectState, Release, compress
 from deployments.pipeline.stored_preflight import preflight_stored
 from deployments.pipeline.work import RowObserver, Work
@@ -23,6 +22,7 @@ from engine.manifests.stored import content_hash, from_stored, to_stored
 from engine.rollout.rollout import Rollout
 from engine.types import ObjectRef, Progress, RolloutResult
 from projects.connections import git_repository
+from runs.life.ending import kept
 
 
 class ReleaseIsBad(NotDeployable):

@@ -43,12 +43,10 @@ class Finding:
         return f"{f'{self.subject}: ' if self.subject else ''}{self.sentence} {self.hint}".strip()
 
 
-@dataclass(frozen=True)
-class Preflight:
-    """Every finding, and what applying would do to each object."""
+class WithFindings:
+    """Has findings, of which some stop a deploy."""
 
     findings: tuple[Finding, ...]
-    changes: tuple[ObjectChange, ...]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -59,6 +57,14 @@ class Preflight:
     def warnings(self) -> tuple[Finding, ...]:
         """Those that somebody should read."""
         return tuple(finding for finding in self.findings if finding.level == WARNING)
+
+
+@dataclass(frozen=True)
+class Preflight(WithFindings):
+    """Every finding, and what applying would do to each object."""
+
+    findings: tuple[Finding, ...]
+    changes: tuple[ObjectChange, ...]
 
 
 def check_secrets_files(

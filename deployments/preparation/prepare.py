@@ -33,6 +33,8 @@ FILE_AND_LINE = re.compile(r"[\w./ -]+:\d+: ")
 class NotDeployable(SlipwayError):
     """The revision, or what belongs to it, cannot be deployed as it is. `problems`: every finding, one line each."""
 
+    code = "not-deployable"
+
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.problems = problems

@@ -17,8 +17,9 @@ from core.origin import origin
 from core.redactor import redact_text, redacting
 from deployments.models import Deploy, Release
 from deployments.preparation import prepare
-from deployments.preparation.preflight import ERROR, WARNING, Finding, Preflight, preflight
+from deployments.preparation.preflight import ERROR, Finding, Preflight, WithFindings, preflight
 from deployments.preparation.prepare import Fetched, NotDeployable
+from deployments.queries import last_release
 from engine.cluster.dryrun import ObjectChange
 from engine.cluster.resources import ClusterKinds
 from engine.errors import ManifestError, SlipwayError
@@ -27,7 +28,6 @@ from engine.manifests.masking import key_digests
 from engine.manifests.render import ImagePin
 from projects.connections import git_repository, hasty_client
 from projects.models import Environment
-from runs.models import State
 
 log = structlog.get_logger(__name__)
 KEPT_SECONDS = 30
@@ -45,7 +45,7 @@ class SecretChange:
 
 
 @dataclass(frozen=True)
-class Preview:
+class Preview(WithFindings):
     """Everything the page shows before the click. No secret values.
 
     `commits`: from what is live to the chosen one, newest first; `reverse`: the chosen one is older than what is live.
@@ -61,16 +61,6 @@ class Preview:
     secret_changes: tuple[SecretChange, ...] = ()
     changes: tuple[ObjectChange, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """Findings that stop the deploy."""
-        return tuple(finding for finding in self.findings if finding.level == ERROR)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """Findings to read."""
-        return tuple(finding for finding in self.findings if finding.level == WARNING)
 
     @property
     def errors_text(self) -> str:
@@ -105,16 +95,9 @@ def last_number(environment: Environment) -> int:
     return numbers.first() or 0
 
 
-def last_verified(environment: Environment) -> Release | None:
-    """The release that the newest succeeded deploy put in place."""
-    rows = Deploy.objects.filter(environment=environment, state=State.SUCCEEDED, release__isnull=False)
-    deploy = rows.select_related("release").order_by("-number").first()
-    return deploy.release if deploy else None
-
-
 def make(environment: Environment, commit: Commit) -> Preview:
     """The preview with what is found first; each part that fails becomes a finding, and the later parts are left out."""
-    release = last_verified(environment)
+    release = last_release(environment)
     result = with_commits(
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
     )

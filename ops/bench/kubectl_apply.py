@@ -25,7 +25,7 @@ from adapters.kubernetes.client import KubernetesClient
 from engine.cluster.resources import ClusterKinds, ref_of
 from engine.manifests.plan import stages
 from engine.rollout.rollout import Rollout
-from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, Json, Manifest, NullObserver, Source
+from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, Json, Manifest, ObjectStatus, Source
 from sandbox.control_plane import ControlPlane, assets
 
 PEERS = {
@@ -103,6 +103,19 @@ def manifests(bodies: list[Json]) -> list[Manifest]:
     ]
 
 
+class Silent:
+    """An observer that neither tells nor stops anything."""
+
+    def line(self, text: str, *, level: str = "info") -> None:
+        return
+
+    def status(self, status: ObjectStatus) -> None:
+        return
+
+    def check(self) -> None:
+        return
+
+
 @dataclass(frozen=True)
 class Bench:
     """A control plane to measure on."""
@@ -131,7 +144,7 @@ class Bench:
         planned = stages(manifests(bodies), deploy_number=1)
         kinds = ClusterKinds(self.client)
         started = time.perf_counter()
-        with Rollout(self.client, planned, kinds=kinds, observer=NullObserver(), timeout=120) as rollout:
+        with Rollout(self.client, planned, kinds=kinds, observer=Silent(), timeout=120) as rollout:
             rollout.apply()
             seconds = time.perf_counter() - started
             if not rollout.wait().ok:

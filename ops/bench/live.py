@@ -166,9 +166,10 @@ def prepare_portal(folder: Path) -> tuple[Any, Repository]:
 
 def running_deploy(place: Any) -> Any:
     """A deploy that goes on, of a second environment so that it stands in nobody's way."""
-    from deployments.gate.requests import next_number
+    from deployments.gate.kind import DEPLOY
     from deployments.models import Deploy
     from projects.models import Environment
+    from runs.life.opening import next_number
     from runs.models import State
 
     other = Environment.objects.create(
@@ -176,7 +177,7 @@ def running_deploy(place: Any) -> Any:
         config_directory="kubernetes",
     )  # fmt: skip
     return Deploy.objects.create(
-        number=next_number(), environment=other, state=State.RUNNING, revision="0" * 40, actor_kind="system",
+        number=next_number(DEPLOY), environment=other, state=State.RUNNING, revision="0" * 40, actor_kind="system",
         actor_text="system", worker="bench",
     )  # fmt: skip
 

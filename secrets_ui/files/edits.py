@@ -43,6 +43,8 @@ Edits = Mapping[Place, Edit]
 class EditError(SlipwayError):
     """Some edits cannot be made, and none was. `problems`: by place, in words that hold no value."""
 
+    code = "not-editable"
+
     def __init__(self, problems: Mapping[Place, str]) -> None:
         named = [f"{key}: {problem}" for (_, key), problem in problems.items()]
         more = f" (and {len(named) - 1} more)" if len(named) > 1 else ""

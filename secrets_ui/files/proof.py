@@ -26,6 +26,8 @@ _ANY_REFERENCE = Document(
 class NotAsMeant(SlipwayError):
     """An edit would have changed more than its key, or would be read as another value."""
 
+    code = "not-editable"
+
     def __init__(self) -> None:
         super().__init__(
             "This change cannot be made in place: the file would be read differently from what is meant.",

@@ -36,6 +36,8 @@ class Pasted:
 class CannotWrite(SlipwayError):
     """Some values cannot stand in such a file. `keys`: their names."""
 
+    code = "not-editable"
+
     def __init__(self, message: str, keys: tuple[str, ...]) -> None:
         super().__init__(message, hint="Leave these keys out, or download the Secret file.")
         self.keys = keys

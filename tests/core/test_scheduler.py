@@ -88,7 +88,7 @@ def test_the_loop_goes_on_without_its_lease_and_works_when_it_has_it(monkeypatch
     def stopped() -> bool:
         turn = next(turns)
         if turn == 2:
-            Lease.objects.update(until=timezone.now())
+            Lease.objects.update(until=timezone.now() - timedelta(seconds=1))
         return turn == 3
 
     scheduler.loop([Tick("t", 0, lambda: ran.append(1))], stopped=stopped, step=0)

@@ -40,6 +40,18 @@ def only(findings: list[Finding]) -> Finding:
 
 # Clusters
 
+VERSION = {  # as `/version` of a real one
+    "major": "1",
+    "minor": "34",
+    "gitVersion": "v1.34.2",
+    "gitCommit": "8cc511e399b929453cd98ae65b419c3cc227ec79",
+    "gitTreeState": "clean",
+    "buildDate": "2025-11-11T19:06:46Z",
+    "goVersion": "go1.24.9",
+    "compiler": "gc",
+    "platform": "linux/amd64",
+}
+
 
 class Api:
     """An API server that answers probes and reviews of rights as a test says."""
@@ -49,18 +61,18 @@ class Api:
         self.asked: list[dict[str, Any]] = []
         self.server = server
         server.expect_request("/api").respond_with_json({"kind": "APIVersions", "versions": ["v1"]})
-        server.expect_request("/version").respond_with_json(
-            {"gitVersion": "v1.34.2", "platform": "linux/amd64"}
-        )
+        server.expect_request("/version/").respond_with_json(VERSION)
         reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         server.expect_request(reviews, method="POST").respond_with_handler(self.review)
 
     def review(self, request: Request) -> Response:
         """An answer of the authorizer."""
-        wanted = json.loads(request.data)["spec"]["resourceAttributes"]
+        body = json.loads(request.data)
+        wanted = body["spec"]["resourceAttributes"]
         self.asked.append(wanted)
         allowed = f"{wanted['verb']} {wanted['resource']}" not in self.lacking
-        return Response(json.dumps({"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}), 201)
+        answer = json.dumps({**body, "status": {"allowed": allowed}})
+        return Response(answer, 201, content_type="application/json")
 
     def namespace(self, name: str, status: int) -> None:
         """What is said about a namespace."""
@@ -324,7 +336,7 @@ def test_secrets(aws: Any, repository: Project, text: str, state: str, words: st
 
 def test_a_secret_that_is_not_there_yet(aws: Any, repository: Project) -> None:
     found = only(checking.secrets_file(secrets_file(repository, "shop/none")))
-    assert (found.state, found.field, found.can_override) == (FAILED, "aws_name", True)
+    assert (found.state, found.field, found.can_override) == (FAILED, "secret_id", True)
 
 
 def test_a_reference_file_that_is_not_there(aws: Any, repository: Project) -> None:

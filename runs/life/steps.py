@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from django.utils import timezone
 
 from runs.fence import Fence
+from runs.life.attempt import W
 from runs.models import Step, StepState
 
 
@@ -38,3 +39,27 @@ def close(run_id: UUID, running_becomes: StepState) -> None:
     rows = Step.objects.filter(run_id=run_id)
     rows.filter(state=StepState.RUNNING).update(state=running_becomes, ended_at=timezone.now())
     rows.filter(state=StepState.PENDING).update(state=StepState.SKIPPED)
+
+
+def finished(run_id: UUID) -> set[str]:
+    """The names of the steps that have succeeded, in this attempt or an earlier one."""
+    rows = Step.objects.filter(run_id=run_id, state=StepState.SUCCEEDED)
+    return set(rows.values_list("name", flat=True))
+
+
+def run_step(attempt: W, name: str, function: Callable[[W], str]) -> None:
+    """One step with its row; what `function` returns is its summary. A step that raises stays `running`: the run's end
+    closes it with the right state. Raises what `function` raises, and FenceLost."""
+    attempt.check()
+    start(attempt.fence, name)
+    attempt.journal.changed()
+    summary = under(attempt, name, function)
+    end(attempt.fence, name, StepState.SUCCEEDED, summary)
+    attempt.journal.changed()
+
+
+def under(attempt: W, name: str, function: Callable[[W], str]) -> str:
+    """Runs a step's function with its lines in the step's part of the log. Alone, it is for a worker that takes over and
+    needs again what the step had found: the step's row stays as it is."""
+    attempt.journal.step = name
+    return function(attempt)

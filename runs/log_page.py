@@ -1,4 +1,4 @@
-"""The log on the page of one deploy: folded by step; a long one with its head and its tail, or the part around a line."""
+"""The log on the page of one run: folded by step; a long one with its head and its tail, or the part around a line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Protocol
+from uuid import UUID
 
-from deployments.models import Deploy
 from runs.log import LogLine, chunks_after, lines, lines_of
 from runs.models import LogChunk
 
@@ -56,9 +56,9 @@ class Gap:
     level: str = "gap"
 
 
-def shown(deploy: Deploy, steps: Iterable[StepOfLog], *, line: int = 0) -> tuple[list[Fold], int]:
+def shown(run_id: UUID, steps: Iterable[StepOfLog], *, line: int = 0) -> tuple[list[Fold], int]:
     """The log by step, and the number of its last line. `line`: one that has to be among those shown."""
-    found = lines(chunks_after(deploy.run_id, 0, limit=100_000))
+    found = lines(chunks_after(run_id, 0, limit=100_000))
     last = found[-1].number if found else 0
     some = with_gaps(cut(found, line), first=1 if found else 0)
     return folds(some, {step.name: step for step in steps}, line), last
