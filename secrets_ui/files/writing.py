@@ -14,6 +14,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}\Z")
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # What YAML takes for a line break or does not allow, and what cannot be seen.
 _ESCAPED = re.compile('["\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]')
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _RESOLVER = yaml.resolver.Resolver()
 
 
@@ -55,7 +56,7 @@ def fits_literal(value: str, header: str, indent: int, digit: str) -> bool:
     outer = indent - int(digit) if digit else 0
     text = f"{' ' * outer}k: {header}\n{literal_lines(value, indent, chr(10))}"
     try:
-        return bool(yaml.load(text, Loader=yaml.CBaseLoader) == {"k": value})  # noqa: S506 (texts only)
+        return bool(yaml.load(text, Loader=_LOADER) == {"k": value})  # noqa: S506 (texts only)
     except yaml.YAMLError:
         return False
 
