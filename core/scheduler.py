@@ -57,12 +57,16 @@ def release_lease(name: str, holder: str) -> None:
     Lease.objects.filter(name=name, holder=holder).update(until=Now())
 
 
-def run_due(ticks: Sequence[Tick], next_at: dict[str, float], now: float) -> None:
-    """Runs what is due and notes when it is due again. A failing tick is logged; it keeps neither the others nor its own
-    next turn from running."""
+def run_due(
+    ticks: Sequence[Tick], next_at: dict[str, float], now: float, stopped: Callable[[], bool] = lambda: False
+) -> None:
+    """Runs what is due and notes when it is due again, until `stopped()`. A failing tick is logged; it keeps neither the
+    others nor its own next turn from running."""
     for tick in ticks:
         if now < next_at.get(tick.name, 0.0):
             continue
+        if stopped():
+            return
         next_at[tick.name] = now + tick.seconds
         try:
             with redacting():
@@ -72,8 +76,14 @@ def run_due(ticks: Sequence[Tick], next_at: dict[str, float], now: float) -> Non
             close_old_connections()
 
 
-def loop(ticks: Sequence[Tick], *, stopped: Callable[[], bool], step: float = 0.5) -> None:
-    """Runs ticks while it holds the lease, until `stopped()`."""
+def loop(
+    ticks: Sequence[Tick],
+    *,
+    stopped: Callable[[], bool],
+    step: float = 0.5,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Runs ticks while it holds the lease, until `stopped()`. `pause` waits between two turns, or until it is to stop."""
     holder = holder_name()
     next_at: dict[str, float] = {}
     while not stopped():
@@ -84,6 +94,6 @@ def loop(ticks: Sequence[Tick], *, stopped: Callable[[], bool], step: float = 0.
             close_old_connections()
             held = False
         if held:
-            run_due(ticks, next_at, time.monotonic())
-        time.sleep(step)
+            run_due(ticks, next_at, time.monotonic(), stopped)
+        pause(step)
     release_lease(LEASE, holder)

@@ -23,6 +23,8 @@ from core.origin import Origin, set_origin
 log = structlog.get_logger(__name__)
 PR_SET_PDEATHSIG = 1
 LEAVE = signal.SIGUSR1
+# A job that does not look whether it is to leave is killed after this: whoever asked for it asks again.
+LEAVE_SECONDS = 5.0
 _leaving = threading.Event()
 
 
@@ -48,9 +50,29 @@ class Worker(RqWorker):
     def handle_warm_shutdown_request(self) -> None:
         """TERM reached the worker, which now waits for its job: the job is told (`is_leaving`)."""
         super().handle_warm_shutdown_request()
-        if self.horse_pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.horse_pid, LEAVE)
+        self._tell_horse()
+
+    def fork_work_horse(self, *args: Any) -> None:
+        """Also a job that was taken in the very moment of TERM is told."""
+        super().fork_work_horse(*args)
+        if self._stop_requested:
+            self._tell_horse()
+
+    def _tell_horse(self) -> None:
+        """Tells the child to leave, and kills it when it has not after LEAVE_SECONDS."""
+        pid = self.horse_pid
+        if not pid:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, LEAVE)
+        killing = threading.Timer(LEAVE_SECONDS, self._kill_late_horse, [pid])
+        killing.daemon = True
+        killing.start()
+
+    def _kill_late_horse(self, pid: int) -> None:
+        if self.horse_pid == pid:
+            log.warning("the job did not leave in time and is killed", worker=self.name)
+            self.kill_horse()
 
     def main_work_horse(self, *args: Any, **kwargs: Any) -> None:
         """In the forked child: ends with the parent, so that a killed worker leaves no orphan that goes on applying.

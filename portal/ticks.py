@@ -12,6 +12,7 @@ from core.scheduler import Tick
 from deployments import branches
 from deployments.gate.life import LIFE as DEPLOYS
 from notify.models import Outgoing
+from projects import mirrors
 from runs.life.reconcile import reconcile
 
 
@@ -45,5 +46,6 @@ TICKS = (
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
     Tick("integrity", 600, integrity.verify_due),
+    Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
 )

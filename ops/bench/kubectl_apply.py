@@ -26,7 +26,8 @@ from engine.cluster.resources import ClusterKinds, ref_of
 from engine.manifests.plan import stages
 from engine.rollout.rollout import Rollout
 from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, Json, Manifest, ObjectStatus, Source
-from sandbox.control_plane import ControlPlane, assets
+from sandbox.bench import progress
+from sandbox.cluster.control_plane import ControlPlane, assets
 
 PEERS = {
     "kubectl apply -f": (),
@@ -188,7 +189,7 @@ def apply_rows(*, rounds: int = 5, counts: tuple[int, ...] = (200, 20)) -> list[
 def _rows_of(on: Bench, count: int, rounds: int) -> list[Row]:
     ours: list[dict[str, float]] = []
     peers: dict[str, list[dict[str, float]]] = {peer: [] for peer in PEERS}
-    for number in range(rounds):
+    for number in progress.rounds(rounds, f"{count} objects"):
         ours.append(on.steps(count, f"ours-{count}-{number}", on.by_engine))
         for place, (peer, arguments) in enumerate(PEERS.items()):
             measure = partial(on.by_kubectl, arguments=arguments)

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from ops.bench.whole_deploy import Repository, environment, services
+from sandbox.bench import progress
 
 LIMITS = {"click-to-first-line": 1.0, "line-to-page": 0.3}
 ROUNDS = 7
@@ -217,10 +218,10 @@ def main(folder: Path) -> None:
             browser.sign_in()
             deploy = running_deploy(place)
             taken = {
-                "click-to-first-line": [click(browser, repository.commit(f"v{n}")) for n in range(ROUNDS)][
-                    1:
-                ],
-                "line-to-page": [line(browser, deploy, number) for number in range(ROUNDS)][1:],
+                "click-to-first-line": [
+                    click(browser, repository.commit(f"v{n}")) for n in progress.rounds(ROUNDS, "click")
+                ][1:],
+                "line-to-page": [line(browser, deploy, n) for n in progress.rounds(ROUNDS, "line")][1:],
             }
         finally:
             processes.stop(children, 5)

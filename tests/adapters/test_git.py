@@ -212,7 +212,7 @@ def test_commit_whose_branch_is_gone_is_still_read(origin, repository, tmp_path:
     origin.git("branch", "-q", "-D", "gone")
     origin.push()
     repository.fetch(0)
-    repository.tidy()
+    assert repository.tidy()
     assert repository.files(sha, "d") == {"x.yaml": b"1"}
     elsewhere = GitRepository(
         repository.url, mirror=tmp_path / "other", credential=GitCredential(token=TOKEN), protocols=("http",)

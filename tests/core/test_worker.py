@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisGone
 from rq import Queue
 from rq import Worker as RqWorker
 
-from core.worker import Worker, is_leaving
+from core.worker import LEAVE, LEAVE_SECONDS, Worker, is_leaving
 from tests import redis_server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -51,11 +52,18 @@ def until(said: str, file: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_job_is_told_that_its_worker_is_asked_to_end(tmp_path: Path) -> None:
-    file = tmp_path / "said"
+def hears_nothing(file: str) -> None:
+    """A job that takes long and never looks whether it is to leave."""
+    Path(file).write_text("began")
+    time.sleep(60)
+
+
+@contextlib.contextmanager
+def worker_at(job: str, file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that has begun that job of this module."""
     with redis_server.running() as url:
         connection = redis.Redis.from_url(url)
-        Queue("short", connection=connection).enqueue("tests.core.test_worker.goes_on_until_told", str(file))
+        Queue("short", connection=connection).enqueue(f"tests.core.test_worker.{job}", str(file))
         worker = subprocess.Popen(
             [sys.executable, "manage.py", "rqworker", "short"],
             cwd=ROOT,
@@ -63,13 +71,39 @@ def test_a_job_is_told_that_its_worker_is_asked_to_end(tmp_path: Path) -> None:
         )
         try:
             until("began", file)
-            worker.send_signal(signal.SIGTERM)
-            until("told", file)
-            assert worker.wait(20) == 0
+            yield worker
         finally:
             worker.kill()
             worker.wait()
             connection.close()
+
+
+def test_a_job_is_told_that_its_worker_is_asked_to_end(tmp_path: Path) -> None:
+    file = tmp_path / "said"
+    with worker_at("goes_on_until_told", file) as worker:
+        worker.send_signal(signal.SIGTERM)
+        until("told", file)
+        assert worker.wait(20) == 0
+
+
+def test_a_job_that_does_not_listen_keeps_its_worker_for_some_seconds_only(tmp_path: Path) -> None:
+    with worker_at("hears_nothing", tmp_path / "said") as worker:
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(LEAVE_SECONDS + 15) == 0
+
+
+def test_a_job_that_was_taken_in_the_moment_of_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RQ sees the end only after the job, so nobody else would tell it."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr("core.worker.os.kill", lambda pid, number: told.append((pid, number)))
+    monkeypatch.setattr(
+        "core.worker.threading.Timer", lambda *_: type("T", (), {"start": lambda self: None})()
+    )
+    monkeypatch.setattr(RqWorker, "fork_work_horse", lambda self, job, queue: setattr(self, "_horse_pid", 7))
+    worker = Worker.__new__(Worker)
+    worker._stop_requested = True
+    worker.fork_work_horse(None, None)
+    assert told == [(7, LEAVE)]
 
 
 @pytest.mark.parametrize(("worker_pid", "parent", "works"), [(7, 7, True), (1, 1, True), (7, 1, False)])

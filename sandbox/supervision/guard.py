@@ -38,25 +38,28 @@ def marked(directory: Path, supervisor: int = 0) -> list[int]:
     return found
 
 
-def end_marked(directory: Path, supervisor: int = 0) -> None:
-    """Kills the processes that `marked` finds and waits until they are gone."""
+def end_marked(directory: Path, supervisor: int = 0) -> list[int]:
+    """Kills the processes that `marked` finds and waits until they are gone; which it killed."""
     deadline = time.monotonic() + _PATIENCE
+    killed: list[int] = []
     while (left := marked(directory, supervisor)) and time.monotonic() < deadline:
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        killed += [pid for pid in left if pid not in killed]
         time.sleep(0.02)
+    return killed
 
 
 def start_guard(directory: Path) -> subprocess.Popen[bytes]:
     """Starts the guard of this process. It ends, having killed what is left, as soon as this process ends."""
     return subprocess.Popen(
-        [sys.executable, "-m", "sandbox.guard", str(directory), str(os.getpid())],
+        [sys.executable, "-m", "sandbox.supervision.guard", str(directory), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={"PATH": os.environ.get("PATH", os.defpath)},
-        cwd=Path(__file__).resolve().parent.parent,
+        cwd=Path(__file__).resolve().parents[2],
         start_new_session=True,  # Ctrl-C in the terminal, or a kill of the group, must not end the guard first
     )
 

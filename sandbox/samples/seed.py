@@ -1,4 +1,4 @@
-"""`python -m sandbox.seed`: registers the samples in the portal and makes the first deploys through the real pipeline.
+"""`python -m sandbox.samples.seed`: registers the samples in the portal and makes the first deploys through the real pipeline.
 
 It talks to the portal as the portal's own code does: service functions, the gate, the database. What is there already
 is left as it is, so every start of a sandbox may run it.
@@ -28,7 +28,7 @@ from projects import infrastructure, services  # noqa: E402
 from projects.models import Cluster, Environment, Project, Registry, SecretsFile  # noqa: E402
 from runs.models import OPEN, State  # noqa: E402
 from sandbox import layout as layouts  # noqa: E402
-from sandbox.kubectl import apply_as_kubectl  # noqa: E402
+from sandbox.cluster.kubectl import apply_as_kubectl  # noqa: E402
 from sandbox.samples import CLUSTER, PEOPLE, REGISTRY, SAMPLES  # noqa: E402
 from sandbox.samples import model as samples  # noqa: E402
 from sandbox.samples.by_hand import objects_by_hand  # noqa: E402

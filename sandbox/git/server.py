@@ -1,6 +1,6 @@
 """Serves bare repositories over HTTP by Git's own `git http-backend`, to those who know the token.
 
-`GIT_TOKEN=… python -m sandbox.git_server --directory D --port P`. Any user name with the token as the
+`GIT_TOKEN=… python -m sandbox.git.server --directory D --port P`. Any user name with the token as the
 password may fetch and push, as with a GitHub token. Without it the answer is 401, as for a private
 repository.
 """
@@ -83,7 +83,7 @@ class _GitHandler(Handler):
 
 def main() -> None:
     """Parses the arguments and serves until it is told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.git_server")
+    parser = argparse.ArgumentParser(prog="python -m sandbox.git.server")
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()

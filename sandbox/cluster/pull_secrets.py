@@ -1,6 +1,6 @@
 """Keeps the pull secret of every sample namespace good, as long as the portal does not do so itself.
 
-`python -m sandbox.pull_secrets --kubeconfig K --aws URL` looks every few seconds: a namespace that is missing is made,
+`python -m sandbox.cluster.pull_secrets --kubeconfig K --aws URL` looks every few seconds: a namespace that is missing is made,
 a secret that is missing, of another registry, or past half of its token's life gets a fresh token of the sandbox's ECR.
 """
 
@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
 from sandbox.aws.images import docker_config, ecr_call
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.samples import REGISTRY
 from sandbox.samples.names import namespaces
 
@@ -83,7 +83,7 @@ def make_keeper(kubeconfig: Path, aws: str) -> Keeper:
 
 def main() -> None:
     """Looks again and again; what fails is said and tried at the next turn."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.pull_secrets")
+    parser = argparse.ArgumentParser(prog="python -m sandbox.cluster.pull_secrets")
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--aws", required=True, help="URL of the sandbox's AWS and registry")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks")

@@ -20,8 +20,8 @@ import yaml
 from engine.errors import SlipwayError
 from engine.types import Json
 from sandbox import processes
-from sandbox.api import Api, ApiFailed, Credentials
-from sandbox.certificates import (
+from sandbox.cluster.api import Api, ApiFailed, Credentials
+from sandbox.cluster.certificates import (
     Pair,
     load_or_make,
     make_authority,
@@ -29,7 +29,7 @@ from sandbox.certificates import (
     make_signing_key,
     write_private,
 )
-from sandbox.processes import Child
+from sandbox.processes import Child, End
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _PORTS = ("etcd", "etcd-peer", "api", "manager", "scheduler")
@@ -113,13 +113,14 @@ class ControlPlane:
                 ) from error
             raise
 
-    def stop(self, seconds: float = 3.0) -> None:
-        """Ends the programs, the API server before the etcd that it needs to end well. Safe to call twice."""
-        processes.stop(self._children, seconds)
+    def stop(self, seconds: float = 3.0) -> list[End]:
+        """Ends the programs, the API server before the etcd that it needs to end well; how each ended. Safe to call twice."""
+        ends = processes.stop(self._children, seconds)
         self._children = []
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+        return ends
 
     def check(self) -> None:
         """Raises ControlPlaneError when a program has ended by itself: which one, and the last lines of its log."""

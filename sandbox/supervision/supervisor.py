@@ -14,15 +14,16 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import SlipwayError
-from sandbox import environment, guard, programs
-from sandbox.api import Api, ApiFailed
-from sandbox.control_plane import ControlPlane
-from sandbox.household import Household, say
+from sandbox import environment
+from sandbox.cluster.api import Api, ApiFailed
+from sandbox.cluster.control_plane import ControlPlane
+from sandbox.cluster.pull_secrets import make_keeper
 from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.layout import Layout
-from sandbox.pull_secrets import make_keeper
 from sandbox.samples import PEOPLE
 from sandbox.samples.names import namespaces
+from sandbox.supervision import guard, programs
+from sandbox.supervision.household import Household, say
 
 _EMBEDDED = ("redis", "aws", "git", "slack")
 Part = Future[None]  # of the start
@@ -66,6 +67,7 @@ class Supervisor:
                 self._watch()
             except Stopped:
                 say("Stopping.")
+                self.household.began = time.monotonic()  # the seconds of the lines that follow
             finally:
                 self.env_file.unlink(missing_ok=True)
                 self._end()
@@ -188,8 +190,10 @@ class Supervisor:
     def _end(self) -> None:
         self.household.stop(last=_EMBEDDED)
         if self._plane is not None:
-            self._plane.stop()
-        guard.end_marked(self.layout.directory)
+            for end in self._plane.stop():
+                self.household.tell(str(end))
+        if left := guard.end_marked(self.layout.directory):
+            self.household.tell(f"killed what was left by others: processes {', '.join(map(str, left))}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed, Credentials
-from sandbox.control_plane import kubeconfig_text
+from sandbox.cluster.api import Api, ApiFailed, Credentials
+from sandbox.cluster.control_plane import kubeconfig_text
 
 _MANAGER = "slipway-sandbox"
 _TOKEN_SECONDS = 10.0  # within which the controller manager fills a token Secret

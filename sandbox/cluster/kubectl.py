@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 
 MANAGER = "kubectl-client-side-apply"
 _PATIENCE = 15.0  # seconds

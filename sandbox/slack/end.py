@@ -1,6 +1,6 @@
 """The other end of Slack: takes what `slack_sdk` sends, keeps it, and shows it as a page and as JSON at `/`.
 
-`SLACK_BOT_TOKEN=… python -m sandbox.slack_end --directory D --port P`. It speaks auth.test,
+`SLACK_BOT_TOKEN=… python -m sandbox.slack.end --directory D --port P`. It speaks auth.test,
 chat.postMessage (threads too), chat.update and conversations.list in the words of
 https://api.slack.com/methods: errors come as HTTP 200 with
 `"ok": false`, a channel is answered by its id, and an update is found by that id and the message's `ts`.
@@ -19,7 +19,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from sandbox.slack_page import render
+from sandbox.slack.page import render
 from sandbox.web import Handler, Server
 
 Json = dict[str, Any]
@@ -178,7 +178,7 @@ def _answer_message(message: Json) -> Json:
 
 def main() -> None:
     """Parses the arguments and serves until it is told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.slack_end")
+    parser = argparse.ArgumentParser(prog="python -m sandbox.slack.end")
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()

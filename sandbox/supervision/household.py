@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -11,10 +10,12 @@ from dataclasses import dataclass, field
 from sandbox import processes
 from sandbox.layout import ROOT, Layout
 from sandbox.processes import Child, ProcessError
-from sandbox.programs import Program
+from sandbox.supervision.programs import Program
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that ended is started again
 _CALM = 60.0  # seconds after which an end counts as the first one again
+# Longer than the longest that a program takes by itself: a worker waits core.worker.LEAVE_SECONDS for its job.
+PATIENCE = 12.0
 
 
 def say(text: str) -> None:
@@ -94,32 +95,18 @@ class Household:
                 with self._lock:
                     kept.child, kept.started, kept.again_at = self._spawn(kept.program), now, 0.0
 
-    def stop(self, *, last: Iterable[str] = (), seconds: float = 3.0) -> None:
-        """Ends everything: first what uses others, then the programs named in `last`. Safe to call twice."""
+    def stop(self, *, last: Iterable[str] = (), seconds: float = PATIENCE) -> None:
+        """Ends everything, and says how: first what uses others, then the programs named in `last`. Safe to call twice."""
         with self._lock:
             self._stopping = True
         names = set(last)
         users = [kept.child for kept in self._kept if kept.program.name not in names]
-        stop_together([*users, *self._passing], seconds)
-        stop_together([kept.child for kept in self._kept if kept.program.name in names], seconds)
+        used = [kept.child for kept in self._kept if kept.program.name in names]
+        for children in ([*users, *self._passing], used):
+            processes.stop_together(children, seconds, tell=lambda end: self.tell(str(end)))
 
     def _spawn(self, program: Program) -> Child:
         if self._stopping:
             raise ProcessError(f"{program.name} is not started any more: the sandbox is stopping")
         log = self.layout.log(program.name)
         return processes.spawn(program.command, log=log, env=program.env, cwd=ROOT, name=program.name)
-
-
-def stop_together(children: Iterable[Child], seconds: float) -> None:
-    """Asks all to end at once; who has not after `seconds` is killed."""
-    alive = [child for child in children if child.alive()]
-    for child in alive:
-        child.process.terminate()
-    deadline = time.monotonic() + seconds
-    while any(child.alive() for child in alive) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    for child in alive:
-        if child.alive():
-            print(f"{child.name} did not end in time and was killed", file=sys.stderr)
-            child.process.kill()
-            child.process.wait()

@@ -12,7 +12,7 @@ from pathlib import Path
 from sandbox import environment
 from sandbox.layout import Layout
 from sandbox.node import READY_LINE, command
-from sandbox.redis import redis_command
+from sandbox.supervision.redis import redis_command
 
 DEPLOYS_AT_ONCE = 2  # workers of the queue `deploys`
 
@@ -41,7 +41,7 @@ def aws(layout: Layout) -> Program:
 
 def git(layout: Layout) -> Program:
     port = layout.ports["git"]
-    arguments = _python("sandbox.git_server", "--directory", str(layout.repositories), "--port", str(port))
+    arguments = _python("sandbox.git.server", "--directory", str(layout.repositories), "--port", str(port))
     env = {**environment.clean(layout), "GIT_TOKEN": layout.keys.git_token}
     return Program("git", arguments, env, lambda: http_answers(port, "/", 401))
 
@@ -49,7 +49,7 @@ def git(layout: Layout) -> Program:
 def slack(layout: Layout) -> Program:
     port = layout.ports["slack"]
     arguments = _python(
-        "sandbox.slack_end", "--directory", str(layout.directory / "slack"), "--port", str(port)
+        "sandbox.slack.end", "--directory", str(layout.directory / "slack"), "--port", str(port)
     )
     env = {**environment.clean(layout), "SLACK_BOT_TOKEN": layout.keys.slack_token}
     return Program("slack", arguments, env, lambda: http_answers(port, "/", 200))
@@ -72,7 +72,9 @@ def node(layout: Layout, kubeconfig: Path) -> Program:
 
 
 def pull_secrets(layout: Layout, kubeconfig: Path) -> Program:
-    arguments = _python("sandbox.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url)
+    arguments = _python(
+        "sandbox.cluster.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url
+    )
     return Program("pull-secrets", arguments, environment.clean(layout))
 
 
@@ -93,7 +95,7 @@ def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool, simulat
     more = [*(["--existing-cluster"] if existing_cluster else []), *(["--simulated"] if simulated else [])]
     env = {**portal_env(layout, kubeconfig), **environment.for_people(layout)}
     return Program(
-        "seed", _python("sandbox.seed", *more), {**env, "DJANGO_SETTINGS_MODULE": "portal.settings"}
+        "seed", _python("sandbox.samples.seed", *more), {**env, "DJANGO_SETTINGS_MODULE": "portal.settings"}
     )
 
 
@@ -104,8 +106,9 @@ def web(layout: Layout) -> Program:
         "portal.asgi:application",
         "--host=127.0.0.1",
         f"--port={layout.port}",
-        "--timeout-graceful-shutdown=3",
+        "--timeout-graceful-shutdown=1",
         "--no-access-log",
+        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
     )
     return Program(
         "web", arguments, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sandbox.samples.model import Change, SampleProject
 
-FILES = Path(__file__).parent / "samples" / "files"
+FILES = Path(__file__).resolve().parents[1] / "samples" / "files"
 _HOST_MARK = "REGISTRY_HOST"  # stands in the sample files where the registry's host and port belong
 
 _ENVIRONMENT = {
