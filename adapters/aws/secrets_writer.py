@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.aws.secret_errors import SYSTEM, LostRace, check_size, writing
-from adapters.aws.secrets_manager import CURRENT, SecretFacts, SecretsManager
+from adapters.aws.secrets_manager import CURRENT, SecretsManager
 from adapters.errors import ExternalError, Invalid
 
 PREVIOUS = "AWSPREVIOUS"
@@ -81,11 +81,13 @@ class SecretsWriter(SecretsManager):
             facts = self.describe(secret_id)
         except ExternalError:
             raise error from None
-        if was_current(facts, to):
+        if facts.current_version == to:
             return
-        if facts.current_version not in ("", expected_from):
+        if facts.current_version in ("", expected_from):
+            raise error from None
+        # AWSPREVIOUS is where AWSCURRENT was before: our move took place, and another writer has written since.
+        if PREVIOUS not in facts.versions.get(to, ()):
             raise LostRace(secret_id, facts.current_version) from None
-        raise error from None
 
     def swap(self, secret_id: str, text: str, *, token: str, base: str) -> str:
         """Compare-and-swap: the text becomes current if `base` still is. Returns its VersionId (`token`).
@@ -134,11 +136,6 @@ class SecretsWriter(SecretsManager):
         with writing(name, self._access, "create"):
             answer = self._client().create_secret(Name=name, SecretString=text, ClientRequestToken=token)
             return Created(answer["ARN"], answer.get("VersionId", token))
-
-
-def was_current(facts: SecretFacts, version_id: str) -> bool:
-    """Whether this version is current, or was it until the version that is current now (AWSPREVIOUS)."""
-    return facts.current_version == version_id or PREVIOUS in facts.versions.get(version_id, ())
 
 
 def _version(answer: dict[str, Any]) -> VersionFacts:

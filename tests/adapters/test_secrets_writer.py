@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapters.aws.secret_errors import LostRace
 from adapters.aws.secrets_writer import SecretsWriter
 from adapters.errors import (
     Conflict,
@@ -20,7 +21,7 @@ from adapters.errors import (
 )
 
 CANARY = "c4n4ry-hunter2"
-NEW, BASE = str(uuid.uuid4()), str(uuid.uuid4())
+NEW, BASE, OTHER = (str(uuid.uuid4()) for _ in range(3))
 
 
 @pytest.fixture
@@ -67,14 +68,28 @@ def test_each_refusal_has_words(
 
 
 @pytest.mark.usefixtures("quick_retries")
-@pytest.mark.parametrize(("labels", "wins"), [({NEW: ["AWSCURRENT"]}, True), ({BASE: ["AWSCURRENT"]}, False)])
-def test_after_an_error_the_labels_decide(writer: SecretsWriter, stub: Any, labels: dict, wins: bool) -> None:
+@pytest.mark.parametrize(
+    ("labels", "outcome"),
+    [
+        ({NEW: ["AWSCURRENT"], BASE: ["AWSPREVIOUS"]}, None),
+        ({OTHER: ["AWSCURRENT"], NEW: ["AWSPREVIOUS"]}, None),  # ours took place, another followed
+        ({BASE: ["AWSCURRENT"]}, Invalid),
+        (
+            {BASE: ["AWSCURRENT"], NEW: ["AWSPREVIOUS"]},
+            Invalid,
+        ),  # back to the version before: it did not happen
+        ({OTHER: ["AWSCURRENT"], BASE: ["AWSPREVIOUS"]}, LostRace),
+    ],
+)
+def test_after_an_error_the_labels_decide(
+    writer: SecretsWriter, stub: Any, labels: dict, outcome: type[ExternalError] | None
+) -> None:
     refuse(stub, "InvalidParameterException")
     stub.say(200, {"Name": "shop/live", "ARN": "arn:x", "VersionIdsToStages": labels})
-    if wins:
+    if outcome is None:
         writer.move_current("shop/live", to=NEW, expected_from=BASE)
         return
-    with pytest.raises(Invalid):
+    with pytest.raises(outcome):
         writer.move_current("shop/live", to=NEW, expected_from=BASE)
 
 
