@@ -12,7 +12,8 @@ class Finding:
     """One result of a check, as `{% checks %}` shows it.
 
     `state`: passed, warning (to be read) or failed (stops what was asked for); `text`: a sentence; `detail`: what to do;
-    `field`: of the form; `can_override`: may be saved nevertheless; `subject`: the object or file that it is about.
+    `field`: of the form; `can_override`: may be saved nevertheless; `subject`: the object or file that it is about;
+    `keys`: names of secret keys that `text` leaves out, since it is written once for readers of whom not all may see them.
     """
 
     state: str
@@ -21,6 +22,7 @@ class Finding:
     field: str = ""
     can_override: bool = False
     subject: str = ""
+    keys: tuple[str, ...] = ()
 
     @property
     def level(self) -> str:
@@ -29,5 +31,5 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """As the log has it: where, what, and what to do."""
+        """As the log has it: where, what, and what to do; without `keys`."""
         return f"{f'{self.subject}: ' if self.subject else ''}{self.text} {self.detail}".strip()

@@ -75,12 +75,15 @@ class Deploy(Run):
     """The act: somebody asked for a revision (or a stored release) to run in an environment.
 
     `revision` is the full commit id; `subject`, `author` are copied from it, so that lists need neither Git nor the release.
-    `evidence`: what the cluster showed.
+    `evidence`: what the cluster showed. `secret_versions`: {path of the secrets file: VersionId} that it is pinned to, from
+    the preview, else from the moment it was asked for, at the latest from its step “secrets”. `key_names`: names of secret
+    keys by the sentence (of warnings, evidence or result) that leaves them out, for those who may see them.
     """
 
     class Kind(models.TextChoices):
         DEPLOY = "deploy", "Deploy"
         ROLLBACK = "rollback", "Rollback"
+        SECRETS = "secrets", "Secrets alone"  # what runs, with other secrets
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="deploys")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.DEPLOY)
@@ -103,6 +106,8 @@ class Deploy(Run):
         max_length=40, blank=True, help_text="What ran before, for the list of commits."
     )
     reason = models.CharField(max_length=500, blank=True)
+    secret_versions = models.JSONField(default=dict, db_default={}, blank=True)
+    key_names = models.JSONField(default=dict, db_default={}, blank=True)
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
 
     class Meta:

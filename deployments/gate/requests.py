@@ -5,7 +5,8 @@ Each function takes the acting person, checks the right, writes the audit event,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 
@@ -13,7 +14,7 @@ from adapters.git.repository import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from deployments.gate import revisions
+from deployments.gate import revisions, secret_pins
 from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy
 from deployments.queries import last_revision
@@ -32,22 +33,41 @@ class Answer:
     created: bool
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is asked for, once it is known to be possible. `requested`: in the words of who asks; `key`: what makes a double
+    click one request; `rolls_back_to`: whose release is put in place again; `undoes`: the deploy whose cancel or failure it
+    follows; `secret_versions`: VersionId by path of the secrets file, of those that are pinned already."""
+
+    commit: Commit
+    requested: str
+    reason: str = ""
+    key: str = ""
+    kind: Deploy.Kind = Deploy.Kind.DEPLOY
+    rolls_back_to: Deploy | None = None
+    undoes: Deploy | None = None
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
+
+
 def request_deploy(
-    actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = ""
-) -> Answer:
+    actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
+    secret_versions: Mapping[str, str] | None = None,
+) -> Answer:  # fmt: skip
     """Asks for a revision (commit, branch or tag) to be deployed.
 
-    The same key of the same actor, or the same commit while it waits or runs, is answered with that deploy. Raises
-    Refused (role, unknown-revision) and ExternalError (the repository cannot be reached); nothing is changed then.
+    `secret_versions`: those that a preview showed (VersionId by path of the secrets file); without them the deploy is
+    pinned to the current ones, here if AWS says soon which they are, else when it reads them. The same key of the same
+    actor, or the same commit with the same secrets while it waits or runs, is answered with that deploy. Raises Refused
+    (role, unknown-revision, secret-versions) and ExternalError (the repository cannot be reached); nothing is changed then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
-    return open_deploy(
-        actor, environment, commit, requested=revision.strip(), reason=reason, idempotency_key=idempotency_key
-    )
+    versions = secret_pins.pinned(environment, secret_versions)
+    order = Order(commit, revision.strip(), reason, idempotency_key, secret_versions=versions)
+    return open_deploy(actor, environment, order)
 
 
 def request_rollback(
@@ -75,10 +95,16 @@ def open_rollback(
 ) -> Answer:  # fmt: skip
     """Opens the rollback to a deploy that can be gone back to. `undoes`: the deploy whose cancel or failure it follows."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
-    return open_deploy(
-        actor, environment, commit, requested=f"#{target.number}", reason=reason, idempotency_key=idempotency_key,
-        rolls_back_to=target, undoes=undoes,
-    )  # fmt: skip
+    order = Order(
+        commit,
+        f"#{target.number}",
+        reason,
+        idempotency_key,
+        Deploy.Kind.ROLLBACK,
+        rolls_back_to=target,
+        undoes=undoes,
+    )
+    return open_deploy(actor, environment, order)
 
 
 def why_no_rollback_to(target: Deploy, environment: Environment, *, although_bad: bool = False) -> str:
@@ -116,44 +142,41 @@ def by_key(actor: Actor, key: str) -> Deploy | None:
     return Deploy.objects.filter(actor_kind=actor.kind, actor_id=actor.id, idempotency_key=key).first()
 
 
-def open_deploy(
-    actor: Actor, environment: Environment, commit: Commit, *, requested: str, reason: str, idempotency_key: str,
-    rolls_back_to: Deploy | None = None, undoes: Deploy | None = None,
-) -> Answer:  # fmt: skip
+def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
     """The transaction of the gate. Locks, freezes and approvals find their place after the row lock."""
     try:
         with transaction.atomic():
             # One gate per environment at a time: two clicks of two people are put in an order here.
             Environment.objects.select_for_update().get(pk=environment.pk)
-            same = same_request(environment, commit.sha, rolls_back_to)
+            same = same_request(environment, order)
             if same:
-                goes_first(same, undoes)
+                goes_first(same, order.undoes)
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
-            deploy = create(
-                actor, environment, commit, requested, reason, idempotency_key, rolls_back_to, undoes
-            )
-            DEPLOY.audit(
-                actor, "deploy.requested", deploy, **({"undoes": f"#{undoes.number}"} if undoes else {})
-            )
+            deploy = create(actor, environment, order)
+            undoes = {"undoes": f"#{order.undoes.number}"} if order.undoes else {}
+            DEPLOY.audit(actor, "deploy.requested", deploy, **undoes)
             enqueue_run(DEPLOY, deploy)
         return Answer(deploy, created=True)
     except IntegrityError:
-        known = by_key(actor, idempotency_key)
+        known = by_key(actor, order.key)
         if known is None:
             raise
         return Answer(known, created=False)
 
 
-def same_request(environment: Environment, sha: str, rolls_back_to: Deploy | None) -> Deploy | None:
-    """An open deploy that already does what is asked for."""
-    return Deploy.objects.filter(
+def same_request(environment: Environment, order: Order) -> Deploy | None:
+    """An open deploy that already does what is asked for, with the same secrets as far as they are pinned."""
+    same = Deploy.objects.filter(
         environment=environment,
         state__in=OPEN,
-        revision=sha,
-        rolls_back_to=rolls_back_to,
+        kind=order.kind,
+        revision=order.commit.sha,
+        rolls_back_to=order.rolls_back_to,
         cancel_requested_at=None,
-    ).first()
+    )
+    wanted = dict(order.secret_versions)
+    return next((deploy for deploy in same if not wanted or deploy.secret_versions == wanted), None)
 
 
 def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
@@ -162,30 +185,23 @@ def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
         deploy.undoes = undoes
 
 
-def create(
-    actor: Actor,
-    environment: Environment,
-    commit: Commit,
-    requested: str,
-    reason: str,
-    key: str,
-    target: Deploy | None,
-    undoes: Deploy | None,
-) -> Deploy:
+def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
     """The row and its steps."""
+    target, commit = order.rolls_back_to, order.commit
     return opening.create(
         DEPLOY,
         actor,
         environment=environment,
-        kind=Deploy.Kind.ROLLBACK if target else Deploy.Kind.DEPLOY,
+        kind=order.kind,
         revision=commit.sha,
-        requested=requested[:200],
+        requested=order.requested[:200],
         subject=commit.subject[:300],
         author=commit.author[:150],
         release=target.release if target else None,
         rolls_back_to=target,
-        undoes=undoes,
+        undoes=order.undoes,
         previous_revision=last_revision(environment.pk),
-        reason=reason[:500],
-        idempotency_key=key[:100] or None,
+        reason=order.reason[:500],
+        secret_versions=dict(order.secret_versions),
+        idempotency_key=order.key[:100] or None,
     )

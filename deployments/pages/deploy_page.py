@@ -68,7 +68,8 @@ class Page:
 
     `target`: what the page offers to roll back to; `target_bad`, `again_bad`: what is said against that release, and against
     deploying the same revision again (deployments/marking.warning). `stop_target`: where stopping can lead back to, and
-    `why_no_stop_target`. `follower`: the rollback that follows this deploy.
+    `why_no_stop_target`. `follower`: the rollback that follows this deploy. `named`: sentences that
+    leave names of secret keys out, with the names, for people with the right.
     """
 
     deploy: Deploy
@@ -88,6 +89,7 @@ class Page:
     stop_target: Deploy | None = None
     why_no_stop_target: str = ""
     follower: Deploy | None = None
+    named: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -119,6 +121,11 @@ class Page:
         """Of the document: the state first, as a narrow tab shows only that."""
         place = f"{self.deploy.environment.project.name} to {self.deploy.environment.name}"
         return f"{look(self.deploy.state).word} #{self.deploy.number}: {place} · Slipway"
+
+    @property
+    def is_secrets(self) -> bool:
+        """Whether it deploys the secrets alone."""
+        return self.deploy.kind == Deploy.Kind.SECRETS
 
     @property
     def favicon(self) -> str:
@@ -209,8 +216,8 @@ class Page:
         return f"Roll back to {self.target.short}" if self.target else ""
 
 
-def page(deploy: Deploy) -> Page:
-    """Reads what belongs to a deploy."""
+def page(deploy: Deploy, *, sees_names: bool) -> Page:
+    """Reads what belongs to a deploy. `sees_names`: whether the names of secret keys may be shown."""
     steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in steps_of(deploy)]
     objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
     changed = [one for one in objects if not one.stays]
@@ -228,6 +235,7 @@ def page(deploy: Deploy) -> Page:
         secrets=sorted(deploy.release.secret_versions.items()) if deploy.release else [],
         trouble=trouble(deploy),
         key=uuid.uuid4().hex,
+        named=sorted(deploy.key_names.items()) if sees_names else [],
     )
     return with_what_follows(made)
 

@@ -16,7 +16,7 @@ from deployments.lookup import deploy_for
 from deployments.models import Deploy
 from deployments.pages import deploy_page
 from deployments.pages.forms import CancelForm, ConfirmedForm
-from projects.access import role_in
+from projects.access import may_secret, role_in
 from projects.models import Role
 from runs import live_log
 from runs.models import State
@@ -26,7 +26,7 @@ from runs.models import State
 def deploy(request: HttpRequest, number: int) -> HttpResponse:
     """The whole page."""
     found = deploy_for(request.user, number)
-    shown = deploy_page.page(found)
+    shown = deploy_page.page(found, sees_names=may_secret(request.user, found.environment, "names"))
     stream_url = reverse("deployments:stream", args=[number])
     context = {
         **context_of(request, shown),
@@ -39,7 +39,8 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
 @require_safe
 def progress(request: HttpRequest, number: int) -> HttpResponse:
     """The part above the log, for htmx while the deploy goes on."""
-    shown = deploy_page.page(deploy_for(request.user, number))
+    found = deploy_for(request.user, number)
+    shown = deploy_page.page(found, sees_names=may_secret(request.user, found.environment, "names"))
     context = {**context_of(request, shown), "is_fragment": True, "was": request.GET.get("was", "")}
     return render(request, "deployments/partials/_progress_news.html", context)
 

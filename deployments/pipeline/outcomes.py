@@ -10,7 +10,7 @@ from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
 from deployments.pipeline.stages import ReleaseIsBad
 from deployments.pipeline.still_serving import what_still_serves
-from deployments.pipeline.work import Work
+from deployments.pipeline.work import Work, keep_key_names
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
 from engine.cluster.client import ApiError
@@ -23,6 +23,8 @@ from ui.words import duration
 
 def succeeded(work: Work) -> str:
     """What runs now."""
+    if work.deploy.kind == Deploy.Kind.SECRETS:
+        return f"{work.deploy.short} runs in {work.environment.name} with the secrets of today; every object is ready."
     return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
 
 
@@ -47,7 +49,8 @@ def timed_out(work: Work) -> End:
 
 
 def failed(work: Work, error: SlipwayError) -> End:
-    """`failed` where the release is bad, `errored` where the portal or an outside system is."""
+    """`failed` where the release is bad, `errored` where the portal or an outside system is. Raises FenceLost."""
+    keep_key_names(work, error.key_names)
     if isinstance(error, ReleaseIsBad):
         return release_is_bad(work, error)
     if isinstance(error, ApplyError):

@@ -59,13 +59,13 @@ def environment() -> Environment:
 
 def test_without_a_redactor_aws_is_not_even_asked(manager: Manager, environment: Environment) -> None:
     with pytest.raises(RuntimeError, match="redactor"):
-        fetch_secrets(environment)
+        fetch_secrets(environment, references={})
     assert manager.asked == []
 
 
 def test_current_versions(manager: Manager, environment: Environment) -> None:
     with redacting() as redactor:
-        found = fetch_secrets(environment)
+        found = fetch_secrets(environment, references={})
         assert redactor.redact(CANARY) == MASK
     assert [(one.path, one.version_id) for one in found] == [("a.yaml", "current"), ("b.yaml", "current")]
     assert CANARY not in repr(found)
@@ -74,7 +74,7 @@ def test_current_versions(manager: Manager, environment: Environment) -> None:
 
 def test_given_versions_and_no_others(manager: Manager, environment: Environment) -> None:
     with redacting():
-        found = fetch_secrets(environment, {"b.yaml": "v-7"})
+        found = fetch_secrets(environment, {"b.yaml": "v-7"}, references={})
     assert [(one.path, one.version_id) for one in found] == [("b.yaml", "v-7")]
     assert manager.asked == [("shop/b", "v-7")]
 
@@ -84,7 +84,7 @@ def test_a_file_that_the_environment_no_longer_has(manager: Manager, environment
         redacting(),
         pytest.raises(ManifestError, match=r"secrets file c\.yaml, which the environment no longer"),
     ):
-        fetch_secrets(environment, {"c.yaml": "v-7"})
+        fetch_secrets(environment, {"c.yaml": "v-7"}, references={})
 
 
 def test_each_is_asked_for_as_the_caller_wants(manager: Manager, environment: Environment) -> None:
@@ -95,7 +95,7 @@ def test_each_is_asked_for_as_the_caller_wants(manager: Manager, environment: En
         return ask()
 
     with redacting():
-        fetch_secrets(environment, patiently=patiently)
+        fetch_secrets(environment, references={}, patiently=patiently)
     assert len(asked) == 2
 
 
@@ -106,19 +106,19 @@ def test_each_is_asked_for_as_the_caller_wants(manager: Manager, environment: En
 def test_a_text_that_is_no_secrets_file_is_registered_before_its_error_leaves(text: str) -> None:
     with redacting() as redactor:
         with pytest.raises(ManifestError) as raised:
-            read_secret(Manager(text), "shop/a", "a.yaml")  # type: ignore[arg-type]
+            read_secret(Manager(text), "shop/a", "a.yaml", reference=())  # type: ignore[arg-type]
         assert CANARY not in repr(raised.value.problems) + raised.value.message
         assert CANARY not in redactor.redact(text)
 
 
 def test_also_by_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(text: str, *, path: str) -> None:
+    def breaks(text: str, **_: Any) -> None:
         raise ValueError(f"invalid literal: {text}")
 
-    monkeypatch.setattr("projects.secret_files.parse_secrets_file", breaks)
+    monkeypatch.setattr("projects.secret_files.read_secrets", breaks)
     with redacting() as redactor:
         with pytest.raises(ValueError, match="invalid literal") as raised:
-            read_secret(Manager(text_of(TOKEN=CANARY)), "shop/a", "a.yaml")  # type: ignore[arg-type]
+            read_secret(Manager(text_of(TOKEN=CANARY)), "shop/a", "a.yaml", reference=())  # type: ignore[arg-type]
         shown = redactor.redact(f"{raised.value} {CANARY}")
     assert CANARY not in shown
     assert base64.b64encode(CANARY.encode()).decode().rstrip("=") not in shown
@@ -126,7 +126,7 @@ def test_also_by_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_changes_are_told_by_key(manager: Manager, environment: Environment) -> None:
     with redacting():
-        before = fetch_secrets(environment, {"a.yaml": "v-1"})
+        before = fetch_secrets(environment, {"a.yaml": "v-1"}, references={})
         body = {**before[0].documents[0].body}
         body["metadata"] = {"name": "app", "namespace": "shop"}
         stored = [
@@ -135,7 +135,7 @@ def test_changes_are_told_by_key(manager: Manager, environment: Environment) -> 
         ]
         assert secret_changes(stored, before, "shop") == [SecretChange("a.yaml", "OLD", "removed")]
         manager.text = text_of(TOKEN="another-value-1", NEW="x")
-        after = fetch_secrets(environment, {"a.yaml": "v-2"})
+        after = fetch_secrets(environment, {"a.yaml": "v-2"}, references={})
     assert secret_changes(stored, after, "shop") == [
         SecretChange("a.yaml", "NEW", "added"),
         SecretChange("a.yaml", "OLD", "removed"),
