@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +14,19 @@ from adapters.errors import NotFound
 from core.redactor import MASK, redacting
 from core.secret_values import digest
 from engine.errors import ManifestError
+from engine.manifests.documents import Document
 from engine.manifests.masking import key_digests
+from engine.types import Source
 from projects import connections
 from projects.models import Environment
-from projects.secret_files import SecretChange, fetch_secrets, read_secret, secret_changes
+from projects.secret_files import (
+    SecretChange,
+    current_versions,
+    fetch_secrets,
+    moved,
+    read_secret,
+    secret_changes,
+)
 from tests.factories import make_environment, make_secrets_file
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +50,11 @@ class Manager:
         if secret_id == "gone":
             raise NotFound("There is none.", system="Secrets Manager")
         return SecretText(version_id or "current", self.text, datetime(2026, 11, 1, tzinfo=UTC))
+
+    def current_version(self, secret_id: str) -> str:
+        if secret_id == "gone":
+            raise NotFound("There is none.", system="Secrets Manager")
+        return "current"
 
 
 @pytest.fixture
@@ -141,3 +156,82 @@ def test_changes_are_told_by_key(manager: Manager, environment: Environment) -> 
         SecretChange("a.yaml", "OLD", "removed"),
         SecretChange("a.yaml", "TOKEN", "changed"),
     ]
+
+
+def blank(name: str) -> list[Document]:
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"TOKEN": ""}}
+    return [Document(body, Source("a.yaml", 1))]
+
+
+def test_a_flat_file_takes_its_name_from_the_reference_file(
+    manager: Manager, environment: Environment
+) -> None:
+    manager.text = f'{{"TOKEN": "{CANARY}"}}'
+    with redacting() as redactor:
+        found = fetch_secrets(environment, references={"a.yaml": blank("app"), "b.yaml": blank("other")})
+        assert redactor.redact(CANARY) == MASK
+    assert [one.documents[0].body["metadata"]["name"] for one in found] == ["app", "other"]
+
+
+def test_a_flat_file_without_a_reference_file_is_refused(manager: Manager, environment: Environment) -> None:
+    manager.text = f'{{"TOKEN": "{CANARY}"}}'
+    with redacting(), pytest.raises(ManifestError, match="the reference file holds no Secret") as raised:
+        fetch_secrets(environment, references={"b.yaml": blank("other")})
+    assert CANARY not in raised.value.message
+
+
+def test_what_is_wrong_is_told_without_names_of_keys(manager: Manager, environment: Environment) -> None:
+    manager.text = text_of(TOKEN=CANARY).replace("TOKEN: ", "TOKEN: x-")
+    with redacting(), pytest.raises(ManifestError) as raised:
+        fetch_secrets(environment, references={})
+    assert "TOKEN" not in f"{raised.value.message}{raised.value.problems}"
+    assert list(raised.value.key_names.values()) == [("TOKEN",)]
+
+
+def test_a_pinned_version_that_is_gone_says_what_to_do(manager: Manager, environment: Environment) -> None:
+    environment.secrets_files.filter(path="b.yaml").update(secret_id="gone")
+    with redacting(), pytest.raises(NotFound) as raised:
+        fetch_secrets(environment, {"b.yaml": "v-7"}, references={})
+    assert "Deploy from a new preview" in raised.value.hint
+    with redacting(), pytest.raises(NotFound) as raised:
+        fetch_secrets(environment, {"b.yaml": ""}, references={})
+    assert raised.value.hint == ""
+
+
+def test_current_versions_are_asked_for_without_a_redactor(
+    manager: Manager, environment: Environment
+) -> None:
+    assert current_versions(environment) == {"a.yaml": "current", "b.yaml": "current"}
+    assert manager.asked == []
+
+
+def test_what_aws_does_not_say_is_left_out(manager: Manager, environment: Environment) -> None:
+    environment.secrets_files.filter(path="b.yaml").update(secret_id="gone")
+    assert current_versions(environment) == {"a.yaml": "current"}
+
+
+def test_aws_is_not_waited_for_long(
+    manager: Manager, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projects.secret_files.HASTY_SECONDS", 0.1)
+    released = threading.Event()
+    monkeypatch.setattr(Manager, "current_version", lambda self, secret_id: released.wait(20) and "late")
+    try:
+        assert current_versions(environment) == {}
+    finally:
+        released.set()
+
+
+def test_an_error_of_the_portal_is_not_taken_for_silence(
+    manager: Manager, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Manager, "current_version", lambda self, secret_id: {}["no"])
+    with pytest.raises(KeyError):
+        current_versions(environment)
+
+
+def test_which_pinned_files_have_a_newer_version(manager: Manager, environment: Environment) -> None:
+    assert moved(environment, {"a.yaml": "v-7", "b.yaml": "current", "c.yaml": "v-7"}) == ["a.yaml"]
+    assert moved(environment, {"a.yaml": ""}) == []
+    environment.secrets_files.filter(path="a.yaml").update(secret_id="gone")
+    assert moved(environment, {"a.yaml": "v-7"}) == []
