@@ -19,7 +19,7 @@ from tests.deployments.driven import OTHER, drive, reader, said, with_secrets, w
 from tests.deployments.outside import REFERENCE, Outside
 from tests.factories import grant, make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("without_cluster", "pushed")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("without_cluster", "pushed")]
 NAMES = ("HIDDEN_KEY", "OTHER_HIDDEN")
 
 

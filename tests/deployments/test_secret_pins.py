@@ -22,7 +22,7 @@ from tests.deployments.driven import OTHER, drive, said, with_secrets, without_c
 from tests.deployments.outside import VERSION, Outside, commit
 from tests.factories import make_environment, make_secrets_file
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("without_cluster", "pushed")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("without_cluster", "pushed")]
 NEWER = "22222222-2222-4222-8222-222222222222"
 
 
