@@ -61,7 +61,7 @@ class Refused(SlipwayError):
 
 
 class Stale(Refused):
-    """Somebody else changed the thing since the form was opened (optimistic lock)."""
+    """Another person changed the row since the form was opened (optimistic locking)."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint, code="stale")

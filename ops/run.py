@@ -64,7 +64,7 @@ def processes() -> list[Kept]:
     web = [
         sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", env.text("HOST", "127.0.0.1"), "--port", str(port),
         "--workers", str(env.integer("WEB_PROCESSES", WEB_PROCESSES)), "--timeout-graceful-shutdown", "3", "--no-access-log",
-        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
+        "--no-proxy-headers",  # uvicorn would trust headers from this machine; only TRUSTED_PROXIES decides
     ]  # fmt: skip
     workers = env.integer("DEPLOY_WORKERS", DEPLOYS_AT_ONCE)
     return [

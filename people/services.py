@@ -100,7 +100,7 @@ def change_user(
         if not list(others):
             raise Refused(
                 f"{user} is the last admin; nothing was changed.",
-                hint="Make somebody else an admin first.",
+                hint="Make another person an admin first.",
                 code="last-admin",
             )
     before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor", "is_active")}

@@ -125,7 +125,7 @@ def _exists(client: KubernetesClient, name: str) -> Finding:
     except NotFound:
         return Finding(
             WARNING, f"The namespace {name} does not exist yet.",
-            "Either the config directory holds a Namespace, or somebody has to create it before the first deploy.",
+            "Put a Namespace into the config directory, or create it before the first deploy.",
         )  # fmt: skip
     except Denied:
         return Finding(WARNING, f"Whether the namespace {name} exists may not be read by this account.")

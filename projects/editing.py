@@ -34,7 +34,7 @@ def create(actor: Actor, row: Row, *, verb: str, text: str, project: str = "") -
             row.save(force_insert=True)
     except IntegrityError as error:
         raise Refused(
-            f"{text} was created by somebody else a moment ago; nothing was changed.",
+            f"{text} was created by another person a moment ago; nothing was changed.",
             hint="Open the list again.",
             code="exists",
         ) from error
@@ -119,8 +119,8 @@ def shown(row: models.Model, name: str) -> Any:
 def stale(text: str) -> Stale:
     """The error for a concurrent edit. `text` names the row."""
     return Stale(
-        f"{text} was changed by somebody else since you opened this form; nothing was saved.",
-        hint="Open the page in another tab, look at what it says now, then save from there.",
+        f"{text} was changed by another person since you opened this form; nothing was saved.",
+        hint="Open the page in another tab, check its current values, then save there.",
     )
 
 

@@ -68,7 +68,7 @@ def _run(directory: Path, *, services_only: bool) -> None:
         _check_assets()
     port = layout.portal_port()
     place = layout.load(directory, port)
-    from sandbox.supervision.supervisor import (  # what it imports is not needed to refuse quickly
+    from sandbox.supervision.supervisor import (  # imported late, so that a refusal comes quickly
         Supervisor,
         check_cluster,
     )

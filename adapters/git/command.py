@@ -94,7 +94,7 @@ def _key_problem(key: str) -> str:
     # openssh-key-v1: magic, then the cipher's name with its length; "none" means no passphrase.
     locked = body.startswith(b"openssh-key-v1") and b"\0\0\0\x04none" not in body[:32]
     if encrypted or locked:
-        return "The private key is protected by a passphrase, which nobody is there to type."
+        return "The private key is protected by a passphrase, which the portal cannot enter."
     return ""
 
 

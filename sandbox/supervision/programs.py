@@ -108,7 +108,7 @@ def web(layout: Layout) -> Program:
         f"--port={layout.port}",
         "--timeout-graceful-shutdown=1",
         "--no-access-log",
-        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
+        "--no-proxy-headers",  # uvicorn would trust headers from this machine; only TRUSTED_PROXIES decides
     )
     return Program(
         "web", arguments, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)

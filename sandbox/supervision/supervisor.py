@@ -193,7 +193,7 @@ class Supervisor:
             for end in self._plane.stop():
                 self.household.tell(str(end))
         if left := guard.end_marked(self.layout.directory):
-            self.household.tell(f"killed what was left by others: processes {', '.join(map(str, left))}")
+            self.household.tell(f"killed remaining processes of the programs: {', '.join(map(str, left))}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -215,7 +215,7 @@ class Supervisor:
             people = ", ".join(person.username for person in PEOPLE)
             sign_in = [f"  Portal     {layout.portal_url}/", f"  People     {people}"]
             lines = ["", *sign_in, f"  Password   {layout.keys.password}", *lines[1:]]
-        say("\n".join([*lines, "", "Ctrl-C stops it; what it holds is kept for the next start."]))
+        say("\n".join([*lines, "", "Ctrl-C stops it; its state is kept for the next start."]))
 
 
 def check_cluster(kubeconfig: Path) -> None:
