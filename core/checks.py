@@ -18,7 +18,7 @@ def keys_are_usable(**_: Any) -> list[CheckMessage]:
         messages.append(
             Error(
                 "SECRET_KEY, ENCRYPTION_KEYS and DIGEST_KEY must be set.",
-                hint="`manage.py newkeys` prints a set. Keep them: what ENCRYPTION_KEYS encrypted is lost without them.",
+                hint="`manage.py newkeys` prints a set. Keep them: without ENCRYPTION_KEYS all encrypted values are lost.",
                 id="slipway.E001",
             )
         )

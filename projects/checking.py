@@ -222,7 +222,7 @@ def registry(row: Registry) -> list[Finding]:
             Finding(
                 WARNING,
                 f"The registry calls itself {named}, the address says {row.host}.",
-                "Images are found by the address; it must be what stands in the manifests.",
+                "Manifests must name the images by this address.",
             )
         ]
     return [Finding(PASSED, f"{row.host} answers and hands out credentials.")]
@@ -286,5 +286,5 @@ def _compare(reference: Sequence[Document], populated: Sequence[Document]) -> li
         findings.append(Finding(WARNING, text, "Deploys stop until they are there."))
     if result.placeholders:
         text = f"Still a placeholder: {', '.join(result.placeholders[:8])}."
-        findings.append(Finding(WARNING, text, "Somebody has to fill them in."))
+        findings.append(Finding(WARNING, text, "Fill them in before a deploy needs them."))
     return findings or [Finding(PASSED, "The secret is there and has every key of the reference file.")]

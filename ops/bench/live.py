@@ -52,7 +52,7 @@ def row(name: str, seconds: float) -> dict[str, Any]:
     """One line of the table."""
     limit = LIMITS[name]
     return {
-        "name": name, "ours_s": round(seconds, 4), "peer": "what the project has set itself", "peer_s": limit,
+        "name": name, "ours_s": round(seconds, 4), "peer": "the project's target", "peer_s": limit,
         "ratio": round(limit / seconds, 2),
     }  # fmt: skip
 

@@ -47,7 +47,7 @@ class CheckedForm(forms.Form):
 
     edited = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
     save_anyway = forms.BooleanField(
-        required=False, label="Save anyway", help_text="You know why, and will see to it."
+        required=False, label="Save anyway", help_text="You know the reason and will correct it."
     )
     layout: tuple[tuple[str, ...], ...] = ()
 

@@ -57,7 +57,7 @@ def first_steps(user: Any) -> FirstSteps:
         ),
         (
             Environment.objects.exists(), "Add its first environment", _environment_url(project), "Add an environment",
-            "Where it runs: cluster and namespace; and what: the folder of manifests and the variables.",
+            "The cluster and namespace where it runs, its folder of manifests and its variables.",
         ),
     )  # fmt: skip
     first_open = next((i for i, (done, *_) in enumerate(wanted) if not done), len(wanted))

@@ -38,7 +38,7 @@ class ProjectForm(CheckedForm):
         "slack_channel",
         mono=True,
         label="Slack channel",
-        help_text="Where deploys are told, e.g. #deploys.",
+        help_text="For messages about deploys, e.g. #deploys.",
     )
     layout = (
         ("name", "slug"),
@@ -129,8 +129,8 @@ class EnvironmentForm(CheckedForm):
     )  # fmt: skip
     automatic_rollback = forms.BooleanField(
         required=False, label="Roll back by itself", widget=Switch(),
-        help_text="When a deploy fails on the cluster, the last good release is put back at once. "
-        "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
+        help_text="When a deploy fails on the cluster, a rollback to the last good release follows at once. "
+        "None follows a deploy that was cancelled, timed out or met an outage, nor a failed rollback.",
     )  # fmt: skip
     may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
     may_reveal = right_field("Secret values are revealed by")

@@ -88,7 +88,7 @@ def image_remove(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Removes an image from the project."""
     project = settings_of(request.user, slug)
     services.remove_image(person(request.user), image=image_of(project, name))
-    messages.success(request, f"The image {name} is removed. What is in the registry stays there.")
+    messages.success(request, f"The image {name} is removed. The registry keeps its contents.")
     return redirect("projects:images", slug)
 
 
