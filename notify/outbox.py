@@ -74,7 +74,7 @@ def send(pk: int) -> bool:
     except ExternalError as error:
         last = error.permanent or row.tries > len(BACKOFF_SECONDS)
         wait = BACKOFF_SECONDS[min(row.tries - 1, len(BACKOFF_SECONDS) - 1)]
-        log.warning("a message was not sent", key=row.key, error=error.message, tries=row.tries, gives_up=last)
+        log.warning("message not sent", key=row.key, error=error.message, tries=row.tries, gives_up=last)
         Outgoing.objects.filter(pk=pk).update(
             state="failed" if last else "waiting",
             next_try_at=timezone.now() + timedelta(seconds=max(wait, error.retry_after or 0)),
@@ -82,7 +82,7 @@ def send(pk: int) -> bool:
         )
         return last
     except Exception:  # one row with an unforeseen error must not block the others for ever
-        log.exception("a message was not sent: an error of the portal", key=row.key)
+        log.exception("message not sent: an error of the portal", key=row.key)
         Outgoing.objects.filter(pk=pk).update(
             state="failed", result="An error of the portal; its log has more."
         )
