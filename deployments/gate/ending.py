@@ -11,7 +11,7 @@ from deployments.gate import undoing
 from deployments.gate.announcements import tell_ended
 from deployments.models import Deploy, Release
 from engine.types import ObjectStatus
-from runs.life.ending import kept
+from runs.life.ending import as_stored
 from runs.life.hooks import End
 from runs.models import State, Step, StepState
 
@@ -26,7 +26,7 @@ def evidence_of(status: ObjectStatus) -> dict[str, Any]:
     }
     if status.evidence is not None:
         shown |= asdict(status.evidence)
-    found: dict[str, Any] = kept(shown)
+    found: dict[str, Any] = as_stored(shown)
     return found
 
 

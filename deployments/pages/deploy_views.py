@@ -114,7 +114,7 @@ def refused(request: HttpRequest, found: Deploy, form: ConfirmedForm) -> HttpRes
 @require_safe
 def log(request: HttpRequest, number: int) -> HttpResponseBase:
     """The log: as text to download, or the lines after `?after=` as JSON for pages whose stream does not work."""
-    return live_log.answer(request, deploy_for(request.user, number), file_name=f"deploy-{number}.log")
+    return live_log.log_response(request, deploy_for(request.user, number), file_name=f"deploy-{number}.log")
 
 
 @require_safe

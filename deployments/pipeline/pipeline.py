@@ -15,7 +15,7 @@ from deployments.pipeline import outcomes, stages
 from deployments.pipeline.work import Work
 from runs.life import pipeline
 from runs.life.pipeline import Pipeline
-from runs.life.steps import finished, run_step, under
+from runs.life.steps import call_in_step, finished, run_step
 
 StepFunction = Callable[[Work], str]
 
@@ -51,7 +51,7 @@ def run_steps(work: Work) -> None:
         if name not in done or functions is FRESH:
             run_step(work, name, function)
         elif name != "preflight":
-            under(work, name, function)  # brings back what the next steps need; its row stays as it is
+            call_in_step(work, name, function)  # computes its results again for the next steps
     rollout_steps(work)
 
 

@@ -25,7 +25,7 @@ from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
 from engine.types import Manifest, ObjectRef, Progress, RolloutResult
 from projects.secret_files import Patiently
-from runs.life.ending import kept
+from runs.life.ending import as_stored
 
 
 class ReleaseIsBad(NotDeployable):
@@ -147,7 +147,7 @@ def store_release(work: Work) -> None:
             content_hash=content_hash(objects),
             place=deploy.environment.place,
         )
-        Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=kept(work.warnings))
+        Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=as_stored(work.warnings))
 
 
 def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
