@@ -5,7 +5,7 @@ Parts run in five parallel lanes, because tests of the running product and of cl
 appears when it has ended. When only a few tests fail, they run once more without other load; those that pass then are
 listed as flaky. PostgreSQL runs in a temporary folder (as another user when we are root, because initdb refuses root).
 Tests that need a missing program are skipped with the reason, in pytest's summary or below. `--quick` (`make quick`) runs
-the tests that need neither cluster nor browser nor PostgreSQL, in two lanes. Other arguments go to plain pytest.
+the tests that need neither cluster nor browser nor PostgreSQL, in three lanes. Other arguments go to plain pytest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control pl
 ENGINE, SANDBOX, KUBERNETES = ("engine_cluster",), ("sandbox",), ("kubernetes",)
 MOST_SHAKY = 8
 QUICK_TESTS = APP_TESTS
-QUICK_FIRST = ("deployments", "access", "people", "adapters")
+QUICK_LANES = (("deployments", "people"), ("adapters", "engine", "runs", "core"))  # and the rest
 _printing = threading.Lock()
 
 
@@ -75,10 +75,11 @@ def lanes() -> list[list[Part]]:
 
 
 def quick_lanes() -> list[list[Part]]:
-    """The two lanes of `make quick`; both take about the same time."""
+    """The three lanes of `make quick`, of about the same length. They run in parallel, because many tests wait."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *QUICK_FIRST}))
-    return [[Part("first half", QUICK_FIRST, QUICK_TESTS)], [Part("second half", rest, QUICK_TESTS)]]
+    named = {folder for lane in QUICK_LANES for folder in lane}
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *named}))
+    return [[Part(f"quick, {lane[0]} and more", lane, QUICK_TESTS)] for lane in (*QUICK_LANES, rest)]
 
 
 def main() -> int:
