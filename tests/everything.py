@@ -3,7 +3,7 @@ control planes.
 
 Parts run in five parallel lanes, because tests of the running product and of clusters mostly wait; the output of a part
 appears when it has ended. When only a few tests fail, they run once more without other load; those that pass then are
-listed as flaky. PostgreSQL runs in a temporary folder (as another user when we are root, because initdb refuses root).
+listed as shaky. PostgreSQL runs in a temporary folder (as another user when we are root, because initdb refuses root).
 Tests that need a missing program are skipped with the reason, in pytest's summary or below. `--quick` (`make quick`) runs
 the tests that need neither cluster nor browser nor PostgreSQL, in three lanes. Other arguments go to plain pytest.
 """
