@@ -1,5 +1,5 @@
-"""The secrets files of an environment as they stand in AWS: the one place where they are read. Every value is known to the
-redactor in force before anything else sees it; where none is in force, nothing is read.
+"""Reads the secrets files of an environment from AWS. No other module reads them. Every value is registered with the
+current redactor first; without a redactor nothing is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from projects.models import Environment
 from projects.secret_names import without_names
 
 Answer = TypeVar("Answer")
-Patiently = Callable[[Callable[[], Any]], Any]  # how an outside system is asked
+Patiently = Callable[[Callable[[], Any]], Any]  # calls a function that asks an outside system
 References = Mapping[str, Sequence[Document]]  # the blank Secrets by the path of their reference file
 HASTY_SECONDS = 2.0
 
@@ -43,7 +43,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class SecretChange:
-    """A key of a secrets file against those of a release. `kind`: added, changed, removed."""
+    """A key of a secrets file that differs from the release. `kind`: added, changed, removed."""
 
     file: str
     key: str
@@ -51,7 +51,7 @@ class SecretChange:
 
 
 def at_once(ask: Callable[[], Answer]) -> Answer:
-    """Calls. Who can be stopped meanwhile asks in another way."""
+    """Calls `ask` in this thread. Runs use `Attempt.patiently` instead, so that they can be cancelled meanwhile."""
     return ask()
 
 
@@ -60,15 +60,15 @@ def read_secret(
 ) -> Fetched:
     """A version of a secrets file (the current one without `version_id`), in either form. Does not use the database.
 
-    `reference`: the blank Secrets of its reference file, which a flat JSON object takes its name from. Raises
+    `reference`: the blank Secrets of its reference file; a flat JSON object gets the name of that Secret. Raises
     ExternalError (missing, denied, throttled), ManifestError (neither Secrets nor a flat object), without values, and
-    RuntimeError where no redactor is in force.
+    RuntimeError without a redactor.
     """
     register(())
     secret = manager.get(secret_id, version_id)
     try:
         documents = read_secrets(secret.text, path=path, reference=reference)
-    except BaseException:  # also by a signal: whatever it was, its traceback leaves only after this
+    except BaseException:  # signals too: register the values before any traceback can show them
         register(raw_parts(secret.text))
         raise
     register_objects([document.body for document in documents])
@@ -82,8 +82,8 @@ def fetch_secrets(
     """Every secrets file of the environment at its current version, or those of `versions` (path → VersionId; empty: the
     current one).
 
-    `hasty`: somebody waits for a page. Raises as `read_secret` does, in words without names of keys, and ManifestError for
-    a path that the environment no longer has.
+    `hasty`: short timeouts, because a page waits. Raises as `read_secret`, but without names of keys in its sentences, and
+    ManifestError for a path that the environment no longer has.
     """
     found: list[Fetched] = []
     for file in environment.secrets_files.all():
@@ -116,8 +116,8 @@ _GONE = (
 
 
 def current_versions(environment: Environment) -> dict[str, str]:
-    """The current VersionId of each secrets file by its path, without reading any value. What AWS does not say within two
-    seconds, or refuses to say, is left out."""
+    """The current VersionId by path of each secrets file, without reading a value. Files for which AWS refuses, or does not
+    answer within two seconds, are left out."""
     files = list(environment.secrets_files.all())
     if not files:
         return {}
@@ -136,20 +136,17 @@ def current_versions(environment: Environment) -> dict[str, str]:
 
 
 def moved(
-    environment: Environment,
-    pinned: Mapping[str, str],
-    *,
-    patiently: Patiently = at_once,
-    hasty: bool = False,
+    environment: Environment, pinned: Mapping[str, str], *, patiently: Patiently = at_once
 ) -> list[str]:
-    """Those of the pinned files (path → VersionId) of which AWS has a newer version by now. What cannot be told is left
-    out: a pinned deploy does not need to know."""
+    """The paths of pinned files (path → VersionId) of which AWS has a newer version. Files for which AWS does not answer soon
+    are left out: a pinned deploy does not need the answer."""
     found = []
     for file in environment.secrets_files.filter(
         path__in=[path for path, version in pinned.items() if version]
     ):
         try:
-            current = patiently(partial(secrets_manager(file, hasty=hasty).current_version, file.secret_id))
+            ask = partial(secrets_manager(file, hasty=True).current_version, file.secret_id)
+            current = patiently(ask)
         except ExternalError:
             continue
         if current != pinned[file.path]:
@@ -158,8 +155,8 @@ def moved(
 
 
 def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace: str) -> list[SecretChange]:
-    """Keys that differ from those of a release's stored objects: compared by keyed digests, never by value. `namespace`:
-    of the environment."""
+    """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value.
+    `namespace`: of the environment."""
     before = {
         (entry["from"]["file"], key): kept
         for entry in stored
@@ -181,5 +178,5 @@ def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace
 
 
 def _placed(document: Document, namespace: str) -> Json:
-    """The Secret with the namespace that rendering gives it: digests are made over namespace, name, key and value."""
+    """The Secret with its namespace as rendering sets it, because digests cover namespace, name, key and value."""
     return {**document.body, "metadata": {"namespace": namespace, **document.body["metadata"]}}

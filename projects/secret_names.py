@@ -1,7 +1,7 @@
-"""Names of secret keys, which not everybody may see (the right `names`, projects/secret_rights.py).
+"""Names of secret keys, which only people with the right `names` may see (projects/secret_rights.py).
 
-Logs, results and messages are written once for all their readers: they count keys, and leave the names out. The names are
-kept beside the sentence (`Finding.keys`, `SlipwayError.key_names`), and pages show them by `shown_keys`.
+A log line, result or message is written once for all its readers, so it counts the keys. The names are kept beside the
+sentence (`Finding.keys`, `SlipwayError.key_names`), and pages show them with `shown_keys`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MOST_SHOWN = 20
 
 
 def shown_keys(keys: Sequence[str], sees_names: bool, most: int = MOST_SHOWN) -> str:
-    """`app/TOKEN, app/PIN and 3 more`, for people with the right; empty for all others."""
+    """`app/TOKEN, app/PIN and 3 more` for people with the right `names`; empty for all others."""
     if not sees_names:
         return ""
     more = f" and {len(keys) - most} more" if len(keys) > most else ""
@@ -23,12 +23,12 @@ def shown_keys(keys: Sequence[str], sees_names: bool, most: int = MOST_SHOWN) ->
 
 
 def counted(keys: Sequence[str]) -> str:
-    """`1 key`, `3 keys`: what everybody may know."""
+    """`1 key`, `3 keys`: the part that every reader may see."""
     return "1 key" if len(keys) == 1 else f"{len(keys)} keys"
 
 
 def without_names(error: ManifestError) -> ManifestError:
-    """What is wrong with a secrets file, for all readers: the names of keys are in `key_names` and nowhere else."""
+    """The same error with the names of keys in `key_names` only, so that every reader may see its sentences."""
     named: dict[str, list[str]] = {}
     for problem in error.problems:
         text, key = without_name(problem)

@@ -1,6 +1,6 @@
-"""The gate: every deploy, from the page, the command line or the API, is asked for here.
+"""The gate: pages, the command line and the API request every deploy and rollback here.
 
-Each function takes the acting person, checks the right, writes the audit event, in one transaction.
+Each function takes the actor, checks their right, and writes the audit event in the transaction of the change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from runs.models import OPEN
 
 @dataclass(frozen=True)
 class Answer:
-    """What the gate answered. `created` is False when an earlier request already asked for the same."""
+    """The gate's answer. `created` is False when an earlier request opened the same deploy."""
 
     deploy: Deploy
     created: bool
@@ -35,9 +35,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for, once it is known to be possible. `requested`: in the words of who asks; `key`: what makes a double
-    click one request; `rolls_back_to`: whose release is put in place again; `undoes`: the deploy whose cancel or failure it
-    follows; `secret_versions`: VersionId by path of the secrets file, of those that are pinned already."""
+    """The checked content of a request. `requested`: the revision as typed; `key`: the idempotency key; `rolls_back_to`: the
+    deploy to roll back to; `undoes`: the deploy whose cancel or failure this one follows; `secret_versions`: the VersionId by
+    path of each secrets file that is pinned already."""
 
     commit: Commit
     requested: str
@@ -53,12 +53,13 @@ def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
     secret_versions: Mapping[str, str] | None = None,
 ) -> Answer:  # fmt: skip
-    """Asks for a revision (commit, branch or tag) to be deployed.
+    """Requests the deploy of a revision (commit, branch or tag).
 
-    `secret_versions`: those that a preview showed (VersionId by path of the secrets file); without them the deploy is
-    pinned to the current ones, here if AWS says soon which they are, else when it reads them. The same key of the same
-    actor, or the same commit with the same secrets while it waits or runs, is answered with that deploy. Raises Refused
-    (role, unknown-revision, secret-versions) and ExternalError (the repository cannot be reached); nothing is changed then.
+    `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
+    pinned to the current versions: here if AWS answers soon, else when its step reads them. A repeated key of the same
+    actor returns the deploy of that key; a commit that waits or runs already with the same versions returns that deploy.
+    Raises Refused (role, unknown-revision, secret-versions) and ExternalError (repository unreachable); nothing is changed
+    then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
@@ -74,10 +75,10 @@ def request_rollback(
     actor: Actor, *, environment: Environment, target: Deploy, reason: str = "", idempotency_key: str = "",
     although_bad: bool = False,
 ) -> Answer:  # fmt: skip
-    """Asks for the stored release of an earlier deploy to be applied again.
+    """Requests a rollback: the stored release of the deploy `target` is applied again.
 
-    Only a release that was verified can be gone back to; one that is marked bad only by who says so (`although_bad`).
-    Raises Refused.
+    The release must be verified; one that is marked bad needs `although_bad`. A repeated key returns the deploy of that
+    key. Raises Refused (role, no-rollback).
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
@@ -93,7 +94,7 @@ def open_rollback(
     actor: Actor, environment: Environment, target: Deploy, *, reason: str, idempotency_key: str = "",
     undoes: Deploy | None = None,
 ) -> Answer:  # fmt: skip
-    """Opens the rollback to a deploy that can be gone back to. `undoes`: the deploy whose cancel or failure it follows."""
+    """Opens the rollback to `target`, which the caller has checked. `undoes`: the deploy whose cancel or failure it follows."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
     order = Order(
         commit,
@@ -108,7 +109,7 @@ def open_rollback(
 
 
 def why_no_rollback_to(target: Deploy, environment: Environment, *, although_bad: bool = False) -> str:
-    """Empty when `target` can be gone back to, else the reason."""
+    """Why no rollback to `target` is possible, in a sentence; empty when one is."""
     if target.environment_id != environment.pk:
         return f"Deploy #{target.number} belongs to another environment."
     if target.release is None or target.release.verified_at is None:
@@ -136,21 +137,21 @@ def require_deployer(actor: Actor, environment: Environment) -> None:
 
 
 def by_key(actor: Actor, key: str) -> Deploy | None:
-    """The deploy that this actor asked for with this key before."""
+    """The deploy that this actor requested with this idempotency key; None without a key or such a deploy."""
     if not key:
         return None
     return Deploy.objects.filter(actor_kind=actor.kind, actor_id=actor.id, idempotency_key=key).first()
 
 
 def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
-    """The transaction of the gate. Locks, freezes and approvals find their place after the row lock."""
+    """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it."""
     try:
         with transaction.atomic():
-            # One gate per environment at a time: two clicks of two people are put in an order here.
+            # The row lock puts simultaneous requests for one environment in an order.
             Environment.objects.select_for_update().get(pk=environment.pk)
             same = same_request(environment, order)
             if same:
-                goes_first(same, order.undoes)
+                put_first(same, order.undoes)
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
             deploy = create(actor, environment, order)
@@ -166,7 +167,8 @@ def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
 
 
 def same_request(environment: Environment, order: Order) -> Deploy | None:
-    """An open deploy that already does what is asked for, with the same secrets as far as they are pinned."""
+    """An open deploy of the same kind, revision, rollback target and (where they are pinned) versions of the secrets, without
+    a cancel request, or None."""
     same = Deploy.objects.filter(
         environment=environment,
         state__in=OPEN,
@@ -179,14 +181,14 @@ def same_request(environment: Environment, order: Order) -> Deploy | None:
     return next((deploy for deploy in same if not wanted or deploy.secret_versions == wanted), None)
 
 
-def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
-    """Makes a rollback that somebody asked for already the one that follows the end of `undoes`."""
+def put_first(deploy: Deploy, undoes: Deploy | None) -> None:
+    """Links a rollback that was requested before to the deploy it undoes, so that it goes first in the queue."""
     if undoes is not None and Deploy.objects.filter(pk=deploy.pk, undoes=None).update(undoes=undoes):
         deploy.undoes = undoes
 
 
 def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
-    """The row and its steps."""
+    """Creates the deploy's row and its steps."""
     target, commit = order.rolls_back_to, order.commit
     return opening.create(
         DEPLOY,

@@ -1,7 +1,7 @@
-"""Which versions of its secrets files a deploy is pinned to when it is asked for.
+"""The versions of the secrets files that a requested deploy is pinned to.
 
-A preview shows what a deploy would do with certain versions; the deploy uses exactly those, whatever AWS has by then. So
-a secret that somebody saves between the preview and the click, or while the deploy waits in line, is not deployed unseen.
+A preview shows the effect of certain versions, and the deploy uses exactly these. So a version that is saved between the
+preview and the click, or while the deploy waits in the queue, is not deployed unseen.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ _VERSION = re.compile(r"[-A-Za-z0-9_]{1,64}\Z", re.ASCII)
 
 
 def pinned(environment: Environment, shown: Mapping[str, str] | None) -> dict[str, str]:
-    """VersionId by path. `shown`: what a preview showed. Without that the current ones, as far as AWS says soon which
-    they are; the deploy takes the others as they are when it reads them. Raises Refused (secret-versions)."""
+    """The VersionId by path of each secrets file. `shown`: the versions of a preview. Without a preview these are the current
+    versions; files for which AWS does not answer soon are left out, and the step `secrets` pins them. Raises Refused
+    (secret-versions)."""
     if not shown:
         return current_versions(environment)
     paths = set(environment.secrets_files.values_list("path", flat=True))

@@ -1,7 +1,8 @@
-"""Deploying the secrets alone: what runs stays as it is, but for the secrets files and the workloads that read what changed.
+"""Deploys of the secrets alone: the release that runs, with new versions of its secrets files. Only workloads that read a
+changed key restart.
 
-The objects are those of the release that was put in place last, as it is when the deploy's turn comes: a deploy that goes
-before it in the line is never undone by it.
+The release is chosen when the deploy starts, not when it is requested, so it never undoes a deploy that ran before it in the
+queue.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from projects.models import Environment
 
 
 def base_of(environment: Environment) -> tuple[Release | None, str]:
-    """The release that gets other secrets; without one the reason, in a sentence."""
+    """The release that gets new secrets, and an empty string; or None and the reason in a sentence."""
     live = last_succeeded(environment)
     if live is None or live.release is None:
         return None, "No deploy of this environment has succeeded yet."
@@ -32,7 +33,7 @@ def base_of(environment: Environment) -> tuple[Release | None, str]:
 
 
 def commit_of(release: Release) -> Commit:
-    """The commit that the release was made from."""
+    """The commit of a release."""
     return Commit(release.revision, release.subject, release.author, release.authored_at)  # type: ignore[arg-type]
 
 
@@ -40,7 +41,7 @@ def request_secrets_deploy(
     actor: Actor, *, environment: Environment, reason: str = "", idempotency_key: str = "",
     secret_versions: Mapping[str, str] | None = None,
 ) -> Answer:  # fmt: skip
-    """Asks for the secrets to be deployed alone. `secret_versions`, keys and repeated requests: as for a deploy.
+    """Requests a deploy of the secrets alone. `secret_versions` and repeated requests: as in `requests.request_deploy`.
 
     Raises Refused (role, no-release, secret-versions).
     """

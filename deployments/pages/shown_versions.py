@@ -1,7 +1,7 @@
-"""The versions of the secrets files that a preview showed, on their way through the page's form and back.
+"""The versions of the secrets files that a preview showed, as a hidden field of its form.
 
-They are sealed: only a version that was current when the portal made a preview can come back. Otherwise somebody who may
-deploy could have a version deployed that nobody approved, or one from long ago, by its VersionId.
+The field is signed, so that only versions of a preview come back. Otherwise a deployer could name any VersionId: one that is
+not approved yet, or one from long ago.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from projects.models import Environment
 
 
 def sealed(environment: Environment, versions: Iterable[tuple[str, str]]) -> str:
-    """Path and VersionId of each secrets file as the value of a hidden field; empty without any."""
+    """The signed value of the field for pairs of path and VersionId; empty without any."""
     shown = dict(versions)
     return signing.dumps(shown, salt=salt(environment)) if shown else ""
 
 
 def opened(environment: Environment, text: str) -> dict[str, str]:
-    """The versions by path. Raises ValueError for what this portal has not sealed for this environment."""
+    """The VersionId by path. Raises ValueError when this portal did not sign the text for this environment."""
     if not text:
         return {}
     try:
         found: dict[str, str] = signing.loads(text, salt=salt(environment))
     except signing.BadSignature as error:
-        raise ValueError("It was not sealed here.") from error
+        raise ValueError("The value is not signed by this portal.") from error
     return found
 
 
 def salt(environment: Environment) -> str:
-    """What is sealed for one environment opens for no other."""
+    """Makes a value that is signed for one environment invalid for all others."""
     return f"deployments.shown-versions.{environment.pk}"

@@ -1,7 +1,7 @@
-"""What of the secrets files has changed since what runs: keys and kinds of changes, never values.
+"""Which keys of the secrets files differ from the release that runs, without their values.
 
-Asking costs one call without values per secrets file. Values are read only when AWS has another version than the one that
-runs, and once: versions and releases never change, so that the answer is kept.
+Each look asks AWS for the current VersionId of each secrets file. Values are read only when AWS has another version than the
+release, and only once: versions and releases never change, so the cache keeps the answer.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ KEPT_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class SecretState:
-    """`changes`: keys that differ from those of what runs. `unknown`: why that cannot be said of all files, or empty."""
+    """`changes`: the keys that differ from the release that runs. `unknown`: why the comparison failed, or empty."""
 
     changes: tuple[SecretChange, ...] = ()
     unknown: str = ""
 
     @property
     def keys(self) -> list[str]:
-        """The names of the keys, for people with the right."""
+        """The names of the keys, for people with the right to see them."""
         return [change.key for change in self.changes]
 
 
 def secret_state(environment: Environment, release: Release) -> SecretState:
-    """Compares the secrets files that the release was made with. Never raises for what is wrong outside."""
+    """Compares the secrets files of the release with their current versions. Errors of AWS become `unknown`."""
     pinned = release.secret_versions
+    removed = sorted(pinned.keys() - set(environment.secrets_files.values_list("path", flat=True)))
+    if removed:
+        return SecretState(unknown=f"the environment no longer has the secrets file {', '.join(removed)}.")
     versions = {path: version for path, version in current_versions(environment).items() if path in pinned}
     silent = sorted(pinned.keys() - versions.keys())
     if silent:
-        return SecretState(
-            unknown=f"AWS did not say soon enough which version of {', '.join(silent)} is current."
-        )
+        return SecretState(unknown=f"AWS did not say which version of {', '.join(silent)} is current.")
     if versions == pinned:
         return SecretState()
     key = key_of(environment, release, versions)
@@ -59,7 +60,7 @@ def secret_state(environment: Environment, release: Release) -> SecretState:
 
 
 def compare(environment: Environment, release: Release, versions: dict[str, str]) -> tuple[SecretChange, ...]:
-    """Reads these versions. Raises as `fetch_secrets` does."""
+    """Reads these versions and compares them. Raises as `fetch_secrets`."""
     stored = release.stored_objects
     with redactor_in_force():
         fetched = fetch_secrets(environment, versions, references=secrets_of_files(stored), hasty=True)
@@ -67,6 +68,6 @@ def compare(environment: Environment, release: Release, versions: dict[str, str]
 
 
 def key_of(environment: Environment, release: Release, versions: dict[str, str]) -> str:
-    """Of the cache."""
+    """The cache key of a comparison."""
     text = json.dumps([environment.edited, versions], sort_keys=True)
     return f"secret-state-{environment.pk}-{release.pk}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"

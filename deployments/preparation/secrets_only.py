@@ -1,5 +1,5 @@
-"""What runs, with the secrets files as they are now: images, configuration and everything else stay as they are, and
-exactly those workloads restart which read what changed.
+"""The preparation of a deploy of the secrets alone: a kept release with other versions of its secrets files. Images,
+configuration and all other objects stay; only workloads that read a changed key restart.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from projects.reference_files import by_file
 
 
 class SecretsOnly(Stored):
-    """A release made from a kept one and other versions of its secrets files (`versions`: VersionId by path; those that it
-    lacks are taken as they are now)."""
+    """Makes a release from a kept one and the pinned versions of its secrets files (`versions`: VersionId by path); files that
+    are not pinned are taken in their current versions."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class SecretsOnly(Stored):
         self.pins = images_of(release)
 
     def checkout(self) -> str:
-        """The reference files, and the Secrets that live in Git, as they were at the release's revision. A repository that
-        does not answer is no obstacle while the mirror has that revision."""
+        """Reads the reference files, and the Secrets that live in Git, at the release's revision. When the repository does not
+        answer, the mirror is enough if it has that revision."""
         self._read(self.release.revision)
         return f"the reference files of {self.release.revision[:7]}"
 
@@ -48,14 +48,14 @@ class SecretsOnly(Stored):
             self.means.log(f"{error.message} The mirror is used as it is.", level="warning")
 
     def secrets(self) -> str:
-        """The secrets files that the release was made with; the deploy is pinned to what is read here."""
+        """Fetches the secrets files that the release names; the deploy is pinned to their versions."""
         pinned = {path: self.versions.get(path, "") for path in self.release.secret_versions}
         summary = self._fetch(pinned, by_file(self.documents))
         self._note_newer(pinned)
         return summary
 
     def render(self) -> str:
-        """The stored objects, with the Secrets of the secrets files replaced."""
+        """The stored objects, with new Secrets from the secrets files."""
         self.manifests = with_other_secrets(
             self.release.stored_objects,
             secrets={one.path: one.documents for one in self.fetched},
@@ -66,12 +66,12 @@ class SecretsOnly(Stored):
         )
         register_objects([manifest.body for manifest in self.manifests])
         self.means.log(
-            f"{plural(len(self.manifests), 'object')} of the release of {self.release.revision[:7]}, with other secrets"
+            f"{plural(len(self.manifests), 'object')} of the release of {self.release.revision[:7]}, with new secrets"
         )
-        return f"{plural(len(self.manifests), 'object')} of what runs"
+        return f"{plural(len(self.manifests), 'object')} of the release that runs"
 
     def preflight(self, *, with_diff: bool = False) -> Preflight:
-        """As for a stored release, and that the secrets files have the keys of their reference files."""
+        """The checks of a stored release, and the comparison of the secrets files with their reference files."""
         found = super().preflight(with_diff=with_diff)
         ours = check_secrets_files(self.environment, self.documents, self.fetched)
         return Preflight((*ours, *found.findings), found.changes)

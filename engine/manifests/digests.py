@@ -1,8 +1,8 @@
-"""Marks on pod templates that change with what the pods read: a changed Secret or ConfigMap restarts exactly its readers.
+"""Digests on pod templates (marks): a changed Secret or ConfigMap changes the mark of its readers, so exactly they restart.
 
-One annotation stands for the Secrets and one for the ConfigMaps of the same release, each only where pods read any. The
-release that runs is asked first (`before`): a workload that it has without a mark, and that reads what it read then,
-stays without. So the first deploy by a portal that makes more marks than the last one restarts nothing for a mark alone.
+One annotation covers the Secrets of the release, one its ConfigMaps; each is set only where the pods read any. A workload
+that the release that runs has without a mark stays without it until a value that it reads changes. So the first deploy after
+an upgrade of the portal restarts no workload only to add a mark.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Sources = Mapping[ObjectRef, Mapping[str, str]]  # digest of each value by its 
 
 @dataclass(frozen=True)
 class _Before:
-    """The last release: what its pods could read, and the annotations of its pod templates."""
+    """The release that runs: digests of its Secrets and ConfigMaps, and the annotations of its pod templates."""
 
     sources: _Sources
     templates: Mapping[ObjectRef, Json]
@@ -40,7 +40,7 @@ class _Before:
 def with_marks(
     manifests: Sequence[Manifest], digest: Digest, *, before: Sequence[Json] = ()
 ) -> list[Manifest]:
-    """The objects, with marks on the workloads that read Secrets or ConfigMaps among them. `before`: the stored objects
+    """The objects, with marks on the workloads that read Secrets or ConfigMaps of the same release. `before`: the stored objects
     of the release that runs now."""
     sources = dict(
         _source(manifest.ref, manifest.body, digest) for manifest in manifests if _is_read(manifest.body)
@@ -89,7 +89,7 @@ def _is_config_map(body: Json) -> bool:
 
 
 def _source(ref: ObjectRef, body: Json, digest: Digest) -> tuple[ObjectRef, Mapping[str, str]]:
-    """A Secret or ConfigMap as it can be read."""
+    """The digest by key of a Secret or ConfigMap."""
     if is_secret(body):
         return ref, key_digests(body, digest)
     values = [*mapping_of(body.get("data")).items(), *mapping_of(body.get("binaryData")).items()]
@@ -97,7 +97,7 @@ def _source(ref: ObjectRef, body: Json, digest: Digest) -> tuple[ObjectRef, Mapp
 
 
 def _last(stored: Sequence[Json], digest: Digest) -> _Before:
-    """What the stored objects of a release say."""
+    """The same data from the stored objects of a release."""
     bodies = [(_ref(entry["object"]), entry["object"]) for entry in stored if "object" in entry]
     sources = dict(_source(ref, body, digest) for ref, body in bodies if _is_config_map(body))
     sources |= dict(_kept_secrets(stored))

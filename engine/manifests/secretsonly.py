@@ -1,7 +1,7 @@
-"""A kept release with other Secrets: its objects as they are, the Secrets of its secrets files as they are now.
+"""A kept release with new Secrets from its secrets files; all other objects stay.
 
-Restoring (`stored.from_stored`) refuses values that changed, on purpose. Here they may change, and the marks on pod
-templates follow (`digests.with_marks`), so that exactly those workloads restart which read what changed.
+A rollback (`stored.from_stored`) refuses changed values. Here they may change, and the marks on pod templates change with them
+(`digests.with_marks`), so that only workloads that read a changed key restart.
 """
 
 from __future__ import annotations

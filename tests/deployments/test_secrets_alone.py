@@ -89,7 +89,7 @@ class TestDeploy:
             {"secret.yaml": NEWER},
         )
         assert made.verified_at is not None
-        assert after.result == "bbbbbbb runs in staging with the secrets of today; every object is ready."
+        assert after.result == "bbbbbbb runs in staging with its new secrets; every object is ready."
         assert "dev deploys the secrets of bbbbbbb" in said(after)
 
     def test_a_repository_that_is_away_is_no_obstacle(
