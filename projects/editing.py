@@ -79,11 +79,17 @@ def change(
 
 
 def difference(before: Any, after: Any) -> Any:
-    """What the audit tells of a change: what was and is; of switches by name only those that differ."""
+    """What the audit tells of a change: what was and is; of policies by name only those that differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        return {name: [before.get(name, False), after.get(name, False)] for name in names}
+        return {name: [_policy(before, name, after), _policy(after, name, before)] for name in names}
     return [before, after]
+
+
+def _policy(policies: dict[str, Any], name: str, other: dict[str, Any]) -> Any:
+    """A policy's value; what is absent is off for a switch, and the default for a number."""
+    absent = False if isinstance(other.get(name, False), bool) else "default"
+    return policies.get(name, absent)
 
 
 def remove(actor: Actor, row: models.Model, *, verb: str, text: str, project: str = "") -> None:

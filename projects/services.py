@@ -15,6 +15,7 @@ from django.db import transaction
 from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
+from engine.limits import LONGEST_SETTLE
 from people.models import User
 from people.services import require_admin
 from projects import editing, variables
@@ -22,7 +23,8 @@ from projects.access import require_project
 from projects.models import Environment, Image, Membership, Project, Registry, Role, SecretsFile
 
 ORDER_STEP = 10
-POLICIES = ("automatic_rollback",)  # switches that are kept in Environment.policies
+POLICIES = ("automatic_rollback", "no_min_ready")  # switches that are kept in Environment.policies
+NUMBERS = ("settle_seconds",)  # numbers kept there; None means the default
 
 
 @transaction.atomic
@@ -119,13 +121,26 @@ def create_environment(
 
 
 def _with_policies(values: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """`values` with the switches among them put into `policies`, beside those that are held. Off is kept as absent."""
-    switched = {name: bool(values[name]) for name in POLICIES if name in values}
+    """`values` with the policies among them put into `policies`, beside those that are held. A switch that is off and a
+    number that is the default are kept as absent."""
+    switched: dict[str, Any] = {name: bool(values[name]) or None for name in POLICIES if name in values}
+    switched |= {name: _seconds(name, values[name]) for name in NUMBERS if name in values}
     if not switched:
         return values
     others = {name: value for name, value in values.items() if name not in switched}
     merged = {**held, **values.get("policies", {}), **switched}
-    return {**others, "policies": {name: value for name, value in merged.items() if value is not False}}
+    return {
+        **others, "policies": {name: value for name, value in merged.items() if value is not None and value is not False}
+    }  # fmt: skip
+
+
+def _seconds(name: str, value: Any) -> int | None:
+    """A number of seconds as policies keep it. Raises ValidationError."""
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_SETTLE
+    ):
+        return value
+    raise editing.refuse_field(**{name: f"Enter whole seconds from 0 to {LONGEST_SETTLE:.0f}, or nothing."})
 
 
 def _next_order(project: Project) -> int:

@@ -18,6 +18,7 @@ from deployments.pipeline.work import RowObserver, Work
 from deployments.preparation import prepare
 from deployments.preparation.preflight import preflight
 from deployments.preparation.prepare import NotDeployable, Prepared
+from engine.limits import Limits
 from engine.manifests.plan import stages
 from engine.manifests.stored import content_hash, from_stored, to_stored
 from engine.rollout.rollout import Rollout
@@ -201,6 +202,7 @@ def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
         observer=observer,
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
+        limits=Limits(settle=work.environment.settling.seconds),
     )
     return rollout, observer
 

@@ -216,6 +216,7 @@ def render_release(
             secret_documents={one.path: list(one.documents) for one in fetched},
             kinds=kinds,
             digest=digest,
+            settling=environment.settling,
         )
     register([manifest.body for manifest in rendered.manifests])  # of the repository, now with variables
     return rendered

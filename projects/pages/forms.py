@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from engine.limits import LONGEST_SETTLE
+from engine.manifests.settling import Settling
 from people.models import User
 from projects import variables
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
@@ -116,9 +118,20 @@ class EnvironmentForm(CheckedForm):
         help_text="When a deploy fails on the cluster, the last good release is put back at once. "
         "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
     )  # fmt: skip
+    settle_seconds = forms.IntegerField(
+        label="Watch pods without a readiness probe (seconds)", required=False, min_value=0, max_value=int(LONGEST_SETTLE),
+        help_text=f"Kubernetes takes them for ready as soon as they run. {Settling.seconds:.0f} if empty; 0 does not watch "
+        "them. An object may say its own with the annotation slipway.dev/settle.",
+    )  # fmt: skip
+    no_min_ready = forms.BooleanField(
+        required=False, label="Add no minReadySeconds", widget=Switch(),
+        help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
+        "until the new ones have lasted that long.",
+    )  # fmt: skip
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
-        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_name"),
+        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
+        ("slack_channel", "pull_name"),
     )  # fmt: skip
     renames = {"pull_secret": "pull_name"}
 
@@ -156,6 +169,8 @@ class EnvironmentForm(CheckedForm):
             **{name: getattr(environment, name) for name in names},
             "pull_name": environment.pull_secret,
             "automatic_rollback": environment.rolls_back_by_itself,
+            "settle_seconds": environment.policies.get("settle_seconds"),
+            "no_min_ready": not environment.settling.keeps_old_pods,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
         }
 
