@@ -18,6 +18,7 @@ from engine.rollout.verdicts import Verdicts
 from engine.types import SETTLE_ANNOTATION, TIMEOUT_ANNOTATION, Action, Json, ObjectRef, Progress
 from tests.engine_cluster.fake_client import FakeClient
 from tests.engine_cluster.objects import (
+    PROBE,
     config_map,
     deployment,
     job,
@@ -43,9 +44,6 @@ def ended_pod(name: str, *, restarts: int = 0, code: int = 1) -> Json:
     """The same, its container ended."""
     ended = {"terminated": {**CRASH, "exitCode": code, "reason": "Error" if code else "Completed"}}
     return pod(name, phase="Running", containers=[{"name": "web", "restartCount": restarts, "state": ended}])
-
-
-PROBE = {"readinessProbe": {"httpGet": {"port": 80}}}
 
 
 class Scene:
