@@ -1,7 +1,7 @@
 """`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well, on both
 control planes.
 
-Parts run in five lanes side by side, as those of a running product and of clusters wait most of their time; the output of
+Parts run in six lanes side by side, as those of a running product and of clusters wait most of their time; the output of
 each is shown when it has ended. A few tests that fail are run once more when the machine is quiet; those that pass then are named
 as shaky. PostgreSQL is started here in a temporary folder (as another user when we are root: initdb refuses root). What
 a machine lacks is skipped with the reason, in pytest's summary or below. With arguments it is plain pytest.
@@ -32,7 +32,7 @@ APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
 )  # fmt: skip
 PRODUCT = ("e2e", "chaos")  # on one running sandbox for each control plane
-ENGINE, SANDBOX, KUBERNETES = ("engine_cluster",), ("sandbox",), ("kubernetes",)
+ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)
 MOST_SHAKY = 8
 _printing = threading.Lock()
 
@@ -58,7 +58,7 @@ class Part:
 def lanes() -> list[list[Part]]:
     """Parts that run one after the other, in each lane; about as long as each other."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET}))
     return [
         [Part("everything else", rest, patient=True)],
         [
@@ -68,6 +68,7 @@ def lanes() -> list[list[Part]]:
         [Part("the product on the real control plane", PRODUCT, "control_plane")],
         [Part("the product on the simulated one", PRODUCT, "not control_plane")],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
+        [Part("rollouts on a real node", KUBELET)],
     ]
 
 

@@ -137,11 +137,12 @@ def _words(subject: Subject, ended: Json, exits: int, events: Sequence[Json]) ->
         sentence = f"{name} was killed {times(exits)} because its {kind} probe failed ({number})"
         sentence += f": {said}" if said else ""
         return sentence, f"Check what its {kind} probe asks, and whether it has enough time.", "Unhealthy"
+    looping = "CrashLoopBackOff" if exits > 1 else str(ended.get("reason") or "Error")
     if code == 0:
         sentence = f"{name} ended {times(exits)} without an error ({number}), but it should keep running"
-        return sentence, "Check its command: what runs for ever must not end.", "Completed"
+        return sentence, "Check its command: what runs for ever must not end.", looping
     start = " at start" if _seconds_alive(ended) < _AT_START else ""
-    return f"{name} crashed {times(exits)}{start} ({number})", "Look at the last lines of its log.", "Error"
+    return f"{name} crashed {times(exits)}{start} ({number})", "Look at the last lines of its log.", looping
 
 
 def memory_limit(subject: Subject) -> str:

@@ -140,7 +140,7 @@ _CRASHES_LATE = (
         LENA,
         2.6,
         "Watch the worker a little longer",
-        edits=_both("worker.yaml", 'slipway.dev/settle: "2"', 'slipway.dev/settle: "8"'),
+        edits=_both("worker.yaml", 'slipway.dev/settle: "1"', 'slipway.dev/settle: "8"'),
     ),
     Change(
         DEVIN,

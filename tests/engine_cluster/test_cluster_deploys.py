@@ -79,16 +79,16 @@ def test_every_kind_of_workload_becomes_ready(cluster: Cluster) -> None:
 
 def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves(cluster: Cluster) -> None:
     where = cluster.namespace
-    cluster.deploy(deployment(where, replicas=2))
+    cluster.deploy(deployment(where, replicas=2, minReadySeconds=1))
     started = time.monotonic()
-    result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash"))
+    result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash", minReadySeconds=1))
     assert time.monotonic() - started < 25
     assert (result.ok, result.timed_out) == (False, False)
     (failure,) = result.failures
     assert failure.sentence.startswith("web: container web crashed twice at start (exit code 1): ")
     assert failure.evidence
     assert failure.evidence.reason == "CrashLoopBackOff"
-    assert (failure.evidence.exit_code, failure.evidence.restarts) == (1, 2)
+    assert (failure.evidence.exit_code, failure.evidence.restarts) == (1, 1)
     assert any("BackOff" in event for event in failure.evidence.events)
     assert failure.evidence.previous_logs
     assert len(failure.evidence.logs) <= LOG_LINES

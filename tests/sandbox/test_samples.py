@@ -124,7 +124,7 @@ def test_only_the_storefronts_worker_has_no_readiness_probe(world: World, aws: A
             for body in objects(sample, environment.slug, world, place, aws):
                 if body["kind"] in ("Deployment", "StatefulSet", "DaemonSet") and unprobed(body):
                     found[f"{environment.namespace}/{body['metadata']['name']}"] = settle_time(body, 10)
-    assert found == {"storefront-staging/worker": 2, "storefront-production/worker": 2}
+    assert found == {"storefront-staging/worker": 1, "storefront-production/worker": 1}
 
 
 def test_the_branch_that_crashes_late_is_watched_for_long_enough(world: World, aws: Aws, place: Path) -> None:
