@@ -57,7 +57,7 @@ _NO_PROGRAM = (
 )
 _DEFAULTS = {
     Role.SERVICE: Play(),
-    Role.JOB: Play(ends_after=0.5),
+    Role.JOB: Play(ends_after=0.1),
     Role.INIT: Play(ends_after=0.2),
 }
 _CRASH = Play(ends_after=0.0, exit_code=1)

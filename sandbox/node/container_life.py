@@ -21,8 +21,8 @@ from sandbox.node.preparation import BACK_OFF_MAX, BACK_OFF_START, Preparation
 from sandbox.node.probes import Probe, killing_probe, probe_of
 
 _CREATE_SECONDS = 0.1  # making a container
-_NOTICE_SECONDS = 0.4  # until the kubelet notices that a program has ended
-_TEAR_DOWN_SECONDS = 1.1  # from the last end to the pod's phase saying so
+_NOTICE_SECONDS = 0.3  # until the kubelet notices that a program has ended
+_TEAR_DOWN_SECONDS = 0.4  # from the last end to the pod's phase saying so
 _WAKE_SECONDS = 2.0  # by which a back-off lasts longer than it says: the kubelet looks at the pod that often
 _SHOWN_SECONDS = 0.1  # for which CrashLoopBackOff is seen just before the next start
 _TOLD_SECONDS = (
