@@ -1,7 +1,7 @@
-"""Access = fetch: the only way to a project or environment is a function that also checks the right (style.md §4.2 rule 3).
+"""Access = fetch: the only way to a project or environment is a function that also checks the right.
 
 A stranger gets a 404, so that names do not leak; somebody whose role is too weak gets a refusal with the reason and
-whom to ask (core/middleware.py makes it a 403).
+whom to ask (core/problems.py makes it a 403).
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from audit.actors import Actor
+from audit.record import record
 from core.errors import Refused
 from people.services import admins_text
+from projects import secret_rights
 from projects.models import Environment, Membership, Project, Role
+from projects.secret_rights import Right
 
 WORDS = {
     Role.VIEWER: "see this",
@@ -97,6 +100,32 @@ def require_project(actor: Actor, project: Project, need: Role) -> None:
     if actor.kind == "system":
         return
     check(role_in(actor.user, project) if actor.user is not None else None, need, project)
+
+
+def may_secret(user: Any, environment: Environment, right: Right) -> bool:
+    """Whether a user has a right on the secrets of an environment (projects/secret_rights.py)."""
+    return secret_rights.covers(role_in(user, environment.project, environment), environment, right)
+
+
+def require_secret(actor: Actor, environment: Environment, right: Right, *, what: str = "") -> None:
+    """Raises Refused unless the actor has the right on the environment's secrets; the refused attempt is audited.
+
+    `what`: the key or version that was asked for, for the audit; never a value.
+    """
+    if actor.kind == "system" or (actor.user is not None and may_secret(actor.user, environment, right)):
+        return
+    need = secret_rights.role_for(environment, right)
+    record(
+        actor, "secrets.refused", target_kind="environment", target_id=environment.pk, target_text=environment.label,
+        project=environment.project.slug, data={"right": right, "what": what} if what else {"right": right},
+    )  # fmt: skip
+    raise Refused(
+        f"To {secret_rights.WORDS[right]} of {environment.project} {environment.name} you need the role"
+        f" {need.label.lower()} there. Nothing was changed.",
+        hint="Ask a maintainer of the project or an admin for the role.",
+        code="secret-right",
+        ask=maintainers_text(environment.project),
+    )
 
 
 def maintainers_text(project: Project) -> str:

@@ -12,7 +12,7 @@ from django.db import IntegrityError, models, transaction
 
 from audit.actors import Actor
 from audit.models import AuditEvent
-from audit.record import record
+from audit.record import before_after, record
 from core.errors import Refused, Stale
 
 Row = TypeVar("Row", bound=models.Model)
@@ -82,8 +82,10 @@ def difference(before: Any, after: Any) -> Any:
     """What the audit tells of a change: what was and is; of policies by name only those that differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        return {name: [_policy(before, name, after), _policy(after, name, before)] for name in names}
-    return [before, after]
+        return {
+            name: before_after(_policy(before, name, after), _policy(after, name, before)) for name in names
+        }
+    return before_after(before, after)
 
 
 def _policy(policies: dict[str, Any], name: str, other: dict[str, Any]) -> Any:

@@ -15,12 +15,22 @@ from django.db import transaction
 from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
+from audit.record import before_after
 from engine.limits import LONGEST_SETTLE
 from people.models import User
 from people.services import require_admin
-from projects import editing, variables
+from projects import editing, secret_rights, variables
 from projects.access import require_project
-from projects.models import Environment, Image, Membership, Project, Registry, Role, SecretsFile
+from projects.models import (
+    Environment,
+    Image,
+    Membership,
+    Project,
+    Registry,
+    Role,
+    SecretsFile,
+    default_secret_rights,
+)
 
 ORDER_STEP = 10
 POLICIES = ("automatic_rollback", "no_min_ready")  # switches that are kept in Environment.policies
@@ -108,10 +118,8 @@ def create_environment(
     values = _with_policies(values, {})
     if values.get("order") is None:
         values["order"] = _next_order(project)
-    if not is_production and "secret_rights" not in values:
-        values["secret_rights"] = {
-            "names": "viewer", "reveal": "deployer", "edit": "deployer", "approve": "maintainer",
-        }  # fmt: skip
+    usual = default_secret_rights() | ({} if is_production else {"reveal": "deployer", "edit": "deployer"})
+    values["secret_rights"] = secret_rights.cleaned({**usual, **values.get("secret_rights", {})})
     stops = is_production if placeholders_stop is None else placeholders_stop
     environment = Environment(
         project=project, slug=slug, name=name or slug, placeholders_stop=stops, **values
@@ -157,6 +165,10 @@ def change_environment(actor: Actor, *, environment: Environment, edited: int, *
         raise ValidationError("The slug and the project of an environment never change.")
     if "variables" in values:
         values["variables"] = variables.cleaned(values["variables"])
+    if "secret_rights" in values:
+        values["secret_rights"] = secret_rights.cleaned(
+            {**environment.secret_rights, **values["secret_rights"]}
+        )
     values = _with_policies(values, environment.policies)
     return editing.change(
         actor, environment, values, edited=edited,
@@ -296,7 +308,7 @@ def grant(
     membership.role = role
     membership.full_clean()
     membership.save()
-    _note_role(actor, membership, "membership.granted", {"role": [before, role]})
+    _note_role(actor, membership, "membership.granted", {"role": before_after(before, role)})
     return membership
 
 
@@ -307,7 +319,7 @@ def revoke(actor: Actor, *, membership: Membership) -> None:
     pk = membership.pk
     if Membership.objects.filter(pk=pk).delete()[0]:
         membership.pk = pk
-        _note_role(actor, membership, "membership.revoked", {"role": [membership.role, ""]})
+        _note_role(actor, membership, "membership.revoked", {"role": before_after(membership.role, "")})
 
 
 def _note_role(actor: Actor, membership: Membership, verb: str, data: dict[str, Any]) -> None:

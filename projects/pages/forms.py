@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from engine.limits import LONGEST_SETTLE
 from engine.manifests.settling import Settling
 from people.models import User
-from projects import variables
+from projects import secret_rights
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
-from projects.pages.checked_form import CheckedForm, Unseen, of, slug_field, unused
+from projects.pages.checked_form import CheckedForm, of, slug_field, unused
 from ui.formrender import Switch
+from ui.forms import Unseen
 
 # “None” has a word of its own here: a form that lost this field must not read as a public repository.
 PUBLIC = "none"
@@ -30,7 +30,7 @@ class ProjectForm(CheckedForm):
         help_text="HTTPS or SSH address, without user name or token.",
     )  # fmt: skip
     default_branch = of(Project, "default_branch", mono=True, label="Default branch")
-    access = forms.ChoiceField(label="Access", choices=ACCESS)
+    credential_kind = forms.ChoiceField(label="Access", choices=ACCESS)
     credential = forms.CharField(
         label="Token or private key", required=False, widget=Unseen(3), strip=False, max_length=20_000,
         help_text="Kept encrypted, never shown again. A private key: all of it, made without a passphrase.",
@@ -45,15 +45,14 @@ class ProjectForm(CheckedForm):
     layout = (
         ("name", "slug"),
         ("repository_url", "default_branch"),
-        ("access",),
+        ("credential_kind",),
         ("credential",),
         ("slack_channel",),
     )
-    renames = {"credential_kind": "access"}
 
-    def clean_access(self) -> str:
+    def clean_credential_kind(self) -> str:
         """The model's word."""
-        chosen = self.cleaned_data["access"]
+        chosen = self.cleaned_data["credential_kind"]
         return "" if chosen == PUBLIC else str(chosen)
 
     def clean_credential(self) -> str:
@@ -68,6 +67,23 @@ class ProjectForm(CheckedForm):
 PLACEHOLDER_CHOICES = (
     ("usual", "As usual: production stops, others warn"), ("stop", "Stop the deploy"), ("warn", "Warn"),
 )  # fmt: skip
+
+
+# Field of the form → right on the environment's secrets (projects/secret_rights.py).
+SECRET_RIGHTS: dict[str, secret_rights.Right] = {
+    "may_see": "names",
+    "may_reveal": "reveal",
+    "may_edit": "edit",
+    "may_approve": "approve",
+}
+
+
+def right_field(label: str, help_text: str = "") -> forms.ChoiceField:
+    """The weakest role that has a right; empty in a new environment: as usual there."""
+    return forms.ChoiceField(
+        choices=[("", "As usual"), *((role.value, f"{role.label}s and stronger") for role in Role)],
+        label=label, required=False, help_text=help_text,
+    )  # fmt: skip
 
 
 class EnvironmentForm(CheckedForm):
@@ -107,7 +123,7 @@ class EnvironmentForm(CheckedForm):
     slack_channel = of(
         Environment, "slack_channel", mono=True, label="Slack channel", help_text="Instead of the project's."
     )
-    pull_name = of(Environment, "pull_secret", mono=True, label="Pull secret")
+    pull_secret = of(Environment, "pull_secret", mono=True, label="Pull secret")
     placeholders = forms.ChoiceField(label="Placeholder values in secrets", choices=PLACEHOLDER_CHOICES)
     deploy_timeout = of(
         Environment, "deploy_timeout", label="Time limit of a deploy (seconds)", min_value=30,
@@ -128,12 +144,16 @@ class EnvironmentForm(CheckedForm):
         help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
         "until the new ones have lasted that long.",
     )  # fmt: skip
+    may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
+    may_reveal = right_field("Secret values are revealed by")
+    may_edit = right_field("Secret values are changed by")
+    may_approve = right_field("Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
-        ("slack_channel", "pull_name"),
+        ("slack_channel", "pull_secret"),
+        ("may_see", "may_reveal"), ("may_edit", "may_approve"),
     )  # fmt: skip
-    renames = {"pull_secret": "pull_name"}
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -141,6 +161,8 @@ class EnvironmentForm(CheckedForm):
         if existing:
             del self.fields["slug"]
             self.fields["placeholders"].choices = PLACEHOLDER_CHOICES[1:]  # type: ignore[attr-defined]
+            for name in SECRET_RIGHTS:
+                self.fields[name].choices = self.fields[name].choices[1:]  # type: ignore[attr-defined]
             self.fields["order"].required = True
 
     def clean_slug(self) -> str:
@@ -154,9 +176,13 @@ class EnvironmentForm(CheckedForm):
         )
 
     def values(self, *without: str) -> dict[str, Any]:
-        values = super().values("placeholders", *without)
+        values = super().values("placeholders", *SECRET_RIGHTS, *without)
         chosen = self.cleaned_data["placeholders"]
-        return {**values, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
+        given = {
+            right: self.cleaned_data[name] for name, right in SECRET_RIGHTS.items() if self.cleaned_data[name]
+        }
+        rights = {"secret_rights": given} if given else {}
+        return {**values, **rights, "placeholders_stop": None if chosen == "usual" else chosen == "stop"}
 
     @staticmethod
     def initial_of(environment: Environment) -> dict[str, Any]:
@@ -167,89 +193,16 @@ class EnvironmentForm(CheckedForm):
         )  # fmt: skip
         return {
             **{name: getattr(environment, name) for name in names},
-            "pull_name": environment.pull_secret,
+            "pull_secret": environment.pull_secret,
             "automatic_rollback": environment.rolls_back_by_itself,
             "settle_seconds": environment.policies.get("settle_seconds"),
             "no_min_ready": not environment.settling.keeps_old_pods,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
+            **{
+                name: secret_rights.role_for(environment, right).value
+                for name, right in SECRET_RIGHTS.items()
+            },
         }
-
-
-class VariableForm(forms.Form):
-    """One variable; a row without a name is none."""
-
-    name = forms.CharField(max_length=63, required=False, label="Name")
-    text = forms.CharField(max_length=variables.LONGEST_VALUE, required=False, label="Value", strip=False)
-    type = forms.ChoiceField(choices=variables.TYPES, initial="string", label="Type")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, example in (("name", "NAME"), ("text", "value")):
-            attributes = {
-                "class": "mono",
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "placeholder": example,
-            }
-            self.fields[name].widget.attrs |= attributes
-
-    def has_changed(self) -> bool:
-        """A new row counts as soon as it has a name or a value, whatever its type says."""
-        return super().has_changed() and (
-            not self.empty_permitted or bool({"name", "text"} & {*self.changed_data})
-        )
-
-    def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
-        name, text = data.get("name", ""), data.get("text", "")
-        if not name:
-            if text:
-                self.add_error("name", "Give the variable a name, or empty the row to remove it.")
-            return data
-        if problem := variables.name_problem(name):
-            self.add_error("name", problem)
-        elif problem := variables.value_problem(name, text, data.get("type", "string")):
-            self.add_error("text", problem)
-        return data
-
-
-class VariableRows(forms.BaseFormSet):
-    """The variables of an environment, with some empty rows for more."""
-
-    def clean(self) -> None:
-        """No name twice."""
-        names = [row["name"] for row in self.entered()]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValidationError(f"{', '.join(twice)}: there more than once.")
-
-    def entered(self) -> list[dict[str, str]]:
-        """The variables as the service takes them."""
-        rows = (form.cleaned_data for form in self.forms if hasattr(form, "cleaned_data"))
-        return [
-            {"name": row["name"], "value": row.get("text", ""), "type": row.get("type") or "string"}
-            for row in rows
-            if row.get("name")
-        ]
-
-
-VariableFormSet = forms.formset_factory(
-    VariableForm,
-    formset=VariableRows,
-    extra=3,
-    max_num=variables.MOST,
-    absolute_max=variables.MOST + 10,
-    validate_max=True,
-)
-
-
-def variable_rows(data: Any, environment: Environment | None) -> VariableRows:
-    """The rows for an environment's variables, bound when `data` is given."""
-    stored = environment.variables if environment else []
-    initial = [{"name": v["name"], "text": v["value"], "type": v["type"]} for v in stored]
-    rows = VariableFormSet(data, initial=initial, prefix="variables")
-    assert isinstance(rows, VariableRows)  # noqa: S101  # what the factory was told
-    return rows
 
 
 class ImageForm(CheckedForm):
@@ -287,13 +240,12 @@ class SecretsFileForm(CheckedForm):
         Environment.objects.none(), label="Environment", empty_label="Choose…"
     )
     path = of(SecretsFile, "path", mono=True, label="Reference file")
-    aws_name = of(SecretsFile, "secret_id", mono=True, label="Secret in AWS")
+    secret_id = of(SecretsFile, "secret_id", mono=True, label="Secret in AWS")
     region = of(SecretsFile, "region", mono=True, label="Region")
     role_arn = of(
         SecretsFile, "role_arn", mono=True, label="Role to assume", help_text="ARN; only for another account."
     )
-    layout = (("environment", "path"), ("aws_name", "region"), ("role_arn",))
-    renames = {"secret_id": "aws_name"}
+    layout = (("environment", "path"), ("secret_id", "region"), ("role_arn",))
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
