@@ -17,6 +17,7 @@ from engine.health.objects import (
     Judgement,
     current_pods,
     failed,
+    is_observed,
     judge,
     ready,
     waiting,
@@ -102,7 +103,8 @@ class Verdicts:
         if body is None or not _is_same(body, target):
             return self._judge_missing(target)
         judgement = judge(target.ref.kind, body, target.applied.generation)
-        target.pods = self._pods_of(target, body)
+        known = is_observed(target.ref.kind, body, target.applied.generation)
+        target.pods = self._pods_of(target, body) if known else []
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
         if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement

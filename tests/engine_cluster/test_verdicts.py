@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -277,6 +278,18 @@ def test_old_pods_are_never_judged() -> None:
     scene.put(ObjectRef("ReplicaSet", "apps", "shop", "old"), replica_set("rs-0", revision="1"))
     scene.show(crashing("old", 9, owner="rs-0"))
     assert scene.after(500).progress == Progress.PROGRESSING
+
+
+def test_until_the_controller_has_seen_the_change_its_pods_are_the_old_ones() -> None:
+    """A rollback away from a crashing release: at first the crashing pods still count as those of the newest revision."""
+    scene = Scene()
+    scene.verdicts.add(replace(scene.verdicts.targets[scene.ref].applied, generation=3))
+    scene.show(live_deployment(generation=3, seen=2))
+    scene.show(crashing("a", 4))
+    assert scene.after(0).sentence == "waiting for its controller"
+    scene.show(live_deployment(generation=3, seen=3, updatedReplicas=1))
+    scene.put(ObjectRef("ReplicaSet", "apps", "shop", "rs"), replica_set(revision="1"))
+    assert scene.after(60).progress == Progress.PROGRESSING
 
 
 def test_one_doomed_pod_fails_the_rollout_only_when_the_others_get_nowhere() -> None:

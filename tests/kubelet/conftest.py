@@ -22,7 +22,8 @@ from engine.manifests.plan import stages
 from engine.manifests.render import render
 from engine.manifests.settling import USUAL, Settling
 from engine.rollout.rollout import Rollout
-from engine.types import Manifest, NullObserver, ObjectStatus
+from engine.types import Manifest, ObjectStatus
+from tests.observer import Watching
 from tests.planes import NODE_ONLY, RealNode, running_node
 
 Json = dict[str, Any]
@@ -85,7 +86,7 @@ class Place:
     def apply(self, manifests: Sequence[Manifest], *, timeout: float = 90) -> Ended:
         """A deploy of rendered objects, to its end."""
         self.numbers.append(len(self.numbers))
-        observer = NullObserver()
+        observer = Watching()
         began = time.monotonic()
         planned = stages(manifests, deploy_number=len(self.numbers))
         kinds = ClusterKinds(self.client)
