@@ -1,6 +1,6 @@
-"""The control planes that tests run on: the simulated one always, the real one where KUBEBUILDER_ASSETS names it.
+"""The control planes that tests run on: always the simulated one, and the real one where KUBEBUILDER_ASSETS names it.
 
-A session fixture with `params=PLANES` makes each test that uses it run on both; the run ends with both counts.
+With a session fixture of `params=PLANES` each test runs on both. The summary of the run has the numbers of both.
 Tests on the real one carry the mark `control_plane`.
 
 A third one has a real node, on which pods really run, crash and serve. SLIPWAY_NODE names the folder of its commands `up`,
@@ -34,7 +34,7 @@ _counts: Counter[tuple[str, str]] = Counter()  # (plane, outcome)
 
 
 def need_control_plane() -> None:
-    """Skips the test, with the reason, where no real control plane can be started."""
+    """Skips the test, with the reason, when no real control plane can be started."""
     try:
         assets()
     except ControlPlaneError as error:
@@ -42,7 +42,7 @@ def need_control_plane() -> None:
 
 
 def new_plane(which: str, directory: Path) -> Plane:
-    """One of `NAMES`, not started yet. Skips the test where it cannot be had."""
+    """Makes one of `NAMES`, not started. Skips the test when it is not available."""
     if which == "simulated":
         return SimulatedCluster(directory)
     need_control_plane()
@@ -51,7 +51,7 @@ def new_plane(which: str, directory: Path) -> Plane:
 
 @contextmanager
 def running_plane(which: str, directory: Path) -> Iterator[Plane]:
-    """One of `NAMES`, without nodes, for the duration of the block."""
+    """Runs one of `NAMES`, without nodes, during the block."""
     with new_plane(which, directory) as plane:
         yield plane
 
@@ -115,7 +115,7 @@ def _values(text: str) -> dict[str, str]:
 
 
 def kubectl_program() -> Path:
-    """`kubectl` of KUBEBUILDER_ASSETS. Skips the test, with the reason, where there is none."""
+    """`kubectl` of KUBEBUILDER_ASSETS. Skips the test, with the reason, when it is missing."""
     need_control_plane()
     program = assets() / "kubectl"
     if not program.exists():
@@ -124,20 +124,20 @@ def kubectl_program() -> Path:
 
 
 def plane_of(item: pytest.Item) -> str:
-    """The control plane that a test runs on, `""` for those that need none."""
+    """The control plane of a test, `""` for a test that needs none."""
     params = getattr(item, "callspec", None) and item.callspec.params.values()
     return next((value for value in params or () if value in NAMES), "")
 
 
 def count(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Takes note of how a test ended on its control plane."""
+    """Counts the outcome of a test on its control plane."""
     which = plane_of(item)
     if which and (report.when == "call" or report.outcome != "passed"):
         _counts[which, report.outcome] += 1
 
 
 def counted() -> Iterator[str]:
-    """A line for each control plane that tests ran on."""
+    """Yields a line for each control plane with tests."""
     for which in NAMES:
         outcomes = [(n, outcome) for (plane, outcome), n in sorted(_counts.items()) if plane == which]
         if outcomes:

@@ -1,4 +1,4 @@
-"""The forms of projects and of what belongs to them."""
+"""The forms of projects, environments, images, secrets files and members."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from projects.pages.checked_form import CheckedForm, of, slug_field, unused
 from ui.formrender import Switch
 from ui.forms import Unseen
 
-# “None” has a word of its own here: a form that lost this field must not read as a public repository.
+# “None” has a value of its own here: a form without this field must not mean a public repository.
 PUBLIC = "none"
 ACCESS = [(kind or PUBLIC, label) for kind, label in Project.Credential.choices]
 
@@ -40,7 +40,7 @@ class ProjectForm(CheckedForm):
         "slack_channel",
         mono=True,
         label="Slack channel",
-        help_text="Where deploys are told, e.g. #deploys.",
+        help_text="For messages about deploys, e.g. #deploys.",
     )
     layout = (
         ("name", "slug"),
@@ -56,7 +56,7 @@ class ProjectForm(CheckedForm):
         return "" if chosen == PUBLIC else str(chosen)
 
     def clean_credential(self) -> str:
-        """Line ends as a key needs them; blank is nothing."""
+        """Normalizes the line ends of a key; blank text becomes empty."""
         text = self.cleaned_data["credential"].replace("\r\n", "\n")
         return text if text.strip() else ""
 
@@ -79,7 +79,7 @@ SECRET_RIGHTS: dict[str, secret_rights.Right] = {
 
 
 def right_field(label: str, help_text: str = "") -> forms.ChoiceField:
-    """The weakest role that has a right; empty in a new environment: as usual there."""
+    """The weakest role that has a right; empty in a new environment: the default."""
     return forms.ChoiceField(
         choices=[("", "As usual"), *((role.value, f"{role.label}s and stronger") for role in Role)],
         label=label, required=False, help_text=help_text,
@@ -131,8 +131,8 @@ class EnvironmentForm(CheckedForm):
     )  # fmt: skip
     automatic_rollback = forms.BooleanField(
         required=False, label="Roll back by itself", widget=Switch(),
-        help_text="When a deploy fails on the cluster, the last good release is put back at once. "
-        "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
+        help_text="When a deploy fails on the cluster, a rollback to the last good release follows at once. "
+        "None follows a deploy that was cancelled, timed out or met an outage, nor a failed rollback.",
     )  # fmt: skip
     settle_seconds = forms.IntegerField(
         label="Watch pods without a readiness probe (seconds)", required=False, min_value=0, max_value=int(LONGEST_SETTLE),
@@ -186,7 +186,7 @@ class EnvironmentForm(CheckedForm):
 
     @staticmethod
     def initial_of(environment: Environment) -> dict[str, Any]:
-        """What the form of an existing environment opens with."""
+        """The initial values of an existing environment's form."""
         names = (
             "name", "order", "is_production", "cluster", "namespace", "config_directory", "slack_channel",
             "deploy_timeout", "edited",
@@ -256,7 +256,7 @@ class SecretsFileForm(CheckedForm):
 
 
 class MemberForm(CheckedForm):
-    """A role for somebody."""
+    """A role for a person."""
 
     user = forms.ModelChoiceField(User.objects.filter(is_active=True), label="Person", empty_label="Choose…")
     environment = forms.ModelChoiceField(

@@ -1,8 +1,8 @@
 """A real Kubernetes control plane on 127.0.0.1: etcd, API server, controller manager and scheduler, without nodes.
 
-The programs come from the directory that `KUBEBUILDER_ASSETS` names (`setup-envtest use -p path` prints one). All
-state is in one directory and stays there: after a restart the same objects, the same authority and the same admin
-credentials, so that a kubeconfig somebody keeps goes on working, at the same address while its port is free.
+The programs come from the directory that `KUBEBUILDER_ASSETS` names (`setup-envtest use -p path` prints one). One
+directory holds all state: a restart keeps the objects, the authority and the admin credentials, and the address while its
+port is free. So an older kubeconfig stays valid.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ class ControlPlane:
             raise
 
     def stop(self, seconds: float = 3.0) -> list[End]:
-        """Ends the programs, the API server before the etcd that it needs to end well; how each ended. Safe to call twice."""
+        """Ends the programs, the API server before etcd, which it needs for a clean end. Returns how each ended. Safe to call
+        twice."""
         ends = processes.stop(self._children, seconds)
         self._children = []
         if self._lock >= 0:
@@ -123,7 +124,8 @@ class ControlPlane:
         return ends
 
     def check(self) -> None:
-        """Raises ControlPlaneError when a program has ended by itself: which one, and the last lines of its log."""
+        """Raises ControlPlaneError, with the program's name and the last lines of its log, when a program has ended by
+        itself."""
         try:
             processes.check(self._children)
         except processes.ProcessError as error:
@@ -131,11 +133,11 @@ class ControlPlane:
 
     @property
     def children(self) -> tuple[Child, ...]:
-        """The running programs, for whoever watches over all parts of the sandbox."""
+        """The running programs, for the sandbox's supervisor."""
         return tuple(self._children)
 
     def _take_lock(self) -> None:
-        """Two control planes on one directory would damage its data; the lock ends with the process that holds it."""
+        """Takes the directory's lock, because two control planes would damage its data. The lock ends with its process."""
         self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,7 +147,7 @@ class ControlPlane:
             raise ControlPlaneError(f"Another control plane already runs in {self.directory}.") from None
 
     def _start_with_ports(self, programs: Path) -> Path:
-        """Once more, with other ports, when somebody took one between our look and our use of it."""
+        """Starts the programs; tries again with other ports when another process took a port meanwhile."""
         try:
             return self._start_all(programs)
         except processes.ProcessError as error:
@@ -180,7 +182,7 @@ class ControlPlane:
 
     def _spawn(self, program: Path, arguments: Sequence[str]) -> None:
         log = self.directory / f"{program.name}.log"
-        log.unlink(missing_ok=True)  # the log of the run before would explain this run's end wrongly
+        log.unlink(missing_ok=True)  # an old log would give a wrong reason for this run's end
         environment = {"PATH": os.defpath, "HOME": str(self.directory), "GOGC": "75"}
         self._children.append(
             processes.spawn([program, *arguments], log=log, env=environment, cwd=self.directory)
@@ -239,7 +241,7 @@ def _etcd_arguments(ports: dict[str, int]) -> list[str]:
     client, peer = f"http://127.0.0.1:{ports['etcd']}", f"http://127.0.0.1:{ports['etcd-peer']}"
     return [
         "--data-dir=etcd",
-        "--unsafe-no-fsync",  # a killed process loses nothing by it, only a machine that loses power
+        "--unsafe-no-fsync",  # loses data only when the machine loses power, not when the process is killed
         "--log-level=warn",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
@@ -266,7 +268,7 @@ def _api_arguments(ports: dict[str, int]) -> list[str]:
         "--service-cluster-ip-range=10.96.0.0/16",
         "--allow-privileged=true",
         "--kubelet-preferred-address-types=InternalIP",
-        # A webhook is called by its endpoints, of which there are none: nothing is dialled outside this machine.
+        # Calls webhooks by their endpoints. There are none, so no call leaves this machine.
         "--enable-aggregator-routing=true",
         "--profiling=false",
         "--shutdown-delay-duration=0s",
@@ -285,8 +287,8 @@ def _manager_arguments(ports: dict[str, int]) -> list[str]:
         "--service-account-private-key-file=tokens.key",
         "--root-ca-file=ca.crt",
         "--profiling=false",
-        "--terminated-pod-gc-threshold=300",  # pods of ended Jobs would pile up in a sandbox that is kept
-        "--kube-api-qps=500",  # the default of 20 would make a rollout of many pods crawl
+        "--terminated-pod-gc-threshold=300",  # pods of ended Jobs would pile up in a long-lived sandbox
+        "--kube-api-qps=500",  # the default of 20 would slow a rollout of many pods
         "--kube-api-burst=1000",
         *(f"--concurrent-{w}-syncs=20" for w in _WORKERS),
     ]

@@ -103,7 +103,7 @@ def test_a_stored_credential_is_not_sent_to_another_host(world: World) -> None:
 
 def test_of_two_who_edit_at_once_the_second_is_told(world: World) -> None:
     change(world, edited=0, name="First")
-    with pytest.raises(Stale, match="changed by somebody else"):
+    with pytest.raises(Stale, match="changed by another person"):
         change(world, edited=0, name="Second")
     assert Project.objects.get(pk=world.project.pk).name == "First"
     assert AuditEvent.objects.filter(verb="project.changed").count() == 1
@@ -422,7 +422,7 @@ def test_a_registrys_address_has_no_slash_at_its_end(world: World) -> None:
 
 def test_of_two_who_make_the_same_thing_one_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Project, "full_clean", lambda self: None)  # as if both had looked at the same moment
-    with pytest.raises(Refused, match="created by somebody else"):
+    with pytest.raises(Refused, match="created by another person"):
         new_project(slug="shop")
     assert Project.objects.count() == 1
     assert not AuditEvent.objects.exists()
