@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.processes import Child
 from tests.kubelet.recorded import Behaviour, Moment, behaviours, distinct, moment_of
 from tests.planes import Plane
