@@ -108,7 +108,7 @@ async def _serve(app: App, directory: Path, port: int, connections: ServerState)
 
 @dataclass
 class App:
-    """One API server. `keep` writes to the disk what has changed: before anybody is told that it has."""
+    """One API server. `keep` writes changes to the disk before any watch or answer reports them."""
 
     routes: Routes
     keep: Callable[[], None]
