@@ -84,16 +84,18 @@ def preparation_of(work: Work) -> Preparation:
 
 
 def checkout(work: Work) -> str:
-    """Step `checkout` of a fresh deploy: reads the objects of the config directory. Raises ManifestError, ExternalError."""
+    """Step `checkout`: reads the objects of the config directory; of a stored release, only the Secrets that live in Git.
+    Raises ManifestError, NotDeployable, ExternalError."""
     summary = preparation_of(work).checkout()
-    work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
-    work.log(summary)
+    if work.deploy.release is None:
+        work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
+        work.log(summary)
     return summary
 
 
 def secrets(work: Work) -> str:
     """Step `secrets`: fetches the secrets files, in their current versions or those of the stored release. Raises
-    ManifestError, ExternalError."""
+    ManifestError, NotDeployable, ExternalError."""
     return preparation_of(work).secrets()
 
 
@@ -102,32 +104,15 @@ def render(work: Work) -> str:
     return preparation_of(work).render()
 
 
-stored_secrets, stored_render = secrets, render  # the preparation (Fresh or Stored) makes the difference
-
-
 def check(work: Work) -> str:
-    """Step `preflight` of a fresh deploy; stores the release afterwards. Raises NotDeployable, ApiError, FenceLost."""
-    summary = _check(work)
-    store_release(work)
-    return summary
-
-
-def stored_checkout(work: Work) -> str:
-    """Step `checkout` of a stored release: reads the Secrets that live in Git, if it has any."""
-    return preparation_of(work).checkout()
-
-
-def stored_check(work: Work) -> str:
-    """Step `preflight` of a stored release. Raises NotDeployable, ApiError."""
-    return _check(work)
-
-
-def _check(work: Work) -> str:
+    """Step `preflight`; afterwards stores a release that is not stored yet. Raises NotDeployable, ApiError, FenceLost."""
     found = preparation_of(work).preflight()
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]
     stop_for(found)
+    if work.deploy.release is None:
+        store_release(work)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 

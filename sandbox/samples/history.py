@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sandbox.samples.model import Change, SampleProject
 
-FILES = Path(__file__).resolve().parents[1] / "samples" / "files"
+FILES = Path(__file__).resolve().parent / "files"
 _HOST_MARK = "REGISTRY_HOST"  # placeholder in the sample files for the registry's host and port
 
 _ENVIRONMENT = {
