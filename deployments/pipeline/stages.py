@@ -22,6 +22,7 @@ from deployments.preparation.prepare import NotDeployable
 from deployments.preparation.secrets_only import SecretsOnly
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
+from engine.limits import Limits
 from engine.manifests.plan import stages
 from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
@@ -96,17 +97,19 @@ def new_preparation(work: Work) -> Preparation:
 
 
 def checkout(work: Work) -> str:
-    """Step `checkout` of a fresh deploy: reads the objects of the config directory. Raises ManifestError, ExternalError."""
+    """Step `checkout`: reads the objects of the config directory; of a stored release, only the Secrets that live in Git.
+    Raises ManifestError, NotDeployable, ExternalError."""
     summary = preparation_of(work).checkout()
-    work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
-    work.log(summary)
+    if work.deploy.release is None:
+        work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
+        work.log(summary)
     return summary
 
 
 def secrets(work: Work) -> str:
     """Step `secrets`: fetches the secrets files in their pinned versions, and the other ones in their current versions. Pins
-    the deploy to all of them, so that a worker that takes over reads the same. Raises ManifestError, ExternalError,
-    FenceLost."""
+    the deploy to all of them, so that a worker that takes over reads the same. Raises ManifestError, NotDeployable,
+    ExternalError, FenceLost."""
     prepared = preparation_of(work)
     summary = prepared.secrets()
     work.warnings += prepared.notes
@@ -123,33 +126,16 @@ def render(work: Work) -> str:
     return preparation_of(work).render()
 
 
-stored_secrets, stored_render = secrets, render  # the preparation (Fresh or Stored) makes the difference
-
-
 def check(work: Work) -> str:
-    """Step `preflight` of a fresh deploy; stores the release afterwards. Raises NotDeployable, ApiError, FenceLost."""
-    summary = _check(work)
-    store_release(work)
-    return summary
-
-
-def stored_checkout(work: Work) -> str:
-    """Step `checkout` of a stored release: reads the Secrets that live in Git, if it has any."""
-    return preparation_of(work).checkout()
-
-
-def stored_check(work: Work) -> str:
-    """Step `preflight` of a stored release. Raises NotDeployable, ApiError."""
-    return _check(work)
-
-
-def _check(work: Work) -> str:
+    """Step `preflight`; afterwards stores a release that is not stored yet. Raises NotDeployable, ApiError, FenceLost."""
     found = preparation_of(work).preflight()
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]
     keep_key_names(work, {finding.text: finding.keys for finding in found.findings if finding.keys})
     stop_for(found)
+    if work.deploy.release is None:
+        store_release(work)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 
@@ -187,6 +173,7 @@ def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
         observer=observer,
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
+        limits=Limits(settle=work.environment.settling.seconds),
     )
     return rollout, observer
 

@@ -136,6 +136,7 @@ def render_release(
             kinds=kinds,
             digest=digest,
             before=before,
+            settling=environment.settling,
         )
     register_objects(
         [manifest.body for manifest in rendered.manifests]
