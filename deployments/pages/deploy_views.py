@@ -15,6 +15,7 @@ from deployments.gate import cancelling, marking, requests
 from deployments.lookup import deploy_for
 from deployments.models import Deploy
 from deployments.pages import deploy_page
+from deployments.pages.deploy_parts import commits_between
 from deployments.pages.forms import CancelForm, ConfirmedForm
 from projects.access import may_secret, role_in
 from projects.models import Role
@@ -31,7 +32,7 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
     context = {
         **context_of(request, shown),
         **live_log.context(request, found, shown.steps, stream_url=stream_url),
-        "commits": deploy_page.commits_between(found),
+        "commits": commits_between(found),
     }
     return render(request, "deployments/deploy.html", context)
 
