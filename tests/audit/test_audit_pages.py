@@ -73,6 +73,13 @@ def test_it_reads_as_sentences(events, admin, get):
     assert "You are viewer." in html
 
 
+def test_a_check_of_no_events_proves_nothing(admin, get):
+    IntegrityCheck.objects.create(checked_at=timezone.now(), seconds=0.1, events=0, broken=[], broken_count=0)
+    html = get(admin, "/audit/").content.decode()
+    assert "Unbroken" not in html
+    assert "There was no event when the chain was checked" in html
+
+
 def test_a_role_is_told_with_its_person_and_place(admin, get):
     project, dev = make_project(slug="shop", name="Shop"), make_user("dev")
     staging = make_environment(project, slug="staging")
