@@ -16,6 +16,7 @@ from django.db import transaction
 from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
+from engine.limits import LONGEST_SETTLE
 from people.services import require_admin
 from projects import editing, secret_rights, variables
 from projects.access import require_project
@@ -30,7 +31,8 @@ from projects.models import (
 )
 
 ORDER_STEP = 10
-POLICIES = ("automatic_rollback",)  # switches that are kept in Environment.policies
+POLICIES = ("automatic_rollback", "no_min_ready")  # switches that are kept in Environment.policies
+NUMBERS = ("settle_seconds",)  # numbers kept there; None means the default
 
 
 @transaction.atomic
@@ -126,14 +128,26 @@ def create_environment(
 
 
 def _with_policies(values: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """`values` with its switches moved into `policies`, merged with the stored ones (`held`). A switch that is off is
-    absent."""
-    switched = {name: bool(values[name]) for name in POLICIES if name in values}
+    """`values` with its policies moved into `policies`, merged with the stored ones (`held`). A switch that is off and a
+    number that has its default are absent."""
+    switched: dict[str, Any] = {name: bool(values[name]) or None for name in POLICIES if name in values}
+    switched |= {name: _seconds(name, values[name]) for name in NUMBERS if name in values}
     if not switched:
         return values
     others = {name: value for name, value in values.items() if name not in switched}
     merged = {**held, **values.get("policies", {}), **switched}
-    return {**others, "policies": {name: value for name, value in merged.items() if value is not False}}
+    return {
+        **others, "policies": {name: value for name, value in merged.items() if value is not None and value is not False}
+    }  # fmt: skip
+
+
+def _seconds(name: str, value: Any) -> int | None:
+    """A number of seconds as policies keep it. Raises ValidationError."""
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_SETTLE
+    ):
+        return value
+    raise editing.refuse_field(**{name: f"Enter whole seconds from 0 to {LONGEST_SETTLE:.0f}, or nothing."})
 
 
 def _next_order(project: Project) -> int:

@@ -33,7 +33,8 @@ class Page:
     `target`: the deploy that the page offers to roll back to. `target_bad`, `again_bad`: warnings when that release, or one of
     the same revision, is marked as bad (`gate.marking.warning`). `stop_target`: the deploy that "Stop and roll back" goes back
     to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy. `waits_for`: the
-    first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms.
+    first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms. `named`: sentences that
+    count secret keys, with the names of these keys; empty without the right to see them.
     """
 
     deploy: Deploy
@@ -53,6 +54,7 @@ class Page:
     stop_target: Deploy | None = None
     why_no_stop_target: str = ""
     follower: Deploy | None = None
+    named: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -84,6 +86,11 @@ class Page:
         """Title of the document. The state comes first, because a narrow tab shows only the beginning."""
         place = f"{self.deploy.environment.project.name} to {self.deploy.environment.name}"
         return f"{look(self.deploy.state).word} #{self.deploy.number}: {place} · Slipway"
+
+    @property
+    def is_secrets(self) -> bool:
+        """Whether it deploys the secrets alone."""
+        return self.deploy.kind == Deploy.Kind.SECRETS
 
     @property
     def favicon(self) -> str:
@@ -174,8 +181,9 @@ class Page:
         return f"Roll back to {self.target.short}" if self.target else ""
 
 
-def page(deploy: Deploy) -> Page:
-    """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`."""
+def page(deploy: Deploy, *, sees_names: bool) -> Page:
+    """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`. `sees_names`: the reader may see the names
+    of secret keys."""
     steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in steps_of(deploy)]
     objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
     changed = [one for one in objects if not one.stays]
@@ -193,6 +201,7 @@ def page(deploy: Deploy) -> Page:
         secrets=sorted(deploy.release.secret_versions.items()) if deploy.release else [],
         trouble=trouble(deploy),
         key=uuid.uuid4().hex,
+        named=sorted(deploy.key_names.items()) if sees_names else [],
     )
     return with_what_follows(made)
 

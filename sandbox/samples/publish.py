@@ -37,7 +37,7 @@ class World:
     commits: Mapping[str, Mapping[str, list[str]]]
 
     def resolve(self, slug: str, name: str) -> str:
-        """The commit that `main`, `broken` or `main~N` named when the world was made. Raises KeyError, IndexError."""
+        """The commit that a branch (`main`, `broken`) or `main~N` named when the world was made. Raises KeyError, IndexError."""
         branch, _, back = name.partition("~")
         return self.commits[slug][branch][-1 - int(back or 0)]
 

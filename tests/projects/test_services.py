@@ -450,3 +450,28 @@ def test_switches_are_kept_beside_each_other_and_told_one_by_one(world: World) -
     assert (told.name, told.before, told.after) == ("policies: automatic rollback", "no", "yes")
     with pytest.raises(Stale):
         services.change_environment(actor, environment=environment, edited=0, automatic_rollback=True)
+
+
+def test_the_settle_time_is_a_policy_with_a_default(world: World) -> None:
+    actor = person(world.maintainer)
+    environment = Environment.objects.get(pk=world.environment.pk)
+    assert (environment.settling.seconds, environment.settling.keeps_old_pods) == (10, True)
+    off = services.change_environment(
+        actor, environment=environment, edited=0, settle_seconds=0, no_min_ready=True
+    )
+    assert off.policies == {"settle_seconds": 0, "no_min_ready": True}
+    assert (off.settling.seconds, off.settling.keeps_old_pods) == (0, False)
+    usual = services.change_environment(
+        actor, environment=off, edited=1, settle_seconds=None, no_min_ready=False
+    )
+    assert usual.policies == {}
+    events = AuditEvent.objects.filter(verb="environment.changed").order_by("id")
+    assert events[0].data == {
+        "policies": {
+            "settle_seconds": {"before": "default", "after": 0},
+            "no_min_ready": {"before": False, "after": True},
+        }
+    }
+    for wrong in (-1, 601, True, "10"):
+        with pytest.raises(ValidationError, match="Enter whole seconds"):
+            services.change_environment(actor, environment=usual, edited=2, settle_seconds=wrong)
