@@ -56,9 +56,8 @@ def end_given_up(life: Life[R], run: R, end: End) -> bool:
 
 def write_end(life: Life[R], run: R, end: End) -> None:
     """Writes state, steps and audit event, calls the hook `on_end`, enqueues the next run, and rings the bell after the
-    commit. Call it in the transaction that ends the run, after a conditional update that makes sure of it, so that a
-    crash loses none of this. Raises ValueError for a state
-    that is no end."""
+    commit. Call it in the transaction that ends the run, after a conditional update that makes sure of it, so that a crash
+    loses none of this. Raises ValueError for a state that is no end."""
     if end.state not in ENDS:
         raise ValueError(f"{end.state} is no end of a run.")
     kind = life.kind
