@@ -6,7 +6,7 @@ reason and the people to ask (core/problems.py makes it a 403).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -36,10 +36,14 @@ def role_in(user: Any, project: Project, environment: Environment | None = None)
         return None
     if user.is_admin:
         return Role.MAINTAINER
-    roles = [
-        Role(m.role) if m.environment_id in (None, environment.pk if environment else None) else Role.VIEWER
-        for m in Membership.objects.filter(user=user, project=project)
-    ]
+    return strongest(Membership.objects.filter(user=user, project=project), environment)
+
+
+def strongest(memberships: Iterable[Membership], environment: Environment | None) -> Role | None:
+    """The strongest role that a user's memberships of one project give, on the project or on this environment of it; a role
+    on another environment counts as viewer. None without memberships."""
+    here = (None, environment.pk if environment else None)
+    roles = [Role(m.role) if m.environment_id in here else Role.VIEWER for m in memberships]
     return max(roles, key=lambda role: role.rank, default=None)
 
 
@@ -141,17 +145,8 @@ def roles_by_environment(user: Any, environments: Sequence[Environment]) -> dict
     """The user's role on each of many environments in one query, by the environment's pk (board, project page)."""
     if user.is_admin:
         return {e.pk: Role.MAINTAINER for e in environments}
-    rows = Membership.objects.filter(user=user, project__in={e.project_id for e in environments})
-    found: dict[int, Role | None] = {}
-    held = list(rows)
-    for e in environments:
-        roles = [
-            Role(m.role) if m.environment_id in (None, e.pk) else Role.VIEWER
-            for m in held
-            if m.project_id == e.project_id
-        ]
-        found[e.pk] = max(roles, key=lambda role: role.rank, default=None)
-    return found
+    held = list(Membership.objects.filter(user=user, project__in={e.project_id for e in environments}))
+    return {e.pk: strongest((m for m in held if m.project_id == e.project_id), e) for e in environments}
 
 
 def visible_filter(user: Any, prefix: str = "environment__project") -> Q:
