@@ -1,6 +1,6 @@
 """Creates, changes and deletes rows of every kind: with validation, optimistic locking and an audit event.
 
-The callers check the right (projects/services.py, projects/infrastructure.py).
+The callers check the right (projects/services.py, projects/memberships.py, projects/infrastructure.py).
 """
 
 from __future__ import annotations
@@ -83,8 +83,16 @@ def difference(before: Any, after: Any) -> Any:
     """The old and new value for the audit; of dictionaries only the entries that differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        return {name: before_after(before.get(name, False), after.get(name, False)) for name in names}
+        return {
+            name: before_after(_policy(before, name, after), _policy(after, name, before)) for name in names
+        }
     return before_after(before, after)
+
+
+def _policy(policies: dict[str, Any], name: str, other: dict[str, Any]) -> Any:
+    """A policy's value; what is absent is off for a switch, and the default for a number."""
+    absent = False if isinstance(other.get(name, False), bool) else "default"
+    return policies.get(name, absent)
 
 
 def remove(actor: Actor, row: models.Model, *, verb: str, text: str, project: str = "") -> None:

@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from core.fields import EncryptedTextField
 from core.slugs import SlugField, slug_is_well_formed, word_is_not_new
+from engine.manifests.settling import Settling
 
 REGION = RegexValidator(r"\A[a-z]{2}(-[a-z]+)+-\d\Z", "Write an AWS region, e.g. eu-west-2.")
 NAMESPACE = RegexValidator(r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", "Write a Kubernetes namespace name.")
@@ -155,7 +156,7 @@ class Environment(models.Model):
     """A place where a project runs: a namespace of a cluster, a config directory, variables and policies.
 
     `variables`: list of {name, value, type}, type one of string, number, boolean. `secret_rights`: right → role.
-    `policies`: switches by name; an absent switch is off.
+    `policies`: switches and numbers by name; an absent switch is off, an absent number has its default.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="environments")
@@ -207,6 +208,12 @@ class Environment(models.Model):
     def rolls_back_by_itself(self) -> bool:
         """Whether a rollback to the last good release follows a failed rollout (deployments/gate/undoing.py)."""
         return bool(self.policies.get("automatic_rollback"))
+
+    @property
+    def settling(self) -> Settling:
+        """How long containers without a readiness probe are watched, and whether old pods are kept meanwhile."""
+        seconds = self.policies.get("settle_seconds", Settling.seconds)
+        return Settling(float(seconds), keeps_old_pods=not self.policies.get("no_min_ready"))
 
     @property
     def channel(self) -> str:

@@ -1,4 +1,5 @@
 """All changes of projects and their parts. Each function checks the right and writes the audit event in one transaction.
+For roles see projects/memberships.py.
 
 All raise Refused (role too weak, or lost a race), Stale (a concurrent edit) and ValidationError (by field).
 """
@@ -15,15 +16,13 @@ from django.db import transaction
 from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
-from audit.record import before_after
-from people.models import User
+from engine.limits import LONGEST_SETTLE
 from people.services import require_admin
 from projects import editing, secret_rights, variables
 from projects.access import require_project
 from projects.models import (
     Environment,
     Image,
-    Membership,
     Project,
     Registry,
     Role,
@@ -32,7 +31,8 @@ from projects.models import (
 )
 
 ORDER_STEP = 10
-POLICIES = ("automatic_rollback",)  # switches that are kept in Environment.policies
+POLICIES = ("automatic_rollback", "no_min_ready")  # switches that are kept in Environment.policies
+NUMBERS = ("settle_seconds",)  # numbers kept there; None means the default
 
 
 @transaction.atomic
@@ -128,14 +128,26 @@ def create_environment(
 
 
 def _with_policies(values: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """`values` with its switches moved into `policies`, merged with the stored ones (`held`). A switch that is off is
-    absent."""
-    switched = {name: bool(values[name]) for name in POLICIES if name in values}
+    """`values` with its policies moved into `policies`, merged with the stored ones (`held`). A switch that is off and a
+    number that has its default are absent."""
+    switched: dict[str, Any] = {name: bool(values[name]) or None for name in POLICIES if name in values}
+    switched |= {name: _seconds(name, values[name]) for name in NUMBERS if name in values}
     if not switched:
         return values
     others = {name: value for name, value in values.items() if name not in switched}
     merged = {**held, **values.get("policies", {}), **switched}
-    return {**others, "policies": {name: value for name, value in merged.items() if value is not False}}
+    return {
+        **others, "policies": {name: value for name, value in merged.items() if value is not None and value is not False}
+    }  # fmt: skip
+
+
+def _seconds(name: str, value: Any) -> int | None:
+    """A number of seconds as policies keep it. Raises ValidationError."""
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_SETTLE
+    ):
+        return value
+    raise editing.refuse_field(**{name: f"Enter whole seconds from 0 to {LONGEST_SETTLE:.0f}, or nothing."})
 
 
 def _next_order(project: Project) -> int:
@@ -275,43 +287,3 @@ def remove_secrets_file(actor: Actor, *, secrets_file: SecretsFile) -> None:
 
 def _file_text(environment: Environment, path: str) -> str:
     return f"{environment.project.name} {environment.name} {path}"
-
-
-@transaction.atomic
-def grant(
-    actor: Actor, *, user: User, project: Project, role: str, environment: Environment | None = None
-) -> Membership:
-    """Grants a person a role on a project or on one of its environments. It replaces the person's role there."""
-    require_project(actor, project, Role.MAINTAINER)
-    if environment is not None and environment.project_id != project.pk:
-        raise editing.refuse_field(environment="That environment belongs to another project.")
-    held = Membership.objects.select_for_update().filter(user=user, project=project, environment=environment)
-    membership = held.first()
-    before = membership.role if membership else ""
-    if membership is None:
-        membership = Membership(user=user, project=project, environment=environment)
-    elif before == role:
-        return membership
-    membership.role = role
-    membership.full_clean()
-    membership.save()
-    _note_role(actor, membership, "membership.granted", {"role": before_after(before, role)})
-    return membership
-
-
-@transaction.atomic
-def revoke(actor: Actor, *, membership: Membership) -> None:
-    """Revokes a role. A role that is already revoked is no error."""
-    require_project(actor, membership.project, Role.MAINTAINER)
-    pk = membership.pk
-    if Membership.objects.filter(pk=pk).delete()[0]:
-        membership.pk = pk
-        _note_role(actor, membership, "membership.revoked", {"role": before_after(membership.role, "")})
-
-
-def _note_role(actor: Actor, membership: Membership, verb: str, data: dict[str, Any]) -> None:
-    where = membership.environment.slug if membership.environment else ""
-    editing.note(
-        actor, membership, verb=verb, text=membership.project.name, project=membership.project.slug,
-        data={"person": membership.user.username, "environment": where, **data},
-    )  # fmt: skip

@@ -33,11 +33,6 @@ def chunks_after(run_id: UUID, sequence: int, limit: int = 500) -> list[LogChunk
     return list(LogChunk.objects.filter(run_id=run_id, sequence__gt=sequence).order_by("sequence")[:limit])
 
 
-def chunks_after_line(run_id: UUID, line: int, limit: int = 500) -> list[LogChunk]:
-    """The chunks with lines after a line number, in order, at most `limit`. The first chunk may start before that line."""
-    return chunks_after(run_id, last_chunk_before(run_id, line + 1), limit)
-
-
 def last_chunk_before(run_id: UUID, line: int) -> int:
     """The sequence number of the last chunk whose lines all come before `line`; 0 when there is none.
 

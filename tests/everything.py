@@ -1,7 +1,7 @@
 """`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well, on both
 control planes.
 
-Parts run in five parallel lanes, because tests of the running product and of clusters mostly wait; the output of a part
+Parts run in six parallel lanes, because tests of the running product and of clusters mostly wait; the output of a part
 appears when it has ended. When only a few tests fail, they run once more without other load; those that pass then are
 listed as shaky. PostgreSQL runs in a temporary folder (as another user when we are root, because initdb refuses root).
 Tests that need a missing program are skipped with the reason, in pytest's summary or below. `--quick` (`make quick`) runs
@@ -33,7 +33,7 @@ APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
 )  # fmt: skip
 PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control plane
-ENGINE, SANDBOX, KUBERNETES = ("engine_cluster",), ("sandbox",), ("kubernetes",)
+ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)
 MOST_SHAKY = 8
 QUICK_TESTS = APP_TESTS
 QUICK_LANES = (("deployments", "people"), ("adapters", "engine", "runs", "core"))  # and the rest
@@ -61,7 +61,7 @@ class Part:
 def lanes() -> list[list[Part]]:
     """The lanes. The parts of a lane run one after the other; all lanes take about the same time."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET}))
     return [
         [Part("everything else", rest, patient=True)],
         [
@@ -71,6 +71,7 @@ def lanes() -> list[list[Part]]:
         [Part("the product on the real control plane", PRODUCT, "control_plane")],
         [Part("the product on the simulated one", PRODUCT, "not control_plane")],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
+        [Part("rollouts on a real node", KUBELET)],
     ]
 
 
@@ -78,7 +79,7 @@ def quick_lanes() -> list[list[Part]]:
     """The three lanes of `make quick`, of about the same length. They run in parallel, because many tests wait."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
     named = {folder for lane in QUICK_LANES for folder in lane}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *named}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *named}))
     return [[Part(f"quick, {lane[0]} and more", lane, QUICK_TESTS)] for lane in (*QUICK_LANES, rest)]
 
 

@@ -35,9 +35,7 @@ def facts(deploy: Deploy, rollback: Deploy | None = None) -> dict[str, str | int
         "result": deploy.result,
         "hint": deploy.hint,
         "reason": deploy.reason,
-        "seconds": int((deploy.ended_at - deploy.started_at).total_seconds())
-        if deploy.ended_at and deploy.started_at
-        else 0,
+        "seconds": int(deploy.seconds or 0),
         "url": url_of(deploy),
     }
 

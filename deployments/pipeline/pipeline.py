@@ -17,14 +17,9 @@ from runs.life import pipeline
 from runs.life.pipeline import Pipeline
 from runs.life.steps import call_in_step, finished, run_step
 
-StepFunction = Callable[[Work], str]
-
-FRESH: dict[str, StepFunction] = {
+# The steps before the first write; apply and rollout share the engine's watches (`rollout_steps`).
+FIRST_STEPS: dict[str, Callable[[Work], str]] = {
     "checkout": stages.checkout, "secrets": stages.secrets, "render": stages.render, "preflight": stages.check,
-}  # fmt: skip
-STORED: dict[str, StepFunction] = {
-    "checkout": stages.stored_checkout, "secrets": stages.stored_secrets, "render": stages.stored_render,
-    "preflight": stages.stored_check,
 }  # fmt: skip
 
 
@@ -35,7 +30,8 @@ def run(run_id: str, attempt: int) -> None:
 
 def opening(deploy: Deploy) -> str:
     """The first line of the log."""
-    return f"{deploy.actor_text} deploys {deploy.short} to {deploy.environment.label}"
+    what = f"the secrets of {deploy.short}" if deploy.kind == Deploy.Kind.SECRETS else deploy.short
+    return f"{deploy.actor_text} deploys {what} to {deploy.environment.label}"
 
 
 def seconds(deploy: Deploy) -> float:
@@ -44,14 +40,16 @@ def seconds(deploy: Deploy) -> float:
 
 
 def run_steps(work: Work) -> None:
-    """Runs the first four steps, then apply and rollout inside the engine's watches. The step `notify` belongs to the end."""
-    done = finished(work.deploy.run_id)
-    functions = STORED if work.deploy.release_id else FRESH
-    for name, function in functions.items():
-        if name not in done or functions is FRESH:
+    """Runs the first four steps, then apply and rollout inside the engine's watches. The step `notify` belongs to the end.
+
+    While no release is stored, a worker that takes over runs all four again. Afterwards it runs only those that have not
+    succeeded, and computes the results of the others again."""
+    done = finished(work.deploy.run_id) if work.deploy.release_id else set()
+    for name, function in FIRST_STEPS.items():
+        if name not in done:
             run_step(work, name, function)
-        elif name != "preflight":
-            call_in_step(work, name, function)  # computes its results again for the next steps
+        elif name != "preflight":  # it has no results for the next steps
+            call_in_step(work, name, function)
     rollout_steps(work)
 
 

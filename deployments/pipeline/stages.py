@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core.secret_values import digest
+from deployments.gate.secrets_alone import base_of
 from deployments.models import Deploy, ObjectState, Release, compress
-from deployments.pipeline.work import RowObserver, Work
+from deployments.pipeline.work import RowObserver, Work, keep_key_names
 from deployments.preparation.preflight import plural, stop_for
 from deployments.preparation.preparation import Fresh, Preparation, Stored
 from deployments.preparation.prepare import NotDeployable
+from deployments.preparation.secrets_only import SecretsOnly
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
+from engine.limits import Limits
 from engine.manifests.plan import stages
 from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
@@ -71,29 +74,51 @@ class WorkMeans:
 
 def preparation_of(work: Work) -> Preparation:
     """The attempt's preparation, made on the first call. Raises NotDeployable for a release that was made for another
-    cluster or namespace."""
+    cluster or namespace, and when there is no release for a deploy of the secrets alone."""
     if work.preparation is None:
-        release, means = work.deploy.release, WorkMeans(work)
-        work.preparation = (
-            Stored(work.environment, release, means)
-            if release
-            else Fresh(work.environment, work.deploy.revision, means)
-        )
+        work.preparation = new_preparation(work)
     return work.preparation
 
 
+def new_preparation(work: Work) -> Preparation:
+    """By the kind of the deploy, and whether its release is made already. Raises NotDeployable."""
+    deploy, means = work.deploy, WorkMeans(work)
+    if deploy.release:
+        return Stored(work.environment, deploy.release, means)
+    if deploy.kind != Deploy.Kind.SECRETS:
+        return Fresh(work.environment, deploy.revision, means, deploy.secret_versions)
+    release, why_not = base_of(work.environment)
+    if release is None or release.revision != deploy.revision:
+        raise NotDeployable(
+            f"The secrets cannot be deployed alone: {why_not or 'what runs has changed meanwhile.'}",
+            hint="Nothing was changed on the cluster. Deploy a revision: that takes the secrets along.",
+        )
+    return SecretsOnly(work.environment, release, means, deploy.secret_versions)
+
+
 def checkout(work: Work) -> str:
-    """Step `checkout` of a fresh deploy: reads the objects of the config directory. Raises ManifestError, ExternalError."""
+    """Step `checkout`: reads the objects of the config directory; of a stored release, only the Secrets that live in Git.
+    Raises ManifestError, NotDeployable, ExternalError."""
     summary = preparation_of(work).checkout()
-    work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
-    work.log(summary)
+    if work.deploy.release is None:
+        work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
+        work.log(summary)
     return summary
 
 
 def secrets(work: Work) -> str:
-    """Step `secrets`: fetches the secrets files, in their current versions or those of the stored release. Raises
-    ManifestError, ExternalError."""
-    return preparation_of(work).secrets()
+    """Step `secrets`: fetches the secrets files in their pinned versions, and the other ones in their current versions. Pins
+    the deploy to all of them, so that a worker that takes over reads the same. Raises ManifestError, NotDeployable,
+    ExternalError, FenceLost."""
+    prepared = preparation_of(work)
+    summary = prepared.secrets()
+    work.warnings += prepared.notes
+    versions = {one.path: one.version_id for one in prepared.fetched}
+    if versions != work.deploy.secret_versions:
+        with work.fence.held():
+            Deploy.objects.filter(pk=work.deploy.pk).update(secret_versions=versions)
+        work.deploy.secret_versions = versions
+    return summary
 
 
 def render(work: Work) -> str:
@@ -101,32 +126,16 @@ def render(work: Work) -> str:
     return preparation_of(work).render()
 
 
-stored_secrets, stored_render = secrets, render  # the preparation (Fresh or Stored) makes the difference
-
-
 def check(work: Work) -> str:
-    """Step `preflight` of a fresh deploy; stores the release afterwards. Raises NotDeployable, ApiError, FenceLost."""
-    summary = _check(work)
-    store_release(work)
-    return summary
-
-
-def stored_checkout(work: Work) -> str:
-    """Step `checkout` of a stored release: reads the Secrets that live in Git, if it has any."""
-    return preparation_of(work).checkout()
-
-
-def stored_check(work: Work) -> str:
-    """Step `preflight` of a stored release. Raises NotDeployable, ApiError."""
-    return _check(work)
-
-
-def _check(work: Work) -> str:
+    """Step `preflight`; afterwards stores a release that is not stored yet. Raises NotDeployable, ApiError, FenceLost."""
     found = preparation_of(work).preflight()
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]
+    keep_key_names(work, {finding.text: finding.keys for finding in found.findings if finding.keys})
     stop_for(found)
+    if work.deploy.release is None:
+        store_release(work)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 
@@ -164,6 +173,7 @@ def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
         observer=observer,
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
+        limits=Limits(settle=work.environment.settling.seconds),
     )
     return rollout, observer
 

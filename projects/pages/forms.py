@@ -6,10 +6,13 @@ from typing import Any
 
 from django import forms
 
+from engine.limits import LONGEST_SETTLE
+from engine.manifests.settling import Settling
 from people.models import User
 from projects import secret_rights
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
+from projects.services import POLICIES
 from ui.formrender import Switch
 from ui.forms import Unseen
 
@@ -132,13 +135,24 @@ class EnvironmentForm(CheckedForm):
         help_text="When a deploy fails on the cluster, a rollback to the last good release follows at once. "
         "None follows a deploy that was cancelled, timed out or met an outage, nor a failed rollback.",
     )  # fmt: skip
+    settle_seconds = forms.IntegerField(
+        label="Watch pods without a readiness probe (seconds)", required=False, min_value=0, max_value=int(LONGEST_SETTLE),
+        help_text=f"Kubernetes takes them for ready as soon as they run. {Settling.seconds:.0f} if empty; 0 does not watch "
+        "them. An object may say its own with the annotation slipway.dev/settle.",
+    )  # fmt: skip
+    no_min_ready = forms.BooleanField(
+        required=False, label="Add no minReadySeconds", widget=Switch(),
+        help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
+        "until the new ones have lasted that long.",
+    )  # fmt: skip
     may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
     may_reveal = right_field("Secret values are revealed by")
     may_edit = right_field("Secret values are changed by")
     may_approve = right_field("Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
-        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_secret"),
+        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
+        ("slack_channel", "pull_secret"),
         ("may_see", "may_reveal"), ("may_edit", "may_approve"),
     )  # fmt: skip
 
@@ -181,7 +195,8 @@ class EnvironmentForm(CheckedForm):
         return {
             **{name: getattr(environment, name) for name in names},
             "pull_secret": environment.pull_secret,
-            "automatic_rollback": environment.rolls_back_by_itself,
+            "settle_seconds": environment.policies.get("settle_seconds"),
+            **{name: bool(environment.policies.get(name)) for name in POLICIES},
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
                 name: secret_rights.role_for(environment, right).value

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.types import Json
 from sandbox.cluster.api import Api, ApiFailed, Credentials
-from sandbox.cluster.control_plane import kubeconfig_text
+from sandbox.cluster.kubeconfig import kubeconfig_text
 
 _MANAGER = "slipway-sandbox"
 _TOKEN_SECONDS = 10.0  # time limit for the controller manager to fill a token Secret

@@ -7,7 +7,6 @@ port is free. So an older kubeconfig stays valid.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import os
 from collections.abc import Sequence
@@ -15,47 +14,16 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-import yaml
-
 from engine.errors import SlipwayError
-from engine.types import Json
 from sandbox import processes
 from sandbox.cluster.api import Api, ApiFailed, Credentials
-from sandbox.cluster.certificates import (
-    Pair,
-    load_or_make,
-    make_authority,
-    make_certificate,
-    make_signing_key,
-    write_private,
-)
+from sandbox.cluster.arguments import api_arguments, etcd_arguments, manager_arguments, scheduler_arguments
+from sandbox.cluster.certificates import write_private
+from sandbox.cluster.kubeconfig import CLIENTS, kubeconfig_text, make_credentials
 from sandbox.processes import Child, End
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _PORTS = ("etcd", "etcd-peer", "api", "manager", "scheduler")
-_CLIENTS = {
-    "admin": ("admin", "system:masters"),
-    "manager": ("system:kube-controller-manager", ""),
-    "scheduler": ("system:kube-scheduler", ""),
-}
-_SERVER_NAMES = (
-    "127.0.0.1",
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "10.96.0.1",
-)
-_WORKERS = (
-    "deployment",
-    "replicaset",
-    "statefulset",
-    "daemonset",
-    "job",
-    "endpoint",
-    "service-endpoint",
-    "gc",
-)
 
 
 class ControlPlaneError(SlipwayError):
@@ -160,18 +128,18 @@ class ControlPlane:
     def _start_all(self, programs: Path) -> Path:
         ports = processes.remembered_ports(self.directory / "ports.json", _PORTS)
         pairs = make_credentials(self.directory)
-        for client in _CLIENTS:
+        for client in CLIENTS:
             text = kubeconfig_text(
                 f"https://127.0.0.1:{ports['api']}", pairs["ca"].certificate, pair=pairs[client]
             )
             path = self.kubeconfig if client == "admin" else self.directory / f"{client}.kubeconfig"
             write_private(path, text.encode())
-        self._spawn(programs / "etcd", _etcd_arguments(ports))
-        self._spawn(programs / "kube-apiserver", _api_arguments(ports))
+        self._spawn(programs / "etcd", etcd_arguments(ports))
+        self._spawn(programs / "kube-apiserver", api_arguments(ports))
         api = Api(Credentials.from_kubeconfig(self.kubeconfig.read_text()), user_agent="slipway-sandbox")
         self._wait("The API server", partial(_answers, api, "/readyz"), 60)
-        self._spawn(programs / "kube-controller-manager", _manager_arguments(ports))
-        self._spawn(programs / "kube-scheduler", _scheduler_arguments(ports))
+        self._spawn(programs / "kube-controller-manager", manager_arguments(ports))
+        self._spawn(programs / "kube-scheduler", scheduler_arguments(ports))
         authority = pairs["ca"].certificate.decode()
         for name in ("manager", "scheduler"):
             health = Api(
@@ -197,112 +165,3 @@ def _answers(api: Api, path: str) -> bool:
         return api.text(path) != ""
     except ApiFailed:
         return False
-
-
-def make_credentials(directory: Path) -> dict[str, Pair]:
-    """The authority, server, client and token signing keys of a control plane: those in `directory`, or new ones."""
-
-    def pair(name: str, make: partial[Pair]) -> Pair:
-        return load_or_make(directory / f"{name}.crt", directory / f"{name}.key", make)
-
-    authority = pair("ca", partial(make_authority, "slipway-sandbox"))
-    pairs = {"ca": authority, "tokens": pair("tokens", partial(make_signing_key))}
-    pairs["server"] = pair(
-        "server", partial(make_certificate, authority, common_name="kube-apiserver", names=_SERVER_NAMES)
-    )
-    for name, (common_name, organization) in _CLIENTS.items():
-        make = partial(make_certificate, authority, common_name=common_name, organization=organization)
-        pairs[name] = pair(name, make)
-    return pairs
-
-
-def kubeconfig_text(server: str, authority: bytes, *, pair: Pair | None = None, token: str = "") -> str:
-    """A kubeconfig for one server and one user, by client certificate or by token."""
-    user: Json = {"token": token}
-    if pair:
-        user = {"client-certificate-data": _base64(pair.certificate), "client-key-data": _base64(pair.key)}
-    cluster = {"server": server, "certificate-authority-data": _base64(authority)}
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "sandbox",
-        "clusters": [{"name": "sandbox", "cluster": cluster}],
-        "users": [{"name": "sandbox", "user": user}],
-        "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox"}}],
-    }
-    return yaml.safe_dump(config, sort_keys=False)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _etcd_arguments(ports: dict[str, int]) -> list[str]:
-    client, peer = f"http://127.0.0.1:{ports['etcd']}", f"http://127.0.0.1:{ports['etcd-peer']}"
-    return [
-        "--data-dir=etcd",
-        "--unsafe-no-fsync",  # loses data only when the machine loses power, not when the process is killed
-        "--log-level=warn",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
-    ]
-
-
-def _api_arguments(ports: dict[str, int]) -> list[str]:
-    return [
-        f"--etcd-servers=http://127.0.0.1:{ports['etcd']}",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={ports['api']}",
-        "--advertise-address=127.0.0.1",
-        "--endpoint-reconciler-type=none",
-        "--tls-cert-file=server.crt",
-        "--tls-private-key-file=server.key",
-        "--client-ca-file=ca.crt",
-        "--authorization-mode=RBAC",
-        "--service-account-issuer=https://kubernetes.default.svc",
-        "--service-account-key-file=tokens.crt",
-        "--service-account-signing-key-file=tokens.key",
-        "--service-cluster-ip-range=10.96.0.0/16",
-        "--allow-privileged=true",
-        "--kubelet-preferred-address-types=InternalIP",
-        # Calls webhooks by their endpoints. There are none, so no call leaves this machine.
-        "--enable-aggregator-routing=true",
-        "--profiling=false",
-        "--shutdown-delay-duration=0s",
-    ]
-
-
-def _manager_arguments(ports: dict[str, int]) -> list[str]:
-    return [
-        "--kubeconfig=manager.kubeconfig",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={ports['manager']}",
-        "--tls-cert-file=server.crt",
-        "--tls-private-key-file=server.key",
-        "--leader-elect=false",
-        "--use-service-account-credentials=true",
-        "--service-account-private-key-file=tokens.key",
-        "--root-ca-file=ca.crt",
-        "--profiling=false",
-        "--terminated-pod-gc-threshold=300",  # pods of ended Jobs would pile up in a long-lived sandbox
-        "--kube-api-qps=500",  # the default of 20 would slow a rollout of many pods
-        "--kube-api-burst=1000",
-        *(f"--concurrent-{w}-syncs=20" for w in _WORKERS),
-    ]
-
-
-def _scheduler_arguments(ports: dict[str, int]) -> list[str]:
-    return [
-        "--kubeconfig=scheduler.kubeconfig",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={ports['scheduler']}",
-        "--tls-cert-file=server.crt",
-        "--tls-private-key-file=server.key",
-        "--leader-elect=false",
-        "--profiling=false",
-        "--kube-api-qps=500",
-        "--kube-api-burst=1000",
-    ]

@@ -73,7 +73,7 @@ def node(layout: Layout, kubeconfig: Path) -> Program:
 
 def pull_secrets(layout: Layout, kubeconfig: Path) -> Program:
     arguments = _python(
-        "sandbox.cluster.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url
+        "sandbox.samples.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url
     )
     return Program("pull-secrets", arguments, environment.clean(layout))
 

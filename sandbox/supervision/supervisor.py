@@ -17,11 +17,11 @@ from engine.errors import SlipwayError
 from sandbox import environment
 from sandbox.cluster.api import Api, ApiFailed
 from sandbox.cluster.control_plane import ControlPlane
-from sandbox.cluster.pull_secrets import make_keeper
 from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.layout import Layout
 from sandbox.samples import PEOPLE
 from sandbox.samples.names import namespaces
+from sandbox.samples.pull_secrets import make_keeper
 from sandbox.supervision import guard, programs
 from sandbox.supervision.household import Household, say
 

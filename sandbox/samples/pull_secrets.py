@@ -1,6 +1,6 @@
 """Keeps the pull secret of every sample namespace valid, because the portal does not do so itself.
 
-`python -m sandbox.cluster.pull_secrets --kubeconfig K --aws URL` checks every few seconds. It creates missing namespaces. A
+`python -m sandbox.samples.pull_secrets --kubeconfig K --aws URL` checks every few seconds. It creates missing namespaces. A
 secret that is missing, of another registry, or past half of its token's lifetime gets a new token of the sandbox's ECR.
 """
 
@@ -83,7 +83,7 @@ def make_keeper(kubeconfig: Path, aws: str) -> Keeper:
 
 def main() -> None:
     """Checks in a loop. It prints a failure and tries again in the next round."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.cluster.pull_secrets")
+    parser = argparse.ArgumentParser(prog="python -m sandbox.samples.pull_secrets")
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--aws", required=True, help="URL of the sandbox's AWS and registry")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sandbox.samples.model import Change, SampleProject
 
-FILES = Path(__file__).resolve().parents[1] / "samples" / "files"
+FILES = Path(__file__).resolve().parent / "files"
 _HOST_MARK = "REGISTRY_HOST"  # placeholder in the sample files for the registry's host and port
 
 _ENVIRONMENT = {
@@ -48,18 +48,24 @@ def make_repository(
     path.mkdir(parents=True)
     _git(path, "init", "--quiet", "--bare", f"--initial-branch={sample.default_branch}", ".")
     main = _grow({}, sample, sample.main, registry_host)
-    broken = _grow(main[-1], sample, sample.broken, registry_host)
+    grown = [(sample.default_branch, sample.main, main)]
+    grown += [
+        (name, changes, _grow(main[-1], sample, changes, registry_host)) for name, changes in sample.branches
+    ]
     stream = _Stream(start)
-    stream.branch(sample.default_branch, sample.main, main, parent=0)
-    stream.branch("broken", sample.broken, broken, parent=len(main))
+    for name, changes, trees in grown:
+        stream.branch(name, changes, trees, parent=len(main) if trees is not main else 0)
     _git(path, "fast-import", "--quiet", "--export-marks=marks", stdin=stream.bytes())
     _configure(path, sample.description)
     commits = _read_marks(path / "marks")
-    trees = [(sample.default_branch, change, tree) for change, tree in zip(sample.main, main, strict=True)]
-    trees += [("broken", change, tree) for change, tree in zip(sample.broken, broken, strict=True)]
+    made = [
+        (name, change, tree)
+        for name, changes, trees in grown
+        for change, tree in zip(changes, trees, strict=True)
+    ]
     return [
         Revision(commits[mark], branch, start - timedelta(hours=change.hours), tree)
-        for mark, (branch, change, tree) in enumerate(trees, start=1)
+        for mark, (branch, change, tree) in enumerate(made, start=1)
     ]
 
 
