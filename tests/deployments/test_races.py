@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -154,7 +155,6 @@ def test_a_hand_over_a_cancel_and_reconcilers_at_once_end_it_once(
     """A worker leaves in the moment of a cancel, while two reconcilers look and two workers take the next attempt."""
     deploy = make_deploy(environment, State.RUNNING, worker="host:1")
     Deploy.objects.filter(pk=deploy.pk).update(heartbeat_at=Now())
-    ended: list[int] = []
 
     def hand_over():
         with suppress(FenceLost), Fence(Deploy, deploy.run_id, 1).held(attempt=2, worker=""):
@@ -163,9 +163,10 @@ def test_a_hand_over_a_cancel_and_reconcilers_at_once_end_it_once(
     def take():
         for _ in range(3):
             if claim(LIFE, deploy.run_id, 2) is not None:
+                while Deploy.objects.get(pk=deploy.pk).state == State.RUNNING:  # until it hears of the cancel
+                    time.sleep(0.01)
                 with suppress(FenceLost):
                     end_fenced(LIFE, Fence(Deploy, deploy.run_id, 2), End(State.CANCELLED, "Cancelled."))
-                    ended.append(2)
 
     def somebody(n):
         if n == 0:
