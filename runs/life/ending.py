@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR
@@ -40,14 +41,14 @@ def end_fenced(life: Life[R], fence: Fence, end: End, *, warnings: Sequence[str]
         write_end(life, life.kind.rows(life.hooks_need).get(run_id=fence.run_id), end)
 
 
-def end_given_up(life: Life[R], run: R, end: End) -> bool:
+def end_given_up(life: Life[R], run: R, end: End, *, still: Q) -> bool:
     """For the reconciler: ends a run whose worker is gone or does not stop. False when the run ended or was taken over
-    meanwhile.
+    meanwhile, or when the reason `still` no longer holds, because a worker wrote a heartbeat or claimed it.
 
     Increases the attempt, so that a worker which is still alive cannot write any more.
     """
     with transaction.atomic():
-        rows = life.kind.rows().filter(pk=run.pk, attempt=run.attempt, state__in=ACTIVE)
+        rows = life.kind.rows().filter(still, pk=run.pk, attempt=run.attempt, state__in=ACTIVE)
         if rows.update(attempt=run.attempt + 1) != 1:
             return False
         write_end(life, run, end)

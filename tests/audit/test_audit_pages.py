@@ -15,7 +15,7 @@ from audit import chain, integrity, reading
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent, IntegrityCheck
 from audit.record import before_after, record
-from projects import memberships
+from projects import memberships, services
 from projects.models import Role
 from tests.factories import grant, make_environment, make_project, make_user
 
