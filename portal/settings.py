@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "runs",
     "notify",
     "clusters",
+    "secrets_ui",
     "deployments",
     "portal",
 ]

@@ -30,6 +30,7 @@ APP_TESTS = "not browser and not control_plane and not slow"
 # What depends on the database; the rest gives the same answer on both.
 APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
+    "secrets_ui",
 )  # fmt: skip
 PRODUCT = ("e2e", "chaos")  # on one running sandbox for each control plane
 ENGINE, SANDBOX, KUBERNETES = ("engine_cluster",), ("sandbox",), ("kubernetes",)
