@@ -4,12 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox sandbox-reset test check run bench install format
+.PHONY: help sandbox sandbox-reset test quick check run bench install format
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# The environment is made anew when a requirements file changes; `installed-*` notes what was installed.
+# The environment is made anew when a requirements file changes; `installed*` notes what was installed.
+$(VENV)/installed: requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
 $(VENV)/installed-sandbox: requirements.txt requirements-sandbox.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-sandbox.txt
@@ -31,6 +36,9 @@ sandbox-reset: $(VENV)/installed-sandbox ## forget everything the sandbox keeps
 test: $(VENV)/installed-dev ## all tests; what is skipped says why
 	$(BIN)/python -m tests.everything
 
+quick: $(VENV)/installed-dev ## the tests that need no cluster, browser, PostgreSQL or sandbox
+	$(BIN)/python -m tests.everything --quick
+
 check: $(VENV)/installed-dev ## lint, format, types, import contracts, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,11 +46,11 @@ check: $(VENV)/installed-dev ## lint, format, types, import contracts, migration
 	$(BIN)/mypy
 	$(BIN)/python -m tests.checks
 
-run: $(VENV)/installed-sandbox ## all processes against the services named in the environment
+run: $(VENV)/installed ## all processes against the services named in the environment
 	@exec $(BIN)/python -m ops.run
 
-bench: $(VENV)/installed-dev ## times against peers; prints a table, writes .bench/results.json
-	$(BIN)/python -m ops.bench
+bench: $(VENV)/installed-dev ## times against peers; prints a table, writes .bench/results.json; PART=apply for one part
+	$(BIN)/python -m ops.bench $(PART)
 
 format: $(VENV)/installed-dev ## put the code into its format
 	$(BIN)/ruff check --fix --quiet .

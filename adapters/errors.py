@@ -22,6 +22,7 @@ class ExternalError(SlipwayError):
     """
 
     permanent: bool = False
+    code = "outside"
 
     def __init__(
         self,
@@ -43,33 +44,43 @@ class NotFound(ExternalError):
     """What was asked for does not exist, or is hidden from us."""
 
     permanent = True
+    code = "outside-not-found"
 
 
 class Conflict(ExternalError):
     """It exists already, or changed since it was read. The same request will not pass; read again first."""
 
     permanent = True
+    code = "outside-conflict"
 
 
 class Denied(ExternalError):
     """No, wrong or expired credentials, or a missing right."""
 
     permanent = True
+    code = "outside-denied"
 
 
 class Throttled(ExternalError):
     """We ask too often. Later is fine."""
 
+    code = "outside-busy"
+
 
 class Unavailable(ExternalError):
     """The system is not reachable, answers with an error of its own, or answers nonsense."""
 
+    code = "outside-unavailable"
+
 
 class TimedOut(ExternalError):
     """No answer in time. What was asked may have happened nevertheless."""
+
+    code = "outside-timeout"
 
 
 class Invalid(ExternalError):
     """The request itself cannot be carried out: a malformed name, an unsupported kind of content."""
 
     permanent = True
+    code = "outside-invalid"

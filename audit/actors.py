@@ -1,4 +1,4 @@
-"""Who does something: a person, a token, the portal itself, the scheduler, a webhook (design.md §3: no foreign key)."""
+"""Who does something: a person, a token, the portal itself, the scheduler, a webhook, kept as text without a foreign key."""
 
 from __future__ import annotations
 

@@ -1,24 +1,34 @@
-"""The raw tables of Django's admin, for admins: what they share, and the audit itself, which nobody edits.
-
-The portal's own pages are where things are changed: they check, and tell the audit. Here rows can be looked at and, where it
-is harmless, mended; that is audited, too.
-"""
+"""The raw tables of Django's admin, for admins: to be looked at. Things are changed on the portal's own pages."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
-from django.forms import ModelForm
 from django.http import HttpRequest
 
-from audit.actors import person
 from audit.models import AuditEvent, IntegrityCheck
-from audit.record import record
+from core.fields import EncryptedTextField
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that are history: to be looked at only."""
+    """Rows to be looked at only: the portal's own pages check what is changed, and tell the audit.
+
+    Fields that are encrypted at rest are left out by their class: a page would show them decrypted. They are not even
+    loaded, so that a row whose credential no key decrypts can be looked at.
+    """
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """What the table leaves out, and every encrypted field."""
+        return [*(super().get_exclude(request, obj) or ()), *self._encrypted()]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """All rows, without the encrypted fields."""
+        return super().get_queryset(request).defer(*self._encrypted())
+
+    def _encrypted(self) -> list[str]:
+        fields = self.model._meta.concrete_fields
+        return [field.name for field in fields if isinstance(field, EncryptedTextField)]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -28,34 +38,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-class MendingAdmin(admin.ModelAdmin):
-    """Rows whose fields may be mended, audited as `<kind>.changed`. Not made or deleted here: history hangs on them.
-
-    `kind`: the audit's word for such a row. A form that somebody has open elsewhere becomes stale.
-    """
-
-    kind = ""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        """Saves the changed fields and tells the audit their names."""
-        changed = list(form.changed_data)
-        if not changed:
-            return
-        if hasattr(obj, "edited"):
-            obj.edited += 1
-        super().save_model(request, obj, form, change)
-        record(
-            person(request.user), f"{self.kind}.changed", target_kind=self.kind, target_id=obj.pk,
-            target_text=str(obj), data={"in the raw tables": changed},
-        )  # fmt: skip
 
 
 @admin.register(AuditEvent)

@@ -5,3 +5,8 @@ class AuditConfig(AppConfig):
     """Audit events: writing them, reading them."""
 
     name = "audit"
+
+    def ready(self) -> None:
+        from audit import targets
+
+        targets.have_no_page("audit")

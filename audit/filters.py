@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 
 import django_filters
-from django import forms
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from audit.models import AuditEvent
 from audit.verbs import VERBS
-from core import keyset
+from core import dates
 
 
 def verb_choices() -> list[tuple[str, Any]]:
@@ -50,8 +49,7 @@ class AuditFilter(django_filters.FilterSet):
         given = self.data.get("who", "") if self.data else ""
         known = [*names, given] if given and given not in names else names
         self.form.fields["who"].choices = [(name, name) for name in known]
-        for name in ("since", "until"):
-            self.form.fields[name].widget = forms.DateInput(attrs={"type": "date"})
+        dates.as_dates(self.form)
         for name, example in {"project": "any", "target": "any, or #12", "request": "any"}.items():
             self.form.fields[name].widget.attrs |= {"placeholder": example, "autocomplete": "off"}
 
@@ -70,9 +68,7 @@ class AuditFilter(django_filters.FilterSet):
 
     def by_date(self, events: QuerySet[AuditEvent], name: str, value: date) -> QuerySet[AuditEvent]:
         """Events since, or until (that day included)."""
-        day = datetime.combine(value, time.min, UTC)
-        since, until = (day, None) if name == "since" else (None, day + timedelta(days=1))
-        return keyset.between(events, key="id", moment="at", since=since, until=until)
+        return dates.within(events, name, value, key="id", moment="at")
 
     @property
     def is_set(self) -> bool:

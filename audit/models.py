@@ -1,4 +1,4 @@
-"""Audit events: append only; each one remembers the hash of the one before (design.md §9)."""
+"""Audit events: append only; each one remembers the hash of the one before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the audit: who may, how an event reads, and where what it tells of can be seen."""
+"""Reading the audit: who may, and how an event reads."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import Http404
-from django.urls import NoReverseMatch, reverse
 
-from audit import verbs
+from audit import targets, verbs
 from audit.models import AuditEvent
+from audit.record import AFTER, BEFORE
 from core.errors import Refused
 from ui import days
 from ui.days import Day
 
 SHORT_HASH = 12
+# In old events of these verbs a list of two values tells a change.
+TOLD_BY_LISTS = frozenset(
+    [
+        f"{kind}.changed"
+        for kind in ("user", "project", "environment", "image", "secrets_file", "cluster", "registry")
+    ]
+    + ["membership.granted", "membership.revoked", "release.unmarked"]
+)
 
 
 def require_reader(user: Any) -> None:
@@ -77,10 +85,10 @@ class Entry:
 
     @property
     def names_target(self) -> bool:
-        """Whether the target is worth a word: not where somebody did something about himself (signed in)."""
+        """Whether the target is worth a word: not where somebody did something about themselves (signed in)."""
         event = self.event
-        himself = event.target_kind == "user" and event.target_id == event.actor_id
-        return bool(event.target_text) and not himself and event.target_text != event.actor_text
+        own = event.target_kind == "user" and event.target_id == event.actor_id
+        return bool(event.target_text) and not own and event.target_text != event.actor_text
 
     @property
     def extra(self) -> str:
@@ -95,26 +103,44 @@ class Entry:
 
 def entry(event: AuditEvent) -> Entry:
     """How an event reads."""
-    return Entry(event, verbs.words(event.verb), target_url(event), changes_of(event.data))
+    return Entry(
+        event, verbs.words(event.verb), targets.url_of(event), changes_of(event.data, verb=event.verb)
+    )
 
 
-def changes_of(data: Any) -> list[Change]:
-    """What `data` says, line by line: a list of two values is a change, everything else a value."""
+def changes_of(data: Any, *, verb: str = "") -> list[Change]:
+    """What `data` of an event says, line by line: changes from one value to another, and plain values."""
     if not isinstance(data, dict):
         return [Change("data", None, readable(data))] if data else []
     found = []
     for name, value in data.items():
-        if isinstance(value, dict):
-            found += [Change(f"{name}: {c.name}", c.before, c.after) for c in changes_of(value)]
-        elif (
-            isinstance(value, list)
-            and len(value) == 2
-            and not any(isinstance(v, (dict, list)) for v in value)
-        ):
-            found.append(Change(plain_name(name), readable(value[0]), readable(value[1])))
+        pair = pair_of(verb, name, value)
+        if pair is not None:
+            found.append(Change(plain_name(name), readable(pair[0]), readable(pair[1])))
+        elif isinstance(value, dict):
+            found += [Change(f"{name}: {c.name}", c.before, c.after) for c in changes_of(value, verb=verb)]
         else:
             found.append(Change(plain_name(name), None, readable(value)))
     return found
+
+
+def pair_of(verb: str, name: str, value: Any) -> tuple[Any, Any] | None:
+    """What was and what is, if `value` tells a change (audit/record.before_after); None for any other value.
+
+    Older events have a list of two plain values instead, in the verbs of `TOLD_BY_LISTS`.
+    """
+    if isinstance(value, dict) and value.keys() == {BEFORE, AFTER}:
+        return value[BEFORE], value[AFTER]
+    if verb not in TOLD_BY_LISTS or not isinstance(value, list) or len(value) != 2:
+        return None
+    if any(isinstance(item, (dict, list)) for item in value) or is_list_of_names(name, value):
+        return None
+    return value[0], value[1]
+
+
+def is_list_of_names(name: str, value: list[Any]) -> bool:
+    """Whether a list of two in an old event names two things: environments in their order, fields of a raw table."""
+    return name == "in the raw tables" or (name == "order" and isinstance(value[0], str))
 
 
 def plain_name(name: str) -> str:
@@ -133,20 +159,6 @@ def readable(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(readable(item) for item in value)
     return str(value)
-
-
-def target_url(event: AuditEvent) -> str:
-    """The page of what an event tells of; empty when it has none."""
-    try:
-        if event.target_kind == "deploy" and event.target_id.isdigit():
-            return reverse("deployments:deploy", args=[int(event.target_id)])
-        if event.target_kind == "environment" and event.target_text.count(".") == 1:
-            return reverse("deployments:environment", args=event.target_text.split("."))
-        if event.target_kind == "project" and event.project_slug:
-            return reverse("portal:project", args=[event.project_slug])
-    except NoReverseMatch:
-        return ""
-    return ""
 
 
 def by_day(events: Iterable[AuditEvent]) -> list[Day]:

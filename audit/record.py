@@ -1,4 +1,4 @@
-"""Writing audit events: one explicit line in each service (style.md §4.2 rule 10)."""
+"""Writing audit events: one explicit line in each service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from audit.actors import Actor
 from audit.models import AuditEvent
 from core.origin import origin
 from core.redactor import redact_nested, redact_text
+
+BEFORE, AFTER = "before", "after"
 
 
 def record(
@@ -23,7 +25,7 @@ def record(
     """Appends an event and returns it. Call it in the transaction of the change it tells of.
 
     `verb`: dotted, e.g. `deploy.requested` (wording in audit/verbs.py). `project`: slug, for filtering. `data`: JSON
-    values without secrets; every text in it still goes through the redactor.
+    values without secrets; every text in it still goes through the redactor. What was and what is now: `before_after(…)`.
     """
     where = origin()
     return AuditEvent.objects.create(
@@ -39,3 +41,8 @@ def record(
         project_slug=project,
         data=redact_nested(data or {}),
     )
+
+
+def before_after(before: Any, after: Any) -> dict[str, Any]:
+    """What `data` holds of a value that changed. A list is always a value of its own (audit/reading.py reads both)."""
+    return {BEFORE: before, AFTER: after}

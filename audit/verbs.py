@@ -10,7 +10,6 @@ VERBS: dict[str, str] = {
     "password.changed": "changed the password",
     "user.created": "created the account",
     "user.changed": "changed the account",
-    "user.deactivated": "deactivated the account",
     "membership.granted": "granted a role on",
     "membership.revoked": "revoked a role on",
     "project.created": "created the project",

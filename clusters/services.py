@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from django.core.cache import cache
 from django.db.models import F
 from django.utils import timezone
 
-from adapters.errors import ExternalError, TimedOut, Unavailable
 from clusters.models import LiveState
 from core.redactor import redact_text
 from engine.cluster.live import Workload, read_live
 from engine.errors import SlipwayError
 from projects.connections import hasty_client
-from projects.models import Cluster, Environment
+from projects.models import Environment
+from projects.reachability import note_cluster, note_failure, why_down
 
-DOWN_SECONDS = 25
 # From worst to best: an environment is as healthy as its worst workload.
 ORDER = ("degraded", "progressing", "unknown", "suspended", "healthy")
 
@@ -54,11 +52,8 @@ def refresh_environment(environment: Environment) -> bool:
         finally:
             client.close()
     except SlipwayError as error:
-        message = redact_text(error.message)[:500]
-        rows.update(tried_at=now, error=message)
-        if isinstance(error, (Unavailable, TimedOut)):
-            cache.set(down_key(environment), message, DOWN_SECONDS)
-        note_cluster(environment.cluster, error.message if isinstance(error, ExternalError) else "")
+        rows.update(tried_at=now, error=redact_text(error.message)[:500])
+        note_failure(environment.cluster, error)
         return False
     health, sentence = worst(workloads)
     rows.update(
@@ -69,32 +64,18 @@ def refresh_environment(environment: Environment) -> bool:
     return True
 
 
-def down_key(environment: Environment) -> str:
-    """Under which it is remembered for DOWN_SECONDS that the environment's cluster did not answer."""
-    return f"cluster-down-{environment.cluster_id}"
-
-
 def is_down(environment: Environment) -> bool:
     """Whether the cluster did not answer a moment ago; then that is noted, and it need not be asked.
 
     Each of its environments would wait until it is given up again, and with them everything else in the queue.
     """
-    message = cache.get(down_key(environment))
+    message = why_down(environment.cluster_id)
     if message is None:
         return False
     LiveState.objects.update_or_create(
         environment=environment, defaults={"tried_at": timezone.now(), "error": message}
     )
     return True
-
-
-def note_cluster(cluster: Cluster, error: str) -> None:
-    """When a cluster last answered, or why it did not."""
-    rows = Cluster.objects.filter(pk=cluster.pk)
-    if error:
-        rows.update(last_error=redact_text(error)[:500])
-    else:
-        rows.update(last_seen=timezone.now(), last_error="")
 
 
 def stale_environments(seconds: float) -> list[int]:

@@ -1,15 +1,56 @@
-"""Errors that the portal itself raises: something a person asked for is not done, and the reason can be shown."""
+"""Errors that the portal itself raises: something a person asked for is not done, and the reason can be shown.
+
+`STATUSES` is the one place where an error's code meets HTTP; core/problems.py makes the answer from it.
+"""
 
 from __future__ import annotations
 
 from engine.errors import SlipwayError
 
+# What an error's code is over HTTP. Every code that is raised anywhere stands here (tests/core/test_problems.py).
+STATUSES: dict[str, int] = {
+    "role": 403,
+    "secret-right": 403,
+    "refused": 403,
+    "setup-link": 403,
+    "unknown": 404,
+    "unknown-user": 404,
+    "busy": 409,
+    "ended": 409,
+    "exists": 409,
+    "last-admin": 409,
+    "no-rollback": 409,
+    "not-verified": 409,
+    "stale": 409,
+    "reason": 422,
+    "unknown-revision": 422,
+    "manifest": 422,
+    "not-deployable": 422,
+    # The portal's own fault, or its settings'.
+    "failed": 500,
+    "cannot-decrypt": 500,
+    # An outside system: it answers wrongly, has no time for us, or does not answer in time.
+    "outside": 502,
+    "outside-conflict": 502,
+    "outside-denied": 502,
+    "outside-invalid": 502,
+    "outside-not-found": 502,
+    "outside-unavailable": 502,
+    "outside-busy": 503,
+    "outside-timeout": 504,
+}
+UNKNOWN_CODE = 500
+
+
+def status_of(error: SlipwayError) -> int:
+    """The HTTP status of an error, by its code."""
+    return STATUSES.get(error.code, UNKNOWN_CODE)
+
 
 class Refused(SlipwayError):
     """What was asked for is not allowed or not possible now. Nothing was changed.
 
-    `code` is a short stable word for machines (API, command line): role, busy, unknown-revision, …
-    `ask`: who could allow it, as text, or empty.
+    `code`: a word of STATUSES. `ask`: who could allow it, as text, or empty.
     """
 
     def __init__(self, message: str, *, hint: str = "", code: str = "refused", ask: str = "") -> None:

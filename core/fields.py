@@ -18,6 +18,8 @@ from engine.errors import SlipwayError
 class CannotDecrypt(SlipwayError):
     """A stored value cannot be read with any of the keys."""
 
+    code = "cannot-decrypt"
+
 
 @lru_cache(maxsize=4)
 def _cipher(keys: tuple[str, ...]) -> MultiFernet:

@@ -29,13 +29,11 @@ def as_they_are(rows: QuerySet, newest_first: bool, size: int) -> QuerySet:
 
 @dataclass(frozen=True)
 class Page:
-    """Rows, newest first. `newer`, `older`: addresses of the pages beside it (a query string), or empty. `searched`: the
-    first and last key among which rows were looked for, when the look ended before the page was full (`search`)."""
+    """Rows, newest first. `newer`, `older`: addresses of the pages beside it (a query string), or empty."""
 
     rows: list[Any]
     newer: str
     older: str
-    searched: tuple[int, int] | None = None
 
 
 def page(
@@ -60,58 +58,6 @@ def page(
         _address(parameters, "after", getattr(found[0], key)) if more_newer else "",
         _address(parameters, "before", getattr(found[-1], key)) if more_older else "",
     )
-
-
-def search(
-    rows: QuerySet,
-    parameters: QueryDict,
-    *,
-    key: str,
-    in_order: QuerySet,
-    among: QuerySet,
-    reach: int,
-    size: int = PAGE_SIZE,
-    narrow: Narrow = as_they_are,
-) -> Page:
-    """A page of rows that no index finds (a word in a text), so that a database has to look at each.
-
-    `among`: all that would be looked at, found by indexes alone; `narrow` is its own. If these are no more than `reach`,
-    all are looked at. Otherwise the `reach` keys beside where the page begins are; `searched` says which, and `older` and
-    `newer` go on from there. So a page costs the same however many rows there are, and whatever is searched for.
-    `in_order`: the same as `rows`, for walking through those keys in their order.
-    """
-    if among.order_by()[: reach + 1].count() <= reach:
-        return page(rows, parameters, key=key, size=size)
-    before, after = _asked_for(parameters)
-    if after is not None:
-        first, last = after + 1, after + reach
-    else:
-        newest = _greatest(among, key, narrow)
-        last = newest if before is None else min(before - 1, newest)
-        first = last - reach + 1
-    within = in_order.filter(**{f"{key}__gte": first, f"{key}__lte": last})
-    found = page(within, parameters, key=key, size=size)
-    newer, older = found.newer, found.older
-    if after is not None:
-        full = bool(newer)
-        newer = newer or _beyond(among, parameters, key, "after", last)
-        older = older or _address(parameters, "before", first)
-    else:
-        full = bool(older)
-        newer = newer or (_address(parameters, "after", last) if before is not None else "")
-        older = older or _beyond(among, parameters, key, "before", first)
-    return Page(found.rows, newer, older, None if full else (max(first, 1), last))
-
-
-def _greatest(among: QuerySet, key: str, narrow: Narrow) -> int:
-    """The newest key; there are more than `reach`, so there is one."""
-    return narrow(among, True, 1).order_by(f"-{key}").values_list(key, flat=True)[0]
-
-
-def _beyond(among: QuerySet, parameters: QueryDict, key: str, name: str, end: int) -> str:
-    """The address that goes on beyond the end of what was searched; empty when there is nothing."""
-    lookup = f"{key}__lt" if name == "before" else f"{key}__gt"
-    return _address(parameters, name, end) if among.order_by().filter(**{lookup: end}).exists() else ""
 
 
 def _asked_for(parameters: QueryDict) -> tuple[int | None, int | None]:

@@ -10,18 +10,18 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.contrib.auth import middleware as auth_middleware
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 
-from core.errors import Refused
+from core.kept import kept_form
 from core.origin import Origin, new_request_id, set_origin
-from core.redactor import redact_text
+from core.problems import Problem, answer, document, problem_of
 from engine.errors import SlipwayError
 
 log = structlog.get_logger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-SHOW_SECRETS = ("/account/mfa/", "/setup/")
+SESSION_ENDED = "Your session has ended. Sign in again."
 ID = re.compile(r"\A[A-Za-z0-9-]{8,64}\Z")
 
 
@@ -83,13 +83,14 @@ class CompressedPages(GZipMiddleware):
 
     Compression can tell an attacker, who makes a browser ask again and again with words of his own in the address, what
     else stands on the page (BREACH). Here: the form token is masked anew in each answer, Django adds a random length, and
-    the pages that show a secret (of the second step) are left as they are. Streams must not be held back by it.
+    pages that show a secret are left as they are: whatever no cache may keep (`Cache-Control: no-store`, `never_cache`).
+    Streams must not be held back by it.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.streaming or not response.get("Content-Type", "").startswith("text/html"):
             return response
-        if request.path.startswith(SHOW_SECRETS):
+        if "no-store" in response.get("Cache-Control", ""):
             return response
         return super().process_response(request, response)
 
@@ -101,36 +102,16 @@ class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
         self, request: HttpRequest, view_func: Any
     ) -> HttpResponseBase:
         if request.headers.get("HX-Request") or "text/html" not in request.headers.get("Accept", "text/html"):
-            response = JsonResponse({"title": "Your session has ended. Sign in again."}, status=401)
+            response = document(Problem(401, SESSION_ENDED, code="session-ended", request_id=id_of(request)))
             response["HX-Redirect"] = settings.BASE_URL + "/login/"
             return response
         if request.method not in {"GET", "HEAD"}:
-            return render(request, "session_ended.html", {"kept": kept_fields(request)}, status=401)
+            return render(request, "session_ended.html", {"kept": kept_form(request)}, status=401)
         return super().handle_no_permission(request, view_func)
 
 
-# Never echoed into a page, not even to the browser that sent it.
-NOT_KEPT = re.compile(r"csrf|password|kubeconfig|token|credential|secret|key|value", re.IGNORECASE)
-
-
-def kept_fields(request: HttpRequest) -> list[tuple[str, str]]:
-    """The fields of a form that could not be accepted, to be sent again; only when our own page sent it.
-
-    Secrets are left out: they have to be typed again. A form of another site is not kept at all, so that nobody can be
-    made to confirm what he never filled in.
-    """
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        return []
-    return [
-        (name, value)
-        for name, values in request.POST.lists()
-        if not NOT_KEPT.search(name)
-        for value in map(str, values)
-    ]
-
-
 class ErrorsMiddleware:
-    """Turns our own errors into pages: what happened, what was not changed, what to do next."""
+    """Turns our own errors into answers: what happened, what was not changed, what to do next."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -139,17 +120,20 @@ class ErrorsMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """403 for a refusal, 502 for an outside system; everything else is Django's to handle."""
+        """The problem that one of our errors is; everything else is Django's to handle."""
         if not isinstance(exception, SlipwayError):
             return None
-        status = 403 if isinstance(exception, Refused) else 502
+        problem = problem_of(exception, request_id=id_of(request))
         log.info(
-            "request not carried out", error=redact_text(exception.message), kind=type(exception).__name__
+            "request not carried out",
+            error=problem.detail,
+            kind=type(exception).__name__,
+            status=problem.status,
+            code=problem.code,
         )
-        context = {
-            "message": redact_text(exception.message),
-            "hint": redact_text(exception.hint),
-            "ask": getattr(exception, "ask", ""),
-            "status": status,
-        }
-        return render(request, "problem.html", context, status=status)
+        return answer(request, problem)
+
+
+def id_of(request: HttpRequest) -> str:
+    """The request's id; empty where the request came past the middleware that gives it."""
+    return getattr(request, "request_id", "")

@@ -1,4 +1,4 @@
-"""Keeps secret values out of everything that leaves a run: logs, Slack, audit, errors, stored objects (design.md §4.10).
+"""Keeps secret values out of everything that leaves a run: logs, Slack, audit, errors, stored objects.
 
 Whoever fetches a secret registers it with the current redactor; whoever writes text out passes it through
 `redact_text`. A redactor belongs to one run or one request (a context variable), so values are forgotten with it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,27 +24,33 @@ STANDS_ALONE = 6
 
 
 class Redactor:
-    """Replaces registered values in text. Adding is cheap, replacing is one pass of a compiled pattern."""
+    """Replaces registered values in text. Adding is cheap, replacing is one pass of a compiled pattern, which the first
+    text after an `add` pays for: add values together. Threads may share one."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
 
     def add(self, values: Iterable[str | bytes]) -> None:
         """Registers values in every form they may appear in (`forms_of`)."""
-        before = len(self._forms)
-        for value in values:
-            self._forms.update(form for form in forms_of(value) if len(form) >= SHORTEST)
-        if len(self._forms) != before:
-            self._pattern = None
+        forms = {form for value in values for form in forms_of(value) if len(form) >= SHORTEST}
+        with self._lock:
+            if not forms <= self._forms:
+                self._forms |= forms
+                self._pattern = None
 
     def redact(self, text: str) -> str:
         """`text` with each registered value replaced by five dots."""
-        if not self._forms:
-            return text
-        if self._pattern is None:
-            self._pattern = _pattern_for(self._forms)
-        return self._pattern.sub(MASK, text)
+        pattern = self._pattern or self._compiled()
+        return pattern.sub(MASK, text) if pattern else text
+
+    def _compiled(self) -> re.Pattern[str] | None:
+        # Under the lock: a value that is registered meanwhile must not be overwritten by a pattern without it.
+        with self._lock:
+            if self._pattern is None and self._forms:
+                self._pattern = _pattern_for(self._forms)
+            return self._pattern
 
 
 def forms_of(value: str | bytes) -> Iterator[str]:
@@ -94,6 +101,17 @@ def redacting() -> Iterator[Redactor]:
         yield redactor
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def redactor_in_force() -> Iterator[Redactor]:
+    """Makes sure that there is a redactor for the duration of the block: the one in force, or a fresh one."""
+    redactor = _current.get()
+    if redactor is not None:
+        yield redactor
+        return
+    with redacting() as fresh:
+        yield fresh
 
 
 def redact_text(text: str) -> str:

@@ -17,7 +17,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from core.models import Lease
 from core.redactor import redacting
@@ -42,25 +42,31 @@ def holder_name() -> str:
 
 
 def take_lease(name: str, holder: str, seconds: int = LEASE_SECONDS) -> bool:
-    """Takes or renews the lease; False while another process holds it. One conditional update, so two cannot both win."""
-    now = timezone.now()
+    """Takes or renews the lease; False while another process holds it. One conditional update, so two cannot both win.
+
+    Times are those of the database's clock: clocks of hosts differ.
+    """
     with transaction.atomic():
-        Lease.objects.get_or_create(name=name, defaults={"holder": "", "until": now})
-        free = Lease.objects.filter(name=name).filter(Q(holder=holder) | Q(until__lte=now))
-        return free.update(holder=holder, until=now + timedelta(seconds=seconds)) == 1
+        Lease.objects.get_or_create(name=name, defaults={"holder": "", "until": Now()})
+        free = Lease.objects.filter(name=name).filter(Q(holder=holder) | Q(until__lte=Now()))
+        return free.update(holder=holder, until=Now() + timedelta(seconds=seconds)) == 1
 
 
 def release_lease(name: str, holder: str) -> None:
     """Gives the lease back, so that a successor need not wait for it to lapse."""
-    Lease.objects.filter(name=name, holder=holder).update(until=timezone.now())
+    Lease.objects.filter(name=name, holder=holder).update(until=Now())
 
 
-def run_due(ticks: Sequence[Tick], next_at: dict[str, float], now: float) -> None:
-    """Runs what is due and notes when it is due again. A failing tick is logged; it keeps neither the others nor its own
-    next turn from running."""
+def run_due(
+    ticks: Sequence[Tick], next_at: dict[str, float], now: float, stopped: Callable[[], bool] = lambda: False
+) -> None:
+    """Runs what is due and notes when it is due again, until `stopped()`. A failing tick is logged; it keeps neither the
+    others nor its own next turn from running."""
     for tick in ticks:
         if now < next_at.get(tick.name, 0.0):
             continue
+        if stopped():
+            return
         next_at[tick.name] = now + tick.seconds
         try:
             with redacting():
@@ -70,8 +76,14 @@ def run_due(ticks: Sequence[Tick], next_at: dict[str, float], now: float) -> Non
             close_old_connections()
 
 
-def loop(ticks: Sequence[Tick], *, stopped: Callable[[], bool], step: float = 0.5) -> None:
-    """Runs ticks while it holds the lease, until `stopped()`."""
+def loop(
+    ticks: Sequence[Tick],
+    *,
+    stopped: Callable[[], bool],
+    step: float = 0.5,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Runs ticks while it holds the lease, until `stopped()`. `pause` waits between two turns, or until it is to stop."""
     holder = holder_name()
     next_at: dict[str, float] = {}
     while not stopped():
@@ -82,6 +94,6 @@ def loop(ticks: Sequence[Tick], *, stopped: Callable[[], bool], step: float = 0.
             close_old_connections()
             held = False
         if held:
-            run_due(ticks, next_at, time.monotonic())
-        time.sleep(step)
+            run_due(ticks, next_at, time.monotonic(), stopped)
+        pause(step)
     release_lease(LEASE, holder)

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
-# Words used in addresses are no slugs (design.md §5).
+# Words used in addresses are no slugs.
 _WORDS = """
     settings new deploy deploys secrets search status builds registry clusters audit insights
     admin api login logout account projects environments images members static healthz readyz

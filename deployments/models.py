@@ -1,4 +1,4 @@
-"""Releases and deploys. What must never happen twice is a constraint here (design.md §4.1, §9)."""
+"""Releases and deploys. What must never happen twice is a constraint here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from projects.models import Environment, Project
-from runs.models import Run, State
+from runs.models import Counter, Run
 
 STEPS = ("checkout", "secrets", "render", "preflight", "apply", "rollout", "notify")
 
@@ -73,15 +74,14 @@ def compress(objects: list[dict[str, Any]]) -> bytes:
 class Deploy(Run):
     """The act: somebody asked for a revision (or a stored release) to run in an environment.
 
-    `number` is the public id. `revision` is the full commit id; `subject`, `author` are copied from it, so that lists need
-    neither Git nor the release. `result`: one sentence why it ended so, `hint` what to do; `evidence`: what the cluster showed.
+    `revision` is the full commit id; `subject`, `author` are copied from it, so that lists need neither Git nor the release.
+    `evidence`: what the cluster showed.
     """
 
     class Kind(models.TextChoices):
         DEPLOY = "deploy", "Deploy"
         ROLLBACK = "rollback", "Rollback"
 
-    number = models.PositiveIntegerField(unique=True)
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="deploys")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.DEPLOY)
     revision = models.CharField(max_length=40)
@@ -104,10 +104,6 @@ class Deploy(Run):
     )
     reason = models.CharField(max_length=500, blank=True)
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
-    result = models.CharField(max_length=500, blank=True)
-    hint = models.CharField(max_length=500, blank=True)
-    evidence = models.JSONField(default=list, blank=True)
-    warnings = models.JSONField(default=list, blank=True)
 
     class Meta:
         ordering = ["-number"]
@@ -144,16 +140,17 @@ class Deploy(Run):
         return self.revision[:7]
 
     @property
-    def can_be_cancelled(self) -> bool:
-        """Somebody may still ask for a cancel."""
-        return self.state in (State.QUEUED, State.WAITING, State.RUNNING)
+    def seconds(self) -> float | None:
+        """From start to end, or to now while it goes on; None before it begins."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
 
 
-class DeployCounter(models.Model):
-    """One row per portal that gives out deploy numbers without gaps being a problem and without two being equal."""
+class DeployCounter(Counter):
+    """Gives out the numbers of deploys."""
 
     name = models.CharField(max_length=20, primary_key=True, default="deploy")
-    last = models.PositiveIntegerField(default=0)
 
 
 class ObjectState(models.Model):

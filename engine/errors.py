@@ -11,8 +11,10 @@ class SlipwayError(Exception):
     """Something went wrong that a person can be told about.
 
     `message`: what happened and what was not changed, in a plain sentence. `hint`: what to do next, or empty.
-    Neither holds a secret value.
+    Neither holds a secret value. `code`: one stable word for machines, by kind of error.
     """
+
+    code: str = "failed"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -25,6 +27,8 @@ class ManifestError(SlipwayError):
 
     A problem is written `file:line: what is wrong`, so that one look at the file is enough.
     """
+
+    code = "manifest"
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -91,6 +91,22 @@ class Progress(enum.StrEnum):
 
 
 @dataclass(frozen=True)
+class ClusterEvent:
+    """One event of the cluster about an object. `count`: how often it was seen; `object`: `Pod/web-6f8b9c7d55-pz4mn`."""
+
+    type: str  # Normal or Warning
+    reason: str
+    text: str
+    count: int = 1
+    object: str = ""
+
+    def __str__(self) -> str:
+        """As a log line has it: `Warning BackOff (x5): Back-off restarting failed container`."""
+        repeated = f" (x{self.count})" if self.count > 1 else ""
+        return f"{self.type} {self.reason}{repeated}: {self.text}"
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the cluster showed when something failed. Texts are as the API server gave them: redact before storing."""
 
@@ -100,7 +116,7 @@ class Evidence:
     message: str = ""
     exit_code: int | None = None
     restarts: int = 0
-    events: tuple[str, ...] = ()  # newest last: "Warning BackOff (x5): Back-off restarting failed container"
+    events: tuple[ClusterEvent, ...] = ()  # newest last
     logs: tuple[str, ...] = ()  # last lines of the current container
     previous_logs: tuple[str, ...] = ()  # last lines of the container before the last restart
 
@@ -142,20 +158,3 @@ class Observer(Protocol):
 
     def check(self) -> None:
         """Called at least once a second during waits and before each stage; raises to stop the engine (cancel, lost fence)."""
-
-
-@dataclass
-class NullObserver:
-    """Keeps what it is told; never stops anything."""
-
-    lines: list[str] = field(default_factory=list)
-    statuses: list[ObjectStatus] = field(default_factory=list)
-
-    def line(self, text: str, *, level: str = "info") -> None:
-        self.lines.append(text)
-
-    def status(self, status: ObjectStatus) -> None:
-        self.statuses.append(status)
-
-    def check(self) -> None:
-        return

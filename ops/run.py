@@ -83,30 +83,49 @@ def say(text: str) -> None:
 
 def end(kept: list[Kept]) -> None:
     """Asks all to end; workers finish or hand over what they do. Who has not ended in time is killed."""
-    alive = [one.process for one in kept if one.process is not None and one.process.poll() is None]
-    for process in alive:
+    alive = [
+        (one.name, one.process) for one in kept if one.process is not None and one.process.poll() is None
+    ]
+    for _, process in alive:
         process.terminate()
-    deadline = time.monotonic() + GRACE_SECONDS
-    for process in alive:
+    began = time.monotonic()
+    for name, process in alive:
         try:
-            process.wait(max(0.1, deadline - time.monotonic()))
+            process.wait(max(0.1, began + GRACE_SECONDS - time.monotonic()))
         except subprocess.TimeoutExpired:
+            say(f"{name} did not end within {GRACE_SECONDS:.0f} s and is killed")
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    say(f"everything has ended after {time.monotonic() - began:.1f} s")
 
 
-def main() -> int:
-    """Checks the settings, compresses static files, brings the database up to date, then keeps everything running."""
+def prepare(stop: threading.Event) -> int:
+    """Checks the settings, compresses static files, brings the database up to date; the first bad exit code, else 0.
+
+    What runs when the end is asked for is let finish: a migration is not broken off.
+    """
     for command in (
         manage("check", "--fail-level", "ERROR"),
+        manage("collectstatic", "--no-input", "--verbosity=0"),
         manage("migrate", "--no-input"),
         manage("setuplink"),
     ):
-        code = subprocess.run(command, check=False).returncode
+        if stop.is_set():
+            return 0
+        code = subprocess.run(command, check=False, start_new_session=True).returncode
         if code:
             return code
+    return 0
+
+
+def main() -> int:
+    """Prepares, then keeps everything running until TERM or Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    code = prepare(stop)
+    if code or stop.is_set():
+        return code
     kept = processes()
     for one in kept:
         one.start()

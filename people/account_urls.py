@@ -7,7 +7,20 @@ admins, who also give new passwords, and the portal sends no mail. Names are all
 from __future__ import annotations
 
 from allauth.account import views
-from django.urls import include, path
+from allauth.mfa import urls as mfa
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.decorators.cache import never_cache
+
+
+def never_kept(patterns: list[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
+    """The same addresses, whose pages no cache keeps: they show what proves a second step."""
+    return [
+        path(str(one.pattern), include(never_kept(one.url_patterns)))
+        if isinstance(one, URLResolver)
+        else path(str(one.pattern), never_cache(one.callback), name=one.name)
+        for one in patterns
+    ]
+
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
@@ -16,5 +29,5 @@ urlpatterns = [
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),
     path("password/change/", views.password_change, name="account_change_password"),
     path("password/set/", views.password_set, name="account_set_password"),
-    path("account/mfa/", include("allauth.mfa.urls")),
+    path("account/mfa/", include(never_kept(mfa.urlpatterns))),
 ]

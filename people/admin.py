@@ -34,7 +34,7 @@ class SetupLinkAdmin(ReadOnlyAdmin):
 
 @admin.register(Authenticator)
 class AuthenticatorAdmin(ReadOnlyAdmin):
-    """Who has a second step, without its secret. Deleting one lets somebody in who lost his phone."""
+    """Who has a second step, without its secret. Deleting one lets a person in who lost their phone."""
 
     list_display = ("user", "type", "created_at", "last_used_at")
     exclude = ("data",)

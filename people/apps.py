@@ -7,4 +7,7 @@ class PeopleConfig(AppConfig):
     name = "people"
 
     def ready(self) -> None:
+        from audit import targets
         from people import signals  # noqa: F401  (sign-in and sign-out are audited)
+
+        targets.have_no_page("user")  # an account's page is for admins, not for auditors

@@ -6,25 +6,12 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts
-from django.core.exceptions import ValidationError
 
-from engine.errors import SlipwayError
 from people.models import User
 from ui.formrender import Switch
 
 
-class AccountForm(forms.ModelForm):
-    """What all forms of accounts share: how a service's refusal is shown."""
-
-    def refuse(self, error: SlipwayError | ValidationError) -> None:
-        """What a service refused; words about a password stand beside the password."""
-        if isinstance(error, SlipwayError):
-            self.add_error(None, f"{error.message} {error.hint}".strip())
-        else:
-            self.add_error("password" if "password" in self.fields else None, error.messages)
-
-
-class SetupForm(AccountForm):
+class SetupForm(forms.ModelForm):
     """The first admin makes his account."""
 
     password = forms.CharField(
@@ -48,7 +35,7 @@ class SetupForm(AccountForm):
         return data
 
 
-class NewPersonForm(AccountForm):
+class NewPersonForm(forms.ModelForm):
     """An admin makes an account and hands over its first password."""
 
     password = forms.CharField(
@@ -67,7 +54,7 @@ class NewPersonForm(AccountForm):
         }
 
 
-class PersonForm(AccountForm):
+class PersonForm(forms.ModelForm):
     """An admin changes an account; the user name stays, the audit knows people by it."""
 
     class Meta:
@@ -88,7 +75,7 @@ class PasswordForm(forms.Form):
     )
 
 
-class OwnForm(AccountForm):
+class OwnForm(forms.ModelForm):
     """What people change about themselves."""
 
     class Meta:

@@ -16,7 +16,7 @@ class User(AbstractUser):
     """A person who signs in.
 
     `is_admin`: may do everything on the site; mirrors Django's own flags so that the Django admin opens. `is_auditor`:
-    reads the audit and nothing else (design.md §7). Everything per project is a Membership of the projects app.
+    reads the audit and nothing else. Everything per project is a Membership of the projects app.
     """
 
     name = models.CharField("shown name", max_length=100, blank=True)

@@ -11,7 +11,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from audit.actors import Actor, person
-from audit.record import record
+from audit.record import before_after, record
 from core.errors import Refused
 from people.models import SetupLink, User
 
@@ -90,7 +90,7 @@ def create_user(
 def change_user(
     actor: Actor, *, user: User, name: str, email: str, is_admin: bool, is_auditor: bool, is_active: bool
 ) -> User:
-    """Changes an account. The last active admin cannot be demoted or deactivated (design.md §7)."""
+    """Changes an account. The last active admin cannot be demoted or deactivated."""
     require_admin(actor)
     user = User.objects.select_for_update().get(pk=user.pk)
     if user.is_admin and user.is_active and not (is_admin and is_active):
@@ -114,7 +114,7 @@ def change_user(
     for key, value in after.items():
         setattr(user, key, value)
     user.save()
-    changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
+    changed = {key: before_after(before[key], after[key]) for key in after if before[key] != after[key]}
     record(
         actor, "user.changed", target_kind="user", target_id=user.pk, target_text=user.username, data=changed
     )
@@ -147,7 +147,7 @@ def change_own(actor: Actor, *, name: str, email: str) -> User:
     if before == after:
         return user
     User.objects.filter(pk=user.pk).update(**after)
-    changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
+    changed = {key: before_after(before[key], after[key]) for key in after if before[key] != after[key]}
     record(
         actor, "user.changed", target_kind="user", target_id=user.pk, target_text=user.username, data=changed
     )

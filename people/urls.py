@@ -1,4 +1,4 @@
-"""Addresses of the portal's admin and of accounts."""
+"""Addresses of accounts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ app_name = "people"
 urlpatterns = [
     path("setup/<str:token>/", views.setup, name="setup"),
     path("account/", views.account, name="account"),
-    path("admin/", views.admin, name="admin"),
     path("admin/people/", views.people, name="people"),
     path("admin/people/new/", views.person_new, name="person-new"),
     path("admin/people/<int:pk>/", views.person_edit, name="person"),

@@ -5,3 +5,9 @@ class PortalConfig(AppConfig):
     """The pages that span everything."""
 
     name = "portal"
+
+    def ready(self) -> None:
+        from audit import targets
+        from portal import audit_targets
+
+        targets.show("project", audit_targets.project)

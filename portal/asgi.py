@@ -4,5 +4,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from core.redaction import redacted
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-application = get_asgi_application()
+application = redacted(get_asgi_application())

@@ -1,4 +1,4 @@
-"""The board: what runs where, is it healthy, what is waiting for me (ui.md). Projects down, environments across."""
+"""The board: what runs where, is it healthy, what is waiting for me. Projects down, environments across."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from clusters.models import LiveState
 from deployments.gate import turns
 from deployments.models import Deploy
 from deployments.pages import overview
-from deployments.pages.deploy_rows import seconds
 from deployments.pages.overview import EnvironmentView, Progress
+from deployments.queries import light
 from projects.access import roles_by_environment, visible_filter, visible_projects
 from projects.models import Cluster, Environment, Membership, Project, Role
 from runs.models import ACTIVE, OPEN, State
@@ -61,11 +61,10 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Going:
-    """An open deploy; `progress` and `seconds` once it runs."""
+    """An open deploy; `progress` once it runs."""
 
     deploy: Deploy
     progress: Progress | None
-    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ def going_of(opened: Sequence[Deploy]) -> list[Going]:
     """What is at work first, then what waits."""
     ordered = sorted(opened, key=turns.place)[:RUNNING]
     steps = overview.progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
-    return [Going(deploy, steps.get(deploy.run_id), seconds(deploy)) for deploy in ordered]
+    return [Going(deploy, steps.get(deploy.run_id)) for deploy in ordered]
 
 
 def troubles_of(user: Any) -> tuple[list[Trouble], int]:
@@ -202,7 +201,7 @@ def troubles_of(user: Any) -> tuple[list[Trouble], int]:
     roles = roles_by_environment(user, found)
     mine = [row for row in found if (role := roles[row.pk]) and role.rank >= Role.DEPLOYER.rank]
     failed = [row.ended_id for row in mine[:TROUBLES] if row.ended_state in BAD_ENDS]
-    deploys = {deploy.pk: deploy for deploy in overview.light(Deploy.objects.filter(pk__in=failed))}
+    deploys = {deploy.pk: deploy for deploy in light(Deploy.objects.filter(pk__in=failed))}
     shown = [Trouble(row, deploys.get(row.ended_id)) for row in mine[:TROUBLES]]
     return shown, max(0, len(mine) - TROUBLES)
 

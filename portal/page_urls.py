@@ -1,13 +1,14 @@
-"""Addresses of the board and of a project's page."""
+"""Addresses of the board, of a project's page and of the admin's first page."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from portal import views
+from portal import admin_page, views
 
 app_name = "portal"
 urlpatterns = [
     path("", views.board, name="board"),
+    path("admin/", admin_page.admin, name="admin"),
     path("projects/<str:project>/", views.project, name="project"),
 ]

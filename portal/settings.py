@@ -68,6 +68,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "core.redaction.request_redactor",
     "core.middleware.request_id",
     "core.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -131,8 +132,8 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 _redis_query = "socket_connect_timeout=1&socket_timeout=5"
 _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
 RQ_QUEUES = {
-    "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600, "DEFAULT_RESULT_TTL": 3600},
-    "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "DEFAULT_RESULT_TTL": 600},
+    "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600},
+    "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
 RQ_SHOW_ADMIN_LINK = False
@@ -141,6 +142,7 @@ WORKER_PRELOAD = [
     "clusters.jobs",
     "notify.outbox",
     "deployments.branches",
+    "adapters.kubernetes.http",
     "boto3",
 ]
 
@@ -185,12 +187,11 @@ SESSION_SAVE_EVERY_REQUEST = False
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 CSRF_FAILURE_VIEW = "portal.errors.csrf_failure"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and TRUSTED_PROXIES else None
 X_FRAME_OPTIONS = "DENY"
 # Whether plain HTTP is redirected is the proxy's business, and one host does not decide for its whole domain.
@@ -233,7 +234,6 @@ GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
 GIT_MIRRORS = DATA_DIR / "git"
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
-AWS_REGION = env.text("AWS_DEFAULT_REGION", "") or env.text("AWS_REGION", "eu-west-2")
 
 LOGGING_CONFIG = None
 configure_logging(env.text("LOG_LEVEL", "INFO"))

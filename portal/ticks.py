@@ -10,8 +10,15 @@ from clusters.jobs import refresh_stale
 from core.jobs import enqueue
 from core.scheduler import Tick
 from deployments import branches
-from deployments.pipeline.reconcile import reconcile
+from deployments.gate.life import LIFE as DEPLOYS
 from notify.models import Outgoing
+from projects import mirrors
+from runs.life.reconcile import reconcile
+
+
+def tend_runs() -> None:
+    """Cures what runs of every kind lost."""
+    reconcile([DEPLOYS])
 
 
 def chain_audit() -> None:
@@ -33,11 +40,12 @@ def forget_sessions() -> None:
 
 
 TICKS = (
-    Tick("reconcile", 5, reconcile),
+    Tick("reconcile", 5, tend_runs),
     Tick("live", 10, refresh_stale),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
     Tick("integrity", 600, integrity.verify_due),
+    Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
 )

@@ -1,4 +1,4 @@
-"""Every address of the portal (design.md §5 "Web"). Words used here are no slugs (core/models_base.RESERVED)."""
+"""Every address of the portal. Words used here are no slugs (core/slugs.RESERVED)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from portal import health
 admin.site.site_header = "Slipway: raw tables"
 admin.site.site_title = "Slipway"
 handler400 = "portal.errors.bad_request"
+handler404 = "portal.errors.not_found"
 handler500 = "portal.errors.server_error"
 
 urlpatterns = [

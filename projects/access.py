@@ -1,7 +1,7 @@
-"""Access = fetch: the only way to a project or environment is a function that also checks the right (style.md §4.2 rule 3).
+"""Access = fetch: the only way to a project or environment is a function that also checks the right.
 
 A stranger gets a 404, so that names do not leak; somebody whose role is too weak gets a refusal with the reason and
-whom to ask (core/middleware.py makes it a 403).
+whom to ask (core/problems.py makes it a 403).
 """
 
 from __future__ import annotations

@@ -1,73 +1,55 @@
-"""Projects and infrastructure among the raw tables. Credentials are no fields here; slugs never change."""
+"""Projects and infrastructure among the raw tables."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
-from audit.admin import MendingAdmin, ReadOnlyAdmin
+from audit.admin import ReadOnlyAdmin
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, SecretsFile
 
 
 @admin.register(Cluster)
-class ClusterAdmin(MendingAdmin):
+class ClusterAdmin(ReadOnlyAdmin):
     """Clusters, without their kubeconfigs."""
 
-    kind = "cluster"
     list_display = ("slug", "name", "version", "last_seen")
-    exclude = ("kubeconfig", "edited")
-    readonly_fields = ("slug", "version", "last_seen", "last_error")
 
 
 @admin.register(Registry)
-class RegistryAdmin(MendingAdmin):
+class RegistryAdmin(ReadOnlyAdmin):
     """Registries."""
 
-    kind = "registry"
     list_display = ("slug", "name", "endpoint", "region")
-    exclude = ("edited",)
-    readonly_fields = ("slug",)
 
 
 @admin.register(Project)
-class ProjectAdmin(MendingAdmin):
-    """Projects, without their Git credentials. The address is changed where the credential is asked for anew."""
+class ProjectAdmin(ReadOnlyAdmin):
+    """Projects, without their Git credentials."""
 
-    kind = "project"
     list_display = ("slug", "name", "repository_url")
     search_fields = ("slug", "name")
-    exclude = ("credential", "edited")
-    readonly_fields = ("slug", "repository_url", "credential_kind", "created_at")
 
 
 @admin.register(Image)
-class ImageAdmin(MendingAdmin):
+class ImageAdmin(ReadOnlyAdmin):
     """Images."""
 
-    kind = "image"
     list_display = ("name", "project", "repository")
-    exclude = ("edited",)
-    readonly_fields = ("project", "name")
 
 
 @admin.register(Environment)
-class EnvironmentAdmin(MendingAdmin):
+class EnvironmentAdmin(ReadOnlyAdmin):
     """Environments."""
 
-    kind = "environment"
     list_display = ("slug", "project", "cluster", "namespace", "is_production")
     list_select_related = ("project", "cluster")
-    exclude = ("edited",)
-    readonly_fields = ("project", "slug")
 
 
 @admin.register(SecretsFile)
-class SecretsFileAdmin(MendingAdmin):
+class SecretsFileAdmin(ReadOnlyAdmin):
     """Which secret of AWS stands for which file."""
 
-    kind = "secrets_file"
     list_display = ("path", "environment", "secret_id", "region")
-    exclude = ("edited",)
-    readonly_fields = ("environment",)
 
 
 @admin.register(Membership)

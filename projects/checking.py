@@ -9,38 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 
 from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, ExternalError, NotFound
-from adapters.git.repository import GitRepository, UntrustedHost, UnusableKey
+from adapters.git.repository import UntrustedHost, UnusableKey
 from adapters.kubernetes.client import KubernetesClient, Right
-from adapters.kubernetes.http import RetryPolicy
+from adapters.kubernetes.limits import RetryPolicy
+from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
-from engine.manifests.secretfiles import check_against_reference, parse_secrets_file
+from engine.manifests.secretfiles import check_against_reference
 from projects import connections
 from projects.models import Project, Registry, SecretsFile
+from projects.reference_files import newest, newest_reference
+from projects.secret_files import read_secret
 
-PASSED, WARNING, FAILED = "passed", "warning", "failed"
 TIMEOUT = 5.0
-FIRST_FETCH_TIMEOUT = 8.0
 DEADLINE = 10.0  # for all of them; an adapter's own repeats may take longer
-FRESH_ENOUGH = 60.0  # seconds: a mirror fetched that recently is not fetched again
 ONCE = RetryPolicy(attempts=1)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found. `detail`: what to do. `field`: of the form. `can_override`: may be saved nevertheless."""
-
-    state: str
-    text: str
-    detail: str = ""
-    field: str = ""
-    can_override: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,14 +45,15 @@ Check = Callable[[], list[Finding]]
 
 
 def run(checks: Sequence[Check], *, deadline: float = DEADLINE) -> list[Finding]:
-    """The findings of all checks, in their order; the checks run side by side and must not use the database.
+    """The findings of all checks, in their order; the checks run side by side and must not use the database. The values that
+    they read are known to the caller's redactor.
 
     One that has not ended after `deadline` seconds is left behind: nobody waits longer for a page.
     """
     if not checks:
         return []
     pool = ThreadPoolExecutor(max_workers=len(checks))
-    started = [pool.submit(check) for check in checks]
+    started = [pool.submit(copy_context().run, check) for check in checks]
     pool.shutdown(wait=False)
     done, _ = wait(started, timeout=deadline)
     return [f for check in started for f in (check.result() if check in done else [_too_slow(deadline)])]
@@ -191,8 +182,8 @@ def _no_branch(branch: str, branches: Sequence[str]) -> Finding:
 def config_directory(project: Project, directory: str) -> list[Finding]:
     """Whether the directory is there at the newest revision of the default branch, with manifests that can be read."""
     try:
-        found = _newest(project)
-        files = found.repository.files(found.sha, directory, recursive=False)
+        found = newest(project)
+        files = found.files(directory)
     except ExternalError as error:
         return [trouble(error, "config_directory", may_come=True)]
     try:
@@ -214,26 +205,13 @@ def config_directory(project: Project, directory: str) -> list[Finding]:
     ]
 
 
-@dataclass(frozen=True)
-class _Newest:
-    repository: GitRepository
-    sha: str
-
-
-def _newest(project: Project) -> _Newest:
-    """The newest revision of the default branch. Raises ExternalError."""
-    found = connections.git_repository(project)
-    found.fetch(FRESH_ENOUGH, timeout=TIMEOUT if found.fetched_at() else FIRST_FETCH_TIMEOUT)
-    return _Newest(found, found.resolve(f"refs/heads/{project.default_branch}").sha)
-
-
 # AWS
 
 
 def registry(row: Registry) -> list[Finding]:
     """Whether the registry hands out a credential, and is the one that the address names."""
     try:
-        token = connections.ecr(row).token()
+        token = connections.ecr(row, hasty=True).token()
     except ExternalError as error:
         return [trouble(error, "account" if isinstance(error, Denied) else "region")]
     named = token.endpoint.partition("://")[2].rstrip("/") or token.endpoint
@@ -267,17 +245,17 @@ def image_repository(api: Ecr, name: str) -> list[Finding]:
 def secret(
     api: SecretsManager, secret_id: str, reference: Callable[[], Sequence[Document]], path: str
 ) -> list[Finding]:
-    """Whether the secret exists, is a Kubernetes Secret file, and has the keys of its reference file. Shows no value."""
+    """Whether the secret exists, is a Kubernetes Secret file, and has the keys of its reference file. Shows no value.
+    Raises RuntimeError where no redactor is in force."""
     try:
-        stored = api.get(secret_id)
-        populated = parse_secrets_file(stored.text, path=path)
+        populated = read_secret(api, secret_id, path).documents
     except NotFound as error:
-        return [trouble(error, "aws_name", may_come=True)]
+        return [trouble(error, "secret_id", may_come=True)]
     except ManifestError as error:
         first = f" {error.problems[0]}" if error.problems else ""
-        return [Finding(FAILED, f"The secret is no Kubernetes Secret file.{first}", error.hint, "aws_name")]
+        return [Finding(FAILED, f"The secret is no Kubernetes Secret file.{first}", error.hint, "secret_id")]
     except ExternalError as error:
-        return [trouble(error, "aws_name")]
+        return [trouble(error, "secret_id")]
     try:
         blank = reference()
     except (ExternalError, ManifestError) as error:
@@ -288,8 +266,8 @@ def secret(
 def secrets_file(row: SecretsFile) -> list[Finding]:
     """The secret of a secrets file (saved or not), against the reference file that it replaces."""
     environment = row.environment
-    reference = partial(reference_documents, environment.project, environment.config_directory, row.path)
-    return secret(connections.secrets_manager(row), row.secret_id, reference, row.path)
+    reference = partial(newest_reference, environment.project, environment.config_directory, row.path)
+    return secret(connections.secrets_manager(row, hasty=True), row.secret_id, reference, row.path)
 
 
 def _no_reference(error: SlipwayError) -> Finding:
@@ -308,16 +286,3 @@ def _compare(reference: Sequence[Document], populated: Sequence[Document]) -> li
         text = f"Still a placeholder: {', '.join(result.placeholders[:8])}."
         findings.append(Finding(WARNING, text, "Somebody has to fill them in."))
     return findings or [Finding(PASSED, "The secret is there and has every key of the reference file.")]
-
-
-def reference_documents(project: Project, directory: str, path: str) -> list[Document]:
-    """The blank Secrets of the reference file at the newest revision. Raises ExternalError, ManifestError."""
-    found = _newest(project)
-    files = found.repository.files(found.sha, directory, recursive=False)
-    if path not in files:
-        others = [name for name in files if "secret" in name.lower()]
-        raise NotFound(
-            f"There is no file “{path}” in {directory} at {found.sha[:7]}.", system="Git",
-            hint=f"There is {', '.join(others[:3])}." if others else "Give its path relative to the config directory.",
-        )  # fmt: skip
-    return parse_secrets_file(files[path].decode("utf-8", "replace"), path=path)

@@ -10,9 +10,10 @@ from django.conf import settings
 
 from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
+from adapters.aws.session import HASTY, PATIENT
 from adapters.git.repository import GitCredential, GitRepository
 from adapters.kubernetes.client import KubernetesClient
-from adapters.kubernetes.http import RetryPolicy
+from adapters.kubernetes.limits import RetryPolicy
 from projects.models import Cluster, Project, Registry, SecretsFile
 
 HASTY_SECONDS = 8.0
@@ -57,11 +58,16 @@ def git_repository(project: Project) -> GitRepository:
     )
 
 
-def secrets_manager(secrets_file: SecretsFile) -> SecretsManager:
-    """Secrets Manager in the file's region, by its role. The endpoint is boto3's own (`AWS_ENDPOINT_URL`)."""
-    return SecretsManager(secrets_file.region, role_arn=secrets_file.role_arn)
+def secrets_manager(secrets_file: SecretsFile, *, hasty: bool = False) -> SecretsManager:
+    """Secrets Manager in the file's region, by its role. The endpoint is boto3's own (`AWS_ENDPOINT_URL`). `hasty`: somebody
+    waits for a page; an AWS that is slow or gone is told soon."""
+    return SecretsManager(
+        secrets_file.region, role_arn=secrets_file.role_arn, limits=HASTY if hasty else PATIENT
+    )
 
 
-def ecr(registry: Registry) -> Ecr:
-    """The registry's API in its region and account, by its role."""
-    return Ecr(registry.region, registry.account, role_arn=registry.role_arn)
+def ecr(registry: Registry, *, hasty: bool = False) -> Ecr:
+    """The registry's API in its region and account, by its role. `hasty`: as above."""
+    return Ecr(
+        registry.region, registry.account, role_arn=registry.role_arn, limits=HASTY if hasty else PATIENT
+    )

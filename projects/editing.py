@@ -12,7 +12,7 @@ from django.db import IntegrityError, models, transaction
 
 from audit.actors import Actor
 from audit.models import AuditEvent
-from audit.record import record
+from audit.record import before_after, record
 from core.errors import Refused, Stale
 
 Row = TypeVar("Row", bound=models.Model)
@@ -82,8 +82,8 @@ def difference(before: Any, after: Any) -> Any:
     """What the audit tells of a change: what was and is; of switches by name only those that differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        return {name: [before.get(name, False), after.get(name, False)] for name in names}
-    return [before, after]
+        return {name: before_after(before.get(name, False), after.get(name, False)) for name in names}
+    return before_after(before, after)
 
 
 def remove(actor: Actor, row: models.Model, *, verb: str, text: str, project: str = "") -> None:

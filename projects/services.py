@@ -15,6 +15,7 @@ from django.db import transaction
 from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
+from audit.record import before_after
 from people.models import User
 from people.services import require_admin
 from projects import editing, secret_rights, variables
@@ -292,7 +293,7 @@ def grant(
     membership.role = role
     membership.full_clean()
     membership.save()
-    _note_role(actor, membership, "membership.granted", {"role": [before, role]})
+    _note_role(actor, membership, "membership.granted", {"role": before_after(before, role)})
     return membership
 
 
@@ -303,7 +304,7 @@ def revoke(actor: Actor, *, membership: Membership) -> None:
     pk = membership.pk
     if Membership.objects.filter(pk=pk).delete()[0]:
         membership.pk = pk
-        _note_role(actor, membership, "membership.revoked", {"role": [membership.role, ""]})
+        _note_role(actor, membership, "membership.revoked", {"role": before_after(membership.role, "")})
 
 
 def _note_role(actor: Actor, membership: Membership, verb: str, data: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The bell: Redis tells the web processes that a run has news; the news itself is in the database (design.md §4.9)."""
+"""The bell: Redis tells the web processes that a run has news; the news itself is in the database."""
 
 from __future__ import annotations
 

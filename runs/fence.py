@@ -1,4 +1,4 @@
-"""The fence: a worker that was given up and wakes again can write nothing (design.md §4.3).
+"""The fence: a worker that was given up and wakes again can write nothing.
 
 Every write of a worker happens in a transaction that first touches the run's row *with its attempt*. The row is locked
 by that until the commit, so the check and the write cannot be torn apart.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from engine.errors import SlipwayError
 from runs.models import ACTIVE, Run
@@ -40,6 +40,6 @@ class Fence:
             rows = self.model._default_manager.filter(
                 run_id=self.run_id, attempt=self.attempt, state__in=ACTIVE
             )
-            if rows.update(heartbeat_at=timezone.now(), **changes) != 1:
+            if rows.update(heartbeat_at=Now(), **changes) != 1:
                 raise FenceLost("This attempt was given up; another worker has the run, or it was ended.")
             yield

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db.models import F
-
 from runs.models import LogChunk
 
 
@@ -37,13 +35,39 @@ def chunks_after(run_id: UUID, sequence: int, limit: int = 500) -> list[LogChunk
 
 def chunks_after_line(run_id: UUID, line: int, limit: int = 500) -> list[LogChunk]:
     """The chunks that hold lines after a line number, in order, at most `limit`. The first ones of their lines may be known."""
-    rows = LogChunk.objects.filter(run_id=run_id, first_line__gt=line + 1 - F("line_count"))
-    return list(rows.order_by("sequence")[:limit])
+    return chunks_after(run_id, last_chunk_before(run_id, line + 1), limit)
+
+
+def last_chunk_before(run_id: UUID, line: int) -> int:
+    """The sequence number of the last chunk whose lines all come before `line`; 0 when there is none.
+
+    Lines are searched by the index of chunks, from the end: nothing is looked at but what comes after, and is read next.
+    """
+    if line <= 1:
+        return 0
+    newest = LogChunk.objects.filter(run_id=run_id).order_by("-sequence")
+    chunk = newest.filter(first_line__lt=line).only("sequence", "first_line", "line_count").first()
+    if chunk is None:
+        return 0
+    return chunk.sequence if chunk.first_line + chunk.line_count <= line else chunk.sequence - 1
 
 
 def lines_after(run_id: UUID, line: int, limit: int = 500) -> list[LogLine]:
     """The lines after a line number, of at most `limit` chunks."""
-    return [found for found in lines(chunks_after_line(run_id, line, limit)) if found.number > line]
+    return read_from_line(run_id, line, limit)[0]
+
+
+def read_from_line(run_id: UUID, line: int, limit: int = 500) -> tuple[list[LogLine], int]:
+    """The lines after a line number, of at most `limit` chunks, and the sequence number to `read_on` after."""
+    sequence = last_chunk_before(run_id, line + 1)
+    found, sequence = read_on(run_id, sequence, limit)
+    return [one for one in found if one.number > line], sequence
+
+
+def read_on(run_id: UUID, sequence: int, limit: int = 500) -> tuple[list[LogLine], int]:
+    """The lines of at most `limit` chunks after a sequence number, and the sequence number of the last of them."""
+    chunks = chunks_after(run_id, sequence, limit)
+    return lines(chunks), chunks[-1].sequence if chunks else sequence
 
 
 def every_chunk(run_id: UUID, size: int = 50) -> Iterator[LogChunk]:

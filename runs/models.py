@@ -1,4 +1,4 @@
-"""A run: something the portal does in the background, step by step, with a log (design.md §2 and §9).
+"""A run: something the portal does in the background, step by step, with a log.
 
 `Run` is abstract: a deploy (and later a build) has its own table. Steps and log chunks are concrete and hang on the
 run's UUID, so that they need not know which kind of run they belong to.
@@ -36,9 +36,12 @@ class Run(models.Model):
     """What every kind of run has.
 
     `attempt` is the fencing token: every write of a worker filters on it, so that a worker which was given up and wakes
-    can write nothing. `heartbeat_at` tells the reconciler that somebody works on it.
+    can write nothing. `heartbeat_at` (by the database's clock) tells the reconciler that somebody works on it. `number` is
+    the public id, given out by the counter of its kind. `result`: one sentence why it ended so, `hint` what to do;
+    `evidence`: what was seen that explains it.
     """
 
+    number = models.PositiveIntegerField(unique=True)
     run_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=20, choices=State, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=1)
@@ -53,6 +56,10 @@ class Run(models.Model):
     actor_text = models.CharField(max_length=150)
     worker = models.CharField(max_length=100, blank=True)
     log_lines = models.PositiveIntegerField(default=0)
+    result = models.CharField(max_length=500, blank=True)
+    hint = models.CharField(max_length=500, blank=True)
+    evidence = models.JSONField(default=list, blank=True)
+    warnings = models.JSONField(default=list, blank=True)
 
     class Meta:
         abstract = True
@@ -66,6 +73,21 @@ class Run(models.Model):
     def is_active(self) -> bool:
         """A worker is, or should be, at it."""
         return self.state in ACTIVE
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Somebody may still ask for a cancel."""
+        return self.state in (State.QUEUED, State.WAITING, State.RUNNING)
+
+
+class Counter(models.Model):
+    """Gives out the numbers of a kind of run: gaps are no problem, two equal ones would be. One row, named after the kind."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    last = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        abstract = True
 
 
 class StepState(models.TextChoices):

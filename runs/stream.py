@@ -1,4 +1,4 @@
-"""The live log: each web process reads a new chunk once and fans it out to all who watch the run (design.md §4.9).
+"""The live log: each web process reads a new chunk once and fans it out to all who watch the run.
 
 Redis only rings; while it is silent or gone, the feed looks by itself every second. One feed per run and process, one
 Redis connection per process. Everything here runs in the process's event loop; only reading rows uses a thread.
@@ -24,7 +24,7 @@ from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
 from runs.bell import CHANGED, CHANNEL
-from runs.log import LogLine, lines_after
+from runs.log import LogLine, read_from_line, read_on
 
 log = structlog.get_logger(__name__)
 Render = Callable[[Sequence[LogLine]], dict[str, object]]
@@ -44,7 +44,8 @@ class Feed:
     def __init__(self, run_id: UUID, is_open: IsOpen) -> None:
         self.run_id, self.is_open = run_id, is_open
         self.lines: deque[LogLine] = deque(maxlen=KEPT_LINES)
-        self.last_line: int | None = None
+        self.last_line = 0
+        self.sequence: int | None = None  # of the last chunk that was read; None until a viewer has read
         self.changes = 0
         self.ended = False
         self.viewers = 0
@@ -81,8 +82,8 @@ class Feed:
         """The new lines; notes whether the run has ended. Nothing is read for viewers that have not begun to read."""
         open_before = await _in_thread(self.is_open)
         fresh: Sequence[LogLine] = []
-        if self.last_line is not None:
-            fresh = await _in_thread(lines_after, self.run_id, self.last_line)
+        if self.sequence is not None:
+            fresh, self.sequence = await _in_thread(read_on, self.run_id, self.sequence)
         self.ended = not open_before
         return fresh
 
@@ -95,11 +96,12 @@ class Feed:
 
     async def after(self, line: int) -> list[LogLine]:
         """Lines after a number: from memory, or from the database for somebody who is further behind."""
-        if self.last_line is not None and self.lines and self.lines[0].number <= line + 1:
+        if self.lines and self.lines[0].number <= line + 1:
             return [found for found in self.lines if found.number > line]
-        found = await _in_thread(lines_after, self.run_id, line)
-        if self.last_line is None:  # from here on the feed reads what is new
-            self.last_line = found[-1].number if found else line
+        found, sequence = await _in_thread(read_from_line, self.run_id, line)
+        if self.sequence is None:  # from here on the feed reads what is new
+            self.sequence = sequence
+            self.last_line = found[-1].number if found else 0
         return found
 
 
@@ -209,7 +211,7 @@ async def _wait(feed: Feed, after: int, changes: int) -> bool:
         try:
             async with asyncio.timeout(PING_SECONDS):
                 await feed.news.wait_for(
-                    lambda: feed.ended or feed.changes != changes or (feed.last_line or 0) > after
+                    lambda: feed.ended or feed.changes != changes or feed.last_line > after
                 )
         except TimeoutError:
             return False

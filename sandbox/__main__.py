@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import SlipwayError
-from sandbox import guard, layout
-from sandbox.control_plane import assets
+from sandbox import layout
+from sandbox.cluster.control_plane import assets
+from sandbox.supervision import guard
 
 
 def main() -> int:
@@ -67,7 +68,7 @@ def _run(directory: Path, *, services_only: bool) -> None:
         _check_assets()
     port = layout.portal_port()
     place = layout.load(directory, port)
-    from sandbox.supervisor import (  # what it imports is not needed to refuse quickly
+    from sandbox.supervision.supervisor import (  # what it imports is not needed to refuse quickly
         Supervisor,
         check_cluster,
     )

@@ -31,6 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 # Below the range from which Linux takes ports for outgoing connections (32768 and up), so that a remembered port is
 # seldom taken by chance.
 _PORTS = range(20000, 32000)
+_GOOD_ENDS = (0, -signal.SIGTERM)
 
 
 class ProcessError(SlipwayError):
@@ -114,17 +115,55 @@ def _dies_with(parent: int, death_signal: signal.Signals) -> Callable[[], None] 
     return tie
 
 
-def stop(children: Sequence[Child], seconds: float = 5.0) -> None:
-    """Ends the children one after the other, last first, within `seconds` altogether; who does not end is killed."""
+@dataclass(frozen=True)
+class End:
+    """How a child ended that was asked to: its exit code (a negative one is a signal's number), after how long, and
+    whether it had to be killed."""
+
+    name: str
+    code: int
+    seconds: float
+    killed: bool = False
+
+    def __str__(self) -> str:
+        if self.killed:
+            return f"{self.name} did not end within {self.seconds:.0f} s and was killed"
+        return f"{self.name} has ended" + (f" ({self.code})" if self.code not in _GOOD_ENDS else "")
+
+
+def stop(children: Sequence[Child], seconds: float = 5.0) -> list[End]:
+    """Ends the children one after the other, last first, within `seconds` altogether; who does not end is killed.
+
+    Who comes late still has half a second: it may have waited for nobody but one that was killed.
+    """
     deadline = time.monotonic() + seconds
+    ends: list[End] = []
     for child in reversed(children):
-        if child.alive():
-            child.process.terminate()
-            try:
-                child.process.wait(max(0.05, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+        ends += stop_together([child], max(0.5, deadline - time.monotonic()))
+    return ends
+
+
+def stop_together(
+    children: Sequence[Child], seconds: float, tell: Callable[[End], None] = lambda end: None
+) -> list[End]:
+    """Asks all that run to end at once; who has not after `seconds` is killed. `tell` hears of each when it has ended."""
+    waiting = [child for child in children if child.alive()]
+    for child in waiting:
+        child.process.terminate()
+    began = time.monotonic()
+    ends: list[End] = []
+    while waiting:
+        late = time.monotonic() - began > seconds
+        for child in waiting:
+            if late:
                 child.process.kill()
-        child.process.wait()
+                child.process.wait()
+            if not child.alive():
+                ends.append(End(child.name, child.process.returncode, time.monotonic() - began, late))
+                tell(ends[-1])
+        waiting = [child for child in waiting if child.alive()]
+        time.sleep(0.02 if waiting else 0)
+    return ends
 
 
 def check(children: Sequence[Child]) -> None:

@@ -4,7 +4,8 @@ control planes.
 Parts run in five lanes side by side, as those of a running product and of clusters wait most of their time; the output of
 each is shown when it has ended. A few tests that fail are run once more when the machine is quiet; those that pass then are named
 as shaky. PostgreSQL is started here in a temporary folder (as another user when we are root: initdb refuses root). What
-a machine lacks is skipped with the reason, in pytest's summary or below. With arguments it is plain pytest.
+a machine lacks is skipped with the reason, in pytest's summary or below. `--quick` (`make quick`) runs what needs neither
+cluster nor browser nor PostgreSQL, in two lanes. With other arguments it is plain pytest.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ APP_FOLDERS = (
 PRODUCT = ("e2e", "chaos")  # on one running sandbox for each control plane
 ENGINE, SANDBOX, KUBERNETES = ("engine_cluster",), ("sandbox",), ("kubernetes",)
 MOST_SHAKY = 8
+QUICK_TESTS = APP_TESTS
+QUICK_FIRST = ("deployments", "access", "people", "adapters")
 _printing = threading.Lock()
 
 
@@ -72,14 +75,31 @@ def lanes() -> list[list[Part]]:
     ]
 
 
+def quick_lanes() -> list[list[Part]]:
+    """What a person runs again and again: two lanes of about the same length."""
+    known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *QUICK_FIRST}))
+    return [[Part("first half", QUICK_FIRST, QUICK_TESTS)], [Part("second half", rest, QUICK_TESTS)]]
+
+
 def main() -> int:
-    """Runs everything; 0 only when every part passed."""
+    """Runs everything, or what the arguments say; 0 only when every part passed."""
+    if sys.argv[1:] == ["--quick"]:
+        say(
+            "left out: clusters, browsers, PostgreSQL, the sandbox, and what is marked slow (make test runs them)"
+        )
+        return run_lanes(quick_lanes())
     install_axe()
     if sys.argv[1:]:
         return subprocess.run(pytest_command(sys.argv[1:]), cwd=ROOT, check=False).returncode
+    return run_lanes(lanes())
+
+
+def run_lanes(side_by_side: list[list[Part]]) -> int:
+    """Runs lanes at the same time; 0 only when every part passed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="slipway-run-") as folder, ThreadPoolExecutor() as pool:
-        running = [pool.submit(run_lane, lane, Path(folder) / str(n)) for n, lane in enumerate(lanes())]
+        running = [pool.submit(run_lane, lane, Path(folder) / str(n)) for n, lane in enumerate(side_by_side)]
         failed = [found for lane in running for found in lane.result() if found is not None]
     bad = [part.name for part, tests in failed if not once_more(part, tests)]
     say(f"{'failed: ' + ', '.join(bad) if bad else 'passed'} after {time.monotonic() - began:.0f} s")

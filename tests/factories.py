@@ -6,10 +6,11 @@ import itertools
 import json
 from typing import Any
 
-from deployments.gate.requests import next_number
+from deployments.gate.kind import DEPLOY
 from deployments.models import STEPS, Deploy, Release, compress
 from people.models import User
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, Role, SecretsFile
+from runs.life.opening import next_number
 from runs.models import State, Step
 
 PASSWORD = "correct horse battery staple"
@@ -122,7 +123,7 @@ def make_release(environment: Environment, **fields: Any) -> Release:
 
 def make_deploy(environment: Environment, state: str = State.SUCCEEDED, **fields: Any) -> Deploy:
     """A deploy with its steps."""
-    n = next_number()
+    n = next_number(DEPLOY)
     defaults = {
         "number": n, "state": state, "revision": f"{n:040x}", "subject": f"Change {n}", "author": "Ana",
         "actor_kind": "person", "actor_id": "1", "actor_text": "ana",

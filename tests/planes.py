@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.control_plane import ControlPlane, ControlPlaneError, assets
+from sandbox.cluster.control_plane import ControlPlane, ControlPlaneError, assets
 from sandbox.kubernetes.simulated import SimulatedCluster
 
 Plane = ControlPlane | SimulatedCluster

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.aws.session import Access, aws_errors, client
+from adapters.aws.session import PATIENT, Access, Limits, aws_errors, client
 from adapters.errors import Invalid, NotFound, Unavailable
 
 SYSTEM = "ECR"
@@ -54,9 +54,10 @@ class Ecr:
     """One account's registry in one region, as the portal's own identity or an assumed role."""
 
     def __init__(
-        self, region: str, account: str, role_arn: str = "", endpoint_url: str | None = None
-    ) -> None:
-        self._access = Access(region, role_arn, endpoint_url)
+        self, region: str, account: str, role_arn: str = "", endpoint_url: str | None = None, *,
+        limits: Limits = PATIENT,
+    ) -> None:  # fmt: skip
+        self._access = Access(region, role_arn, endpoint_url, limits)
         self._registry = {"registryId": account} if account else {}
 
     def digests(self, repository: str, tags: Sequence[str]) -> dict[str, ImageFacts]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.aws.session import Access, aws_errors, client
+from adapters.aws.session import PATIENT, Access, Limits, aws_errors, client
 from adapters.errors import Denied, ExternalError, Invalid, NotFound
 
 SYSTEM = "Secrets Manager"
@@ -44,8 +44,10 @@ class SecretFacts:
 class SecretsManager:
     """The secrets of one region, as the portal's own identity or an assumed role."""
 
-    def __init__(self, region: str, role_arn: str = "", endpoint_url: str | None = None) -> None:
-        self._access = Access(region, role_arn, endpoint_url)
+    def __init__(
+        self, region: str, role_arn: str = "", endpoint_url: str | None = None, *, limits: Limits = PATIENT
+    ) -> None:
+        self._access = Access(region, role_arn, endpoint_url, limits)
 
     def current_version(self, secret_id: str) -> str:
         """The VersionId that AWSCURRENT is on, without reading any value. Raises NotFound when there is none."""

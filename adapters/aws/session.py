@@ -38,24 +38,32 @@ from adapters.errors import (
 for _name in ("botocore", "boto3", "urllib3", "s3transfer"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
-    connect_timeout=3,
-    read_timeout=10,
-    user_agent_extra="slipway",
-)
 _SESSION_SECONDS = 3600
 _RENEW_BEFORE = 300  # seconds before its end at which an assumed role is assumed anew
 _ROLE_SESSION_NAME = "slipway"
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How long one try of a call may take, in seconds, and how many there are."""
+
+    connect: float
+    read: float
+    tries: int
+
+
+PATIENT = Limits(connect=3, read=10, tries=5)  # for work in the background: up to a minute
+HASTY = Limits(connect=2, read=3, tries=2)  # where somebody waits for a page: some seven seconds at worst
+
+
+@dataclass(frozen=True)
 class Access:
-    """Where and as whom AWS is called. Empty or None: as boto3's environment says."""
+    """Where and as whom AWS is called, and how long it is waited for. Empty or None: as boto3's environment says."""
 
     region: str
     role_arn: str = ""
     endpoint_url: str | None = None
+    limits: Limits = PATIENT
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,6 @@ def _session() -> boto3.Session:
     return _sessions[key]
 
 
-def account_of(access: Access) -> str:
-    """The AWS account that calls with this access belong to; proves that the credentials work."""
-    with aws_errors("AWS", "ask who we are"):
-        return str(client("sts", access).get_caller_identity()["Account"])
-
-
 def _make(session: boto3.Session, service: str, access: Access) -> _Kept:
     credentials, until = _assume(session, access) if access.role_arn else ({}, float("inf"))
     with aws_errors("AWS", f"prepare calls to {service}"):
@@ -107,10 +109,20 @@ def _make(session: boto3.Session, service: str, access: Access) -> _Kept:
 
 def _new_client(session: boto3.Session, service: str, access: Access, **credentials: str) -> Any:
     region = access.region or None  # None: as the environment says
+    config = _config(access.limits)
     with _lock:  # a session cannot make two clients at once
         return session.client(
-            service, region_name=region, endpoint_url=access.endpoint_url, config=CONFIG, **credentials
+            service, region_name=region, endpoint_url=access.endpoint_url, config=config, **credentials
         )
+
+
+def _config(limits: Limits) -> Config:
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": limits.tries},
+        connect_timeout=limits.connect,
+        read_timeout=limits.read,
+        user_agent_extra="slipway",
+    )
 
 
 def _assume(session: boto3.Session, access: Access) -> tuple[dict[str, str], float]:

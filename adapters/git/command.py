@@ -122,10 +122,16 @@ class Git:
             return self._run(args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output)
 
     def local(
-        self, args: Sequence[str], *, stdin: bytes = b"", timeout: float = 30, max_output: int = 64_000_000
+        self,
+        args: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 30,
+        keep_open: Sequence[int] = (),
+        max_output: int = 64_000_000,
     ) -> bytes:
-        """Run a command that reads the mirror only. Every transport is forbidden."""
-        return self._run(args, {}, timeout=timeout, stdin=stdin, max_output=max_output)
+        """Run a command that works on the mirror only. Every transport is forbidden."""
+        return self._run(args, {}, timeout=timeout, stdin=stdin, keep_open=keep_open, max_output=max_output)
 
     def _run(
         self,

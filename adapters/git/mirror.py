@@ -35,6 +35,7 @@ class Mirror:
         self._lock_path = folder / f"{name}.lock"
         mark = git.credential.fingerprint(git.url) if git.credential else "public"
         self._stamp = self.path / "slipway" / mark
+        self._tidied = self.path / "slipway" / "tidied"
 
     def fetched_at(self) -> float | None:
         """When this credential last fetched successfully (seconds since 1970, the fetch's start), if ever."""
@@ -74,11 +75,39 @@ class Mirror:
             self._make(timeout, lock)
             self._mark(started)
 
-    def tidy(self, *, timeout: float = 600) -> None:
-        """Repack; to be called now and then (daily). Nothing that was ever fetched is thrown away."""
-        with self._locked(timeout):
-            if self.path.is_dir():
-                self._git.local([*self.arguments(), "gc", "--quiet"], timeout=timeout)
+    def tidy(self, *, max_age: float, timeout: float) -> bool:
+        """Pack what fetches have added, unless that was tried within `max_age` seconds; returns whether it was done now.
+
+        Nothing that was ever fetched is thrown away. The packs that stay double in size from one to the next, so each
+        time only small ones are written anew. Whoever fetches meanwhile waits, so `timeout` (seconds) is short; nobody
+        is waited for: raises TimedOut while another process fetches.
+        """
+        if not self._is_untidy(max_age):
+            return False
+        with self._locked(0) as lock:
+            if not self._is_untidy(max_age):
+                return False
+            # First: what does not end in time is not tried again at once.
+            self._tidied.parent.mkdir(exist_ok=True)
+            self._tidied.touch()
+            self._remove_leftovers()
+            deadline = time.monotonic() + timeout
+            for command in (["pack-refs", "--all"], ["repack", "-d", "-q", "--geometric=2"]):
+                left = max(1.0, deadline - time.monotonic())
+                self._git.local([*self.arguments(), *command], timeout=left, keep_open=(lock,))
+        return True
+
+    def _is_untidy(self, max_age: float) -> bool:
+        try:
+            return self._tidied.stat().st_mtime < time.time() - max_age
+        except OSError:
+            return self.path.is_dir()
+
+    def _remove_leftovers(self) -> None:
+        """Of a fetch or a repack that was killed: half a pack. Under the lock nobody writes one."""
+        for pattern in ("tmp_*", ".tmp-*"):
+            for leftover in (self.path / "objects" / "pack").glob(pattern):
+                leftover.unlink(missing_ok=True)
 
     def arguments(self, path: Path | None = None) -> list[str]:
         """What makes Git work on the mirror; it may belong to another system user, who is trusted here alone."""

@@ -39,14 +39,6 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Tag:
-    """A tag and the commit it leads to."""
-
-    name: str
-    commit: Commit
-
-
-@dataclass(frozen=True)
 class RepositoryFacts:
     """What the host says of a repository. `default_branch` is empty when it names none."""
 

@@ -30,7 +30,6 @@ from adapters.git.records import (
     Branch,
     Commit,
     RepositoryFacts,
-    Tag,
     commits,
     refs,
     repository_facts,
@@ -44,7 +43,6 @@ __all__ = [
     "GitRepository",
     "Limits",
     "RepositoryFacts",
-    "Tag",
     "UntrustedHost",
     "UnusableKey",
     "commit_url",
@@ -52,6 +50,8 @@ __all__ = [
 
 FETCH_TIMEOUT = 300.0
 CHECK_TIMEOUT = 15.0
+TIDY_EVERY = 86400.0
+TIDY_TIMEOUT = 60.0
 
 _T = TypeVar("_T")
 
@@ -80,9 +80,12 @@ class GitRepository:
         seconds = self._mirror.fetched_at()
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
-    def tidy(self) -> None:
-        """Repack the mirror. Worth doing daily; nothing is lost by it."""
-        self._mirror.tidy()
+    def tidy(self, max_age: float = TIDY_EVERY, *, timeout: float = TIDY_TIMEOUT) -> bool:
+        """Pack what fetches have added to the mirror, unless that was done within `max_age` seconds; nothing is lost.
+
+        Returns whether it was done now. Raises TimedOut while another process fetches, or when it takes too long.
+        """
+        return self._mirror.tidy(max_age=max_age, timeout=timeout)
 
     def check(self, *, timeout: float = CHECK_TIMEOUT) -> RepositoryFacts:
         """Ask the host, without a mirror: is the repository there and may we read it?"""
@@ -107,10 +110,6 @@ class GitRepository:
     def branches(self) -> list[Branch]:
         """All branches, the one with the newest commit first."""
         return [Branch(name, commit) for name, commit in self._refs("refs/heads/", "-committerdate")]
-
-    def tags(self) -> list[Tag]:
-        """All tags that lead to a commit, the newest first."""
-        return [Tag(name, commit) for name, commit in self._refs("refs/tags/", "-creatordate")]
 
     def log(
         self, base: str | None, head: str, limit: int, *, first_parent: bool = False, ask_host: bool = True

@@ -10,14 +10,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.kubernetes.config import KubeconfigFacts, check_kubeconfig, read_kubeconfig
 from adapters.kubernetes.errors import KubernetesError, KubernetesNotFound, KubernetesUnavailable
-from adapters.kubernetes.http import READ_TIMEOUT, RetryPolicy, Transport
+from adapters.kubernetes.limits import READ_TIMEOUT, RetryPolicy
 from adapters.kubernetes.stream import HttpStream
 from engine.cluster.client import ACCEPT_JSON, Answer, Resource
 from engine.types import Json
+
+if TYPE_CHECKING:
+    from adapters.kubernetes.http import Transport
 
 __all__ = [
     "ClusterFacts",
@@ -68,6 +71,8 @@ class KubernetesClient:
 
         `user_agent`: `slipway/<version> …`, which the cluster's audit log keeps. `timeout`: seconds for an answer.
         """
+        from adapters.kubernetes.http import Transport  # loads the official client: see there
+
         connection = read_kubeconfig(text)
         return cls(
             Transport(connection, user_agent=user_agent, retry=retry or RetryPolicy(), timeout=timeout)
@@ -168,8 +173,7 @@ class KubernetesClient:
     def probe(self) -> ClusterFacts:
         """Whether the cluster answers these credentials, within 5 s a try. Raises KubernetesError."""
         self.request("GET", "/api", timeout=PROBE_TIMEOUT)  # /version may be open to everybody, this is not
-        body = self.request("GET", "/version", timeout=PROBE_TIMEOUT)
-        return ClusterFacts(str(body.get("gitVersion", "")), str(body.get("platform", "")))
+        return ClusterFacts(*self._transport.version(PROBE_TIMEOUT))
 
     def can(self, rights: Iterable[Right]) -> list[Right]:
         """Those of the rights that the account lacks. Raises KubernetesError when the cluster does not say."""
@@ -178,17 +182,6 @@ class KubernetesClient:
             return [right for right, ok in zip(asked, pool.map(self._allowed, asked), strict=True) if not ok]
 
     def _allowed(self, right: Right) -> bool:
-        attributes = {"verb": right.verb, "group": right.group, "resource": right.resource}
-        if right.namespace:
-            attributes["namespace"] = right.namespace
-        review = self.request(
-            "POST",
-            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-            body={
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": attributes},
-            },
-            timeout=PROBE_TIMEOUT,
+        return self._transport.allowed(
+            right.verb, right.group, right.resource, right.namespace, timeout=PROBE_TIMEOUT
         )
-        return bool((review.get("status") or {}).get("allowed"))

@@ -13,6 +13,7 @@ import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    MaxRetryError,
     NameResolutionError,
     NewConnectionError,
     ReadTimeoutError,
@@ -146,9 +147,18 @@ def from_status(
     )
 
 
-def unreachable(server: str, error: HTTPError | OSError) -> KubernetesError:
+def not_understood(server: str) -> KubernetesError:
+    """The error for an answer that says yes, but not in the form that was asked for."""
+    return KubernetesUnavailable(
+        f"The cluster at {server} answered with something that is not Kubernetes' own format."
+    )
+
+
+def unreachable(server: str, error: Exception) -> KubernetesError:
     """The error for a connection that failed or broke, without the library's own words where ours are
     clearer."""
+    if isinstance(error, MaxRetryError) and error.reason:  # of the one try that there is
+        return unreachable(server, error.reason)
     if isinstance(error, NameResolutionError):
         return KubernetesUnavailable(
             f"The cluster's address {server} is not known to the name service.",

@@ -1,21 +1,18 @@
-"""Stopping a deploy: here, or with a rollback to the last good release behind it (design.md §4.8)."""
+"""Stopping a deploy: here, or with a rollback to the last good release behind it."""
 
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from audit.actors import Actor
 from core.errors import Refused
-from deployments.gate import ending, undoing
-from deployments.gate.requests import audit
+from deployments.gate import undoing
+from deployments.gate.life import LIFE
 from deployments.models import Deploy
 from projects import access
 from projects.models import Role
-from runs.bell import CHANGED, Bell
+from runs.life.cancelling import ask_to_stop
 from runs.models import State
-
-CHANGED_BY_IT = ["state", "cancel_requested_at", "cancelled_by", "started_at", "ended_at", "result", "hint"]
 
 
 def cancel_deploy(
@@ -29,27 +26,13 @@ def cancel_deploy(
     """
     access.require(actor, deploy.environment, Role.DEPLOYER)
     with transaction.atomic():
-        ask_to_stop(actor, deploy)
-        deploy.refresh_from_db(fields=CHANGED_BY_IT)
-        if deploy.cancel_requested_at is None:
+        if not ask_to_stop(LIFE, actor, deploy):
             raise ended(deploy)
         if then_roll_back and deploy.state == State.CANCELLING:
             undoing.roll_back_after_cancel(actor, deploy, idempotency_key=idempotency_key)
         elif then_roll_back and deploy.started_at and not undoing.follower(deploy):
             raise ended(deploy)  # somebody else stopped it, without a rollback
     return State(deploy.state)
-
-
-def ask_to_stop(actor: Actor, deploy: Deploy) -> None:
-    """Notes the request, once. A waiting deploy is ended with it."""
-    rows = Deploy.objects.filter(pk=deploy.pk, cancel_requested_at=None)
-    asked = {"cancel_requested_at": timezone.now(), "cancelled_by": actor.text[:150]}
-    if rows.filter(state__in=(State.QUEUED, State.WAITING)).update(**asked) == 1:
-        audit(actor, "deploy.cancel_requested", deploy)
-        ending.end_unstarted(deploy, State.CANCELLED, f"{actor.text} cancelled it before it started.")
-    elif rows.filter(state=State.RUNNING).update(state=State.CANCELLING, **asked) == 1:
-        audit(actor, "deploy.cancel_requested", deploy)
-        transaction.on_commit(lambda: Bell(deploy.run_id).ring(CHANGED))
 
 
 def ended(deploy: Deploy) -> Refused:

@@ -10,8 +10,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.actors import Actor
+from audit.record import before_after
 from core.errors import Refused
-from deployments.gate.requests import audit
+from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy, Release
 from projects import access
 from projects.models import Environment, Role
@@ -36,7 +37,7 @@ def mark_bad(actor: Actor, *, deploy: Deploy, reason: str) -> bool:
     with transaction.atomic():
         if Release.objects.filter(pk=release.pk, marked_bad_by="").update(**mark) != 1:
             return False
-        audit(actor, "release.marked_bad", deploy, reason=reason)
+        DEPLOY.audit(actor, "release.marked_bad", deploy, reason=reason)
     return True
 
 
@@ -52,7 +53,7 @@ def unmark(actor: Actor, *, deploy: Deploy) -> bool:
             return False
         rows.update(marked_bad_by="", marked_bad_at=None, bad_reason="")
         was = f"{held['marked_bad_by']}: {held['bad_reason']}"
-        audit(actor, "release.unmarked", deploy, mark=[was, ""])
+        DEPLOY.audit(actor, "release.unmarked", deploy, mark=before_after(was, ""))
     return True
 
 

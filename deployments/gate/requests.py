@@ -1,4 +1,4 @@
-"""The gate: every deploy, from the page, the command line or the API, is asked for here (design.md §4.1).
+"""The gate: every deploy, from the page, the command line or the API, is asked for here.
 
 Each function takes the acting person, checks the right, writes the audit event, in one transaction.
 """
@@ -8,18 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 
 from adapters.git.repository import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from deployments.gate import queue, revisions
-from deployments.models import STEPS, Deploy, DeployCounter
+from deployments.gate import revisions
+from deployments.gate.kind import DEPLOY
+from deployments.models import Deploy
+from deployments.queries import last_revision
 from projects import access
 from projects.models import Environment, Role
-from runs import steps
-from runs.models import OPEN, State
+from runs.life import opening
+from runs.life.queue import enqueue_run
+from runs.models import OPEN
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,15 @@ def open_deploy(
             same = same_request(environment, commit.sha, rolls_back_to)
             if same:
                 goes_first(same, undoes)
-                audit(actor, "deploy.repeated", same)
+                DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
             deploy = create(
                 actor, environment, commit, requested, reason, idempotency_key, rolls_back_to, undoes
             )
-            audit(actor, "deploy.requested", deploy, **({"undoes": f"#{undoes.number}"} if undoes else {}))
-            queue.enqueue_deploy(deploy)
+            DEPLOY.audit(
+                actor, "deploy.requested", deploy, **({"undoes": f"#{undoes.number}"} if undoes else {})
+            )
+            enqueue_run(DEPLOY, deploy)
         return Answer(deploy, created=True)
     except IntegrityError:
         known = by_key(actor, idempotency_key)
@@ -158,13 +162,6 @@ def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
         deploy.undoes = undoes
 
 
-def next_number() -> int:
-    """The next public number. The counter's row is locked until the commit."""
-    DeployCounter.objects.get_or_create(name="deploy")
-    DeployCounter.objects.filter(name="deploy").update(last=F("last") + 1)
-    return DeployCounter.objects.get(name="deploy").last
-
-
 def create(
     actor: Actor,
     environment: Environment,
@@ -176,8 +173,9 @@ def create(
     undoes: Deploy | None,
 ) -> Deploy:
     """The row and its steps."""
-    deploy = Deploy.objects.create(
-        number=next_number(),
+    return opening.create(
+        DEPLOY,
+        actor,
         environment=environment,
         kind=Deploy.Kind.ROLLBACK if target else Deploy.Kind.DEPLOY,
         revision=commit.sha,
@@ -187,27 +185,7 @@ def create(
         release=target.release if target else None,
         rolls_back_to=target,
         undoes=undoes,
-        previous_revision=last_good_revision(environment.pk),
+        previous_revision=last_revision(environment.pk),
         reason=reason[:500],
         idempotency_key=key[:100] or None,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_text=actor.text[:150],
     )
-    steps.create(deploy.run_id, STEPS)
-    return deploy
-
-
-def last_good_revision(environment_id: int) -> str:
-    """What the newest deploy that succeeded put in place; empty before the first one."""
-    good = Deploy.objects.filter(environment=environment_id, state=State.SUCCEEDED).order_by("-number")
-    return good.values_list("revision", flat=True).first() or ""
-
-
-def audit(actor: Actor, verb: str, deploy: Deploy, **data: object) -> None:
-    """One audit event about a deploy."""
-    record(
-        actor, verb, target_kind="deploy", target_id=deploy.number,
-        target_text=f"#{deploy.number} {deploy.environment.label} {deploy.short}",
-        project=deploy.environment.project.slug, data={"revision": deploy.revision, "kind": deploy.kind, **data},
-    )  # fmt: skip

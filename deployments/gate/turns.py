@@ -37,3 +37,16 @@ def next_in_line(environment_id: int) -> Deploy | None:
     """The deploy whose turn it is when nothing runs in the environment; None when nothing waits."""
     waiting = Deploy.objects.filter(environment_id=environment_id, state=State.QUEUED)
     return Deploy.objects.filter(number__in=first_numbers(waiting)).first()
+
+
+def may_start(deploy: Deploy) -> bool:
+    """Nothing runs in the environment and nothing that waits goes before."""
+    others = Deploy.objects.filter(environment_id=deploy.environment_id).exclude(pk=deploy.pk)
+    return not others.filter(state__in=ACTIVE).exists() and not waiting_before(deploy).exists()
+
+
+def could_start() -> QuerySet[Deploy]:
+    """The first in line of each environment where nothing runs."""
+    active = Deploy.objects.filter(state__in=ACTIVE)
+    queued = Deploy.objects.filter(state=State.QUEUED).exclude(environment__in=active.values("environment"))
+    return Deploy.objects.filter(number__in=first_numbers(queued))

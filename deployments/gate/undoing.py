@@ -6,39 +6,14 @@ that request, one that follows a failure with the end of the failed deploy. So n
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
-
 from audit.actors import SYSTEM_ACTOR, Actor
 from core.errors import Refused
 from deployments.gate import requests
 from deployments.models import Deploy, ObjectState
-from projects.models import Environment
+from deployments.queries import last_good, last_succeeded, light
 from runs.models import State
 
 WRITTEN = ("create", "change")
-
-
-def good_deploys(environment: Environment) -> QuerySet[Deploy]:
-    """The deploys whose release can be gone back to, newest first: verified, for where the environment is, not marked bad."""
-    rows = Deploy.objects.filter(
-        environment=environment, state=State.SUCCEEDED, release__verified_at__isnull=False, release__marked_bad_by="",
-        release__place__in=("", environment.place),
-    )  # fmt: skip
-    return light(rows)
-
-
-def light(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
-    """With their release, without big columns, the newest first."""
-    rows = deploys.select_related("release").defer("evidence", "warnings", "release__objects_compressed")
-    return rows.order_by("-number")
-
-
-def last_good(environment: Environment, *, unlike: Deploy | None = None) -> Deploy | None:
-    """The newest deploy that can be gone back to, by its release: another one than that of `unlike`."""
-    good = good_deploys(environment)
-    if unlike is not None and unlike.release_id:
-        good = good.exclude(release=unlike.release_id)
-    return good.first()
 
 
 def after_cancel(deploy: Deploy) -> tuple[Deploy | None, str]:
@@ -49,7 +24,7 @@ def after_cancel(deploy: Deploy) -> tuple[Deploy | None, str]:
         return None, "This deploy itself puts the last good release in place."
     if good is not None:
         return good, ""
-    succeeded = light(Deploy.objects.filter(environment=environment, state=State.SUCCEEDED)).first()
+    succeeded = last_succeeded(environment)
     if succeeded is None:
         return None, "No deploy of this environment has succeeded yet."
     return None, requests.why_no_rollback_to(succeeded, environment) or "No good release is left."
@@ -73,7 +48,7 @@ def roll_back_after_cancel(actor: Actor, deploy: Deploy, *, idempotency_key: str
 
 def follower(deploy: Deploy) -> Deploy | None:
     """The rollback that follows this deploy's end, or followed it."""
-    return light(deploy.undone_by.all()).first()
+    return light(deploy.undone_by.order_by("-number")).first()
 
 
 def roll_back_after_failure(deploy: Deploy) -> Deploy | None:

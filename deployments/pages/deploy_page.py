@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-
 from adapters.git.repository import Commit, commit_url
 from audit.actors import SYSTEM
 from deployments.gate import marking, requests, turns, undoing
 from deployments.models import Deploy, ObjectState, Release
+from deployments.queries import last_good, last_succeeded, light
 from engine.errors import SlipwayError
 from engine.types import ObjectRef
 from projects.connections import git_repository
@@ -76,7 +75,6 @@ class Page:
     steps: list[StepView]
     changed: list[ObjectView]
     unchanged: list[ObjectView]
-    seconds: float | None
     commit: str
     waits_for: Deploy | None
     ahead: int
@@ -222,7 +220,6 @@ def page(deploy: Deploy) -> Page:
         steps=steps,
         changed=sorted(changed, key=lambda one: FIRST.get(one.progress, 2)),
         unchanged=[one for one in objects if one.stays],
-        seconds=duration(deploy),
         commit=commit_url(deploy.environment.project.repository_url, deploy.revision),
         waits_for=ahead[0] if ahead else None,
         ahead=len(ahead),
@@ -269,13 +266,6 @@ def images_of(release: Release | None) -> list[ImageView]:
     ]
 
 
-def duration(deploy: Deploy) -> float | None:
-    """Seconds from start to end, or to now."""
-    if deploy.started_at is None:
-        return None
-    return ((deploy.ended_at or timezone.now()) - deploy.started_at).total_seconds()
-
-
 def object_view(row: ObjectState) -> ObjectView:
     """A row of the table."""
     ref = ObjectRef.parse(row.ref)
@@ -287,10 +277,7 @@ def queue_before(deploy: Deploy) -> list[Deploy]:
     if deploy.state != State.QUEUED:
         return []
     active = Deploy.objects.filter(environment_id=deploy.environment_id, state__in=ACTIVE)
-    before = [
-        *active.defer("evidence", "warnings"),
-        *turns.waiting_before(deploy).defer("evidence", "warnings"),
-    ]
+    before = [*light(active), *light(turns.waiting_before(deploy))]
     return sorted(before, key=turns.place)
 
 
@@ -301,10 +288,10 @@ def rollback_target(deploy: Deploy) -> Deploy | None:
     succeeded: itself, even if it is marked bad (the question says so). None when there is nothing to go back to.
     """
     if deploy.state != State.SUCCEEDED:
-        return undoing.last_good(deploy.environment)
-    live = undoing.light(Deploy.objects.filter(environment=deploy.environment, state=State.SUCCEEDED)).first()
+        return last_good(deploy.environment)
+    live = last_succeeded(deploy.environment)
     if live is None or deploy.pk == live.pk:
-        return undoing.last_good(deploy.environment, unlike=deploy)
+        return last_good(deploy.environment, unlike=deploy)
     usable = not requests.why_no_rollback_to(deploy, deploy.environment, although_bad=True)
     return deploy if usable and deploy.release_id != live.release_id else None
 

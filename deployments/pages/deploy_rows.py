@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.utils import timezone
-
 from adapters.git.repository import commit_url
 from deployments.gate.marking import warning
 from deployments.models import Deploy
@@ -17,10 +15,9 @@ from ui.days import Day
 
 @dataclass(frozen=True)
 class Line:
-    """One deploy. `seconds`: how long it took, or takes so far; None before it begins. `commit`: address or empty."""
+    """One deploy. `commit`: address or empty."""
 
     deploy: Deploy
-    seconds: float | None
     commit: str
 
     @property
@@ -36,16 +33,7 @@ class Line:
 
 def line(deploy: Deploy) -> Line:
     """The line of a deploy that was loaded with its environment, project and release."""
-    return Line(
-        deploy, seconds(deploy), commit_url(deploy.environment.project.repository_url, deploy.revision)
-    )
-
-
-def seconds(deploy: Deploy) -> float | None:
-    """From start to end, or to now while it goes on."""
-    if deploy.started_at is None:
-        return None
-    return ((deploy.ended_at or timezone.now()) - deploy.started_at).total_seconds()
+    return Line(deploy, commit_url(deploy.environment.project.repository_url, deploy.revision))
 
 
 def by_day(deploys: Iterable[Deploy]) -> list[Day]:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.actors import person
-from core.streamed import StreamedText
+from core.kept import keeps
 from deployments.gate import cancelling, marking, requests
 from deployments.lookup import deploy_for
 from deployments.models import Deploy
-from deployments.pages import deploy_log, deploy_page
+from deployments.pages import deploy_page
 from deployments.pages.forms import CancelForm, ConfirmedForm
 from projects.access import role_in
 from projects.models import Role
-from runs.log import LogLine, every_chunk, lines_after
-from runs.models import OPEN, State
-from runs.stream import stream_response
+from runs import live_log
+from runs.models import State
 
 
 @require_safe
@@ -31,12 +27,10 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
     """The whole page."""
     found = deploy_for(request.user, number)
     shown = deploy_page.page(found)
-    folds, last = deploy_log.shown(found, shown.steps, line=whole_number(request.GET.get("line", "")))
+    stream_url = reverse("deployments:stream", args=[number])
     context = {
         **context_of(request, shown),
-        "folds": folds,
-        "last_line": last,
-        "stream_url": f"{reverse('deployments:stream', args=[number])}?after={last}",
+        **live_log.context(request, found, shown.steps, stream_url=stream_url),
         "commits": deploy_page.commits_between(found),
     }
     return render(request, "deployments/deploy.html", context)
@@ -63,6 +57,7 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
 
 
 @require_POST
+@keeps(CancelForm)
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
     """Asks the deploy to stop: here, or with a rollback behind it."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
@@ -76,6 +71,7 @@ def cancel(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @require_POST
+@keeps(ConfirmedForm)
 def rollback(request: HttpRequest, number: int) -> HttpResponse:
     """Puts the release of this deploy back."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
@@ -93,6 +89,7 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @require_POST
+@keeps(ConfirmedForm)
 def again(request: HttpRequest, number: int) -> HttpResponse:
     """Deploys the same revision once more, with what belongs to it now."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
@@ -117,31 +114,7 @@ def refused(request: HttpRequest, found: Deploy, form: ConfirmedForm) -> HttpRes
 @require_safe
 def log(request: HttpRequest, number: int) -> HttpResponseBase:
     """The log: as text to download, or the lines after `?after=` as JSON for pages whose stream does not work."""
-    found = deploy_for(request.user, number)
-    if request.GET.get("format") == "text":
-        parts = deploy_log.as_text(every_chunk(found.run_id)) if request.method == "GET" else ()
-        response = StreamedText(parts, content_type="text/plain; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="deploy-{number}.log"'
-        return response
-    after = whole_number(request.GET.get("after", ""))
-    is_open = found.is_open  # read before the lines: what is written between the two is fetched next time
-    fresh = lines_after(found.run_id, after)
-    return JsonResponse(
-        {**rendered(fresh), "after": fresh[-1].number if fresh else after, "ended": not is_open and not fresh}
-    )
-
-
-def whole_number(text: str) -> int:
-    """A line number of an address; anything else counts as 0."""
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
-
-
-def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:
-    """New lines as live.js takes them."""
-    if not fresh:
-        return {"html": ""}
-    html = render_to_string("components/log_folds.html", {"folds": deploy_log.folds(fresh)})
-    return {"html": html, "count": fresh[-1].number}
+    return live_log.answer(request, deploy_for(request.user, number), file_name=f"deploy-{number}.log")
 
 
 @require_safe
@@ -151,8 +124,4 @@ async def stream(request: HttpRequest, number: int) -> HttpResponseBase:
     def find() -> Deploy:
         return deploy_for(request.user, number)
 
-    found = await sync_to_async(find)()
-    after = whole_number(request.headers.get("Last-Event-ID") or request.GET.get("after", ""))
-    return stream_response(
-        found.run_id, after, lambda: Deploy.objects.filter(pk=found.pk, state__in=OPEN).exists(), rendered
-    )
+    return live_log.stream(request, await sync_to_async(find)())

@@ -7,16 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.models import Deploy, Release
+from engine.manifests.images import ImageReference, parse_reference
 from ui.states import look
-
-
-@dataclass(frozen=True)
-class ImageReference:
-    """A container image as manifests write it, in its parts: `host/path:tag@sha256:…`; tag and digest may be empty."""
-
-    repository: str
-    tag: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -31,15 +23,6 @@ class LiveRevision:
     differs: tuple[str, ...] = ()
 
 
-def parse_image(reference: str) -> ImageReference:
-    """The parts of an image reference; a colon before a slash belongs to the host's port."""
-    name, _, digest = reference.partition("@")
-    head, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        return ImageReference(name, "", digest)
-    return ImageReference(head, tag, digest)
-
-
 def live_revision(workloads: Iterable[Mapping[str, Any]], releases: Sequence[Release]) -> LiveRevision:
     """The first of `releases` whose images are those of our workloads.
 
@@ -48,7 +31,7 @@ def live_revision(workloads: Iterable[Mapping[str, Any]], releases: Sequence[Rel
     """
     ours = {pin["repository"] for release in releases for pin in release.images.values()}
     shown = {
-        reference: parse_image(reference)
+        reference: parse_reference(reference)
         for workload in workloads
         if workload.get("managed", True)
         for reference in workload.get("images", ())
@@ -94,5 +77,8 @@ def what_runs(
 
 def short_image(reference: str) -> str:
     """`web:63ec5c0` for `host/shop/web:63ec5c0@sha256:…`; without a tag the digest's first signs."""
-    name, _, digest = reference.rpartition("/")[2].partition("@")
-    return name if ":" in name or not digest else f"{name}@{digest[7:14]}"
+    image = parse_reference(reference)
+    name = image.repository.rpartition("/")[2]
+    if image.tag or not image.digest:
+        return f"{name}:{image.tag}" if image.tag else name
+    return f"{name}@{image.digest[7:14]}"

@@ -10,7 +10,6 @@ from audit.actors import Actor
 from audit.record import record
 from core import csvexport
 from deployments.models import Deploy
-from deployments.pages.deploy_rows import seconds
 from deployments.pages.history import HistoryFilter
 
 HEADER = (
@@ -22,7 +21,7 @@ HEADER = (
 def row(deploy: Deploy) -> tuple[object, ...]:
     """One deploy as cells, in the order of HEADER. Times in UTC, ISO 8601; seconds from start to end."""
     times = [moment.isoformat(timespec="seconds") if moment else "" for moment in moments(deploy)]
-    took = seconds(deploy) if deploy.ended_at else None
+    took = deploy.seconds if deploy.ended_at else None
     return (
         deploy.number, deploy.environment.project.slug, deploy.environment.slug, deploy.kind, deploy.state,
         deploy.revision, deploy.subject, deploy.author, deploy.requested, deploy.reason, deploy.actor_text, *times,

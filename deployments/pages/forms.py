@@ -75,3 +75,4 @@ class DeployForm(ConfirmedForm):
 
     revision = forms.CharField(max_length=200)
     reason = forms.CharField(required=False, max_length=500)
+    branch = forms.CharField(required=False)  # whose commits the page listed; shown again, never deployed by

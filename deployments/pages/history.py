@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 
 import django_filters
-from django import forms
-from django.db.models import BigIntegerField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
-from core import keyset
+from core import dates, keyset
 from deployments.models import Deploy
+from deployments.queries import light
 from people.models import User
 from projects.access import visible_filter, visible_projects
 from projects.models import Environment, Project
@@ -20,23 +20,14 @@ from runs.models import State
 from ui.states import look
 
 SYSTEM = "system"
-# No index finds a word in a subject: among how many deploys it is looked for at once. Most portals have no more in years.
-SEARCHED_AT_ONCE = 50_000
 
 
 def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
     """What a line about a deploy needs, and no more."""
-    return (
-        deploys.select_related("environment__project", "rolls_back_to", "release")
-        .defer("evidence", "warnings", "environment__project__credential")
-        .defer("rolls_back_to__evidence", "rolls_back_to__warnings")
-        .defer("release__objects_compressed", "release__images", "release__secret_versions")
+    rows = light(deploys).select_related("rolls_back_to")
+    return rows.defer(
+        "rolls_back_to__evidence", "rolls_back_to__warnings", "release__images", "release__secret_versions"
     )
-
-
-def start_of(day: date) -> datetime:
-    """The first moment of a day. Days are those of UTC, as everything the database keeps."""
-    return datetime.combine(day, time.min, UTC)
 
 
 class HistoryFilter(django_filters.FilterSet):
@@ -70,8 +61,7 @@ class HistoryFilter(django_filters.FilterSet):
         self._offer("project", projects)
         self._offer("environment", sorted(slugs))
         self._offer("person", [*people_near(user), SYSTEM])
-        for name in ("since", "until"):
-            self.form.fields[name].widget = forms.DateInput(attrs={"type": "date"})
+        dates.as_dates(self.form)
         for name in ("revision", "q"):
             self.form.fields[name].widget.attrs |= {"placeholder": "any", "autocomplete": "off"}
 
@@ -101,31 +91,14 @@ class HistoryFilter(django_filters.FilterSet):
         return rows if self.environments is None else rows.filter(environment__in=self.environments)
 
     @property
-    def in_order(self) -> QuerySet[Deploy]:
-        """The same as `qs`, for a database that is to walk through some of the numbers and look at each deploy: one that went
-        by the environments would have to sort what it finds."""
-        rows = super().qs
-        if self.environments is None:
-            return rows
-        # An expression that no index has.
-        place = ExpressionWrapper(F("environment_id") + 0, output_field=BigIntegerField())
-        return rows.alias(place=place).filter(place__in=self.environments)
-
-    @property
-    def among(self) -> QuerySet[Deploy]:
-        """The deploys whose subjects would have to be read: what indexes leave, without the rest of the filters."""
-        rows = Deploy.objects.order_by()
-        if self.environments is not None:
-            rows = rows.filter(environment__in=self.environments)
-        for name in ("since", "until"):
-            if day := self.form.cleaned_data.get(name):
-                rows = self.by_date(rows, name, day)
-        return rows
-
-    @property
     def narrow(self) -> keyset.Narrow:
-        """How a page of `qs` is found without sorting all of it. One person's deploys have an index of their own."""
-        if self.environments is None or self.form.cleaned_data.get("person"):
+        """How a page of `qs` is found without sorting all of it. One person's deploys have an index of their own; words in
+        subjects leave few, or are soon found."""
+        if (
+            self.environments is None
+            or self.form.cleaned_data.get("person")
+            or self.form.cleaned_data.get("q")
+        ):
             return keyset.as_they_are
         return within(self.environments)
 
@@ -140,10 +113,7 @@ class HistoryFilter(django_filters.FilterSet):
 
     def by_date(self, rows: QuerySet[Deploy], name: str, value: date) -> QuerySet[Deploy]:
         """Deploys asked for since, or until (that day included)."""
-        since, until = (
-            (start_of(value), None) if name == "since" else (None, start_of(value + timedelta(days=1)))
-        )
-        return keyset.between(rows, key="number", moment="created_at", since=since, until=until)
+        return dates.within(rows, name, value, key="number", moment="created_at")
 
     @property
     def is_set(self) -> bool:
@@ -158,16 +128,9 @@ def people_near(user: Any) -> list[str]:
 
 
 def page(chosen: HistoryFilter, parameters: QueryDict) -> keyset.Page:
-    """The page that the address asks for; a filter that makes no sense shows nothing beside its error. Subjects are searched
-    part by part, the newest first."""
+    """The page that the address asks for; a filter that makes no sense shows nothing beside its error."""
     if not chosen.form.is_valid():
         return keyset.Page([], "", "")
-    if chosen.form.cleaned_data.get("q"):
-        narrow = keyset.as_they_are if chosen.environments is None else within(chosen.environments)
-        return keyset.search(
-            chosen.qs, parameters, key="number", in_order=chosen.in_order, among=chosen.among, reach=SEARCHED_AT_ONCE,
-            narrow=narrow,
-        )  # fmt: skip
     return keyset.page(chosen.qs, parameters, key="number", narrow=chosen.narrow)
 
 

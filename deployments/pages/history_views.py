@@ -23,7 +23,6 @@ def history_page(request: HttpRequest) -> HttpResponse:
         "filter": chosen,
         "page": page,
         "rows": rows,
-        "searched": f"#{page.searched[0]} to #{page.searched[1]}" if page.searched else "",
         "shown": f"#{rows[0].deploy.number} to #{rows[-1].deploy.number}" if rows else "",
         "query": request.GET.urlencode(),
     }

@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from audit.actors import person
+from core.kept import keeps
 from deployments.gate import marking
 from deployments.lookup import deploy_for
 from deployments.pages.forms import MarkForm
@@ -15,6 +16,7 @@ from projects.models import Role
 
 
 @require_POST
+@keeps(MarkForm)
 def mark(request: HttpRequest, number: int) -> HttpResponse:
     """Nothing goes back to the release by itself any more."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)

@@ -18,19 +18,21 @@ from adapters.errors import ExternalError, NotFound
 from adapters.git.repository import Commit, GitRepository, commit_url
 from audit.actors import person
 from core.errors import Refused
+from core.findings import WARNING, Finding
+from core.kept import keeps
 from deployments.gate import marking, requests, turns
 from deployments.models import Deploy
 from deployments.pages.forms import DeployForm
 from deployments.preparation.image_availability import not_built
-from deployments.preparation.preflight import WARNING, Finding
 from deployments.preparation.preview import Preview, preview
+from deployments.queries import light, succeeded
 from engine.cluster.dryrun import ObjectChange
 from engine.errors import SlipwayError
 from engine.types import Action
 from projects.access import environment_for
 from projects.connections import git_repository
 from projects.models import Environment, Role
-from runs.models import OPEN, State
+from runs.models import OPEN
 
 SHOWN_COMMITS = 30
 MOST_BRANCHES = 50
@@ -66,6 +68,7 @@ class Choice:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@keeps(DeployForm)
 def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """GET: the page. POST: asks the gate; back to the page with the reason when it is refused."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
@@ -121,7 +124,7 @@ def context_of(
         "key": uuid.uuid4().hex,
         "bad": bad,
         "open_deploys": sorted(
-            Deploy.objects.filter(environment=place, state__in=OPEN).defer("evidence", "warnings"),
+            light(Deploy.objects.filter(environment=place, state__in=OPEN)),
             key=turns.place,
         ),
     }
@@ -200,8 +203,7 @@ def fetched(repository: GitRepository) -> str:
 
 def places_of(place: Environment) -> dict[str, list[str]]:
     """Environments of the project by the revision that was last put in place there; one query for all."""
-    good = Deploy.objects.filter(environment=OuterRef("pk"), state=State.SUCCEEDED, release__isnull=False)
-    newest = good.order_by("-number").values("revision")[:1]
+    newest = succeeded(OuterRef("pk")).values("revision")[:1]
     rows = Environment.objects.filter(project=place.project_id).annotate(good=Subquery(newest))
     found: dict[str, list[str]] = {}
     for slug, revision in rows.order_by("order", "slug").values_list("slug", "good"):

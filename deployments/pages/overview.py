@@ -20,9 +20,10 @@ from deployments.branches import behind
 from deployments.gate import turns
 from deployments.models import BranchState, Deploy, Release
 from deployments.pages.drift import LiveRevision, live_revision, what_runs
+from deployments.queries import light, succeeded
 from projects.access import roles_by_environment
 from projects.models import Environment, Project, Role
-from runs.models import ACTIVE, OPEN, State, Step, StepState
+from runs.models import ACTIVE, OPEN, Step, StepState
 
 STALE_AFTER = timedelta(minutes=2)
 OLDER_RELEASES = 20  # looked through when neither the last good nor the newest release explains what runs
@@ -119,23 +120,13 @@ class EnvironmentView:
 def environments() -> QuerySet[Environment]:
     """Environments with all that `views` needs of them; credentials are not even read."""
     ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN)
-    good = Deploy.objects.filter(environment=OuterRef("pk"), state=State.SUCCEEDED)
     return (
         Environment.objects.select_related("project", "cluster", "live")
         .defer("project__credential", "cluster__kubeconfig")
         .annotate(
-            good_id=Subquery(good.order_by("-number").values("pk")[:1]),
+            good_id=Subquery(succeeded(OuterRef("pk")).values("pk")[:1]),
             ended_id=Subquery(ended.order_by("-number").values("pk")[:1]),
         )
-    )
-
-
-def light(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
-    """Deploys without their big columns, with what a line about them shows."""
-    return (
-        deploys.select_related("environment__project", "release")
-        .defer("evidence", "warnings", "release__objects_compressed")
-        .defer("environment__project__credential")
     )
 
 

@@ -1,28 +1,31 @@
 """What each step of a deploy does. Every function takes the work, leaves its findings in it, and returns the step's
 summary. Each is idempotent: a worker that takes over may run it again.
 
-A *fresh* deploy makes its release from a revision; a *stored* one (a rollback, or a take-over after the release was
-made) brings the objects of a release back.
+The steps before the first write are those of the preparation (deployments/preparation/preparation.py): a *fresh* deploy
+makes its release from a revision, a *stored* one brings the objects of a release back.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db import transaction
 
-from deployments.gate.ending import kept
+from core.secret_values import digest
 from deployments.models import Deploy, ObjectState, Release, compress
-from deployments.pipeline.stored_preflight import preflight_stored
 from deployments.pipeline.work import RowObserver, Work
-from deployments.preparation import prepare
-from deployments.preparation.preflight import preflight
-from deployments.preparation.prepare import NotDeployable, Prepared
+from deployments.preparation.preflight import plural, stop_for
+from deployments.preparation.preparation import Fresh, Preparation, Stored
+from deployments.preparation.prepare import NotDeployable
+from engine.cluster.client import Client
+from engine.cluster.resources import ClusterKinds
 from engine.manifests.plan import stages
-from engine.manifests.stored import content_hash, from_stored, to_stored
+from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
-from engine.types import ObjectRef, Progress, RolloutResult
-from projects.connections import git_repository
+from engine.types import Manifest, ObjectRef, Progress, RolloutResult
+from projects.secret_files import Patiently
+from runs.life.ending import kept
 
 
 class ReleaseIsBad(NotDeployable):
@@ -35,158 +38,116 @@ class ReleaseIsBad(NotDeployable):
         self.result = result
 
 
-def plural(count: int, word: str) -> str:
-    """`1 object`, `3 objects`."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+@dataclass(frozen=True)
+class WorkMeans:
+    """The outside as a worker reaches it: with time, and ready to be stopped."""
+
+    work: Work
+    hasty: bool = False
+
+    @property
+    def client(self) -> Client:
+        """The work's own client."""
+        return self.work.client
+
+    @property
+    def kinds(self) -> ClusterKinds:
+        """What its cluster knows of kinds."""
+        return self.work.kinds
+
+    @property
+    def patiently(self) -> Patiently:
+        """Asks in a thread, so that the deploy can be stopped meanwhile."""
+        return self.work.patiently
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        """A line of the deploy's log."""
+        self.work.log(text, level=level)
+
+    def observer(self, manifests: Sequence[Manifest]) -> RowObserver:
+        """Writes what becomes of the objects into their rows."""
+        return RowObserver(self.work, manifests)
 
 
-# --- a fresh deploy -------------------------------------------------------------------------------------------------
+def preparation_of(work: Work) -> Preparation:
+    """The attempt's preparation, made at its first step. Raises NotDeployable for a release of another place."""
+    if work.preparation is None:
+        release, means = work.deploy.release, WorkMeans(work)
+        work.preparation = (
+            Stored(work.environment, release, means)
+            if release
+            else Fresh(work.environment, work.deploy.revision, means)
+        )
+    return work.preparation
 
 
 def checkout(work: Work) -> str:
     """The objects of the config directory, as written."""
-    environment = work.environment
-    repository = git_repository(environment.project)
-    work.patiently(partial(repository.fetch, 300.0))
-    work.files = prepare.files_at(environment, work.deploy.revision)
-    work.documents = prepare.read(environment, work.files)
+    summary = preparation_of(work).checkout()
     work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
-    work.log(f"{plural(len(work.documents), 'object')} in {environment.config_directory}")
-    return f"{plural(len(work.documents), 'object')} in {environment.config_directory}"
+    work.log(summary)
+    return summary
 
 
 def secrets(work: Work) -> str:
-    """The current version of every secrets file; the deploy is pinned to it."""
-    work.fetched = prepare.fetch_secrets(work.environment, patiently=work.patiently)
-    return _tell_secrets(work)
-
-
-def _tell_secrets(work: Work) -> str:
-    for one in work.fetched:
-        keys = sum(len(document.body.get("data") or {}) for document in one.documents)
-        work.log(f"{one.path}: version {one.version_id[:8]}, {plural(keys, 'key')}")
-    return plural(len(work.fetched), "secrets file") if work.fetched else "no secrets files"
+    """The secrets files: their current versions, or those of the stored release."""
+    return preparation_of(work).secrets()
 
 
 def render(work: Work) -> str:
-    """Images resolved to digests, variables filled in, secrets in place."""
-    work.pins = prepare.resolve_images(work.environment, work.deploy.revision, patiently=work.patiently)
-    for pin in work.pins:
-        work.log(f"image {pin.name}: {pin.tag} is {pin.digest}")
-    work.rendered = prepare.render_release(
-        work.environment, work.deploy.revision, work.documents, work.fetched, work.pins, work.kinds
-    )
-    work.manifests = work.rendered.manifests
-    return f"{plural(len(work.manifests), 'object')}, {plural(len(work.pins), 'image')}"
+    """The objects to apply."""
+    return preparation_of(work).render()
+
+
+stored_secrets, stored_render = secrets, render  # the preparation knows which it is
 
 
 def check(work: Work) -> str:
     """The preflight; afterwards the release is stored."""
-    if work.rendered is None:
-        raise RuntimeError("Preflight comes after render.")
-    prepared = Prepared(work.files, work.documents, work.fetched, work.pins, work.rendered)
-    observer = RowObserver(work, work.manifests)
-    found = preflight(work.client, work.kinds, work.environment, prepared, with_diff=False, observer=observer)
+    summary = _check(work)
+    store_release(work)
+    return summary
+
+
+def stored_checkout(work: Work) -> str:
+    """What a stored release needs of the repository."""
+    return preparation_of(work).checkout()
+
+
+def stored_check(work: Work) -> str:
+    """The preflight of a stored release."""
+    return _check(work)
+
+
+def _check(work: Work) -> str:
+    found = preparation_of(work).preflight()
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
-    work.warnings += [finding.sentence for finding in found.warnings]
-    if found.errors:
-        first = found.errors[0]
-        more = f" And {plural(len(found.errors) - 1, 'more problem')}." if len(found.errors) > 1 else ""
-        raise NotDeployable(
-            f"{first.sentence}{more}",
-            problems=tuple(finding.sentence for finding in found.errors),
-            hint=f"{first.hint} Nothing was changed on the cluster.".strip(),
-        )
-    store_release(work)
+    work.warnings += [finding.text for finding in found.warnings]
+    stop_for(found)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 
 def store_release(work: Work) -> None:
     """Keeps what is about to be applied: objects without secret values, digests, VersionIds."""
-    deploy = work.deploy
-    objects = to_stored(
-        work.manifests, digest=prepare.digest, version_ids={one.path: one.version_id for one in work.fetched}
-    )
+    deploy, prepared = work.deploy, preparation_of(work)
+    versions = {one.path: one.version_id for one in prepared.fetched}
+    objects = to_stored(prepared.manifests, digest=digest, version_ids=versions)
+    images = {p.name: {"repository": p.repository, "tag": p.tag, "digest": p.digest} for p in prepared.pins}
     with work.fence.held(), transaction.atomic():
         deploy.release = Release.objects.create(
             environment=deploy.environment,
             revision=deploy.revision,
             subject=deploy.subject,
             author=deploy.author,
-            images={
-                p.name: {"repository": p.repository, "tag": p.tag, "digest": p.digest} for p in work.pins
-            },
-            secret_versions={one.path: one.version_id for one in work.fetched},
+            images=images,
+            secret_versions=versions,
             objects_compressed=compress(objects),
             object_count=len(objects),
             content_hash=content_hash(objects),
             place=deploy.environment.place,
         )
         Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=kept(work.warnings))
-
-
-# --- a stored release -----------------------------------------------------------------------------------------------
-
-
-def stored_checkout(work: Work) -> str:
-    """Only Secrets that live in Git have to be read from the revision again."""
-    release = release_of(work)
-    if not any(_from_git(entry) for entry in release.stored_objects):
-        return "not needed: the release is stored"
-    repository = git_repository(work.environment.project)
-    work.patiently(partial(repository.fetch, 300.0))
-    work.documents = prepare.read(work.environment, prepare.files_at(work.environment, release.revision))
-    return "Secrets of the repository"
-
-
-def _from_git(entry: dict) -> bool:
-    return "git" in entry.get("from", {})
-
-
-def stored_secrets(work: Work) -> str:
-    """The very versions that the release was made with."""
-    work.fetched = prepare.fetch_secrets(
-        work.environment, release_of(work).secret_versions, patiently=work.patiently
-    )
-    return _tell_secrets(work)
-
-
-def stored_render(work: Work) -> str:
-    """The stored objects, with their Secrets filled in again."""
-    release = release_of(work)
-    work.manifests = from_stored(
-        release.stored_objects,
-        secrets={one.path: one.documents for one in work.fetched},
-        git_documents=work.documents,
-        digest=prepare.digest,
-    )
-    prepare.register([manifest.body for manifest in work.manifests])
-    work.log(f"{plural(len(work.manifests), 'object')} of the release of {release.revision[:7]}")
-    return f"{plural(len(work.manifests), 'object')} of the stored release"
-
-
-def stored_check(work: Work) -> str:
-    """A dry run of the stored objects, the pull secret, and that their images still exist."""
-    warnings = preflight_stored(work, release_of(work))
-    work.warnings += warnings
-    return f"{plural(len(work.manifests), 'object')} checked, {plural(len(warnings), 'warning')}"
-
-
-def release_of(work: Work) -> Release:
-    """The deploy's release. A deploy that is stored has one. Raises NotDeployable when the environment moved since."""
-    release = work.deploy.release
-    if release is None:
-        raise RuntimeError("A stored deploy has a release.")
-    if not release.fits(work.environment):
-        raise NotDeployable(
-            f"The release was made for {release.place}, but the environment is in {work.environment.place} now.",
-            hint="Deploy a revision: its objects are made for where the environment is.",
-        )
-    return release
-
-
-# --- both -----------------------------------------------------------------------------------------------------------
 
 
 def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:

@@ -3,64 +3,48 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextvars import copy_context
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from adapters.kubernetes.client import KubernetesClient
-from core.worker import is_leaving
 from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
-from deployments.preparation.prepare import Fetched
+from deployments.preparation.preparation import Preparation
 from engine.cluster.resources import ClusterKinds
-from engine.errors import SlipwayError
-from engine.manifests.documents import Document
-from engine.manifests.render import ImagePin, Rendered
+from engine.manifests.render import ImagePin
 from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
-from runs.fence import Fence, FenceLost
-from runs.journal import Journal
-
-LOOK_SECONDS = 0.3  # between two looks at whether the deploy is to stop
-Answer = TypeVar("Answer")
-
-
-class CancelRequested(SlipwayError):
-    """Somebody asked to cancel; the engine stopped before its next write."""
-
-
-class Leaving(SlipwayError):
-    """This worker was asked to end; another one goes on."""
-
-
-class OutOfTime(SlipwayError):
-    """The environment's time limit for a deploy is over."""
+from runs.life.attempt import Attempt
 
 
 @dataclass
-class Work:
+class Work(Attempt[Deploy]):
     """The state of one attempt. What a step finds is put here for the next one; a take-over finds it again."""
 
-    deploy: Deploy
-    fence: Fence
-    journal: Journal
-    deadline: float  # time.monotonic()
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    documents: Sequence[Document] = ()
-    fetched: Sequence[Fetched] = ()
-    pins: Sequence[ImagePin] = ()
-    rendered: Rendered | None = None
-    manifests: Sequence[Manifest] = ()
-    warnings: list[str] = field(default_factory=list)
+    preparation: Preparation | None = None
+
+    @property
+    def deploy(self) -> Deploy:
+        """What is worked on."""
+        return self.run
 
     @property
     def environment(self) -> Environment:
         """Where it goes."""
         return self.deploy.environment
+
+    @property
+    def pins(self) -> Sequence[ImagePin]:
+        """The images of a fresh release, once rendered."""
+        return self.preparation.pins if self.preparation else ()
+
+    @property
+    def manifests(self) -> Sequence[Manifest]:
+        """The objects to apply, once rendered."""
+        return self.preparation.manifests if self.preparation else ()
 
     @cached_property
     def client(self) -> KubernetesClient:
@@ -81,37 +65,6 @@ class Work:
         """Gives the cluster's connections back."""
         if self.reached_cluster:
             self.client.close()
-
-    def log(self, text: str, *, level: str = "info") -> None:
-        """A line of the deploy's log."""
-        self.journal.line(text, level=level)
-
-    def check(self, *, grace: float = 0.0) -> None:
-        """Raises when the work is to stop: given up, cancelled, its worker ends, out of time by more than `grace` seconds."""
-        if self.journal.lost:
-            raise FenceLost("This attempt was given up; another worker has the deploy.")
-        if self.journal.cancelling:
-            raise CancelRequested("Cancelled.")
-        if is_leaving():
-            raise Leaving("This worker is being stopped.")
-        if time.monotonic() > self.deadline + grace:
-            raise OutOfTime("The time limit for a deploy of this environment is over.")
-
-    def patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` returns or raises; meanwhile the deploy can be stopped. For a call to an outside system that may take
-        minutes and cannot be broken off: it goes on in its thread, unheard. `ask` must not use the database."""
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outside")
-        try:
-            asked = pool.submit(copy_context().run, ask)
-            while not wait([asked], timeout=LOOK_SECONDS).done:
-                self.check()
-            return asked.result()
-        finally:
-            pool.shutdown(wait=False)
-
-    def remaining(self) -> float:
-        """Seconds until the deadline, at least one."""
-        return max(1.0, self.deadline - time.monotonic())
 
 
 class RowObserver:

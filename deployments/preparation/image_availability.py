@@ -48,7 +48,7 @@ def ask(image: Image, shas: Sequence[str]) -> Known:
     """What the registry says; runs in a thread, without the database."""
     now = time.time()
     try:
-        found = images_by_tag(image, [tag for sha in shas for tag in (sha[:7], sha)])
+        found = images_by_tag(image, [tag for sha in shas for tag in (sha[:7], sha)], hasty=True)
     except SlipwayError:
         return no_answer(shas, {})
     there = {sha: any(tag in found and found[tag].can_be_pulled for tag in (sha[:7], sha)) for sha in shas}

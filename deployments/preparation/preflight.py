@@ -1,20 +1,17 @@
-"""Everything that can be known before the first write (design.md §4.4): the preview shows it, the pipeline insists."""
+"""Everything that can be known before the first write: the preview shows it, the pipeline insists."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.errors import Denied, ExternalError, NotFound
-from adapters.registry import Registry
-from core.redactor import current
-from deployments.preparation.prepare import Fetched, Prepared, digest, reference_documents
-from engine.cluster.client import ApiError, Client
+from core.findings import FAILED, WARNING, Finding
+from core.secret_values import digest
+from deployments.preparation.prepare import NotDeployable
+from engine.cluster.client import Client, find
 from engine.cluster.dryrun import ObjectChange, dry_run
 from engine.cluster.resources import ClusterKinds, built_in
 from engine.manifests.documents import Document
@@ -24,41 +21,35 @@ from engine.manifests.render import ImagePin
 from engine.manifests.secretfiles import check_against_reference
 from engine.types import Manifest, ObjectRef, Observer
 from projects.models import Environment, Image
+from projects.pull_secrets import PullCredential, prove, pull_credentials
+from projects.reference_files import reference_documents
+from projects.secret_files import Fetched
 
-ERROR, WARNING = "error", "warning"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One result of a check. `level`: error (stops the deploy) or warning. `subject`: object or file it is about."""
-
-    level: str
-    sentence: str
-    hint: str = ""
-    subject: str = ""
-
-    @property
-    def line(self) -> str:
-        """As the log has it: where, what, and what to do."""
-        return f"{f'{self.subject}: ' if self.subject else ''}{self.sentence} {self.hint}".strip()
+RENEW = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
 
 
-@dataclass(frozen=True)
-class Preflight:
-    """Every finding, and what applying would do to each object."""
+class WithFindings:
+    """Has findings, of which some stop a deploy."""
 
     findings: tuple[Finding, ...]
-    changes: tuple[ObjectChange, ...]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
         """Those that stop the deploy."""
-        return tuple(finding for finding in self.findings if finding.level == ERROR)
+        return tuple(finding for finding in self.findings if finding.state == FAILED)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """Those that somebody should read."""
-        return tuple(finding for finding in self.findings if finding.level == WARNING)
+        return tuple(finding for finding in self.findings if finding.state == WARNING)
+
+
+@dataclass(frozen=True)
+class Preflight(WithFindings):
+    """Every finding, and what applying would do to each object."""
+
+    findings: tuple[Finding, ...]
+    changes: tuple[ObjectChange, ...]
 
 
 def check_secrets_files(
@@ -66,17 +57,24 @@ def check_secrets_files(
 ) -> list[Finding]:
     """Reference file and secrets file agree: a missing key is an error, an extra one a warning, a placeholder either."""
     findings: list[Finding] = []
-    level = ERROR if environment.placeholders_stop else WARNING
+    state = FAILED if environment.placeholders_stop else WARNING
     for one in fetched:
         result = check_against_reference(reference_documents(documents, one.path), one.documents)
         hint = "Edit the secrets file in AWS Secrets Manager; the reference file in the repository names the keys."
         findings += [
-            Finding(ERROR, f"The secrets file lacks the key {key}.", hint, one.path) for key in result.missing
+            Finding(FAILED, f"The secrets file lacks the key {key}.", hint, subject=one.path)
+            for key in result.missing
         ]
-        findings += [Finding(WARNING, f"The secrets file has the key {key}, which the reference file lacks.", "", one.path)
-                     for key in result.extra]  # fmt: skip
         findings += [
-            Finding(level, f"The value of {key} still is a placeholder.", hint, one.path)
+            Finding(
+                WARNING,
+                f"The secrets file has the key {key}, which the reference file lacks.",
+                subject=one.path,
+            )
+            for key in result.extra
+        ]
+        findings += [
+            Finding(state, f"The value of {key} still is a placeholder.", hint, subject=one.path)
             for key in result.placeholders
         ]
     return findings
@@ -86,13 +84,8 @@ def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
     """For references to objects that the deploy does not bring: their keys on the cluster, None when they are not there."""
 
     def keys(kind: str, namespace: str, name: str) -> set[str] | None:
-        try:
-            body = client.request("GET", built_in(kind).path(namespace, name))
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-        return set(body.get("data") or {}) | set(body.get("binaryData") or {})
+        body = find(client, built_in(kind).path(namespace, name))
+        return None if body is None else set(body.get("data") or {}) | set(body.get("binaryData") or {})
 
     return keys
 
@@ -101,7 +94,8 @@ def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Find
     """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster."""
     missing = missing_references(manifests, live_keys(client))
     return [
-        Finding(ERROR, reason, _reference_hint(reference), str(reference.by)) for reference, reason in missing
+        Finding(FAILED, reason, _reference_hint(reference), subject=str(reference.by))
+        for reference, reason in missing
     ]
 
 
@@ -113,90 +107,36 @@ def _reference_hint(reference: Reference) -> str:
 def check_pull_secret(
     client: Client, environment: Environment, pins: Sequence[ImagePin], images: Mapping[str, Image]
 ) -> list[Finding]:
-    """The pull secret is there and opens the registry: tried with an image of this very deploy (facts B2)."""
+    """The pull secret is there and opens the registry: tried with an image of this very deploy."""
     name = environment.pull_secret
     if not name or not pins:
         return []
-    hint = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
     subject = f"Secret/{environment.namespace}/{name}"
+    credentials = pull_credentials(client, environment.namespace, name)
+    if credentials is None:
+        text = f"The pull secret {name} is missing in the namespace {environment.namespace}."
+        return [Finding(FAILED, text, RENEW, subject=subject)]
+    findings = [_tried(credentials, pin, images[pin.name], name) for pin in pins]
+    return [replace(finding, subject=subject) for finding in findings if finding is not None]
+
+
+def _tried(
+    credentials: Mapping[str, PullCredential], pin: ImagePin, image: Image, name: str
+) -> Finding | None:
+    """What the registry says of an image that is asked for with the cluster's own credential; None when all is well."""
+    credential = credentials.get(pin.repository.partition("/")[0])
+    if credential is None:
+        return Finding(FAILED, f"The pull secret {name} holds no credential for {pin.repository}.", RENEW)
     try:
-        body = client.request("GET", built_in("Secret").path(environment.namespace, name))
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return [
-            Finding(
-                ERROR,
-                f"The pull secret {name} is missing in the namespace {environment.namespace}.",
-                hint,
-                subject,
-            )
-        ]
-    findings = []
-    for pin in pins:
-        credential = credential_for(body, pin.repository.partition("/")[0])
-        if credential is None:
-            findings.append(
-                Finding(
-                    ERROR, f"The pull secret {name} holds no credential for {pin.repository}.", hint, subject
-                )
-            )
-        else:
-            hide(credential)
-            findings += prove(images[pin.name], pin, credential, name, hint, subject)
-    return findings
-
-
-def hide(credential: tuple[str, str]) -> None:
-    """Makes the cluster's own password for the registry known to the redactor, as every secret that is fetched."""
-    redactor = current()
-    if redactor is not None:
-        redactor.add([credential[1], ":".join(credential)])
-
-
-def credential_for(secret: dict, host: str) -> tuple[str, str] | None:
-    """User and password for a registry's host from a `kubernetes.io/dockerconfigjson` Secret; None when there is none."""
-    if secret.get("type") != "kubernetes.io/dockerconfigjson":
-        return None
-    try:
-        config = json.loads(
-            base64.b64decode((secret.get("data") or {}).get(".dockerconfigjson", ""), validate=True)
-        )
-        entry = config["auths"][host]
-        user, _, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
-    except (binascii.Error, ValueError, KeyError, TypeError):
-        return None
-    return user, password
-
-
-def prove(
-    image: Image, pin: ImagePin, credential: tuple[str, str], name: str, hint: str, subject: str
-) -> list[Finding]:
-    """Asks the registry for the image's manifest with the cluster's own credential."""
-    try:
-        Registry(image.registry.endpoint, *credential).digest(image.repository, pin.digest or pin.tag)
+        prove(credential, image, pin.digest or pin.tag)
     except Denied as error:
-        return [
-            Finding(
-                ERROR,
-                f"The pull secret {name} does not open {pin.repository}: {error.message}",
-                hint,
-                subject,
-            )
-        ]
+        text = f"The pull secret {name} does not open {pin.repository}: {error.message}"
+        return Finding(FAILED, text, RENEW)
     except NotFound:
-        return [
-            Finding(
-                ERROR, f"The registry no longer holds {pin.reference}.", "Build this revision again.", subject
-            )
-        ]
+        return Finding(FAILED, f"The registry no longer holds {pin.reference}.", "Build this revision again.")
     except ExternalError as error:
-        return [
-            Finding(
-                WARNING, f"The pull secret {name} could not be tried: {error.message}", error.hint, subject
-            )
-        ]
-    return []
+        return Finding(WARNING, f"The pull secret {name} could not be tried: {error.message}", error.hint)
+    return None
 
 
 def change_findings(
@@ -204,15 +144,14 @@ def change_findings(
 ) -> list[Finding]:
     """What the dry run refused, as errors; what it takes over, and what it does about numbers of replicas, as warnings.
     `sources`: file and line by object."""
+    known = sources or {}
     findings = [
-        Finding(ERROR, change.error, change.hint, (sources or {}).get(change.ref, str(change.ref)))
+        Finding(FAILED, change.error, change.hint, subject=known.get(change.ref, str(change.ref)))
         for change in changes
         if change.error
     ]
     findings += [
-        Finding(
-            WARNING, change.warning, change.warning_hint, (sources or {}).get(change.ref, str(change.ref))
-        )
+        Finding(WARNING, change.warning, change.warning_hint, subject=known.get(change.ref, str(change.ref)))
         for change in changes
         if change.warning
     ]
@@ -249,24 +188,34 @@ def places(
     return found
 
 
-def preflight(
-    client: Client, kinds: ClusterKinds, environment: Environment, prepared: Prepared, *, with_diff: bool,
-    observer: Observer | None = None,
-) -> Preflight:  # fmt: skip
-    """All checks, side by side: none depends on another. Raises ApiError when the cluster does not answer."""
-    images = {image.name: image for image in environment.project.images.select_related("registry")}
-    manifests = prepared.rendered.manifests
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        references = pool.submit(check_references, client, manifests)
-        pull = pool.submit(copy_context().run, check_pull_secret, client, environment, prepared.pins, images)
+def check_objects(
+    client: Client, kinds: ClusterKinds, environment: Environment, manifests: Sequence[Manifest], pins: Sequence[ImagePin],
+    images: Mapping[str, Image], *, with_diff: bool, observer: Observer | None = None,
+) -> tuple[list[Finding], list[ObjectChange]]:  # fmt: skip
+    """What the cluster and the registry say of the objects, asked side by side: references and the pull secret as findings,
+    and what applying would do. Raises ApiError when the cluster does not answer."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        references = pool.submit(copy_context().run, check_references, client, manifests)
+        pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images)
         changes = dry_run(
             client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
         )
-        found = [*references.result(), *pull.result()]
-    findings = [
-        *check_secrets_files(environment, prepared.documents, prepared.fetched),
-        *found,
-        *change_findings(changes, places(environment, changes, manifests, prepared.files)),
-        *(Finding(WARNING, warning) for warning in prepared.rendered.warnings),
-    ]
-    return Preflight(tuple(findings), tuple(changes))
+        return [*references.result(), *pull.result()], changes
+
+
+def stop_for(found: Preflight) -> None:
+    """Raises NotDeployable when something found stops the deploy: the first in words, how many more, and all of them."""
+    if not found.errors:
+        return
+    first, count = found.errors[0], len(found.errors) - 1
+    more = f" And {plural(count, 'more problem')}." if count else ""
+    raise NotDeployable(
+        f"{first.text}{more}",
+        problems=tuple(finding.text for finding in found.errors),
+        hint=f"{first.detail} Nothing was changed on the cluster.".strip(),
+    )
+
+
+def plural(count: int, word: str) -> str:
+    """`1 object`, `3 objects`."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

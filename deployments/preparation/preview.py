@@ -1,4 +1,5 @@
-"""What exactly will happen if somebody presses Deploy: made by the functions that the pipeline uses, without a write.
+"""What exactly will happen if somebody presses Deploy: the pipeline's own preparation, driven to its end
+without a write.
 
 It talks to Git's mirror, AWS, the registry and the cluster, each with short timeouts; the answer is kept for half a
 minute per environment and commit, without secret values, so that going back and forth costs nothing.
@@ -6,28 +7,30 @@ minute per environment and commit, without secret values, so that going back and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import structlog
 from django.core.cache import cache
 
 from adapters.git.repository import Commit
+from adapters.kubernetes.client import KubernetesClient
+from core.findings import FAILED, Finding
 from core.origin import origin
-from core.redactor import redact_text, redacting
-from deployments.models import Deploy, Release
-from deployments.preparation import prepare
-from deployments.preparation.preflight import ERROR, WARNING, Finding, Preflight, preflight
-from deployments.preparation.prepare import Fetched, NotDeployable
+from core.redactor import redact_text, redactor_in_force
+from deployments.models import Deploy
+from deployments.preparation.preflight import WithFindings
+from deployments.preparation.preparation import Fresh
+from deployments.queries import last_release
 from engine.cluster.dryrun import ObjectChange
 from engine.cluster.resources import ClusterKinds
-from engine.errors import ManifestError, SlipwayError
-from engine.manifests.documents import Document
-from engine.manifests.masking import key_digests
+from engine.errors import SlipwayError
 from engine.manifests.render import ImagePin
+from engine.types import Manifest
 from projects.connections import git_repository, hasty_client
 from projects.models import Environment
-from runs.models import State
+from projects.secret_files import Patiently, SecretChange, at_once, secret_changes
 
 log = structlog.get_logger(__name__)
 KEPT_SECONDS = 30
@@ -36,16 +39,7 @@ MOST_COMMITS = 100
 
 
 @dataclass(frozen=True)
-class SecretChange:
-    """A key of a secrets file against the last verified release. `kind`: added, changed, removed."""
-
-    file: str
-    key: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class Preview:
+class Preview(WithFindings):
     """Everything the page shows before the click. No secret values.
 
     `commits`: from what is live to the chosen one, newest first; `reverse`: the chosen one is older than what is live.
@@ -61,16 +55,6 @@ class Preview:
     secret_changes: tuple[SecretChange, ...] = ()
     changes: tuple[ObjectChange, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """Findings that stop the deploy."""
-        return tuple(finding for finding in self.findings if finding.level == ERROR)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """Findings to read."""
-        return tuple(finding for finding in self.findings if finding.level == WARNING)
 
     @property
     def errors_text(self) -> str:
@@ -90,7 +74,7 @@ def preview(environment: Environment, commit: Commit) -> Preview:
     kept = cache.get(key)
     if kept is not None:
         return kept
-    with redacting():
+    with redactor_in_force():
         made = make(environment, commit)
     if not made.errors:  # who mends something and looks again must not be shown what was wrong before
         cache.set(key, made, KEPT_SECONDS)
@@ -105,60 +89,80 @@ def last_number(environment: Environment) -> int:
     return numbers.first() or 0
 
 
-def last_verified(environment: Environment) -> Release | None:
-    """The release that the newest succeeded deploy put in place."""
-    rows = Deploy.objects.filter(environment=environment, state=State.SUCCEEDED, release__isnull=False)
-    deploy = rows.select_related("release").order_by("-number").first()
-    return deploy.release if deploy else None
+class PageMeans:
+    """The outside as somebody reaches it who waits for a page: soon or not at all."""
+
+    hasty = True
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+
+    @cached_property
+    def client(self) -> KubernetesClient:
+        """A client of its own, which gives up soon."""
+        return hasty_client(self.environment.cluster, purpose="preview")
+
+    @cached_property
+    def kinds(self) -> ClusterKinds:
+        """What its cluster knows of kinds."""
+        return ClusterKinds(self.client)
+
+    @property
+    def patiently(self) -> Patiently:
+        """At once."""
+        return at_once
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        """Nobody reads along."""
+
+    def observer(self, manifests: Sequence[Manifest]) -> None:
+        """Nobody watches the dry run."""
+
+    def close(self) -> None:
+        """Gives the cluster's connections back, if there are any."""
+        if "client" in self.__dict__:
+            self.client.close()
 
 
 def make(environment: Environment, commit: Commit) -> Preview:
     """The preview with what is found first; each part that fails becomes a finding, and the later parts are left out."""
-    release = last_verified(environment)
+    release = last_release(environment)
     result = with_commits(
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
     )
+    means = PageMeans(environment)
+    preparation = Fresh(environment, commit.sha, means)
     try:
-        files = prepare.files_at(environment, commit.sha)
-        documents = prepare.read(environment, files)
-        fetched = prepare.fetch_secrets(environment)
-        result = replace(result, secret_changes=tuple(secret_changes(release, fetched)))
-        pins = prepare.resolve_images(environment, commit.sha)
-        result = replace(result, images=tuple(pins))
-        checked = checked_objects(environment, commit, files, documents, fetched, pins)
-    except (ManifestError, NotDeployable) as error:
-        problems = error.problems or (error.message,)
-        findings = tuple(
-            Finding(ERROR, redact_text(problem), redact_text(error.hint)) for problem in problems
+        preparation.checkout()
+        preparation.secrets()
+        changed = (
+            secret_changes(release.stored_objects, preparation.fetched, environment.namespace)
+            if release
+            else []
         )
-        return replace(result, findings=findings)
+        result = replace(result, secret_changes=tuple(changed))
+        preparation.render()
+        checked = preparation.preflight(with_diff=True)
     except SlipwayError as error:
-        return replace(
-            result, findings=(Finding(ERROR, redact_text(error.message), redact_text(error.hint)),)
-        )
-    except Exception:  # told here: outside of this redactor the traceback might show a value
+        return replace(result, images=tuple(preparation.pins), findings=findings_of(error))
+    except Exception:  # nobody thought of it: logged, and told without its text
         log.exception("a preview ended by an error of the portal", environment=environment.label)
-        return replace(result, findings=(Finding(ERROR, OWN_ERROR, f"Reference: {origin().request_id}."),))
+        own = Finding(FAILED, OWN_ERROR, f"Reference: {origin().request_id}.")
+        return replace(result, images=tuple(preparation.pins), findings=(own,))
+    finally:
+        means.close()
     return replace(
         result,
+        images=tuple(preparation.pins),
         changes=tuple(redacted_change(change) for change in checked.changes),
         findings=tuple(redacted_finding(finding) for finding in checked.findings),
     )
 
 
-def checked_objects(
-    environment: Environment, commit: Commit, files: Mapping[str, bytes], documents: Sequence[Document],
-    fetched: Sequence[Fetched], pins: Sequence[ImagePin],
-) -> Preflight:  # fmt: skip
-    """Render and preflight with the diff, on a client of its own."""
-    client = hasty_client(environment.cluster, purpose="preview")
-    try:
-        kinds = ClusterKinds(client)
-        rendered = prepare.render_release(environment, commit.sha, documents, fetched, pins, kinds)
-        prepared = prepare.Prepared(files, documents, fetched, pins, rendered)
-        return preflight(client, kinds, environment, prepared, with_diff=True)
-    finally:
-        client.close()
+def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
+    """What went wrong, as findings that stop the deploy: every problem that the error lists, or the error."""
+    problems = getattr(error, "problems", ()) or (error.message,)
+    return tuple(Finding(FAILED, redact_text(problem), redact_text(error.hint)) for problem in problems)
 
 
 def with_commits(result: Preview, environment: Environment) -> Preview:
@@ -181,36 +185,6 @@ def with_commits(result: Preview, environment: Environment) -> Preview:
         return result
 
 
-def secret_changes(release: Release | None, fetched: Sequence[Fetched]) -> list[SecretChange]:
-    """Keys of the secrets files that differ from those of the release: compared by keyed digests, never by value."""
-    if release is None:
-        return []
-    before = {
-        (entry["from"]["file"], key): digest
-        for entry in release.stored_objects
-        if "file" in entry.get("from", {})
-        for key, digest in entry["secret"]["keys"].items()
-    }
-    after = {
-        (one.path, key): digest
-        for one in fetched
-        for document in one.documents
-        for key, digest in key_digests(named(document, release), prepare.digest).items()
-    }
-    kinds = [
-        *(SecretChange(*key, "added") for key in after.keys() - before.keys()),
-        *(SecretChange(*key, "removed") for key in before.keys() - after.keys()),
-        *(SecretChange(*key, "changed") for key in after.keys() & before.keys() if after[key] != before[key]),
-    ]
-    return sorted(kinds, key=lambda change: (change.file, change.key))
-
-
-def named(document: Document, release: Release) -> dict:
-    """The Secret with the namespace that rendering gives it: digests are made over namespace, name, key and value."""
-    metadata = {"namespace": release.environment.namespace, **document.body["metadata"]}
-    return {**document.body, "metadata": metadata}
-
-
 def redacted_change(change: ObjectChange) -> ObjectChange:
     """API texts and diffs can hold values: through the redactor before they are kept."""
     return replace(
@@ -228,7 +202,7 @@ def redacted_finding(finding: Finding) -> Finding:
     """The same for a finding."""
     return replace(
         finding,
-        sentence=redact_text(finding.sentence),
-        hint=redact_text(finding.hint),
+        text=redact_text(finding.text),
+        detail=redact_text(finding.detail),
         subject=redact_text(finding.subject),
     )

@@ -6,7 +6,6 @@ on the first deploy (engine/cluster/ownership.py), and those of people where som
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +30,6 @@ from engine.errors import SlipwayError
 from engine.types import FIELD_MANAGER, Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
 
 APPLY_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-_NO_SUCH_PATH = re.compile(r"page not found|could not find the requested resource|not Kubernetes' own format")
 
 
 class ApplyError(SlipwayError):

@@ -23,7 +23,7 @@ from engine.cluster.client import APPLY, Answer, ApiError, Client, find, list_al
 from engine.cluster.diff import comparable, diff_lines
 from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors, without_fields
 from engine.cluster.parallel import Outcomes, Talk
-from engine.cluster.refusals import explain, lacks_dry_run, missing_namespace, silent_webhook
+from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds, ref_of
 from engine.errors import SlipwayError
 from engine.manifests.masking import Digest
@@ -82,17 +82,12 @@ def dry_run(
         manifests, lambda manifest, talk: run.change_of(manifest, live.get(manifest.ref)), observer
     )
     for manifest, outcome in work:
-        if isinstance(outcome, ApiError) and _is_no_answer(outcome):
+        if isinstance(outcome, ApiError) and is_no_answer(outcome):
             raise outcome
         if isinstance(outcome, SlipwayError):
             outcome = run.refused(manifest, outcome)
         changes[manifest.ref] = outcome
     return [changes[manifest.ref] for manifest in manifests]
-
-
-def _is_no_answer(error: ApiError) -> bool:
-    """Whether the cluster, not the object, is the problem."""
-    return error.status in (0, 401, 429, 502, 503, 504) and not silent_webhook(error)
 
 
 class _Run:

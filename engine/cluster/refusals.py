@@ -10,7 +10,6 @@ from engine.cluster.ownership import FieldConflict, conflicts_of
 from engine.types import Manifest
 
 _UNKNOWN_FIELD = re.compile(r'unknown field "([^"]+)"|\.([\w.\[\]"=/-]+): field not declared in schema')
-_DUPLICATE_FIELD = re.compile(r'duplicate field "([^"]+)"')
 _WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
 _NO_SERVICE = re.compile(r'no endpoints available for service "([^"]+)"')
 _DENIED = re.compile(r'admission webhook "([^"]+)" denied the request: (.*)', re.DOTALL)
@@ -71,6 +70,11 @@ def silent_webhook(error: ApiError) -> str:
     starting."""
     match = _WEBHOOK.search(error.message) if error.status in (500, 503, 504) else None
     return match[1] if match else ""
+
+
+def is_no_answer(error: ApiError) -> bool:
+    """Whether the cluster itself, not the object, is the problem; a webhook that is silent is the object's."""
+    return error.status in (0, 401, 429, 502, 503, 504) and not silent_webhook(error)
 
 
 def lacks_dry_run(error: ApiError) -> str:

@@ -27,12 +27,21 @@ class ImagePin:
         return f"{self.repository}{tag}{'@' if self.digest else ''}{self.digest}"
 
 
-def split_reference(reference: str) -> tuple[str, str, str]:
-    """Repository, tag and digest of an image reference; tag and digest may be empty."""
+@dataclass(frozen=True)
+class ImageReference:
+    """A container image as manifests write it, in its parts: `host/path:tag@sha256:…`; tag and digest may be empty."""
+
+    repository: str
+    tag: str
+    digest: str
+
+
+def parse_reference(reference: str) -> ImageReference:
+    """The parts of an image reference; a colon before a slash belongs to the host's port."""
     rest, _, digest = reference.partition("@")
     head, slash, last = rest.rpartition("/")
     last, _, tag = last.partition(":")
-    return f"{head}{slash}{last}", tag, digest
+    return ImageReference(f"{head}{slash}{last}", tag, digest)
 
 
 def normal_repository(repository: str) -> str:
@@ -53,14 +62,14 @@ class Pins:
 
     def has(self, reference: str) -> bool:
         """Whether the reference is of an image of the project."""
-        return normal_repository(split_reference(reference)[0]) in self._references
+        return normal_repository(parse_reference(reference).repository) in self._references
 
     def pinned(self, reference: str) -> str:
         """The reference with this release's tag and digest if the repository is the project's, else as written."""
-        return self._references.get(normal_repository(split_reference(reference)[0]), reference)
+        return self._references.get(normal_repository(parse_reference(reference).repository), reference)
 
 
 def is_moving(reference: str) -> bool:
     """Whether tomorrow's pull may give other content: no digest, and no tag or a tag that is known to move."""
-    _, tag, digest = split_reference(reference)
-    return not digest and tag in MOVING_TAGS
+    image = parse_reference(reference)
+    return not image.digest and image.tag in MOVING_TAGS

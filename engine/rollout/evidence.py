@@ -7,13 +7,13 @@ hide the verdict.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from engine.cluster.client import ApiError, Client, list_all
 from engine.cluster.resources import built_in
 from engine.health.containers import Trouble
-from engine.types import Evidence, Json
+from engine.types import ClusterEvent, Evidence, Json
 
 LOG_LINES = 50
 MAX_EVENTS = 20
@@ -36,7 +36,7 @@ def collect(client: Client, namespace: str, pod: Json, trouble: Trouble | None) 
         message=trouble.message if trouble else "",
         exit_code=trouble.exit_code if trouble else None,
         restarts=trouble.restarts if trouble else 0,
-        events=tuple(event_line(event) for event in events.result()[-MAX_EVENTS:]),
+        events=tuple(event_of(event) for event in events.result()[-MAX_EVENTS:]),
         logs=logs.result(),
         previous_logs=previous.result(),
     )
@@ -61,12 +61,16 @@ def event_time(event: Json) -> str:
     return next((str(time) for time in times if time), str(event["metadata"].get("creationTimestamp") or ""))
 
 
-def event_line(event: Json) -> str:
-    """`Warning BackOff (x5): Back-off restarting failed container`."""
-    count = int(event.get("count") or (event.get("series") or {}).get("count") or 1)
-    repeated = f" (x{count})" if count > 1 else ""
-    message = " ".join(str(event.get("message") or "").split())[:MAX_LINE]
-    return f"{event.get('type') or 'Normal'} {event.get('reason') or 'Event'}{repeated}: {message}"
+def event_of(event: Json) -> ClusterEvent:
+    """What is kept of an event as the API gives it; its text in one line."""
+    about = event.get("involvedObject") or {}
+    return ClusterEvent(
+        type=str(event.get("type") or "Normal"),
+        reason=str(event.get("reason") or "Event"),
+        text=" ".join(str(event.get("message") or "").split())[:MAX_LINE],
+        count=int(event.get("count") or (event.get("series") or {}).get("count") or 1),
+        object=f"{about.get('kind', '')}/{about.get('name', '')}".strip("/"),
+    )
 
 
 def log_of(client: Client, namespace: str, pod: str, container: str, *, previous: bool) -> tuple[str, ...]:
@@ -98,13 +102,9 @@ def last_word(evidence: Evidence) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-def first_warning(events: Iterable[str], *reasons: str) -> str:
-    """The text of the newest event line with one of the reasons, or empty."""
-    for line in reversed(list(events)):
-        kind, _, message = line.partition(": ")
-        if any(f" {reason}" in f" {kind}" for reason in reasons):
-            return message
-    return ""
+def newest_text(events: Sequence[ClusterEvent], reason: str) -> str:
+    """The text of the newest event with this reason, or empty."""
+    return next((event.text for event in reversed(events) if event.reason == reason), "")
 
 
 def _unready(pod: Json) -> str:

@@ -13,14 +13,14 @@ from engine.cluster.client import ApiError, Client
 from engine.cluster.dryrun import dry_run
 from engine.cluster.feed import Topic, World
 from engine.cluster.parallel import Outcomes
-from engine.cluster.refusals import silent_webhook
+from engine.cluster.refusals import is_no_answer
 from engine.cluster.resources import ClusterKinds, built_in
 from engine.errors import SlipwayError
 from engine.limits import Limits
 from engine.manifests.plan import Phase, Stage, defined_kinds
 from engine.rollout.readiness_warnings import soft_warnings
 from engine.rollout.verdicts import WAITED_FOR, is_waited_for
-from engine.rollout.waiting import Waiter, no_answer
+from engine.rollout.waiting import Waiter
 from engine.types import (
     WAIT_ANNOTATION,
     Action,
@@ -161,7 +161,7 @@ class Rollout:
         )
         applied: list[Applied] = []
         for manifest, outcome in Outcomes(manifests, applier.apply, self._observer):
-            if isinstance(outcome, ApiError) and no_answer(outcome) and not silent_webhook(outcome):
+            if isinstance(outcome, ApiError) and is_no_answer(outcome):
                 raise outcome
             if isinstance(outcome, SlipwayError):
                 self._waiter.tell(failed_status(manifest, outcome))

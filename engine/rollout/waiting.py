@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from engine.cluster.apply import Applied
-from engine.cluster.client import ACCEPT_METADATA, ApiError, Client
+from engine.cluster.client import ACCEPT_METADATA, Client
 from engine.cluster.feed import Topic, World
 from engine.cluster.resources import built_in
 from engine.health.objects import Judgement
 from engine.limits import Limits
-from engine.rollout.evidence import collect, first_warning, last_word
+from engine.rollout.evidence import collect, last_word, newest_text
 from engine.rollout.joblog import JobLogs
 from engine.rollout.verdicts import Target, Verdicts
 from engine.types import Evidence, ObjectRef, ObjectStatus, Observer, Progress
@@ -187,7 +187,7 @@ class Waiter:
         evidence = status.evidence
         if not evidence:
             return
-        for event in [text for text in evidence.events if text.startswith("Warning")][-3:]:
+        for event in [event for event in evidence.events if event.type == "Warning"][-3:]:
             self._observer.line(f"  event: {event}", level="error")
         for line in (evidence.previous_logs or evidence.logs)[-_TAIL:]:
             self._observer.line(f"  {evidence.container}: {line}", level="error")
@@ -208,11 +208,6 @@ def _with_cause(sentence: str, judgement: Judgement, evidence: Evidence | None) 
     crashed = topic in ("crash", "failed") or "the Job failed" in sentence
     if crashed and (word := last_word(evidence)):
         return f"{sentence}: {word}"
-    if not topic and (probe := first_warning(evidence.events, "Unhealthy")):
+    if not topic and (probe := newest_text(evidence.events, "Unhealthy")):
         return f"{sentence}: {probe[:200]}"
     return sentence
-
-
-def no_answer(error: ApiError) -> bool:
-    """Whether the cluster itself, not an object, is the problem."""
-    return error.status in (0, 401, 429, 502, 503, 504)

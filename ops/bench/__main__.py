@@ -1,7 +1,8 @@
 """`make bench`: measures, prints a table, writes `.bench/results.json` (a list of {name, ours_s, peer, peer_s, ratio}).
 
 Each pair is measured in the same run; `ratio` = peer_s / ours_s, so more than 1 means that ours takes less time. Names on
-the command line choose parts: `python -m ops.bench apply deploy pages`.
+the command line choose parts: `make bench PART="apply deploy"`, `python -m ops.bench apply deploy`. Progress is told on
+standard error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from ops.bench import live, pages, whole_deploy
 from ops.bench.kubectl_apply import apply_rows, as_json
-from sandbox.bench import clusters, storefront
+from sandbox.bench import clusters, progress, storefront
 
 RESULTS = Path(__file__).resolve().parent.parent.parent / ".bench" / "results.json"
 Rows = list[dict[str, Any]]
@@ -41,7 +42,9 @@ def main(chosen: list[str]) -> int:
         if needs_cluster and not os.environ.get("KUBEBUILDER_ASSETS"):
             say(f"{name}: skipped, because KUBEBUILDER_ASSETS names no control plane and no kubectl")
             continue
+        progress.begin(name)
         rows = measure()
+        progress.clear()
         found += rows
         for row in rows:
             say(

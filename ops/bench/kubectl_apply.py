@@ -25,8 +25,9 @@ from adapters.kubernetes.client import KubernetesClient
 from engine.cluster.resources import ClusterKinds, ref_of
 from engine.manifests.plan import stages
 from engine.rollout.rollout import Rollout
-from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, Json, Manifest, NullObserver, Source
-from sandbox.control_plane import ControlPlane, assets
+from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, Json, Manifest, ObjectStatus, Source
+from sandbox.bench import progress
+from sandbox.cluster.control_plane import ControlPlane, assets
 
 PEERS = {
     "kubectl apply -f": (),
@@ -103,6 +104,19 @@ def manifests(bodies: list[Json]) -> list[Manifest]:
     ]
 
 
+class Silent:
+    """An observer that neither tells nor stops anything."""
+
+    def line(self, text: str, *, level: str = "info") -> None:
+        return
+
+    def status(self, status: ObjectStatus) -> None:
+        return
+
+    def check(self) -> None:
+        return
+
+
 @dataclass(frozen=True)
 class Bench:
     """A control plane to measure on."""
@@ -131,7 +145,7 @@ class Bench:
         planned = stages(manifests(bodies), deploy_number=1)
         kinds = ClusterKinds(self.client)
         started = time.perf_counter()
-        with Rollout(self.client, planned, kinds=kinds, observer=NullObserver(), timeout=120) as rollout:
+        with Rollout(self.client, planned, kinds=kinds, observer=Silent(), timeout=120) as rollout:
             rollout.apply()
             seconds = time.perf_counter() - started
             if not rollout.wait().ok:
@@ -175,7 +189,7 @@ def apply_rows(*, rounds: int = 5, counts: tuple[int, ...] = (200, 20)) -> list[
 def _rows_of(on: Bench, count: int, rounds: int) -> list[Row]:
     ours: list[dict[str, float]] = []
     peers: dict[str, list[dict[str, float]]] = {peer: [] for peer in PEERS}
-    for number in range(rounds):
+    for number in progress.rounds(rounds, f"{count} objects"):
         ours.append(on.steps(count, f"ours-{count}-{number}", on.by_engine))
         for place, (peer, arguments) in enumerate(PEERS.items()):
             measure = partial(on.by_kubectl, arguments=arguments)

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from ops.bench.whole_deploy import Repository, environment, services
+from sandbox.bench import progress
 
 LIMITS = {"click-to-first-line": 1.0, "line-to-page": 0.3}
 ROUNDS = 7
@@ -166,9 +167,10 @@ def prepare_portal(folder: Path) -> tuple[Any, Repository]:
 
 def running_deploy(place: Any) -> Any:
     """A deploy that goes on, of a second environment so that it stands in nobody's way."""
-    from deployments.gate.requests import next_number
+    from deployments.gate.kind import DEPLOY
     from deployments.models import Deploy
     from projects.models import Environment
+    from runs.life.opening import next_number
     from runs.models import State
 
     other = Environment.objects.create(
@@ -176,7 +178,7 @@ def running_deploy(place: Any) -> Any:
         config_directory="kubernetes",
     )  # fmt: skip
     return Deploy.objects.create(
-        number=next_number(), environment=other, state=State.RUNNING, revision="0" * 40, actor_kind="system",
+        number=next_number(DEPLOY), environment=other, state=State.RUNNING, revision="0" * 40, actor_kind="system",
         actor_text="system", worker="bench",
     )  # fmt: skip
 
@@ -216,10 +218,10 @@ def main(folder: Path) -> None:
             browser.sign_in()
             deploy = running_deploy(place)
             taken = {
-                "click-to-first-line": [click(browser, repository.commit(f"v{n}")) for n in range(ROUNDS)][
-                    1:
-                ],
-                "line-to-page": [line(browser, deploy, number) for number in range(ROUNDS)][1:],
+                "click-to-first-line": [
+                    click(browser, repository.commit(f"v{n}")) for n in progress.rounds(ROUNDS, "click")
+                ][1:],
+                "line-to-page": [line(browser, deploy, n) for n in progress.rounds(ROUNDS, "line")][1:],
             }
         finally:
             processes.stop(children, 5)

@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sandbox.bench import progress
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL, LARGE = 1_000, 100_000
 PROJECTS = 15
@@ -38,9 +40,10 @@ def rows() -> list[dict[str, Any]]:
     """Measures both sizes in turn, several rounds; medians of the rounds, in seconds per request."""
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         for size in (SMALL, LARGE):
+            progress.tell(f"making {size} deploys")
             child("fill", folder, size)
         found: dict[int, dict[str, list[float]]] = {SMALL: {}, LARGE: {}}
-        for _ in range(ROUNDS):
+        for _ in progress.rounds(ROUNDS, "both sizes"):
             for size in (SMALL, LARGE):
                 for name, seconds in child("measure", folder, size).items():
                     found[size].setdefault(name, []).append(seconds)
@@ -65,11 +68,11 @@ def child(task: str, folder: str, size: int) -> dict[str, float]:
         "SECRET_KEY": "bench", "DIGEST_KEY": "bench", "LOG_LEVEL": "WARNING", "DATA_DIR": folder,
         "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "PYTHONPATH": str(ROOT),
         "DATABASE_URL": f"sqlite:///{folder}/{size}.sqlite3", "DJANGO_SETTINGS_MODULE": "portal.settings",
-        "BASE_URL": "http://testserver",
+        "BASE_URL": "http://testserver", **progress.for_child(),
     }  # fmt: skip
     command = [sys.executable, __file__, task, str(size)]
     environment = {"PATH": os.environ.get("PATH", ""), **keys}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     return json.loads(done.stdout.splitlines()[-1]) if task == "measure" else {}
 
 

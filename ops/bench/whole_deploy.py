@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.bench.kubectl_apply import Bench, bench, objects
+from sandbox.bench import progress
 
 COUNTS = (200, 20)
 PEER = "kubectl apply -f"
@@ -30,7 +31,7 @@ def rows(*, rounds: int = 5) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         command = [sys.executable, "-m", "ops.bench.whole_deploy", folder, str(rounds)]
         done = subprocess.run(
-            command, check=True, capture_output=True, text=True, env=environment(Path(folder))
+            command, check=True, stdout=subprocess.PIPE, text=True, env=environment(Path(folder))
         )
     found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -43,6 +44,7 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "KUBEBUILDER_ASSETS") if name in os.environ}
     return {
         **kept,
+        **progress.for_child(),
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "DATABASE_URL": f"sqlite:///{folder}/slipway.sqlite3",
         "DATA_DIR": f"{folder}/data",
@@ -63,7 +65,7 @@ def environment(folder: Path) -> dict[str, str]:
 def services(folder: Path) -> Iterator[None]:
     """Redis and AWS as the sandbox has them."""
     from sandbox import processes
-    from sandbox.redis import redis_command
+    from sandbox.supervision.redis import redis_command
 
     redis_port = int(os.environ["REDIS_URL"].rpartition(":")[2].partition("/")[0])
     aws_port = int(os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2])
@@ -188,7 +190,7 @@ def measure(on: Bench, folder: Path, count: int, rounds: int) -> dict[str, Any]:
     peer_namespace = f"peer-{count}"
     on.run_kubectl("create", "namespace", peer_namespace)
     ours, peer = [], []
-    for number in range(rounds + 1):
+    for number in progress.rounds(rounds + 1, f"{count} objects"):
         ours.append(by_pipeline(environment, repository.commit(f"v{number}")))
         time.sleep(1.0)
         bodies = [plain(body) for body in objects(count, peer_namespace, f"v{number}")]

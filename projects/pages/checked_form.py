@@ -1,8 +1,7 @@
 """What every form of this app is made of: fields from models, the optimistic lock, and what trying things found.
 
 A form answers for the text it was given; what the outside says (projects/checking.py) is put beside the fields by
-`CheckedForm.take`. Field names avoid the words that `core.middleware.NOT_KEPT` drops when a session ended (`key`, `secret`,
-`credential`, `value`, …), except where the field is a secret: nothing else may get lost, least of all silently.
+`CheckedForm.take`. Fields have the names that the services use. One that holds a secret has the widget `Unseen`.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.forms.boundfield import BoundField
 
-from engine.errors import SlipwayError
-from projects.checking import FAILED, Finding
+from core.findings import FAILED, Finding
+from core.kept import TYPED_AGAIN
 
 
 def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: Any) -> forms.Field:
@@ -33,20 +32,6 @@ def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: A
     return field
 
 
-class Unseen(forms.Textarea):
-    """A field for a secret of several lines: never sent back to the browser."""
-
-    def __init__(self, rows: int) -> None:
-        super().__init__({"rows": rows, "class": "mono", "autocomplete": "off", "spellcheck": "false"})
-
-    def format_value(self, value: Any) -> str:
-        return ""
-
-    def use_required_attribute(self, initial: Any) -> bool:
-        """The browser must not insist: a stored one may be kept, or a file given instead."""
-        return False
-
-
 class EitherField(forms.CharField):
     """A field that is not optional, although something else may be given in its stead: the form checks that."""
 
@@ -57,7 +42,7 @@ class EitherField(forms.CharField):
 class CheckedForm(forms.Form):
     """A form that carries the optimistic lock and can be saved although something outside is down.
 
-    `layout`: names of the fields row by row. `renames`: the service's name of a field → the form's.
+    `layout`: names of the fields row by row.
     """
 
     edited = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
@@ -65,7 +50,6 @@ class CheckedForm(forms.Form):
         required=False, label="Save anyway", help_text="You know why, and will see to it."
     )
     layout: tuple[tuple[str, ...], ...] = ()
-    renames: dict[str, str] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,8 +64,8 @@ class CheckedForm(forms.Form):
                 yield row
 
     def clean(self) -> dict[str, Any]:
-        """A form sent again after the session ended lacks its secrets: they are asked for instead of being left out."""
-        again = self.data.getlist("typed_again") if hasattr(self.data, "getlist") else []
+        """A form sent again after the session ended lacks its secrets: it asks for them and is not saved without."""
+        again = self.data.getlist(TYPED_AGAIN) if hasattr(self.data, "getlist") else []
         for name in again:
             if name in self.fields and not self.cleaned_data.get(name):
                 self.add_error(name, "Enter this again: it was not kept when your session ended.")
@@ -103,22 +87,10 @@ class CheckedForm(forms.Form):
         self.offers_override = bool(failed) and all(f.can_override for f in failed)
         return not open_ones
 
-    def refuse(self, error: SlipwayError | ValidationError) -> None:
-        """What a service refused, beside the field it names, else at the head of the form."""
-        if isinstance(error, SlipwayError):
-            self.add_error(None, f"{error.message} {error.hint}".strip())
-            return
-        problems = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
-        for name, texts in problems.items():
-            field = self.renames.get(name, name)
-            for text in texts:
-                self.add_error(field if field in self.fields else None, text)
-
     def values(self, *without: str) -> dict[str, Any]:
-        """What was entered, by the names of the service."""
-        back = {form: service for service, form in self.renames.items()}
+        """What was entered, without what the form has for itself."""
         own = {"edited", "save_anyway", *without}
-        return {back.get(k, k): v for k, v in self.cleaned_data.items() if k not in own}
+        return {name: value for name, value in self.cleaned_data.items() if name not in own}
 
 
 SLUG_HINT = "In addresses and on the cluster, e.g. storefront. It never changes."

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from people.models import User
-from projects import secret_rights, variables
+from projects import secret_rights
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
-from projects.pages.checked_form import CheckedForm, Unseen, of, slug_field, unused
+from projects.pages.checked_form import CheckedForm, of, slug_field, unused
 from ui.formrender import Switch
+from ui.forms import Unseen
 
 # “None” has a word of its own here: a form that lost this field must not read as a public repository.
 PUBLIC = "none"
@@ -28,7 +28,7 @@ class ProjectForm(CheckedForm):
         help_text="HTTPS or SSH address, without user name or token.",
     )  # fmt: skip
     default_branch = of(Project, "default_branch", mono=True, label="Default branch")
-    access = forms.ChoiceField(label="Access", choices=ACCESS)
+    credential_kind = forms.ChoiceField(label="Access", choices=ACCESS)
     credential = forms.CharField(
         label="Token or private key", required=False, widget=Unseen(3), strip=False, max_length=20_000,
         help_text="Kept encrypted, never shown again. A private key: all of it, made without a passphrase.",
@@ -43,15 +43,14 @@ class ProjectForm(CheckedForm):
     layout = (
         ("name", "slug"),
         ("repository_url", "default_branch"),
-        ("access",),
+        ("credential_kind",),
         ("credential",),
         ("slack_channel",),
     )
-    renames = {"credential_kind": "access"}
 
-    def clean_access(self) -> str:
+    def clean_credential_kind(self) -> str:
         """The model's word."""
-        chosen = self.cleaned_data["access"]
+        chosen = self.cleaned_data["credential_kind"]
         return "" if chosen == PUBLIC else str(chosen)
 
     def clean_credential(self) -> str:
@@ -122,7 +121,7 @@ class EnvironmentForm(CheckedForm):
     slack_channel = of(
         Environment, "slack_channel", mono=True, label="Slack channel", help_text="Instead of the project's."
     )
-    pull_name = of(Environment, "pull_secret", mono=True, label="Pull secret")
+    pull_secret = of(Environment, "pull_secret", mono=True, label="Pull secret")
     placeholders = forms.ChoiceField(label="Placeholder values in secrets", choices=PLACEHOLDER_CHOICES)
     deploy_timeout = of(
         Environment, "deploy_timeout", label="Time limit of a deploy (seconds)", min_value=30,
@@ -139,10 +138,9 @@ class EnvironmentForm(CheckedForm):
     may_approve = right_field("Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
-        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_name"),
+        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_secret"),
         ("may_see", "may_reveal"), ("may_edit", "may_approve"),
     )  # fmt: skip
-    renames = {"pull_secret": "pull_name"}
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -182,7 +180,7 @@ class EnvironmentForm(CheckedForm):
         )  # fmt: skip
         return {
             **{name: getattr(environment, name) for name in names},
-            "pull_name": environment.pull_secret,
+            "pull_secret": environment.pull_secret,
             "automatic_rollback": environment.rolls_back_by_itself,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
@@ -190,83 +188,6 @@ class EnvironmentForm(CheckedForm):
                 for name, right in SECRET_RIGHTS.items()
             },
         }
-
-
-class VariableForm(forms.Form):
-    """One variable; a row without a name is none."""
-
-    name = forms.CharField(max_length=63, required=False, label="Name")
-    text = forms.CharField(max_length=variables.LONGEST_VALUE, required=False, label="Value", strip=False)
-    type = forms.ChoiceField(choices=variables.TYPES, initial="string", label="Type")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, example in (("name", "NAME"), ("text", "value")):
-            attributes = {
-                "class": "mono",
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "placeholder": example,
-            }
-            self.fields[name].widget.attrs |= attributes
-
-    def has_changed(self) -> bool:
-        """A new row counts as soon as it has a name or a value, whatever its type says."""
-        return super().has_changed() and (
-            not self.empty_permitted or bool({"name", "text"} & {*self.changed_data})
-        )
-
-    def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
-        name, text = data.get("name", ""), data.get("text", "")
-        if not name:
-            if text:
-                self.add_error("name", "Give the variable a name, or empty the row to remove it.")
-            return data
-        if problem := variables.name_problem(name):
-            self.add_error("name", problem)
-        elif problem := variables.value_problem(name, text, data.get("type", "string")):
-            self.add_error("text", problem)
-        return data
-
-
-class VariableRows(forms.BaseFormSet):
-    """The variables of an environment, with some empty rows for more."""
-
-    def clean(self) -> None:
-        """No name twice."""
-        names = [row["name"] for row in self.entered()]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValidationError(f"{', '.join(twice)}: there more than once.")
-
-    def entered(self) -> list[dict[str, str]]:
-        """The variables as the service takes them."""
-        rows = (form.cleaned_data for form in self.forms if hasattr(form, "cleaned_data"))
-        return [
-            {"name": row["name"], "value": row.get("text", ""), "type": row.get("type") or "string"}
-            for row in rows
-            if row.get("name")
-        ]
-
-
-VariableFormSet = forms.formset_factory(
-    VariableForm,
-    formset=VariableRows,
-    extra=3,
-    max_num=variables.MOST,
-    absolute_max=variables.MOST + 10,
-    validate_max=True,
-)
-
-
-def variable_rows(data: Any, environment: Environment | None) -> VariableRows:
-    """The rows for an environment's variables, bound when `data` is given."""
-    stored = environment.variables if environment else []
-    initial = [{"name": v["name"], "text": v["value"], "type": v["type"]} for v in stored]
-    rows = VariableFormSet(data, initial=initial, prefix="variables")
-    assert isinstance(rows, VariableRows)  # noqa: S101  # what the factory was told
-    return rows
 
 
 class ImageForm(CheckedForm):
@@ -304,13 +225,12 @@ class SecretsFileForm(CheckedForm):
         Environment.objects.none(), label="Environment", empty_label="Choose…"
     )
     path = of(SecretsFile, "path", mono=True, label="Reference file")
-    aws_name = of(SecretsFile, "secret_id", mono=True, label="Secret in AWS")
+    secret_id = of(SecretsFile, "secret_id", mono=True, label="Secret in AWS")
     region = of(SecretsFile, "region", mono=True, label="Region")
     role_arn = of(
         SecretsFile, "role_arn", mono=True, label="Role to assume", help_text="ARN; only for another account."
     )
-    layout = (("environment", "path"), ("aws_name", "region"), ("role_arn",))
-    renames = {"secret_id": "aws_name"}
+    layout = (("environment", "path"), ("secret_id", "region"), ("role_arn",))
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -8,7 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from projects.models import Cluster, Registry
-from projects.pages.checked_form import CheckedForm, EitherField, Unseen, of, slug_field, unused
+from projects.pages.checked_form import CheckedForm, EitherField, of, slug_field, unused
+from ui.forms import Unseen
 
 KUBECONFIG_BYTES = 1_000_000
 

@@ -12,14 +12,16 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.actors import person
+from core.findings import FAILED, Finding
+from core.kept import keeps
 from people.services import require_admin
 from projects import checking, editing, infrastructure
-from projects.checking import Finding
 from projects.lookup import cluster_for, clusters_for, registries_for, registry_for
 from projects.models import Cluster, Registry
 from projects.pages.checked_form import CheckedForm
 from projects.pages.infrastructure_forms import ClusterForm, RegistryForm
-from projects.pages.saving import kept_hint, page, posted, saved
+from projects.pages.saving import kept_hint, saved
+from ui.forms import page, posted
 
 
 @require_safe
@@ -30,6 +32,7 @@ def clusters(request: HttpRequest) -> HttpResponse:
 
 @sensitive_post_parameters("kubeconfig")
 @require_http_methods(["GET", "POST"])
+@keeps(ClusterForm)
 def cluster_new(request: HttpRequest) -> HttpResponse:
     """Registering a cluster."""
     actor = person(request.user)
@@ -65,12 +68,13 @@ class ClusterCheck:
         """Keeps the answer with the cluster."""
         if self.answer is None:
             return
-        failed = next((f.text for f in self.answer.findings if f.state == checking.FAILED), "")
+        failed = next((f.text for f in self.answer.findings if f.state == FAILED), "")
         infrastructure.note_answer(cluster, version=self.answer.version, error=failed, at=timezone.now())
 
 
 @sensitive_post_parameters("kubeconfig")
 @require_http_methods(["GET", "POST"])
+@keeps(ClusterForm)
 def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     """A cluster's own fields; its kubeconfig can be replaced, never read."""
     row = cluster_for(request.user, slug)
@@ -126,6 +130,7 @@ def registries(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(RegistryForm)
 def registry_new(request: HttpRequest) -> HttpResponse:
     """Registering a registry."""
     actor = person(request.user)
@@ -146,6 +151,7 @@ def registry_new(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(RegistryForm)
 def registry(request: HttpRequest, slug: str) -> HttpResponse:
     """A registry's own fields."""
     row = registry_for(request.user, slug)

@@ -10,13 +10,15 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.actors import person
+from core.findings import Finding
+from core.kept import keeps
 from projects import checking, connections, services
-from projects.checking import Finding
 from projects.lookup import image_of, membership_of, secrets_file_of, settings_of
 from projects.models import Environment, SecretsFile
 from projects.pages.checked_form import CheckedForm
 from projects.pages.forms import ImageForm, MemberForm, SecretsFileForm
-from projects.pages.saving import posted, saved, settings_page
+from projects.pages.saving import saved, settings_page
+from ui.forms import posted
 
 
 @require_safe
@@ -29,6 +31,7 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(ImageForm)
 def image_new(request: HttpRequest, slug: str) -> HttpResponse:
     """Adding an image."""
     project = settings_of(request.user, slug)
@@ -45,6 +48,7 @@ def image_new(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(ImageForm)
 def image(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """An image's own fields."""
     project = settings_of(request.user, slug)
@@ -71,7 +75,11 @@ def _image_checks(form: CheckedForm) -> list[Finding]:
         return []
     data = form.cleaned_data
     return checking.run(
-        [partial(checking.image_repository, connections.ecr(data["registry"]), data["repository"])]
+        [
+            partial(
+                checking.image_repository, connections.ecr(data["registry"], hasty=True), data["repository"]
+            )
+        ]
     )
 
 
@@ -97,6 +105,7 @@ def secrets_files(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(SecretsFileForm)
 def secrets_file_new(request: HttpRequest, slug: str) -> HttpResponse:
     """Adding a secrets file."""
     project = settings_of(request.user, slug)
@@ -119,12 +128,13 @@ def secrets_file_new(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(SecretsFileForm)
 def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """A secrets file's own fields."""
     project = settings_of(request.user, slug)
     row = secrets_file_of(project, pk)
-    names = ("path", "region", "role_arn", "edited")
-    initial = {name: getattr(row, name) for name in names} | {"aws_name": row.secret_id}
+    names = ("path", "secret_id", "region", "role_arn", "edited")
+    initial = {name: getattr(row, name) for name in names}
     form = SecretsFileForm(posted(request), project=project, existing=True, initial=initial)
 
     def save() -> None:
@@ -133,7 +143,7 @@ def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         )
 
     def checks() -> list[Finding]:
-        changed = form.changes("path", "aws_name", "region", "role_arn")
+        changed = form.changes("path", "secret_id", "region", "role_arn")
         return checking.run(
             [partial(checking.secrets_file, _file_of(form, row.environment))] if changed else []
         )
@@ -147,7 +157,7 @@ def _file_of(form: CheckedForm, environment: Environment) -> SecretsFile:
     """The secrets file as the form would have it, not saved."""
     data = form.cleaned_data
     return SecretsFile(
-        environment=environment, path=data["path"], secret_id=data["aws_name"],
+        environment=environment, path=data["path"], secret_id=data["secret_id"],
         region=data["region"], role_arn=data["role_arn"],
     )  # fmt: skip
 
@@ -165,6 +175,7 @@ def secrets_file_remove(request: HttpRequest, slug: str, pk: int) -> HttpRespons
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(MemberForm)
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """Who has which role, and giving one."""
     project = settings_of(request.user, slug)

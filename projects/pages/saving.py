@@ -7,17 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from engine.errors import SlipwayError
-from projects import checking
+from core.findings import PASSED, Finding
 from projects.models import Project
 from projects.pages.checked_form import CheckedForm
+from ui import forms
 from ui.templatetags.ui import ago
 
 PARTS = (
@@ -27,11 +25,6 @@ PARTS = (
     ("secrets_files", "Secrets files", "projects:secrets-files"),
     ("members", "Members", "projects:members"),
 )
-
-
-def posted(request: HttpRequest) -> QueryDict | None:
-    """What a form is bound to: the fields that were sent, or nothing when the page is only looked at."""
-    return request.POST if request.method == "POST" else None
 
 
 def kept_hint(set_at: datetime | None) -> SafeString:
@@ -45,7 +38,7 @@ def saved(
     form: CheckedForm,
     save: Callable[[], object],
     *,
-    checks: Callable[[], Sequence[checking.Finding]] = tuple,
+    checks: Callable[[], Sequence[Finding]] = tuple,
     done: str,
     also: Callable[[], bool] = lambda: True,
 ) -> bool:
@@ -54,27 +47,13 @@ def saved(
     `checks` (tries outside systems) runs only for a form that is valid in itself; `also`: whether other forms on the
     page are. `done`: the sentence for the next page; warnings that the checks found follow it there.
     """
-    if not (form.is_valid() & also()) or not form.take(checks()):
-        return False
-    try:
-        save()
-    except (SlipwayError, ValidationError) as error:
-        form.refuse(error)
+    if not (form.is_valid() & also()) or not form.take(checks()) or not forms.saved(form, save):
         return False
     messages.success(request, done)
     for finding in form.findings:
-        if finding.state != checking.PASSED:
+        if finding.state != PASSED:
             messages.warning(request, f"{finding.text} {finding.detail}".strip())
     return True
-
-
-def page(
-    request: HttpRequest, template: str, form: CheckedForm | None = None, **context: Any
-) -> HttpResponse:
-    """The page; 422 when it shows a form that was sent and not saved."""
-    refused = form is not None and form.is_bound and bool(form.errors)
-    status = 422 if refused or context.pop("refused", False) else 200
-    return render(request, template, {"form": form, **context}, status=status)
 
 
 def settings_page(
@@ -90,4 +69,4 @@ def settings_page(
         {"name": name, "url": reverse(url, args=[project.slug]), "current": key == part}
         for key, name, url in PARTS
     ]
-    return page(request, f"projects/{template}.html", form, project=project, menu=menu, **context)
+    return forms.page(request, f"projects/{template}.html", form, project=project, menu=menu, **context)

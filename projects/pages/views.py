@@ -14,15 +14,18 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.actors import person
+from core.findings import FAILED, Finding
+from core.kept import keeps
 from people.services import require_admin
 from projects import checking, connections, editing, services
-from projects.checking import Finding
 from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
 from projects.pages.checked_form import CheckedForm
 from projects.pages.first_steps import first_steps
-from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm, variable_rows
-from projects.pages.saving import kept_hint, page, posted, saved, settings_page
+from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm
+from projects.pages.saving import kept_hint, saved, settings_page
+from projects.pages.variable_forms import VariableFormSet, variable_rows
+from ui.forms import page, posted
 
 
 @require_safe
@@ -33,6 +36,7 @@ def steps(request: HttpRequest) -> HttpResponse:
 
 @sensitive_post_parameters("credential")
 @require_http_methods(["GET", "POST"])
+@keeps(ProjectForm)
 def new(request: HttpRequest) -> HttpResponse:
     """Making a project."""
     actor = person(request.user)
@@ -57,7 +61,7 @@ def _project_of(form: CheckedForm, project: Project) -> Project:
     data = form.cleaned_data
     tried = Project(
         slug=data.get("slug", project.slug), name=data["name"], repository_url=data["repository_url"],
-        default_branch=data["default_branch"], credential_kind=data["access"],
+        default_branch=data["default_branch"], credential_kind=data["credential_kind"],
     )  # fmt: skip
     same_place = services.place_of(tried.repository_url) == services.place_of(project.repository_url)
     # A stored credential goes nowhere but to the host it was stored for.
@@ -68,6 +72,7 @@ def _project_of(form: CheckedForm, project: Project) -> Project:
 
 @sensitive_post_parameters("credential")
 @require_http_methods(["GET", "POST"])
+@keeps(ProjectForm)
 def general(request: HttpRequest, slug: str) -> HttpResponse:
     """A project's own fields."""
     project = settings_of(request.user, slug)
@@ -80,7 +85,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
         )
 
     def checks() -> list[Finding]:
-        if not form.changes("repository_url", "default_branch", "access", "credential"):
+        if not form.changes("repository_url", "default_branch", "credential_kind", "credential"):
             return []
         return checking.run([partial(checking.repository, _project_of(form, project))])
 
@@ -98,7 +103,9 @@ def _general(request: HttpRequest, project: Project, form: CheckedForm, **contex
 
 def _project_form(project: Project, data: Any = None) -> ProjectForm:
     names = ("name", "repository_url", "default_branch", "slack_channel", "edited")
-    initial = {name: getattr(project, name) for name in names} | {"access": project.credential_kind or PUBLIC}
+    initial = {name: getattr(project, name) for name in names} | {
+        "credential_kind": project.credential_kind or PUBLIC
+    }
     form = ProjectForm(data, initial=initial)
     del form.fields["slug"]
     return form
@@ -130,6 +137,7 @@ def environments(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(EnvironmentForm, VariableFormSet)
 def environment_new(request: HttpRequest, slug: str) -> HttpResponse:
     """Adding an environment."""
     project = settings_of(request.user, slug)
@@ -151,6 +159,7 @@ def environment_new(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@keeps(EnvironmentForm, VariableFormSet)
 def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
     """An environment's own fields and its variables."""
     project = settings_of(request.user, slug)
@@ -206,7 +215,7 @@ def _shared(others: list[str], namespace: str) -> list[Finding]:
         f"{', '.join(others)} deploy{'s' if len(others) == 1 else ''} into {namespace} of this cluster, too."
     )
     hint = "Objects of the same name would overwrite each other. Choose another namespace, or save anyway."
-    return [Finding(checking.FAILED, text, hint, "namespace", can_override=True)]
+    return [Finding(FAILED, text, hint, "namespace", can_override=True)]
 
 
 @require_POST
@@ -220,7 +229,10 @@ def environment_check(request: HttpRequest, slug: str, env: str) -> HttpResponse
         partial(checking.namespace, row.cluster.kubeconfig, row.namespace),
         partial(checking.config_directory, project, row.config_directory),
         *(partial(checking.secrets_file, file) for file in files),
-        *(partial(checking.image_repository, connections.ecr(i.registry), i.repository) for i in images),
+        *(
+            partial(checking.image_repository, connections.ecr(i.registry, hasty=True), i.repository)
+            for i in images
+        ),
     ]
     form = EnvironmentForm(project=project, existing=True, initial=EnvironmentForm.initial_of(row))
     return _environment(request, row, form, variable_rows(None, row), findings=checking.run(checks))

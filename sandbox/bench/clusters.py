@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 
 from engine.types import Json
 from sandbox import processes
-from sandbox.api import Api, Credentials
-from sandbox.control_plane import ControlPlane
+from sandbox.bench import progress
+from sandbox.cluster.api import Api, Credentials
+from sandbox.cluster.control_plane import ControlPlane
 from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.node import READY_LINE, command
 
@@ -38,9 +39,10 @@ def rows(*, rounds: int = 3) -> list[dict[str, Any]]:
     ours: list[dict[str, float]] = []
     peer: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
-        for number in range(rounds):
+        for number in progress.rounds(rounds, "both control planes"):
             ours.append(measure(SimulatedCluster(Path(folder) / f"simulated-{number}")))
             peer.append(measure(ControlPlane(Path(folder) / f"real-{number}")))
+        progress.tell(f"memory with {PODS} pods")
         sys.stdout.write(
             f"{memory(Path(folder) / 'memory'):.0f} MB with {PODS} pods on the simulated control plane\n"
         )

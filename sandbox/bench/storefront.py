@@ -21,6 +21,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sandbox.bench import progress
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240.0
 REVISIONS = ("main~1", "main")
@@ -29,9 +31,10 @@ REVISIONS = ("main~1", "main")
 def rows(*, rounds: int = 5) -> list[dict[str, Any]]:
     """The row `storefront-simulated`: medians over the rounds; the first deploy of each is not counted."""
     with ExitStack() as stack:
+        progress.tell("starting two sandboxes")
         sandboxes = [stack.enter_context(sandbox(simulated=simulated)) for simulated in (True, False)]
         taken: list[list[float]] = [[], []]
-        for number in range(rounds + 1):
+        for number in progress.rounds(rounds + 1, "a deploy on each"):
             for seconds, environment in zip(taken, sandboxes, strict=True):
                 seconds.append(deploy(environment, REVISIONS[number % 2]))
     ours_s, peer_s = (statistics.median(seconds[1:]) for seconds in taken)

@@ -22,8 +22,8 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from sandbox.certificates import write_private
-from sandbox.control_plane import kubeconfig_text, make_credentials
+from sandbox.cluster.certificates import write_private
+from sandbox.cluster.control_plane import kubeconfig_text, make_credentials
 from sandbox.kubernetes import READY_LINE
 from sandbox.kubernetes.access import Access
 from sandbox.kubernetes.bodies import MOST_BYTES

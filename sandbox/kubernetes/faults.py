@@ -16,7 +16,7 @@ from pathlib import Path
 
 from uvicorn.server import ServerState
 
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.kubernetes.refusals import Refused
 from sandbox.kubernetes.store import Store
 from sandbox.kubernetes.watching import Watches

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sandbox import processes
-from sandbox.control_plane import ControlPlane
+from sandbox.cluster.control_plane import ControlPlane
 from sandbox.kubernetes import READY_LINE
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.node import READY_LINE
 from sandbox.node.addresses import Addresses
 from sandbox.node.attendant import Tools

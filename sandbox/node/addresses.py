@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.node.loop import Life, Loop
 
 _NETWORK = "203.0.113"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.node.events import Recorder
 from sandbox.node.logs import Logs
 from sandbox.node.loop import Life, Loop

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
-from sandbox.certificates import make_authority, make_certificate, validity
+from sandbox.cluster.api import Api, ApiFailed
+from sandbox.cluster.certificates import make_authority, make_certificate, validity
 from sandbox.node.clock import stamp
 from sandbox.node.follow import Follower
 from sandbox.node.loop import Life, Loop

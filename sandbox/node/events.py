@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.node.clock import stamp
 
 _REMEMBERED = 2000

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 
 _WATCH_SECONDS = 300
 _LONGEST_PAUSE = 3.0

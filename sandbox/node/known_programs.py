@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
-from sandbox.certificates import make_authority, make_certificate
+from sandbox.cluster.api import Api, ApiFailed
+from sandbox.cluster.certificates import make_authority, make_certificate
 from sandbox.node.pods import Container, Pod
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from engine.types import Json
-from sandbox.api import Api, ApiFailed
+from sandbox.cluster.api import Api, ApiFailed
 from sandbox.node.clock import micro_stamp, stamp
 
 _LEASE_SECONDS = 40

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.types import Json
-from sandbox.api import Api
+from sandbox.cluster.api import Api
 from sandbox.node.images import Login, logins_of
 
 _PATHS = {"Secret": "secrets", "ConfigMap": "configmaps"}

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sandbox.certificates import make_authority, make_certificate
+from sandbox.cluster.certificates import make_authority, make_certificate
 from sandbox.node.clock import now, parse
 from sandbox.node.logs import Logs, Wanted
 from sandbox.node.pods import Container, Pod

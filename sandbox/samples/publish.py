@@ -22,7 +22,7 @@ from botocore.config import Config
 
 from sandbox.aws import REGION
 from sandbox.aws.images import RegistryClient, connect, ecr_call, publish_image, registry_host
-from sandbox.git_history import Revision, make_repository
+from sandbox.git.history import Revision, make_repository
 from sandbox.samples import SAMPLES
 from sandbox.samples.model import Image, SampleProject, SecretsFile
 

@@ -55,7 +55,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("people:account", "/account/", SIGNED_IN, post(SIGNED_IN, 302)),
     ("people:setup", "/setup/no-such-token/", ALWAYS.replace("200", "403"), ALWAYS.replace("200", "403")),
     # The portal's admin
-    ("people:admin", "/admin/", ADMINS, NO_FORM),
+    ("portal:admin", "/admin/", ADMINS, NO_FORM),
     ("people:people", "/admin/people/", ADMINS, NO_FORM),
     ("people:person-new", "/admin/people/new/", ADMINS, post(ADMINS, 422)),
     ("people:person", "/admin/people/{person}/", ADMINS, post(ADMINS, 302)),

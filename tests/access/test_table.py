@@ -11,6 +11,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from core.slugs import RESERVED
 from tests.access.addresses import addresses
 from tests.access.table import COLUMNS, TABLE
 
@@ -59,6 +60,17 @@ def test_the_addresses_of_the_table_are_those_of_their_names() -> None:
         # "/deploys/{good}/" must match "deploys/<int:number>/"
         pattern = re.sub(r"<[^>]+>", "[^/]+", routes[name])
         assert re.fullmatch(pattern, address.lstrip("/")), f"{name}: {address}"
+
+
+def test_words_of_addresses_are_no_slugs() -> None:
+    """Where a project's or environment's slug may stand, each word of the portal's own is reserved."""
+    words = set()
+    for _, route in addresses():
+        parts = [part for part in route.split("/") if part]
+        if parts[:1] == ["projects"]:
+            words |= {part for part in parts[1:3] if not part.startswith("<")}
+    assert words >= {"new", "settings"}
+    assert words - RESERVED == set()
 
 
 def test_each_row_has_an_answer_for_each_column() -> None:

@@ -190,8 +190,11 @@ def test_silent_host_is_given_up_and_its_git_killed(make, git_server) -> None:
     assert time.monotonic() - started < 5
     with pytest.raises(TimedOut):
         repository.check(timeout=0.5)
-    url = repository.url
-    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if _mentions(p, url)]
+    deadline = time.monotonic() + 5
+    while left := [p for p in Path("/proc").glob("[0-9]*/cmdline") if _mentions(p, repository.url)]:
+        # Git's helpers are nobody's children then: they are killed at once, but nobody can wait for their end.
+        assert time.monotonic() < deadline, [p.read_bytes() for p in left if p.exists()]
+        time.sleep(0.02)
 
 
 def _mentions(cmdline: Path, text: str) -> bool:
@@ -199,6 +202,68 @@ def _mentions(cmdline: Path, text: str) -> bool:
         return text.encode() in cmdline.read_bytes() and b"git" in cmdline.read_bytes()
     except OSError:
         return False
+
+
+def files_of(repository: GitRepository) -> list[Path]:
+    """The files of a mirror that hold objects, and half packs that were left behind."""
+    found = (repository._mirror.path / "objects").rglob("*")
+    return [path for path in found if path.is_file() and path.suffix not in {".idx", ".rev"}]
+
+
+def grow(origin, repository: GitRepository, times: int, commits: int = 1) -> None:
+    """So many fetches, each of so many new commits."""
+    for _ in range(times):
+        for _ in range(commits - 1):
+            origin.commit("More", {"a": str(origin.clock)}, push=False)
+        origin.commit("More", {"a": str(origin.clock)})
+        repository.fetch(0)
+
+
+def test_a_mirror_grows_by_files_until_it_is_tidied(make, origin) -> None:
+    repository = make()
+    repository.fetch(0)
+    grow(origin, repository, 5)
+    grow(origin, repository, 3, commits=40)  # from 100 objects on a fetch is kept as a pack
+    assert len(files_of(repository)) > 5 * 3
+    assert len([path for path in files_of(repository) if path.suffix == ".pack"]) >= 3
+    old, newest = origin.git("rev-parse", "HEAD~100"), origin.git("rev-parse", "HEAD")
+
+    (repository._mirror.path / "objects" / "pack" / "tmp_pack_left").write_bytes(b"PACK")
+    assert repository.tidy() is True
+    assert len(files_of(repository)) <= 2
+    assert repository.tidy() is False  # today's is done
+    for _day in range(10):
+        grow(origin, repository, 1)
+        assert repository.tidy(0) is True
+    assert len(files_of(repository)) <= 6, "ten more packs, unless small ones become one"
+    assert repository.resolve("main").sha == origin.git("rev-parse", "HEAD")
+    for sha in (old, newest):
+        assert repository.files(sha, "kubernetes/staging")
+
+
+def test_tidying_waits_for_nobody_and_is_not_done_without_a_mirror(make, origin, git_server) -> None:
+    assert make().tidy() is False
+    make().fetch(0)
+    git_server.gate.clear()
+    slow = threading.Thread(target=lambda: make().fetch(0))
+    slow.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    with pytest.raises(TimedOut):
+        make().tidy()
+    assert time.monotonic() - began < 2
+    git_server.gate.set()
+    slow.join(10)
+    assert make().tidy() is True
+
+
+def test_a_fetch_waits_for_the_git_that_tidies_even_when_its_worker_was_killed(make, monkeypatch) -> None:
+    repository = make()
+    repository.fetch(0)
+    kept: list[int] = []
+    monkeypatch.setattr(Git, "local", lambda self, args, *, keep_open=(), **_: kept.extend(keep_open) or b"")
+    repository.tidy()
+    assert len(kept) == 2  # both of its commands take the lock along
 
 
 def test_waiting_for_another_fetch_ends(make, git_server) -> None:

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -27,11 +28,23 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.kubernetes.client import KubernetesClient, KubernetesError, Right
-from adapters.kubernetes.http import RetryPolicy
-from engine.cluster.client import APPLY, ApiError
+from adapters.kubernetes.limits import RetryPolicy
+from engine.cluster.client import APPLY, JSON_PATCH, ApiError
 from tests.adapters.test_kubernetes_config import kubeconfig
 
 QUICK = RetryPolicy(attempts=4, budget=2.0, base=0.01, cap=0.02, longest_wait=0.5)
+
+VERSION = {
+    "major": "1",
+    "minor": "33",
+    "gitVersion": "v1.33.0",
+    "gitCommit": "60a317eadfcb839692a68eab88b2096f4d708f4f",
+    "gitTreeState": "clean",
+    "buildDate": "2025-04-23T13:00:37Z",
+    "goVersion": "go1.24.2",
+    "compiler": "gc",
+    "platform": "linux/amd64",
+}
 
 
 def client_for(url: str, retry: RetryPolicy = QUICK) -> KubernetesClient:
@@ -180,9 +193,9 @@ def test_requests_that_might_happen_twice_are_not_repeated(
 ) -> None:
     handle, seen = answers(status(503))
     httpserver.expect_request("/x").respond_with_handler(handle)
-    for method, kind in (("POST", "application/json"), ("PATCH", "application/json-patch+json")):
+    for method, kind, body in (("POST", "application/json", {}), ("PATCH", JSON_PATCH, [])):
         with pytest.raises(Unavailable):
-            client.request(method, "/x", body={}, content_type=kind)
+            client.request(method, "/x", body=body, content_type=kind)
     assert len(seen) == 2
 
 
@@ -288,13 +301,16 @@ def test_connections_are_kept_and_not_shared_with_a_forked_process(
 ) -> None:
     httpserver.expect_request("/x").respond_with_handler(answers(ok())[0])
     client.request("GET", "/x")
-    pools = client._transport._requests
+    official = client._transport._api.rest_client
+    connections = official.pool_manager
     client.request("GET", "/x")
-    assert client._transport._requests is pools
+    assert official.pool_manager is connections
+    pool = connections.connection_from_url(client.server)
+    assert (pool.num_connections, pool.num_requests) == (1, 2)
     monkeypatch.setattr(os, "getpid", lambda: -1)
     client.request("GET", "/x")
-    assert client._transport._requests is not pools
-    pools.close()
+    assert official.pool_manager is not connections
+    connections.clear()
 
 
 def test_discovery_leaves_subresources_out(client: KubernetesClient, httpserver: HTTPServer) -> None:
@@ -309,21 +325,26 @@ def test_discovery_leaves_subresources_out(client: KubernetesClient, httpserver:
 
 
 def test_missing_rights_are_named(client: KubernetesClient, httpserver: HTTPServer) -> None:
+    seen: list[dict[str, Any]] = []
+
     def review(request: Request) -> Response:
-        attributes = json.loads(request.get_data())["spec"]["resourceAttributes"]
-        return ok({"status": {"allowed": attributes["resource"] != "secrets"}})
+        asked = json.loads(request.get_data())
+        seen.append(asked)
+        allowed = asked["spec"]["resourceAttributes"]["resource"] != "secrets"
+        return ok({**asked, "status": {"allowed": allowed}})
 
     httpserver.expect_request("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").respond_with_handler(
         review
     )
     rights = [Right("patch", "apps", "deployments", "shop"), Right("patch", "", "secrets", "shop")]
     assert [str(right) for right in client.can(rights)] == ["patch secrets in shop"]
+    assert {"verb": "patch", "group": "apps", "resource": "deployments", "namespace": "shop"} in [
+        asked["spec"]["resourceAttributes"] for asked in seen
+    ]
 
 
 def test_a_probe_asks_what_is_not_open_to_everybody(client: KubernetesClient, httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/version").respond_with_json(
-        {"gitVersion": "v1.33.0", "platform": "linux/amd64"}
-    )
+    httpserver.expect_request("/version/").respond_with_json(VERSION)
     httpserver.expect_request("/api").respond_with_handler(answers(ok(), status(401))[0])
     assert client.probe().version == "v1.33.0"
     with pytest.raises(Denied, match="credentials"):

@@ -14,9 +14,10 @@ from django.utils import timezone
 from audit import chain, integrity, reading
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent, IntegrityCheck
-from audit.record import record
+from audit.record import before_after, record
+from projects import services
 from projects.models import Role
-from tests.factories import grant, make_project, make_user
+from tests.factories import grant, make_environment, make_project, make_user
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def events(admin):
     ada, ben = person(admin), person(make_user("ben"))
     told = [
         record(ben, "project.changed", target_kind="project", target_text="shop", project="shop",
-               data={"name": ["Shop", "The Shop"], "is_open": [False, True]}),
+               data={"name": before_after("Shop", "The Shop"), "is_open": before_after(False, True)}),
         record(ben, "deploy.requested", target_kind="deploy", target_id=12, target_text="#12 shop.staging abc", project="shop",
                data={"revision": "abc"}),
         record(ben, "deploy.refused", target_kind="environment", target_id=1, target_text="shop.production", project="shop",
@@ -237,8 +238,11 @@ def test_old_answers_are_not_kept_for_ever(db):
     [
         ({}, []),
         ({"role": "deployer"}, [("role", None, "deployer")]),
-        ({"is_admin": [False, True]}, [("is admin", "no", "yes")]),
-        ({"name": ["", "x"]}, [("name", "–", "x")]),
+        ({"is_admin": before_after(False, True)}, [("is admin", "no", "yes")]),
+        ({"name": before_after("", "x")}, [("name", "–", "x")]),
+        ({"policies": {"a": before_after(1, 2)}}, [("policies: a", "1", "2")]),
+        ({"hosts": before_after(["a", "b"], [])}, [("hosts", "a, b", "–")]),
+        ({"names": ["a", "b"]}, [("names", None, "a, b")]),
         ({"names": ["a", "b", "c"]}, [("names", None, "a, b, c")]),
         ({"filters": {"state": "failed"}}, [("filters: state", None, "failed")]),
         ({"list": [{"a": 1}, {"b": None}]}, [("list", None, "a: 1, b: –")]),
@@ -246,7 +250,45 @@ def test_old_answers_are_not_kept_for_ever(db):
     ],
 )
 def test_data_in_words(data, told):
-    assert [(c.name, c.before, c.after) for c in reading.changes_of(data)] == told
+    assert [(c.name, c.before, c.after) for c in reading.changes_of(data, verb="deploy.ended")] == told
+
+
+@pytest.mark.parametrize(
+    ("verb", "data", "told"),
+    [
+        ("user.changed", {"is_admin": [False, True]}, [("is admin", "no", "yes")]),
+        ("project.changed", {"name": ["", "x"]}, [("name", "–", "x")]),
+        ("environment.changed", {"order": [10, 20]}, [("order", "10", "20")]),
+        (
+            "environment.changed",
+            {"order": ["production", "staging"]},
+            [("order", None, "production, staging")],
+        ),
+        ("environment.changed", {"policies": {"a": [True, False]}}, [("policies: a", "yes", "no")]),
+        ("environment.changed", {"variables": [[], [{"name": "A"}]]}, [("variables", None, "–, name: A")]),
+        (
+            "cluster.changed",
+            {"in the raw tables": ["name", "notice"]},
+            [("in the raw tables", None, "name, notice")],
+        ),
+        ("membership.granted", {"role": ["viewer", "deployer"]}, [("role", "viewer", "deployer")]),
+        ("release.unmarked", {"mark": ["ada: bad", ""]}, [("mark", "ada: bad", "–")]),
+        ("deploy.ended", {"result": ["a", "b"]}, [("result", None, "a, b")]),
+    ],
+)
+def test_older_events_tell_changes_by_lists_of_two(verb, data, told):
+    assert [(c.name, c.before, c.after) for c in reading.changes_of(data, verb=verb)] == told
+
+
+def test_two_environments_in_a_new_order_are_no_change_of_one_into_the_other(admin, get):
+    project = make_project(slug="shop")
+    make_environment(project, slug="staging", order=10)
+    production = make_environment(project, slug="production", order=20)
+    services.move_environment(person(admin), environment=production)
+    event = AuditEvent.objects.get(verb="environment.changed")
+    told = reading.entry(event).changes
+    assert [(c.name, c.before, c.after) for c in told] == [("order", None, "production, staging")]
+    assert "Before" not in get(admin, f"/audit/{event.pk}/").content.decode()
 
 
 def test_text_of_others_is_escaped(admin, get):

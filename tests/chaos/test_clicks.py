@@ -75,7 +75,7 @@ def test_cancelled_while_it_runs(sandbox: Running, people: People, slow: Slow) -
     assert answer.status_code == 200
     assert "before it changed anything" not in answer.text
     answer = dev.act(behind, "cancel")
-    assert answer.status_code == 403
+    assert answer.status_code == 409
     assert "there is nothing to cancel" in answer.text
 
 

@@ -81,14 +81,14 @@ def switch(sandbox: Running, people: People, *, on: bool) -> None:
     variables = json.loads(row["variables"])
     data = {
         "edited": row["edited"], "name": row["name"], "order": row["order"], "cluster": row["cluster_id"],
-        "namespace": row["namespace"], "config_directory": row["config_directory"], "pull_name": row["pull_secret"],
+        "namespace": row["namespace"], "config_directory": row["config_directory"], "pull_secret": row["pull_secret"],
         "deploy_timeout": row["deploy_timeout"], "slack_channel": row["slack_channel"],
         "placeholders": "stop" if row["placeholders_stop"] else "warn",
         "variables-TOTAL_FORMS": len(variables), "variables-INITIAL_FORMS": len(variables),
         **({"automatic_rollback": "on"} if on else {}),
     }  # fmt: skip
     for n, variable in enumerate(variables):
-        data |= {f"variables-{n}-name": variable["name"], f"variables-{n}-text": variable["value"]}
+        data |= {f"variables-{n}-name": variable["name"], f"variables-{n}-value": variable["value"]}
         data |= {f"variables-{n}-type": variable["type"]}
     path = "/projects/storefront/settings/environments/staging/"
     answer = people("lead").post(path, {name: str(value) for name, value in data.items()})

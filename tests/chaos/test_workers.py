@@ -76,7 +76,7 @@ def broken_off(sandbox: Running, people: People, slow: Slow) -> BrokenOff:
 def without_slack(sandbox: Running, lead: Person) -> int:
     """A deploy while Slack is away, meanwhile: the killed workers count as silent only after a while."""
     port = sandbox.ports["slack"]
-    with gone(sandbox.pids("sandbox.slack_end")[0], port):
+    with gone(sandbox.pids("sandbox.slack.end")[0], port):
         number = lead.deploy("cluster-base", "cluster", "main")
         found = sandbox.ended(number)
         assert (found["state"], found["attempt"]) == ("succeeded", 1), found["result"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import threading
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.redactor import MASK, Redactor, current, redact_nested, redact_text, redacting
+from core import redactor as module
+from core.redactor import MASK, Redactor, current, redact_nested, redact_text, redacting, redactor_in_force
 
 # Without the dots of the mask itself; values with nothing but blanks around less than six characters are tested apart.
 ANY = st.characters(exclude_categories=("Cs",), exclude_characters="•")
@@ -93,3 +96,65 @@ def test_values_are_forgotten_with_the_run() -> None:
         }  # fmt: skip
     assert current() is None
     assert redact_text("hunter2222") == "hunter2222"
+
+
+def test_a_value_that_comes_while_the_pattern_is_made_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread (the preflight has several) registers one in that very moment."""
+    redactor = Redactor()
+    redactor.add(["hunter2222"])
+    adding = threading.Thread(target=redactor.add, args=(["swordfish1"],))
+    made = module._pattern_for
+
+    def slowly(forms: set[str]) -> re.Pattern[str]:
+        pattern = made(set(forms))
+        adding.start()
+        adding.join(0.2)
+        return pattern
+
+    monkeypatch.setattr(module, "_pattern_for", slowly)
+    assert redactor.redact("hunter2222") == MASK
+    adding.join()
+    monkeypatch.setattr(module, "_pattern_for", made)
+    assert redactor.redact("swordfish1") == MASK
+
+
+def test_values_are_added_and_replaced_by_many_threads_at_once() -> None:
+    redactor = Redactor()
+    left: list[str] = []
+
+    def work(number: int) -> None:
+        for step in range(40):
+            value = f"value-{number}-{step}"
+            redactor.add([value])
+            left.extend([value] if value in redactor.redact(f"it is {value}.") else [])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert left == []
+
+
+def test_many_values_are_one_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    compiling = module._pattern_for
+    monkeypatch.setattr(module, "_pattern_for", lambda forms: made.append(len(forms)) or compiling(forms))
+    redactor = Redactor()
+    values = [f"value-number-{number}" for number in range(50)]
+    redactor.add(values)
+    redactor.add(values[:3])  # known already
+    assert redactor.redact(" ".join(values)) == " ".join([MASK] * 50)
+    redactor.redact("again")
+    assert len(made) == 1
+
+
+def test_a_redactor_in_force_is_kept() -> None:
+    with redactor_in_force() as made:
+        assert current() is made
+        with redactor_in_force() as same:
+            assert same is made
+        with redacting() as other:
+            assert other is not made
+        assert current() is made
+    assert current() is None

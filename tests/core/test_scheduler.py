@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from datetime import timedelta
 
@@ -79,17 +80,23 @@ def test_an_unforeseen_error_of_a_tick_ends_nothing(caplog: pytest.LogCaptureFix
     assert "no such key" in caplog.text
 
 
+def test_what_is_asked_to_stop_begins_no_further_tick() -> None:
+    ran: list[str] = []
+    ticks = (Tick("long", 1, lambda: ran.append("long")), Tick("next", 1, lambda: ran.append("next")))
+    run_due(ticks, {}, 100.0, lambda: bool(ran))
+    assert ran == ["long"]
+
+
 @pytest.mark.django_db
 def test_the_loop_goes_on_without_its_lease_and_works_when_it_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     Lease.objects.create(name=scheduler.LEASE, holder="another", until=timezone.now() + timedelta(seconds=60))
     ran: list[int] = []
-    turns = iter(range(4))
+    turns = itertools.count()
 
     def stopped() -> bool:
-        turn = next(turns)
-        if turn == 2:
-            Lease.objects.update(until=timezone.now())
-        return turn == 3
+        if next(turns) == 2:
+            Lease.objects.update(until=timezone.now() - timedelta(seconds=1))
+        return bool(ran)
 
     scheduler.loop([Tick("t", 0, lambda: ran.append(1))], stopped=stopped, step=0)
     assert ran == [1]

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.staticfiles import storage as storages
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 from django.test.signals import setting_changed
+from django.utils.cache import add_never_cache_headers
 
 from core.middleware import CompressedPages
-from tests.factories import make_deploy, make_environment, make_user
+from people.services import new_setup_link
+from tests.factories import PASSWORD, make_deploy, make_environment, make_user
 from tests.portal.conftest import see
 from ui.static import StaticFiles
 
@@ -105,11 +109,38 @@ class TestCompression:
     def test_who_cannot_unpack_gets_it_plain(self) -> None:
         assert self.answer(HttpResponse("word " * 500), encoding="identity").content == b"word " * 500
 
+    def test_what_no_cache_may_keep_is_left_alone(self) -> None:
+        response = HttpResponse("word " * 500)
+        add_never_cache_headers(response)
+        assert "Content-Encoding" not in self.answer(response)
+
+    @pytest.mark.django_db
     @pytest.mark.parametrize(
-        "path", ["/account/mfa/totp/activate/", "/account/mfa/recovery-codes/", "/setup/abc/"]
+        "path",
+        [
+            "/account/mfa/",
+            "/account/mfa/totp/activate/",
+            "/account/mfa/recovery-codes/",
+            "/account/mfa/recovery-codes/generate/",
+            "/setup/",
+        ],
     )
-    def test_pages_that_show_secrets_are_left_alone(self, path: str) -> None:
-        assert "Content-Encoding" not in self.answer(HttpResponse("word " * 500), path)
+    def test_pages_that_show_secrets_are_left_alone(self, client: Client, path: str) -> None:
+        """Each with what makes it show one."""
+        if path == "/setup/":
+            path += f"{new_setup_link()}/"
+        else:
+            user = make_user("ana")
+            client.force_login(user)
+            if "recovery" in path:
+                TOTP.activate(user, "JBSWY3DPEHPK3PXP")  # the example of its standard
+                RecoveryCodes.activate(user)
+            client.post("/reauthenticate/", {"password": PASSWORD})
+        answer = client.get(path, headers={"Accept-Encoding": "gzip", "accept": "text/html"})
+        assert answer.status_code == 200
+        assert len(answer.content) > 500
+        assert "no-store" in answer["Cache-Control"]
+        assert "Content-Encoding" not in answer
 
     @pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/csv", "text/event-stream"])
     def test_anything_else_is_left_alone(self, kind: str) -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.errors import NotFound
 from adapters.git.repository import Commit
 from deployments.gate import revisions
 from projects import connections
@@ -24,17 +23,8 @@ COMMITS = {
 def commits(monkeypatch):
     """The repository knows `main` and `older`, by name and by id."""
 
-    class Repository:
-        def fetch(self, max_age):
-            return False
-
-        def resolve(self, text):
-            for name, commit in COMMITS.items():
-                if text == name or (len(text) >= 7 and commit.sha.startswith(text)):
-                    return commit
-            raise NotFound(f"There is no revision {text}.", system="Git")
-
-    monkeypatch.setattr(revisions, "git_repository", lambda project: Repository())
+    world = Outside(list(COMMITS.values()), {name: commit.sha for name, commit in COMMITS.items()})
+    monkeypatch.setattr(revisions, "git_repository", lambda project: FakeGit(world))
     return COMMITS
 
 
@@ -66,7 +56,7 @@ def pushed(monkeypatch):
     calls = []
     monkeypatch.setattr("core.jobs.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True)
     monkeypatch.setattr(
-        "deployments.pipeline.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True
+        "runs.life.reconcile.push", lambda func, ids, queue, job_id, **_: calls.append(ids) or True
     )
     return calls
 

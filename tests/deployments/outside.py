@@ -1,8 +1,11 @@
-"""Git, AWS and a cluster in memory, put in place of the adapters where rows become adapters (projects/connections)."""
+"""Git, AWS and a cluster in memory, put in place of the adapters where rows become adapters (projects/connections).
+
+test_outside.py holds them to what the real adapters do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,14 +13,16 @@ from typing import Any
 from adapters.aws.ecr import ImageFacts
 from adapters.aws.secrets_manager import SecretText
 from adapters.errors import NotFound
-from adapters.git.repository import Branch, Commit
-from engine.cluster.client import Answer, ApiError
+from adapters.git.names import check_revision, is_short_commit
+from adapters.git.repository import Branch, Commit, Limits
+from engine.cluster.client import ACCEPT_JSON, Answer, ApiError, Resource
 from engine.types import Json
 
 CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  LEVEL: info\n"
 REFERENCE = b'apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\nstringData:\n  TOKEN: ""\n'
 POPULATED = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\ndata:\n  TOKEN: Y2FuYXJ5LXRva2VuLXZhbHVl\n"
 CANARY = "canary-token-value"
+VERSION = "version-1"  # of every secret
 
 
 def commit(letter: str, subject: str = "") -> Commit:
@@ -46,12 +51,12 @@ class Outside:
 
 
 class FakeGit:
-    """adapters.git.GitRepository."""
+    """adapters.git.repository.GitRepository, of one line of commits. The directory asked for is always there."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
 
-    def fetch(self, max_age: float = 0, timeout: float = 0) -> bool:
+    def fetch(self, max_age: float, *, timeout: float = 0) -> bool:
         self.outside.check("git")
         return True
 
@@ -59,50 +64,61 @@ class FakeGit:
         return datetime(2026, 11, 1, tzinfo=UTC)
 
     def branches(self) -> list[Branch]:
-        return [Branch(name, self.find(sha)) for name, sha in self.outside.branches.items()]
-
-    def find(self, sha: str) -> Commit:
-        return next(one for one in self.outside.commits if one.sha == sha)
+        return [Branch(name, self._known(sha)) for name, sha in self.outside.branches.items()]
 
     def resolve(self, text: str) -> Commit:
-        wanted = self.outside.branches.get(text, text)
+        name = check_revision(text.strip())
+        wanted = self.outside.branches.get(name, name)
         for one in self.outside.commits:
-            if len(wanted) >= 7 and one.sha.startswith(wanted):
+            if one.sha == wanted or (is_short_commit(wanted) and one.sha.startswith(wanted)):
                 return one
-        raise NotFound(f"The repository has no revision “{text}”.", system="Git", hint="Was it pushed?")
+        raise self._unknown(name)
 
-    def log(self, base: str | None, head: str, limit: int, **_: Any) -> list[Commit]:
-        shas = [one.sha for one in self.outside.commits]
-        end = shas.index(base) if base in shas else len(shas)
-        return self.outside.commits[shas.index(head) : end][:limit]
+    def log(
+        self, base: str | None, head: str, limit: int, *, first_parent: bool = False, ask_host: bool = True
+    ) -> list[Commit]:
+        end = len(self.outside.commits) if base is None else self._place(base)
+        return self.outside.commits[self._place(head) : end][:limit]
 
     def count(self, base: str, head: str) -> tuple[int, int]:
-        shas = [one.sha for one in self.outside.commits]
-        if base not in shas:
-            raise NotFound("The repository has no such commit any more.", system="Git")
-        ahead = shas.index(base) - shas.index(head)
+        ahead = self._place(base) - self._place(head)
         return max(ahead, 0), max(-ahead, 0)
 
-    def files(self, sha: str, directory: str, recursive: bool = True) -> dict[str, bytes]:
+    def files(
+        self, sha: str, directory: str, *, recursive: bool = True, limits: Limits | None = None
+    ) -> dict[str, bytes]:
         self.outside.check("files")
-        return self.outside.files
+        self._known(sha)
+        return {path: text for path, text in self.outside.files.items() if recursive or "/" not in path}
+
+    def _place(self, sha: str) -> int:
+        return self.outside.commits.index(self._known(sha))
+
+    def _known(self, sha: str) -> Commit:
+        for one in self.outside.commits:
+            if one.sha == sha:
+                return one
+        raise self._unknown(sha)
+
+    def _unknown(self, name: str) -> NotFound:
+        return NotFound(f"The repository has no revision “{name}”.", system="Git", hint="Was it pushed?")
 
 
 class FakeSecrets:
-    """adapters.secrets_manager.SecretsManager."""
+    """adapters.aws.secrets_manager.SecretsManager, of secrets that have one version."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
 
     def get(self, secret_id: str, version_id: str = "") -> SecretText:
         self.outside.check("secrets")
-        if secret_id not in self.outside.secrets:
+        if secret_id not in self.outside.secrets or version_id not in ("", VERSION):
             raise NotFound(f"There is no secret {secret_id}.", system="Secrets Manager")
-        return SecretText("version-1", self.outside.secrets[secret_id], datetime(2026, 11, 1, tzinfo=UTC))
+        return SecretText(VERSION, self.outside.secrets[secret_id], datetime(2026, 11, 1, tzinfo=UTC))
 
 
 class FakeEcr:
-    """adapters.ecr.Ecr."""
+    """adapters.aws.ecr.Ecr, of repositories that all have the same tags."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
@@ -110,30 +126,52 @@ class FakeEcr:
     def digests(self, repository: str, tags: Sequence[str]) -> dict[str, ImageFacts]:
         self.outside.asked.append(tuple(tags))
         self.outside.check("ecr")
-        facts = ImageFacts("sha256:" + "1" * 64, None, 1, "ACTIVE")
+        facts = ImageFacts("sha256:" + "1" * 64, datetime(2026, 11, 1, tzinfo=UTC), 1, "ACTIVE")
         return {tag: facts for tag in tags if tag in self.outside.tags}
 
 
 class FakeCluster:
-    """An API server on which nothing exists but `outside.objects`, and which accepts what it is shown."""
+    """adapters.kubernetes.client.KubernetesClient of a server on which nothing exists but `outside.objects`, which
+    serves no kinds of its own and accepts what it is shown."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
 
-    def send(self, method: str, path: str, *, body: Any = None, **_: Any) -> Answer:
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | list[Any] | None = None,
+        content_type: str = ACCEPT_JSON,
+        accept: str = ACCEPT_JSON,
+        timeout: float | None = None,
+    ) -> Answer:
         self.outside.check("cluster")
         if method == "PATCH":
             if self.outside.refuses:
                 raise self.outside.refuses
-            return Answer(201, body)
+            assert isinstance(body, dict)
+            return Answer(200 if path in self.outside.objects else 201, body)
         if path in self.outside.objects:
             return Answer(200, self.outside.objects[path])
         raise ApiError("not found", status=404, reason="NotFound")
 
-    def request(self, method: str, path: str, **options: Any) -> Json:
-        return self.send(method, path, **options).body
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | list[Any] | None = None,
+        content_type: str = ACCEPT_JSON,
+        accept: str = ACCEPT_JSON,
+        timeout: float | None = None,
+    ) -> Json:
+        return self.send(method, path, query=query, body=body, content_type=content_type, accept=accept).body
 
-    def discover(self, group: str, version: str) -> list[Any]:
+    def discover(self, group: str, version: str) -> list[Resource]:
         self.outside.check("cluster")
         return []
 

@@ -49,7 +49,7 @@ def autoscaled(outside: Outside) -> Outside:
 def test_the_preview_warns_and_names_the_line(environment: Any, autoscaled: Outside) -> None:
     made = preview(environment, commit("c"))
     (warning,) = made.warnings
-    assert (warning.sentence, warning.hint) == (SENTENCE, "Remove spec.replicas from the manifest.")
+    assert (warning.text, warning.detail) == (SENTENCE, "Remove spec.replicas from the manifest.")
     assert warning.subject == "kubernetes/staging/web.yaml:5"
     assert made.errors == ()
 

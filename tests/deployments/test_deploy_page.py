@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.models import Deploy, ObjectState
-from deployments.pages import deploy_log
+from engine.types import ClusterEvent
+from runs import log_page
 from runs.models import LogChunk, State, Step
 from tests.factories import make_deploy, make_environment, make_release, make_user
 
@@ -100,6 +102,19 @@ class TestWhatItSays:
         assert "Look at its log." in page
         assert "&lt;b&gt;other&lt;/b&gt;" in page
         assert "<b>other</b>" not in page
+
+    def test_events_are_shown_as_they_are_kept_now_and_as_older_deploys_kept_them(
+        self, environment: Any, visit: Any
+    ) -> None:
+        now = ClusterEvent("Warning", "BackOff", "restarting <web>", 5, "Pod/web-1")
+        evidence = [
+            {"ref": "a", "pod": "web-1", "events": [asdict(now)]},
+            {"ref": "b", "pod": "web-0", "events": ["Warning Unhealthy (x6): probe <failed>"]},
+        ]
+        page = visit(f"/deploys/{failed(environment, evidence=evidence).number}/")
+        assert "<b>BackOff</b> restarting &lt;web&gt;" in page
+        assert "×5" in page
+        assert "Warning Unhealthy (x6): probe &lt;failed&gt;" in page
 
     def test_the_release_is_named_by_digest_and_version(self, environment: Any, visit: Any) -> None:
         page = visit(f"/deploys/{good(environment).number}/")
@@ -291,7 +306,7 @@ class TestRollingBack:
 
     def test_what_left_no_release_is_refused_with_the_reason(self, environment: Any, press: Any) -> None:
         answer = press(f"/deploys/{failed(environment).number}/rollback/")
-        assert answer.status_code == 403
+        assert answer.status_code == 409
         assert "left no verified release" in answer.content.decode()
 
 
@@ -307,8 +322,8 @@ class TestAgainAndCancel:
 
     def test_a_revision_that_is_gone_is_told(self, environment: Any, press: Any, commits: Any) -> None:
         answer = press(f"/deploys/{failed(environment, revision='9' * 40).number}/again/")
-        assert answer.status_code == 403
-        assert "There is no revision" in answer.content.decode()
+        assert answer.status_code == 422
+        assert "The repository has no revision" in answer.content.decode()
 
     def test_cancelling_what_waits_ends_it(
         self, environment: Any, press: Any, client: Client, pushed: Any
@@ -327,7 +342,7 @@ class TestAgainAndCancel:
 
     def test_cancelling_what_has_ended_is_refused(self, environment: Any, press: Any) -> None:
         answer = press(f"/deploys/{good(environment).number}/cancel/")
-        assert answer.status_code == 403
+        assert answer.status_code == 409
         assert "there is nothing to cancel" in answer.content.decode()
 
 
@@ -408,7 +423,7 @@ class TestLog:
         write_log(deploy.run_id, 10_000)
         from runs.log import every_chunk
 
-        parts = deploy_log.as_text(every_chunk(deploy.run_id, size=5))
+        parts = log_page.as_text(every_chunk(deploy.run_id, size=5))
         with CaptureQueriesContext(connection) as queries:
             next(iter(parts))
         assert len(queries) == 1

@@ -12,9 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.gate import undoing
-from deployments.gate.ending import End, end_fenced
+from deployments.gate.life import LIFE
 from deployments.models import Deploy, ObjectState
 from runs.fence import Fence
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import State
 from tests.factories import make_deploy, make_release
 
@@ -58,7 +60,7 @@ def running(environment: Any, target: Deploy) -> Deploy:
 
 
 def end(deploy: Deploy, state: State) -> None:
-    end_fenced(Fence(Deploy, deploy.run_id, 1), End(state, "web: it crashed."))
+    end_fenced(LIFE, Fence(Deploy, deploy.run_id, 1), End(state, "web: it crashed."))
 
 
 def dialog(page: str) -> str:

@@ -14,11 +14,13 @@ from rq.timeouts import JobTimeoutException
 from adapters.errors import Invalid, NotFound, Unavailable
 from core.redactor import current
 from deployments.models import Deploy, ObjectState
-from deployments.pipeline import pipeline, stages, work
-from deployments.preparation import prepare
+from deployments.pipeline import outcomes, pipeline, work
+from deployments.preparation import preparation
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
-from engine.types import Evidence, ObjectRef, ObjectStatus, Progress
+from engine.types import ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress
+from projects import connections
+from runs.life.pipeline import BrokenOff
 from runs.models import State
 from tests.factories import make_deploy, make_release
 
@@ -70,7 +72,7 @@ def test_a_predeploy_job_that_does_not_end_is_timed_out_not_failed(deploy, monke
     "error", [OperationalError("server closed the connection"), OperationalError("database is locked")]
 )
 def test_a_database_that_fails_leaves_the_deploy_to_the_next_attempt(deploy, monkeypatch, error):
-    with pytest.raises(pipeline.BrokenOff):
+    with pytest.raises(BrokenOff):
         ended_by(deploy, monkeypatch, error)
     deploy.refresh_from_db()
     assert deploy.state == State.RUNNING
@@ -82,8 +84,8 @@ def test_what_escapes_to_the_queue_holds_no_value(deploy, monkeypatch, caplog):
     def late(work):
         raise JobTimeoutException("too late")
 
-    monkeypatch.setattr(pipeline, "what_was_left", late)
-    with caplog.at_level(logging.INFO), pytest.raises(pipeline.BrokenOff) as caught:
+    monkeypatch.setattr(outcomes, "written", late)
+    with caplog.at_level(logging.INFO), pytest.raises(BrokenOff) as caught:
         ended_by(deploy, monkeypatch, ValueError(f"invalid literal: {CANARY}"))
     shown = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
     assert CANARY not in shown
@@ -92,7 +94,12 @@ def test_what_escapes_to_the_queue_holds_no_value(deploy, monkeypatch, caplog):
 def test_texts_that_a_database_refuses_do_not_end_a_deploy(deploy, monkeypatch):
     """Programs write NUL and halves of surrogate pairs into their logs; PostgreSQL takes neither."""
     evidence = Evidence(
-        pod="web-1", container="web", reason="Error", message="a\x00b \ud800", logs=("x\x00y \udfff",)
+        pod="web-1",
+        container="web",
+        reason="Error",
+        message="a\x00b \ud800",
+        logs=("x\x00y \udfff",),
+        events=(ClusterEvent("Warning", "Bad", "nul \x00 in it"),),
     )
 
     def step(work_):
@@ -107,6 +114,8 @@ def test_texts_that_a_database_refuses_do_not_end_a_deploy(deploy, monkeypatch):
     deploy.refresh_from_db()
     assert deploy.state == State.FAILED
     assert ObjectState.objects.get(run_id=deploy.run_id).evidence["pod"] == "web-1"
+    (event,) = ObjectState.objects.get(run_id=deploy.run_id).evidence["events"]
+    assert event == {"type": "Warning", "reason": "Bad", "text": "nul  in it", "count": 1, "object": ""}
 
 
 def test_warnings_of_every_step_are_kept_once_and_without_values(deploy, monkeypatch):
@@ -170,8 +179,8 @@ def test_what_the_revision_lacks_is_its_fault_not_gits(deploy, monkeypatch, erro
         def files(self, sha, directory, *, recursive):
             raise error
 
-    monkeypatch.setattr(stages, "git_repository", lambda project: Repository())
-    monkeypatch.setattr(prepare, "git_repository", lambda project: Repository())
+    monkeypatch.setattr(preparation, "git_repository", lambda project: Repository())
+    monkeypatch.setattr(connections, "git_repository", lambda project: Repository())
     pipeline.run(str(deploy.run_id), deploy.attempt)
     deploy.refresh_from_db()
     assert (deploy.state, deploy.result) == (state, error.message)

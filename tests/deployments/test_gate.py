@@ -12,11 +12,13 @@ from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
 from core.errors import Refused
 from deployments.gate import cancelling, requests
-from deployments.gate.ending import End, end_fenced
+from deployments.gate.life import LIFE
 from deployments.models import STEPS, Deploy, Release
-from deployments.pipeline import pipeline
 from projects.models import Role
 from runs.fence import Fence, FenceLost
+from runs.life.claim import claim
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import State, Step
 from tests.factories import grant, make_deploy, make_environment, make_release, make_user
 
@@ -111,16 +113,16 @@ def test_only_the_first_in_line_is_claimed_and_the_next_one_after_its_end(
     environment, deployer, commits, pushed, django_capture_on_commit_callbacks
 ):
     first, second = ask(deployer, environment).deploy, ask(deployer, environment, "older").deploy
-    assert pipeline.claim(second.run_id, 1) is None
-    running = pipeline.claim(first.run_id, 1)
+    assert claim(LIFE, second.run_id, 1) is None
+    running = claim(LIFE, first.run_id, 1)
     assert running is not None
     assert running.state == State.RUNNING
-    assert pipeline.claim(first.run_id, 1) is None
+    assert claim(LIFE, first.run_id, 1) is None
     pushed.clear()
     with django_capture_on_commit_callbacks(execute=True):
-        end_fenced(Fence(Deploy, first.run_id, 1), End(State.SUCCEEDED, "done"))
+        end_fenced(LIFE, Fence(Deploy, first.run_id, 1), End(State.SUCCEEDED, "done"))
     assert pushed == [(str(second.run_id), 1)]
-    assert pipeline.claim(second.run_id, 1) is not None
+    assert claim(LIFE, second.run_id, 1) is not None
 
 
 def test_a_waiting_deploy_is_cancelled_at_once(environment, deployer, commits, pushed):
@@ -128,7 +130,7 @@ def test_a_waiting_deploy_is_cancelled_at_once(environment, deployer, commits, p
     assert cancelling.cancel_deploy(person(deployer), deploy=deploy) == State.CANCELLED
     deploy.refresh_from_db()
     assert deploy.result == "dev cancelled it before it started."
-    assert pipeline.claim(deploy.run_id, 1) is None
+    assert claim(LIFE, deploy.run_id, 1) is None
 
 
 def test_a_running_deploy_is_asked_to_stop_once(environment, deployer):
@@ -180,7 +182,7 @@ def test_a_rollback_to_another_environment_or_a_bad_release_is_refused(environme
 def test_a_worker_that_was_given_up_can_write_nothing(environment):
     deploy = make_deploy(environment, State.RUNNING, attempt=2)
     with pytest.raises(FenceLost):
-        end_fenced(Fence(Deploy, deploy.run_id, 1), End(State.SUCCEEDED, "late"))
+        end_fenced(LIFE, Fence(Deploy, deploy.run_id, 1), End(State.SUCCEEDED, "late"))
     deploy.refresh_from_db()
     assert deploy.state == State.RUNNING
 
@@ -213,7 +215,7 @@ def test_two_workers_at_once_claim_a_deploy_once(environment, deployer, commits,
     def work():
         try:
             barrier.wait()
-            claims.append(pipeline.claim(deploy.run_id, 1))
+            claims.append(claim(LIFE, deploy.run_id, 1))
         finally:
             connection.close()
 

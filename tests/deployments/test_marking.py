@@ -71,7 +71,7 @@ class TestTheMark:
         assert [event.verb for event in events] == ["release.marked_bad", "release.unmarked"]
         assert {event.target_id for event in events} == {str(good.number)}
         assert events[0].data["reason"] == "Prices are wrong."
-        assert events[1].data["mark"] == ["dev: Prices are wrong.", ""]
+        assert events[1].data["mark"] == {"before": "dev: Prices are wrong.", "after": ""}
         assert all(verbs.words(event.verb) != event.verb for event in events)
 
     def test_twice_is_once_and_the_first_reason_stays(self, deployer, good):

@@ -86,10 +86,17 @@ class TestPicking:
         assert chosen(page) == ["a" * 40]
         assert "Change b" not in page
 
-    @pytest.mark.parametrize("query", ["?revision=nope", "?revision=%00", "?revision=--output%3Dx"])
-    def test_a_revision_that_does_not_exist_leaves_the_list(self, visit: Any, query: str) -> None:
+    @pytest.mark.parametrize(
+        ("query", "why"),
+        [
+            ("?revision=nope", "The repository has no revision"),
+            ("?revision=%00", "is not a revision"),
+            ("?revision=--output%3Dx", "is not a revision"),
+        ],
+    )
+    def test_a_revision_that_does_not_exist_leaves_the_list(self, visit: Any, query: str, why: str) -> None:
         page = visit(query)
-        assert "The repository has no revision" in page
+        assert why in page
         assert "Nothing was started." in page
         assert "Change b" in page
         assert chosen(page) == []
@@ -213,12 +220,13 @@ class TestPressing:
         assert Deploy.objects.get().state == State.QUEUED
 
     def test_a_session_that_ended_loses_nothing(self, client: Client, address: str) -> None:
-        answer = client.post(
-            address, {"revision": "c" * 40, "reason": "hotfix"}, headers={"accept": "text/html"}
-        )
+        sent = {"revision": "c" * 40, "branch": "main", "reason": "hotfix", "key": "a-key"}
+        headers = {"accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+        answer = client.post(address, sent, headers=headers)
         page = answer.content.decode()
         assert answer.status_code == 401
-        assert 'name="reason" value="hotfix"' in page
+        for name, value in sent.items():
+            assert f'name="{name}" value="{value}"' in page
         assert not Deploy.objects.exists()
 
 
@@ -289,7 +297,9 @@ class TestBuilt:
         answered = threading.Event()
         make_image(environment.project)
         monkeypatch.setattr(image_availability, "LONGEST_SECONDS", 0.01)
-        monkeypatch.setattr(image_availability, "images_by_tag", lambda image, tags: answered.wait(30) and {})
+        monkeypatch.setattr(
+            image_availability, "images_by_tag", lambda image, tags, **_: answered.wait(30) and {}
+        )
         try:
             assert "Not built" not in visit()  # it comes though the registry has not answered
         finally:

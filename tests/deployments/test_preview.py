@@ -42,7 +42,7 @@ def look(environment: Any, letter: str = "c") -> Preview:
 
 def said(made: Preview) -> str:
     """Everything that is said of errors."""
-    return " | ".join(f"{found.subject} {found.sentence} {found.hint}" for found in made.errors)
+    return " | ".join(f"{found.subject} {found.text} {found.detail}" for found in made.errors)
 
 
 def with_secrets(environment: Any, outside: Outside, text: str = POPULATED) -> None:
@@ -277,7 +277,7 @@ class TestCluster:
         made = look(environment)
         assert len(made.errors) == 1
         assert "kubernetes/staging/settings.yaml:1" in made.errors[0].subject
-        assert "settings" in made.errors[0].sentence
+        assert "settings" in made.errors[0].text
 
     def test_a_namespace_that_does_not_exist(self, environment: Any, outside: Outside) -> None:
         message = f'namespaces "{environment.namespace}" not found'

@@ -12,6 +12,7 @@ from adapters.errors import Denied
 from core.redactor import redacting
 from deployments.preparation import preflight
 from engine.manifests.render import ImagePin
+from projects import pull_secrets
 from tests.factories import make_environment, make_image
 
 pytestmark = pytest.mark.django_db
@@ -38,11 +39,11 @@ def test_its_password_is_known_to_the_redactor(monkeypatch):
             f"Basic {base64.b64encode(f'AWS:{PASSWORD}'.encode()).decode()} is not known.", system="Registry"
         )
 
-    monkeypatch.setattr(preflight.Registry, "digest", refuse)
+    monkeypatch.setattr(pull_secrets.Registry, "digest", refuse)
     pin = ImagePin(name="web", repository="r.example/shop/web", tag="abc", digest="")
     with redacting() as redactor:
         found = copy_context().run(preflight.check_pull_secret, Cluster(), environment, [pin], {"web": image})
-        shown = redactor.redact(found[0].sentence + PASSWORD)
+        shown = redactor.redact(found[0].text + PASSWORD)
     assert "does not open r.example/shop/web" in shown
     assert PASSWORD not in shown
     assert base64.b64encode(f"AWS:{PASSWORD}".encode()).decode().rstrip("=") not in shown

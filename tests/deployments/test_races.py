@@ -17,10 +17,13 @@ from audit.actors import person
 from core.errors import Refused
 from deployments.gate import requests
 from deployments.gate.cancelling import cancel_deploy
-from deployments.gate.ending import End, end_fenced
+from deployments.gate.life import LIFE
 from deployments.models import Deploy, ObjectState
-from deployments.pipeline import pipeline, reconcile
 from runs.fence import Fence, FenceLost
+from runs.life import reconcile
+from runs.life.claim import claim
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import ACTIVE, State
 from tests.factories import make_deploy, make_release
 
@@ -66,7 +69,7 @@ def test_many_gates_give_each_its_own_number(environment, deployer, pushed):
 
 def test_many_workers_claim_one_deploy_and_it_is_the_first(environment, deployer, pushed):
     waiting = [make_deploy(environment, State.QUEUED) for _ in range(3)]
-    claims = all_at_once(9, lambda n: pipeline.claim(waiting[n % 3].run_id, 1))
+    claims = all_at_once(9, lambda n: claim(LIFE, waiting[n % 3].run_id, 1))
     won = [deploy for deploy in claims if deploy is not None]
     assert [deploy.pk for deploy in won] == [waiting[0].pk]
     assert Deploy.objects.filter(state__in=ACTIVE).count() == 1
@@ -83,11 +86,11 @@ def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed,
         for run_id, attempt in (
             Deploy.objects.filter(state=State.QUEUED).order_by("-number").values_list("run_id", "attempt")
         ):
-            deploy = pipeline.claim(run_id, attempt)
+            deploy = claim(LIFE, run_id, attempt)
             if deploy is not None:
                 worked.append(deploy.number)
                 try:
-                    end_fenced(Fence(Deploy, run_id, attempt), End(State.SUCCEEDED, "It runs."))
+                    end_fenced(LIFE, Fence(Deploy, run_id, attempt), End(State.SUCCEEDED, "It runs."))
                 except FenceLost:
                     worked.remove(deploy.number)
 
@@ -97,7 +100,7 @@ def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed,
                 ask(deployer, environment, n * 10 + step)
         elif n % 4 == 3:
             for _ in range(6):
-                reconcile.reconcile()
+                reconcile.reconcile([LIFE])
         else:
             for _ in range(12):
                 work()
@@ -127,7 +130,7 @@ def test_many_who_stop_it_and_the_failure_itself_make_one_rollback(environment, 
 
     def act(n):
         if n == turn:
-            end_fenced(Fence(Deploy, deploy.run_id, 1), End(State.FAILED, "web: it crashed."))
+            end_fenced(LIFE, Fence(Deploy, deploy.run_id, 1), End(State.FAILED, "web: it crashed."))
             return "ended"
         try:
             found = Deploy.objects.select_related("environment__project").get(pk=deploy.pk)
@@ -140,4 +143,4 @@ def test_many_who_stop_it_and_the_failure_itself_make_one_rollback(environment, 
     assert (rollback.undoes_id, rollback.state) == (deploy.pk, State.QUEUED)
     assert set(answers) <= {"ended", "cancelling", "failed"}
     assert Deploy.objects.get(pk=deploy.pk).state == State.FAILED
-    assert pipeline.claim(rollback.run_id, 1) is not None
+    assert claim(LIFE, rollback.run_id, 1) is not None

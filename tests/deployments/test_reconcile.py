@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from deployments.gate.life import LIFE
 from deployments.models import Deploy
-from deployments.pipeline import pipeline, reconcile
+from runs.life import reconcile
+from runs.life.claim import claim
 from runs.models import State
 from tests.factories import make_deploy, make_environment
 
@@ -35,14 +38,14 @@ def running(environment, *, silent_for=LONG_AGO, **fields):
 
 def test_a_queued_deploy_that_the_queue_lost_is_enqueued_again(environment, pushed):
     deploy = make_deploy(environment, State.QUEUED)
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     assert pushed == [(str(deploy.run_id), 1)]
 
 
 def test_one_that_is_in_the_queue_is_left_alone(environment, pushed, empty_queue):
     deploy = make_deploy(environment, State.QUEUED)
     empty_queue.append(f"{deploy.run_id}-1")
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     assert pushed == []
 
 
@@ -52,23 +55,23 @@ def test_only_the_first_in_line_is_enqueued_and_none_behind_a_running_one(enviro
     make_deploy(environment, State.QUEUED)
     running(other, silent_for=timedelta())
     make_deploy(other, State.QUEUED)
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     assert pushed == [(str(first.run_id), 1)]
 
 
 def test_a_silent_worker_loses_its_deploy_to_the_next_attempt(environment, pushed):
     deploy = running(environment)
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     deploy.refresh_from_db()
     assert (deploy.state, deploy.attempt, deploy.worker) == (State.RUNNING, 2, "")
     assert pushed == [(str(deploy.run_id), 2)]
-    assert pipeline.claim(deploy.run_id, 1) is None
-    assert pipeline.claim(deploy.run_id, 2) is not None
+    assert claim(LIFE, deploy.run_id, 1) is None
+    assert claim(LIFE, deploy.run_id, 2) is not None
 
 
 def test_a_worker_with_a_heartbeat_keeps_its_deploy(environment, pushed):
     deploy = running(environment, silent_for=timedelta(seconds=3))
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     assert Deploy.objects.get(pk=deploy.pk).attempt == 1
     assert pushed == []
 
@@ -76,14 +79,14 @@ def test_a_worker_with_a_heartbeat_keeps_its_deploy(environment, pushed):
 def test_waiting_for_a_free_worker_does_not_use_up_attempts(environment, pushed):
     deploy = running(environment, worker="", attempt=2)
     for _ in range(10):
-        reconcile.reconcile()
+        reconcile.reconcile([LIFE])
     assert Deploy.objects.get(pk=deploy.pk).attempt == 2
     assert set(pushed) == {(str(deploy.run_id), 2)}
 
 
 def test_after_too_many_attempts_it_is_errored(environment, pushed):
     deploy = running(environment, attempt=reconcile.MOST_ATTEMPTS)
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     deploy.refresh_from_db()
     assert deploy.state == State.ERRORED
     assert "stopped 5 times" in deploy.result
@@ -93,7 +96,7 @@ def test_cancelling_without_a_worker_ends_as_cancelled(environment, pushed):
     deploy = running(
         environment, state=State.CANCELLING, cancel_requested_at=timezone.now(), cancelled_by="dev"
     )
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     deploy.refresh_from_db()
     assert deploy.state == State.CANCELLED
     assert deploy.result.startswith("dev cancelled it")
@@ -106,21 +109,23 @@ def test_cancelling_that_does_not_end_is_abandoned_and_its_worker_fenced_off(env
         state=State.CANCELLING,
         cancel_requested_at=timezone.now() - LONG_AGO,
     )
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     deploy.refresh_from_db()
     assert (deploy.state, deploy.attempt) == (State.ABANDONED, 2)
     assert "may still be going on" in deploy.hint
 
 
-def test_one_that_cannot_be_tended_keeps_no_other_waiting(environment, pushed, monkeypatch):
-    broken, silent = running(environment), running(make_environment())
-    tend = reconcile.tend
+def test_one_that_cannot_be_tended_keeps_no_other_waiting(environment, pushed):
+    broken, other = (
+        running(place, state=State.CANCELLING, cancelled_by="dev")
+        for place in (environment, make_environment())
+    )
 
-    def fails_once(deploy):
+    def what_stays(deploy):
         if deploy.pk == broken.pk:
             raise ValueError("unforeseen")
-        tend(deploy)
+        return LIFE.what_stays(deploy)
 
-    monkeypatch.setattr(reconcile, "tend", fails_once)
-    reconcile.reconcile()
-    assert Deploy.objects.get(pk=silent.pk).attempt == 2
+    reconcile.reconcile([replace(LIFE, what_stays=what_stays)])
+    assert Deploy.objects.get(pk=broken.pk).state == State.CANCELLING
+    assert Deploy.objects.get(pk=other.pk).state == State.CANCELLED

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from deployments.gate import turns
+from deployments.gate.life import LIFE
 from deployments.models import Deploy
-from deployments.pipeline import pipeline
+from runs.life.claim import claim
 from runs.models import State
 from tests.factories import make_deploy, make_environment
 
@@ -38,8 +39,8 @@ def test_of_two_rollbacks_the_older_one(environment, line):
 
 def test_workers_keep_to_it(environment, line, pushed):
     first, _, rollback = line
-    assert pipeline.claim(first.run_id, 1) is None
-    assert pipeline.claim(rollback.run_id, 1) is not None
+    assert claim(LIFE, first.run_id, 1) is None
+    assert claim(LIFE, rollback.run_id, 1) is not None
 
 
 def test_one_number_for_each_environment(environment, line):

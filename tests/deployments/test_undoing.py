@@ -10,14 +10,20 @@ from django.utils import timezone
 from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
-from deployments.gate import ending, undoing
+from deployments import queries
+from deployments.gate import turns, undoing
 from deployments.gate.cancelling import cancel_deploy
-from deployments.gate.ending import End, end_fenced, end_given_up
+from deployments.gate.life import LIFE
 from deployments.models import Deploy, ObjectState, Release
-from deployments.pipeline import pipeline, reconcile
+from deployments.pipeline import pipeline
 from notify.models import Outgoing
 from runs.fence import Fence
-from runs.models import State
+from runs.life import reconcile
+from runs.life.attempt import CancelRequested
+from runs.life.claim import claim
+from runs.life.ending import end_fenced, end_given_up
+from runs.life.hooks import End
+from runs.models import ENDS, State
 from tests.factories import make_deploy, make_environment, make_release
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +71,7 @@ def the_rollback():
 def fail(deploy, state=State.FAILED):
     """Its worker ends it."""
     end_fenced(
-        Fence(Deploy, deploy.run_id, deploy.attempt), End(state, "web: it crashed.", "Look at its log.")
+        LIFE, Fence(Deploy, deploy.run_id, deploy.attempt), End(state, "web: it crashed.", "Look at its log.")
     )
     deploy.refresh_from_db()
 
@@ -85,7 +91,7 @@ class TestStopAndRollBack:
         verbs = list(AuditEvent.objects.order_by("id").values_list("verb", flat=True))
         assert verbs == ["deploy.cancel_requested", "deploy.requested"]
         assert AuditEvent.objects.get(verb="deploy.requested").data["undoes"] == f"#{deploy.number}"
-        assert pipeline.claim(made.run_id, 1) is None, "the other one still runs"
+        assert claim(LIFE, made.run_id, 1) is None, "the other one still runs"
 
     def test_it_goes_before_what_waits(
         self, environment, deployer, pushed, django_capture_on_commit_callbacks
@@ -96,8 +102,8 @@ class TestStopAndRollBack:
         with django_capture_on_commit_callbacks(execute=True):
             fail(deploy, State.CANCELLED)
         assert pushed[-1] == (str(the_rollback().run_id), 1)
-        assert pipeline.claim(waiting.run_id, 1) is None
-        assert pipeline.claim(the_rollback().run_id, 1) is not None
+        assert claim(LIFE, waiting.run_id, 1) is None
+        assert claim(LIFE, the_rollback().run_id, 1) is not None
 
     def test_twice_is_once(self, environment, deployer):
         good(environment)
@@ -154,7 +160,7 @@ class TestStopAndRollBack:
         stop_and_roll_back(deployer, deploy)
         assert the_rollback() == asked
         assert the_rollback().undoes == deploy
-        assert pipeline.first_in_line(waiting) is False
+        assert turns.may_start(waiting) is False
 
     @pytest.mark.parametrize("ends", ["by its worker", "after its worker was lost", "abandoned"])
     def test_it_follows_whatever_ends_the_deploy(self, environment, deployer, ends):
@@ -166,13 +172,13 @@ class TestStopAndRollBack:
             fail(deploy, State.CANCELLED)
         elif ends == "abandoned":
             rows.update(cancel_requested_at=NOW() - timedelta(minutes=10))
-            reconcile.reconcile()
+            reconcile.reconcile([LIFE])
         else:
             rows.update(heartbeat_at=NOW() - timedelta(minutes=10))
-            reconcile.reconcile()
+            reconcile.reconcile([LIFE])
             assert f"deploy #{the_rollback().number} rolls back to aaaaaaa." in rows.get().result
         assert rows.get().state == (State.ABANDONED if ends == "abandoned" else State.CANCELLED)
-        assert pipeline.claim(the_rollback().run_id, 1) is not None
+        assert claim(LIFE, the_rollback().run_id, 1) is not None
 
     def test_the_cancelled_one_says_what_follows(self, environment, deployer, monkeypatch):
         good(environment)
@@ -183,7 +189,7 @@ class TestStopAndRollBack:
                 run_id=deploy.run_id, ref="ConfigMap/ns/c", action="create", progress="applied"
             )
             stop_and_roll_back(deployer, Deploy.objects.get(pk=deploy.pk))
-            raise pipeline.CancelRequested("Cancelled.")
+            raise CancelRequested("Cancelled.")
 
         monkeypatch.setitem(pipeline.FRESH, "checkout", step)
         pipeline.run(str(deploy.run_id), 1)
@@ -201,11 +207,11 @@ class TestWhereItLeads:
         good(environment, place="elsewhere/shop")
         good(environment, verified_at=None)
         good(make_environment(environment.project))
-        assert undoing.last_good(environment) == target
+        assert queries.last_good(environment) == target
 
     def test_what_was_kept_before_places_were_is_good(self, environment):
         target = good(environment, place="")
-        assert undoing.last_good(environment) == target
+        assert queries.last_good(environment) == target
 
     def test_a_rollback_is_not_rolled_back_to_itself(self, environment):
         target = good(environment)
@@ -243,7 +249,7 @@ class TestByItself:
         assert (made.undoes, made.rolls_back_to, made.actor_text) == (deploy, target, "system")
         assert made.reason == f"Deploy #{deploy.number} failed; this environment rolls back by itself."
         assert set(pushed) == {(str(made.run_id), 1)}, "before what waits"
-        assert pipeline.claim(waiting.run_id, 1) is None
+        assert claim(LIFE, waiting.run_id, 1) is None
         assert AuditEvent.objects.get(verb="deploy.requested").data["undoes"] == f"#{deploy.number}"
 
     def test_off_is_off(self, environment):
@@ -252,7 +258,7 @@ class TestByItself:
         fail(running(environment))
         assert not Deploy.objects.filter(kind="rollback").exists()
 
-    @pytest.mark.parametrize("state", [s for s in ending.ENDS if s != State.FAILED])
+    @pytest.mark.parametrize("state", [s for s in ENDS if s != State.FAILED])
     def test_only_what_failed(self, environment, state):
         good(environment)
         fail(running(environment), state)
@@ -267,7 +273,7 @@ class TestByItself:
         target = good(environment)
         fail(running(environment))
         rollback = the_rollback()
-        assert pipeline.claim(rollback.run_id, 1) is not None
+        assert claim(LIFE, rollback.run_id, 1) is not None
         ObjectState.objects.create(
             run_id=rollback.run_id, ref="ConfigMap/ns/c", action="change", progress="applied"
         )
@@ -299,8 +305,8 @@ class TestByItself:
         """The end and its rollback are one transaction; who comes too late writes neither."""
         good(environment)
         deploy = running(environment)
-        assert end_given_up(deploy, End(State.FAILED, "web: it crashed."))
-        assert not end_given_up(deploy, End(State.FAILED, "late"))
+        assert end_given_up(LIFE, deploy, End(State.FAILED, "web: it crashed."))
+        assert not end_given_up(LIFE, deploy, End(State.FAILED, "late"))
         assert the_rollback().undoes == deploy
 
     def test_slack_is_told_what_follows(self, environment, settings):

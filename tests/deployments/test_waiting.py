@@ -12,8 +12,11 @@ from django.utils import timezone
 from audit.actors import person
 from core.redactor import current
 from deployments.gate import cancelling
+from deployments.gate.life import LIFE
 from deployments.models import Deploy
-from deployments.pipeline import pipeline, reconcile
+from deployments.pipeline import pipeline
+from runs.life import reconcile
+from runs.life.claim import claim
 from runs.log import chunks_after, lines
 from runs.models import State
 from tests.factories import make_deploy
@@ -78,7 +81,7 @@ def test_what_ran_before_is_what_ran_when_it_began(environment, pushed):
     before = make_deploy(environment, State.RUNNING, revision="b" * 40)
     waiting = make_deploy(environment, State.QUEUED, previous_revision="a" * 40)
     Deploy.objects.filter(pk=before.pk).update(state=State.SUCCEEDED)
-    claimed = pipeline.claim(waiting.run_id, 1)
+    claimed = claim(LIFE, waiting.run_id, 1)
     assert claimed is not None
     assert claimed.previous_revision == "b" * 40
 
@@ -86,22 +89,22 @@ def test_what_ran_before_is_what_ran_when_it_began(environment, pushed):
 def test_a_worker_that_is_stopped_hands_its_deploy_over(environment, pushed, hanging, monkeypatch):
     """TERM of a rolling update: another worker goes on at once, nothing waits until the silence is noticed."""
     deploy = make_deploy(environment, State.QUEUED)
-    monkeypatch.setattr("deployments.pipeline.work.is_leaving", hanging.is_set)
+    monkeypatch.setattr("runs.life.attempt.is_leaving", hanging.is_set)
     pipeline.run(str(deploy.run_id), 1)
     deploy.refresh_from_db()
     assert (deploy.state, deploy.attempt, deploy.worker) == (State.RUNNING, 2, "")
     assert pushed == [(str(deploy.run_id), 2)]
-    assert pipeline.claim(deploy.run_id, 1) is None
+    assert claim(LIFE, deploy.run_id, 1) is None
     assert "another one goes on" in lines(chunks_after(deploy.run_id, 0))[-1].text
-    assert pipeline.claim(deploy.run_id, 2) is not None
+    assert claim(LIFE, deploy.run_id, 2) is not None
 
 
 def test_cancelled_while_its_worker_is_stopped_is_cancelled(environment, pushed, hanging, monkeypatch):
     deploy = make_deploy(environment, State.QUEUED)
-    monkeypatch.setattr("deployments.pipeline.work.is_leaving", hanging.is_set)
+    monkeypatch.setattr("runs.life.attempt.is_leaving", hanging.is_set)
     pipeline.run(str(deploy.run_id), 1)
     asked = {"state": State.CANCELLING, "cancelled_by": "dev", "cancel_requested_at": timezone.now()}
     Deploy.objects.filter(pk=deploy.pk).update(**asked)
-    reconcile.reconcile()
+    reconcile.reconcile([LIFE])
     deploy.refresh_from_db()
     assert deploy.state == State.CANCELLED

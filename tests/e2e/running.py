@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sandbox import guard
-from sandbox.api import Api
+from sandbox.cluster.api import Api
 from sandbox.processes import free_port, tail
+from sandbox.supervision import guard
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180.0
@@ -172,7 +172,12 @@ def start(plane: str) -> Running:
     """Starts a sandbox (or takes the one of TEST_SANDBOX) and waits until it is ready."""
     if named := os.environ.get("TEST_SANDBOX"):
         return Running(Path(named), None, plane, read_env(Path(named) / "env"))
-    directory = Path(tempfile.mkdtemp(prefix="slipway-e2e-")).resolve()
+    return start_in(Path(tempfile.mkdtemp(prefix="slipway-e2e-")).resolve(), plane)
+
+
+def start_in(directory: Path, plane: str) -> Running:
+    """Starts a sandbox in that folder, which may hold what an earlier one left, and waits until it is ready."""
+    directory.mkdir(exist_ok=True)
     env = {**os.environ, "SANDBOX_DIR": str(directory), "PORT": str(free_port())}
     if plane == "simulated":
         env.pop("KUBEBUILDER_ASSETS", None)
@@ -202,8 +207,8 @@ def start(plane: str) -> Running:
     return running
 
 
-def stop(running: Running) -> None:
-    """Ends it and makes sure that nothing is left: no process, nobody on its ports."""
+def stop(running: Running, *, keep: bool = False) -> None:
+    """Ends it and makes sure that nothing is left: no process, nobody on its ports, nor its folder unless told to `keep` it."""
     if running.process is None:
         return
     ports = [*running.ports.values(), int(running.env["PORT"])]
@@ -213,7 +218,8 @@ def stop(running: Running) -> None:
     assert guard.marked(running.directory) == []
     assert [port for port in [*ports, *cluster.values()] if answers(port)] == []
     assert not (running.directory / "env").exists()
-    shutil.rmtree(running.directory, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(running.directory, ignore_errors=True)
 
 
 def answers(port: int) -> bool:

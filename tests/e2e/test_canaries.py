@@ -65,6 +65,7 @@ def leaks(sandbox: Running, people: People, planted: Canaries) -> dict[str, int]
 
 
 HEARD: dict[str, bytes] = {}
+CHECKED: dict[str, bytes] = {}
 
 
 def bad_files(sandbox: Running, lead: Person, planted: Canaries) -> Iterator[tuple[str, int]]:
@@ -82,6 +83,8 @@ def bad_files(sandbox: Running, lead: Person, planted: Canaries) -> Iterator[tup
         for name, text in texts.items():
             client.put_secret_value(SecretId=OTHERS_SECRET, SecretString=text)  # type: ignore[attr-defined]
             lead.get("/projects/catalog/staging/deploy/?see=1")
+            tried = lead.post("/projects/catalog/settings/environments/staging/check/", {})
+            CHECKED[name] = tried.content + unescape(tried.text).encode()
             number = lead.deploy("catalog", "staging", "main")
             sandbox.ended(number)
             yield name, number
@@ -109,6 +112,14 @@ def test_bad_secrets_files_are_explained(sandbox: Running, leaks: dict[str, int]
     assert found["state"] in ("failed", "errored")
     assert "secrets.yaml" in found["result"] + found["hint"]
     assert "error of the portal" not in found["result"]
+
+
+@pytest.mark.parametrize("name", ["no yaml", "no secret", "bad base64", "bad type"])
+def test_trying_bad_secrets_files_in_the_settings_shows_no_value(
+    leaks: dict[str, int], planted: Canaries, name: str
+) -> None:
+    assert b"no Kubernetes Secret file" in CHECKED[name]
+    assert planted.found_in(CHECKED[name]) == []
 
 
 def test_not_in_the_database(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ManifestError, SlipwayError
-from engine.manifests.images import ImagePin, is_moving, normal_repository, split_reference
+from engine.manifests.images import ImagePin, ImageReference, is_moving, normal_repository, parse_reference
 from engine.manifests.variables import Filler, Variable, built_in_variables
 from tests.engine.support import REVISION, WEB, read, rendered
 
@@ -194,13 +194,14 @@ def test_a_typed_variable_where_only_text_may_stand() -> None:
     [
         ("nginx", ("nginx", "", "")),
         ("nginx:1.27", ("nginx", "1.27", "")),
+        ("r.example:5000/web", ("r.example:5000/web", "", "")),
         ("localhost:5000/a/b", ("localhost:5000/a/b", "", "")),
         ("localhost:5000/a/b:c@sha256:12", ("localhost:5000/a/b", "c", "sha256:12")),
         ("r.io/a@sha256:12", ("r.io/a", "", "sha256:12")),
     ],
 )
 def test_splitting_references(reference: str, parts: tuple[str, str, str]) -> None:
-    assert split_reference(reference) == parts
+    assert parse_reference(reference) == ImageReference(*parts)
 
 
 @pytest.mark.parametrize(

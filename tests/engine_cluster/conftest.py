@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,9 @@ from engine.cluster.resources import ClusterKinds
 from engine.limits import Limits
 from engine.manifests.plan import stages
 from engine.rollout.rollout import Rollout
-from engine.types import Json, Manifest, NullObserver, ObjectRef, ObjectStatus, RolloutResult
+from engine.types import Json, Manifest, RolloutResult
 from tests.engine_cluster.objects import manifests
+from tests.observer import Watching
 from tests.planes import PLANES, Plane, kubectl_program, running_plane
 from tests.sandbox.played import start_nodes
 
@@ -28,25 +28,6 @@ PATIENT = Patience(webhook=1.0, kind=10.0, pause=0.2)
 QUICK = replace(
     Limits(), image_missing=1.0, image_other=2.0, crashing=20.0, cannot_start=2.0, config_missing=1.0
 )
-
-
-@dataclass
-class Watching(NullObserver):
-    """An observer that can be made to stop the engine: `stop` is asked at each check and raises."""
-
-    stop: Callable[[], None] = lambda: None
-    checks: list[float] = field(default_factory=list)
-
-    def check(self) -> None:
-        self.checks.append(time.monotonic())
-        self.stop()
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines)
-
-    def last(self, ref: ObjectRef) -> ObjectStatus:
-        return next(status for status in reversed(self.statuses) if status.ref == ref)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from engine.cluster.apply import ApplyError
 from engine.cluster.live import read_live
 from engine.rollout.evidence import LOG_LINES
 from engine.types import Action, ObjectRef, Progress
-from tests.engine_cluster.conftest import Cluster, Watching
+from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import (
     ENVIRONMENT,
     config_map,
@@ -22,6 +22,7 @@ from tests.engine_cluster.objects import (
     secret,
     stateful_set,
 )
+from tests.observer import Watching
 
 
 def web(cluster: Cluster) -> ObjectRef:
@@ -88,7 +89,9 @@ def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves
     assert failure.evidence
     assert failure.evidence.reason == "CrashLoopBackOff"
     assert (failure.evidence.exit_code, failure.evidence.restarts) == (1, 2)
-    assert any("BackOff" in event for event in failure.evidence.events)
+    (backed_off,) = [event for event in failure.evidence.events if event.reason == "BackOff"]
+    assert (backed_off.type, backed_off.object) == ("Warning", f"Pod/{failure.evidence.pod}")
+    assert str(backed_off).startswith("Warning BackOff")
     assert failure.evidence.previous_logs
     assert len(failure.evidence.logs) <= LOG_LINES
     (seen,) = read_live(cluster.client, where, environment_label=ENVIRONMENT)

@@ -12,8 +12,9 @@ from engine.cluster.apply import ApplyError, Patience
 from engine.cluster.resources import ClusterKinds, ref_of
 from engine.manifests.documents import read_documents
 from engine.types import Action, Json, Manifest, ObjectRef, Progress
-from tests.engine_cluster.conftest import Cluster, Watching
+from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import config_map, manifests
+from tests.observer import Watching
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -13,12 +13,13 @@ import yaml
 
 import adapters.kubernetes.http as transport
 from adapters.kubernetes.client import KubernetesClient
-from adapters.kubernetes.http import RetryPolicy
+from adapters.kubernetes.limits import RetryPolicy
 from engine.cluster.client import ApiError
 from engine.types import ObjectRef, Progress
-from tests.engine_cluster.conftest import QUICK, Cluster, Watching
+from tests.engine_cluster.conftest import QUICK, Cluster
 from tests.engine_cluster.objects import config_map, deployment, job, manifests
 from tests.engine_cluster.proxy import Proxy
+from tests.observer import Watching
 
 
 class Cancelled(Exception):

@@ -1,7 +1,8 @@
-"""Searching subjects part by part: no page reads more than a part, what was searched is said, and nothing is missed."""
+"""Searching subjects: everything that fits is found, page after page; on PostgreSQL by an index."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from html import unescape
 
@@ -10,18 +11,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from deployments.models import Deploy
-from deployments.pages import history
 from projects.models import Environment, Role
 from tests.factories import grant, make_deploy, make_environment, make_project, make_user
 from tests.history.test_history import rows_of, shown
 
-PART = 20
+INDEX = "deploy_subject_words"
+migration = importlib.import_module("deployments.migrations.0005_subject_search")
+postgresql_only = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="PostgreSQL has the index (tests/everything.py runs this there)"
+)
 
 
 @pytest.fixture
-def long(db, monkeypatch):
-    """Sixty deploys of one environment, three of which speak of prices: 5, 8 and 55. A part is 20 of them."""
-    monkeypatch.setattr(history, "SEARCHED_AT_ONCE", PART)
+def long(db):
+    """Sixty deploys of one environment, three of which speak of prices: 5, 8 and 55."""
     environment = make_environment(make_project(slug="shop"), slug="staging")
     for number in range(1, 61):
         make_deploy(environment, subject="Show Prices" if number in (5, 8, 55) else f"Change {number}")
@@ -33,10 +36,6 @@ def member(long):
     user = make_user("vera")
     grant(user, Role.VIEWER, long.project)
     return user
-
-
-def text_of(response) -> str:
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.content.decode())).split())
 
 
 def link(response, rel: str) -> str:
@@ -57,55 +56,40 @@ def walk(get, user, address: str, rel: str) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("who", ["admin", "member"])
-def test_going_further_back_finds_everything_and_ends(long, admin, member, get, who):
+def test_everything_is_found_at_once(long, admin, member, get, who):
     user = admin if who == "admin" else member
-    assert walk(get, user, "?q=prices", "next") == [[55], [], [8, 5]]
-    assert walk(get, user, "?q=nowhere", "next") == [[], [], []]
+    assert walk(get, user, "?q=prices", "next") == [[55, 8, 5]]
+    assert walk(get, user, "?q=RICE", "next") == [[55, 8, 5]]
+    assert walk(get, user, "?q=nowhere", "next") == [[]]
 
 
-def test_and_back_again(long, admin, get):
-    assert walk(get, admin, "?q=prices&before=21", "prev") == [[8, 5], [], [], [55]]
+@pytest.mark.parametrize("who", ["admin", "member"])
+def test_a_page_that_is_full_goes_on_where_it_ended_and_back(long, admin, member, get, who):
+    user = admin if who == "admin" else member
+    wanted = [n for n in range(60, 0, -1) if n not in (5, 8, 55)]
+    assert walk(get, user, "?q=change", "next") == [wanted[:25], wanted[25:50], wanted[50:]]
+    assert walk(get, user, f"?q=change&before={wanted[49]}", "prev") == [
+        wanted[50:],
+        wanted[25:50],
+        wanted[:25],
+    ]
 
 
-def test_what_was_searched_is_said(long, admin, get):
-    first = get(admin, "/deploys/?q=prices")
-    assert "Searched for this page: #41 to #60." in text_of(first)
-    assert "Look further back" in text_of(first)
-    nothing = get(admin, f"/deploys/{link(first, 'next')}")
-    assert "Nothing found in this part" in text_of(nothing)
-    assert "Searched for this page: #21 to #40." in text_of(nothing)
-    last = get(admin, f"/deploys/{link(nothing, 'next')}")
-    assert "Searched for this page: #1 to #20. There are no older ones." in text_of(last)
+@pytest.mark.parametrize("text", ["100%", "a_b", "back\\slash", "ü", "x"])
+def test_signs_stand_for_themselves(long, admin, get, text):
+    found = make_deploy(long, subject=f"It is {text}.")
+    make_deploy(long, subject="It is 1000, acb, backslash, u.")
+    assert shown(get(admin, f"/deploys/?q={text.replace('%', '%25')}")) == [found.number]
 
 
-def test_a_page_that_is_full_goes_on_where_it_ended(long, admin, get, monkeypatch):
-    monkeypatch.setattr(history, "SEARCHED_AT_ONCE", 50)
-    first = get(admin, "/deploys/?q=change")
-    assert shown(first) == [n for n in range(60, 34, -1) if n != 55]
-    assert "Searched for this page" not in text_of(first), "nothing was left out"
-    pages = walk(get, admin, "?q=change", "next")
-    assert [n for page in pages for n in page] == [n for n in range(60, 0, -1) if n not in (5, 8, 55)]
-
-
-def test_few_are_searched_at_once(long, admin, get):
-    """A project or a time narrows what is searched: what indexes find is not walked through part by part."""
+def test_the_other_filters_hold_as_well(long, admin, get):
     other = make_environment(make_project(slug="other"), slug="staging")
-    make_deploy(other, subject="Show prices")
-    for number in range(40):
-        make_deploy(long, subject=f"Later {number}")
-    response = get(admin, "/deploys/?q=prices&project=other")
-    assert shown(response) == [61]
-    assert "Searched for this page" not in text_of(response)
-    today = Deploy.objects.get(number=1).created_at.date()
-    assert "Searched for this page" in text_of(get(admin, f"/deploys/?q=nowhere&since={today}"))
-
-
-def test_dates_bound_what_is_searched(long, admin, get):
-    early = Deploy.objects.get(number=1).created_at
+    make_deploy(other, "failed", subject="Show prices")
+    early = Deploy.objects.get(number=5).created_at
     Deploy.objects.filter(number__lte=30).update(created_at=early.replace(year=early.year - 1))
-    day = early.replace(year=early.year - 1).date()
-    assert walk(get, admin, f"?q=prices&until={day}", "next") == [[], [8, 5]]
-    assert walk(get, admin, f"?q=prices&since={day.replace(year=day.year + 1)}", "next") == [[55], []]
+    assert shown(get(admin, "/deploys/?q=prices&project=other")) == [61]
+    assert shown(get(admin, "/deploys/?q=prices&state=succeeded")) == [55, 8, 5]
+    assert shown(get(admin, f"/deploys/?q=prices&until={early.year - 1}-12-31")) == [8, 5]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +103,7 @@ def test_addresses_that_nobody_gave(long, admin, get, address):
 def test_other_projects_are_not_found(long, member, get):
     secret = make_environment(make_project(slug="secret-plans"), slug="staging")
     make_deploy(secret, subject="Buy prices")
-    assert [n for page in walk(get, member, "?q=prices", "next") for n in page] == [55, 8, 5]
+    assert shown(get(member, "/deploys/?q=prices")) == [55, 8, 5]
 
 
 def test_the_export_holds_all_that_fit(long, admin, get):
@@ -127,23 +111,72 @@ def test_the_export_holds_all_that_fit(long, admin, get):
     assert [row["number"] for row in rows_of(response)] == ["55", "8", "5"]
 
 
-def test_every_reading_is_bounded_and_their_number_does_not_grow(long, member, client):
-    """No query that looks at subjects is without a bound at both ends."""
+def test_the_number_of_queries_does_not_grow(long, member, client):
     client.force_login(member)
     client.get("/deploys/?q=prices")
     counts = []
     for _ in range(2):
-        with CaptureQueriesContext(
-            connection,
-        ) as asked:
+        with CaptureQueriesContext(connection) as asked:
             client.get("/deploys/?q=prices")
         counts.append(len(asked))
-        (search,) = [q["sql"] for q in asked if "LIKE" in q["sql"]]
-        assert '"number" >= ' in search
-        assert '"number" <= ' in search
         place = Environment.objects.create(
             project=long.project, slug=f"e{len(counts)}", name="e", cluster=long.cluster, namespace=f"e{len(counts)}"
         )  # fmt: skip
         for _ in range(30):
-            make_deploy(place)
-    assert counts[0] == counts[1] <= 11
+            make_deploy(place, subject="Prices")
+    assert counts[0] == counts[1] <= 8
+
+
+def run(direction: str) -> None:
+    """The migration, forwards (`create`) or backwards (`drop`)."""
+    with connection.schema_editor(atomic=False) as editor:
+        getattr(migration, direction)(None, editor)
+
+
+def is_valid() -> bool | None:
+    """Whether the index can be used; None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [INDEX])
+        row = cursor.fetchone()
+    return row and row[0]
+
+
+@postgresql_only
+def test_postgresql_finds_words_by_the_index(long):
+    words = Deploy.objects.filter(subject__icontains="prices").order_by()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = words.explain()
+    assert INDEX in plan
+
+
+@postgresql_only
+@pytest.mark.django_db(transaction=True)
+def test_the_migration_goes_back_and_forth_and_mends_a_build_that_was_interrupted():
+    assert is_valid()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(%s)", [INDEX])
+    run("create")
+    assert is_valid()
+    run("drop")
+    assert is_valid() is None
+    run("create")
+    assert is_valid()
+
+
+@postgresql_only
+@pytest.mark.django_db(transaction=True)
+def test_without_the_right_to_create_the_extension_the_migration_says_so_and_goes_on(caplog):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP EXTENSION pg_trgm CASCADE")
+        cursor.execute("CREATE ROLE without_rights")
+        cursor.execute("SET ROLE without_rights")
+        try:
+            run("create")
+        finally:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP ROLE without_rights")
+        assert is_valid() is None
+        assert "pg_trgm cannot be created" in caplog.text
+        run("create")
+    assert is_valid()

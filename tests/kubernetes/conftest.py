@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox import processes
-from sandbox.api import Api
+from sandbox.cluster.api import Api
 from tests.kubernetes.support import Home, Raw, some_name, until
 from tests.planes import PLANES, Plane, running_plane
 from tests.sandbox.played import start_nodes

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from sandbox.api import Api, Credentials
+from sandbox.cluster.api import Api, Credentials
 
 Json = dict[str, Any]
 SSA = "application/apply-patch+yaml"

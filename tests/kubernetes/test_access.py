@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from sandbox.accounts import account_kubeconfig
+from sandbox.cluster.accounts import account_kubeconfig
 from tests.kubernetes.support import Home, Raw, config_map, until
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

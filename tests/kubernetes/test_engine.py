@@ -11,8 +11,9 @@ from engine.cluster.dryrun import dry_run
 from engine.cluster.resources import ClusterKinds
 from engine.manifests.plan import stages
 from engine.rollout.rollout import Rollout
-from engine.types import Action, Manifest, NullObserver, ObjectRef, Progress, RolloutResult, Source
+from engine.types import Action, Manifest, ObjectRef, Progress, RolloutResult, Source
 from tests.kubernetes.support import Home, Json, config_map, deployment, pod_template
+from tests.observer import Watching
 
 pytestmark = pytest.mark.usefixtures("nodes")
 
@@ -38,7 +39,7 @@ def preview(client: KubernetesClient, manifests: list[Manifest]) -> list[Action 
 def roll_out(client: KubernetesClient, manifests: list[Manifest]) -> RolloutResult:
     kinds = ClusterKinds(client)
     with Rollout(
-        client, stages(manifests, deploy_number=1), kinds=kinds, observer=NullObserver(), timeout=60
+        client, stages(manifests, deploy_number=1), kinds=kinds, observer=Watching(), timeout=60
     ) as rollout:
         rollout.apply()
         return rollout.wait()

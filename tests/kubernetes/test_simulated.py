@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.api import Api, ApiFailed
-from sandbox.control_plane import ControlPlaneError
+from sandbox.cluster.api import Api, ApiFailed
+from sandbox.cluster.control_plane import ControlPlaneError
 from sandbox.kubernetes import faults as order
 from sandbox.kubernetes.faults import order_fault
 from sandbox.kubernetes.simulated import SimulatedCluster

@@ -94,14 +94,15 @@ def test_a_session_ends_after_twelve_hours(bob: User) -> None:
 
 FORM = {
     "edited": "0", "name": "Typed with care", "repository_url": "https://git.example/x.git", "default_branch": "main",
-    "access": "token", "credential": "canary-typed-token", "csrfmiddlewaretoken": "stale",
+    "credential_kind": "token", "credential": "canary-typed-token", "csrfmiddlewaretoken": "stale",
 }  # fmt: skip
 ADDRESS = "/projects/shop/settings/"
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
 def late(**headers: str) -> Any:
     make.make_project(slug="shop", name="Shop", repository_url="https://git.example/x.git")
-    return Client().post(ADDRESS, FORM, headers=headers)
+    return Client().post(ADDRESS, FORM, headers=headers or OWN_PAGE)
 
 
 def test_a_late_form_is_kept_and_says_that_nothing_was_saved() -> None:
@@ -134,7 +135,7 @@ def test_the_kept_form_can_be_sent_after_signing_in() -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(make.make_user(is_admin=True))
     sent = {key: value for key, value in FORM.items() if key != "credential"} | {"typed_again": "credential"}
-    stale = client.post(ADDRESS, sent)
+    stale = client.post(ADDRESS, sent, headers=OWN_PAGE)
     page = stale.content.decode()
     assert stale.status_code == 403
     assert "Send it again" in page
@@ -150,9 +151,28 @@ def test_an_uploaded_file_counts_as_typed() -> None:
     from django.core.files.uploadedfile import SimpleUploadedFile
 
     sent = {"name": "x", "kubeconfig_file": SimpleUploadedFile("c", b"canary-file")}
-    page = Client().post("/admin/clusters/new/", sent).content.decode()
+    page = Client().post("/admin/clusters/new/", sent, headers=OWN_PAGE).content.decode()
     assert 'name="typed_again" value="kubeconfig"' in page
     assert "canary-file" not in page
+
+
+def test_what_must_be_typed_again_is_still_asked_for_when_the_session_ends_twice() -> None:
+    sent = {key: value for key, value in FORM.items() if key != "credential"} | {"typed_again": "credential"}
+    page = Client().post(ADDRESS, sent, headers=OWN_PAGE).content.decode()
+    assert 'name="typed_again" value="credential"' in page
+
+
+def test_sessions_that_were_also_kept_in_the_cache_go_on(bob: User) -> None:
+    from importlib import import_module
+
+    assert settings.SESSION_ENGINE == "django.contrib.sessions.backends.db"
+    client = Client()
+    sign_in(client)
+    before = import_module("django.contrib.sessions.backends.cached_db").SessionStore()
+    before.update(client.session.items())
+    before.save()
+    client.cookies["sessionid"] = before.session_key
+    assert client.get("/account/").status_code == 200
 
 
 def test_script_is_told_instead() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from deployments.models import Deploy, Release
-from deployments.pages.drift import ImageReference, live_revision, parse_image, short_image, what_runs
+from deployments.pages.drift import live_revision, short_image, what_runs
 
 WEB, WORKER = "r.example:5000/shop/web", "r.example:5000/shop/worker"
 
@@ -20,20 +18,6 @@ def workload(*images: str, managed: bool = True) -> dict:
 
 
 A, B, C = release("a" * 40), release("b" * 40), release("c" * 40)
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("nginx", ("nginx", "", "")),
-        ("nginx:1.27", ("nginx", "1.27", "")),
-        ("r.example:5000/web", ("r.example:5000/web", "", "")),
-        ("r.example:5000/web:1@sha256:ab", ("r.example:5000/web", "1", "sha256:ab")),
-        ("r.example/web@sha256:ab", ("r.example/web", "", "sha256:ab")),
-    ],
-)
-def test_an_image_reference_has_three_parts(text, parts):
-    assert parse_image(text) == ImageReference(*parts)
 
 
 def test_the_release_whose_tag_runs_is_found():

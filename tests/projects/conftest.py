@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from core.findings import FAILED, PASSED, Finding
 from people.models import User
 from projects import checking
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
@@ -72,17 +73,15 @@ def sign_in(client: Client) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def outside(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, list[checking.Finding]]:
+def outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Finding]]:
     """What the outside says, by check; all is well unless a test puts findings here. Modules with `OUTSIDE_IS_REAL` ask
     the real functions."""
-    said: dict[str, list[checking.Finding]] = {}
+    said: dict[str, list[Finding]] = {}
     if getattr(request.module, "OUTSIDE_IS_REAL", False):
         return said
 
     def answer(name: str) -> Any:
-        return lambda *args, **kwargs: said.get(name, [checking.Finding(checking.PASSED, f"{name} is well.")])
+        return lambda *args, **kwargs: said.get(name, [Finding(PASSED, f"{name} is well.")])
 
     for name in (
         "repository",
@@ -100,5 +99,5 @@ def outside(
     return said
 
 
-DOWN = checking.Finding(checking.FAILED, "It is not reachable.", "Try again.", can_override=True)
-REFUSED = checking.Finding(checking.FAILED, "It refused the credential.", "Enter another.")
+DOWN = Finding(FAILED, "It is not reachable.", "Try again.", can_override=True)
+REFUSED = Finding(FAILED, "It refused the credential.", "Enter another.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from adapters.git.repository import GitRepository, UntrustedHost
+from core.findings import FAILED, PASSED, WARNING, Finding
+from core.redactor import MASK, Redactor, redacting
 from projects import checking, connections
-from projects.checking import FAILED, PASSED, WARNING, Finding
 from projects.models import Environment, Project, Registry, SecretsFile
 
 OUTSIDE_IS_REAL = True
@@ -33,12 +35,31 @@ POPULATED = BLANK.replace("PASSWORD: ''", f"PASSWORD: {encoded('canary-pw')}").r
 )
 
 
+@pytest.fixture(autouse=True)
+def redactor() -> Iterator[Redactor]:
+    """As in a request."""
+    with redacting() as made:
+        yield made
+
+
 def only(findings: list[Finding]) -> Finding:
     assert len(findings) == 1, findings
     return findings[0]
 
 
 # Clusters
+
+VERSION = {  # as `/version` of a real one
+    "major": "1",
+    "minor": "34",
+    "gitVersion": "v1.34.2",
+    "gitCommit": "8cc511e399b929453cd98ae65b419c3cc227ec79",
+    "gitTreeState": "clean",
+    "buildDate": "2025-11-11T19:06:46Z",
+    "goVersion": "go1.24.9",
+    "compiler": "gc",
+    "platform": "linux/amd64",
+}
 
 
 class Api:
@@ -49,18 +70,18 @@ class Api:
         self.asked: list[dict[str, Any]] = []
         self.server = server
         server.expect_request("/api").respond_with_json({"kind": "APIVersions", "versions": ["v1"]})
-        server.expect_request("/version").respond_with_json(
-            {"gitVersion": "v1.34.2", "platform": "linux/amd64"}
-        )
+        server.expect_request("/version/").respond_with_json(VERSION)
         reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         server.expect_request(reviews, method="POST").respond_with_handler(self.review)
 
     def review(self, request: Request) -> Response:
         """An answer of the authorizer."""
-        wanted = json.loads(request.data)["spec"]["resourceAttributes"]
+        body = json.loads(request.data)
+        wanted = body["spec"]["resourceAttributes"]
         self.asked.append(wanted)
         allowed = f"{wanted['verb']} {wanted['resource']}" not in self.lacking
-        return Response(json.dumps({"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}), 201)
+        answer = json.dumps({**body, "status": {"allowed": allowed}})
+        return Response(answer, 201, content_type="application/json")
 
     def namespace(self, name: str, status: int) -> None:
         """What is said about a namespace."""
@@ -322,9 +343,40 @@ def test_secrets(aws: Any, repository: Project, text: str, state: str, words: st
     assert encoded("canary-pw") not in found.text + found.detail
 
 
+@pytest.mark.parametrize(
+    "text", [POPULATED, "{ PASSWORD = canary-pw\n", f"PASSWORD: '{encoded('canary-pw')}"]
+)
+def test_what_a_check_reads_is_known_to_the_redactor_of_the_request(
+    aws: Any, repository: Project, redactor: Redactor, text: str
+) -> None:
+    """Though it runs in a thread of its own, and also of a text that is no secrets file."""
+    name = f"shop/known-{abs(hash(text))}"
+    aws("secretsmanager").create_secret(Name=name, SecretString=text)
+    row = secrets_file(repository, name)
+    checking.run([lambda: checking.secrets_file(row), lambda: checking.repository(repository)])
+    assert redactor.redact("it is canary-pw.") == f"it is {MASK}."
+
+
+def test_a_silent_aws_is_told_in_time(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the deadline of the checks, so that the page names it."""
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(20)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        found = checking.run(
+            [
+                lambda: checking.secrets_file(secrets_file(repository, "x")),
+                lambda: checking.registry(registry()),
+                lambda: checking.image_repository(connections.ecr(registry(), hasty=True), "shop/web"),
+            ]
+        )
+    assert ["gave no answer in time" in one.text for one in found] == [True] * 3, found
+    assert [one.can_override for one in found] == [True] * 3
+
+
 def test_a_secret_that_is_not_there_yet(aws: Any, repository: Project) -> None:
     found = only(checking.secrets_file(secrets_file(repository, "shop/none")))
-    assert (found.state, found.field, found.can_override) == (FAILED, "aws_name", True)
+    assert (found.state, found.field, found.can_override) == (FAILED, "secret_id", True)
 
 
 def test_a_reference_file_that_is_not_there(aws: Any, repository: Project) -> None:

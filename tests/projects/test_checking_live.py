@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from adapters.kubernetes.client import KubernetesClient
+from core.findings import FAILED, PASSED, WARNING, Finding
 from projects import checking
-from projects.checking import FAILED, PASSED, WARNING
 from tests.planes import PLANES, running_plane
 
 OUTSIDE_IS_REAL = True
@@ -75,9 +75,9 @@ def deployer(admin_kubeconfig: str) -> Any:
     return give
 
 
-def settled(kubeconfig: str, text: str) -> list[checking.Finding]:
+def settled(kubeconfig: str, text: str) -> list[Finding]:
     """The findings once the API server's authorizer has seen the role (its cache follows a watch)."""
-    found: list[checking.Finding] = []
+    found: list[Finding] = []
     for _ in range(100):
         found = checking.namespace(kubeconfig, "shop")
         if found[-1].text == text:

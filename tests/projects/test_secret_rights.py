@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
+from audit.record import before_after
 from core.errors import Refused
 from projects import secret_rights, services
 from projects.access import may_secret, require_secret
@@ -82,7 +83,7 @@ def test_the_form_shows_and_sets_the_rights_and_the_change_is_audited(world: Wor
     saved = Environment.objects.get(pk=world.environment.pk)
     assert saved.secret_rights == {**RIGHTS, "edit": "maintainer"}
     changed = AuditEvent.objects.filter(verb="environment.changed").latest("pk").data
-    assert changed == {"secret_rights": {"edit": ["deployer", "maintainer"]}}
+    assert changed == {"secret_rights": {"edit": before_after("deployer", "maintainer")}}
 
 
 def test_the_form_refuses_what_cannot_be(world: World, sign_in: Any) -> None:

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
 from audit.reading import changes_of
+from audit.record import before_after
 from core.errors import Refused, Stale
 from projects import infrastructure, services
 from projects.models import Environment, Image, Membership, Project, SecretsFile
@@ -116,7 +117,10 @@ def test_nothing_changed_is_no_change(world: World) -> None:
 def test_the_audit_tells_what_was_and_what_is(world: World) -> None:
     change(world, name="Store", slack_channel="#store")
     event = last("project.changed")
-    assert event.data == {"name": ["Shop", "Store"], "slack_channel": ["#shop", "#store"]}
+    assert event.data == {
+        "name": before_after("Shop", "Store"),
+        "slack_channel": before_after("#shop", "#store"),
+    }
     assert (event.actor_text, event.project_slug) == ("mira", "shop")
 
 
@@ -281,7 +285,7 @@ def test_images_come_change_and_go(world: World) -> None:
         dockerfile="D",
         context=".",
     )
-    assert last("image.changed").data["repository"] == ["shop/worker", "shop/w"]
+    assert last("image.changed").data["repository"] == before_after("shop/worker", "shop/w")
     services.remove_image(actor, image=image)
     assert last("image.removed").target_text == "Shop worker"
     services.remove_image(actor, image=image)
@@ -309,7 +313,7 @@ def test_secrets_files_come_change_and_go(world: World) -> None:
     changed = services.change_secrets_file(
         actor, secrets_file=file, edited=0, path="more.yaml", secret_id="shop/other", region="eu-west-1"
     )
-    assert last("secrets_file.changed").data["secret_id"] == ["shop/more", "shop/other"]
+    assert last("secrets_file.changed").data["secret_id"] == before_after("shop/more", "shop/other")
     services.remove_secrets_file(actor, secrets_file=changed)
     assert SecretsFile.objects.count() == 1
 
@@ -323,7 +327,7 @@ def test_granting_replaces_the_role_held_there(world: World) -> None:
     assert last("membership.granted").data == {
         "person": "vic",
         "environment": "",
-        "role": ["viewer", "deployer"],
+        "role": before_after("viewer", "deployer"),
     }
     services.grant(actor, user=world.viewer, project=world.project, role="deployer")
     assert AuditEvent.objects.count() == 1
@@ -439,8 +443,8 @@ def test_switches_are_kept_beside_each_other_and_told_one_by_one(world: World) -
     assert not off.rolls_back_by_itself
     events = AuditEvent.objects.filter(verb="environment.changed").order_by("id")
     assert [event.data for event in events] == [
-        {"policies": {"automatic_rollback": [False, True]}},
-        {"policies": {"automatic_rollback": [True, False]}},
+        {"policies": {"automatic_rollback": before_after(False, True)}},
+        {"policies": {"automatic_rollback": before_after(True, False)}},
     ]
     told = changes_of(events[0].data)[0]
     assert (told.name, told.before, told.after) == ("policies: automatic rollback", "no", "yes")

@@ -10,15 +10,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from core.middleware import NOT_KEPT
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, SecretsFile
-from projects.pages import checked_form, forms, infrastructure_forms
 from tests import factories as make
 from tests.projects.conftest import DOWN, REFUSED, World
 
 PROJECT = {
     "name": "Blog", "slug": "blog", "repository_url": "https://git.example/blog.git", "default_branch": "main",
-    "access": "token", "credential": "canary-token", "slack_channel": "#blog",
+    "credential_kind": "token", "credential": "canary-token", "slack_channel": "#blog",
 }  # fmt: skip
 NO_ROWS = {"variables-TOTAL_FORMS": "0", "variables-INITIAL_FORMS": "0"}
 ENVIRONMENT = {
@@ -76,7 +74,7 @@ def test_a_system_that_is_down_can_be_overridden_knowingly(world: World, sign_in
     [
         ("slug", "shop", "already"), ("slug", "new", "Choose another"), ("slug", "", "required"),
         ("repository_url", "file:///etc", "not allowed"), ("default_branch", "-x", "not a revision"),
-        ("credential", "   ", "Enter the token or key"), ("access", "", "required"),
+        ("credential", "   ", "Enter the token or key"), ("credential_kind", "", "required"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_stands_at_its_field(
@@ -92,7 +90,7 @@ def general(world: World, **fields: Any) -> dict[str, Any]:
     p = world.project
     return {
         "edited": p.edited, "name": p.name, "repository_url": p.repository_url, "default_branch": "main",
-        "access": "none", "slack_channel": p.slack_channel, **fields,
+        "credential_kind": "none", "slack_channel": p.slack_channel, **fields,
     }  # fmt: skip
 
 
@@ -133,7 +131,7 @@ def test_the_stored_credential_stays_unseen_and_says_when_it_was_set(world: Worl
 def test_a_lost_access_field_does_not_make_a_repository_public(world: World, sign_in: Any) -> None:
     Project.objects.filter(pk=world.project.pk).update(credential_kind="token", credential="stored")
     sent = general(world)
-    del sent["access"]
+    del sent["credential_kind"]
     assert sign_in(world.maintainer).post(at("settings", "shop"), sent).status_code == 422
     assert Project.objects.get(pk=world.project.pk).credential == "stored"
 
@@ -144,9 +142,9 @@ def test_a_lost_access_field_does_not_make_a_repository_public(world: World, sig
 def test_an_environment_is_added(world: World, sign_in: Any) -> None:
     rows = {
         "variables-TOTAL_FORMS": "3", "variables-INITIAL_FORMS": "0",
-        "variables-0-name": "LOG_LEVEL", "variables-0-text": "info", "variables-0-type": "string",
-        "variables-1-name": "", "variables-1-text": "", "variables-1-type": "number",
-        "variables-2-name": "EMPTY", "variables-2-text": "", "variables-2-type": "string",
+        "variables-0-name": "LOG_LEVEL", "variables-0-value": "info", "variables-0-type": "string",
+        "variables-1-name": "", "variables-1-value": "", "variables-1-type": "number",
+        "variables-2-name": "EMPTY", "variables-2-value": "", "variables-2-type": "string",
     }  # fmt: skip
     sent = {**ENVIRONMENT, "cluster": world.cluster.pk, **rows}
     assert sign_in(world.maintainer).post(at("environment-new", "shop"), sent).status_code == 302
@@ -161,10 +159,10 @@ def test_an_environment_is_added(world: World, sign_in: Any) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"name": "lower", "text": "x", "type": "string"}, "capital letters"),
-        ({"name": "REVISION", "text": "x", "type": "string"}, "every deploy"),
-        ({"name": "N", "text": "many", "type": "number"}, "Write a number"),
-        ({"name": "", "text": "orphan", "type": "string"}, "Give the variable a name"),
+        ({"name": "lower", "value": "x", "type": "string"}, "capital letters"),
+        ({"name": "REVISION", "value": "x", "type": "string"}, "every deploy"),
+        ({"name": "N", "value": "many", "type": "number"}, "Write a number"),
+        ({"name": "", "value": "orphan", "type": "string"}, "Give the variable a name"),
     ],
 )
 def test_a_wrong_variable_is_explained_and_kept(
@@ -176,7 +174,7 @@ def test_a_wrong_variable_is_explained_and_kept(
     page = answer.content.decode()
     assert answer.status_code == 422
     assert words in page
-    assert f'value="{row["text"]}"' in page
+    assert f'value="{row["value"]}"' in page
     assert not Environment.objects.filter(slug="production").exists()
 
 
@@ -195,7 +193,7 @@ def test_an_environment_is_changed_and_its_variables_emptied(world: World, sign_
         "variables-TOTAL_FORMS": "1",
         "variables-INITIAL_FORMS": "1",
         "variables-0-name": "",
-        "variables-0-text": "",
+        "variables-0-value": "",
         "variables-0-type": "number",
     }
     answer = sign_in(world.maintainer).post(
@@ -262,7 +260,7 @@ def test_who_shares_a_namespace_is_not_named_to_strangers(world: World, sign_in:
 
 
 def test_warnings_follow_to_the_next_page(world: World, sign_in: Any, outside: Any) -> None:
-    from projects.checking import WARNING, Finding
+    from core.findings import WARNING, Finding
 
     outside["namespace"] = [
         Finding(WARNING, "The namespace is not there yet.", "It may come with the deploy.")
@@ -325,7 +323,7 @@ def test_secrets_files(world: World, sign_in: Any, outside: Any) -> None:
     sent = {
         "environment": world.environment.pk,
         "path": "more.yaml",
-        "aws_name": "shop/more",
+        "secret_id": "shop/more",
         "region": "eu-west-2",
         "role_arn": "",
     }
@@ -333,7 +331,7 @@ def test_secrets_files(world: World, sign_in: Any, outside: Any) -> None:
     assert "already" in str(errors(client.post(at("secrets-file-new", "shop"), sent)))
     made = SecretsFile.objects.get(path="more.yaml")
     outside["secrets_file"] = [REFUSED]
-    edit = {**sent, "edited": 0, "aws_name": "shop/other"}
+    edit = {**sent, "edited": 0, "secret_id": "shop/other"}
     answer = client.post(at("secrets-file", "shop", made.pk), {**edit, "save_anyway": "on"})
     assert answer.status_code == 422
     del outside["secrets_file"]
@@ -344,7 +342,7 @@ def test_secrets_files(world: World, sign_in: Any, outside: Any) -> None:
 
 def test_another_projects_environment_cannot_be_chosen(world: World, sign_in: Any) -> None:
     other = make.make_environment()
-    sent = {"environment": other.pk, "path": "a.yaml", "aws_name": "x", "region": "eu-west-2"}
+    sent = {"environment": other.pk, "path": "a.yaml", "secret_id": "x", "region": "eu-west-2"}
     answer = sign_in(world.maintainer).post(at("secrets-file-new", "shop"), sent)
     assert "environment" in errors(answer)
 
@@ -460,21 +458,9 @@ def test_registries(world: World, sign_in: Any, outside: Any) -> None:
 # What holds for all
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        forms.ProjectForm, forms.EnvironmentForm, forms.VariableForm, forms.ImageForm, forms.SecretsFileForm, forms.MemberForm,
-        infrastructure_forms.ClusterForm, infrastructure_forms.RegistryForm, checked_form.CheckedForm,
-    ],
-)  # fmt: skip
-def test_only_secrets_get_lost_when_a_session_ends(form: Any) -> None:
-    lost = {name for name in form.base_fields if NOT_KEPT.search(name)}
-    assert lost <= {"credential", "kubeconfig", "kubeconfig_file"}
-
-
 def test_a_form_sent_again_asks_for_the_secret_that_was_not_kept(world: World, sign_in: Any) -> None:
     Project.objects.filter(pk=world.project.pk).update(credential_kind="token", credential="stored")
-    sent = general(world, access="token", name="Store", typed_again="credential")
+    sent = general(world, credential_kind="token", name="Store", typed_again="credential")
     answer = sign_in(world.maintainer).post(at("settings", "shop"), sent)
     assert "Enter this again" in str(errors(answer)["credential"])
     assert Project.objects.get(pk=world.project.pk).name == "Shop"
@@ -524,7 +510,7 @@ def test_a_new_environment_comes_after_the_others_by_itself(world: World, sign_i
 def test_a_wrong_variable_alone_is_said_at_the_head(world: World, sign_in: Any) -> None:
     row = {
         "variables-0-name": "lower",
-        "variables-0-text": "",
+        "variables-0-value": "",
         "variables-0-type": "string",
         "variables-TOTAL_FORMS": "1",
     }

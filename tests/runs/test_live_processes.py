@@ -17,10 +17,12 @@ from django.db import connection
 from django.test import Client
 
 from core.redactor import Redactor
-from deployments.gate.ending import End, end_fenced
+from deployments.gate.life import LIFE
 from projects.models import Role
 from runs.fence import Fence
 from runs.journal import Journal
+from runs.life.ending import end_fenced
+from runs.life.hooks import End
 from runs.models import State
 from tests import redis_server
 from tests.factories import grant, make_user
@@ -109,5 +111,5 @@ def test_a_line_written_by_another_process_is_on_the_stream(
         with session.get(url, headers={"Last-Event-ID": "1"}, **ask) as response:
             events = events_of(response.iter_lines(decode_unicode=True, chunk_size=1))
             assert next(events)[0] == "2"
-            end_fenced(fence, End(State.SUCCEEDED, "done"))
+            end_fenced(LIFE, fence, End(State.SUCCEEDED, "done"))
             assert "end" in {name for _, name, _ in events}

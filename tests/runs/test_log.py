@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from runs.log import chunks_after, chunks_after_line, lines, lines_after
 from runs.models import LogChunk
@@ -51,3 +54,16 @@ def test_chunks_by_sequence_and_by_line(run_id: uuid.UUID) -> None:
 
 def test_another_run_has_another_log(run_id: uuid.UUID) -> None:
     assert lines_after(uuid.uuid4(), 0) == []
+
+
+@pytest.mark.parametrize("read", [chunks_after, chunks_after_line])
+def test_reading_on_searches_the_index_and_scans_no_chunk_that_is_known(
+    run_id: uuid.UUID, read: Callable[[uuid.UUID, int], object]
+) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        read(run_id, 2)
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {queries[-1]['sql']}")
+            plan = " ".join(row[3] for row in cursor.fetchall())
+        assert "(run_id=? AND sequence>?)" in plan

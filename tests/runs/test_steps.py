@@ -7,8 +7,8 @@ import uuid
 import pytest
 
 from deployments.models import Deploy
-from runs import steps
 from runs.fence import Fence, FenceLost
+from runs.life import steps
 from runs.models import Step, StepState
 
 pytestmark = pytest.mark.django_db

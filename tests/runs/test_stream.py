@@ -188,8 +188,8 @@ async def subscribed(url: str) -> None:
 def test_two_viewers_have_one_reader(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
     write(fence, "one")
     read: list[int] = []
-    real = streams.lines_after
-    monkeypatch.setattr(streams, "lines_after", lambda run_id, line: read.append(line) or real(run_id, line))
+    real = streams.read_on
+    monkeypatch.setattr(streams, "read_on", lambda run_id, after: read.append(after) or real(run_id, after))
 
     async def scenario() -> None:
         first, second = Viewer(fence), Viewer(fence)
@@ -202,8 +202,9 @@ def test_two_viewers_have_one_reader(fence: Fence, monkeypatch: pytest.MonkeyPat
         before = len(read)
         await sync_to_async(write)(fence, "three")
         await asyncio.gather(first.lines(3), second.lines(3))
-        # The feed may have looked once more by itself, but each line was read once, not once a viewer.
+        # The feed may have looked once more by itself, but each chunk was read once, not once a viewer.
         assert read[before:].count(2) <= 2
+        assert set(read) <= {1, 2, 3}, "it goes on after the last chunk that it has read"
         await first.leave()
         await sync_to_async(write)(fence, "four")
         assert await second.lines(4) == ["one", "two", "three", "four"]
@@ -225,6 +226,35 @@ def test_somebody_far_behind_reads_the_database(fence: Fence, monkeypatch: pytes
         assert await late.lines(7) == ["one", *"abcdef"]
         await first.leave()
         await late.leave()
+
+    run(scenario)
+
+
+def test_somebody_who_claims_to_be_further_keeps_nobody_from_reading(
+    fence: Fence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    real = streams.read_from_line
+    monkeypatch.setattr(
+        streams, "read_from_line", lambda run_id, line: read.append(line) or real(run_id, line)
+    )
+    write(fence, "one")
+
+    async def scenario() -> None:
+        ahead = Viewer(fence, after=99_999)
+        waiting = asyncio.create_task(ahead.until("end"))
+        await asyncio.sleep(0.05)
+        viewer = Viewer(fence)
+        assert await viewer.lines(1) == ["one"]
+        reading = asyncio.create_task(viewer.lines(2))
+        await asyncio.sleep(0.3)
+        await sync_to_async(write)(fence, "two")
+        assert await reading == ["one", "two"]
+        assert len(read) < 10, "nobody reads the database again and again"
+        await sync_to_async(end)(fence)
+        await waiting
+        await viewer.leave()
+        await ahead.leave()
 
     run(scenario)
 

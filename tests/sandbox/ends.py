@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from sandbox import processes
 from sandbox.layout import ROOT
-from sandbox.programs import http_answers
+from sandbox.supervision.programs import http_answers
 
 
 @dataclass(frozen=True)

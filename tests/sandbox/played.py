@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from sandbox import processes
-from sandbox.api import Api
+from sandbox.cluster.api import Api
 from sandbox.node import READY_LINE, command
 from tests.planes import PLANES, Plane, running_plane
 from tests.sandbox.fake_registry import FakeRegistry

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import processes
-from sandbox.accounts import READING, account_kubeconfig
-from sandbox.api import Api, ApiFailed, Credentials
-from sandbox.control_plane import ControlPlane, ControlPlaneError, assets
+from sandbox.cluster.accounts import READING, account_kubeconfig
+from sandbox.cluster.api import Api, ApiFailed, Credentials
+from sandbox.cluster.control_plane import ControlPlane, ControlPlaneError, assets
 from tests.planes import need_control_plane
 from tests.sandbox.played import ROOT, until
 
@@ -118,7 +118,7 @@ def test_nothing_outlives_its_parent(tmp_path: Path) -> None:
     need_control_plane()
     program = (
         "import pathlib, sys, time\n"
-        "from sandbox.control_plane import ControlPlane\n"
+        "from sandbox.cluster.control_plane import ControlPlane\n"
         "plane = ControlPlane(pathlib.Path(sys.argv[1])); plane.start()\n"
         "print(*(c.pid for c in plane.children), flush=True); time.sleep(60)\n"
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.git_history import make_repository
-from sandbox.git_server import make_git_server
+from sandbox.git.history import make_repository
+from sandbox.git.server import make_git_server
 from sandbox.samples.storefront import STOREFRONT
 from sandbox.web import Server
 

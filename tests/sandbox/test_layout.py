@@ -11,8 +11,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 from engine.errors import SlipwayError
-from sandbox import environment, layout, redis
+from sandbox import environment, layout
 from sandbox.layout import Layout
+from sandbox.supervision import redis
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.certificates import make_authority, make_certificate, validity
+from sandbox.cluster.certificates import make_authority, make_certificate, validity
 from sandbox.node.behaviour import Role, log_lines, play_for, words_of
 from sandbox.node.certmanager import wanted_certificates
 from sandbox.node.images import Login, PullError, Registries, logins_of, parse_reference

@@ -12,7 +12,7 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from sandbox.slack_end import make_slack_server
+from sandbox.slack.end import make_slack_server
 from sandbox.web import Server
 
 TOKEN = "xoxb-test"

@@ -20,11 +20,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from sandbox import guard
 from sandbox.environment import MARK, mark
 from sandbox.layout import ROOT
 from sandbox.processes import free_port, port_is_free
-from sandbox.programs import http_answers
+from sandbox.supervision import guard
+from sandbox.supervision.programs import http_answers
 
 pytestmark = [
     pytest.mark.slow,
@@ -157,7 +157,7 @@ def test_a_second_one_is_refused_and_what_ends_is_started_again(sandbox: Sandbox
     assert second.returncode == 1
     assert f"already (process {process.pid})" in second.stderr
     slack = sandbox.ports()["slack"]
-    (pid,) = [p for p in sandbox.left() if b"sandbox.slack_end" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    (pid,) = [p for p in sandbox.left() if b"sandbox.slack.end" in Path(f"/proc/{p}/cmdline").read_bytes()]
     os.kill(pid, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{pid}").exists())
     until(lambda: http_answers(slack, "/", 200))

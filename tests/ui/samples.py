@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.utils.safestring import mark_safe
 
-from engine.types import Evidence, ObjectRef, Progress
+from engine.types import ClusterEvent, Evidence, ObjectRef, Progress
 from ui.formrender import Switch
 
 NOW = datetime(2026, 7, 14, 9, 44, tzinfo=UTC)
@@ -90,9 +90,9 @@ EVIDENCE = [
     Evidence(
         pod="cms-web-6d7f9c5b8-t4xkz", container="web", reason="CrashLoopBackOff", exit_code=1, restarts=3,
         message="back-off 20s restarting failed container",
-        events=("Normal Pulled: image landing-cms/web:d19a6f2 in 2.8 s",
-                "Warning Unhealthy (x6): readiness probe: connection refused",
-                "Warning BackOff (x9): restarting failed container web in pod cms-web-6d7f9c5b8-t4xkz"),
+        events=(ClusterEvent("Normal", "Pulled", "image landing-cms/web:d19a6f2 in 2.8 s"),
+                ClusterEvent("Warning", "Unhealthy", "readiness probe: connection refused", 6),
+                ClusterEvent("Warning", "BackOff", "restarting failed container web in pod cms-web-6d7f9c5b8-t4xkz", 9)),
         logs=("Starting gunicorn 23.0.0, 2 workers", '  File "/app/cms/wsgi.py", line 14, in <module>',
               'django.db.utils.OperationalError: FATAL: password authentication failed for user "cms_2026"',
               "[1] Worker failed to boot, shutting down"),
@@ -181,7 +181,7 @@ def context() -> dict[str, Any]:
         "checks": CHECKS,
         "diff": DIFF,
         "folds": FOLDS,
-        "evidence": EVIDENCE,
+        "evidence": [asdict(item) for item in EVIDENCE],
         "objects": OBJECTS,
         "form": SampleForm(),
         "wrong": wrong,

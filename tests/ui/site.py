@@ -15,6 +15,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.template import engines
 from django.test import RequestFactory
 
+from core.kept import Kept
 from tests.ui import samples
 
 HERE = Path(__file__).parent
@@ -70,7 +71,7 @@ def page(name: str, **kwargs: Any) -> str:
 
 def pages() -> dict[str, Answer]:
     """Name → HTML of everything a browser looks at."""
-    kept = [("note", "typed")]
+    kept = Kept((("note", "typed"),))
     return {
         "": page("404"),  # where the links to the board lead
         "guide": page("guide"),

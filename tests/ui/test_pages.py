@@ -7,6 +7,7 @@ import re
 import pytest
 from django.template.loader import get_template, render_to_string
 
+from core.kept import Kept
 from portal.shell import shell
 from tests.ui import samples, site
 
@@ -71,11 +72,13 @@ def test_htmx_may_neither_evaluate_nor_style_nor_keep_pages() -> None:
 def test_everything_given_to_a_part_is_escaped() -> None:
     bad = "<img src=x>"
     template = """{% tag bad %}{% revision bad bad bad bad %}{% person bad %}{% key bad %}{% short_id bad bad %}
-        {% crumb bad bad %}{% copy bad bad %}{% output_lines lines %}{% cluster_event bad %}{% progress 1 bad %}
+        {% crumb bad bad %}{% copy bad bad %}{% output_lines lines %}{% cluster_event bad %}
+        {% cluster_event event %}{% progress 1 bad %}
         {% checks checks %}{% diff lines bad %}{% notice "failed" %}{{ bad }}{% endnotice %}{% dialog "x" bad %}{% enddialog %}
         {% menu bad %}{{ bad }}{% endmenu %}{% empty bad %}{{ bad }}{% endempty %}"""
     checks = [{"state": bad, "text": bad, "detail": bad, "url": bad}]
-    html = site.render(template, bad=bad, lines=[bad, f"+{bad}"], checks=checks)
+    event = {"type": bad, "reason": bad, "text": bad, "count": 2}
+    html = site.render(template, bad=bad, lines=[bad, f"+{bad}"], checks=checks, event=event)
     assert "<img" not in html
     assert html.count("&lt;img") > 15
 
@@ -120,7 +123,7 @@ def test_what_django_says_by_itself_is_not_shown(words: str | None) -> None:
 
 
 def test_an_ended_session_keeps_what_was_typed() -> None:
-    context = {"kept": [("note", 'a "quoted" note')], "signed_in": False}
+    context = {"kept": Kept((("note", 'a "quoted" note'),)), "signed_in": False}
     html = render_to_string("session_ended.html", context, site.request("/projects/new/"))
     assert 'name="note" value="a &quot;quoted&quot; note"' in html
     assert 'action="/projects/new/"' in html
@@ -134,4 +137,12 @@ def test_evidence_of_the_engine_is_shown_as_it_is() -> None:
     assert "exit code 1" in html
     assert len(re.findall(r"<li[ >]", html)) == len(pod.logs) + len(pod.previous_logs) + len(pod.events)
     assert '<li class="bad"><span>django.db' in html
-    assert "×9" in html
+    assert "<b>BackOff</b> restarting failed container web" in html
+    assert html.count("×9") == 1
+    assert "×1<" not in html
+
+
+def test_an_event_that_an_older_deploy_kept_as_text_is_shown_as_it_is() -> None:
+    html = site.render("{% cluster_event event %}", event="Warning BackOff (x5): restarting <web>")
+    assert "<span>Warning BackOff (x5): restarting &lt;web&gt;</span>" in html
+    assert site.render("{% cluster_event event %}", event="Normal Pulled: image") != html

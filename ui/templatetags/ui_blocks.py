@@ -7,7 +7,7 @@ templates between a start and an end tag trust it: it was escaped where it was w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import template
@@ -73,18 +73,16 @@ def output_lines(lines: Iterable[str]) -> SafeString:
     return format_html_join("", '<li class="{}"><span>{}</span></li>', marked)
 
 
-_EVENT = re.compile(r"^(?P<type>\w+) (?P<reason>\w+)(?: \(x(?P<count>\d+)\))?: (?P<text>.*)$", re.DOTALL)
-
-
 @register.simple_tag
-def cluster_event(text: str) -> SafeString:
-    """`{% cluster_event "Warning BackOff (x5): …" %}`: an event as the engine's evidence writes it, as a list item."""
-    parts = _EVENT.match(text)
-    if parts is None:
-        return format_html("<li>{}<span>{}</span></li>", ui.state_icon("info"), text)
-    times = format_html(' <span class="count">×{}</span>', parts["count"]) if parts["count"] else ""
-    drawn = ui.state_icon("warning" if parts["type"] == "Warning" else "info")
-    return format_html("<li>{}<span><b>{}</b> {}{}</span></li>", drawn, parts["reason"], parts["text"], times)
+def cluster_event(event: Mapping[str, Any] | str) -> SafeString:
+    """`{% cluster_event event %}`: an event of the cluster as a list item: a mapping with type, reason, text and
+    count. Evidence kept by older deploys has a text instead; it is shown as it is."""
+    if isinstance(event, str):
+        drawn = ui.state_icon("warning" if event.startswith("Warning") else "info")
+        return format_html("<li>{}<span>{}</span></li>", drawn, event)
+    times = format_html(' <span class="count">×{}</span>', event["count"]) if event["count"] > 1 else ""
+    drawn = ui.state_icon("warning" if event["type"] == "Warning" else "info")
+    return format_html("<li>{}<span><b>{}</b> {}{}</span></li>", drawn, event["reason"], event["text"], times)
 
 
 @register.filter

@@ -21,4 +21,4 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        loop(TICKS, stopped=stop.is_set)
+        loop(TICKS, stopped=stop.is_set, pause=stop.wait)

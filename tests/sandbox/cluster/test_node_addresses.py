@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from sandbox.api import Api
+from sandbox.cluster.api import Api
 from tests.planes import Plane
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until

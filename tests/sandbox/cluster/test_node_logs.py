@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sandbox.api import ApiFailed
+from sandbox.cluster.api import ApiFailed
 from tests.planes import Plane, kubectl_program
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until

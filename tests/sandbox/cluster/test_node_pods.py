@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.api import ApiFailed
+from sandbox.cluster.api import ApiFailed
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, until
 

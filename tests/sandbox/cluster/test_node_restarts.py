@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import processes
-from sandbox.api import Api
+from sandbox.cluster.api import Api
 from tests.planes import PLANES, Plane, running_plane
 from tests.sandbox.fake_registry import FakeRegistry
 from tests.sandbox.played import Shop, start_nodes, until

@@ -15,9 +15,9 @@ import pytest
 
 from engine.types import Json
 from sandbox import processes
-from sandbox.api import Api, ApiFailed
-from sandbox.kubectl import LAST_APPLIED, apply_as_kubectl
-from sandbox.pull_secrets import make_keeper
+from sandbox.cluster.api import Api, ApiFailed
+from sandbox.cluster.kubectl import LAST_APPLIED, apply_as_kubectl
+from sandbox.cluster.pull_secrets import make_keeper
 from sandbox.samples import SAMPLES
 from sandbox.samples.by_hand import objects_by_hand
 from sandbox.samples.names import namespaces

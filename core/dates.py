@@ -1,0 +1,30 @@
+"""Filters of lists by date. Days are those of UTC, as every time that the database keeps."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+
+from core import keyset
+
+SINCE, UNTIL = "since", "until"
+
+
+def start_of(day: date) -> datetime:
+    """The first moment of a day."""
+    return datetime.combine(day, time.min, UTC)
+
+
+def within(rows: QuerySet[Any], name: str, day: date, *, key: str, moment: str) -> QuerySet[Any]:
+    """The rows since a day (`name`: SINCE) or until one, that day included. `key`, `moment`: as in keyset.between."""
+    since, until = (start_of(day), None) if name == SINCE else (None, start_of(day + timedelta(days=1)))
+    return keyset.between(rows, key=key, moment=moment, since=since, until=until)
+
+
+def as_dates(form: forms.Form) -> None:
+    """Gives the two fields of a filter's form the browser's own choice of a date."""
+    for name in (SINCE, UNTIL):
+        form.fields[name].widget = forms.DateInput(attrs={"type": "date"})

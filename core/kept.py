@@ -1,0 +1,113 @@
+"""What of a form that could not be accepted is shown again, so that it can be sent once more after signing in.
+
+A view names the forms that it takes by `@keeps(…)`. Only their fields are kept, without those that hold a secret: a
+field of a password or a file, or one whose widget says `holds_secret`. What was sent to a view that names no form, and
+every field that no form has, is dropped: a later form that takes secrets is safe before anybody thinks of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from django import forms
+from django.conf import settings
+from django.forms.formsets import BaseFormSet, ManagementForm
+from django.http import HttpRequest
+
+View = TypeVar("View", bound=Callable[..., Any])
+TYPED_AGAIN = "typed_again"  # the hidden fields that name those secrets when the form is sent again
+Kind = type[forms.BaseForm] | type[BaseFormSet]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """`fields`: name and value of what is sent again. `secrets`: names of what was filled in and must be typed again."""
+
+    fields: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+def keeps(*kinds: Kind) -> Callable[[View], View]:
+    """`@keeps(ProjectForm)`: this view takes these forms. Stands anywhere among the view's decorators."""
+
+    def mark(view: View) -> View:
+        view.kept_forms = kinds  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def kept_form(request: HttpRequest) -> Kept:
+    """What is kept of the form that was sent, if one of our own pages sent it.
+
+    A form of another site is not kept, so that nobody can be made to confirm what they never filled in.
+    """
+    view = request.resolver_match.func if request.resolver_match else None
+    kinds = getattr(view, "kept_forms", ())
+    if not kinds or not is_own_page(request):
+        return Kept()
+    known = [field for kind in kinds for field in patterns(kind)]
+    fields: list[tuple[str, str]] = []
+    secrets = [name for name in request.POST.getlist(TYPED_AGAIN) if field_of(known, name)]
+    for name, values in request.POST.lists():
+        field = field_of(known, name)
+        if field is None:
+            continue
+        if not is_secret(field):
+            fields += [(name, str(value)) for value in values]
+        elif any(values):
+            secrets.append(name)
+    # A secret that was chosen as a file is asked for by the field of its text.
+    secrets += [name.removesuffix("_file") for name in request.FILES]
+    return Kept(tuple(fields), tuple(dict.fromkeys(secrets)))
+
+
+def field_of(known: Iterable[tuple[str, forms.Field]], name: str) -> forms.Field | None:
+    """The field that is sent by this name."""
+    return next((field for pattern, field in known if re.fullmatch(pattern, name)), None)
+
+
+def patterns(kind: Kind) -> Iterator[tuple[str, forms.Field]]:
+    """Each field of a form with the pattern of the names that it is sent by; those of a formset are numbered."""
+    if issubclass(kind, forms.BaseForm):
+        yield from ((re.escape(name), field) for name, field in fields_of(kind))
+        return
+    prefix = re.escape(kind.get_default_prefix())
+    yield from ((rf"{prefix}-{name}", field) for name, field in fields_of(ManagementForm))
+    yield from ((rf"{prefix}-\d{{1,4}}-{re.escape(name)}", field) for name, field in fields_of(kind.form))
+
+
+def fields_of(form: type[forms.BaseForm]) -> Iterable[tuple[str, forms.Field]]:
+    """The fields that a form's class declares."""
+    fields: dict[str, forms.Field] = form.base_fields  # type: ignore[attr-defined]
+    return fields.items()
+
+
+def is_secret(field: forms.Field) -> bool:
+    """Whether what is typed into a field is never sent back: passwords, files, and what its widget declares so."""
+    widget = field.widget
+    return isinstance(widget, (forms.PasswordInput, forms.FileInput)) or getattr(
+        widget, "holds_secret", False
+    )
+
+
+def is_own_page(request: HttpRequest) -> bool:
+    """Whether one of our own pages sent this request. A browser says so itself; one on plain HTTP names the page."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    source = request.headers.get("Origin") or request.headers.get("Referer", "")
+    return origin_of(source) in {origin_of(settings.BASE_URL), f"{request.scheme}://{request.get_host()}"}
+
+
+def origin_of(address: str) -> str:
+    """Protocol and host of an address; what is none gives no origin."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}".lower()

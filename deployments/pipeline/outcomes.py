@@ -1,0 +1,117 @@
+"""How a deploy ended, in sentences: which state each error of the engine means, what was changed, what still serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.errors import ExternalError
+from deployments.gate import undoing
+from deployments.gate.ending import evidence_of
+from deployments.models import Deploy, ObjectState
+from deployments.pipeline.stages import ReleaseIsBad
+from deployments.pipeline.still_serving import what_still_serves
+from deployments.pipeline.work import Work
+from deployments.preparation.prepare import NotDeployable
+from engine.cluster.apply import ApplyError
+from engine.cluster.client import ApiError
+from engine.errors import ManifestError, SlipwayError
+from engine.types import ObjectStatus, Progress
+from runs.life.hooks import End
+from runs.models import State
+from ui.words import duration
+
+
+def succeeded(work: Work) -> str:
+    """What runs now."""
+    return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
+
+
+def cancelled(work: Work) -> End:
+    """Who cancelled, what stays, and what follows."""
+    who = Deploy.objects.values_list("cancelled_by", flat=True).get(pk=work.deploy.pk) or "Somebody"
+    count, total = written(work)
+    rollback = undoing.follower(work.deploy)
+    if rollback is None:
+        hint = "Roll back to undo what was applied." if count else ""
+        return End(State.CANCELLED, f"{who} cancelled it. {what_was_left(work)}", hint)
+    done = f"{count} of {total} objects had been written" if count else "Nothing was changed on the cluster"
+    return End(State.CANCELLED, f"{who} cancelled it. {done}; {undoing.sentence(rollback)}.")
+
+
+def timed_out(work: Work) -> End:
+    """What it waited for."""
+    waiting = ObjectState.objects.filter(run_id=work.deploy.run_id, progress=Progress.PROGRESSING).first()
+    reason = f" {waiting.ref}: {waiting.sentence}" if waiting else ""
+    limit = duration(work.environment.deploy_timeout)
+    return End(State.TIMED_OUT, f"It was not done within {limit}.{reason}", what_was_left(work))
+
+
+def failed(work: Work, error: SlipwayError) -> End:
+    """`failed` where the release is bad, `errored` where the portal or an outside system is."""
+    if isinstance(error, ReleaseIsBad):
+        return release_is_bad(work, error)
+    if isinstance(error, ApplyError):
+        return not_applied(work, error)
+    if isinstance(error, (ManifestError, NotDeployable)):
+        return not_deployable(work, error)
+    if isinstance(error, (ExternalError, ApiError)):
+        return End(State.ERRORED, error.message, f"{error.hint} {what_was_left(work)}".strip())
+    return End(State.ERRORED, error.message, error.hint)
+
+
+def release_is_bad(work: Work, error: ReleaseIsBad) -> End:
+    """The rollout ended without everything being ready."""
+    result = error.result
+    return End(
+        State.TIMED_OUT if result.timed_out else State.FAILED,
+        error.message,
+        f"{error.hint} {still(work, result.failures)}".strip(),
+        tuple(evidence_of(status) for status in result.failures),
+    )
+
+
+def not_applied(work: Work, error: ApplyError) -> End:
+    """An object was refused, or one that the next stage waits for did not become ready."""
+    bad = [s for s in error.statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)]
+    late = bool(bad) and all(s.progress == Progress.TIMED_OUT for s in bad)
+    return End(
+        State.TIMED_OUT if late else State.FAILED,
+        error.message,
+        f"{error.hint} {still(work, error.statuses)}".strip(),
+        tuple(evidence_of(status) for status in bad),
+    )
+
+
+def not_deployable(work: Work, error: ManifestError | NotDeployable) -> End:
+    """The revision, or what belongs to it, is not what a deploy needs."""
+    for problem in error.problems:
+        work.log(problem, level="error")
+    left = what_was_left(work)
+    return End(
+        State.FAILED,
+        error.message,
+        error.hint if left in error.hint else f"{error.hint} {left}".strip(),
+        tuple({"sentence": problem, "ref": "", "hint": ""} for problem in error.problems),
+    )
+
+
+def written(work: Work) -> tuple[int, int]:
+    """How many objects were created or changed by this deploy so far, and of how many in all."""
+    rows = ObjectState.objects.filter(run_id=work.deploy.run_id)
+    return undoing.written(work.deploy), len(work.manifests) or rows.count()
+
+
+def what_was_left(work: Work) -> str:
+    """What this deploy has changed on the cluster, in a sentence."""
+    count, total = written(work)
+    if not count:
+        return "Nothing was changed on the cluster."
+    return f"{count} of {total} objects had been written and stay as they are."
+
+
+def still(work: Work, statuses: Sequence[ObjectStatus]) -> str:
+    """What still works, and what was changed. `statuses`: those of the objects that failed, others are left out."""
+    if not written(work)[0]:
+        return "Nothing was changed on the cluster."
+    bad = {str(s.ref) for s in statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)}
+    return what_still_serves(work, bad) or what_was_left(work)

@@ -1,0 +1,235 @@
+"""The one sequence before a deploy's first write: checkout, secrets, render, preflight. The pipeline drives it step by step,
+the preview to its end, so that both cannot differ.
+
+`Fresh` makes a release from a revision; `Stored` brings the objects of a kept release back (a rollback, or a take-over
+after the release was made). Every step says in a sentence what it found, and leaves it in the preparation; each may be run
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from core.findings import WARNING, Finding
+from core.secret_values import digest, register_objects
+from deployments.models import Release
+from deployments.preparation import prepare
+from deployments.preparation.preflight import (
+    Preflight,
+    change_findings,
+    check_objects,
+    check_secrets_files,
+    places,
+    plural,
+)
+from deployments.preparation.prepare import NotDeployable
+from engine.cluster.client import Client
+from engine.cluster.resources import ClusterKinds
+from engine.manifests.documents import Document
+from engine.manifests.render import ImagePin
+from engine.manifests.stored import from_stored
+from engine.types import Manifest, Observer
+from projects.connections import git_repository
+from projects.models import Environment, Image
+from projects.reference_files import files_at
+from projects.secret_files import Fetched, Patiently, fetch_secrets
+
+FETCH_SECONDS = 300.0
+
+
+class Means(Protocol):
+    """How a preparation reaches the outside, and whom it tells.
+
+    `hasty`: somebody waits for a page: AWS is not waited for long, and the mirror is taken as it is.
+    """
+
+    @property
+    def hasty(self) -> bool:
+        """Whether somebody waits."""
+
+    @property
+    def client(self) -> Client:
+        """The environment's cluster, made when first asked for."""
+
+    @property
+    def kinds(self) -> ClusterKinds:
+        """What the cluster knows of kinds."""
+
+    @property
+    def patiently(self) -> Patiently:
+        """How an outside system is asked that may take minutes."""
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        """A line of the log."""
+
+    def observer(self, manifests: Sequence[Manifest]) -> Observer | None:
+        """Who watches the dry run."""
+
+
+class Preparation:
+    """What the steps have found so far. `files`: of the config directory, by name."""
+
+    def __init__(self, environment: Environment, means: Means) -> None:
+        self.environment = environment
+        self.means = means
+        self.files: Mapping[str, bytes] = {}
+        self.documents: Sequence[Document] = ()
+        self.fetched: Sequence[Fetched] = ()
+        self.pins: Sequence[ImagePin] = ()
+        self.manifests: Sequence[Manifest] = ()
+
+    def checkout(self) -> str:
+        """What is needed of the revision's files. Raises ManifestError, ExternalError."""
+        raise NotImplementedError
+
+    def secrets(self) -> str:
+        """The secrets files. Raises ManifestError, ExternalError."""
+        raise NotImplementedError
+
+    def render(self) -> str:
+        """The objects to apply, in `manifests`. Raises ManifestError, NotDeployable, ExternalError, ApiError."""
+        raise NotImplementedError
+
+    def preflight(self, *, with_diff: bool = False) -> Preflight:
+        """Every check, without a write. Raises ApiError when the cluster does not answer."""
+        raise NotImplementedError
+
+    def _read(self, revision: str) -> None:
+        if not self.means.hasty:
+            repository = git_repository(self.environment.project)
+            self.means.patiently(partial(repository.fetch, FETCH_SECONDS))
+        self.files = files_at(self.environment, revision)
+        self.documents = prepare.read(self.environment, self.files)
+
+    def _fetch(self, versions: Mapping[str, str] | None) -> str:
+        means = self.means
+        self.fetched = fetch_secrets(self.environment, versions, patiently=means.patiently, hasty=means.hasty)
+        for one in self.fetched:
+            keys = sum(len(document.body.get("data") or {}) for document in one.documents)
+            means.log(f"{one.path}: version {one.version_id[:8]}, {plural(keys, 'key')}")
+        return plural(len(self.fetched), "secrets file") if self.fetched else "no secrets files"
+
+    def _check(
+        self, pins: Sequence[ImagePin], images: Mapping[str, Image], *, with_diff: bool
+    ) -> tuple[list[Finding], list[Any]]:
+        return check_objects(
+            self.means.client, self.means.kinds, self.environment, self.manifests, pins, images,
+            with_diff=with_diff, observer=self.means.observer(self.manifests),
+        )  # fmt: skip
+
+    def _images(self) -> dict[str, Image]:
+        return {image.name: image for image in self.environment.project.images.select_related("registry")}
+
+
+class Fresh(Preparation):
+    """A release made from a revision, with the secrets files as they are now."""
+
+    def __init__(self, environment: Environment, revision: str, means: Means) -> None:
+        super().__init__(environment, means)
+        self.revision = revision
+        self._warnings: Sequence[str] = ()
+
+    def checkout(self) -> str:
+        """The objects of the config directory, as written."""
+        self._read(self.revision)
+        return f"{plural(len(self.documents), 'object')} in {self.environment.config_directory}"
+
+    def secrets(self) -> str:
+        """The current version of every secrets file; the deploy is pinned to it."""
+        return self._fetch(None)
+
+    def render(self) -> str:
+        """Images resolved to digests, variables filled in, secrets in place."""
+        means = self.means
+        self.pins = prepare.resolve_images(
+            self.environment, self.revision, patiently=means.patiently, hasty=means.hasty
+        )
+        for pin in self.pins:
+            means.log(f"image {pin.name}: {pin.tag} is {pin.digest}")
+        rendered = prepare.render_release(
+            self.environment, self.revision, self.documents, self.fetched, self.pins, means.kinds
+        )
+        self.manifests, self._warnings = rendered.manifests, rendered.warnings
+        return f"{plural(len(self.manifests), 'object')}, {plural(len(self.pins), 'image')}"
+
+    def preflight(self, *, with_diff: bool = False) -> Preflight:
+        """All checks: none depends on another."""
+        found, changes = self._check(self.pins, self._images(), with_diff=with_diff)
+        sources = places(self.environment, changes, self.manifests, self.files)
+        findings = [
+            *check_secrets_files(self.environment, self.documents, self.fetched),
+            *found,
+            *change_findings(changes, sources),
+            *(Finding(WARNING, warning) for warning in self._warnings),
+        ]
+        return Preflight(tuple(findings), tuple(changes))
+
+
+class Stored(Preparation):
+    """A kept release put in place again, with the very versions of the secrets files that it was made with."""
+
+    def __init__(self, environment: Environment, release: Release, means: Means) -> None:
+        """Raises NotDeployable when the environment moved since the release was made."""
+        super().__init__(environment, means)
+        self.release = release
+        if not release.fits(environment):
+            raise NotDeployable(
+                f"The release was made for {release.place}, but the environment is in {environment.place} now.",
+                hint="Deploy a revision: its objects are made for where the environment is.",
+            )
+
+    def checkout(self) -> str:
+        """Only Secrets that live in Git have to be read from the revision again."""
+        if not any("git" in entry.get("from", {}) for entry in self.release.stored_objects):
+            return "not needed: the release is stored"
+        self._read(self.release.revision)
+        return "Secrets of the repository"
+
+    def secrets(self) -> str:
+        """The pinned versions."""
+        return self._fetch(self.release.secret_versions)
+
+    def render(self) -> str:
+        """The stored objects, with their Secrets filled in again."""
+        self.manifests = from_stored(
+            self.release.stored_objects,
+            secrets={one.path: one.documents for one in self.fetched},
+            git_documents=self.documents,
+            digest=digest,
+        )
+        register_objects([manifest.body for manifest in self.manifests])
+        self.means.log(
+            f"{plural(len(self.manifests), 'object')} of the release of {self.release.revision[:7]}"
+        )
+        return f"{plural(len(self.manifests), 'object')} of the stored release"
+
+    def preflight(self, *, with_diff: bool = False) -> Preflight:
+        """Less to check than for a fresh release, since that was checked when it was made: that its images still exist, a
+        dry run, and the pull secret. Raises NotDeployable for images that are gone."""
+        pins = [ImagePin(name=name, **image) for name, image in self.release.images.items()]
+        images = self._images()
+        self._refuse_missing(pins, images)
+        known = [pin for pin in pins if pin.name in images]
+        found, changes = self._check(known, images, with_diff=with_diff)
+        return Preflight((*found, *change_findings(changes)), tuple(changes))
+
+    def _refuse_missing(self, pins: Sequence[ImagePin], images: Mapping[str, Image]) -> None:
+        missing = [
+            f"{pin.repository}:{pin.tag}" for pin in pins if self._is_missing(pin, images.get(pin.name))
+        ]
+        if missing:
+            raise NotDeployable(
+                f"The registry no longer holds {', '.join(missing)}; the release cannot be put in place again.",
+                problems=tuple(missing),
+                hint="Nothing was changed on the cluster. Deploy a revision whose images exist.",
+            )
+
+    def _is_missing(self, pin: ImagePin, image: Image | None) -> bool:
+        """Whether the registry no longer holds it: a lifecycle policy may have removed a rollback's target."""
+        if image is None or image.reference != pin.repository:
+            return False  # the project builds it no more; the cluster pulls it from where the release says
+        return pin.tag not in self.means.patiently(
+            partial(prepare.images_by_tag, image, [pin.tag], hasty=self.means.hasty)
+        )

@@ -1,0 +1,52 @@
+"""Deploys as they are asked for in many places: light rows, those that succeeded, those that can be gone back to."""
+
+from __future__ import annotations
+
+from django.db.models import OuterRef, QuerySet
+
+from deployments.models import Deploy, Release
+from projects.models import Environment
+from runs.models import State
+
+
+def light(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
+    """Deploys with their environment, project and release, without big columns and credentials."""
+    return (
+        deploys.select_related("environment__project", "release")
+        .defer("evidence", "warnings", "release__objects_compressed")
+        .defer("environment__project__credential")
+    )
+
+
+def succeeded(environment: Environment | int | OuterRef) -> QuerySet[Deploy]:
+    """The deploys of an environment that succeeded, the newest first."""
+    return Deploy.objects.filter(environment=environment, state=State.SUCCEEDED).order_by("-number")
+
+
+def last_succeeded(environment: Environment | int) -> Deploy | None:
+    """What was put in place last, as a light row; None before the first deploy that succeeded."""
+    return light(succeeded(environment)).first()
+
+
+def last_revision(environment_id: int) -> str:
+    """The revision that was put in place last; empty before the first deploy that succeeded."""
+    return succeeded(environment_id).values_list("revision", flat=True).first() or ""
+
+
+def last_release(environment: Environment) -> Release | None:
+    """The release that was put in place last, with its stored objects."""
+    deploy = succeeded(environment).select_related("release").first()
+    return deploy.release if deploy else None
+
+
+def last_good(environment: Environment, *, unlike: Deploy | None = None) -> Deploy | None:
+    """The newest deploy whose release can be gone back to: verified, made for where the environment is, not marked bad.
+    `unlike`: with another release than this deploy's."""
+    good = succeeded(environment).filter(
+        release__verified_at__isnull=False,
+        release__marked_bad_by="",
+        release__place__in=("", environment.place),
+    )
+    if unlike is not None and unlike.release_id:
+        good = good.exclude(release=unlike.release_id)
+    return light(good).first()

@@ -1,0 +1,52 @@
+"""What may be a value in a text that is no secrets file, though it should be one: for hiding, so rather too much than too
+little. What a reader needs to find the mistake (names of keys and objects, kinds) is left out where it can be told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from engine.manifests.masking import decode_value
+
+_PUBLIC_KEYS = frozenset({"apiVersion", "kind", "metadata", "name", "namespace", "type", "immutable"})
+_PUBLIC_WORDS = frozenset({"v1", "Secret", "ConfigMap", "List", "Opaque"})
+_FLOW = re.compile(r"[{}\[\],]")
+_QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'([^']*)'""")
+_PAIR = re.compile(r"""["']?([^"':=]*)["']?\s*[:=](.*)\Z""", re.DOTALL)
+_BLOCK = re.compile(r"[|>][-+\d]*\Z")
+_AROUND = " \t\"'{}[],"
+
+
+def raw_parts(text: str) -> list[str | bytes]:
+    """Lines, what stands behind `:` and `=`, and what stands in quotes; what is base64 also decoded. Each once."""
+    found: dict[str | bytes, None] = {}
+    for line in text.splitlines():
+        for part in _of_line(line.strip().removeprefix("- ").strip()):
+            if part and part not in _PUBLIC_WORDS:
+                found[part] = None
+                found[decode_value(part)] = None  # itself, where it is not base64
+    return [part for part in found if part]
+
+
+def _of_line(line: str) -> Iterator[str]:
+    """The parts of a line, and those of each piece of it where it holds lists or mappings in one line, as JSON does."""
+    for piece in dict.fromkeys((line, *_FLOW.split(line))):
+        yield from _of_piece(piece.strip())
+    for match in _QUOTED.finditer(line):
+        if not line[match.end() :].lstrip().startswith(":"):
+            yield match[1] or match[2] or ""
+
+
+def _of_piece(piece: str) -> Iterator[str]:
+    """The value of a pair, and the whole of what is not only a key, or a pair that is public."""
+    pair = _PAIR.match(piece.lstrip(_AROUND))
+    value = pair[2].strip(_AROUND) if pair else ""
+    if pair and (pair[1].strip(_AROUND) in _PUBLIC_KEYS or not value or _BLOCK.match(value)):
+        return
+    yield value
+    if pair or " " in piece or len(piece) > _LONGEST_WORD:
+        yield piece
+
+
+_LONGEST_WORD = 7  # a shorter one that stands alone may be any word of a message

@@ -1,0 +1,1 @@
+"""Git's other side: sample repositories with a history, served over HTTP."""

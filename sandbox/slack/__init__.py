@@ -1,0 +1,1 @@
+"""Slack's other end: takes messages and shows them."""

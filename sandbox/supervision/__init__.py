@@ -1,0 +1,1 @@
+"""Starts all programs of a sandbox, watches over them, ends them."""

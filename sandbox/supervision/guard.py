@@ -1,0 +1,78 @@
+"""Ends what a sandbox may leave behind when its supervisor is killed.
+
+Children are tied to the supervisor by the kernel, but not their children: a worker's forked job would live on. So each
+child carries a mark in its environment, which its descendants inherit, and a small guard process waits at the end of a
+pipe: when the supervisor ends, in whatever way, the pipe closes and the guard kills everything with the mark. (Linux
+only: elsewhere there is no /proc, and the guard does nothing. Redis writes its title over its environment, so it is not
+found here; it has no children, and the kernel ends it.)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from sandbox.environment import MARK, mark
+
+_PATIENCE = 5.0  # seconds within which what was killed is gone
+
+
+def marked(directory: Path, supervisor: int = 0) -> list[int]:
+    """The running processes of a sandbox's folder, this one excepted; with `supervisor` only those of its run."""
+    wanted = f"{MARK}={mark(directory, supervisor)}" if supervisor else f"{MARK}={directory}#"
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (place / "environ").read_bytes().split(b"\0")
+            state = (place / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue  # ended meanwhile, or another user's
+        values = [variable for variable in variables if variable.startswith(wanted.encode())]
+        if values and state != "Z" and int(place.name) != os.getpid():
+            found.append(int(place.name))
+    return found
+
+
+def end_marked(directory: Path, supervisor: int = 0) -> list[int]:
+    """Kills the processes that `marked` finds and waits until they are gone; which it killed."""
+    deadline = time.monotonic() + _PATIENCE
+    killed: list[int] = []
+    while (left := marked(directory, supervisor)) and time.monotonic() < deadline:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed += [pid for pid in left if pid not in killed]
+        time.sleep(0.02)
+    return killed
+
+
+def start_guard(directory: Path) -> subprocess.Popen[bytes]:
+    """Starts the guard of this process. It ends, having killed what is left, as soon as this process ends."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "sandbox.supervision.guard", str(directory), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={"PATH": os.environ.get("PATH", os.defpath)},
+        cwd=Path(__file__).resolve().parents[2],
+        start_new_session=True,  # Ctrl-C in the terminal, or a kill of the group, must not end the guard first
+    )
+
+
+def main() -> None:
+    """Waits for the end of standard input, then cleans up after the run that began it."""
+    directory, supervisor = Path(sys.argv[1]), int(sys.argv[2])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    (directory / "env").unlink(missing_ok=True)  # first: it says that a sandbox is ready
+    end_marked(directory, supervisor)
+
+
+if __name__ == "__main__":
+    main()

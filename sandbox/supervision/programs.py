@@ -1,0 +1,159 @@
+"""The one list of what a sandbox runs: command lines, environments, and how to tell that each answers."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import environment
+from sandbox.layout import Layout
+from sandbox.node import READY_LINE, command
+from sandbox.supervision.redis import redis_command
+
+DEPLOYS_AT_ONCE = 2  # workers of the queue `deploys`
+
+
+@dataclass(frozen=True)
+class Program:
+    """Something that runs until it is stopped. `answers` says whether it is of use yet; None: nobody can ask it."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str]
+    answers: Callable[[], bool] | None = None
+
+
+def redis(layout: Layout) -> Program:
+    port = layout.ports["redis"]
+    arguments = redis_command(layout.directory / "redis", port)
+    return Program("redis", arguments, environment.clean(layout), lambda: _pongs(port))
+
+
+def aws(layout: Layout) -> Program:
+    port = layout.ports["aws"]
+    arguments = _python("sandbox.aws", "--directory", str(layout.directory / "aws"), "--port", str(port))
+    return Program("aws", arguments, environment.clean(layout), lambda: http_answers(port, "/v2/", 401))
+
+
+def git(layout: Layout) -> Program:
+    port = layout.ports["git"]
+    arguments = _python("sandbox.git.server", "--directory", str(layout.repositories), "--port", str(port))
+    env = {**environment.clean(layout), "GIT_TOKEN": layout.keys.git_token}
+    return Program("git", arguments, env, lambda: http_answers(port, "/", 401))
+
+
+def slack(layout: Layout) -> Program:
+    port = layout.ports["slack"]
+    arguments = _python(
+        "sandbox.slack.end", "--directory", str(layout.directory / "slack"), "--port", str(port)
+    )
+    env = {**environment.clean(layout), "SLACK_BOT_TOKEN": layout.keys.slack_token}
+    return Program("slack", arguments, env, lambda: http_answers(port, "/", 200))
+
+
+def embedded(layout: Layout) -> list[Program]:
+    """The services that need nothing but themselves."""
+    return [redis(layout), aws(layout), git(layout), slack(layout)]
+
+
+def node(layout: Layout, kubeconfig: Path) -> Program:
+    """Plays the nodes of the sandbox's own control plane."""
+    log = layout.log("node")
+    return Program(
+        "node",
+        command(kubeconfig),
+        environment.clean(layout),
+        lambda: log.exists() and READY_LINE in log.read_text(),
+    )
+
+
+def pull_secrets(layout: Layout, kubeconfig: Path) -> Program:
+    arguments = _python(
+        "sandbox.cluster.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url
+    )
+    return Program("pull-secrets", arguments, environment.clean(layout))
+
+
+def migrations(layout: Layout) -> Program:
+    """Ends by itself: brings the database to the present code."""
+    return Program("migrate", _manage("migrate", "--verbosity=1"), portal_env(layout, None))
+
+
+def static_files(layout: Layout) -> Program:
+    """Ends by itself: compresses stylesheets and scripts, as `make run` does."""
+    return Program(
+        "static", _manage("collectstatic", "--no-input", "--verbosity=0"), portal_env(layout, None)
+    )
+
+
+def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool, simulated: bool = False) -> Program:
+    """Ends by itself: registers the samples in the portal and makes the first deploys."""
+    more = [*(["--existing-cluster"] if existing_cluster else []), *(["--simulated"] if simulated else [])]
+    env = {**portal_env(layout, kubeconfig), **environment.for_people(layout)}
+    return Program(
+        "seed", _python("sandbox.samples.seed", *more), {**env, "DJANGO_SETTINGS_MODULE": "portal.settings"}
+    )
+
+
+def web(layout: Layout) -> Program:
+    """The portal's pages. The live logs hold connections open, so stopping must not wait for them."""
+    arguments = _python(
+        "uvicorn",
+        "portal.asgi:application",
+        "--host=127.0.0.1",
+        f"--port={layout.port}",
+        "--timeout-graceful-shutdown=1",
+        "--no-access-log",
+        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
+    )
+    return Program(
+        "web", arguments, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)
+    )
+
+
+def workers(layout: Layout) -> list[Program]:
+    """The portal's other processes, as `make run` and production have them."""
+    env = portal_env(layout, None)
+    queues = {f"deploys-{n}": "deploys" for n in range(1, DEPLOYS_AT_ONCE + 1)} | {"short": "short"}
+    return [
+        *(Program(name, _manage("rqworker", queue), env) for name, queue in queues.items()),
+        Program("scheduler", _manage("scheduler"), env),
+    ]
+
+
+def portal_env(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
+    """What the portal's processes get. The kubeconfig is in its database, not in the environment."""
+    return {**environment.clean(layout), **environment.services(layout, kubeconfig)}
+
+
+def http_answers(port: int, path: str, status: int) -> bool:
+    """Whether a server of 127.0.0.1 answers with this status now."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == status
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _pongs(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _manage(*arguments: str) -> list[str]:
+    return [sys.executable, "manage.py", *arguments]
