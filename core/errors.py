@@ -26,6 +26,7 @@ STATUSES: dict[str, int] = {
     "unknown-revision": 422,
     "manifest": 422,
     "not-deployable": 422,
+    "not-editable": 422,
     # The portal's own fault, or its settings'.
     "failed": 500,
     "cannot-decrypt": 500,
