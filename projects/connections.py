@@ -10,6 +10,7 @@ from django.conf import settings
 
 from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
+from adapters.aws.secrets_writer import SecretsWriter
 from adapters.aws.session import HASTY, PATIENT
 from adapters.git.repository import GitCredential, GitRepository
 from adapters.kubernetes.client import KubernetesClient
@@ -62,6 +63,13 @@ def secrets_manager(secrets_file: SecretsFile, *, hasty: bool = False) -> Secret
     """Secrets Manager in the file's region, by its role. The endpoint is boto3's own (`AWS_ENDPOINT_URL`). `hasty`: somebody
     waits for a page; an AWS that is slow or gone is told soon."""
     return SecretsManager(
+        secrets_file.region, role_arn=secrets_file.role_arn, limits=HASTY if hasty else PATIENT
+    )
+
+
+def secrets_writer(secrets_file: SecretsFile, *, hasty: bool = False) -> SecretsWriter:
+    """The same, able to write."""
+    return SecretsWriter(
         secrets_file.region, role_arn=secrets_file.role_arn, limits=HASTY if hasty else PATIENT
     )
 

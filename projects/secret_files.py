@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from adapters.aws.secrets_manager import SecretsManager
+from adapters.aws.secrets_manager import SecretsManager, SecretText
 from core.secret_values import digest, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
@@ -26,11 +26,12 @@ Patiently = Callable[[Callable[[], Any]], Any]  # how an outside system is asked
 
 @dataclass(frozen=True)
 class Fetched:
-    """One secrets file as read from AWS: its version, and its documents."""
+    """One secrets file as read from AWS: its version, and its documents. `arn`: of the secret."""
 
     path: str
     version_id: str
     documents: tuple[Document, ...]
+    arn: str = ""
 
     def __repr__(self) -> str:
         return f"Fetched(path={self.path!r}, version_id={self.version_id!r})"
@@ -50,6 +51,16 @@ def at_once(ask: Callable[[], Answer]) -> Answer:
     return ask()
 
 
+def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> SecretText:
+    """A version of a secret (the current one without `version_id`) as the text that is stored, whatever it holds: for
+    editing it. Everything in it that may be a value is registered. Raises as `read_secret` does, but no ManifestError.
+    """
+    register(())
+    secret = manager.get(secret_id, version_id)
+    register(raw_parts(secret.text))
+    return secret
+
+
 def read_secret(manager: SecretsManager, secret_id: str, path: str, version_id: str = "") -> Fetched:
     """A version of a secrets file (the current one without `version_id`). Does not use the database.
 
@@ -64,7 +75,7 @@ def read_secret(manager: SecretsManager, secret_id: str, path: str, version_id: 
         register(raw_parts(secret.text))
         raise
     register_objects([document.body for document in documents])
-    return Fetched(path, secret.version_id, tuple(documents))
+    return Fetched(path, secret.version_id, tuple(documents), secret.arn)
 
 
 def fetch_secrets(

@@ -55,9 +55,9 @@ class SecretVersion(models.Model):
     """One version of a secret: made here, or found in AWS.
 
     A save is this row first: its UUID becomes AWS's VersionId, so that a save whose answer was lost can be looked up. `state`
-    says how far it is; a tick closes rows that stay open. `keys` is what may be shown of the content, without reading it:
-    a list of {secret, key, kind, length, digest, flags}; `digest` is the keyed hash that releases hold, too. `touched`:
-    {added, changed, removed: lists of "secret/key", renamed: list of [from, to]}. Both are big: lists defer `keys`.
+    says how far it is; a tick closes rows that stay open. `keys` is what may be shown of the content without reading it,
+    None while nobody has read it (secrets_ui/known/public.py says what stands there). `touched`: {added, changed, removed:
+    lists of "secret/key", renamed: list of [from, to]}. Both are big: lists defer `keys`.
     """
 
     class State(models.TextChoices):
@@ -88,7 +88,7 @@ class SecretVersion(models.Model):
     actor_id = models.CharField(max_length=64, blank=True)
     actor_text = models.CharField(max_length=150, blank=True)
     touched = models.JSONField(default=dict)
-    keys = models.JSONField(default=list)
+    keys = models.JSONField(null=True, default=None)
     byte_count = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     stored_at = models.DateTimeField(null=True, blank=True)
@@ -122,18 +122,26 @@ class Draft(models.Model):
 
 
 class VersionUse(models.Model):
-    """A deploy that used a version. Deploys write these rows; the text outlives the deploy's environment."""
+    """A deploy that used a version. Deploys write these rows; the text outlives the deploy's environment.
+
+    `served_at`: when the deploy succeeded, so that its pods run with this version; empty for one that did not.
+    """
 
     secret = models.ForeignKey(Secret, on_delete=models.CASCADE, related_name="uses")
     version_id = models.CharField(max_length=64)
     deploy_number = models.PositiveIntegerField()
+    environment = models.ForeignKey(
+        Environment, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     environment_text = models.CharField(max_length=80)
     used_at = models.DateTimeField(auto_now_add=True)
+    served_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["secret", "version_id", "deploy_number"], name="version_use_once")
         ]
+        indexes = [models.Index(fields=["environment", "secret", "-served_at"], name="version_use_serving")]
 
 
 class ChangeRequest(models.Model):

@@ -29,7 +29,7 @@ from deployments.queries import light, succeeded
 from engine.cluster.dryrun import ObjectChange
 from engine.errors import SlipwayError
 from engine.types import Action
-from projects.access import environment_for
+from projects.access import environment_for, may_secret
 from projects.connections import git_repository
 from projects.models import Environment, Role
 from runs.models import OPEN
@@ -74,7 +74,9 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
     if request.method != "POST":
         choice = with_built(place, choose(place, request.GET))
-        return render(request, "deployments/new.html", context_of(place, choice, see="see" in request.GET))
+        return render(
+            request, "deployments/new.html", context_of(request.user, place, choice, see="see" in request.GET)
+        )
     bad = marking.bad_release_of(place, request.POST.get("revision", "")[:40])
     form = DeployForm(request.POST, environment=place, bad=marking.warning(bad))
     if form.is_valid():
@@ -89,7 +91,12 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
             form.add_error(None, f"{error.message} {error.hint}".strip())
     asked = {"revision": request.POST.get("revision", ""), "branch": request.POST.get("branch", "")}
     choice = with_built(place, choose(place, asked))
-    return render(request, "deployments/new.html", context_of(place, choice, see=True, form=form), status=422)
+    return render(
+        request,
+        "deployments/new.html",
+        context_of(request.user, place, choice, see=True, form=form),
+        status=422,
+    )
 
 
 @require_safe
@@ -97,7 +104,9 @@ def see(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """The right side alone, for htmx: what would change, and the button."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
     choice = choose(place, request.GET)
-    response = render(request, "deployments/partials/_preview.html", context_of(place, choice, see=True))
+    response = render(
+        request, "deployments/partials/_preview.html", context_of(request.user, place, choice, see=True)
+    )
     if choice.chosen:  # what is shown has an address of its own
         chosen = urlencode({"branch": choice.branch, "revision": choice.chosen.sha})
         response["HX-Replace-Url"] = f"{reverse('deployments:new', args=[project, environment])}?{chosen}"
@@ -105,12 +114,13 @@ def see(request: HttpRequest, project: str, environment: str) -> HttpResponse:
 
 
 def context_of(
-    place: Environment, choice: Choice, *, see: bool, form: DeployForm | None = None
+    user: Any, place: Environment, choice: Choice, *, see: bool, form: DeployForm | None = None
 ) -> dict[str, Any]:
     """The page's context. With `see` the preview is made now, else the page asks for it once it is shown."""
     url = place.project.repository_url
     bad = marking.warning(marking.bad_release_of(place, choice.chosen.sha)) if choice.chosen else ""
-    made = warned(preview(place, choice.chosen), bad) if see and choice.chosen else None
+    names = may_secret(user, place, "names")
+    made = warned(preview(place, choice.chosen, names=names), bad) if see and choice.chosen else None
     changed = [change for change in made.changes if change.action != "unchanged"] if made else []
     return {
         "environment": place,

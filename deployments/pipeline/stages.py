@@ -25,7 +25,9 @@ from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
 from engine.types import Manifest, ObjectRef, Progress, RolloutResult
 from projects.secret_files import Patiently
+from projects.secret_rights import names_for_all
 from runs.life.ending import kept
+from secrets_ui.known.uses import note_use
 
 
 class ReleaseIsBad(NotDeployable):
@@ -44,6 +46,11 @@ class WorkMeans:
 
     work: Work
     hasty: bool = False
+
+    @property
+    def names(self) -> bool:
+        """A deploy's log is read by everybody who sees the environment."""
+        return names_for_all(self.work.environment)
 
     @property
     def client(self) -> Client:
@@ -106,6 +113,7 @@ def check(work: Work) -> str:
     """The preflight; afterwards the release is stored."""
     summary = _check(work)
     store_release(work)
+    keep_use(work)
     return summary
 
 
@@ -116,7 +124,15 @@ def stored_checkout(work: Work) -> str:
 
 def stored_check(work: Work) -> str:
     """The preflight of a stored release."""
-    return _check(work)
+    summary = _check(work)
+    keep_use(work)
+    return summary
+
+
+def keep_use(work: Work) -> None:
+    """Keeps which versions of the secrets files this deploy is about to apply."""
+    with work.fence.held(), transaction.atomic():
+        note_use(work.environment, work.deploy.number, preparation_of(work).fetched)
 
 
 def _check(work: Work) -> str:

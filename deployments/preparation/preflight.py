@@ -53,31 +53,34 @@ class Preflight(WithFindings):
 
 
 def check_secrets_files(
-    environment: Environment, documents: Sequence[Document], fetched: Sequence[Fetched]
+    environment: Environment, documents: Sequence[Document], fetched: Sequence[Fetched], *, names: bool = True
 ) -> list[Finding]:
-    """Reference file and secrets file agree: a missing key is an error, an extra one a warning, a placeholder either."""
-    findings: list[Finding] = []
+    """Reference file and secrets file agree: a missing key is an error, an extra one a warning, a placeholder either.
+
+    `names`: whether who reads it may see names of keys; else it is told how many there are.
+    """
+    hint = "Fill it in on the page of the environment's secrets; the reference file in the repository names the keys."
     state = FAILED if environment.placeholders_stop else WARNING
+    findings: list[Finding] = []
     for one in fetched:
-        result = check_against_reference(reference_documents(documents, one.path), one.documents)
-        hint = "Edit the secrets file in AWS Secrets Manager; the reference file in the repository names the keys."
-        findings += [
-            Finding(FAILED, f"The secrets file lacks the key {key}.", hint, subject=one.path)
-            for key in result.missing
-        ]
-        findings += [
-            Finding(
-                WARNING,
-                f"The secrets file has the key {key}, which the reference file lacks.",
-                subject=one.path,
-            )
-            for key in result.extra
-        ]
-        findings += [
-            Finding(state, f"The value of {key} still is a placeholder.", hint, subject=one.path)
-            for key in result.placeholders
-        ]
+        found = check_against_reference(reference_documents(documents, one.path), one.documents)
+        told = [
+            *_told(found.missing, "The secrets file lacks the key {}.", "The secrets file lacks {}.", names, FAILED, hint),
+            *_told(found.extra, "The secrets file has the key {}, which the reference file lacks.",
+                   "The secrets file has {} that the reference file lacks.", names, WARNING),
+            *_told(found.placeholders, "The value of {} still is a placeholder.",
+                   "A placeholder still stands in {}.", names, state, hint),
+        ]  # fmt: skip
+        findings += [replace(finding, subject=one.path) for finding in told]
     return findings
+
+
+def _told(keys: Sequence[str], one: str, all_: str, names: bool, state: str, hint: str = "") -> list[Finding]:
+    """A finding for each key by its name, or one for all of them by their number."""
+    texts = (
+        [one.format(key) for key in keys] if names else [all_.format(plural(len(keys), "key"))] * bool(keys)
+    )
+    return [Finding(state, text, hint) for text in texts]
 
 
 def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:

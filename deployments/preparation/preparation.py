@@ -27,6 +27,7 @@ from deployments.preparation.preflight import (
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
+from engine.errors import ManifestError
 from engine.manifests.documents import Document
 from engine.manifests.render import ImagePin
 from engine.manifests.stored import from_stored
@@ -50,6 +51,10 @@ class Means(Protocol):
         """Whether somebody waits."""
 
     @property
+    def names(self) -> bool:
+        """Whether whoever reads what is found may see names of secret keys."""
+
+    @property
     def client(self) -> Client:
         """The environment's cluster, made when first asked for."""
 
@@ -66,6 +71,12 @@ class Means(Protocol):
 
     def observer(self, manifests: Sequence[Manifest]) -> Observer | None:
         """Who watches the dry run."""
+
+
+def without_names(error: ManifestError) -> ManifestError:
+    """What is wrong with a secrets file, for those who may not see names of its keys."""
+    count = plural(len(error.problems) or 1, "problem")
+    return ManifestError(f"The secrets files cannot be used as they are: {count}.", hint=error.hint)
 
 
 class Preparation:
@@ -105,7 +116,12 @@ class Preparation:
 
     def _fetch(self, versions: Mapping[str, str] | None) -> str:
         means = self.means
-        self.fetched = fetch_secrets(self.environment, versions, patiently=means.patiently, hasty=means.hasty)
+        try:
+            self.fetched = fetch_secrets(
+                self.environment, versions, patiently=means.patiently, hasty=means.hasty
+            )
+        except ManifestError as error:
+            raise error if means.names else without_names(error) from None
         for one in self.fetched:
             keys = sum(len(document.body.get("data") or {}) for document in one.documents)
             means.log(f"{one.path}: version {one.version_id[:8]}, {plural(keys, 'key')}")
@@ -159,7 +175,7 @@ class Fresh(Preparation):
         found, changes = self._check(self.pins, self._images(), with_diff=with_diff)
         sources = places(self.environment, changes, self.manifests, self.files)
         findings = [
-            *check_secrets_files(self.environment, self.documents, self.fetched),
+            *check_secrets_files(self.environment, self.documents, self.fetched, names=self.means.names),
             *found,
             *change_findings(changes, sources),
             *(Finding(WARNING, warning) for warning in self._warnings),

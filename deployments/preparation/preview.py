@@ -67,15 +67,17 @@ class Preview(WithFindings):
         return f"{len(self.warnings)} warning{'s' if len(self.warnings) != 1 else ''}"
 
 
-def preview(environment: Environment, commit: Commit) -> Preview:
-    """The preview, from the cache or fresh. Never raises for what is wrong with the revision or an outside system: that
-    is a finding."""
-    key = f"preview-{environment.pk}-{environment.edited}-{commit.sha}-{last_number(environment)}"
+def preview(environment: Environment, commit: Commit, *, names: bool = True) -> Preview:
+    """The preview, from the cache or fresh. `names`: whether who looks may see names of secret keys.
+
+    Never raises for what is wrong with the revision or an outside system: that is a finding.
+    """
+    key = f"preview-{environment.pk}-{environment.edited}-{commit.sha}-{last_number(environment)}-{names}"
     kept = cache.get(key)
     if kept is not None:
         return kept
     with redactor_in_force():
-        made = make(environment, commit)
+        made = make(environment, commit, names=names)
     if not made.errors:  # who mends something and looks again must not be shown what was wrong before
         cache.set(key, made, KEPT_SECONDS)
     return made
@@ -94,8 +96,9 @@ class PageMeans:
 
     hasty = True
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, *, names: bool = True) -> None:
         self.environment = environment
+        self.names = names
 
     @cached_property
     def client(self) -> KubernetesClient:
@@ -124,13 +127,13 @@ class PageMeans:
             self.client.close()
 
 
-def make(environment: Environment, commit: Commit) -> Preview:
+def make(environment: Environment, commit: Commit, *, names: bool = True) -> Preview:
     """The preview with what is found first; each part that fails becomes a finding, and the later parts are left out."""
     release = last_release(environment)
     result = with_commits(
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
     )
-    means = PageMeans(environment)
+    means = PageMeans(environment, names=names)
     preparation = Fresh(environment, commit.sha, means)
     try:
         preparation.checkout()
@@ -140,7 +143,9 @@ def make(environment: Environment, commit: Commit) -> Preview:
             if release
             else []
         )
-        result = replace(result, secret_changes=tuple(changed))
+        result = replace(
+            result, secret_changes=tuple(changed if names else [replace(c, key="") for c in changed])
+        )
         preparation.render()
         checked = preparation.preflight(with_diff=True)
     except SlipwayError as error:
@@ -154,9 +159,14 @@ def make(environment: Environment, commit: Commit) -> Preview:
     return replace(
         result,
         images=tuple(preparation.pins),
-        changes=tuple(redacted_change(change) for change in checked.changes),
+        changes=tuple(redacted_change(shown(change, names=names)) for change in checked.changes),
         findings=tuple(redacted_finding(finding) for finding in checked.findings),
     )
+
+
+def shown(change: ObjectChange, *, names: bool) -> ObjectChange:
+    """Without the diff of a Secret, whose lines begin with its keys, for those who may not see names."""
+    return change if names or change.ref.kind != "Secret" else replace(change, diff=())
 
 
 def findings_of(error: SlipwayError) -> tuple[Finding, ...]:

@@ -152,8 +152,10 @@ def test_every_view_that_takes_a_form_names_it() -> None:
         for name, address, _, posting in TABLE
         if posting.split()[5] != "405" and not getattr(view_at(address), "kept_forms", ())
     }
-    # Pages of allauth, with passwords and codes; and buttons, whose forms have no field.
+    # Pages of allauth, with passwords and codes; buttons, whose forms have no field; and what takes or shows secret values.
     assert {name for name in without if not name.startswith(("account_", "mfa_"))} == {
+        *(f"secrets:{name}" for name in ("read", "reveal", "draft", "open", "set", "add", "rename", "remove", "undo", "discard",
+                                         "mend", "decide")),
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
         "projects:environment-up", "projects:image-remove", "projects:secrets-file-remove", "projects:member-revoke",
         "deployments:unmark", "audit:verify",
