@@ -113,7 +113,7 @@ def check(work: Work) -> str:
     """The preflight; afterwards the release is stored."""
     summary = _check(work)
     store_release(work)
-    keep_use(work)
+    keep_use(work, pinned=False)
     return summary
 
 
@@ -125,14 +125,14 @@ def stored_checkout(work: Work) -> str:
 def stored_check(work: Work) -> str:
     """The preflight of a stored release."""
     summary = _check(work)
-    keep_use(work)
+    keep_use(work, pinned=True)
     return summary
 
 
-def keep_use(work: Work) -> None:
+def keep_use(work: Work, *, pinned: bool) -> None:
     """Keeps which versions of the secrets files this deploy is about to apply."""
     with work.fence.held(), transaction.atomic():
-        note_use(work.environment, work.deploy.number, preparation_of(work).fetched)
+        note_use(work.environment, work.deploy.number, preparation_of(work).fetched, pinned=pinned)
 
 
 def _check(work: Work) -> str:

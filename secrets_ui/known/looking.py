@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from django.core.cache import cache
+from django.utils import timezone
 
 from adapters.aws.secrets_manager import SecretFacts
 from adapters.errors import ExternalError, NotFound
 from core.redactor import redact_text
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
-from secrets_ui.known.secrets import note_facts, note_failure, secrets_by_file
-from secrets_ui.models import Secret
+from secrets_ui.known.secrets import note_facts, note_failure, refresh, secrets_by_file
+from secrets_ui.models import Secret, SecretAddress
 
 FRESH_SECONDS = 4  # a page that refreshes itself does not ask each time
 AGAIN_SECONDS = 15  # after AWS gave no answer
 THREADS = 4
+LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no page does so
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,44 @@ class Look:
 
 def look(files: Sequence[SecretsFile]) -> dict[int, Look]:
     """Each file's secret, asked for where the last answer is not fresh; by the file's pk."""
-    kept = cache.get_many([_key(file) for file in files])
+    kept: dict[str, Look] = cache.get_many([_key(file) for file in files])
     due = [file for file in files if _key(file) not in kept]
     answers = _ask(due)
     known = secrets_by_file(files)
-    failed = [
-        known[file.pk] for file in due if isinstance(answers[file.pk], ExternalError) and file.pk in known
-    ]
+    _note(due, answers, known)
+    found = {file.pk: _told(answers[file.pk]) for file in due}
+    for seconds, failed in ((FRESH_SECONDS, False), (AGAIN_SECONDS, True)):
+        cache.set_many(
+            {_key(file): found[file.pk] for file in due if bool(found[file.pk].error) is failed}, seconds
+        )
+    return {
+        file.pk: replace(found.get(file.pk) or kept[_key(file)], secret=known.get(file.pk)) for file in files
+    }
+
+
+def _note(
+    files: Sequence[SecretsFile], answers: Mapping[int, SecretFacts | ExternalError], known: dict[int, Secret]
+) -> None:
+    """Keeps the answers, and completes `known` by what was seen for the first time."""
+    failed, seen = [], []
+    for file in files:
+        answer, secret = answers[file.pk], known.get(file.pk)
+        if isinstance(answer, ExternalError):
+            failed += [secret] if secret is not None else []
+        elif secret is not None and secret.arn == answer.arn:
+            seen.append((secret, answer))
+        else:
+            known[file.pk] = note_facts(file, answer)
     if failed:
         note_failure(failed, "AWS gave no answer.")
-    return {file.pk: _one(file, known.get(file.pk), answers, kept) for file in files}
+    if seen:
+        refresh(seen)
+
+
+def _told(answer: SecretFacts | ExternalError) -> Look:
+    if not isinstance(answer, ExternalError):
+        return Look(None)
+    return Look(None, redact_text(answer.message), redact_text(answer.hint), isinstance(answer, NotFound))
 
 
 def look_again(file: SecretsFile) -> SecretFacts:
@@ -63,23 +94,6 @@ def _key(file: SecretsFile) -> str:
     return f"secret-look-{file.pk}-{file.edited}"
 
 
-def _one(
-    file: SecretsFile, known: Secret | None, answers: Mapping[int, SecretFacts | ExternalError], kept: Mapping[str, Look],
-) -> Look:  # fmt: skip
-    answer = answers.get(file.pk)
-    if answer is None:
-        before: Look = kept[_key(file)]
-        return Look(known, before.error, before.hint, before.missing)
-    if isinstance(answer, ExternalError):
-        found = Look(
-            None, redact_text(answer.message), redact_text(answer.hint), isinstance(answer, NotFound)
-        )
-        cache.set(_key(file), found, AGAIN_SECONDS)
-        return Look(known, found.error, found.hint, found.missing)
-    cache.set(_key(file), Look(None), FRESH_SECONDS)
-    return Look(note_facts(file, answer))
-
-
 def _ask(files: Sequence[SecretsFile]) -> dict[int, SecretFacts | ExternalError]:
     """Side by side, so that a page waits once for an AWS that is gone. The threads do not touch the database."""
     if not files:
@@ -94,3 +108,14 @@ def _describe(file: SecretsFile) -> SecretFacts | ExternalError:
         return secrets_writer(file, hasty=True).describe(file.secret_id)
     except ExternalError as error:
         return error
+
+
+def due_files() -> list[int]:
+    """Secrets files whose secret nobody has looked at for a while, each named once in that time."""
+    seen = SecretAddress.objects.filter(
+        secret__described_at__gt=timezone.now() - LOOKED_AT, secret__current_version__gt=""
+    )
+    fresh = set(seen.values_list("region", "role_arn", "named"))
+    files = SecretsFile.objects.values_list("pk", "region", "role_arn", "secret_id")
+    due = [pk for pk, *named in files if (*named,) not in fresh]
+    return [pk for pk in due if cache.add(f"secret-due-{pk}", True, LOOKED_AT.total_seconds())]
