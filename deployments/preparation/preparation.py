@@ -27,7 +27,7 @@ from deployments.preparation.preflight import (
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
-from engine.errors import ManifestError
+from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document
 from engine.manifests.render import ImagePin
 from engine.manifests.stored import from_stored
@@ -77,6 +77,11 @@ def without_names(error: ManifestError) -> ManifestError:
     """What is wrong with a secrets file, for those who may not see names of its keys."""
     count = plural(len(error.problems) or 1, "problem")
     return ManifestError(f"The secrets files cannot be used as they are: {count}.", hint=error.hint)
+
+
+def cannot_restore(error: SlipwayError) -> NotDeployable:
+    """The same of a stored release whose secrets do not fit any more."""
+    return NotDeployable("The secrets of that release cannot be restored as they were.", hint=error.hint)
 
 
 class Preparation:
@@ -209,17 +214,23 @@ class Stored(Preparation):
 
     def render(self) -> str:
         """The stored objects, with their Secrets filled in again."""
-        self.manifests = from_stored(
-            self.release.stored_objects,
-            secrets={one.path: one.documents for one in self.fetched},
-            git_documents=self.documents,
-            digest=digest,
-        )
+        try:
+            self.manifests = self._from_stored()
+        except SlipwayError as error:
+            raise error if self.means.names else cannot_restore(error) from None
         register_objects([manifest.body for manifest in self.manifests])
         self.means.log(
             f"{plural(len(self.manifests), 'object')} of the release of {self.release.revision[:7]}"
         )
         return f"{plural(len(self.manifests), 'object')} of the stored release"
+
+    def _from_stored(self) -> Sequence[Manifest]:
+        return from_stored(
+            self.release.stored_objects,
+            secrets={one.path: one.documents for one in self.fetched},
+            git_documents=self.documents,
+            digest=digest,
+        )
 
     def preflight(self, *, with_diff: bool = False) -> Preflight:
         """Less to check than for a fresh release, since that was checked when it was made: that its images still exist, a

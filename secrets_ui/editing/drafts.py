@@ -46,12 +46,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Content:
-    """What a draft holds. `loose`: a value that was typed for a key that could not be added, kept for the next try."""
+    """What a draft holds. `loose`: a value that was typed for a key that could not be added, kept for the next try.
+    `edited`: counts the changes of the draft."""
 
     edits: tuple[Edit, ...] = ()
     loose: bytes | None = field(default=None, repr=False)
     base_version: str = ""
     ends_at: datetime | None = None
+    edited: int = 0
 
     def find(self, place: Place) -> Edit | None:
         """The edit of a key."""
@@ -91,9 +93,10 @@ def change_draft(user: Any, secret: Secret, change: Callable[[Content], Content]
     return after
 
 
-def discard(user: Any, secret: Secret) -> None:
-    """Erases a draft."""
-    Draft.objects.filter(user=user, secret=secret).delete()
+def discard(user: Any, secret: Secret, seen: Content | None = None) -> None:
+    """Erases a draft; with `seen` only if nothing was typed since."""
+    rows = Draft.objects.filter(user=user, secret=secret)
+    (rows if seen is None else rows.filter(edited=seen.edited)).delete()
 
 
 def erase_ended() -> None:
@@ -106,7 +109,7 @@ def _content(row: Draft) -> Content:
     edits = tuple(Edit(**{**one, "value": _bytes(one["value"])}) for one in stored["edits"])
     loose = _bytes(stored.get("loose"))
     register(value for value in (loose, *(edit.value for edit in edits)) if value)
-    return Content(edits, loose, row.base_version, row.ends_at)
+    return Content(edits, loose, row.base_version, row.ends_at, row.edited)
 
 
 def _text(content: Content) -> str:

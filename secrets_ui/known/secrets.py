@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -104,7 +104,8 @@ def stored_versions(secret: Secret) -> QuerySet[SecretVersion]:
     return SecretVersion.objects.filter(secret=secret, state=STATE.STORED).order_by("-id")
 
 
-def note_failure(secrets: Iterable[Secret], error: str) -> None:
-    """AWS gave no answer: the last one stays, with the reason."""
-    pks = [secret.pk for secret in secrets]
-    Secret.objects.filter(pk__in=pks).update(tried_at=timezone.now(), error=error[:500])
+def note_failures(pairs: Sequence[tuple[Secret, str]]) -> None:
+    """AWS gave no answer: the last one stays, with the reason; one query."""
+    for secret, error in pairs:
+        secret.tried_at, secret.error = timezone.now(), error
+    Secret.objects.bulk_update({secret.pk: secret for secret, _ in pairs}.values(), ["tried_at", "error"])

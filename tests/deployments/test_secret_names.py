@@ -9,16 +9,21 @@ import pytest
 from django.test import Client
 
 from core.redactor import redacting
+from core.secret_values import digest
+from deployments.models import compress
 from deployments.pipeline.stages import WorkMeans
 from deployments.preparation.preflight import check_secrets_files
-from deployments.preparation.preview import preview
+from deployments.preparation.preparation import Fresh, Stored
+from deployments.preparation.preview import PageMeans, preview
+from engine.errors import SlipwayError
 from engine.manifests.secretfiles import parse_secrets_file
+from engine.manifests.stored import to_stored
 from projects.models import Environment
 from projects.secret_files import Fetched
 from secrets_ui.known.uses import note_served, note_use, serving
 from secrets_ui.models import Secret, SecretVersion, VersionUse
-from tests.deployments.outside import REFERENCE, Outside, commit
-from tests.factories import make_secrets_file
+from tests.deployments.outside import POPULATED, REFERENCE, VERSION, Outside, commit
+from tests.factories import make_release, make_secrets_file
 
 pytestmark = pytest.mark.django_db
 ODD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\nstringData:\n  EXTRA_ONE: v\n  EXTRA_TWO: changeme\n"
@@ -71,6 +76,27 @@ def test_a_log_is_for_everybody_so_that_its_names_are_the_viewers_right(secretiv
     assert WorkMeans(Work()).names is False  # type: ignore[arg-type]
     secretive.secret_rights = {"names": "viewer"}
     assert WorkMeans(Work()).names is True  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_a_rollback_whose_values_changed_names_keys_only_for_those(
+    secretive: Environment, outside: Outside, names: bool
+) -> None:
+    made = Fresh(secretive, "c" * 40, PageMeans(secretive))
+    outside.secrets["app"] = POPULATED
+    with redacting():
+        for step in (made.checkout, made.secrets, made.render):
+            step()
+    objects = to_stored(made.manifests, digest=digest, version_ids={"secret.yaml": VERSION})
+    release = make_release(
+        secretive, objects_compressed=compress(objects), secret_versions={"secret.yaml": VERSION}
+    )
+    outside.secrets["app"] = POPULATED.replace("Y2FuYXJ5", "Y2FuYXJ6")
+    stored = Stored(secretive, release, PageMeans(secretive, names=names))
+    with redacting(), pytest.raises(SlipwayError) as caught:
+        for step in (stored.checkout, stored.secrets, stored.render):
+            step()
+    assert ("TOKEN" in caught.value.message) is names
 
 
 def test_the_preview_page_asks_for_the_viewer_s_right(

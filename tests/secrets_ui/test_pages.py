@@ -100,8 +100,10 @@ def test_a_version_that_is_not_known_is_read_by_a_job(world: World, monkeypatch:
 
 
 def test_aws_away_shows_the_last_answer_with_its_age(tab: Client, world: World, no_aws: None) -> None:
+    Secret.objects.update(tried_at=None)
     text = html(tab.get(world.page))
     assert "What is shown was true" in text
+    assert "AWS gave no answer" in text
     assert "TOKEN" in text
 
 
@@ -141,6 +143,8 @@ def test_what_differs_from_what_runs_is_told_with_who_changed_it(tab: Client, wo
 
 
 def queries(tab: Client, address: str) -> int:
+    """With AWS asked for each secret."""
+    Secret.objects.update(tried_at=None)
     with CaptureQueriesContext(connection) as found:
         assert tab.get(address).status_code == 200
     return len(found)
