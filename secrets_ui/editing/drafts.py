@@ -1,4 +1,4 @@
-"""What a person typed and has not saved yet: one encrypted row for each person and secret, for half an hour.
+"""Drafts hold typed values until they are saved: one encrypted row for each person and secret, for half an hour.
 
 Nothing else keeps typed values: no session, no page, no hidden field.
 """
@@ -46,7 +46,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Content:
-    """What a draft holds. `loose`: a value that was typed for a key that could not be added, kept for the next try.
+    """The content of a draft. `loose`: a value that was typed for a key that could not be added, kept for the next try.
     `edited`: counts the changes of the draft."""
 
     edits: tuple[Edit, ...] = ()
@@ -69,7 +69,7 @@ class Content:
 
 
 def draft_of(user: Any, secret: Secret | None) -> Content:
-    """What a person typed for a secret. Its values are registered with the redactor."""
+    """The person's draft for a secret. Its values are registered with the redactor."""
     row = (
         Draft.objects.filter(user=user, secret=secret, ends_at__gt=timezone.now()).first() if secret else None
     )

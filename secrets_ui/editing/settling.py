@@ -1,4 +1,4 @@
-"""What became of saves whose end nobody saw: AWS is asked which version is current."""
+"""Ends saves that stayed open, by asking AWS which version is current."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _opened_row(
 
 
 def _answer(row: SecretVersion) -> SecretVersion:
-    """What a form that is sent twice is told."""
+    """The answer to a form that is sent twice."""
     if row.state == STATE.STORED:
         return row
     if row.state == STATE.OPEN:
@@ -163,7 +163,7 @@ def _target(row: SecretVersion) -> str:
 
 
 def _told(row: SecretVersion) -> Json:
-    """What the audit keeps: names of keys, never a value."""
+    """The data of the audit event: names of keys, never a value."""
     told: Json = {"version": row.version_id, "base": row.base_version, "how": row.get_source_display()}
     told |= {name: keys for name, keys in row.touched.items() if keys}
     return (

@@ -67,7 +67,7 @@ def note_served(deploy_number: int) -> None:
 
 
 def serving(environment: Environment, secrets: Iterable[Secret]) -> dict[int, VersionUse]:
-    """What runs now, by the secret's pk."""
+    """The newest use of a deploy that succeeded, by the secret's pk."""
     rows = VersionUse.objects.filter(
         environment=environment, secret__in=list(secrets), served_at__isnull=False
     )

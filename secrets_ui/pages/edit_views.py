@@ -170,7 +170,7 @@ def discard(request: HttpRequest, project: str, environment: str, file: int) -> 
 @require_POST
 @holds_values
 def mend_value(request: HttpRequest, project: str, environment: str, file: int) -> HttpResponse:
-    """What is odd about a value is mended, in the draft."""
+    """POST: mends one oddity of a value, in the draft."""
     found = editable(request, project, environment, file)
     form = MendForm(request.POST)
     if form.is_valid():

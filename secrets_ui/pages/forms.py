@@ -119,7 +119,7 @@ class RevealForm(PlaceForm):
 
 
 class MendForm(PlaceForm):
-    """What one click mends. `back`: where the click was made."""
+    """One mend by its code. `back`: the page with the button."""
 
     code = forms.CharField(max_length=40)
     back = forms.CharField(required=False, max_length=10)

@@ -1,4 +1,4 @@
-"""What saving will change, the comment, and two people's changes side by side."""
+"""The review before a save: changes, comment, and the changes of two people side by side."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Change:
 
     @property
     def flags(self) -> list[tuple[str, str, str]]:
-        """What is odd about the new value."""
+        """Oddities of the new value."""
         return list(self.after.flags) if self.after is not None and self.edit.value is not None else []
 
     @property
@@ -215,7 +215,7 @@ def counted(made: Iterable[Change]) -> str:
 
 
 def history_between(file: SecretsFile, merged: Merged) -> Mapping[str, SecretVersion]:
-    """Who touched a key last since the draft began, by the key's label."""
+    """The last version that touched a key since the draft began, by the key's label."""
     secret = secret_of(file)
     rows = (
         SecretVersion.objects.filter(secret=secret, state=SecretVersion.State.STORED)
@@ -241,7 +241,7 @@ def their(place: Place, kind: str, between: Mapping[str, SecretVersion]) -> Thei
 @require_POST
 @holds_values
 def decide(request: HttpRequest, project: str, environment: str, file: int) -> HttpResponse:
-    """Whose value stays, for each key that both changed."""
+    """POST: decides whose value stays, for each key that both changed."""
     found = editable(request, project, environment, file)
     actor = person(request.user)
     merged = review(actor, found)
