@@ -77,12 +77,15 @@ class Deploy(Run):
 
     `revision` is the full commit id; `subject`, `author` are copied from the commit, so that lists need neither Git nor the
     release. `evidence`: the failed objects, as `gate.ending.evidence_of` makes them. `undoes`: the deploy whose failure or
-    cancel this rollback follows.
+    cancel this rollback follows. `secret_versions`: the VersionId by path of each secrets file that the deploy is pinned to,
+    from the preview, the request, or the step `secrets`. `key_names`: names of secret keys by the sentence (in the result,
+    warnings or evidence) that only counts them.
     """
 
     class Kind(models.TextChoices):
         DEPLOY = "deploy", "Deploy"
         ROLLBACK = "rollback", "Rollback"
+        SECRETS = "secrets", "Secrets alone"  # what runs, with other secrets
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="deploys")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.DEPLOY)
@@ -105,6 +108,8 @@ class Deploy(Run):
         max_length=40, blank=True, help_text="What ran before, for the list of commits."
     )
     reason = models.CharField(max_length=500, blank=True)
+    secret_versions = models.JSONField(default=dict, db_default={}, blank=True)
+    key_names = models.JSONField(default=dict, db_default={}, blank=True)
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
 
     class Meta:

@@ -1,6 +1,6 @@
 """Creates, changes and deletes rows of every kind: with validation, optimistic locking and an audit event.
 
-The callers check the right (projects/services.py, projects/infrastructure.py).
+The callers check the right (projects/services.py, projects/memberships.py, projects/infrastructure.py).
 """
 
 from __future__ import annotations

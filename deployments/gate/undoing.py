@@ -58,7 +58,7 @@ def roll_back_after_failure(deploy: Deploy) -> Deploy | None:
     cluster, was cancelled, or is a rollback itself: a person decides then.
     """
     environment = deploy.environment
-    if deploy.state != State.FAILED or deploy.kind != Deploy.Kind.DEPLOY or deploy.cancel_requested_at:
+    if deploy.state != State.FAILED or deploy.kind == Deploy.Kind.ROLLBACK or deploy.cancel_requested_at:
         return None
     if not environment.rolls_back_by_itself or not written(deploy):
         return None

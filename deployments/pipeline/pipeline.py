@@ -30,7 +30,8 @@ def run(run_id: str, attempt: int) -> None:
 
 def opening(deploy: Deploy) -> str:
     """The first line of the log."""
-    return f"{deploy.actor_text} deploys {deploy.short} to {deploy.environment.label}"
+    what = f"the secrets of {deploy.short}" if deploy.kind == Deploy.Kind.SECRETS else deploy.short
+    return f"{deploy.actor_text} deploys {what} to {deploy.environment.label}"
 
 
 def seconds(deploy: Deploy) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
 from runs.life.attempt import Attempt
+from runs.life.ending import as_stored
 
 
 @dataclass
@@ -67,6 +68,17 @@ class Work(Attempt[Deploy]):
         """Closes the connections to the cluster."""
         if self.reached_cluster:
             self.client.close()
+
+
+def keep_key_names(work: Work, names: Mapping[str, Sequence[str]]) -> None:
+    """Stores names of secret keys by the sentence that counts them (`Deploy.key_names`). Raises FenceLost."""
+    if not names:
+        return
+    known = dict(work.deploy.key_names)
+    known |= {as_stored(sentence): as_stored(list(keys)) for sentence, keys in names.items()}
+    with work.fence.held():
+        Deploy.objects.filter(pk=work.deploy.pk).update(key_names=known)
+    work.deploy.key_names = known
 
 
 class RowObserver:

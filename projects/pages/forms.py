@@ -12,6 +12,7 @@ from people.models import User
 from projects import secret_rights
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
+from projects.services import POLICIES
 from ui.formrender import Switch
 from ui.forms import Unseen
 
@@ -194,9 +195,8 @@ class EnvironmentForm(CheckedForm):
         return {
             **{name: getattr(environment, name) for name in names},
             "pull_secret": environment.pull_secret,
-            "automatic_rollback": environment.rolls_back_by_itself,
             "settle_seconds": environment.policies.get("settle_seconds"),
-            "no_min_ready": not environment.settling.keeps_old_pods,
+            **{name: bool(environment.policies.get(name)) for name in POLICIES},
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
                 name: secret_rights.role_for(environment, right).value

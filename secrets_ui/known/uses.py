@@ -53,7 +53,7 @@ def _keep_content(secret: Secret, one: Fetched, *, pinned: bool) -> None:
     row = find_version(secret, one.version_id, is_newest=not pinned)
     if row.keys is None:
         bodies = [document.body for document in one.documents]
-        names = [str(body["metadata"]["name"]) for body in bodies]
+        names = ["" if one.flat else str(body["metadata"]["name"]) for body in bodies]
         keep(row, [
             fact
             for name, body in zip(names, bodies, strict=True)

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ManifestError
+from engine.manifests.digests import SECRETS_ANNOTATION
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.masking import LAST_APPLIED
 from engine.manifests.plan import stages
 from engine.manifests.references import missing_references, references_of
-from engine.manifests.render import SECRETS_ANNOTATION, Variable
+from engine.manifests.render import Variable
 from engine.manifests.secretfiles import parse_secrets_file
 from engine.manifests.stored import from_stored, to_stored
 from engine.types import Source
