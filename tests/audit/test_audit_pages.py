@@ -73,6 +73,36 @@ def test_it_reads_as_sentences(events, admin, get):
     assert "You are viewer." in html
 
 
+def test_a_check_of_no_events_proves_nothing(admin, get):
+    IntegrityCheck.objects.create(checked_at=timezone.now(), seconds=0.1, events=0, broken=[], broken_count=0)
+    html = get(admin, "/audit/").content.decode()
+    assert "Unbroken" not in html
+    assert "There was no event when the chain was checked" in html
+
+
+def test_a_role_is_told_with_its_person_and_place(admin, get):
+    project, dev = make_project(slug="shop", name="Shop"), make_user("dev")
+    staging = make_environment(project, slug="staging")
+    services.grant(person(admin), project=project, user=dev, role=Role.VIEWER)
+    services.grant(person(admin), project=project, user=dev, role=Role.DEPLOYER)
+    membership = services.grant(
+        person(admin), project=project, user=dev, role=Role.MAINTAINER, environment=staging
+    )
+    services.revoke(person(admin), membership=membership)
+    entries = [reading.entry(e) for e in AuditEvent.objects.filter(target_kind="membership").order_by("id")]
+    assert [entry.extra for entry in entries] == [
+        "dev: viewer", "dev: viewer → deployer", "dev: maintainer in staging", "dev: maintainer in staging",
+    ]  # fmt: skip
+    assert "dev: viewer → deployer" in get(admin, "/audit/").content.decode()
+
+
+def test_a_project_is_not_named_beside_itself(admin, get):
+    record(person(admin), "project.created", target_kind="project", target_text="The Shop", project="shop")
+    record(person(admin), "image.created", target_kind="image", target_text="The Shop web", project="shop")
+    html = " ".join(get(admin, "/audit/").content.decode().split())
+    assert html.count('<span class="quiet">of shop</span>') == 1
+
+
 def test_changes_are_told_before_and_after(events, auditor, get):
     html = get(auditor, f"/audit/{events[0].pk}/").content.decode()
     assert '<th scope="row">name</th><td class="wrap">Shop</td><td class="wrap">The Shop</td>' in html

@@ -20,7 +20,7 @@ OURS = ("core", "people", "projects", "audit", "deployments", "clusters", "porta
 CANARY = "canary-typed-secret"
 SOUNDS_SECRET = re.compile(r"password|credential|kubeconfig|token|secret|passphrase|^again$", re.IGNORECASE)
 # Names of things, and no secrets in spite of their names.
-NAMES_OF_THINGS = {"credential_kind", "pull_secret", "secret_id"}
+NAMES_OF_THINGS = {"secret_versions", "credential_kind", "pull_secret", "secret_id"}
 PAGE = {"accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
 

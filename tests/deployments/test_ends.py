@@ -185,6 +185,7 @@ def test_what_the_revision_lacks_is_its_fault_not_gits(deploy, monkeypatch, erro
     deploy.refresh_from_db()
     assert (deploy.state, deploy.result) == (state, error.message)
     assert "Nothing was changed on the cluster." in deploy.hint
+    assert ("Deploy again when it answers." in deploy.hint) is isinstance(error, Unavailable)
 
 
 def test_a_later_attempt_tells_what_the_first_one_wrote(deploy, monkeypatch):

@@ -62,6 +62,14 @@ def test_nothing_can_be_edited(as_admin: Client, rf: Any, model: Any) -> None:
     assert site.has_view_permission(request)
 
 
+def test_no_table_of_a_library_can_be_edited(rf: Any) -> None:
+    request = rf.get("/")
+    request.user = make.make_user(is_admin=True)
+    for model, site in admin.site._registry.items():
+        assert not site.has_add_permission(request), model
+        assert not site.has_change_permission(request), model
+
+
 def test_no_page_shows_a_credential(as_admin: Client) -> None:
     for name, row in rows().items():
         address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
