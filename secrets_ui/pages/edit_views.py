@@ -58,7 +58,7 @@ def add(request: HttpRequest, project: str, environment: str, file: int) -> Http
     def edit(form: forms.Form) -> Edit:
         data = form.cleaned_data
         value = loose if data["kept"] and loose is not None and data["wanted"] == b"" else data["wanted"]
-        return Edit(data["secret"], data["key"], "add", value)
+        return Edit(data["of"], data["key"], "add", value)
 
     return staged(request, found, form, edit, opened="")
 

@@ -113,7 +113,7 @@ def review_page(request: HttpRequest, project: str, environment: str, file: int)
     )
     if request.method == "POST" and form.is_valid():
         try:
-            token, comment = str(form.cleaned_data["token"]), form.cleaned_data["comment"]
+            token, comment = str(form.cleaned_data["save_id"]), form.cleaned_data["comment"]
             return saved(request, found, save(person(request.user), found, token=token, comment=comment))
         except SlipwayError as error:
             refuse(form, error)
@@ -134,7 +134,7 @@ def sent_before(request: HttpRequest, file: SecretsFile) -> SecretVersion | None
         return save(
             person(request.user),
             file,
-            token=str(form.cleaned_data["token"]),
+            token=str(form.cleaned_data["save_id"]),
             comment=form.cleaned_data["comment"],
         )
     except SlipwayError:

@@ -16,7 +16,19 @@ from core.kept import Kept, fields_of, is_secret, keeps, kept_form
 from tests.access.table import TABLE
 from ui.forms import Unseen
 
-OURS = ("core", "people", "projects", "audit", "deployments", "clusters", "portal", "runs", "notify", "ui")
+OURS = (
+    "core",
+    "people",
+    "projects",
+    "audit",
+    "deployments",
+    "secrets_ui",
+    "clusters",
+    "portal",
+    "runs",
+    "notify",
+    "ui",
+)
 CANARY = "canary-typed-secret"
 SOUNDS_SECRET = re.compile(r"password|credential|kubeconfig|token|secret|passphrase|^again$", re.IGNORECASE)
 # Names of things, and no secrets in spite of their names.
