@@ -195,7 +195,7 @@ def finished_jobs(work: Work) -> set[ObjectRef]:
     return {ObjectRef.parse(ref) for ref in rows.values_list("ref", flat=True)}
 
 
-def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
+def apply(rollout: Rollout, observer: RowObserver) -> str:
     """Step `apply`: writes all objects, stage by stage. Raises ApplyError, ApiError, FenceLost."""
     statuses = rollout.apply()
     observer.flush()

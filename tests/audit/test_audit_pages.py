@@ -15,7 +15,7 @@ from audit import chain, integrity, reading
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent, IntegrityCheck
 from audit.record import before_after, record
-from projects import services
+from projects import memberships, services
 from projects.models import Role
 from tests.factories import grant, make_environment, make_project, make_user
 
@@ -83,12 +83,12 @@ def test_a_check_of_no_events_proves_nothing(admin, get):
 def test_a_role_is_told_with_its_person_and_place(admin, get):
     project, dev = make_project(slug="shop", name="Shop"), make_user("dev")
     staging = make_environment(project, slug="staging")
-    services.grant(person(admin), project=project, user=dev, role=Role.VIEWER)
-    services.grant(person(admin), project=project, user=dev, role=Role.DEPLOYER)
-    membership = services.grant(
+    memberships.grant(person(admin), project=project, user=dev, role=Role.VIEWER)
+    memberships.grant(person(admin), project=project, user=dev, role=Role.DEPLOYER)
+    membership = memberships.grant(
         person(admin), project=project, user=dev, role=Role.MAINTAINER, environment=staging
     )
-    services.revoke(person(admin), membership=membership)
+    memberships.revoke(person(admin), membership=membership)
     entries = [reading.entry(e) for e in AuditEvent.objects.filter(target_kind="membership").order_by("id")]
     assert [entry.extra for entry in entries] == [
         "dev: viewer", "dev: viewer → deployer", "dev: maintainer in staging", "dev: maintainer in staging",
