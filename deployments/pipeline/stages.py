@@ -29,6 +29,7 @@ from engine.rollout.rollout import Rollout
 from engine.types import Manifest, ObjectRef, Progress, RolloutResult
 from projects.secret_files import Patiently
 from runs.life.ending import as_stored
+from secrets_ui.known.uses import note_use
 
 
 class ReleaseIsBad(NotDeployable):
@@ -134,8 +135,10 @@ def check(work: Work) -> str:
     work.warnings += [finding.text for finding in found.warnings]
     keep_key_names(work, {finding.text: finding.keys for finding in found.findings if finding.keys})
     stop_for(found)
-    if work.deploy.release is None:
+    pinned = work.deploy.release is not None
+    if not pinned:
         store_release(work)
+    store_uses(work, pinned=pinned)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 
@@ -159,6 +162,12 @@ def store_release(work: Work) -> None:
             place=deploy.environment.place,
         )
         Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=as_stored(work.warnings))
+
+
+def store_uses(work: Work, *, pinned: bool) -> None:
+    """Stores which versions of the secrets files the deploy will apply. `pinned`: those of a stored release. Raises FenceLost."""
+    with work.fence.held(), transaction.atomic():
+        note_use(work.environment, work.deploy.number, preparation_of(work).fetched, pinned=pinned)
 
 
 def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
