@@ -69,8 +69,10 @@ def seed_cluster(
     """Versions of secrets, objects made by hand, first deploys. A start waits for this, so they go on side by side."""
     needed, free, waiting = in_order(environments)
     first = first_deploys(needed, world, people)
-    save_first_versions(free, people)
-    others = first_deploys(free, world, people)
+    others = []
+    for pair in free:  # a deploy runs while the secrets of the next environment are saved
+        save_first_versions([pair], people)
+        others += first_deploys([pair], world, people)
     wait_for(first)
     save_first_versions(waiting, people)
     for described, environment in waiting:
