@@ -6,7 +6,7 @@ the repository takes part in the reading: no attributes, no filters, no links.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,14 @@ class LocalGit(Protocol):
     def __call__(self, args: Sequence[str], stdin: bytes = b"", max_output: int = ...) -> bytes: ...
 
 
+Wanted = Callable[[str], bool]
+
+
+def everything(path: str) -> bool:
+    """Wants every file."""
+    return True
+
+
 @dataclass(frozen=True)
 class _Entry:
     mode: str
@@ -41,15 +49,17 @@ class _Entry:
 
 
 def read_tree(
-    git: LocalGit, sha: str, directory: str, *, recursive: bool, limits: Limits
+    git: LocalGit, sha: str, directory: str, *, recursive: bool, limits: Limits, wanted: Wanted = everything
 ) -> dict[str, bytes]:
-    """The files below `directory` (empty: the root) at the full commit `sha`, by relative path.
+    """The files below `directory` (empty: the root) at the full commit `sha`, by relative path. Those that are not
+    `wanted` are not looked at, whatever they are.
 
     Raises NotFound when the directory is not there, Invalid for what cannot or may not be read.
     """
     tree = _find_directory(git, sha, directory) if directory else sha
     entries = _list(git, ["-l", *(["-r"] if recursive else [])], tree)
-    files = [entry for entry in entries if _is_readable(entry, directory, recursive=recursive)]
+    looked_at = [entry for entry in entries if entry.mode == _DIRECTORY or wanted(entry.path)]
+    files = [entry for entry in looked_at if _is_readable(entry, directory, recursive=recursive)]
     _check_limits(files, directory, limits)
     contents = _contents(git, [entry.oid for entry in files], sum(entry.size for entry in files))
     found = dict(zip((entry.path for entry in files), contents, strict=True))

@@ -105,7 +105,7 @@ class KubernetesClient:
         timeout: float | None = None,
     ) -> Answer:
         """One request; `timeout` is that of the answer, in seconds (30 by default)."""
-        status, data = self._transport.send(
+        status, data, warnings = self._transport.send(
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
         )
         try:
@@ -118,7 +118,7 @@ class KubernetesClient:
             raise KubernetesUnavailable(
                 f"The cluster at {self.server} answered {status} without a JSON object."
             )
-        return Answer(status, parsed)
+        return Answer(status, parsed, warnings)
 
     def request(
         self,
@@ -147,10 +147,10 @@ class KubernetesClient:
 
     def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
         """A text, such as a log."""
-        _, data = self._transport.send(
+        received = self._transport.send(
             "GET", path, query=query, body=None, content_type="", accept="*/*", timeout=None
         )
-        return data.decode("utf-8", "replace")
+        return received.data.decode("utf-8", "replace")
 
     def lines(self, path: str, *, query: Mapping[str, str] | None = None) -> HttpStream:
         """The lines of a text as they come."""

@@ -16,7 +16,8 @@ from engine.cluster.dryrun import ObjectChange, dry_run
 from engine.cluster.resources import ClusterKinds, built_in
 from engine.manifests.documents import Document
 from engine.manifests.fieldlines import line_of_field
-from engine.manifests.references import Reference, missing_references
+from engine.manifests.missing import missing_references
+from engine.manifests.references import Reference
 from engine.manifests.render import ImagePin
 from engine.manifests.secretfiles import check_against_reference
 from engine.types import Manifest, ObjectRef, Observer

@@ -16,20 +16,18 @@ from engine.cluster.client import (
     ACCEPT_METADATA,
     ACCEPT_METADATA_LIST,
     APPLY,
-    JSON_PATCH,
     ApiError,
     Client,
     find,
     list_all,
 )
-from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of, predecessors, taken_over
+from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
+from engine.cluster.takeover import APPLY_QUERY, give_up_defaults, take_over
 from engine.errors import SlipwayError
-from engine.types import FIELD_MANAGER, Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
-
-APPLY_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+from engine.types import Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
 
 
 class ApplyError(SlipwayError):
@@ -129,7 +127,7 @@ class Applier:
         before = self._before.get(manifest.ref) if self._before is not None else None
         took_over = self._take_over(path, manifest, before) if before else ()
         try:
-            return self._patiently(path, manifest, before, took_over, talk)
+            return self._giving_up_defaults(path, manifest, before, took_over, talk)
         except ApiError as error:
             conflicts = conflicts_of(error.causes)
             if not conflicts:
@@ -137,11 +135,23 @@ class Applier:
             if all(conflict.by_predecessor for conflict in conflicts):
                 took_over = self._take_over(path, manifest, self._metadata(path))
                 if took_over:
-                    return self._patiently(path, manifest, before, took_over, talk)
+                    return self._giving_up_defaults(path, manifest, before, took_over, talk)
             agreed = manifest.ref in self._overwrite
             if all(conflict.by_handover or (agreed and conflict.by_person) for conflict in conflicts):
                 return self._once(path, manifest, before, took_over, force=True)
             raise
+
+    def _giving_up_defaults(
+        self, path: str, manifest: Manifest, before: Json | None, took_over: tuple[str, ...], talk: Talk
+    ) -> Applied:
+        """Apply; a second time where defaults of the server stand in the way that the manifest makes obsolete."""
+        try:
+            return self._patiently(path, manifest, before, took_over, talk)
+        except ApiError as error:
+            tries = self._patience.takeover_tries
+            if error.status != 422 or not give_up_defaults(self._client, path, manifest, tries=tries):
+                raise
+        return self._patiently(path, manifest, before, took_over, talk)
 
     def _patiently(
         self, path: str, manifest: Manifest, before: Json | None, took_over: tuple[str, ...], talk: Talk
@@ -198,40 +208,7 @@ class Applier:
         return self._client.request("GET", path, accept=ACCEPT_METADATA)
 
     def _take_over(self, path: str, manifest: Manifest, live: Json) -> tuple[str, ...]:
-        """Make the predecessors' fields ours, before the first apply: that one then removes what the manifest
-        has not."""
-        for _ in range(self._patience.takeover_tries):
-            metadata = live["metadata"]
-            managed = metadata.get("managedFields") or []
-            names = predecessors(managed)
-            if not names:
-                return ()
-            patch = [
-                {
-                    "op": "replace",
-                    "path": "/metadata/managedFields",
-                    "value": taken_over(managed, manifest.api_version),
-                },
-                {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-            ]
-            try:
-                self._client.request(
-                    "PATCH",
-                    path,
-                    query={"fieldManager": FIELD_MANAGER},
-                    body=patch,
-                    content_type=JSON_PATCH,
-                    accept=ACCEPT_METADATA,
-                )
-                return names
-            except ApiError as error:
-                if error.status != 409:
-                    raise
-            live = self._metadata(path)
-        raise SlipwayError(
-            f"{manifest.ref.kind} {manifest.ref.name} is being changed by somebody else again and again.",
-            hint="Stop what changes it and deploy again.",
-        )
+        return take_over(self._client, path, manifest, live, tries=self._patience.takeover_tries)
 
 
 def read_before(

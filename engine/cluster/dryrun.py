@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from engine.cluster.apply import APPLY_QUERY
 from engine.cluster.autoscaling import (
     Autoscalers,
     Replicas,
@@ -21,16 +20,17 @@ from engine.cluster.autoscaling import (
 )
 from engine.cluster.client import APPLY, Answer, ApiError, Client, find, list_all
 from engine.cluster.diff import comparable, diff_lines
-from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors, without_fields
+from engine.cluster.fieldsets import without_fields
+from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds, ref_of
+from engine.cluster.takeover import DRY_RUN_QUERY, as_new, needs_preview, preview
 from engine.errors import SlipwayError
 from engine.manifests.masking import Digest
 from engine.manifests.plan import defined_kinds
 from engine.types import ENVIRONMENT_LABEL, Action, Json, Manifest, ObjectRef, Observer
 
-DRY_RUN_QUERY = {**APPLY_QUERY, "dryRun": "All"}
 _LIST_FROM = 3  # objects of one kind and namespace from which a list is cheaper than single reads
 
 
@@ -49,6 +49,7 @@ class ObjectChange:
         False  # its namespace or kind comes with the same deploy, or its webhook allows no dry run
     )
     field_errors: tuple[str, ...] = ()  # paths of the fields at fault
+    told: tuple[str, ...] = ()  # warnings of the API server, in its own words
     warning: str = ""  # what it does about the number of replicas, where somebody should know
     warning_hint: str = ""
 
@@ -148,18 +149,34 @@ class _Run:
         return _warned(self._compared(path, asked, live), replicas)
 
     def _compared(self, path: str, manifest: Manifest, live: Json | None) -> ObjectChange:
-        answer = self._ask(path, manifest)
+        try:
+            answer = self._ask(path, manifest)
+        except ApiError as error:
+            if error.status != 422:
+                raise
+            live = live or find(self._client, path)
+            if live is None or not needs_preview(manifest, live):
+                raise
+            return self._after_giving_up(manifest, live)
         if answer.status == 201:
             diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
-            return ObjectChange(manifest.ref, Action.CREATE, diff=diff)
+            return ObjectChange(manifest.ref, Action.CREATE, diff=diff, told=answer.warnings)
         names = predecessors(_without_ours(answer.body, live))
         result = self._after_take_over(manifest, answer.body) if names else answer.body
         live = live or self._client.request("GET", path)
-        if comparable(live) == comparable(result):
-            return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names)
-        diff = diff_lines(live, result, digest=self._digest) if self._with_diff else ()
-        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff)
-        return _warned(change, falls_to_one(manifest, live, result))
+        return self._change(manifest, live, replace(answer, body=result), names)
+
+    def _after_giving_up(self, manifest: Manifest, live: Json) -> ObjectChange:
+        """What a take-over leaves where the dry run is refused because of fields that go with it."""
+        answer = preview(self._client, self._kinds.resource_of(manifest), manifest, live)
+        return self._change(manifest, live, answer, predecessors(live["metadata"].get("managedFields") or []))
+
+    def _change(self, manifest: Manifest, live: Json, answer: Answer, names: tuple[str, ...]) -> ObjectChange:
+        if comparable(live) == comparable(answer.body):
+            return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names, told=answer.warnings)
+        diff = diff_lines(live, answer.body, digest=self._digest) if self._with_diff else ()
+        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff, told=answer.warnings)
+        return _warned(change, falls_to_one(manifest, live, answer.body))
 
     def _after_take_over(self, manifest: Manifest, result: Json) -> Json:
         """The result without the fields that only predecessors own. To tell those that the server would fill in
@@ -168,16 +185,11 @@ class _Run:
         dropped = dropped_fields(result["metadata"].get("managedFields") or [])
         if not dropped:
             return result
-        metadata = {**manifest.body["metadata"], "name": f"{manifest.ref.name[:40]}-slipway-preview"}
-        resource = self._kinds.resource_of(manifest)
-        path = resource.path(manifest.ref.namespace, metadata["name"])
         try:
-            fresh = self._send(
-                path, replace(manifest, body={**manifest.body, "metadata": metadata}), DRY_RUN_QUERY
-            )
+            fresh = as_new(self._client, self._kinds.resource_of(manifest), manifest)
         except ApiError:
             return result
-        return without_fields(result, dropped, fresh.body)
+        return without_fields(result, dropped, fresh)
 
     def _ask(self, path: str, manifest: Manifest) -> Answer:
         """The server's answer; a second time, forced, where the real apply would take over or overwrite."""

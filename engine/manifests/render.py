@@ -7,35 +7,38 @@ marks of design.md §5 are set. Documents are not changed: what is rewritten is 
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from engine.manifests.documents import Document, group_of, object_problem, refuse
+from engine.manifests.fieldlines import line_of_field
 from engine.manifests.images import ImagePin, Pins, is_moving
-from engine.manifests.masking import Digest, is_secret, key_digests, without_last_applied
+from engine.manifests.masking import LAST_APPLIED, Digest, is_secret
 from engine.manifests.plan import defined_kinds, phase_of
 from engine.manifests.references import (
     CONTAINER_LISTS,
     container_images,
-    mapping_of,
     pod_template_of,
-    pull_secrets_of,
-    references_of,
     with_pod_template,
 )
+from engine.manifests.secretdigests import with_secret_digests
 from engine.manifests.secretfiles import normal_data, with_data
+from engine.manifests.serverfields import without_server_fields
 from engine.manifests.slips import problems_of
+from engine.manifests.textslips import text_slips
 from engine.manifests.variables import Filler, Variable, built_in_variables
-from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest, ObjectRef
+from engine.types import (
+    ENVIRONMENT_LABEL,
+    OBJECT_ANNOTATION,
+    PHASE_ANNOTATION,
+    Json,
+    Manifest,
+    ObjectRef,
+    Source,
+)
 
 __all__ = ["ImagePin", "Kinds", "Rendered", "Variable", "built_in_variables", "render"]
-
-SECRETS_ANNOTATION = (
-    "slipway.dev/secrets"  # on pod templates: changes with the Secret values that the pods read
-)
-_ROLLED_KINDS = {("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet")}
 
 
 class Kinds(Protocol):
@@ -92,7 +95,7 @@ def render(
     if settings.problems:
         refuse(list(dict.fromkeys(settings.problems)))
     if digest is not None:
-        found = _with_secret_digests(found, digest)
+        found = with_secret_digests(found, digest)
     references = tuple(
         dict.fromkeys(image for manifest in found for image in container_images(manifest.body))
     )
@@ -185,7 +188,8 @@ def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Setting
         )
         return None
     settings.problems.extend(f"{source}: {problem}" for problem in problems_of(body))
-    body = _clean(body, source, namespaced, settings)
+    settings.problems.extend(f"{place_of(document, path)}: {text}" for path, text in text_slips(body))
+    body = _clean(document, namespaced, settings)
     metadata = body["metadata"]
     namespace = (metadata.get("namespace") or settings.namespace) if namespaced else ""
     ref = ObjectRef(kind, group_of(api_version), namespace, metadata["name"])
@@ -209,12 +213,22 @@ def _changes_with_each_release(body: Json, pins: Pins) -> bool:
     return body["kind"] == "Job" and not phase_of(body) and any(map(pins.has, container_images(body)))
 
 
-def _clean(body: Json, source: Any, namespaced: bool, settings: _Settings) -> Json:
-    """Without what must not be applied: kubectl's copy of the object, a namespace on what has none."""
-    cleaned = without_last_applied(body)
-    if cleaned is not body:
+def place_of(document: Document, field: str) -> Source:
+    """Where a field of the object stands: its line, or the nearest above it that can be told."""
+    if not document.content:
+        return document.source
+    return line_of_field(document.content, document.source, field)
+
+
+def _clean(document: Document, namespaced: bool, settings: _Settings) -> Json:
+    """Without what must not be applied: fields of the server, kubectl's copy of the object, a namespace on what has none."""
+    body, source = document.body, document.source
+    cleaned, left_out = without_server_fields(body)
+    if left_out:
+        names = ", ".join(path.replace(LAST_APPLIED, "last-applied-configuration") for path in left_out)
         settings.warnings.append(
-            f"{source}: the annotation last-applied-configuration is left out; it may hold secrets"
+            f"{place_of(document, left_out[0])}: {names} of {body['kind']} {body['metadata']['name']} "
+            f"{'is' if len(left_out) == 1 else 'are'} left out: only the cluster writes that; remove it from the file"
         )
     if not namespaced and cleaned["metadata"].get("namespace"):
         settings.warnings.append(f"{source}: {body['kind']} lives in no namespace; the one given is left out")
@@ -265,32 +279,3 @@ def _same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
             what = f"{manifest.ref.kind} {manifest.ref.name}"
             where = f" of namespace {manifest.ref.namespace}" if manifest.ref.namespace else ""
             yield f"{manifest.source}: {what}{where} is already defined at {known.source}"
-
-
-def _with_secret_digests(manifests: Sequence[Manifest], digest: Digest) -> list[Manifest]:
-    """Workloads that read Secrets of this deploy get a digest of exactly those keys on their pod template."""
-    secrets = {m.ref: key_digests(m.body, digest) for m in manifests if is_secret(m.body)}
-    if not secrets:
-        return list(manifests)
-    return [_with_secret_digest(manifest, secrets, digest) for manifest in manifests]
-
-
-def _with_secret_digest(
-    manifest: Manifest, secrets: Mapping[ObjectRef, dict[str, str]], digest: Digest
-) -> Manifest:
-    template = pod_template_of(manifest.body)
-    if template is None or (manifest.ref.group, manifest.ref.kind) not in _ROLLED_KINDS:
-        return manifest
-    pull_secrets = set(pull_secrets_of(manifest.body))
-    read = {}
-    for reference in references_of(manifest):
-        keys = secrets.get(ObjectRef("Secret", "", reference.namespace, reference.name))
-        if reference.kind == "Secret" and keys is not None and reference.name not in pull_secrets:
-            wanted = [reference.key] if reference.key else keys
-            read.update({f"{reference.name}/{key}": keys.get(key, "") for key in wanted})
-    if not read:
-        return manifest
-    metadata = dict(mapping_of(template.get("metadata")))
-    value = digest(json.dumps(read, sort_keys=True).encode())
-    metadata["annotations"] = {**mapping_of(metadata.get("annotations")), SECRETS_ANNOTATION: value}
-    return replace(manifest, body=with_pod_template(manifest.body, {**template, "metadata": metadata}))
