@@ -75,7 +75,9 @@ class Deploy(Run):
     """The act: somebody asked for a revision (or a stored release) to run in an environment.
 
     `revision` is the full commit id; `subject`, `author` are copied from it, so that lists need neither Git nor the release.
-    `evidence`: what the cluster showed.
+    `evidence`: what the cluster showed. `override_reason`: why findings of the checks that a person may override do not stop
+    this deploy; empty where nothing is overridden. `is_held_back`: a workload that it changed does not replace its pods by
+    itself (paused, OnDelete), so that its release is not taken for verified.
     """
 
     class Kind(models.TextChoices):
@@ -103,6 +105,8 @@ class Deploy(Run):
         max_length=40, blank=True, help_text="What ran before, for the list of commits."
     )
     reason = models.CharField(max_length=500, blank=True)
+    override_reason = models.CharField(max_length=300, blank=True, default="", db_default="")
+    is_held_back = models.BooleanField(default=False, db_default=False)
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
 
     class Meta:

@@ -135,12 +135,14 @@ class ObjectStatus:
 
 @dataclass(frozen=True)
 class RolloutResult:
-    """The end of a rollout. `ok` only when everything watched became ready."""
+    """The end of a rollout. `ok` only when everything watched became ready. `held`: sentences about workloads that this
+    deploy changed and that do not replace their pods by themselves."""
 
     ok: bool
     timed_out: bool
     statuses: tuple[ObjectStatus, ...] = ()
     warnings: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[ObjectStatus, ...]:

@@ -34,7 +34,8 @@ def with_the_end(deploy: Deploy, end: End) -> None:
     """The last step, the release, the rollback that follows, and the outbox: whatever ends a deploy, none of it is lost."""
     if deploy.started_at is not None:
         close_notify(deploy)
-    if end.state == State.SUCCEEDED and deploy.release_id:
+    held_back = Deploy.objects.filter(pk=deploy.pk, is_held_back=True).exists()
+    if end.state == State.SUCCEEDED and deploy.release_id and not held_back:
         Release.objects.filter(pk=deploy.release_id, verified_at=None).update(verified_at=deploy.ended_at)
     tell_ended(deploy, undoing.follower(deploy) or undoing.roll_back_after_failure(deploy))
 

@@ -33,12 +33,14 @@ class Answer:
 
 
 def request_deploy(
-    actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = ""
-) -> Answer:
+    actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
+    override: str = "",
+) -> Answer:  # fmt: skip
     """Asks for a revision (commit, branch or tag) to be deployed.
 
-    The same key of the same actor, or the same commit while it waits or runs, is answered with that deploy. Raises
-    Refused (role, unknown-revision) and ExternalError (the repository cannot be reached); nothing is changed then.
+    `override`: why findings that a person may override do not stop this one deploy. The same key of the same actor, or the
+    same commit while it waits or runs, is answered with that deploy. Raises Refused (role, unknown-revision) and
+    ExternalError (the repository cannot be reached); nothing is changed then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
@@ -46,8 +48,9 @@ def request_deploy(
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
     return open_deploy(
-        actor, environment, commit, requested=revision.strip(), reason=reason, idempotency_key=idempotency_key
-    )
+        actor, environment, commit, requested=revision.strip(), reason=reason, idempotency_key=idempotency_key,
+        override=override.strip(),
+    )  # fmt: skip
 
 
 def request_rollback(
@@ -73,11 +76,12 @@ def open_rollback(
     actor: Actor, environment: Environment, target: Deploy, *, reason: str, idempotency_key: str = "",
     undoes: Deploy | None = None,
 ) -> Answer:  # fmt: skip
-    """Opens the rollback to a deploy that can be gone back to. `undoes`: the deploy whose cancel or failure it follows."""
+    """Opens the rollback to a deploy that can be gone back to. `undoes`: the deploy whose cancel or failure it follows. What
+    was overridden for the release stays so: it was verified with it."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
     return open_deploy(
         actor, environment, commit, requested=f"#{target.number}", reason=reason, idempotency_key=idempotency_key,
-        rolls_back_to=target, undoes=undoes,
+        rolls_back_to=target, undoes=undoes, override=target.override_reason,
     )  # fmt: skip
 
 
@@ -118,24 +122,30 @@ def by_key(actor: Actor, key: str) -> Deploy | None:
 
 def open_deploy(
     actor: Actor, environment: Environment, commit: Commit, *, requested: str, reason: str, idempotency_key: str,
-    rolls_back_to: Deploy | None = None, undoes: Deploy | None = None,
+    rolls_back_to: Deploy | None = None, undoes: Deploy | None = None, override: str = "",
 ) -> Answer:  # fmt: skip
     """The transaction of the gate. Locks, freezes and approvals find their place after the row lock."""
     try:
         with transaction.atomic():
             # One gate per environment at a time: two clicks of two people are put in an order here.
             Environment.objects.select_for_update().get(pk=environment.pk)
-            same = same_request(environment, commit.sha, rolls_back_to)
+            same = same_request(environment, commit.sha, rolls_back_to, override)
             if same:
                 goes_first(same, undoes)
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
             deploy = create(
-                actor, environment, commit, requested, reason, idempotency_key, rolls_back_to, undoes
+                actor,
+                environment,
+                commit,
+                requested,
+                reason,
+                idempotency_key,
+                rolls_back_to,
+                undoes,
+                override,
             )
-            DEPLOY.audit(
-                actor, "deploy.requested", deploy, **({"undoes": f"#{undoes.number}"} if undoes else {})
-            )
+            DEPLOY.audit(actor, "deploy.requested", deploy, **audited(undoes, override))
             enqueue_run(DEPLOY, deploy)
         return Answer(deploy, created=True)
     except IntegrityError:
@@ -145,15 +155,24 @@ def open_deploy(
         return Answer(known, created=False)
 
 
-def same_request(environment: Environment, sha: str, rolls_back_to: Deploy | None) -> Deploy | None:
-    """An open deploy that already does what is asked for."""
-    return Deploy.objects.filter(
+def audited(undoes: Deploy | None, override: str) -> dict[str, str]:
+    """What the audit event of a request tells besides the deploy: what it undoes, and why checks are overridden."""
+    facts = {"undoes": f"#{undoes.number}" if undoes else "", "override": override[:300]}
+    return {name: text for name, text in facts.items() if text}
+
+
+def same_request(
+    environment: Environment, sha: str, rolls_back_to: Deploy | None, override: str = ""
+) -> Deploy | None:
+    """An open deploy that already does what is asked for: one without an override does less than one with it."""
+    found = Deploy.objects.filter(
         environment=environment,
         state__in=OPEN,
         revision=sha,
         rolls_back_to=rolls_back_to,
         cancel_requested_at=None,
-    ).first()
+    )
+    return (found.exclude(override_reason="") if override else found).first()
 
 
 def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
@@ -171,6 +190,7 @@ def create(
     key: str,
     target: Deploy | None,
     undoes: Deploy | None,
+    override: str,
 ) -> Deploy:
     """The row and its steps."""
     return opening.create(
@@ -187,5 +207,6 @@ def create(
         undoes=undoes,
         previous_revision=last_revision(environment.pk),
         reason=reason[:500],
+        override_reason=override[:300],
         idempotency_key=key[:100] or None,
     )

@@ -75,4 +75,13 @@ class DeployForm(ConfirmedForm):
 
     revision = forms.CharField(max_length=200)
     reason = forms.CharField(required=False, max_length=500)
+    override = forms.BooleanField(required=False)
+    override_reason = forms.CharField(required=False, max_length=300)
     branch = forms.CharField(required=False)  # whose commits the page listed; shown again, never deployed by
+
+    def clean_override_reason(self) -> str:
+        """Why findings are overridden; a box that is ticked without a reason is not enough."""
+        reason: str = self.cleaned_data["override_reason"].strip()
+        if self.cleaned_data.get("override") and not reason:
+            raise forms.ValidationError("Say why it may be deployed nevertheless. Nothing was started.")
+        return reason if self.cleaned_data.get("override") else ""

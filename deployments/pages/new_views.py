@@ -82,7 +82,7 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
         try:
             answer = requests.request_deploy(
                 person(request.user), environment=place, revision=data["revision"], reason=data["reason"],
-                idempotency_key=data["key"],
+                idempotency_key=data["key"], override=data["override_reason"],
             )  # fmt: skip
             return redirect("deployments:deploy", answer.deploy.number)
         except (Refused, ExternalError) as error:

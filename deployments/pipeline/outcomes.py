@@ -23,6 +23,9 @@ from ui.words import duration
 
 def succeeded(work: Work) -> str:
     """What runs now."""
+    if work.held:
+        more = f" And {len(work.held) - 1} more." if len(work.held) > 1 else ""
+        return f"{work.deploy.short} is applied in {work.environment.name}, but does not run everywhere. {work.held[0]}{more}"
     return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
 
 

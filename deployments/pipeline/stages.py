@@ -120,7 +120,7 @@ def stored_check(work: Work) -> str:
 
 
 def _check(work: Work) -> str:
-    found = preparation_of(work).preflight()
+    found = preparation_of(work).preflight().overridden(work.deploy.override_reason)
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]
@@ -184,6 +184,13 @@ def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
                      for action, count in counts.items()) or "nothing to apply"  # fmt: skip
 
 
+def note_held(work: Work, held: Sequence[str]) -> None:
+    """Workloads of this deploy do not replace their pods by themselves: the release is in place, and not verified."""
+    work.held = tuple(held)
+    with work.fence.held():
+        Deploy.objects.filter(pk=work.deploy.pk).update(is_held_back=bool(held))
+
+
 def watch(work: Work, rollout: Rollout, observer: RowObserver) -> str:
     """The rollout to its end. Raises ReleaseIsBad."""
     result = rollout.wait()
@@ -191,5 +198,6 @@ def watch(work: Work, rollout: Rollout, observer: RowObserver) -> str:
     work.warnings += list(result.warnings)
     if not result.ok:
         raise ReleaseIsBad(result)
+    note_held(work, result.held)
     ready = sum(1 for status in result.statuses if status.progress == Progress.READY)
     return f"{plural(ready, 'object')} ready" if ready else "nothing to wait for"

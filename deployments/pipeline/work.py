@@ -25,6 +25,7 @@ class Work(Attempt[Deploy]):
     """The state of one attempt. What a step finds is put here for the next one; a take-over finds it again."""
 
     preparation: Preparation | None = None
+    held: tuple[str, ...] = ()  # about workloads that do not replace their pods by themselves
 
     @property
     def deploy(self) -> Deploy:

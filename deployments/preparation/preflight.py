@@ -16,6 +16,7 @@ from engine.cluster.dryrun import ObjectChange, dry_run
 from engine.cluster.resources import ClusterKinds, built_in
 from engine.manifests.documents import Document
 from engine.manifests.fieldlines import line_of_field
+from engine.manifests.makers import custom_objects, keys_of
 from engine.manifests.missing import missing_references
 from engine.manifests.references import Reference
 from engine.manifests.render import ImagePin
@@ -44,6 +45,11 @@ class WithFindings:
         """Those that somebody should read."""
         return tuple(finding for finding in self.findings if finding.state == WARNING)
 
+    @property
+    def can_be_overridden(self) -> bool:
+        """Whether something stops the deploy, and a person may deploy nevertheless, with a reason."""
+        return bool(self.errors) and all(finding.can_override for finding in self.errors)
+
 
 @dataclass(frozen=True)
 class Preflight(WithFindings):
@@ -51,6 +57,18 @@ class Preflight(WithFindings):
 
     findings: tuple[Finding, ...]
     changes: tuple[ObjectChange, ...]
+
+    def overridden(self, reason: str) -> Preflight:
+        """The same with what may be overridden as warnings that say why; without a reason as it is."""
+        if not reason:
+            return self
+        return replace(self, findings=tuple(_overridden(finding, reason) for finding in self.findings))
+
+
+def _overridden(finding: Finding, reason: str) -> Finding:
+    if finding.state != FAILED or not finding.can_override:
+        return finding
+    return replace(finding, state=WARNING, detail=f"Overridden for this deploy: {reason}")
 
 
 def check_secrets_files(
@@ -86,23 +104,36 @@ def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
 
     def keys(kind: str, namespace: str, name: str) -> set[str] | None:
         body = find(client, built_in(kind).path(namespace, name))
-        return None if body is None else set(body.get("data") or {}) | set(body.get("binaryData") or {})
+        return None if body is None else keys_of(body)
 
     return keys
 
 
 def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
-    """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster."""
+    """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster. What is missing may be
+    made by something that nobody here knows, such as an operator: a person can override it."""
     missing = missing_references(manifests, live_keys(client))
     return [
-        Finding(FAILED, reason, _reference_hint(reference), subject=str(reference.by))
+        Finding(
+            FAILED,
+            f"{reason}.",
+            _reference_hint(reference, custom_objects(manifests, reference.namespace)),
+            can_override=True,
+            subject=str(reference.by),
+        )
         for reference, reason in missing
     ]
 
 
-def _reference_hint(reference: Reference) -> str:
+def _reference_hint(reference: Reference, makers: Sequence[str]) -> str:
     what = f"the key {reference.key}" if reference.key else f"the {reference.kind} {reference.name}"
-    return f"Add {what} to the manifests or to the secrets file, or mark the reference as optional."
+    add = f"Add {what} to the manifests or to the secrets file, or mark the reference as optional."
+    if not makers:
+        return f"{add} If something on the cluster makes it, override this for the deploy."
+    return f"{add} If {' or '.join(makers[:_MOST_MAKERS])} makes it, override this for the deploy."
+
+
+_MOST_MAKERS = 3  # custom objects that are named
 
 
 def check_pull_secret(
@@ -151,10 +182,16 @@ def change_findings(
         for change in changes
         if change.error
     ]
+    findings += told_findings(changes, known)
     findings += [
         Finding(WARNING, change.warning, change.warning_hint, subject=known.get(change.ref, str(change.ref)))
         for change in changes
         if change.warning
+    ]
+    findings += [
+        Finding(WARNING, notice.text, notice.hint, subject=known.get(change.ref, str(change.ref)))
+        for change in changes
+        for notice in change.notices
     ]
     taken = [change for change in changes if change.takes_over]
     if taken:
@@ -170,6 +207,23 @@ def change_findings(
     return findings
 
 
+def told_findings(changes: Sequence[ObjectChange], known: Mapping[ObjectRef, str]) -> list[Finding]:
+    """The API server's own warnings, each once, with the first object that it was said of."""
+    about: dict[str, list[ObjectChange]] = {}
+    for change in changes:
+        for text in change.told:
+            about.setdefault(text, []).append(change)
+    return [
+        Finding(
+            WARNING,
+            f"The cluster warns: {text}",
+            f"Of {plural(len(found), 'object')}." if len(found) > 1 else "",
+            subject=known.get(found[0].ref, str(found[0].ref)),
+        )
+        for text, found in about.items()
+    ]
+
+
 def places(
     environment: Environment,
     changes: Sequence[ObjectChange],
@@ -180,7 +234,7 @@ def places(
     by_ref = {manifest.ref: manifest.source for manifest in manifests}
     found = {}
     for change in changes:
-        if (change.error or change.warning) and change.ref in by_ref:
+        if (change.error or change.warning or change.notices or change.told) and change.ref in by_ref:
             source = by_ref[change.ref]
             field = change.field_errors[0] if change.field_errors else change.warned_field
             if field and source.file in files:
@@ -204,16 +258,22 @@ def check_objects(
         return [*references.result(), *pull.result()], changes
 
 
+OVERRIDE_HINT = "Or override it, with a reason: the box below the checks of the new deploy, or --override."
+
+
 def stop_for(found: Preflight) -> None:
     """Raises NotDeployable when something found stops the deploy: the first in words, how many more, and all of them."""
     if not found.errors:
         return
     first, count = found.errors[0], len(found.errors) - 1
+    override = OVERRIDE_HINT if found.can_be_overridden else ""
     more = f" And {plural(count, 'more problem')}." if count else ""
     raise NotDeployable(
         f"{first.text}{more}",
         problems=tuple(finding.text for finding in found.errors),
-        hint=f"{first.detail} Nothing was changed on the cluster.".strip(),
+        hint=" ".join(
+            part for part in (first.detail, override, "Nothing was changed on the cluster.") if part
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
 from engine.cluster.takeover import APPLY_QUERY, give_up_defaults, take_over
+from engine.cluster.terminating import is_being_deleted, told
 from engine.errors import SlipwayError
 from engine.types import Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
 
@@ -46,6 +47,7 @@ class Patience:
     webhook: float = 120.0  # an admission webhook whose pods are starting
     kind: float = 15.0  # a kind whose definition was applied a moment ago
     pause: float = 1.0  # between two tries
+    deletion: float = 60.0  # an object that is being deleted
     takeover_tries: int = 4  # an object that somebody else keeps changing while we take it over
 
 
@@ -190,6 +192,8 @@ class Applier:
             "PATCH", path, query=query, body=manifest.body, content_type=APPLY, accept=ACCEPT_METADATA
         )
         after = answer.body["metadata"]
+        if is_being_deleted(answer.body):  # since we looked: what was applied goes with it
+            raise told(manifest.ref, answer.body)
         action = Action.CREATE if answer.status == 201 else self._action(before, after)
         return Applied(manifest, action, int(after.get("generation") or 0), after.get("uid", ""), took_over)
 

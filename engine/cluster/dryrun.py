@@ -26,12 +26,23 @@ from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds, ref_of
 from engine.cluster.takeover import DRY_RUN_QUERY, as_new, needs_preview, preview
+from engine.cluster.terminating import is_being_deleted, told
 from engine.errors import SlipwayError
+from engine.health.held import warning_before
 from engine.manifests.masking import Digest
 from engine.manifests.plan import defined_kinds
 from engine.types import ENVIRONMENT_LABEL, Action, Json, Manifest, ObjectRef, Observer
 
 _LIST_FROM = 3  # objects of one kind and namespace from which a list is cheaper than single reads
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to know about what applying an object will do: a sentence, what to do about it, the path of the field."""
+
+    text: str
+    hint: str = ""
+    field: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,11 +63,14 @@ class ObjectChange:
     told: tuple[str, ...] = ()  # warnings of the API server, in its own words
     warning: str = ""  # what it does about the number of replicas, where somebody should know
     warning_hint: str = ""
+    notices: tuple[Notice, ...] = ()  # what else somebody should know
 
     @property
     def warned_field(self) -> str:
         """The path of the field that the warning is about."""
-        return "spec.replicas" if self.warning else ""
+        if self.warning:
+            return "spec.replicas"
+        return self.notices[0].field if self.notices else ""
 
 
 def dry_run(
@@ -160,7 +174,8 @@ class _Run:
             return self._after_giving_up(manifest, live)
         if answer.status == 201:
             diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
-            return ObjectChange(manifest.ref, Action.CREATE, diff=diff, told=answer.warnings)
+            change = ObjectChange(manifest.ref, Action.CREATE, diff=diff, told=answer.warnings)
+            return _noticed(change, None, answer.body)
         names = predecessors(_without_ours(answer.body, live))
         result = self._after_take_over(manifest, answer.body) if names else answer.body
         live = live or self._client.request("GET", path)
@@ -173,10 +188,11 @@ class _Run:
 
     def _change(self, manifest: Manifest, live: Json, answer: Answer, names: tuple[str, ...]) -> ObjectChange:
         if comparable(live) == comparable(answer.body):
-            return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names, told=answer.warnings)
+            change = ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names, told=answer.warnings)
+            return _noticed(change, live, answer.body)
         diff = diff_lines(live, answer.body, digest=self._digest) if self._with_diff else ()
         change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff, told=answer.warnings)
-        return _warned(change, falls_to_one(manifest, live, answer.body))
+        return _noticed(_warned(change, falls_to_one(manifest, live, answer.body)), live, answer.body)
 
     def _after_take_over(self, manifest: Manifest, result: Json) -> Json:
         """The result without the fields that only predecessors own. To tell those that the server would fill in
@@ -244,6 +260,22 @@ def _warned(change: ObjectChange, replicas: Replicas) -> ObjectChange:
     return replace(
         change, warning=replicas.warning or change.warning, warning_hint=replicas.hint or change.warning_hint
     )
+
+
+def _noticed(change: ObjectChange, live: Json | None, result: Json) -> ObjectChange:
+    """The change with what is to be known: that pods are not replaced, that the object is being deleted."""
+    notices = []
+    if warning := warning_before(change.ref.kind, change.ref.name, live, result):
+        text, held = warning
+        notices.append(Notice(text, held.hint, held.field))
+    if live is not None and is_being_deleted(live):
+        error = told(change.ref, live)
+        notices.append(
+            Notice(
+                f"{error.message} A deploy waits for its end, and is refused if it does not come.", error.hint
+            )
+        )
+    return replace(change, notices=tuple(notices)) if notices else change
 
 
 def _without_ours(result: Json, live: Json | None) -> list[Json]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.cluster.client import ACCEPT_JSON, ACCEPT_METADATA_LIST, Client, list_all
 from engine.cluster.resources import built_in
 from engine.health.containers import Trouble
-from engine.health.objects import Judgement, current_pods, judge
+from engine.health.held import held_back, what_is_held
+from engine.health.objects import Judgement, current_pods, is_owned, judge
 from engine.health.pods import condition, troubles_of
 from engine.limits import Limits
 from engine.types import ENVIRONMENT_LABEL, Json, ObjectRef, Progress
@@ -42,7 +43,10 @@ def read_live(client: Client, namespace: str, *, environment_label: str) -> list
     for kind, bodies in zip(_WORKLOADS, workloads, strict=True):
         for body in sorted(bodies, key=lambda item: str(item["metadata"]["name"])):
             troubles = _troubles(kind, body, pods, replica_sets)
-            seen.append(workload_of(kind, body, troubles, environment_label=environment_label))
+            workload = workload_of(kind, body, troubles, environment_label=environment_label)
+            if held_back(kind, body) and (running := _running_images(body, pods, replica_sets)):
+                workload = replace(workload, images=running)
+            seen.append(workload)
     return seen
 
 
@@ -70,7 +74,18 @@ def workload_of(kind: str, body: Json, troubles: list[Trouble], *, environment_l
     return Workload(ref, tuple(_images(body)), desired, ready, updated, health, sentence, managed)
 
 
+def _running_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> tuple[str, ...]:
+    """The images of the pods that a workload has, old ones as well: where pods are not replaced, the template says nothing
+    about what runs."""
+    uid = str(body["metadata"].get("uid") or "")
+    owners = {uid, *(str(item["metadata"].get("uid")) for item in replica_sets if is_owned(item, uid))}
+    mine = [pod for pod in pods if any(is_owned(pod, owner) for owner in owners)]
+    return tuple(dict.fromkeys(image for pod in mine for image in _images({"spec": {"template": pod}})))
+
+
 def _health(kind: str, body: Json, judgement: Judgement, troubles: list[Trouble]) -> tuple[str, str]:
+    if held := what_is_held(kind, body):
+        return "suspended", held
     if (body.get("spec") or {}).get("paused"):
         return "suspended", judgement.sentence
     if judgement.progress == Progress.FAILED:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from engine.cluster.apiservices import discover
 from engine.cluster.client import Client, Resource
 from engine.errors import SlipwayError
 from engine.types import Json, Manifest, ObjectRef
@@ -140,6 +141,6 @@ class ClusterKinds:
     def _discovered(self, group: str, version: str) -> dict[str, Resource]:
         with self._lock:
             if (group, version) not in self._asked:
-                found = self._client.discover(group, version)
+                found = discover(self._client, group, version)
                 self._asked[group, version] = {resource.kind: resource for resource in found}
             return self._asked[group, version]

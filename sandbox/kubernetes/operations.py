@@ -142,8 +142,10 @@ class Operations:
         if old is None:
             if part:
                 raise not_found(kind, name)
-            if metadata.get("resourceVersion") or metadata.get("uid"):
-                raise conflict(kind, name)
+            metadata.pop("resourceVersion", None)
+            if wanted := metadata.get("uid"):
+                why = f"uid mismatch: the provided object specified uid {wanted}, and no existing object was found"
+                raise conflict(kind, name, why)
             body, managed = apply.apply(None, config, kind.type, manager, force=force)
             return self.create(kind, namespace, body, managed=managed), True
         metadata.pop("creationTimestamp", None)

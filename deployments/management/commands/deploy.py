@@ -1,4 +1,4 @@
-"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--wait] [--json] [--as USER]` (design.md §5).
+"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--override REASON] [--wait] [--json] [--as USER]`.
 
 Exit status: 0 it succeeded (without --wait: it was accepted), 1 it did not, 2 it was refused; the reason on stderr.
 """
@@ -36,10 +36,14 @@ class Command(BaseCommand):
         parser.add_argument("environment")
         parser.add_argument("--revision", required=True, help="a commit (short or full), a branch or a tag")
         parser.add_argument("--reason", default="", help="shown on the deploy's page and in Slack")
+        parser.add_argument(
+            "--override", default="", metavar="REASON",
+            help="deploy although checks failed that a person may override (a Secret that is not there yet), and why",
+        )  # fmt: skip
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the log")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
         parser.add_argument(
-            "--as", dest="user", default="", metavar="USER", help="act as this person, with his rights"
+            "--as", dest="user", default="", metavar="USER", help="act as this person, with their rights"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -86,6 +90,7 @@ def request(options: dict[str, Any]) -> Deploy:
         environment=environment,
         revision=options["revision"],
         reason=options["reason"],
+        override=options["override"],
     )
     return answer.deploy
 
@@ -116,7 +121,7 @@ def follow(deploy: Deploy, log: Any = None) -> None:
 
 
 def facts(deploy: Deploy) -> dict[str, Any]:
-    """The result as JSON (design.md §5)."""
+    """The result as JSON."""
     steps = Step.objects.filter(run_id=deploy.run_id)
     return {
         "id": deploy.number,
