@@ -20,6 +20,7 @@ from deployments.preparation.preparation import Fresh, Preparation, Stored
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
+from engine.manifests.missing import awaited
 from engine.manifests.plan import stages
 from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
@@ -162,6 +163,7 @@ def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
         observer=observer,
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
+        awaited=awaited(work.manifests, all_of_them=bool(work.deploy.override_reason)),
     )
     return rollout, observer
 

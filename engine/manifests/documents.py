@@ -7,6 +7,7 @@ errors. All problems of all files are reported at once.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,25 +108,29 @@ def parse_file(
     text U+0085 and U+2028 are characters like others, in YAML they end a line.
     """
     text = _decoded(content)
+    is_json = text.lstrip().startswith("{")
+    # Under `text_under` an unquoted `1234` is text, which JSON cannot keep: it is read as YAML, where that is the same.
+    if is_json and not (text_under and text == text.translate(_LINE_ENDS_OF_YAML)):
+        with contextlib.suppress(YamlError):  # YAML says better where the text is wrong
+            if parsed := read_json_stream(text):
+                return with_lines(parsed, _positions(text, with_key_lines))
     try:
-        documents = list(read_yaml(text, text_under=text_under, with_key_lines=with_key_lines))
+        return list(read_yaml(text, text_under=text_under, with_key_lines=with_key_lines))
     except YamlError as error:
-        if parsed := _as_json(text):
+        if is_json and (parsed := read_json_stream(text)):
             return parsed
         raise _named_mark(error, text) from None
-    keeps_text = text_under and not _LINE_ENDS_OF_YAML.search(
-        text
-    )  # `1234` is text there, which JSON cannot keep
-    if not keeps_text and (parsed := _as_json(text)):
-        return with_lines(parsed, documents)  # only YAML events have lines
-    return documents
 
 
-_LINE_ENDS_OF_YAML = re.compile("[\x85\u2028\u2029]")
+_LINE_ENDS_OF_YAML = dict.fromkeys((0x85, 0x2028, 0x2029), " ")
 
 
-def _as_json(text: str) -> list[YamlDocument] | None:
-    return read_json_stream(text) if text.lstrip().startswith("{") else None
+def _positions(text: str, with_key_lines: bool) -> list[YamlDocument]:
+    """A JSON text read as YAML, for its lines; nothing where YAML cannot read it."""
+    try:
+        return list(read_yaml(text.translate(_LINE_ENDS_OF_YAML), with_key_lines=with_key_lines))
+    except YamlError:
+        return []
 
 
 def _named_mark(error: YamlError, text: str) -> YamlError:

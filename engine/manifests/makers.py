@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from engine.manifests.plan import TOKEN_SECRET
 from engine.manifests.references import (
     claim_templates,
     containers_of,
@@ -18,7 +19,6 @@ from engine.manifests.references import (
 from engine.types import Json, Manifest
 
 Target = tuple[str, str, str]  # kind, namespace, name
-_TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 _TOKEN_KEYS = frozenset({"token", "ca.crt", "namespace"})
 _ROOT_CA = ("ConfigMap", "kube-root-ca.crt")
 # Groups of Kubernetes itself: its kinds make no Secret or ConfigMap that is not known here.
@@ -28,7 +28,7 @@ _OWN_GROUPS = ("", "apps", "batch", "autoscaling", "policy")
 def keys_of(body: Json) -> set[str]:
     """The keys that a Secret or ConfigMap offers to pods; a token of a service account is filled in by the cluster."""
     keys = {key for part in ("data", "stringData", "binaryData") for key in mapping_of(body.get(part))}
-    return keys | _TOKEN_KEYS if body.get("type") == _TOKEN_SECRET else keys
+    return keys | _TOKEN_KEYS if body.get("type") == TOKEN_SECRET else keys
 
 
 def made_by_cluster(target: Target) -> set[str] | None:

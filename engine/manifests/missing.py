@@ -35,6 +35,18 @@ def missing_references(manifests: Sequence[Manifest], live: Live) -> list[tuple[
     return missing
 
 
+def awaited(manifests: Sequence[Manifest], *, all_of_them: bool) -> set[tuple[str, str]]:
+    """Kind and name of the Secrets and ConfigMaps that pods of these objects read and that a controller makes; with
+    `all_of_them` also those that no manifest brings, since a person says that something makes them."""
+    given, made = _given(manifests), made_by_deploy(manifests)
+    wanted = {(r.kind, r.namespace, r.name) for manifest in manifests for r in references_of(manifest)}
+    return {
+        (kind, name)
+        for kind, namespace, name in wanted
+        if (kind, namespace, name) in made or (all_of_them and (kind, namespace, name) not in given)
+    }
+
+
 def _reason(reference: Reference, keys: set[str] | None) -> str:
     by = f"{reference.by.kind} {reference.by.name}"
     what = f"{reference.kind} {reference.name}"

@@ -16,6 +16,7 @@ from engine.types import OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest
 
 MAX_JOB_NAME = 63  # it becomes the value of the pods' label job-name
 CRD_GROUP = "apiextensions.k8s.io"
+TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 
 
 class Phase(enum.StrEnum):
@@ -79,6 +80,7 @@ _GATES = {  # they let the API server ask pods of this deploy, or refuse its obj
 _ROOMS = (  # in order, with the phase that each belongs to
     ("foundations", Phase.FOUNDATIONS),
     ("config", Phase.CONFIG),
+    ("tokens", Phase.CONFIG),
     ("predeploy", Phase.PREDEPLOY),
     ("workloads", Phase.WORKLOADS),
     ("gates", Phase.WORKLOADS),
@@ -128,6 +130,8 @@ def _room(manifest: Manifest, defined: dict[tuple[str, str], Json]) -> str:
         return "custom"
     if kind in _FOUNDATIONS:
         return "foundations"
+    if kind == ("", "Secret") and manifest.body.get("type") == TOKEN_SECRET:
+        return "tokens"  # the cluster deletes one whose ServiceAccount is not there yet
     if kind in _CONFIG:
         return "config"
     if kind in _GATES:

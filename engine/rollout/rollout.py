@@ -54,14 +54,15 @@ class Rollout:
         observer: Observer,
         timeout: float,
         finished_jobs: Container[ObjectRef] = (),
+        awaited: Collection[tuple[str, str]] = (),
         overwrite: Collection[ObjectRef] = (),
         limits: Limits | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`timeout`: seconds for all of it, from entering on. `finished_jobs`: pre- and post-deploy Jobs that
-        are known to have succeeded; they are not run again. `overwrite`: objects on which changes by people may
-        be overwritten."""
+        """`timeout`: seconds for all of it, from entering on. `finished_jobs`: pre- and post-deploy Jobs that are known to
+        have succeeded; they are not run again. `awaited`: kind and name of Secrets and ConfigMaps that something is about
+        to make; pods wait for them a while. `overwrite`: objects on which changes by people may be overwritten."""
         self._client = client
         self._stages = stages
         self._manifests = [manifest for stage in stages for manifest in stage.manifests]
@@ -75,6 +76,7 @@ class Rollout:
         self._clock = clock
         self._world = World(client)
         self._waiter = Waiter(client, self._world, observer, self._limits, clock=clock)
+        self._waiter.verdicts.fresh |= set(awaited)
         self._before: dict[ObjectRef, Json] | None = None
         self._autoscalers: dict[ObjectRef, Autoscaler] = {}
         self._fresh_kinds: set[tuple[str, str]] = set()

@@ -19,7 +19,7 @@ _ADDRESS_FIELDS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
-def admit_new(body: Json, kind: Kind, store: Store) -> None:
+def admit_new(body: Json, kind: Kind, store: Store, *, dry_run: bool) -> None:
     """Completes a new object in place."""
     metadata = body["metadata"]
     if kind.has_status and not kind.custom:
@@ -30,7 +30,7 @@ def admit_new(body: Json, kind: Kind, store: Store) -> None:
         case "", "Pod":
             body["status"] = {"phase": "Pending", "qosClass": _quality(body["spec"])}
         case "", "Service":
-            _refuse_addresses(body, {}, store)
+            _refuse_addresses(body, {}, store, dry_run=dry_run)
             _give_addresses(body["spec"], {}, store)
         case "batch", "Job":
             _label_job(body["spec"], metadata)
@@ -40,7 +40,7 @@ def admit_new(body: Json, kind: Kind, store: Store) -> None:
             metadata.setdefault("finalizers", []).append(CLEANUP)
 
 
-def admit_change(new: Json, old: Json, kind: Kind, store: Store) -> None:
+def admit_change(new: Json, old: Json, kind: Kind, store: Store, *, dry_run: bool) -> None:
     """Completes a changed object in place with what stays as it was unless it is said."""
     match kind.group, kind.kind:
         case "", "Namespace":
@@ -48,7 +48,7 @@ def admit_change(new: Json, old: Json, kind: Kind, store: Store) -> None:
         case "", "Pod":
             _keep(new["spec"], old["spec"], "nodeName", "serviceAccountName", "serviceAccount")
         case "", "Service":
-            _refuse_addresses(new, old.get("spec") or {}, store)
+            _refuse_addresses(new, old.get("spec") or {}, store, dry_run=dry_run)
             _give_addresses(new["spec"], old.get("spec") or {}, store)
         case "batch", "Job":
             _keep(new["spec"], old["spec"], "selector")
@@ -119,8 +119,9 @@ def _give_addresses(spec: Json, before: Json, store: Store) -> None:
         _give_ports(spec, before, services)
 
 
-def _refuse_addresses(body: Json, before: Json, store: Store) -> None:
-    """Raises Refused (422) for an address out of the cluster's range, and for node ports that are taken or no such."""
+def _refuse_addresses(body: Json, before: Json, store: Store, *, dry_run: bool) -> None:
+    """Raises Refused (422) for an address out of the cluster's range, and for node ports that are taken or out of theirs
+    (which a dry run does not see, as on the real server)."""
     spec, name = body["spec"], body["metadata"].get("name", "")
     address = spec.get("clusterIP")
     if address not in (None, "", "None", before.get("clusterIP")) and not _is_ours(address):
@@ -132,7 +133,7 @@ def _refuse_addresses(body: Json, before: Json, store: Store) -> None:
     taken = {p.get("nodePort") for s in others for p in s["spec"].get("ports") or []} - own
     for index, port in enumerate(spec.get("ports") or []):
         field, number = f"spec.ports[{index}].nodePort", port.get("nodePort")
-        if number and number not in _NODE_PORTS:
+        if number and number not in _NODE_PORTS and not dry_run:
             words = "provided port is not in the valid range. The range of valid ports is 30000-32767"
             raise refusals.invalid("Service", "", name, [refusals.invalid_value(field, number, words)])
         if number and number in taken:

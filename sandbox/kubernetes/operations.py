@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.types import Json
-from sandbox.kubernetes import admission, apply, defaults, quotas, validation, webhooks
+from sandbox.kubernetes import admission, apply, defaults, podsecurity, quotas, validation, webhooks
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind, Kinds
@@ -77,6 +77,7 @@ class Operations:
         if self.store.get(kind.key, namespace, metadata["name"]):
             words = f'{kind.full_plural} "{metadata["name"]}" already exists'
             raise Refused(409, "AlreadyExists", words, about(kind, metadata["name"]))
+        podsecurity.refuse(self.store, kind, body)
         quotas.check(self.store, kind, body)
         metadata["creationTimestamp"] = stamp()
         if kind.has_generation():
@@ -99,9 +100,9 @@ class Operations:
         defaults.fill(new, kind)
         tracked = apply.track_update(old, new, kind.type, manager) if managed is None else managed
         if old is None:
-            admission.admit_new(new, kind, self.store)
+            admission.admit_new(new, kind, self.store, dry_run=self.dry_run)
         else:
-            admission.admit_change(new, old, kind, self.store)
+            admission.admit_change(new, old, kind, self.store, dry_run=self.dry_run)
         new["metadata"]["managedFields"] = tracked
         if not manager.subresource:
             webhooks.ask(self.store, kind, "UPDATE" if old else "CREATE", new, dry_run=self.dry_run)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engine.types import Json
-from sandbox.kubernetes import aggregation, bodies, discovery, escalation, subresources
+from sandbox.kubernetes import aggregation, bodies, discovery, escalation, podsecurity, subresources
 from sandbox.kubernetes.access import Access, Act, act_on
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.faults import PATH, Faults
@@ -103,6 +103,8 @@ class Routes:
         if call.subresource == "scale":
             return json_answer(subresources.scale_of(stored.body), status)
         data = renderer(call.kind, form, include=_include(call))(stored)
+        if call.verb not in ("get", "list") and not call.subresource:
+            call.request.warnings.extend(podsecurity.warnings(self.operations.store, call.kind, stored.body))
         warnings = ", ".join(f"299 - {json.dumps(words)}" for words in call.request.warnings)
         return Answer(status, data + b"\n", headers={"Warning": warnings} if warnings else {})
 
