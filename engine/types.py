@@ -26,7 +26,7 @@ class ObjectRef:
     name: str
 
     def __str__(self) -> str:
-        """The form of the annotation `slipway.dev/object` (design.md §5): `Deployment.apps/shop/web`.
+        """The form of the annotation `slipway.dev/object`: `Deployment.apps/shop/web`.
 
         The core group leaves out the dot, as Kubernetes' own GroupKind does: `ConfigMap/shop/web`, `Namespace//shop`.
         """

@@ -87,7 +87,8 @@ def not_applied(work: Work, error: ApplyError) -> End:
 
 def not_deployable(work: Work, error: ManifestError | NotDeployable) -> End:
     """The revision, or what belongs to it, is not what a deploy needs."""
-    for problem in error.problems:
+    in_log = isinstance(error, NotDeployable) and error.in_log
+    for problem in () if in_log else error.problems:
         work.log(problem, level="error")
     left = what_was_left(work)
     return End(

@@ -110,8 +110,8 @@ def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
 
 
 def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
-    """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster. What is missing may be
-    made by something that nobody here knows, such as an operator: a person can override it."""
+    """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster. An operator that
+    Slipway does not know may make a missing object: a person can override the finding."""
     missing = missing_references(manifests, live_keys(client))
     return [
         Finding(
@@ -262,7 +262,8 @@ OVERRIDE_HINT = "Or override it, with a reason: the box below the checks of the 
 
 
 def stop_for(found: Preflight) -> None:
-    """Raises NotDeployable when something found stops the deploy: the first in words, how many more, and all of them."""
+    """Raises NotDeployable when something found stops the deploy: the first in words, how many more, and all of them. The
+    findings must be in the log."""
     if not found.errors:
         return
     first, count = found.errors[0], len(found.errors) - 1
@@ -271,6 +272,7 @@ def stop_for(found: Preflight) -> None:
     raise NotDeployable(
         f"{first.text}{more}",
         problems=tuple(finding.text for finding in found.errors),
+        in_log=True,
         hint=" ".join(
             part for part in (first.detail, override, "Nothing was changed on the cluster.") if part
         ),

@@ -20,13 +20,17 @@ FILE_AND_LINE = re.compile(r"[\w./ -]+:\d+: ")
 
 
 class NotDeployable(SlipwayError):
-    """The revision, or what belongs to it, cannot be deployed as it is. `problems`: every finding, one line each."""
+    """The revision, or what belongs to it, cannot be deployed as it is. `problems`: every finding, one line each;
+    `in_log`: the log has them already."""
 
     code = "not-deployable"
 
-    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, problems: tuple[str, ...] = (), hint: str = "", in_log: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.problems = problems
+        self.in_log = in_log
 
 
 @contextmanager

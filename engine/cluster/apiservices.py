@@ -1,5 +1,5 @@
-"""APIs that the API server passes on to a service (APIService). One whose service is down is no concern of a deploy, unless it
-has objects of that API."""
+"""APIs that the API server passes on to a service (APIService). When such a service is down, only deploys with objects of its API
+are affected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AWAY = (502, 503, 504)
 
 def discover(client: Client, group: str, version: str) -> list[Resource]:
     """The kinds of a group and version; empty when the server does not serve it. Raises ApiError; when the service behind
-    the API is down, it says which."""
+    the API is down, the error names it."""
     try:
         return client.discover(group, version)
     except ApiError as error:
@@ -31,7 +31,7 @@ def discover(client: Client, group: str, version: str) -> list[Resource]:
 
 
 def _why_down(client: Client, group: str, version: str) -> str:
-    """What the API server says of the service behind an API; empty when there is none, or it is not known."""
+    """The reason why the service behind an API is down, in the API server's words; empty when there is no such service."""
     try:
         body = find(client, f"{_PATH}/{version}.{group}") or {}
     except ApiError:

@@ -1,7 +1,7 @@
 """Applies objects: one request each (server-side apply), as the field manager `slipway`.
 
-Conflicts are never forced, with one exception each way: the fields of `kubectl apply` and Helm are taken over
-on the first deploy (engine/cluster/ownership.py), and those of people where somebody agreed to it for that object.
+Conflicts are not forced, with two exceptions: the fields of `kubectl apply` and Helm are taken over on the first deploy
+(engine/cluster/takeover.py), and changes by people are overwritten where a person agreed to it for that object.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Patience:
     kind: float = 15.0  # a kind whose definition was applied a moment ago
     pause: float = 1.0  # between two tries
     deletion: float = 60.0  # an object that is being deleted
-    takeover_tries: int = 4  # an object that somebody else keeps changing while we take it over
+    takeover_tries: int = 4  # an object that another program changes while it is taken over
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What the cluster made of one object."""
+    """The result of applying one object."""
 
     manifest: Manifest
     action: Action
@@ -65,12 +65,12 @@ class Applied:
 
 Before = Mapping[
     ObjectRef, Json
-]  # live objects (metadata suffices) by reference; what is missing did not exist
+]  # live objects (metadata suffices) by reference; an object that is not in it did not exist
 
 
 class Applier:
-    """Applies manifests to one cluster. `before` tells what was there; without it, everything that existed
-    counts as changed."""
+    """Applies manifests to one cluster. `before`: the objects that existed; without it, every existing object counts as
+    changed."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Applier:
         return without_replicas(manifest), replicas.keeps if done else None
 
     def _hand_over(self, path: str, manifest: Manifest, number: int) -> bool:
-        """Whether it had to be done: a conflict says that somebody else set another number meanwhile, and owns it."""
+        """Whether the number had to be handed over: after a conflict, another program has set a number and owns it."""
         query = {**APPLY_QUERY, "fieldManager": HANDOVER_MANAGER}
         body = handover(manifest, number)
         try:
@@ -192,7 +192,7 @@ class Applier:
             "PATCH", path, query=query, body=manifest.body, content_type=APPLY, accept=ACCEPT_METADATA
         )
         after = answer.body["metadata"]
-        if is_being_deleted(answer.body):  # since we looked: what was applied goes with it
+        if is_being_deleted(answer.body):  # its deletion began after the check: it goes, with our changes
             raise told(manifest.ref, answer.body)
         action = Action.CREATE if answer.status == 201 else self._action(before, after)
         return Applied(manifest, action, int(after.get("generation") or 0), after.get("uid", ""), took_over)
@@ -218,7 +218,7 @@ class Applier:
 def read_before(
     client: Client, kinds: ClusterKinds, manifests: Sequence[Manifest], observer: Observer | None
 ) -> dict[ObjectRef, Json] | None:
-    """The metadata of what is there of the manifests' kinds, one list per kind and namespace; None when the
+    """The metadata of all existing objects of the manifests' kinds, one list per kind and namespace; None when the
     account may not list. Kinds that the cluster does not know yet have no objects."""
     places = {}
     for manifest in manifests:
@@ -250,7 +250,7 @@ def _ref(like: ObjectRef, item: Json) -> ObjectRef:
 
 
 def _written(metadata: Json) -> tuple[Json, Json]:
-    """Labels and annotations, without what the controller of Deployments counts there."""
+    """Labels and annotations, without the revision that the controller of Deployments counts there."""
     annotations = {
         key: value
         for key, value in (metadata.get("annotations") or {}).items()

@@ -1,4 +1,4 @@
-"""What the engine needs of a Kubernetes client: a protocol, its data and its one error.
+"""The engine's view of a Kubernetes client: a protocol, its data and its one error.
 
 `adapters/kubernetes/client.py` provides the real thing. Everything is plain JSON: no typed models, since they refuse
 what newer servers send and cost ten times the parsing.
@@ -143,7 +143,7 @@ class Client(Protocol):
         accept: str = ACCEPT_JSON,
         timeout: float | None = None,
     ) -> Json:
-        """As `send`, for those who need the body only."""
+        """As `send`; returns only the body."""
 
     def watch(
         self, path: str, *, query: Mapping[str, str] | None = None, accept: str = ACCEPT_JSON

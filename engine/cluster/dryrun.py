@@ -1,8 +1,7 @@
-"""Asks the API server what applying would do, of all objects at once, and writes nothing.
+"""Dry-runs all objects at once: the API server answers with the result of applying, and writes nothing.
 
-The server validates strictly, runs its admission, and merges as it would for real. What depends on a namespace
-or a kind that comes with the same deploy cannot be asked yet and is marked deferred; the rollout asks for it
-when these exist.
+The server validates strictly, runs its admission, and merges as in a real apply. An object whose namespace or kind
+comes with the same deploy cannot be dry-run yet. It is marked as deferred; the rollout dry-runs it when both exist.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _LIST_FROM = 3  # objects of one kind and namespace from which a list is cheaper
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to know about what applying an object will do: a sentence, what to do about it, the path of the field."""
+    """A consequence of applying an object that people should know: a sentence, a hint, the path of the field."""
 
     text: str
     hint: str = ""
@@ -47,7 +46,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class ObjectChange:
-    """What applying one object would do. `action` is None when that is not known: refused, or deferred."""
+    """The result of one object's dry run. `action` is None where it is not known: refused or deferred."""
 
     ref: ObjectRef
     action: Action | None
@@ -61,9 +60,9 @@ class ObjectChange:
     )
     field_errors: tuple[str, ...] = ()  # paths of the fields at fault
     told: tuple[str, ...] = ()  # warnings of the API server, in its own words
-    warning: str = ""  # what it does about the number of replicas, where somebody should know
+    warning: str = ""  # about the number of replicas
     warning_hint: str = ""
-    notices: tuple[Notice, ...] = ()  # what else somebody should know
+    notices: tuple[Notice, ...] = ()  # further consequences that people should know
 
     @property
     def warned_field(self) -> str:
@@ -83,7 +82,7 @@ def dry_run(
     observer: Observer | None = None,
     overwrite: Collection[ObjectRef] = (),
 ) -> list[ObjectChange]:
-    """What applying the manifests would do, in their order; refusals are results, not exceptions.
+    """The result for each manifest, in their order. Refusals are results, not exceptions.
 
     `overwrite`: objects on which changes by people may be overwritten. Raises ApiError when the cluster does
     not answer or does not accept the credentials, and whatever the observer's `check` raises.
@@ -106,7 +105,7 @@ def dry_run(
 
 
 class _Run:
-    """One dry run: what all its objects share."""
+    """One dry run: the state that all its objects share."""
 
     def __init__(
         self,
@@ -130,7 +129,7 @@ class _Run:
         self._webhooks = {name for manifest in manifests for name in _webhooks_of(manifest.body)}
 
     def read_live(self, observer: Observer | None) -> dict[ObjectRef, Json]:
-        """What is there of the kinds of which the deploy has several objects, found by the environment's label."""
+        """The existing objects of each kind of which the deploy has several, found by the environment's label."""
         places: dict[tuple[str, str], list[Manifest]] = {}
         for manifest in self._manifests:
             resource = self._kinds.find(manifest.ref.group, manifest.version, manifest.ref.kind)
@@ -142,7 +141,7 @@ class _Run:
         ]
         live: dict[ObjectRef, Json] = {}
         for _, items in Outcomes(wanted, self._list, observer):
-            if not isinstance(items, SlipwayError):  # what a list does not tell is read one by one
+            if not isinstance(items, SlipwayError):  # objects that no list has are read one by one
                 live |= {ref_of(item): item for item in items}
         return live
 
@@ -182,7 +181,7 @@ class _Run:
         return self._change(manifest, live, replace(answer, body=result), names)
 
     def _after_giving_up(self, manifest: Manifest, live: Json) -> ObjectChange:
-        """What a take-over leaves where the dry run is refused because of fields that go with it."""
+        """The change where the dry run is refused because of fields that a take-over removes."""
         answer = preview(self._client, self._kinds.resource_of(manifest), manifest, live)
         return self._change(manifest, live, answer, predecessors(live["metadata"].get("managedFields") or []))
 
@@ -218,7 +217,7 @@ class _Run:
             if not conflicts or not all(conflict.by_predecessor for conflict in rest):
                 raise
             if rest and not agreed and not predecessors(self._managed(path)):
-                raise  # it is ours already: somebody ran `kubectl apply` over it later
+                raise  # it is ours already: `kubectl apply` was run over it later
         return self._send(path, manifest, {**DRY_RUN_QUERY, "force": "true"})
 
     def _send(self, path: str, manifest: Manifest, query: dict[str, str]) -> Answer:
@@ -263,7 +262,7 @@ def _warned(change: ObjectChange, replicas: Replicas) -> ObjectChange:
 
 
 def _noticed(change: ObjectChange, live: Json | None, result: Json) -> ObjectChange:
-    """The change with what is to be known: that pods are not replaced, that the object is being deleted."""
+    """The change with its notices: pods are not replaced, the object is being deleted."""
     notices = []
     if warning := warning_before(change.ref.kind, change.ref.name, live, result):
         text, held = warning

@@ -1,4 +1,4 @@
-"""Sets of fields as `metadata.managedFields` writes them (FieldsV1), and what can be done by them.
+"""Sets of fields as `metadata.managedFields` writes them (FieldsV1), and operations on them.
 
 `f:name` is a member of a mapping, `k:{...}` an item of a list by its keys, `v:...` a member of a list that is a set, `.` the
 place itself. An empty set under a name means the whole of what stands there.
@@ -30,8 +30,8 @@ def holds(fields: Json, *names: str) -> bool:
 
 
 def without_fields(result: Json, dropped: Json, fresh: Json) -> Json:
-    """What a first deploy leaves of an object: the result of a dry run (which cannot show a take-over) without
-    those fields.
+    """The object after a first deploy: the result of a dry run (which does not include the take-over) without the
+    dropped fields.
 
     `fresh` is the manifest as the server would complete it if the object were new: predecessors often own the
     server's defaults, too, and those come back.
@@ -42,7 +42,7 @@ def without_fields(result: Json, dropped: Json, fresh: Json) -> Json:
 
 
 def with_fields(body: Json, fields: Json, source: Json) -> Json:
-    """The object with these fields as `source` has them: what server-side apply does, by the fields that it would own."""
+    """The object with the values of these fields from `source`, as server-side apply would set them."""
     copy: Json = json.loads(json.dumps(body))
     _lay_over(copy, fields, source)
     return copy
@@ -85,8 +85,7 @@ def _remove(value: Any, fields: Json, fresh: Any) -> None:
 
 
 def _remove_at(container: Any, key: str | int, below: Json, fresh: Any) -> None:
-    """Leaves go, or get the value that a new object has. What has members goes when it is owned itself (`.`)
-    and empty."""
+    """Removes a leaf, or gives it the value that a new object has. Removes a mapping or list when nothing is left in it."""
     if not below or not isinstance(container[key], dict | list):
         if fresh is None:
             del container[key]

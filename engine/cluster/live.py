@@ -1,4 +1,4 @@
-"""What runs in a namespace now: its workloads, their images and their health, for the board."""
+"""Reads the workloads of a namespace as they are now: their images and their health, for the board."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _troubles(kind: str, body: Json, pods: list[Json], replica_sets: list[Json])
 
 
 def workload_of(kind: str, body: Json, troubles: list[Trouble], *, environment_label: str) -> Workload:
-    """One workload from its object and what is wrong with its current pods."""
+    """One workload, from its object and the troubles of its current pods."""
     metadata, status = body["metadata"], body.get("status") or {}
     judgement = judge(kind, body, int(metadata.get("generation") or 0))
     health, sentence = _health(kind, body, judgement, troubles)
@@ -75,8 +75,8 @@ def workload_of(kind: str, body: Json, troubles: list[Trouble], *, environment_l
 
 
 def _running_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> tuple[str, ...]:
-    """The images of the pods that a workload has, old ones as well: where pods are not replaced, the template says nothing
-    about what runs."""
+    """The images of the pods that a workload has, old ones as well: where pods are not replaced, the template does not tell
+    which images run."""
     uid = str(body["metadata"].get("uid") or "")
     owners = {uid, *(str(item["metadata"].get("uid")) for item in replica_sets if is_owned(item, uid))}
     mine = [pod for pod in pods if any(is_owned(pod, owner) for owner in owners)]

@@ -1,8 +1,8 @@
 """Defaults of the server that a change of the manifest makes obsolete.
 
-A Deployment that names no strategy gets `rollingUpdate` with 25 %. Nobody owns these fields, so server-side apply leaves them
+A Deployment that names no strategy gets `rollingUpdate` with 25 %. No manager owns these fields, so server-side apply leaves them
 where they are when the manifest says `type: Recreate`, and the server refuses the two together. `kubectl apply` removes them;
-so do we: they are made ours, and the next apply, which does not have them, gives them up.
+so does Slipway: it makes them its own, and its next apply, whose manifest does not have them, removes them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CHOICES = {
 
 
 def obsolete_fields(wanted: Json, live: Json) -> Json:
-    """The fields of the live object that the manifest's choice makes obsolete and that nobody owns, as a set of fields."""
+    """The set of live fields that the manifest's choice makes obsolete and that no manager owns."""
     choice = _CHOICES.get((wanted["apiVersion"], wanted["kind"]))
     if choice is None:
         return {}

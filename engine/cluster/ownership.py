@@ -1,4 +1,4 @@
-"""Who owns which field of an object (`metadata.managedFields`), whose fields we take over, and what that
+"""The owners of an object's fields (`metadata.managedFields`): which owners a first deploy takes over, and which fields that
 removes.
 
 Kubernetes keeps, for every writer of an object, the set of fields it wrote. Server-side apply refuses to change
@@ -18,7 +18,7 @@ from engine.cluster.fieldsets import difference, union
 from engine.types import FIELD_MANAGER, Json
 
 # Manager and operation of the tools whose objects a first deploy takes over. `before-first-apply` stands for
-# whatever wrote an object before Kubernetes kept account.
+# all writers from before Kubernetes kept account.
 PREDECESSORS = frozenset(
     {
         ("kubectl-client-side-apply", "Update"),
@@ -106,7 +106,7 @@ def predecessors(managed: Sequence[Json]) -> tuple[str, ...]:
 
 
 def only_we_own(managed: Sequence[Json], fields: Json) -> bool:
-    """Whether the fields are owned by us, or by predecessors whose fields become ours, and by nobody else."""
+    """Whether the fields are owned by us, or by predecessors whose fields become ours, and by no other manager."""
     ours: Json = {}
     others: Json = {}
     for entry in managed:
@@ -158,7 +158,7 @@ def own_fields(managed: Sequence[Json]) -> Json:
 
 
 def all_fields(managed: Sequence[Json]) -> Json:
-    """The fields that anybody owns."""
+    """The fields that any manager owns."""
     found: Json = {}
     for entry in managed:
         found = union(found, entry.get("fieldsV1") or {})

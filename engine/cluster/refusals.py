@@ -1,4 +1,4 @@
-"""Says in plain words why the API server refused an object, and what helps."""
+"""Explains refusals of the API server: the reason in plain words, and a hint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_SERVICE = re.compile(r'no endpoints available for service "([^"]+)"')
 _DENIED = re.compile(r'admission webhook "([^"]+)" denied the request: (.*)', re.DOTALL)
 _NO_DRY_RUN = re.compile(r'admission webhook "([^"]+)" does not support dry run')
 _NO_NAMESPACE = re.compile(r'namespaces "([^"]+)" not found')
-_MOST_SLIPS = 8  # of one object that are told; more help nobody
+_MOST_SLIPS = 8  # of one object; further ones are only counted
 _RECIPES = {
     "Deployment": "Give the Deployment a new name, or delete it first (its pods stop meanwhile).",
     "DaemonSet": "Give the DaemonSet a new name, or delete it first (its pods stop meanwhile).",
@@ -39,7 +39,7 @@ _RECIPES = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an object was refused. `fields` are the paths at fault, where the server names them."""
+    """The reason of a refusal. `fields`: the paths at fault, where the server names them."""
 
     sentence: str
     hint: str = ""
@@ -94,7 +94,7 @@ def missing_namespace(error: ApiError) -> str:
 def _explain_conflicts(name: str, conflicts: tuple[FieldConflict, ...]) -> Refusal:
     shown = "; ".join(sorted({str(conflict) for conflict in conflicts})[:5])
     more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
-    sentence = f"{name}: the manifest wants to change what somebody else has set: {shown}{more}."
+    sentence = f"{name}: the manifest changes fields that another manager has set: {shown}{more}."
     fields = tuple(sorted({conflict.field for conflict in conflicts}))
     if any(conflict.by_autoscaler for conflict in conflicts):
         hint = (
@@ -180,7 +180,7 @@ def _explain_invalid(name: str, error: ApiError, manifest: Manifest) -> Refusal:
 
 
 def _slips(error: ApiError) -> tuple[Told, ...]:
-    """What the table knows of the server's text; nothing when it does not know every cause."""
+    """The slips that the table of server words knows; none unless it knows every cause."""
     if not error.causes:
         return told(error.words)
     found = [told(f"{cause.field}: {cause.message}") for cause in error.causes]

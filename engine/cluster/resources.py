@@ -1,5 +1,5 @@
-"""Which URL an object has: a table of the built-in kinds (no request), CRDs of the same deploy, and discovery
-for the rest."""
+"""The URL of each object: from a table of the built-in kinds (without a request), from CRDs of the same deploy, or from
+discovery."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class ClusterKinds:
                     self._learned[resource.group, resource.version, resource.kind] = resource
 
     def find(self, group: str, version: str, kind: str) -> Resource | None:
-        """The resource, or None when nobody knows the kind. Raises ApiError when the cluster does not answer."""
+        """The resource, or None when the kind is unknown. Raises ApiError when the cluster does not answer."""
         key = (group, version, kind)
         return BUILT_IN.get(key) or self._learned.get(key) or self._discovered(group, version).get(kind)
 

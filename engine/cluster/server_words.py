@@ -1,8 +1,8 @@
-"""What API servers say when they refuse an object, and what we say instead.
+"""Translates refusals of API servers into sentences that people understand.
 
-One row for each kind of refusal whose own words help nobody. A row matches single lines of the server's text, so that
-all slips of an object are told at once. No row repeats a value: it may be secret. The tests compare the rows with answers
-of real API servers.
+The table has one row for each kind of refusal whose own words are unclear. A row matches single lines of the server's
+text, so that all slips of an object are told at once. No row repeats a value: it may be secret. The tests compare the
+rows with answers of real API servers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ESCALATION = "attempting to grant RBAC permissions not currently held"
 
 @dataclass(frozen=True)
 class Told:
-    """One slip in our words. `field`: the path of the field at fault, for its line in the file."""
+    """One mistake in a manifest, in plain words. `field`: the path of the field at fault, for its line in the file."""
 
     sentence: str
     hint: str
@@ -28,7 +28,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Row:
-    """`says`: what the server says, as a pattern of a line with groups; `sentence`, `hint` and `field` name the groups."""
+    """`says`: the server's words, as a pattern of a line with groups; `sentence`, `hint` and `field` name the groups."""
 
     says: str
     sentence: str

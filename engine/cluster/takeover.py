@@ -1,5 +1,5 @@
-"""Makes fields of an object ours, so that our next apply removes those that the manifest does not have: the fields of
-`kubectl apply` and Helm on a first deploy, and defaults that a change makes obsolete. And asks what that will do.
+"""Takes over fields of an object, so that the next apply removes those that the manifest does not have: the fields of
+`kubectl apply` and Helm on a first deploy, and defaults that a change makes obsolete. Also dry-runs the result.
 
 Only `metadata.managedFields` is written, with the object's version as a condition: until our apply nothing else changes.
 """
@@ -62,10 +62,10 @@ def needs_preview(manifest: Manifest, live: Json) -> bool:
 
 
 def preview(client: Client, resource: Resource, manifest: Manifest, live: Json) -> Answer:
-    """What the server says of the object as taking over and applying will leave it. Raises ApiError.
+    """The server's answer to the object as it will be after the take-over and the apply. Raises ApiError.
 
-    A dry run cannot change who owns what first. So the result is put together here, from the fields that the manifest owns
-    (which a dry run under a name that is free tells), and the server is asked for it as an update.
+    A dry run of the apply cannot include the take-over. So the result is built here: a dry run under an unused name tells
+    which fields the manifest owns, and the result is sent as a dry run of an update.
     """
     fresh = as_new(client, resource, manifest)
     path = resource.path(manifest.ref.namespace, manifest.ref.name)
@@ -80,7 +80,7 @@ def preview(client: Client, resource: Resource, manifest: Manifest, live: Json) 
 
 
 def _result(manifest: Manifest, live: Json, fresh: Json) -> Json:
-    """The live object without what we give up, with what the manifest owns."""
+    """The live object without the fields that go, with the fields that the manifest owns."""
     ours = own_fields(fresh["metadata"].get("managedFields") or [])
     managed = live["metadata"].get("managedFields") or []
     if predecessors(managed):
@@ -123,6 +123,6 @@ def _write(client: Client, path: str, live: Json, managed: list[Json]) -> bool:
 
 def _keeps_changing(manifest: Manifest) -> SlipwayError:
     return SlipwayError(
-        f"{manifest.ref.kind} {manifest.ref.name} is being changed by somebody else again and again.",
+        f"{manifest.ref.kind} {manifest.ref.name} is changed by another program again and again.",
         hint="Stop what changes it and deploy again.",
     )

@@ -1,5 +1,5 @@
-"""Objects that are being deleted. Applying to one succeeds, and a moment later it is gone: so its end is waited for, for a
-while, before anything is written, and what keeps it is named when it does not come."""
+"""Objects that are being deleted. An apply to such an object succeeds, and a moment later the object is gone. So a rollout
+waits for its end before the first write. If the object does not go in time, the error names the finalizer that keeps it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_being_deleted(body: Json) -> bool:
 
 
 def told(ref: ObjectRef, body: Json) -> BeingDeleted:
-    """What keeps an object that is being deleted, and what to do."""
+    """The error for an object that is being deleted: the finalizer that keeps it, and a hint."""
     finalizers = [str(name) for name in body["metadata"].get("finalizers") or []]
     name = f"{ref.kind} {ref.name}"
     if not finalizers:
@@ -52,8 +52,8 @@ def wait_until_gone(
     seconds: float,
     pause: float,
 ) -> dict[ObjectRef, SlipwayError]:
-    """Waits until these objects are gone, all at once. Those that do not go in time, with what keeps them. Raises what the
-    observer's `check` raises."""
+    """Waits until these objects are gone, all at once. Returns an error for each object that does not go in time. Raises
+    what the observer's `check` raises."""
 
     def wait(manifest: Manifest, talk: Talk) -> None:
         _wait(client, kinds.path_of(manifest), manifest, talk, seconds, pause)

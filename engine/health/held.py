@@ -1,5 +1,5 @@
 """Workloads that do not replace their pods by themselves: paused Deployments, and those whose pods change when somebody
-deletes them. What was applied to them runs nowhere until a person does something. Pure functions over the API's JSON."""
+deletes them. The applied template runs nowhere until a person acts. Pure functions over the API's JSON."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def old_pods(kind: str, body: Json) -> tuple[int, int]:
 
 
 def what_is_held(kind: str, body: Json) -> str:
-    """What does not run, in words that follow the workload's name; empty when all pods run what was applied, or the
-    workload replaces them."""
+    """How many pods do not run the applied template, in words that follow the workload's name; empty when all pods run it,
+    or when the workload replaces its pods by itself."""
     held = held_back(kind, body)
     old, total = old_pods(kind, body)
     if held is None:
@@ -68,7 +68,7 @@ def what_is_held(kind: str, body: Json) -> str:
 
 
 def warning_before(kind: str, name: str, live: Json | None, result: Json) -> tuple[str, Held] | None:
-    """What a deploy must say before it changes such a workload; None when nothing is held back. `live`: None for a new
+    """The warning before a deploy changes such a workload; None when it replaces its pods by itself. `live`: None for a new
     one; `result`: as it will be."""
     held = held_back(kind, result)
     if held is None or (live is None and held is _ON_DELETE):

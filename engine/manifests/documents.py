@@ -1,7 +1,7 @@
 """Reads a config directory into documents: one object each, as written, with file and line.
 
-It reads what `kubectl apply -f DIRECTORY` reads: the YAML and JSON files of the top level, every document of them, and
-the items of lists. It is stricter where kubectl silently loses something: duplicate keys and duplicate objects are
+It reads what `kubectl apply -f DIRECTORY` reads: the YAML and JSON files of the top level, every document of them,
+and the items of lists. It is stricter where kubectl silently loses data: duplicate keys and duplicate objects are
 errors. All problems of all files are reported at once.
 """
 
@@ -22,7 +22,7 @@ from engine.types import Json, Source
 MAX_FILE_BYTES = 2_000_000
 MAX_TOTAL_BYTES = 10_000_000
 MAX_OBJECTS = 2000
-MAX_PROBLEMS = 100  # more help nobody
+MAX_PROBLEMS = 100  # further ones are only counted
 _SUFFIXES = (".yaml", ".yml", ".json")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
@@ -161,12 +161,12 @@ _AFTER_SEPARATOR = re.compile(rf"^(---[^\n]*\n){_MARK}", re.MULTILINE)
 
 def is_read(name: str) -> bool:
     """Whether a file of a config directory is looked at: manifests by their ending, as kubectl does, and kustomizations,
-    to refuse them. Whatever else lies there (a README, a picture, an archive) is nobody's concern."""
+    to refuse them. Other files (a README, a picture, an archive) are not looked at."""
     return "/" not in name and (PurePosixPath(name).suffix in _SUFFIXES or name in _KUSTOMIZATIONS)
 
 
 def _objects(name: str, parsed: YamlDocument, content: bytes, problems: list[str]) -> Iterator[Document]:
-    """The objects of one YAML document, lists flattened; what is no object becomes a problem."""
+    """The objects of one YAML document, lists flattened. A value that is no object becomes a problem."""
     waiting: list[tuple[Any, int]] = [(parsed.value, parsed.line)]
     while waiting:
         body, line = waiting.pop(0)
@@ -200,7 +200,7 @@ def _items(body: Json) -> Iterator[Any]:
 
 
 def object_problem(body: Json) -> str:
-    """Why this mapping is no Kubernetes object, or nothing."""
+    """The reason why this mapping is no Kubernetes object, or an empty text."""
     for key in ("apiVersion", "kind"):
         value = body.get(key)
         if value is None or value == "":

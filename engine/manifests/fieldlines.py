@@ -1,7 +1,7 @@
 """Finds the line of a field that the API server complains of.
 
-The server names a field by its path (`spec.template.spec.containers[0].imagePullPolcy`); whoever wrote the file wants
-`web.yaml:31`. The file is read a second time for it, with the line of every key, only when there is something to say.
+The server names a field by its path (`spec.template.spec.containers[0].imagePullPolcy`); the author of the file needs
+`web.yaml:31`. Only then the file is read a second time, with the line of every key.
 """
 
 from __future__ import annotations

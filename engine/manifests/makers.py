@@ -1,6 +1,6 @@
-"""Objects that appear only once something of a deploy, or of the cluster, has run: controllers make them, no manifest does.
+"""Objects that controllers make and no manifest contains: tokens, claims, certificates.
 
-A workload may refer to them before they are there.
+A workload may refer to them before they exist.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def keys_of(body: Json) -> set[str]:
 
 
 def made_by_cluster(target: Target) -> set[str] | None:
-    """The keys of what every namespace gets from the cluster, new ones as well; None for everything else."""
+    """The keys of an object that the cluster makes in every namespace; None for all other objects."""
     kind, _, name = target
     if (kind, name) == _ROOT_CA:
         return {"ca.crt"}
@@ -40,12 +40,12 @@ def made_by_cluster(target: Target) -> set[str] | None:
 
 
 def made_by_deploy(manifests: Iterable[Manifest]) -> set[Target]:
-    """What controllers make of the objects of this deploy, with whatever keys."""
+    """The objects that controllers make from the objects of this deploy. Their keys are not known."""
     return {target for manifest in manifests for target in _made_of(manifest)}
 
 
 def custom_objects(manifests: Sequence[Manifest], namespace: str) -> list[str]:
-    """The custom objects of a deploy in a namespace, as `Database main`: an operator may make something of them."""
+    """The custom objects of a deploy in a namespace, as `Database main`: an operator may make Secrets from them."""
     return [
         f"{m.ref.kind} {m.ref.name}"
         for m in manifests
@@ -79,7 +79,7 @@ def _claims(body: Json) -> Iterator[str]:
 
 
 def _secrets(manifest: Manifest) -> Iterable[str]:
-    """Secrets and ConfigMaps of well-known operators, and what the arguments of a Job name."""
+    """Secrets and ConfigMaps of well-known operators, and all words in the arguments of a Job."""
     spec = mapping_of(manifest.body.get("spec"))
     if manifest.ref.kind == "Certificate":
         return [text_of(spec.get("secretName"))]

@@ -1,4 +1,4 @@
-"""What the objects of a deploy refer to and nothing provides: named before anything is written."""
+"""Finds references to objects that do not exist and that no manifest brings, before the first write."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _KINDS = {"Secret", "ConfigMap", "ServiceAccount", "PersistentVolumeClaim"}
 
 
 def missing_references(manifests: Sequence[Manifest], live: Live) -> list[tuple[Reference, str]]:
-    """The references that nothing satisfies, with the reason as a sentence.
+    """The unsatisfied references, each with the reason as a sentence.
 
-    Looks among the manifests first, then at what controllers make (engine/manifests/makers.py), then asks `live(kind,
-    namespace, name)`: the keys of the object on the cluster, or None when it is not there (asked once each). Optional
-    references are not missing.
+    Looks among the manifests first, then among the objects that controllers make (engine/manifests/makers.py), then
+    asks `live(kind, namespace, name)`: the keys of the object on the cluster, or None when it is not there (asked
+    once each). Optional references are not missing.
     """
     given, made = _given(manifests), made_by_deploy(manifests)
     asked: dict[Target, set[str] | None] = {}
@@ -37,7 +37,7 @@ def missing_references(manifests: Sequence[Manifest], live: Live) -> list[tuple[
 
 def awaited(manifests: Sequence[Manifest], *, all_of_them: bool) -> set[tuple[str, str]]:
     """Kind and name of the Secrets and ConfigMaps that pods of these objects read and that a controller makes; with
-    `all_of_them` also those that no manifest brings, since a person says that something makes them."""
+    `all_of_them` also those that no manifest brings, because a person said that a controller makes them."""
     given, made = _given(manifests), made_by_deploy(manifests)
     wanted = {(r.kind, r.namespace, r.name) for manifest in manifests for r in references_of(manifest)}
     return {

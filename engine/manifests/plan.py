@@ -1,8 +1,8 @@
 """The order in which a deploy's objects are applied: few stages, everything inside one at once.
 
 A later stage may need an earlier one to exist (a namespace, a definition, a Secret that a Job reads); inside a stage
-Kubernetes itself sorts things out. Webhooks come after the workloads that answer them, since a webhook without a pod
-refuses everything it watches.
+Kubernetes itself sorts things out. Webhooks come after the workloads that answer them, because a webhook without a pod
+refuses every object that it watches.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 
 
 class Phase(enum.StrEnum):
-    """What a stage is for."""
+    """The purpose of a stage."""
 
     FOUNDATIONS = "foundations"
     CONFIG = "config"
@@ -68,7 +68,7 @@ _CONFIG = {
     ("external-secrets.io", "ExternalSecret"),
     ("bitnami.com", "SealedSecret"),
 }
-_GATES = {  # they let the API server ask pods of this deploy, or refuse its objects
+_GATES = {  # with these the API server calls pods of this deploy, or refuses objects
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),

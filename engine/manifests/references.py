@@ -1,4 +1,4 @@
-"""What the objects of a deploy refer to: Secrets, ConfigMaps, service accounts, volume claims, images.
+"""The references of a deploy's objects: Secrets, ConfigMaps, service accounts, volume claims, images.
 
 Read from pod templates wherever they stand (workloads, CronJobs, custom resources with a `template`), so that a missing
 Secret key is named before anything is written instead of leaving pods in CreateContainerConfigError.
@@ -38,7 +38,7 @@ def pod_template_of(body: Json) -> Json | None:
 
 
 def with_pod_template(body: Json, template: Json) -> Json:
-    """The object with another pod template; only what lies on the way to it is copied. It must have one."""
+    """The object with another pod template in place of its own. Only the parts on the way to it are copied."""
     path = _template_path(body) or ()
     return _with(body, path, template)
 

@@ -1,7 +1,7 @@
 """Turns a config directory's documents into the objects that a deploy applies.
 
-Secrets files take the place of their blank reference files, variables and images are filled in, namespaces and the
-marks of design.md §5 are set. Documents are not changed: what is rewritten is copied along its path, the rest shared.
+Secrets files replace their blank reference files, variables and images are filled in, namespaces and Slipway's label and
+annotations are set. Documents are not changed: rewritten parts are copied, all other parts are shared.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["ImagePin", "Kinds", "Rendered", "Variable", "built_in_variables", "r
 
 
 class Kinds(Protocol):
-    """What render must know of the cluster's kinds."""
+    """The knowledge of the cluster's kinds that rendering needs."""
 
     def namespaced(self, group: str, version: str, kind: str) -> bool | None:
         """Whether objects of this kind live in namespaces; None when the cluster does not know the kind."""
@@ -59,7 +59,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class _Settings:
-    """What stays the same for all objects of one render."""
+    """The settings and results that all objects of one rendering share."""
 
     variables: Sequence[Variable]
     pins: Pins
@@ -123,7 +123,7 @@ def _with_secrets_files(
 
 
 def _filled(document: Document, settings: _Settings) -> Document:
-    """The document with its variables filled; `marks` then name what was used."""
+    """The document with its variables filled in."""
     if not document.marks:
         return document
     filler = Filler(settings.variables)
@@ -221,7 +221,8 @@ def place_of(document: Document, field: str) -> Source:
 
 
 def _clean(document: Document, namespaced: bool, settings: _Settings) -> Json:
-    """Without what must not be applied: fields of the server, kubectl's copy of the object, a namespace on what has none."""
+    """The object without fields that must not be applied: those of the server, kubectl's copy of the object, and the namespace of
+    an object that lives in none."""
     body, source = document.body, document.source
     cleaned, left_out = without_server_fields(body)
     if left_out:
@@ -271,7 +272,7 @@ def _used_variables(document: Document, settings: _Settings) -> tuple[tuple[str,
 
 
 def _same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
-    """Objects that became the same by variables, namespaces or secrets files."""
+    """A problem for each object that variables, namespaces or secrets files have made equal to another one."""
     first: dict[ObjectRef, Manifest] = {}
     for manifest in manifests:
         known = first.setdefault(manifest.ref, manifest)

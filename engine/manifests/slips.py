@@ -1,4 +1,4 @@
-"""Slips that the API server would refuse with a sentence nobody understands, found before it is asked.
+"""Finds mistakes in manifests that the API server would refuse without a clear reason.
 
 Each check takes a rendered object and returns a problem in plain words, or nothing. They are certain: nothing that a
 cluster accepts is refused here.

@@ -19,6 +19,7 @@ import jsonpointer
 import yaml
 
 from engine.types import Json
+from sandbox.kubernetes import typed
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.operations import Change
 from sandbox.kubernetes.refusals import Refused, bad_request, invalid
@@ -33,8 +34,6 @@ _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]
 _BASE64 = re.compile(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _BAD_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _FOUND = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
-_NUMERIC = "numeric (int or float)"
-_EXPECTED = {"integer": _NUMERIC, "number": _NUMERIC, "struct": "map", "int-or-string": "string"}
 _CLASSES: dict[str, tuple[type, ...]] = {
     **{"struct": (dict,), "map": (dict,), "empty": (dict,), "list": (list,), "string": (str,)},
     **{"boolean": (), "integer": (int,), "number": (int, float)},  # bools are ints for Python only
@@ -94,7 +93,7 @@ def checked(body: Json, kind: Kind, request: Request, twice: Twice = ()) -> Json
     look = _Look(twice, applied)
     look.at(body, kind.type, "", kind.kind)
     if applied and (wrong := [*look.fields, *look.misfits.values()]):
-        raise Refused(500, "", f"failed to create typed patch object {_typed(body, kind)}: {_all_of(wrong)}")
+        raise Refused(500, "", typed.refusal(body, kind, wrong))
     for path, words in look.misfits.items():
         if not kind.custom or path.startswith(".metadata"):  # of the rest, validation of custom kinds tells
             raise bad_request(f"{cannot}: {words}")
@@ -156,31 +155,9 @@ class _Look:
             return _BAD_QUANTITY if kind.form == "quantity" else "illegal base64 data at input byte 0"
         found = _FOUND.get(type(value), "null")
         if self.applied:
-            shown = f"&value.valueUnstructured{{Value:{_in_go(value)}}}"
-            return f"{path}: expected {_EXPECTED.get(kind.form, kind.form)}, got {shown}"
+            return typed.misfit(path, kind.form, value)
         wanted = "bool" if kind.form == "boolean" else kind.int_format or kind.name or kind.form
         return f"json: cannot unmarshal {found} into Go struct field {owner}.{path[1:]} of type {wanted}"
-
-
-def _typed(body: Json, kind: Kind) -> str:
-    """The object, as structured-merge-diff names it."""
-    metadata = body["metadata"]
-    return (
-        f"({metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind.api_version}, Kind={kind.kind})"
-    )
-
-
-def _all_of(wrong: Sequence[str]) -> str:
-    return wrong[0] if len(wrong) == 1 else "errors:\n" + "\n".join(f"  {text}" for text in wrong)
-
-
-def _in_go(value: Any) -> str:
-    """A value as `%v` prints it."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{name}:{_in_go(below)}" for name, below in sorted(value.items())) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(map(_in_go, value)) + "]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _step(item: Any, kind: Type, index: int) -> str:

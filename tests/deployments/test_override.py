@@ -77,6 +77,9 @@ def test_without_it_the_deploy_is_stopped_and_says_how_to(
         SENTENCE.replace("shop-staging", environment.namespace),
     )
     assert "--override" in deploy.hint
+    assert len([text for _, text in told(deploy) if deploy.result in text]) == 2, (
+        "as a finding, and as the end"
+    )
 
 
 def test_with_a_reason_it_goes_on_and_the_warning_stays(
