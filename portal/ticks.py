@@ -1,4 +1,4 @@
-"""What the scheduler does, and how often (seconds). Each tick is tiny: it looks for due rows and enqueues."""
+"""The scheduler's ticks and their intervals in seconds. Each tick is short: it looks for due rows and enqueues jobs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from runs.life.reconcile import reconcile
 
 
 def tend_runs() -> None:
-    """Cures what runs of every kind lost."""
+    """Reconciles runs of every kind."""
     reconcile([DEPLOYS])
 
 
 def chain_audit() -> None:
-    """Hashes what was recorded since."""
+    """Adds new audit events to the chain of hashes."""
     chain.extend()
 
 
 def send_waiting() -> None:
-    """Rings for messages that are due and whose own bell was lost."""
+    """Enqueues the sending of due messages whose job was lost."""
     oldest = Outgoing.objects.filter(state="waiting").order_by("id").first()
     if oldest is not None:
         job_id = f"send-due-{oldest.pk}-{oldest.tries}"
@@ -35,7 +35,7 @@ def send_waiting() -> None:
 
 
 def forget_sessions() -> None:
-    """Deletes sessions that have ended by themselves: nobody else does."""
+    """Deletes expired sessions; Django does not do that itself."""
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
 
 

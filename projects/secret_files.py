@@ -1,27 +1,32 @@
-"""The secrets files of an environment as they stand in AWS: the one place where they are read. Every value is known to the
-redactor in force before anything else sees it; where none is in force, nothing is read.
+"""Reads the secrets files of an environment from AWS. No other module reads them. Every value is registered with the
+current redactor first; without a redactor nothing is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from adapters.aws.secrets_manager import SecretsManager
+from adapters.errors import ExternalError, NotFound
 from core.secret_values import digest, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
 from engine.manifests.masking import key_digests
 from engine.manifests.rawparts import raw_parts
-from engine.manifests.secretfiles import parse_secrets_file
+from engine.manifests.secretfiles import read_secrets
 from engine.types import Json
 from projects.connections import secrets_manager
 from projects.models import Environment
+from projects.secret_names import without_names
 
 Answer = TypeVar("Answer")
-Patiently = Callable[[Callable[[], Any]], Any]  # how an outside system is asked
+Patiently = Callable[[Callable[[], Any]], Any]  # calls a function that asks an outside system
+References = Mapping[str, Sequence[Document]]  # the blank Secrets by the path of their reference file
+HASTY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class SecretChange:
-    """A key of a secrets file against those of a release. `kind`: added, changed, removed."""
+    """A key of a secrets file that differs from the release. `kind`: added, changed, removed."""
 
     file: str
     key: str
@@ -46,21 +51,24 @@ class SecretChange:
 
 
 def at_once(ask: Callable[[], Answer]) -> Answer:
-    """Calls. Who can be stopped meanwhile asks in another way."""
+    """Calls `ask` in this thread. Runs use `Attempt.patiently` instead, so that they can be cancelled meanwhile."""
     return ask()
 
 
-def read_secret(manager: SecretsManager, secret_id: str, path: str, version_id: str = "") -> Fetched:
-    """A version of a secrets file (the current one without `version_id`). Does not use the database.
+def read_secret(
+    manager: SecretsManager, secret_id: str, path: str, version_id: str = "", *, reference: Sequence[Document]
+) -> Fetched:
+    """A version of a secrets file (the current one without `version_id`), in either form. Does not use the database.
 
-    Raises ExternalError (missing, denied, throttled), ManifestError (no Kubernetes Secret), without values, and
-    RuntimeError where no redactor is in force.
+    `reference`: the blank Secrets of its reference file; a flat JSON object gets the name of that Secret. Raises
+    ExternalError (missing, denied, throttled), ManifestError (neither Secrets nor a flat object), without values, and
+    RuntimeError without a redactor.
     """
     register(())
     secret = manager.get(secret_id, version_id)
     try:
-        documents = parse_secrets_file(secret.text, path=path)
-    except BaseException:  # also by a signal: whatever it was, its traceback leaves only after this
+        documents = read_secrets(secret.text, path=path, reference=reference)
+    except BaseException:  # signals too: register the values before any traceback can show them
         register(raw_parts(secret.text))
         raise
     register_objects([document.body for document in documents])
@@ -68,20 +76,30 @@ def read_secret(manager: SecretsManager, secret_id: str, path: str, version_id: 
 
 
 def fetch_secrets(
-    environment: Environment, versions: Mapping[str, str] | None = None, *, patiently: Patiently = at_once,
-    hasty: bool = False,
+    environment: Environment, versions: Mapping[str, str] | None = None, *, references: References,
+    patiently: Patiently = at_once, hasty: bool = False,
 ) -> list[Fetched]:  # fmt: skip
-    """Every secrets file of the environment, at the given versions (path → VersionId) or the current ones.
+    """Every secrets file of the environment at its current version, or those of `versions` (path → VersionId; empty: the
+    current one).
 
-    `hasty`: somebody waits for a page. Raises as `read_secret` does, and ManifestError for a path that the environment no
-    longer has.
+    `hasty`: short timeouts, because a page waits. Raises as `read_secret`, but without names of keys in its sentences, and
+    ManifestError for a path that the environment no longer has.
     """
     found: list[Fetched] = []
     for file in environment.secrets_files.all():
         if versions is not None and file.path not in versions:
             continue
         manager, version = secrets_manager(file, hasty=hasty), (versions or {}).get(file.path, "")
-        found.append(patiently(partial(read_secret, manager, file.secret_id, file.path, version)))
+        reference = references.get(file.path, ())
+        ask = partial(read_secret, manager, file.secret_id, file.path, version, reference=reference)
+        try:
+            found.append(patiently(ask))
+        except ManifestError as error:
+            raise without_names(error) from None
+        except NotFound as error:
+            raise NotFound(
+                error.message, system=error.system, hint=_GONE if version else error.hint
+            ) from None
     missing = set(versions or {}) - {fetched.path for fetched in found}
     if missing:
         raise ManifestError(
@@ -91,9 +109,54 @@ def fetch_secrets(
     return found
 
 
+_GONE = (
+    "Nothing was changed on the cluster. Deploy from a new preview: that takes the version which is current now. A release "
+    "whose version is gone cannot be put in place again."
+)
+
+
+def current_versions(environment: Environment) -> dict[str, str]:
+    """The current VersionId by path of each secrets file, without reading a value. Files for which AWS refuses, or does not
+    answer within two seconds, are left out."""
+    files = list(environment.secrets_files.all())
+    if not files:
+        return {}
+    pool = ThreadPoolExecutor(max_workers=len(files), thread_name_prefix="versions")
+    asked = {
+        pool.submit(secrets_manager(file, hasty=True).current_version, file.secret_id): file.path
+        for file in files
+    }
+    done, _ = wait(asked, timeout=HASTY_SECONDS)
+    pool.shutdown(wait=False)
+    return {
+        path: ask.result()
+        for ask, path in asked.items()
+        if ask in done and not isinstance(ask.exception(), ExternalError)
+    }
+
+
+def moved(
+    environment: Environment, pinned: Mapping[str, str], *, patiently: Patiently = at_once
+) -> list[str]:
+    """The paths of pinned files (path → VersionId) of which AWS has a newer version. Files for which AWS does not answer soon
+    are left out: a pinned deploy does not need the answer."""
+    found = []
+    for file in environment.secrets_files.filter(
+        path__in=[path for path, version in pinned.items() if version]
+    ):
+        try:
+            ask = partial(secrets_manager(file, hasty=True).current_version, file.secret_id)
+            current = patiently(ask)
+        except ExternalError:
+            continue
+        if current != pinned[file.path]:
+            found.append(file.path)
+    return found
+
+
 def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace: str) -> list[SecretChange]:
-    """Keys that differ from those of a release's stored objects: compared by keyed digests, never by value. `namespace`:
-    of the environment."""
+    """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value.
+    `namespace`: of the environment."""
     before = {
         (entry["from"]["file"], key): kept
         for entry in stored
@@ -115,5 +178,5 @@ def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace
 
 
 def _placed(document: Document, namespace: str) -> Json:
-    """The Secret with the namespace that rendering gives it: digests are made over namespace, name, key and value."""
+    """The Secret with its namespace as rendering sets it, because digests cover namespace, name, key and value."""
     return {**document.body, "metadata": {"namespace": namespace, **document.body["metadata"]}}

@@ -1,21 +1,19 @@
 """AWS Secrets Manager: which version of a secrets file is current, and the text of one version.
 
-Every read names a version or the label AWSCURRENT: what a plain read returns is not said to follow a
+Every read names a version or the label AWSCURRENT, because AWS does not document that a read without either follows a
 moved label.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.aws.session import PATIENT, Access, Limits, aws_errors, client
-from adapters.errors import Denied, ExternalError, Invalid, NotFound
+from adapters.aws.secret_errors import SYSTEM, Gone, deleted, reading, version_deleted
+from adapters.aws.session import PATIENT, Access, Limits, client
+from adapters.errors import ExternalError, Invalid, NotFound
 
-SYSTEM = "Secrets Manager"
 CURRENT = "AWSCURRENT"
 
 
@@ -30,7 +28,7 @@ class SecretText:
 
 @dataclass(frozen=True)
 class SecretFacts:
-    """What is known of a secret without its value. `current_version` is empty when it holds no value yet."""
+    """Metadata of a secret. `current_version` is empty while the secret has no value."""
 
     name: str
     arn: str
@@ -53,7 +51,7 @@ class SecretsManager:
         """The VersionId that AWSCURRENT is on, without reading any value. Raises NotFound when there is none."""
         facts = self.describe(secret_id)
         if facts.deleted_at:
-            raise _deleted(secret_id)
+            raise deleted(secret_id)
         if not facts.current_version:
             hint = "Store its first version."
             raise NotFound(f"The secret “{secret_id}” holds no value yet.", system=SYSTEM, hint=hint)
@@ -61,11 +59,12 @@ class SecretsManager:
 
     def describe(self, secret_id: str) -> SecretFacts:
         """Facts for settings pages. Also of a secret that is scheduled for deletion. Raises NotFound."""
-        with _reading(secret_id, self._access):
+        with reading(secret_id, self._access):
             return _facts(self._client().describe_secret(SecretId=secret_id))
 
     def exists(self, secret_id: str) -> bool:
-        """Is there such a secret, not scheduled for deletion? Other failures are raised."""
+        """Whether the secret exists and is not scheduled for deletion. Raises ExternalError for failures other than
+        NotFound."""
         try:
             return self.describe(secret_id).deleted_at is None
         except NotFound:
@@ -73,8 +72,23 @@ class SecretsManager:
 
     def get(self, secret_id: str, version_id: str = "") -> SecretText:
         """The text of a version (VersionId), or of the current one. Raises NotFound, Denied, Invalid for binary."""
+        try:
+            return self._get(secret_id, version_id)
+        except Gone as error:
+            if version_id and self._lives(secret_id):
+                raise version_deleted(secret_id, version_id) from None
+            raise error from None
+
+    def _lives(self, secret_id: str) -> bool:
+        """The secret is there, so that only one version of it is gone. What cannot be told counts as no."""
+        try:
+            return self.exists(secret_id)
+        except ExternalError:
+            return False
+
+    def _get(self, secret_id: str, version_id: str) -> SecretText:
         which = {"VersionId": version_id} if version_id else {"VersionStage": CURRENT}
-        with _reading(secret_id, self._access, version_id):
+        with reading(secret_id, self._access, version_id):
             answer = self._client().get_secret_value(SecretId=secret_id, **which)
             if "SecretBinary" not in answer:
                 created = answer["CreatedDate"].astimezone(UTC)
@@ -100,35 +114,6 @@ def _facts(answer: dict[str, Any]) -> SecretFacts:
         kms_key=answer.get("KmsKeyId", ""),
         versions=versions,
         deleted_at=_utc(answer.get("DeletedDate")),
-    )
-
-
-@contextlib.contextmanager
-def _reading(secret_id: str, access: Access, version_id: str = "") -> Iterator[None]:
-    """AWS's errors, with the sentences that fit a secret being read."""
-    which = f"version {version_id} of " if version_id else ""
-    try:
-        with aws_errors(SYSTEM, f"read {which}the secret “{secret_id}”"):
-            yield
-    except NotFound:
-        hint = "Check its name and region in the environment's settings; old versions are removed by AWS in time."
-        place = (
-            f"{which}a secret “{secret_id}”" if version_id else f"a secret “{secret_id}” with a current value"
-        )
-        raise NotFound(f"There is no {place} in {access.region}.", system=SYSTEM, hint=hint) from None
-    except Denied as error:
-        hint = f"Allow secretsmanager:DescribeSecret and GetSecretValue, and kms:Decrypt for its key. {error.hint}"
-        raise Denied(error.message, system=SYSTEM, hint=hint.strip()) from None
-    except Invalid as error:
-        # InvalidRequestException: a version, or the whole secret, is deleted or about to be.
-        raise _deleted(secret_id) if "InvalidRequestException" in error.message else error from None
-
-
-def _deleted(secret_id: str) -> ExternalError:
-    return NotFound(
-        f"The secret “{secret_id}”, or the version asked for, is deleted or scheduled for deletion.",
-        system=SYSTEM,
-        hint="Restore the secret in AWS, or choose a version that still exists.",
     )
 
 

@@ -1,11 +1,12 @@
-"""The gate: every deploy, from the page, the command line or the API, is asked for here.
+"""The gate: pages, the command line and the API request every deploy and rollback here.
 
-Each function takes the acting person, checks the right, writes the audit event, in one transaction.
+Each function takes the actor, checks their right, and writes the audit event in the transaction of the change.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 
@@ -13,7 +14,7 @@ from adapters.git.repository import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from deployments.gate import revisions
+from deployments.gate import revisions, secret_pins
 from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy
 from deployments.queries import last_revision
@@ -26,41 +27,62 @@ from runs.models import OPEN
 
 @dataclass(frozen=True)
 class Answer:
-    """What the gate answered. `created` is False when an earlier request already asked for the same."""
+    """The gate's answer. `created` is False when an earlier request opened the same deploy."""
 
     deploy: Deploy
     created: bool
 
 
+@dataclass(frozen=True)
+class Order:
+    """The checked content of a request. `requested`: the revision as typed; `key`: the idempotency key; `rolls_back_to`: the
+    deploy to roll back to; `undoes`: the deploy whose cancel or failure this one follows; `secret_versions`: the VersionId by
+    path of each secrets file that is pinned already; `override`: why findings that a person may override do not stop it."""
+
+    commit: Commit
+    requested: str
+    reason: str = ""
+    key: str = ""
+    kind: Deploy.Kind = Deploy.Kind.DEPLOY
+    rolls_back_to: Deploy | None = None
+    undoes: Deploy | None = None
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
+    override: str = ""
+
+
 def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
-    override: str = "",
+    secret_versions: Mapping[str, str] | None = None, override: str = "",
 ) -> Answer:  # fmt: skip
-    """Asks for a revision (commit, branch or tag) to be deployed.
+    """Requests the deploy of a revision (commit, branch or tag).
 
-    `override`: why findings that a person may override do not stop this one deploy. The same key of the same actor, or the
-    same commit while it waits or runs, is answered with that deploy. Raises Refused (role, unknown-revision) and
-    ExternalError (the repository cannot be reached); nothing is changed then.
+    `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
+    pinned to the current versions: here if AWS answers soon, else when its step reads them. `override`: why findings that
+    a person may override do not stop this one deploy. A repeated key of the same
+    actor returns the deploy of that key; a commit that waits or runs already with the same versions returns that deploy.
+    Raises Refused (role, unknown-revision, secret-versions) and ExternalError (repository unreachable); nothing is changed
+    then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
-    return open_deploy(
-        actor, environment, commit, requested=revision.strip(), reason=reason, idempotency_key=idempotency_key,
-        override=override.strip(),
-    )  # fmt: skip
+    versions = secret_pins.pinned(environment, secret_versions)
+    order = Order(
+        commit, revision.strip(), reason, idempotency_key, secret_versions=versions, override=override.strip()
+    )
+    return open_deploy(actor, environment, order)
 
 
 def request_rollback(
     actor: Actor, *, environment: Environment, target: Deploy, reason: str = "", idempotency_key: str = "",
     although_bad: bool = False,
 ) -> Answer:  # fmt: skip
-    """Asks for the stored release of an earlier deploy to be applied again.
+    """Requests a rollback: the stored release of the deploy `target` is applied again.
 
-    Only a release that was verified can be gone back to; one that is marked bad only by who says so (`although_bad`).
-    Raises Refused.
+    The release must be verified; one that is marked bad needs `although_bad`. A repeated key returns the deploy of that
+    key. Raises Refused (role, no-rollback).
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
@@ -76,17 +98,24 @@ def open_rollback(
     actor: Actor, environment: Environment, target: Deploy, *, reason: str, idempotency_key: str = "",
     undoes: Deploy | None = None,
 ) -> Answer:  # fmt: skip
-    """Opens the rollback to a deploy that can be gone back to. `undoes`: the deploy whose cancel or failure it follows. What
-    was overridden for the release stays so: it was verified with it."""
+    """Opens the rollback to `target`, which the caller has checked. `undoes`: the deploy whose cancel or failure it follows. An
+    override of the release stays: the release was verified with it."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
-    return open_deploy(
-        actor, environment, commit, requested=f"#{target.number}", reason=reason, idempotency_key=idempotency_key,
-        rolls_back_to=target, undoes=undoes, override=target.override_reason,
-    )  # fmt: skip
+    order = Order(
+        commit,
+        f"#{target.number}",
+        reason,
+        idempotency_key,
+        Deploy.Kind.ROLLBACK,
+        rolls_back_to=target,
+        undoes=undoes,
+        override=target.override_reason,
+    )
+    return open_deploy(actor, environment, order)
 
 
 def why_no_rollback_to(target: Deploy, environment: Environment, *, although_bad: bool = False) -> str:
-    """Empty when `target` can be gone back to, else the reason."""
+    """Why no rollback to `target` is possible, in a sentence; empty when one is."""
     if target.environment_id != environment.pk:
         return f"Deploy #{target.number} belongs to another environment."
     if target.release is None or target.release.verified_at is None:
@@ -114,99 +143,81 @@ def require_deployer(actor: Actor, environment: Environment) -> None:
 
 
 def by_key(actor: Actor, key: str) -> Deploy | None:
-    """The deploy that this actor asked for with this key before."""
+    """The deploy that this actor requested with this idempotency key; None without a key or such a deploy."""
     if not key:
         return None
     return Deploy.objects.filter(actor_kind=actor.kind, actor_id=actor.id, idempotency_key=key).first()
 
 
-def open_deploy(
-    actor: Actor, environment: Environment, commit: Commit, *, requested: str, reason: str, idempotency_key: str,
-    rolls_back_to: Deploy | None = None, undoes: Deploy | None = None, override: str = "",
-) -> Answer:  # fmt: skip
-    """The transaction of the gate. Locks, freezes and approvals find their place after the row lock."""
+def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
+    """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it."""
     try:
         with transaction.atomic():
-            # One gate per environment at a time: two clicks of two people are put in an order here.
+            # The row lock puts simultaneous requests for one environment in an order.
             Environment.objects.select_for_update().get(pk=environment.pk)
-            same = same_request(environment, commit.sha, rolls_back_to, override)
+            same = same_request(environment, order)
             if same:
-                goes_first(same, undoes)
+                put_first(same, order.undoes)
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
-            deploy = create(
-                actor,
-                environment,
-                commit,
-                requested,
-                reason,
-                idempotency_key,
-                rolls_back_to,
-                undoes,
-                override,
-            )
-            DEPLOY.audit(actor, "deploy.requested", deploy, **audited(undoes, override))
+            deploy = create(actor, environment, order)
+            DEPLOY.audit(actor, "deploy.requested", deploy, **audited(order))
             enqueue_run(DEPLOY, deploy)
         return Answer(deploy, created=True)
     except IntegrityError:
-        known = by_key(actor, idempotency_key)
+        known = by_key(actor, order.key)
         if known is None:
             raise
         return Answer(known, created=False)
 
 
-def audited(undoes: Deploy | None, override: str) -> dict[str, str]:
-    """What the audit event of a request tells besides the deploy: what it undoes, and why checks are overridden."""
-    facts = {"undoes": f"#{undoes.number}" if undoes else "", "override": override[:300]}
+def audited(order: Order) -> dict[str, str]:
+    """Further facts of the audit event: the deploy that it undoes, and why checks are overridden."""
+    facts = {"undoes": f"#{order.undoes.number}" if order.undoes else "", "override": order.override[:300]}
     return {name: text for name, text in facts.items() if text}
 
 
-def same_request(
-    environment: Environment, sha: str, rolls_back_to: Deploy | None, override: str = ""
-) -> Deploy | None:
-    """An open deploy that already does what is asked for: one without an override does less than one with it."""
-    found = Deploy.objects.filter(
+def same_request(environment: Environment, order: Order) -> Deploy | None:
+    """An open deploy of the same kind, revision, rollback target and (where they are pinned) versions of the secrets, without
+    a cancel request, or None. A request with an override is equal only to a deploy with one."""
+    same = Deploy.objects.filter(
         environment=environment,
         state__in=OPEN,
-        revision=sha,
-        rolls_back_to=rolls_back_to,
+        kind=order.kind,
+        revision=order.commit.sha,
+        rolls_back_to=order.rolls_back_to,
         cancel_requested_at=None,
     )
-    return (found.exclude(override_reason="") if override else found).first()
+    wanted = dict(order.secret_versions)
+    if order.override:
+        same = same.exclude(override_reason="")
+    return next((deploy for deploy in same if not wanted or deploy.secret_versions == wanted), None)
 
 
-def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
-    """Makes a rollback that somebody asked for already the one that follows the end of `undoes`."""
+def put_first(deploy: Deploy, undoes: Deploy | None) -> None:
+    """Links a rollback that was requested before to the deploy it undoes, so that it goes first in the queue."""
     if undoes is not None and Deploy.objects.filter(pk=deploy.pk, undoes=None).update(undoes=undoes):
         deploy.undoes = undoes
 
 
-def create(
-    actor: Actor,
-    environment: Environment,
-    commit: Commit,
-    requested: str,
-    reason: str,
-    key: str,
-    target: Deploy | None,
-    undoes: Deploy | None,
-    override: str,
-) -> Deploy:
-    """The row and its steps."""
+def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
+    """Creates the deploy's row and its steps."""
+    target, commit = order.rolls_back_to, order.commit
     return opening.create(
         DEPLOY,
         actor,
         environment=environment,
-        kind=Deploy.Kind.ROLLBACK if target else Deploy.Kind.DEPLOY,
+        kind=order.kind,
         revision=commit.sha,
-        requested=requested[:200],
+        requested=order.requested[:200],
         subject=commit.subject[:300],
         author=commit.author[:150],
         release=target.release if target else None,
         rolls_back_to=target,
-        undoes=undoes,
+        undoes=order.undoes,
         previous_revision=last_revision(environment.pk),
-        reason=reason[:500],
-        override_reason=override[:300],
-        idempotency_key=key[:100] or None,
+        reason=order.reason[:500],
+        override_reason=order.override[:300],
+        secret_versions=dict(order.secret_versions),
+        idempotency_key=order.key[:100] or None,
     )

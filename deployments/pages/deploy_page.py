@@ -1,74 +1,40 @@
-"""What the page of one deploy shows: data for the templates, made with a constant number of queries."""
+"""Data for the page of one deploy, read with a constant number of queries."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
-from adapters.git.repository import Commit, commit_url
+from adapters.git.repository import commit_url
 from audit.actors import SYSTEM
 from deployments.gate import marking, requests, turns, undoing
 from deployments.models import Deploy, ObjectState, Release
+from deployments.pages.deploy_parts import (
+    FIRST,
+    ImageView,
+    ObjectView,
+    StepView,
+    images_of,
+    object_view,
+    trouble,
+)
 from deployments.queries import last_good, last_succeeded, light
-from engine.errors import SlipwayError
-from engine.types import ObjectRef
-from projects.connections import git_repository
 from runs.models import ACTIVE, State, Step
 from ui.states import look
 
-MOST_COMMITS = 50
-MOST_OBJECTS = 30  # of those that changed; the others are folded
-TROUBLE = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
-# What somebody looks for comes first; the rest stays in the order in which it was applied.
-FIRST = {"failed": 0, "timed_out": 0, "progressing": 1}
-
-
-@dataclass(frozen=True)
-class StepView:
-    """A step as the stepper shows it."""
-
-    name: str
-    state: str
-    seconds: float | None
-    started_at: datetime | None
-    summary: str
-
-
-@dataclass(frozen=True)
-class ObjectView:
-    """An object as the table shows it."""
-
-    kind: str
-    name: str
-    namespace: str
-    action: str
-    progress: str
-    sentence: str
-
-    @property
-    def stays(self) -> bool:
-        """Nothing is to be said of it: it was as it should be, and is."""
-        return self.action == "unchanged" and self.progress not in FIRST
-
-
-@dataclass(frozen=True)
-class ImageView:
-    """An image of the release. `digest`: its first signs, or empty."""
-
-    name: str
-    reference: str
-    digest: str
+MOST_OBJECTS = 30  # changed objects in the table; the others are folded
 
 
 @dataclass(frozen=True)
 class Page:
-    """Everything above the log; the same for the whole page and the fragment that follows the run.
+    """The part above the log, for the whole page and for the fragment that htmx fetches.
 
-    `target`: what the page offers to roll back to; `target_bad`, `again_bad`: what is said against that release, and against
-    deploying the same revision again (deployments/marking.warning). `stop_target`: where stopping can lead back to, and
-    `why_no_stop_target`. `follower`: the rollback that follows this deploy.
+    `target`: the deploy that the page offers to roll back to. `target_bad`, `again_bad`: warnings when that release, or one of
+    the same revision, is marked as bad (`gate.marking.warning`). `stop_target`: the deploy that "Stop and roll back" goes back
+    to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy. `waits_for`: the
+    first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms. `named`: sentences that
+    count secret keys, with the names of these keys; empty without the right to see them.
     """
 
     deploy: Deploy
@@ -88,10 +54,11 @@ class Page:
     stop_target: Deploy | None = None
     why_no_stop_target: str = ""
     follower: Deploy | None = None
+    named: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
-        """Whether the page goes on changing."""
+        """Whether the deploy has not ended, so that the page still changes."""
         return self.deploy.is_open
 
     @property
@@ -101,24 +68,29 @@ class Page:
 
     @property
     def log_title(self) -> str:
-        """The log's name, read aloud."""
+        """Accessible name of the log."""
         return f"Log of deploy {self.deploy.number}"
 
     @property
     def attempt_text(self) -> str:
-        """Shown once a worker was lost."""
+        """`attempt 2`, shown after a worker was lost."""
         return f"attempt {self.deploy.attempt}"
 
     @property
     def tone(self) -> str:
-        """Of the notice about how it ended."""
+        """Tone of the notice about the end."""
         return {State.SUCCEEDED: "passed", State.CANCELLED: "warning"}.get(State(self.deploy.state), "info")
 
     @property
     def title(self) -> str:
-        """Of the document: the state first, as a narrow tab shows only that."""
+        """Title of the document. The state comes first, because a narrow tab shows only the beginning."""
         place = f"{self.deploy.environment.project.name} to {self.deploy.environment.name}"
         return f"{look(self.deploy.state).word} #{self.deploy.number}: {place} · Slipway"
+
+    @property
+    def is_secrets(self) -> bool:
+        """Whether it deploys the secrets alone."""
+        return self.deploy.kind == Deploy.Kind.SECRETS
 
     @property
     def favicon(self) -> str:
@@ -127,57 +99,57 @@ class Page:
 
     @property
     def wrote(self) -> bool:
-        """Whether it came so far as to write to the cluster."""
+        """Whether the deploy reached the step `apply`, its first write."""
         return any(step.name == "apply" and step.started_at for step in self.steps)
 
     @property
     def shown_objects(self) -> list[ObjectView]:
-        """The objects of the table."""
+        """The changed objects in the table."""
         return self.changed[:MOST_OBJECTS]
 
     @property
     def more_objects(self) -> list[ObjectView]:
-        """Changed objects for which the table is too long."""
+        """The changed objects below the table, folded."""
         return self.changed[MOST_OBJECTS:]
 
     @property
     def object_count(self) -> int:
-        """All objects of the deploy."""
+        """Number of all objects of the deploy."""
         return len(self.changed) + len(self.unchanged)
 
     @property
     def release(self) -> Release | None:
-        """What this deploy puts in place, once it is stored."""
+        """The release of this deploy, once it is stored."""
         return self.deploy.release
 
     @property
     def can_be_marked(self) -> bool:
-        """The release was verified, so that something could go back to it; and nobody said that it is bad."""
+        """Whether the release is verified (a rollback could choose it) and not marked as bad yet."""
         return self.release is not None and self.release.verified_at is not None and not self.release.is_bad
 
     @property
     def went_by_itself(self) -> bool:
-        """This rollback follows a failure: no person asked for it."""
+        """Whether this is an automatic rollback after a failure."""
         return self.deploy.undoes_id is not None and self.deploy.actor_kind == SYSTEM
 
     @property
     def stop_button(self) -> str:
-        """What the second button of the cancel does."""
+        """Label of the second button in the cancel dialog; empty without a target."""
         return f"Stop and roll back to {self.stop_target.short}" if self.stop_target else ""
 
     @property
     def confirm_name(self) -> str:
-        """What has to be typed before something starts here: production's name, as nobody else reviews."""
+        """The word to type before a deploy starts: the slug in production, where no second person reviews; else empty."""
         return self.deploy.environment.slug if self.deploy.environment.is_production else ""
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """Hidden fields of the forms: a double click is one request."""
+        """Hidden fields of the forms: the idempotency key makes a double click one request."""
         return [("key", self.key)]
 
     @property
     def again_text(self) -> str:
-        """What deploying again does."""
+        """Text of the dialog "Deploy again"."""
         return (
             f"{self.deploy.short} goes to {self.deploy.environment.name} again, with its manifests and the secrets and "
             "variables as they are now."
@@ -185,12 +157,12 @@ class Page:
 
     @property
     def again_button(self) -> str:
-        """What the button does."""
+        """Label of its button."""
         return f"Deploy {self.deploy.short} to {self.deploy.environment.slug}"
 
     @property
     def rollback_text(self) -> str:
-        """What rolling back does."""
+        """Text of the dialog "Roll back"; empty without a target."""
         if self.target is None:
             return ""
         return (
@@ -200,17 +172,18 @@ class Page:
 
     @property
     def rollback_title(self) -> str:
-        """The question."""
+        """Title of that dialog, a question; empty without a target."""
         return f"Roll {self.deploy.environment.name} back to {self.target.short}?" if self.target else ""
 
     @property
     def rollback_button(self) -> str:
-        """What the button does."""
+        """Label of its button; empty without a target."""
         return f"Roll back to {self.target.short}" if self.target else ""
 
 
-def page(deploy: Deploy) -> Page:
-    """Reads what belongs to a deploy."""
+def page(deploy: Deploy, *, sees_names: bool) -> Page:
+    """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`. `sees_names`: the reader may see the names
+    of secret keys."""
     steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in steps_of(deploy)]
     objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
     changed = [one for one in objects if not one.stays]
@@ -228,12 +201,13 @@ def page(deploy: Deploy) -> Page:
         secrets=sorted(deploy.release.secret_versions.items()) if deploy.release else [],
         trouble=trouble(deploy),
         key=uuid.uuid4().hex,
+        named=sorted(deploy.key_names.items()) if sees_names else [],
     )
     return with_what_follows(made)
 
 
 def with_what_follows(made: Page) -> Page:
-    """The page with what can be done next: stop and where to, while it goes on; roll back and deploy again, afterwards."""
+    """The page with its possible actions: cancel while the deploy runs, roll back and deploy again after its end."""
     deploy = made.deploy
     if deploy.state == State.RUNNING:
         target, why_not = undoing.after_cancel(deploy)
@@ -243,37 +217,21 @@ def with_what_follows(made: Page) -> Page:
         return made
     target = rollback_target(deploy)
     if deploy.state != State.SUCCEEDED and not made.wrote:
-        target = None  # what ran before runs still: nothing to go back from
+        target = None  # nothing was changed, so there is nothing to roll back
     if made.follower and (made.follower.is_open or made.follower.state == State.SUCCEEDED):
-        target = None  # it is undone already
+        target = None  # a rollback has undone it, or will
     again_bad = marking.warning(marking.bad_release_of(deploy.environment, deploy.revision))
     target_bad = marking.warning(target.release) if target else ""
     return replace(made, target=target, target_bad=target_bad, again_bad=again_bad)
 
 
 def steps_of(deploy: Deploy) -> list[Step]:
-    """Its steps in order."""
+    """The deploy's steps in order."""
     return list(Step.objects.filter(run_id=deploy.run_id))
 
 
-def images_of(release: Release | None) -> list[ImageView]:
-    """The images that the release pins."""
-    if release is None:
-        return []
-    return [
-        ImageView(name, f"{pin['repository']}:{pin['tag']}", str(pin.get("digest", ""))[:19])
-        for name, pin in sorted(release.images.items())
-    ]
-
-
-def object_view(row: ObjectState) -> ObjectView:
-    """A row of the table."""
-    ref = ObjectRef.parse(row.ref)
-    return ObjectView(ref.kind, ref.name, ref.namespace, row.action, row.progress, row.sentence)
-
-
 def queue_before(deploy: Deploy) -> list[Deploy]:
-    """Of a queued deploy: the one that runs and those that wait before it, in the order in which they go."""
+    """The deploys that go before a queued one, in order: the active one, then waiting ones. Empty in other states."""
     if deploy.state != State.QUEUED:
         return []
     active = Deploy.objects.filter(environment_id=deploy.environment_id, state__in=ACTIVE)
@@ -282,10 +240,10 @@ def queue_before(deploy: Deploy) -> list[Deploy]:
 
 
 def rollback_target(deploy: Deploy) -> Deploy | None:
-    """Which deploy's release the page offers to put back.
+    """The deploy that the page offers to roll back to, or None.
 
-    After trouble: the newest good one. Of what is live: the newest good one with another release. Of an older one that
-    succeeded: itself, even if it is marked bad (the question says so). None when there is nothing to go back to.
+    For a deploy that did not succeed: the newest good one. For the live deploy: the newest good one with another release. For
+    an older deploy that succeeded: itself, even if it is marked as bad (the dialog warns then).
     """
     if deploy.state != State.SUCCEEDED:
         return last_good(deploy.environment)
@@ -294,40 +252,3 @@ def rollback_target(deploy: Deploy) -> Deploy | None:
         return last_good(deploy.environment, unlike=deploy)
     usable = not requests.why_no_rollback_to(deploy, deploy.environment, although_bad=True)
     return deploy if usable and deploy.release_id != live.release_id else None
-
-
-def trouble(deploy: Deploy) -> dict[str, Any] | None:
-    """The failure card's content, or None when nothing is wrong."""
-    if deploy.state not in TROUBLE:
-        return None
-    proofs = [
-        {**item, "title": item.get("pod") or item.get("ref")}
-        for item in deploy.evidence
-        if item.get("pod") or item.get("events") or item.get("logs") or item.get("previous_logs")
-    ]
-    others = [
-        item["sentence"]
-        for item in deploy.evidence
-        if item.get("sentence") and item["sentence"] not in deploy.result
-    ]
-    return {
-        "tone": deploy.state,
-        "sentence": deploy.result,
-        "hint": deploy.hint,
-        "facts": [("Also", sentence) for sentence in others[:20]],
-        "evidence": proofs,
-    }
-
-
-def commits_between(deploy: Deploy) -> list[tuple[Commit, str]]:
-    """The commits since what ran before, newest first, with their addresses; from the mirror, without the network."""
-    if not deploy.previous_revision or deploy.previous_revision == deploy.revision:
-        return []
-    try:
-        found = git_repository(deploy.environment.project).log(
-            deploy.previous_revision, deploy.revision, MOST_COMMITS, ask_host=False
-        )
-    except SlipwayError:
-        return []  # the mirror is gone or does not know them any more: the page does not need them
-    url = deploy.environment.project.repository_url
-    return [(commit, commit_url(url, commit.sha)) for commit in found]

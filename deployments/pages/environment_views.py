@@ -1,4 +1,4 @@
-"""The environment page: what runs now, the last deploys, which secrets and variables it has."""
+"""The environment page: live state, last deploys, secrets files and variables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from deployments.gate import secrets_alone
 from deployments.models import Deploy
 from deployments.pages import deploy_rows, history, overview
-from projects.access import environment_for, maintainers_text
+from deployments.preparation.secret_state import secret_state
+from projects.access import environment_for, maintainers_text, may_secret, role_in
 from projects.models import Environment, Role
 
 SHOWN = 10
@@ -19,7 +21,7 @@ SHOWN = 10
 
 @require_safe
 def environment(request: HttpRequest, project: str, environment: str) -> HttpResponse:
-    """One environment of a project that the person may see. An htmx request gets the part that changes by itself."""
+    """GET: one environment of a project that the person may see. An htmx request gets only the part that updates itself."""
     shown = environment_for(request.user, project, environment)
     view = environment_view(request.user, shown)
     recent = history.light_rows(shown.deploys.order_by("-number"))[:SHOWN]
@@ -36,14 +38,30 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     return render(request, part, context)
 
 
+@require_safe
+def changed_secrets(request: HttpRequest, project: str, environment: str) -> HttpResponse:
+    """For htmx: which secret keys have changed in AWS since what runs, and the button that deploys them alone."""
+    shown = environment_for(request.user, project, environment)
+    role = role_in(request.user, shown.project, shown)
+    release, why_not = secrets_alone.base_of(shown)
+    context = {
+        "environment": shown,
+        "state": secret_state(shown, release) if release else None,
+        "why_not": why_not,
+        "sees_names": may_secret(request.user, shown, "names"),
+        "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
+    }
+    return render(request, "deployments/partials/_changed_secrets.html", context)
+
+
 def environment_view(user: Any, shown: Environment) -> overview.EnvironmentView:
-    """What runs in an environment that was fetched with its right checked."""
+    """The view of one environment. The caller has checked the user's right to it."""
     rows = list(overview.environments().filter(pk=shown.pk))
     return overview.views(user, rows, overview.open_deploys(Q(environment=shown)))[0]
 
 
 def secrets_versions(shown: Environment, good: Deploy | None) -> list[dict[str, str]]:
-    """The secrets files: path, AWS secret and the first signs of the version that was deployed last."""
+    """The secrets files: path, AWS secret and the first characters of the version that was deployed last."""
     deployed = good.release.secret_versions if good and good.release else {}
     return [
         {"path": file.path, "secret_id": file.secret_id, "version": str(deployed.get(file.path, ""))[:8]}

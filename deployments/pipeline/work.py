@@ -1,9 +1,9 @@
-"""What one worker knows while it works on one deploy, and how it reports."""
+"""The state of one attempt at a deploy, and the observer that reports its progress."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,23 +18,25 @@ from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
 from runs.life.attempt import Attempt
+from runs.life.ending import as_stored
 
 
 @dataclass
 class Work(Attempt[Deploy]):
-    """The state of one attempt. What a step finds is put here for the next one; a take-over finds it again."""
+    """The state of one attempt: each step stores its results here for the next one. A worker that takes over computes them
+    again."""
 
     preparation: Preparation | None = None
     held: tuple[str, ...] = ()  # about workloads that do not replace their pods by themselves
 
     @property
     def deploy(self) -> Deploy:
-        """What is worked on."""
+        """The deploy of this attempt."""
         return self.run
 
     @property
     def environment(self) -> Environment:
-        """Where it goes."""
+        """The environment of the deploy."""
         return self.deploy.environment
 
     @property
@@ -49,33 +51,45 @@ class Work(Attempt[Deploy]):
 
     @cached_property
     def client(self) -> KubernetesClient:
-        """The environment's cluster; made when first asked for, in the process that uses it (it does not survive a fork)."""
+        """The client of the environment's cluster, made on first use, in the process that uses it: connections do not
+        survive a fork."""
         return cluster_client(self.environment.cluster, purpose=f"deploy {self.deploy.number}")
 
     @cached_property
     def kinds(self) -> ClusterKinds:
-        """What the cluster knows of kinds."""
+        """The kinds of object that the cluster knows."""
         return ClusterKinds(self.client)
 
     @property
     def reached_cluster(self) -> bool:
-        """Whether the cluster was talked to in this attempt."""
+        """Whether this attempt has made a client for the cluster."""
         return "client" in self.__dict__
 
     def close(self) -> None:
-        """Gives the cluster's connections back."""
+        """Closes the connections to the cluster."""
         if self.reached_cluster:
             self.client.close()
 
 
-class RowObserver:
-    """The engine's observer: lines to the log, objects to rows, and the stop signs of the work.
+def keep_key_names(work: Work, names: Mapping[str, Sequence[str]]) -> None:
+    """Stores names of secret keys by the sentence that counts them (`Deploy.key_names`). Raises FenceLost."""
+    if not names:
+        return
+    known = dict(work.deploy.key_names)
+    known |= {as_stored(sentence): as_stored(list(keys)) for sentence, keys in names.items()}
+    with work.fence.held():
+        Deploy.objects.filter(pk=work.deploy.pk).update(key_names=known)
+    work.deploy.key_names = known
 
-    Rows are written together at most five times a second: two hundred objects becoming ready are a few writes.
+
+class RowObserver:
+    """The engine's observer: writes lines to the log and states of objects to rows, and raises when the run must stop.
+
+    Rows are written in batches, at most five times a second, so that two hundred objects need few writes.
     """
 
     FLUSH_SECONDS = 0.2
-    # The engine keeps the same deadline by itself: it needs this long after it to say what was late, with evidence.
+    # The engine has the same deadline; afterwards it needs this time to collect evidence about late objects.
     GRACE_SECONDS = 15.0
 
     def __init__(self, work: Work, order: Sequence[Manifest]) -> None:
@@ -87,11 +101,11 @@ class RowObserver:
         self._next_flush = 0.0
 
     def line(self, text: str, *, level: str = "info") -> None:
-        """To the deploy's log."""
+        """Writes a line to the deploy's log."""
         self.work.log(text, level=level)
 
     def status(self, status: ObjectStatus) -> None:
-        """Remembers the newest state of an object, and writes when it is time; tells the log how a rollout goes on."""
+        """Keeps the newest state of an object for the next flush, and logs its progress when that changed. Raises FenceLost."""
         ref = str(status.ref)
         told = (status.progress, status.sentence)
         if status.progress in (Progress.PROGRESSING, Progress.READY) and self._told.get(ref) != told:
@@ -102,12 +116,12 @@ class RowObserver:
             self.flush()
 
     def check(self) -> None:
-        """Writes what waits, then raises if the deploy is to stop."""
+        """Flushes, then raises if the deploy must stop (`runs.life.attempt.Attempt.check`)."""
         self.flush()
         self.work.check(grace=self.GRACE_SECONDS)
 
     def flush(self) -> None:
-        """Writes the remembered states. Raises FenceLost."""
+        """Writes the states that were collected since the last flush. Raises FenceLost."""
         self._next_flush = time.monotonic() + self.FLUSH_SECONDS
         if not self._waiting:
             return

@@ -1,8 +1,9 @@
-"""Everything that can be known before the first write: the preview shows it, the pipeline insists."""
+"""Checks before the first write. The preview shows their findings; the pipeline stops at errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -11,14 +12,12 @@ from adapters.errors import Denied, ExternalError, NotFound
 from core.findings import FAILED, WARNING, Finding
 from core.secret_values import digest
 from deployments.preparation.prepare import NotDeployable
-from engine.cluster.client import Client, find
+from deployments.preparation.reference_check import check_references
+from engine.cluster.client import Client
 from engine.cluster.dryrun import ObjectChange, dry_run
-from engine.cluster.resources import ClusterKinds, built_in
+from engine.cluster.resources import ClusterKinds
 from engine.manifests.documents import Document
 from engine.manifests.fieldlines import line_of_field
-from engine.manifests.makers import custom_objects, keys_of
-from engine.manifests.missing import missing_references
-from engine.manifests.references import Reference
 from engine.manifests.render import ImagePin
 from engine.manifests.secretfiles import check_against_reference
 from engine.types import Manifest, ObjectRef, Observer
@@ -26,23 +25,24 @@ from projects.models import Environment, Image
 from projects.pull_secrets import PullCredential, prove, pull_credentials
 from projects.reference_files import reference_documents
 from projects.secret_files import Fetched
+from projects.secret_names import counted
 
 RENEW = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
 
 
 class WithFindings:
-    """Has findings, of which some stop a deploy."""
+    """Base of results with findings: errors stop a deploy, warnings do not."""
 
     findings: tuple[Finding, ...]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """Those that stop the deploy."""
+        """The findings that stop the deploy."""
         return tuple(finding for finding in self.findings if finding.state == FAILED)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """Those that somebody should read."""
+        """The findings that do not stop it."""
         return tuple(finding for finding in self.findings if finding.state == WARNING)
 
     @property
@@ -53,7 +53,7 @@ class WithFindings:
 
 @dataclass(frozen=True)
 class Preflight(WithFindings):
-    """Every finding, and what applying would do to each object."""
+    """Every finding, and the result of the dry run for each object."""
 
     findings: tuple[Finding, ...]
     changes: tuple[ObjectChange, ...]
@@ -74,72 +74,34 @@ def _overridden(finding: Finding, reason: str) -> Finding:
 def check_secrets_files(
     environment: Environment, documents: Sequence[Document], fetched: Sequence[Fetched]
 ) -> list[Finding]:
-    """Reference file and secrets file agree: a missing key is an error, an extra one a warning, a placeholder either."""
+    """Compares each secrets file with its reference file: a missing key is an error, an extra key a warning, a placeholder
+    an error or a warning as the environment is set."""
     findings: list[Finding] = []
     state = FAILED if environment.placeholders_stop else WARNING
     for one in fetched:
         result = check_against_reference(reference_documents(documents, one.path), one.documents)
         hint = "Edit the secrets file in AWS Secrets Manager; the reference file in the repository names the keys."
-        findings += [
-            Finding(FAILED, f"The secrets file lacks the key {key}.", hint, subject=one.path)
-            for key in result.missing
-        ]
-        findings += [
-            Finding(
-                WARNING,
-                f"The secrets file has the key {key}, which the reference file lacks.",
-                subject=one.path,
-            )
-            for key in result.extra
-        ]
-        findings += [
-            Finding(state, f"The value of {key} still is a placeholder.", hint, subject=one.path)
-            for key in result.placeholders
-        ]
+        file = f"the secrets file {one.path}"
+        findings += _of_keys(FAILED, f"T{file[1:]} lacks {{}} of its reference file.", result.missing, hint)
+        findings += _of_keys(
+            WARNING, f"T{file[1:]} has {{}} too many: the reference file lacks what it has.", result.extra
+        )
+        findings += _of_keys(
+            state, f"The value of {{}} of {file} still is a placeholder.", result.placeholders, hint
+        )
     return findings
 
 
-def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
-    """For references to objects that the deploy does not bring: their keys on the cluster, None when they are not there."""
-
-    def keys(kind: str, namespace: str, name: str) -> set[str] | None:
-        body = find(client, built_in(kind).path(namespace, name))
-        return None if body is None else keys_of(body)
-
-    return keys
-
-
-def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
-    """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster. An operator that
-    Slipway does not know may make a missing object: a person can override the finding."""
-    missing = missing_references(manifests, live_keys(client))
-    return [
-        Finding(
-            FAILED,
-            f"{reason}.",
-            _reference_hint(reference, custom_objects(manifests, reference.namespace)),
-            can_override=True,
-            subject=str(reference.by),
-        )
-        for reference, reason in missing
-    ]
-
-
-def _reference_hint(reference: Reference, makers: Sequence[str]) -> str:
-    what = f"the key {reference.key}" if reference.key else f"the {reference.kind} {reference.name}"
-    add = f"Add {what} to the manifests or to the secrets file, or mark the reference as optional."
-    if not makers:
-        return f"{add} If something on the cluster makes it, override this for the deploy."
-    return f"{add} If {' or '.join(makers[:_MOST_MAKERS])} makes it, override this for the deploy."
-
-
-_MOST_MAKERS = 3  # custom objects that are named
+def _of_keys(state: str, sentence: str, keys: tuple[str, ...], hint: str = "") -> list[Finding]:
+    """One finding for all these keys, which its sentence only counts; none without keys."""
+    return [Finding(state, sentence.format(counted(keys)), hint, keys=keys)] if keys else []
 
 
 def check_pull_secret(
     client: Client, environment: Environment, pins: Sequence[ImagePin], images: Mapping[str, Image]
 ) -> list[Finding]:
-    """The pull secret is there and opens the registry: tried with an image of this very deploy."""
+    """Checks that the pull secret exists and that its credential can read the deploy's images in the registry. Raises
+    ApiError; an ExternalError of the registry becomes a finding."""
     name = environment.pull_secret
     if not name or not pins:
         return []
@@ -155,7 +117,7 @@ def check_pull_secret(
 def _tried(
     credentials: Mapping[str, PullCredential], pin: ImagePin, image: Image, name: str
 ) -> Finding | None:
-    """What the registry says of an image that is asked for with the cluster's own credential; None when all is well."""
+    """Asks the registry for one image with the cluster's credential. Returns a finding, or None when the image can be read."""
     credential = credentials.get(pin.repository.partition("/")[0])
     if credential is None:
         return Finding(FAILED, f"The pull secret {name} holds no credential for {pin.repository}.", RENEW)
@@ -174,8 +136,8 @@ def _tried(
 def change_findings(
     changes: Sequence[ObjectChange], sources: Mapping[ObjectRef, str] | None = None
 ) -> list[Finding]:
-    """What the dry run refused, as errors; what it takes over, and what it does about numbers of replicas, as warnings.
-    `sources`: file and line by object."""
+    """Findings of the dry run: refused objects as errors; its warnings (such as those about replicas) and the takeover of
+    fields from other managers as warnings. `sources`: file and line by object."""
     known = sources or {}
     findings = [
         Finding(FAILED, change.error, change.hint, subject=known.get(change.ref, str(change.ref)))
@@ -230,7 +192,8 @@ def places(
     manifests: Sequence[Manifest],
     files: Mapping[str, bytes],
 ) -> dict[ObjectRef, str]:
-    """Where to look for what was refused or warned of: `kubernetes/staging/web.yaml:31`, the line of the field if it has one."""
+    """Source (`kubernetes/staging/web.yaml:31`) of each object with an error or a warning: the line of the field where the
+    answer names one, else of the object."""
     by_ref = {manifest.ref: manifest.source for manifest in manifests}
     found = {}
     for change in changes:
@@ -247,23 +210,38 @@ def check_objects(
     client: Client, kinds: ClusterKinds, environment: Environment, manifests: Sequence[Manifest], pins: Sequence[ImagePin],
     images: Mapping[str, Image], *, with_diff: bool, observer: Observer | None = None,
 ) -> tuple[list[Finding], list[ObjectChange]]:  # fmt: skip
-    """What the cluster and the registry say of the objects, asked side by side: references and the pull secret as findings,
-    and what applying would do. Raises ApiError when the cluster does not answer."""
+    """Checks references and the pull secret in parallel with the dry run. Returns findings, and the dry run's changes. Raises
+    ApiError when the cluster does not answer."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         references = pool.submit(copy_context().run, check_references, client, manifests)
         pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images)
         changes = dry_run(
             client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
         )
-        return [*references.result(), *pull.result()], changes
+        return [*references.result(), *pull.result()], [_without_fields(change) for change in changes]
+
+
+_KEY_FIELD = re.compile(r"\b(data|stringData)(?:\[[^\]]*\]|\.[-._a-zA-Z0-9]+)")
+
+
+def _without_fields(change: ObjectChange) -> ObjectChange:
+    """What a dry run says of a Secret, without the names of its keys; the diff has them, for people with the right."""
+    if change.ref.kind != "Secret":
+        return change
+    return replace(
+        change,
+        error=_KEY_FIELD.sub(r"a key of \1", change.error),
+        conflicts=tuple(_KEY_FIELD.sub(r"a key of \1", text) for text in change.conflicts),
+        field_errors=(),
+    )
 
 
 OVERRIDE_HINT = "Or override it, with a reason: the box below the checks of the new deploy, or --override."
 
 
 def stop_for(found: Preflight) -> None:
-    """Raises NotDeployable when something found stops the deploy: the first in words, how many more, and all of them. The
-    findings must be in the log."""
+    """Raises NotDeployable when there are errors: the message has the first one and the number of the others; `problems` has
+    all. The findings must be in the log."""
     if not found.errors:
         return
     first, count = found.errors[0], len(found.errors) - 1
@@ -273,6 +251,7 @@ def stop_for(found: Preflight) -> None:
         f"{first.text}{more}",
         problems=tuple(finding.text for finding in found.errors),
         in_log=True,
+        key_names={finding.text: finding.keys for finding in found.errors if finding.keys},
         hint=" ".join(
             part for part in (first.detail, override, "Nothing was changed on the cluster.") if part
         ),

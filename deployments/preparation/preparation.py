@@ -1,9 +1,8 @@
-"""The one sequence before a deploy's first write: checkout, secrets, render, preflight. The pipeline drives it step by step,
-the preview to its end, so that both cannot differ.
+"""The sequence before a deploy's first write: checkout, secrets, render, preflight. The pipeline runs it step by step, the
+preview runs it as a whole, so both do the same.
 
-`Fresh` makes a release from a revision; `Stored` brings the objects of a kept release back (a rollback, or a take-over
-after the release was made). Every step says in a sentence what it found, and leaves it in the preparation; each may be run
-again.
+`Fresh` makes a release from a revision; `Stored` loads the objects of a stored release (for a rollback, or a take-over after
+the release was stored). Every step keeps its results in the preparation and returns a summary; each is idempotent.
 """
 
 from __future__ import annotations
@@ -25,54 +24,57 @@ from deployments.preparation.preflight import (
     plural,
 )
 from deployments.preparation.prepare import NotDeployable
+from deployments.queries import last_release
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
 from engine.manifests.documents import Document
 from engine.manifests.render import ImagePin
-from engine.manifests.stored import from_stored
+from engine.manifests.stored import from_stored, secrets_of_files
 from engine.types import Manifest, Observer
 from projects.connections import git_repository
 from projects.models import Environment, Image
-from projects.reference_files import files_at
-from projects.secret_files import Fetched, Patiently, fetch_secrets
+from projects.reference_files import by_file, files_at
+from projects.secret_files import Fetched, Patiently, References, fetch_secrets, moved
 
 FETCH_SECONDS = 300.0
 
 
 class Means(Protocol):
-    """How a preparation reaches the outside, and whom it tells.
+    """How a preparation reaches outside systems, and where it reports.
 
-    `hasty`: somebody waits for a page: AWS is not waited for long, and the mirror is taken as it is.
+    `hasty`: a person waits for a page, so timeouts are short and Git's mirror is used without a fetch.
     """
 
     @property
     def hasty(self) -> bool:
-        """Whether somebody waits."""
+        """Whether a person waits for a page."""
 
     @property
     def client(self) -> Client:
-        """The environment's cluster, made when first asked for."""
+        """The client of the environment's cluster, made on first use."""
 
     @property
     def kinds(self) -> ClusterKinds:
-        """What the cluster knows of kinds."""
+        """The kinds of object that the cluster knows."""
 
     @property
     def patiently(self) -> Patiently:
-        """How an outside system is asked that may take minutes."""
+        """Runs a call to an outside system that may take minutes."""
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """A line of the log."""
+        """Writes a line to the log."""
 
     def observer(self, manifests: Sequence[Manifest]) -> Observer | None:
-        """Who watches the dry run."""
+        """The observer of the dry run, or None."""
 
 
 class Preparation:
-    """What the steps have found so far. `files`: of the config directory, by name."""
+    """The results of the steps so far. `files`: those of the config directory, by name; `notes`: warnings for the deploy's
+    page."""
 
     def __init__(self, environment: Environment, means: Means) -> None:
         self.environment = environment
+        self.notes: list[str] = []
         self.means = means
         self.files: Mapping[str, bytes] = {}
         self.documents: Sequence[Document] = ()
@@ -81,35 +83,52 @@ class Preparation:
         self.manifests: Sequence[Manifest] = ()
 
     def checkout(self) -> str:
-        """What is needed of the revision's files. Raises ManifestError, ExternalError."""
+        """Reads the needed files of the revision. Raises ManifestError, ExternalError."""
         raise NotImplementedError
 
     def secrets(self) -> str:
-        """The secrets files. Raises ManifestError, ExternalError."""
+        """Fetches the secrets files. Raises ManifestError, ExternalError."""
         raise NotImplementedError
 
     def render(self) -> str:
-        """The objects to apply, in `manifests`. Raises ManifestError, NotDeployable, ExternalError, ApiError."""
+        """Makes the objects to apply (`manifests`). Raises ManifestError, NotDeployable, ExternalError, ApiError."""
         raise NotImplementedError
 
     def preflight(self, *, with_diff: bool = False) -> Preflight:
-        """Every check, without a write. Raises ApiError when the cluster does not answer."""
+        """Runs every check, without a write. Raises ApiError when the cluster does not answer."""
         raise NotImplementedError
 
     def _read(self, revision: str) -> None:
         if not self.means.hasty:
-            repository = git_repository(self.environment.project)
-            self.means.patiently(partial(repository.fetch, FETCH_SECONDS))
+            self._refresh()
         self.files = files_at(self.environment, revision)
         self.documents = prepare.read(self.environment, self.files)
 
-    def _fetch(self, versions: Mapping[str, str] | None) -> str:
+    def _refresh(self) -> None:
+        """Brings the mirror up to date. Raises ExternalError."""
+        repository = git_repository(self.environment.project)
+        self.means.patiently(partial(repository.fetch, FETCH_SECONDS))
+
+    def _fetch(self, versions: Mapping[str, str], references: References) -> str:
         means = self.means
-        self.fetched = fetch_secrets(self.environment, versions, patiently=means.patiently, hasty=means.hasty)
+        self.fetched = fetch_secrets(
+            self.environment, versions, references=references, patiently=means.patiently, hasty=means.hasty
+        )
         for one in self.fetched:
             keys = sum(len(document.body.get("data") or {}) for document in one.documents)
             means.log(f"{one.path}: version {one.version_id[:8]}, {plural(keys, 'key')}")
         return plural(len(self.fetched), "secrets file") if self.fetched else "no secrets files"
+
+    def _note_newer(self, pinned: Mapping[str, str]) -> None:
+        """Says of which pinned files AWS has a newer version by now."""
+        means = self.means
+        for path in moved(self.environment, pinned, patiently=means.patiently):
+            note = (
+                f"AWS has a newer version of {path} by now; this deploy uses the one that was current when it was previewed "
+                f"or asked for ({pinned[path][:8]})."
+            )
+            means.log(note, level="warning")
+            self.notes.append(note)
 
     def _check(
         self, pins: Sequence[ImagePin], images: Mapping[str, Image], *, with_diff: bool
@@ -124,38 +143,48 @@ class Preparation:
 
 
 class Fresh(Preparation):
-    """A release made from a revision, with the secrets files as they are now."""
+    """Makes a release from a revision, with the secrets files in their pinned versions (`versions`: VersionId by path), and
+    the other ones in their current versions."""
 
-    def __init__(self, environment: Environment, revision: str, means: Means) -> None:
+    def __init__(
+        self, environment: Environment, revision: str, means: Means, versions: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(environment, means)
         self.revision = revision
+        self.versions = versions or {}
         self._warnings: Sequence[str] = ()
 
     def checkout(self) -> str:
-        """The objects of the config directory, as written."""
+        """Reads the objects of the config directory."""
         self._read(self.revision)
         return f"{plural(len(self.documents), 'object')} in {self.environment.config_directory}"
 
     def secrets(self) -> str:
-        """The current version of every secrets file; the deploy is pinned to it."""
-        return self._fetch(None)
+        """Fetches every secrets file of the environment; the deploy is pinned to their versions."""
+        paths = self.environment.secrets_files.values_list("path", flat=True)
+        pinned = {path: self.versions.get(path, "") for path in paths}
+        summary = self._fetch(pinned, by_file(self.documents))
+        self._note_newer(pinned)
+        return summary
 
     def render(self) -> str:
-        """Images resolved to digests, variables filled in, secrets in place."""
+        """Resolves images to digests, replaces variables, and fills in the secrets."""
         means = self.means
         self.pins = prepare.resolve_images(
             self.environment, self.revision, patiently=means.patiently, hasty=means.hasty
         )
         for pin in self.pins:
             means.log(f"image {pin.name}: {pin.tag} is {pin.digest}")
+        release = last_release(self.environment)
         rendered = prepare.render_release(
-            self.environment, self.revision, self.documents, self.fetched, self.pins, means.kinds
-        )
+            self.environment, self.revision, self.documents, self.fetched, self.pins, means.kinds,
+            before=release.stored_objects if release else (),
+        )  # fmt: skip
         self.manifests, self._warnings = rendered.manifests, rendered.warnings
         return f"{plural(len(self.manifests), 'object')}, {plural(len(self.pins), 'image')}"
 
     def preflight(self, *, with_diff: bool = False) -> Preflight:
-        """All checks: none depends on another."""
+        """Runs all checks; none depends on another."""
         found, changes = self._check(self.pins, self._images(), with_diff=with_diff)
         sources = places(self.environment, changes, self.manifests, self.files)
         findings = [
@@ -167,11 +196,16 @@ class Fresh(Preparation):
         return Preflight(tuple(findings), tuple(changes))
 
 
+def images_of(release: Release) -> list[ImagePin]:
+    """The images that a release pins."""
+    return [ImagePin(name=name, **image) for name, image in release.images.items()]
+
+
 class Stored(Preparation):
-    """A kept release put in place again, with the very versions of the secrets files that it was made with."""
+    """Loads a stored release, with the same versions of the secrets files that it was made with."""
 
     def __init__(self, environment: Environment, release: Release, means: Means) -> None:
-        """Raises NotDeployable when the environment moved since the release was made."""
+        """Raises NotDeployable when the environment has another cluster or namespace than the release was made for."""
         super().__init__(environment, means)
         self.release = release
         if not release.fits(environment):
@@ -181,18 +215,18 @@ class Stored(Preparation):
             )
 
     def checkout(self) -> str:
-        """Only Secrets that live in Git have to be read from the revision again."""
+        """Reads the Secrets that live in Git from the revision again; nothing else of it is needed."""
         if not any("git" in entry.get("from", {}) for entry in self.release.stored_objects):
             return "not needed: the release is stored"
         self._read(self.release.revision)
         return "Secrets of the repository"
 
     def secrets(self) -> str:
-        """The pinned versions."""
-        return self._fetch(self.release.secret_versions)
+        """Fetches the versions of the secrets files that the release names."""
+        return self._fetch(self.release.secret_versions, secrets_of_files(self.release.stored_objects))
 
     def render(self) -> str:
-        """The stored objects, with their Secrets filled in again."""
+        """Loads the stored objects and fills in their secret values."""
         self.manifests = from_stored(
             self.release.stored_objects,
             secrets={one.path: one.documents for one in self.fetched},
@@ -206,9 +240,9 @@ class Stored(Preparation):
         return f"{plural(len(self.manifests), 'object')} of the stored release"
 
     def preflight(self, *, with_diff: bool = False) -> Preflight:
-        """Less to check than for a fresh release, since that was checked when it was made: that its images still exist, a
-        dry run, and the pull secret. Raises NotDeployable for images that are gone."""
-        pins = [ImagePin(name=name, **image) for name, image in self.release.images.items()]
+        """Checks that the images still exist, the pull secret, the references and a dry run; the rest was checked when the
+        release was made. Raises NotDeployable for images that no longer exist."""
+        pins = images_of(self.release)
         images = self._images()
         self._refuse_missing(pins, images)
         known = [pin for pin in pins if pin.name in images]
@@ -227,9 +261,9 @@ class Stored(Preparation):
             )
 
     def _is_missing(self, pin: ImagePin, image: Image | None) -> bool:
-        """Whether the registry no longer holds it: a lifecycle policy may have removed a rollback's target."""
+        """Whether the registry no longer holds the image: a lifecycle policy may have removed it."""
         if image is None or image.reference != pin.repository:
-            return False  # the project builds it no more; the cluster pulls it from where the release says
+            return False  # no longer an image of the project; the cluster pulls it by the release's reference
         return pin.tag not in self.means.patiently(
             partial(prepare.images_by_tag, image, [pin.tag], hasty=self.means.hasty)
         )

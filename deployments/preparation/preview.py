@@ -1,12 +1,13 @@
-"""What exactly will happen if somebody presses Deploy: the pipeline's own preparation, driven to its end
-without a write.
+"""The preview of a deploy: runs the pipeline's preparation to its end, without a write.
 
-It talks to Git's mirror, AWS, the registry and the cluster, each with short timeouts; the answer is kept for half a
-minute per environment and commit, without secret values, so that going back and forth costs nothing.
+It asks Git's mirror, AWS, the registry and the cluster, each with short timeouts. The result is cached for half a minute per
+environment and commit, without secret values.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,9 +20,12 @@ from adapters.kubernetes.client import KubernetesClient
 from core.findings import FAILED, Finding
 from core.origin import origin
 from core.redactor import redact_text, redactor_in_force
-from deployments.models import Deploy
+from deployments.gate.secrets_alone import base_of
+from deployments.models import Deploy, Release
 from deployments.preparation.preflight import WithFindings
-from deployments.preparation.preparation import Fresh
+from deployments.preparation.preparation import Fresh, Preparation
+from deployments.preparation.prepare import NotDeployable
+from deployments.preparation.secrets_only import SecretsOnly
 from deployments.queries import last_release
 from engine.cluster.dryrun import ObjectChange
 from engine.cluster.resources import ClusterKinds
@@ -30,7 +34,7 @@ from engine.manifests.render import ImagePin
 from engine.types import Manifest
 from projects.connections import git_repository, hasty_client
 from projects.models import Environment
-from projects.secret_files import Patiently, SecretChange, at_once, secret_changes
+from projects.secret_files import Patiently, SecretChange, at_once, current_versions, secret_changes
 
 log = structlog.get_logger(__name__)
 KEPT_SECONDS = 30
@@ -40,10 +44,11 @@ MOST_COMMITS = 100
 
 @dataclass(frozen=True)
 class Preview(WithFindings):
-    """Everything the page shows before the click. No secret values.
+    """What the page shows before a deploy is requested. No secret values.
 
-    `commits`: from what is live to the chosen one, newest first; `reverse`: the chosen one is older than what is live.
-    `findings`: errors stop the deploy. `changes`: objects as the dry run answered.
+    `commits`: from the live revision to the chosen one, newest first; `reverse`: the chosen one is older, and `commits` would
+    be undone. `secret_versions`: path and VersionId of each secrets file. `findings`: errors stop the deploy. `changes`: the
+    dry run's result for each object.
     """
 
     commit: Commit
@@ -53,12 +58,13 @@ class Preview(WithFindings):
     commit_count: int = 0
     images: tuple[ImagePin, ...] = ()
     secret_changes: tuple[SecretChange, ...] = ()
+    secret_versions: tuple[tuple[str, str], ...] = ()
     changes: tuple[ObjectChange, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
 
     @property
     def errors_text(self) -> str:
-        """`2 stop it`."""
+        """`2 would stop it`."""
         return f"{len(self.errors)} would stop it"
 
     @property
@@ -67,22 +73,29 @@ class Preview(WithFindings):
         return f"{len(self.warnings)} warning{'s' if len(self.warnings) != 1 else ''}"
 
 
-def preview(environment: Environment, commit: Commit) -> Preview:
-    """The preview, from the cache or fresh. Never raises for what is wrong with the revision or an outside system: that
-    is a finding."""
-    key = f"preview-{environment.pk}-{environment.edited}-{commit.sha}-{last_number(environment)}"
+def preview(environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLOY) -> Preview:
+    """The preview, from the cache or fresh. Errors of the revision and of outside systems become findings; it raises none of
+    them. `kind`: `deploy`, or `secrets` for the secrets alone."""
+    key = key_of(environment, commit, kind)
     kept = cache.get(key)
     if kept is not None:
         return kept
     with redactor_in_force():
-        made = make(environment, commit)
-    if not made.errors:  # who mends something and looks again must not be shown what was wrong before
+        made = make(environment, commit, kind)
+    if not made.errors:  # after a correction, the next look must not show old errors
         cache.set(key, made, KEPT_SECONDS)
     return made
 
 
+def key_of(environment: Environment, commit: Commit, kind: str) -> str:
+    """Of the cache: other settings, another deploy and another current version of a secret make another preview."""
+    versions = json.dumps(current_versions(environment), sort_keys=True)
+    secrets = hashlib.sha256(versions.encode()).hexdigest()[:16]
+    return f"preview-{kind}-{environment.pk}-{environment.edited}-{commit.sha}-{last_number(environment)}-{secrets}"
+
+
 def last_number(environment: Environment) -> int:
-    """Of the newest deploy: a preview made before it is worth nothing."""
+    """Number of the newest deploy, or 0. Part of the cache key: each deploy makes older previews wrong."""
     numbers = (
         Deploy.objects.filter(environment=environment).order_by("-number").values_list("number", flat=True)
     )
@@ -90,7 +103,7 @@ def last_number(environment: Environment) -> int:
 
 
 class PageMeans:
-    """The outside as somebody reaches it who waits for a page: soon or not at all."""
+    """How a page reaches outside systems (see `preparation.Means`): with short timeouts, without log or observer."""
 
     hasty = True
 
@@ -99,74 +112,96 @@ class PageMeans:
 
     @cached_property
     def client(self) -> KubernetesClient:
-        """A client of its own, which gives up soon."""
+        """A client with short timeouts, made on first use."""
         return hasty_client(self.environment.cluster, purpose="preview")
 
     @cached_property
     def kinds(self) -> ClusterKinds:
-        """What its cluster knows of kinds."""
+        """The kinds of object that the cluster knows."""
         return ClusterKinds(self.client)
 
     @property
     def patiently(self) -> Patiently:
-        """At once."""
+        """Calls directly, in this thread."""
         return at_once
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """Nobody reads along."""
+        """Does nothing: a preview has no log."""
 
     def observer(self, manifests: Sequence[Manifest]) -> None:
-        """Nobody watches the dry run."""
+        """None: nothing observes the dry run of a preview."""
 
     def close(self) -> None:
-        """Gives the cluster's connections back, if there are any."""
+        """Closes the connections to the cluster, if there are any."""
         if "client" in self.__dict__:
             self.client.close()
 
 
-def make(environment: Environment, commit: Commit) -> Preview:
-    """The preview with what is found first; each part that fails becomes a finding, and the later parts are left out."""
+def preparation_of(environment: Environment, commit: Commit, kind: str, means: PageMeans) -> Preparation:
+    """The preparation that the pipeline would use. Raises NotDeployable when the secrets cannot be deployed alone."""
+    if kind != Deploy.Kind.SECRETS:
+        return Fresh(environment, commit.sha, means)
+    release, why_not = base_of(environment)
+    if release is None:
+        raise NotDeployable(f"The secrets cannot be deployed alone: {why_not}")
+    return SecretsOnly(environment, release, means)
+
+
+def make(environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLOY) -> Preview:
+    """Makes a fresh preview. An error becomes a finding, and the later parts stay empty."""
     release = last_release(environment)
     result = with_commits(
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
     )
     means = PageMeans(environment)
-    preparation = Fresh(environment, commit.sha, means)
+    preparation: Preparation | None = None
     try:
+        preparation = preparation_of(environment, commit, kind, means)
         preparation.checkout()
         preparation.secrets()
-        changed = (
-            secret_changes(release.stored_objects, preparation.fetched, environment.namespace)
-            if release
-            else []
-        )
-        result = replace(result, secret_changes=tuple(changed))
+        result = with_secrets(result, preparation, release)
         preparation.render()
         checked = preparation.preflight(with_diff=True)
     except SlipwayError as error:
-        return replace(result, images=tuple(preparation.pins), findings=findings_of(error))
-    except Exception:  # nobody thought of it: logged, and told without its text
+        return replace(result, images=images_of(preparation), findings=findings_of(error))
+    except Exception:  # unforeseen: its text may hold secret values, so only the log gets it
         log.exception("a preview ended by an error of the portal", environment=environment.label)
         own = Finding(FAILED, OWN_ERROR, f"Reference: {origin().request_id}.")
-        return replace(result, images=tuple(preparation.pins), findings=(own,))
+        return replace(result, images=images_of(preparation), findings=(own,))
     finally:
         means.close()
     return replace(
         result,
-        images=tuple(preparation.pins),
+        images=images_of(preparation),
         changes=tuple(redacted_change(change) for change in checked.changes),
         findings=tuple(redacted_finding(finding) for finding in checked.findings),
     )
 
 
+def images_of(preparation: Preparation | None) -> tuple[ImagePin, ...]:
+    """Those that are known already."""
+    return tuple(preparation.pins) if preparation else ()
+
+
+def with_secrets(result: Preview, preparation: Preparation, release: Release | None) -> Preview:
+    """The versions of the secrets files that were read, and their keys that differ from those of what runs."""
+    fetched, namespace = preparation.fetched, preparation.environment.namespace
+    changed = secret_changes(release.stored_objects, fetched, namespace) if release else []
+    versions = tuple((one.path, one.version_id) for one in fetched)
+    return replace(result, secret_changes=tuple(changed), secret_versions=versions)
+
+
 def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
-    """What went wrong, as findings that stop the deploy: every problem that the error lists, or the error."""
+    """An error as findings that stop the deploy: one per problem that it lists, else its message. Redacted."""
     problems = getattr(error, "problems", ()) or (error.message,)
-    return tuple(Finding(FAILED, redact_text(problem), redact_text(error.hint)) for problem in problems)
+    return tuple(
+        Finding(FAILED, redact_text(problem), redact_text(error.hint), keys=error.key_names.get(problem, ()))
+        for problem in problems
+    )
 
 
 def with_commits(result: Preview, environment: Environment) -> Preview:
-    """The commits between what is live and the chosen one; none when the live one is not in the repository any more."""
+    """The preview with the commits between the live and the chosen revision; without any when Git cannot tell them."""
     repository = git_repository(environment.project)
     base, head = result.live_revision, result.commit.sha
     try:
@@ -186,7 +221,7 @@ def with_commits(result: Preview, environment: Environment) -> Preview:
 
 
 def redacted_change(change: ObjectChange) -> ObjectChange:
-    """API texts and diffs can hold values: through the redactor before they are kept."""
+    """The change with redacted texts: API messages and diffs can hold secret values."""
     return replace(
         change,
         diff=tuple(redact_text(line) for line in change.diff),
@@ -201,7 +236,7 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
 
 
 def redacted_finding(finding: Finding) -> Finding:
-    """The same for a finding."""
+    """The finding with redacted texts."""
     return replace(
         finding,
         text=redact_text(finding.text),

@@ -17,7 +17,7 @@ def missing_references(manifests: Sequence[Manifest], live: Live) -> list[tuple[
 
     Looks among the manifests first, then among the objects that controllers make (engine/manifests/makers.py), then
     asks `live(kind, namespace, name)`: the keys of the object on the cluster, or None when it is not there (asked
-    once each). Optional references are not missing.
+    once each). Optional references are not missing. Sentences leave out the names of Secrets' keys: not everybody may see them.
     """
     given, made = _given(manifests), made_by_deploy(manifests)
     asked: dict[Target, set[str] | None] = {}
@@ -53,7 +53,8 @@ def _reason(reference: Reference, keys: set[str] | None) -> str:
     if keys is None:
         return f"{by} needs {what}, which is neither in the config directory nor in namespace {reference.namespace}"
     if reference.key and reference.key not in keys:
-        return f"{by} needs the key {reference.key} of {what}, which has no such key"
+        key = "a key" if reference.kind == "Secret" else f"the key {reference.key}"
+        return f"{by} needs {key} of {what}, which has no such key"
     return ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from engine.manifests.digests import with_marks
 from engine.manifests.documents import Document, group_of, object_problem, refuse
 from engine.manifests.fieldlines import line_of_field
 from engine.manifests.images import ImagePin, Pins, is_moving
@@ -22,9 +23,9 @@ from engine.manifests.references import (
     pod_template_of,
     with_pod_template,
 )
-from engine.manifests.secretdigests import with_secret_digests
 from engine.manifests.secretfiles import normal_data, with_data
 from engine.manifests.serverfields import without_server_fields
+from engine.manifests.settling import USUAL, Settling, keeping_old_pods, probe_warnings
 from engine.manifests.slips import problems_of
 from engine.manifests.textslips import text_slips
 from engine.manifests.variables import Filler, Variable, built_in_variables
@@ -65,6 +66,7 @@ class _Settings:
     pins: Pins
     namespace: str
     environment_label: str
+    settling: Settling  # what is done about containers without a readiness probe
     problems: list[str]
     warnings: list[str]
 
@@ -79,29 +81,31 @@ def render(
     secret_documents: Mapping[str, list[Document]],
     kinds: Kinds,
     digest: Digest | None = None,
+    before: Sequence[Json] = (),
+    settling: Settling = USUAL,
 ) -> Rendered:
     """Renders all documents. `environment_label`: `<project>.<environment>`; `secret_documents`: Secrets by the path of
-    the reference file that they replace; with `digest`, workloads carry a digest of the Secret values they read.
+    the reference file that they replace; with `digest`, workloads carry digests of the Secrets and ConfigMaps they read,
+    `before` being the stored objects of what runs now (engine/manifests/digests.py).
 
     Raises ManifestError with every problem as `file:line: what is wrong`, without secret values.
     """
-    settings = _Settings(variables, Pins(images), namespace, environment_label, [], [])
+    settings = _Settings(variables, Pins(images), namespace, environment_label, settling, [], [])
     written = list(_with_secrets_files(documents, secret_documents, settings.warnings))
     filled = [(_filled(document, settings) if not path else document, path) for document, path in written]
     scopes = _Scopes(kinds, [document.body for document, _ in filled])
     manifests = [_manifest(doc, path, scopes, settings) for doc, path in filled]
     found = [manifest for manifest in manifests if manifest is not None]
-    settings.problems.extend(_same_twice(found))
+    settings.problems.extend(same_twice(found))
     if settings.problems:
         refuse(list(dict.fromkeys(settings.problems)))
     if digest is not None:
-        found = with_secret_digests(found, digest)
+        found = with_marks(found, digest, before=before)
     references = tuple(
         dict.fromkeys(image for manifest in found for image in container_images(manifest.body))
     )
-    settings.warnings.extend(
-        f"Image {image} may change without notice: its tag moves" for image in references if is_moving(image)
-    )
+    moving = [image for image in references if is_moving(image)]
+    settings.warnings.extend(f"Image {image} may change without notice: its tag moves" for image in moving)
     return Rendered(tuple(found), tuple(settings.warnings), references)
 
 
@@ -196,7 +200,9 @@ def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Setting
     if is_secret(body):
         where = f"{source}: Secret {ref.name}"
         body = with_data(body, normal_data(body, where=where, problems=settings.problems))
-    body = _pinned(_marked(body, ref, settings.environment_label), settings.pins)
+    body = _pinned(marked(body, ref, settings.environment_label), settings.pins)
+    body = keeping_old_pods(body, settings.settling)
+    settings.warnings.extend(f"{source}: {warning}" for warning in probe_warnings(body, settings.settling))
     if _changes_with_each_release(body, settings.pins):
         settings.warnings.append(f"{source}: {_JOB_WARNING.format(name=ref.name)}")
     filled = _used_variables(document, settings) if is_secret(body) and not path else ()
@@ -236,7 +242,8 @@ def _clean(document: Document, namespaced: bool, settings: _Settings) -> Json:
     return cleaned
 
 
-def _marked(body: Json, ref: ObjectRef, environment_label: str) -> Json:
+def marked(body: Json, ref: ObjectRef, environment_label: str) -> Json:
+    """The object with its namespace and the marks by which the portal knows it again."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "namespace"}
     if ref.namespace:
         metadata["namespace"] = ref.namespace
@@ -271,7 +278,7 @@ def _used_variables(document: Document, settings: _Settings) -> tuple[tuple[str,
     )
 
 
-def _same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
+def same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
     """A problem for each object that variables, namespaces or secrets files have made equal to another one."""
     first: dict[ObjectRef, Manifest] = {}
     for manifest in manifests:

@@ -14,9 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.errors import ManifestError
 from engine.manifests.documents import Document, duplicates, read_file, refuse, type_name
+from engine.manifests.jsonread import read_json_stream
 from engine.manifests.masking import is_secret, values_of
-from engine.types import Json
+from engine.manifests.yamlread import YamlDocument, YamlError
+from engine.types import Json, Source
+
+FILE, FLAT = "file", "flat"  # how a secrets file is stored: Kubernetes Secrets, or one JSON object of strings
 
 _VALUES = frozenset({"data", "stringData"})
 _QUOTED = re.compile(r"“.*” ", re.DOTALL)
@@ -27,6 +32,10 @@ _PLACEHOLDER = re.compile(
     r"|\*{3,}|\.{3}|…)\Z",
     re.IGNORECASE,
 )
+
+
+class NotOneSecret(ManifestError):
+    """A flat secrets file whose reference file does not hold exactly one Secret."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,49 @@ def parse_secrets_file(text: str, *, path: str) -> list[Document]:
 _HINT = "Nothing was changed on the cluster. Correct the secrets file; values are base64, or plain under stringData."
 
 
+def storage_form(text: str) -> str:
+    """How a secrets file is stored, by its content: `flat` for one JSON object that is no Kubernetes object."""
+    return FILE if _flat_object(text) is None else FLAT
+
+
+def read_secrets(text: str, *, path: str, reference: Sequence[Document]) -> list[Document]:
+    """The Secrets of a secrets file in either form, with all values as base64 under `data`.
+
+    A flat JSON object of strings stands for the one Secret of the reference file: it gets that one's name, type and
+    metadata. Raises ManifestError as `parse_secrets_file` does, and NotOneSecret when the reference has none or several.
+    """
+    flat = _flat_object(text)
+    if flat is None:
+        return parse_secrets_file(text, path=path)
+    wanted = [document for document in reference if is_secret(document.body)]
+    if len(wanted) != 1:
+        count = "no Secret" if not wanted else f"{len(wanted)} Secrets"
+        problem = f"{path}: is a flat JSON object, which stands for one Secret, but the reference file holds {count}"
+        hint = "Store the secrets file as Kubernetes Secrets, or correct the reference file."
+        raise NotOneSecret(problem, problems=(problem,), hint=hint)
+    body = with_data(wanted[0].body, {}) | {"stringData": flat.value}
+    problems: list[str] = []
+    secret = _secret(Document(body, Source(path, flat.line)), problems)
+    if problems:
+        refuse([problem.replace(": stringData.", ": ") for problem in problems], hint=_HINT)
+    return [secret]
+
+
+def _flat_object(text: str) -> YamlDocument | None:
+    """The one JSON object of a flat file, else None; also when a key stands twice, which the strict reader refuses."""
+    text = text.removeprefix("\ufeff")
+    try:
+        documents = read_json_stream(text) if text.lstrip().startswith("{") else None
+    except YamlError:
+        return None
+    if not documents or len(documents) != 1:
+        return None
+    value = documents[0].value
+    parts = (value.get(name) for name in ("metadata", "data", "stringData"))
+    is_object = {"apiVersion", "kind"} <= value.keys() or any(isinstance(part, dict) for part in parts)
+    return None if is_object else documents[0]
+
+
 def _secret(document: Document, problems: list[str]) -> Document:
     """The Secret with all its values under `data`; marks are dropped, since variables are not filled into it."""
     body, source = document.body, document.source
@@ -89,7 +141,7 @@ def normal_data(body: Json, *, where: str, problems: list[str]) -> dict[str, str
             problems.append(f"{where}: {part} must be a mapping, found {type_name(values)}")
             continue
         for key, value in (values or {}).items():
-            problem = _key_problem(key) or _value_problem(value, part)
+            problem = key_problem(key) or _value_problem(value, part)
             if problem:
                 problems.append(f"{where}: {part}.{key if _KEY.match(key) else '?'} {problem}")
             else:
@@ -99,7 +151,24 @@ def normal_data(body: Json, *, where: str, problems: list[str]) -> dict[str, str
     return result
 
 
-def _key_problem(key: str) -> str:
+def without_name(problem: str) -> tuple[str, str]:
+    """A problem of `parse_secrets_file` or `read_secrets` without the name of the key, and the name; without one, as it is."""
+    named = _NAMED.match(problem)
+    if named is None:
+        return problem, ""
+    part = f"a value of {named['part']}" if named["part"] else "a value"
+    return f"{named['where']}{part} {named['rest']}", named["key"]
+
+
+_NAMED = re.compile(
+    r"(?P<where>.*: Secret \S+: )(?:(?P<part>data|stringData)\.)?(?P<key>(?!(?:data|stringData) )[-._a-zA-Z0-9?]+) "
+    r"(?P<rest>(?:is|must) .*)\Z",
+    re.DOTALL | re.ASCII,
+)
+
+
+def key_problem(key: str) -> str:
+    """Why this cannot be a key of a Secret, or nothing; the key itself is not repeated."""
     if not _KEY.match(key) or key == "." or key.startswith(".."):
         return "is not a valid key; use letters, digits, -, _ and . (at most 253)"
     return ""
@@ -110,16 +179,17 @@ def _value_problem(value: Any, part: str) -> str:
         return ""
     if not isinstance(value, str):
         return f"must be text, found {type_name(value)}; write the value in quotes"
-    return "" if part == "stringData" or _is_base64(value) else "is not valid base64"
+    return "" if part == "stringData" or strict_base64(value) is not None else "is not valid base64"
 
 
-def _is_base64(text: str) -> bool:
-    """Strictly: only whitespace is ignored, and encoding again gives the same text."""
+def strict_base64(text: str) -> bytes | None:
+    """The bytes behind base64, strictly: only whitespace is ignored, and encoding again gives the same text."""
     compact = "".join(text.split())
     try:
-        return base64.b64encode(base64.b64decode(compact, validate=True)).decode() == compact
+        value = base64.b64decode(compact, validate=True)
     except (binascii.Error, ValueError):
-        return False
+        return None
+    return value if base64.b64encode(value).decode() == compact else None
 
 
 def _encoded(value: str, part: str) -> str:
@@ -133,7 +203,7 @@ def check_against_reference(reference: Sequence[Document], populated: Sequence[D
     the same value as a sample of the reference.
     """
     samples, values = _values(reference), _values(populated)
-    placeholders = [key for key, value in values.items() if _is_placeholder(value, samples.get(key))]
+    placeholders = [key for key, value in values.items() if is_placeholder(value, samples.get(key))]
     return SecretsFileCheck(
         missing=tuple(sorted(samples.keys() - values.keys())),
         extra=tuple(sorted(values.keys() - samples.keys())),
@@ -150,7 +220,8 @@ def _values(documents: Iterable[Document]) -> dict[str, bytes]:
     }
 
 
-def _is_placeholder(value: bytes, sample: bytes | None) -> bool:
+def is_placeholder(value: bytes, sample: bytes | None = None) -> bool:
+    """Nobody has filled this value in yet: empty, a word such as `changeme`, or the reference's own sample."""
     if not value or value == sample:
         return True
     try:

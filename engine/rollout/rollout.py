@@ -21,8 +21,8 @@ from engine.health.held import what_is_held
 from engine.limits import Limits
 from engine.manifests.plan import Phase, Stage, defined_kinds
 from engine.rollout.readiness_warnings import soft_warnings
+from engine.rollout.targets import is_waited_for
 from engine.rollout.topics import is_watched, topics_of
-from engine.rollout.verdicts import is_waited_for
 from engine.rollout.waiting import Waiter
 from engine.types import (
     WAIT_ANNOTATION,
@@ -101,6 +101,7 @@ class Rollout:
             self._world.close()
             raise
         self._world.read_news(0)
+        self._waiter.verdicts.remember()
         self._before = {**before, **self._world.objects} if before is not None else None
         return self
 

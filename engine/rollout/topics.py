@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.cluster.feed import Topic
 from engine.cluster.resources import ClusterKinds, built_in
-from engine.rollout.verdicts import WAITED_FOR
+from engine.rollout.targets import WAITED_FOR
 from engine.types import Manifest
 
 

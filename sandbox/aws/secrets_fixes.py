@@ -1,4 +1,4 @@
-"""Where moto's Secrets Manager differs from AWS and the portal would notice: mended by wrapping its backend.
+"""Patches moto's Secrets Manager, by wrapping its backend, where it differs from AWS in a way that affects the portal.
 
 Sources of the rules: the API text of botocore's `secretsmanager` model.
 """
@@ -6,6 +6,7 @@ Sources of the rules: the API text of botocore's `secretsmanager` model.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from moto.secretsmanager.exceptions import (
@@ -18,23 +19,27 @@ from moto.secretsmanager.exceptions import (
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.secretsmanager.responses import SecretsManagerResponse
 
+from sandbox.aws import secrets_quotas
 from sandbox.aws.mending import Method, mend, replace
 
 VALUE_LIMIT = 65_536  # bytes of the whole value (SecretString: "maximum length of 65536")
 PAGE = 100
 CURRENT = "AWSCURRENT"
+_NAME = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}\Z")
 
 
 def install() -> None:
-    """Puts every mend in place. Called once, before the server answers."""
+    """Applies all patches. Call it once, before the server answers."""
     backend = SecretsManagerBackend
     for name in ("create_secret", "update_secret", "put_secret_value"):
         mend(backend, name, _checks_value)
     mend(backend, "put_secret_value", _puts)
     mend(backend, "update_secret_version_stage", _moves_label)
+    mend(backend, "create_secret", _creates)
+    secrets_quotas.install()
     replace(FakeSecret, "_form_version_ids_to_stages", _labelled_versions)
     replace(SecretsManagerResponse, "list_secret_version_ids", _list_secret_version_ids)
-    # AWS answers 400 for what does not exist, moto 404 (whoever looks at the code alone must meet AWS's).
+    # AWS answers 400 for a missing secret, moto 404. Clients that look only at the status need AWS's.
     mend(SecretsManagerClientError, "__init__", _answers_400)
 
 
@@ -56,6 +61,24 @@ def _checks_value(original: Method) -> Method:
         return original(self, *args, **given)
 
     return checked
+
+
+def _creates(original: Method) -> Method:
+    """CreateSecret: the name's characters; a name that waits for its deletion is not free."""
+
+    def create(self: Any, *args: Any, **given: Any) -> Any:
+        if not _NAME.match(given["name"]):
+            raise ValidationException(
+                "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!"
+            )
+        known = self.secrets.get(given["name"])
+        if known is not None and known.is_deleted():
+            raise InvalidRequestException(
+                "You can't create this secret because a secret with this name is already scheduled for deletion."
+            )
+        return original(self, *args, **given)
+
+    return create
 
 
 def _puts(original: Method) -> Method:
@@ -86,11 +109,10 @@ def _keep_labels_apart(secret: Any, newest: str) -> None:
 
 
 def _moves_label(original: Method) -> Method:
-    """UpdateSecretVersionStage: a label leaves only the version that was named, and AWSCURRENT is what is
-    read.
+    """UpdateSecretVersionStage: moves a label away only from the named version; a read returns AWSCURRENT.
 
-    moto forgets its `default_version_id`, so that reading without a label gave the old value and the next
-    put left two versions with AWSCURRENT.
+    moto does not update its `default_version_id`: a read without a label then returned the old value, and the next put
+    left two versions with AWSCURRENT.
     """
 
     def move(
@@ -101,6 +123,9 @@ def _moves_label(original: Method) -> Method:
         move_to_version_id: str | None,
     ) -> Any:
         secret = self.secrets.get(secret_id)
+        if secret is not None and move_to_version_id and move_to_version_id not in secret.versions:
+            # Before anything else: moto takes the label away first, and leaves the secret without a current version.
+            raise InvalidParameterException(f"Not a valid version: {move_to_version_id}")
         holder = _holder(secret, version_stage) if secret is not None else None
         if move_to_version_id and holder not in (None, move_to_version_id, remove_from_version_id):
             raise InvalidParameterException(

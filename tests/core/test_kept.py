@@ -185,3 +185,29 @@ def test_no_secret_comes_back_and_every_other_field_does(address: str) -> None:
     assert CANARY not in html
     for name, field in fields.items():
         assert (f'name="{name}" value="typed-{name}"' in html) is not is_secret(field), name
+
+
+class Open(forms.Form):
+    """Shares names with `Some`, without their secrets."""
+
+    password = forms.CharField()
+    text = forms.CharField()
+
+
+@pytest.mark.parametrize("order", [(Some, Open), (Open, Some)])
+def test_a_name_that_is_secret_in_one_form_is_secret_in_all(order: Any) -> None:
+    @keeps(*order)
+    def both(request: Any) -> None:
+        """Takes both."""
+
+    found = kept({"name": "a", "password": CANARY, "text": CANARY}, of=both)
+    assert CANARY not in repr(found)
+    assert set(found.secrets) == {"password", "text"}
+
+
+@pytest.mark.parametrize(
+    "source", [{"Origin": "null"}, {"Origin": "://"}, {"Referer": ""}, {"Origin": "testserver"}]
+)
+def test_a_form_without_a_known_source_is_not_kept(source: dict[str, str], settings: Any) -> None:
+    settings.BASE_URL = ""
+    assert kept({"name": "a"}, **{"accept": "text/html", **source}) == Kept()

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from core.findings import WARNING
-from deployments.gate.ending import with_the_end
+from deployments.gate.ending import on_end
 from deployments.models import Deploy
 from deployments.pages.drift import LiveRevision, what_runs
 from deployments.pipeline import outcomes, stages
@@ -68,7 +68,7 @@ class TestWhatDoesNotRoll:
         assert outcomes.succeeded(work) == (
             f"{deploy.short} is applied in {place}, but does not run everywhere. {HELD} And 1 more."
         )
-        with_the_end(deploy, End(State.SUCCEEDED, "done"))
+        on_end(deploy, End(State.SUCCEEDED, "done"))
         deploy.release.refresh_from_db()  # type: ignore[union-attr]
         assert deploy.release.verified_at is None  # type: ignore[union-attr]
 
@@ -76,7 +76,7 @@ class TestWhatDoesNotRoll:
         work = self.work(deploy)
         stages.note_held(work, ())
         assert outcomes.succeeded(work).endswith("every object is ready.")
-        with_the_end(deploy, End(State.SUCCEEDED, "done"))
+        on_end(deploy, End(State.SUCCEEDED, "done"))
         deploy.release.refresh_from_db()  # type: ignore[union-attr]
         assert deploy.release.verified_at is not None  # type: ignore[union-attr]
 

@@ -50,9 +50,7 @@ def commit(n):
 
 
 def ask(deployer, environment, n, key=""):
-    return requests.open_deploy(
-        person(deployer), environment, commit(n), requested=str(n), reason="", idempotency_key=key
-    )
+    return requests.open_deploy(person(deployer), environment, requests.Order(commit(n), str(n), key=key))
 
 
 def test_the_same_form_sent_by_many_is_one_deploy(environment, deployer, pushed):

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ManifestError
+from engine.manifests.digests import SECRETS_ANNOTATION
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.masking import LAST_APPLIED
 from engine.manifests.missing import missing_references
 from engine.manifests.plan import stages
 from engine.manifests.references import references_of
 from engine.manifests.render import Variable
-from engine.manifests.secretdigests import SECRETS_ANNOTATION
 from engine.manifests.secretfiles import parse_secrets_file
 from engine.manifests.stored import from_stored, to_stored
 from engine.types import Source
@@ -58,7 +58,10 @@ def test_a_rendered_deployment() -> None:
         "name": "web",
         "namespace": "shop-staging",
         "labels": {"app": "web", "slipway.dev/environment": "shop.staging"},
-        "annotations": {"slipway.dev/object": "Deployment.apps/shop-staging/web"},
+        "annotations": {
+            "slipway.dev/object": "Deployment.apps/shop-staging/web",
+            "slipway.dev/added": "minReadySeconds, because container web has no readiness probe",
+        },
     }
     assert manifest.body["spec"]["replicas"] == 2
     template = manifest.body["spec"]["template"]

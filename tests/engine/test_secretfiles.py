@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from engine.errors import ManifestError
 from engine.manifests.documents import read_documents
 from engine.manifests.masking import decode_value
-from engine.manifests.secretfiles import check_against_reference, parse_secrets_file, secret_values
+from engine.manifests.secretfiles import (
+    check_against_reference,
+    parse_secrets_file,
+    read_secrets,
+    secret_values,
+    storage_form,
+    without_name,
+)
 from tests.engine.support import b64, read
 
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\n"
@@ -231,3 +238,89 @@ def test_only_secrets_have_values_for_the_redactor() -> None:
         "no base64!",
         b"\x80\x80",
     ]
+
+
+FLAT = '{"SET": "ü\\n", "SAMPLE": "", "LEVEL": "debug"}'
+
+
+@pytest.mark.parametrize("text", [FLAT, f"\ufeff{FLAT}\r\n", FLAT.replace(", ", ",\n\t")])
+def test_a_flat_object_stands_for_the_secret_of_the_reference(text: str) -> None:
+    assert storage_form(text) == "flat"
+    reference = read(REFERENCE.replace("\ndata:", "\ntype: Opaque\ndata:"))
+    (document,) = read_secrets(text, path="s.yaml", reference=reference)
+    assert document.body == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "app"},
+        "type": "Opaque",
+        "data": {"SET": b64("ü\n"), "SAMPLE": "", "LEVEL": b64("debug")},
+    }
+    check = check_against_reference(reference, [document])
+    assert (check.missing, check.extra, check.placeholders) == (("app/MISSING",), (), ("app/SAMPLE",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}data: {{a: eA==}}\n",
+        '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app"}, "data": {"a": "eA=="}}',
+        '{\t"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app"}, "data": {"a": "eA=="}}',
+    ],
+)
+def test_a_secret_file_is_read_as_before(text: str) -> None:
+    assert storage_form(text) == "file"
+    found = read_secrets(text, path="s.yaml", reference=[])
+    assert found == parse_secrets_file(text, path="s.yaml")
+    assert found[0].body["data"] == {"a": "eA=="}
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "problem"),
+    [
+        (
+            FLAT,
+            "",
+            "s.yaml: is a flat JSON object, which stands for one Secret, but the reference file holds no Secret",
+        ),
+        (FLAT, f"{REFERENCE}---\n{HEAD.replace('app', 'b')}", "but the reference file holds 2 Secrets"),
+        (
+            f'{{"PORT": 5432, "A": "{CANARY}"}}',
+            REFERENCE,
+            "s.yaml:1: Secret app: PORT must be text, found a number",
+        ),
+        (f'{{"A": ["{CANARY}"]}}', REFERENCE, "A must be text, found a list"),
+        (f'{{"a b": "{CANARY}"}}', REFERENCE, "s.yaml:1: Secret app: ? is not a valid key"),
+        (f'{{"A": "{CANARY}", "A": "{CANARY}"}}', REFERENCE, "stands twice"),
+        (f'{{\t"A": "{CANARY}", "A": "{CANARY}"}}', REFERENCE, "stands twice"),
+        (f'{{"apiVersion": "v1", "kind": "{CANARY}"}}', REFERENCE, "has no metadata.name"),
+        (f'{{"metadata": {{}}, "A": "{CANARY}"}}', REFERENCE, "apiVersion is missing"),
+        (f'{{"A": "{CANARY}"', REFERENCE, "s.yaml:1: "),
+    ],
+)
+def test_what_is_refused_in_either_form(text: str, reference: str, problem: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read_secrets(text, path="s.yaml", reference=read(reference) if reference else [])
+    shown = f"{caught.value!r} {caught.value.problems} {caught.value.hint}"
+    assert problem in caught.value.problems[0]
+    assert CANARY not in shown or '"kind"' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "key"),
+    [
+        (HEAD + "data: {TOKEN: '%%%'}", "s.yaml:1: Secret app: a value of data is not valid base64", "TOKEN"),
+        (HEAD + "stringData: {A.b: 1}", None, ""),
+        (HEAD + "data: {'b d': eA==}", "s.yaml:1: Secret app: a value of data is not a valid key; use letters, "
+         "digits, -, _ and . (at most 253)", "?"),
+        (HEAD + "data: 12", "s.yaml:1: Secret app: data must be a mapping, found a number", ""),
+        ('{"TOKEN": 1}', "s.yaml:1: Secret app: a value must be text, found a number; write the value in quotes", "TOKEN"),
+    ],
+)  # fmt: skip
+def test_problems_can_be_told_without_the_names_of_keys(text: str, plain: str | None, key: str) -> None:
+    reference = read(HEAD + "data: {TOKEN: ''}\n")
+    if plain is None:
+        read_secrets(text, path="s.yaml", reference=reference)
+        return
+    with pytest.raises(ManifestError) as caught:
+        read_secrets(text, path="s.yaml", reference=reference)
+    assert without_name(caught.value.problems[0]) == (plain, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,91 @@ def test_a_killed_end_comes_back_with_the_same_versions(tmp_path: Path) -> None:
         old = next(v for v, labels in before["VersionIdsToStages"].items() if labels == ["AWSPREVIOUS"])
         assert secrets.get_secret_value(SecretId="kept", VersionId=old)["SecretString"] == "one"
     assert (tmp_path / "state" / "state.json").stat().st_mode & 0o077 == 0
+
+
+def put(secrets: Any, name: str, **more: Any) -> str:
+    return secrets.put_secret_value(SecretId=name, SecretString=uuid.uuid4().hex, **more)["VersionId"]
+
+
+def test_twenty_labels_over_all_versions(secrets: Any, name: str) -> None:
+    first = secrets.create_secret(Name=name, SecretString="one")["VersionId"]
+    for number in range(18):
+        put(secrets, name, VersionStages=[f"L{number}"])
+    put(secrets, name, VersionStages=["L0"])  # takes the label over
+    second = put(secrets, name)  # AWSPREVIOUS is the twentieth
+    with pytest.raises(ClientError) as error:
+        put(secrets, name, VersionStages=["one too many"])
+    assert code_of(error) == "LimitExceededException"
+    with pytest.raises(ClientError) as error:
+        secrets.update_secret_version_stage(SecretId=name, VersionStage="more", MoveToVersionId=first)
+    assert code_of(error) == "LimitExceededException"
+    secrets.update_secret_version_stage(
+        SecretId=name, VersionStage="AWSCURRENT", MoveToVersionId=first, RemoveFromVersionId=second
+    )
+    with pytest.raises(ClientError) as error:
+        put(secrets, name, VersionStages=["x" * 257])
+    assert code_of(error) == "InvalidParameterException"
+
+
+def test_both_kinds_of_value_at_once_are_refused(secrets: Any, name: str) -> None:
+    with pytest.raises(ClientError) as error:
+        secrets.create_secret(Name=name, SecretString="one", SecretBinary=b"two")
+    assert code_of(error) == "InvalidParameterException"
+
+
+@pytest.mark.parametrize("bad", ["with space", "x" * 513, "ü", "a:b"])
+def test_names_have_rules(secrets: Any, bad: str) -> None:
+    with pytest.raises(ClientError) as error:
+        secrets.create_secret(Name=bad, SecretString="one")
+    assert code_of(error) == "ValidationException"
+
+
+def test_a_name_that_waits_for_its_deletion_is_not_free(secrets: Any, name: str) -> None:
+    secrets.create_secret(Name=name, SecretString="one")
+    secrets.delete_secret(SecretId=name, RecoveryWindowInDays=7)
+    with pytest.raises(ClientError) as error:
+        secrets.create_secret(Name=name, SecretString="two")
+    assert code_of(error) == "InvalidRequestException"
+
+
+def test_old_versions_are_cleaned_up_and_young_ones_are_not(tmp_path: Path) -> None:
+    """A hundred versions within a day are the most; the day after, the oldest without a label make room."""
+    with running_aws(tmp_path / "state") as end:
+        secrets = end.client("secretsmanager")
+        first = secrets.create_secret(Name="busy", SecretString="0")["VersionId"]
+        labelled = put(secrets, "busy", VersionStages=["kept"])
+        for _ in range(98):
+            put(secrets, "busy")
+        with pytest.raises(ClientError) as error:
+            put(secrets, "busy")
+        assert code_of(error) == "LimitExceededException"
+        with pytest.raises(ClientError) as error:
+            secrets.update_secret(SecretId="busy", SecretString="x")
+        assert code_of(error) == "LimitExceededException"
+    a_day_later(tmp_path / "state" / "state.json")
+    with running_aws(tmp_path / "state") as end:
+        secrets = end.client("secretsmanager")
+        put(secrets, "busy")
+        with pytest.raises(ClientError) as error:
+            secrets.get_secret_value(SecretId="busy", VersionId=first)
+        assert code_of(error) == "InvalidRequestException"
+        assert "because it was deleted" in str(error.value)
+        assert secrets.get_secret_value(SecretId="busy", VersionId=labelled)["SecretString"]
+    with running_aws(tmp_path / "state") as end:
+        secrets = end.client("secretsmanager")
+        with pytest.raises(ClientError) as error:
+            secrets.get_secret_value(SecretId="busy", VersionId=first)
+        assert code_of(error) == "InvalidRequestException"
+        listed = secrets.list_secret_version_ids(SecretId="busy", IncludeDeprecated=True)["Versions"]
+        assert first not in [version["VersionId"] for version in listed]
+        assert len(listed) == 100
+
+
+def a_day_later(state: Path) -> None:
+    """Makes every version a day older."""
+    kept = json.loads(state.read_text())
+    for region in kept.values():
+        for secret in region["secrets"]:
+            for version in secret["versions"].values():
+                version["createdate"] -= 86_500
+    state.write_text(json.dumps(kept))

@@ -1,6 +1,7 @@
-"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--override REASON] [--wait] [--json] [--as USER]`.
+"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--override REASON] [--wait] [--json] [--as USER]`, for scripts and CI.
+With `--secrets-only` in place of `--revision` it deploys the secrets alone.
 
-Exit status: 0 it succeeded (without --wait: it was accepted), 1 it did not, 2 it was refused; the reason on stderr.
+Exit status: 0 the deploy succeeded (without --wait: was accepted), 1 it failed, 2 it was refused. The reason is on stderr.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.actors import SYSTEM_ACTOR, Actor, person
 from core.errors import Refused
-from deployments.gate import marking, requests, undoing
+from deployments.gate import marking, requests, secrets_alone, undoing
 from deployments.gate.announcements import url_of
 from deployments.models import Deploy
 from engine.errors import SlipwayError
@@ -27,14 +28,20 @@ POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    """Asks for a deploy through the same gate as the page."""
+    """Requests a deploy through the same gate as the page."""
 
-    help = "Deploy a revision of a project to an environment."
+    help = "Deploy a revision of a project to an environment, or the secrets alone to what runs there."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project")
         parser.add_argument("environment")
-        parser.add_argument("--revision", required=True, help="a commit (short or full), a branch or a tag")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--revision", help="a commit (short or full), a branch or a tag")
+        what.add_argument(
+            "--secrets-only",
+            action="store_true",
+            help="what runs stays, with the secrets files as they are in AWS now",
+        )
         parser.add_argument("--reason", default="", help="shown on the deploy's page and in Slack")
         parser.add_argument(
             "--override", default="", metavar="REASON",
@@ -71,13 +78,14 @@ class Command(BaseCommand):
 
 
 def refusal(error: SlipwayError) -> CommandError:
-    """The error for the command line: refused by the gate is 2, an outside system that fails is 1."""
+    """The error for the command line: exit status 2 when the gate refused, 1 when an outside system failed."""
     text = f"{error.message} {error.hint}".strip()
     return CommandError(text, returncode=2 if isinstance(error, Refused) else 1)
 
 
 def request(options: dict[str, Any]) -> Deploy:
-    """Through the gate. Raises Refused for an unknown project, environment, person or revision, and a role too weak."""
+    """Requests the deploy that `options` describe. Raises Refused for an unknown project, environment, person or revision
+    and for a role that is too low, ExternalError when the repository is unreachable."""
     found = Environment.objects.select_related("project", "cluster")
     environment = found.filter(project__slug=options["project"], slug=options["environment"]).first()
     if environment is None:
@@ -85,18 +93,16 @@ def request(options: dict[str, Any]) -> Deploy:
             f"There is no environment {options['environment']} of a project {options['project']}.",
             code="unknown",
         )
-    answer = requests.request_deploy(
-        actor_for(options["user"]),
-        environment=environment,
-        revision=options["revision"],
-        reason=options["reason"],
-        override=options["override"],
-    )
-    return answer.deploy
+    actor = actor_for(options["user"])
+    more = {"reason": options["reason"], "override": options["override"]}
+    if options["secrets_only"]:
+        return secrets_alone.request_secrets_deploy(actor, environment=environment, **more).deploy
+    revision = options["revision"]
+    return requests.request_deploy(actor, environment=environment, revision=revision, **more).deploy
 
 
 def actor_for(username: str) -> Actor:
-    """The person of that name, or the portal itself without one."""
+    """The active person of that name; the portal itself for an empty name. Raises Refused for an unknown name."""
     if not username:
         return SYSTEM_ACTOR
     user = User.objects.filter(username=username, is_active=True).first()
@@ -106,7 +112,7 @@ def actor_for(username: str) -> Actor:
 
 
 def follow(deploy: Deploy, log: Any = None) -> None:
-    """Waits for the end; prints the log's lines to `log` as they come."""
+    """Waits until the deploy ends. Passes each new line of its log to `log`, if given."""
     seen = 0
     while True:
         is_open = Deploy.objects.values_list("state", flat=True).get(pk=deploy.pk)
@@ -121,7 +127,7 @@ def follow(deploy: Deploy, log: Any = None) -> None:
 
 
 def facts(deploy: Deploy) -> dict[str, Any]:
-    """The result as JSON."""
+    """The result for --json. Scripts rely on these keys."""
     steps = Step.objects.filter(run_id=deploy.run_id)
     return {
         "id": deploy.number,

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0005_subject_search'),
+        ('deployments', '0006_secrets_pinned'),
     ]
 
     operations = [

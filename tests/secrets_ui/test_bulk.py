@@ -1,0 +1,148 @@
+"""Many values at once: what is pasted is read to the byte, and what is written is read back."""
+
+from __future__ import annotations
+
+import io
+import string
+
+import pytest
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secrets_ui.values.bulk import read_pasted, write_secret_file
+from secrets_ui.values.dotenv import CannotWrite, read_env, write_env
+from tests.secrets_ui.styles import KEYS, VALUES
+
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+TEXTS = st.one_of(st.text(), st.text(alphabet="ab#'\"\\$ \n\r\t={}")).filter(lambda text: "\0" not in text)
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("K=v", "v"),
+        ("export K=v", "v"),
+        ("  K = v  ", "v"),
+        ("K=", ""),
+        ("K= # nothing", ""),
+        ("K=v # why", "v"),
+        ("K=v#w", "v#w"),
+        ('K="v # w" # why', "v # w"),
+        ("K='v # w'", "v # w"),
+        ("K='a\\nb$'", "a\\nb$"),
+        ('K="a\\nb\\\\\\"\\$"', 'a\nb\\"$'),
+        ('K="a\nb"', "a\nb"),
+        ("K='a\n# b\n'", "a\n# b\n"),
+        ("K=a b  c", "a b  c"),
+        ("K=a=b==", "a=b=="),
+        ("K=it's", "it's"),
+        ('K="a\\.b"', "a\\.b"),
+        ("K=ü", "ü"),
+        ('K={"a": 1}', '{"a": 1}'),
+    ],
+)
+def test_env_lines(line: str, value: str) -> None:
+    for text in (line, f"# first\n\n{line}\nL=1\n", f"\ufeff{line}\n\n# last"):
+        for windows in (text, text.replace("\n", "\r\n")):
+            read = read_env(windows)
+            assert read.values["K"].decode() == value
+            assert read.problems == ()
+
+
+def test_env_problems_have_lines_and_no_values() -> None:
+    text = "A=1\nc4n4ry\nB=\"c4n4ry\nC=3\nA=c4n4ry\nD='x' c4n4ry\nE=5"
+    read = read_env(text)
+    assert [line for line, _ in read.problems] == [2, 3, 5, 6]
+    assert read.values == {"A": b"1", "C": b"3", "E": b"5"}
+    assert "c4n4ry" not in repr(read)
+
+
+@given(st.dictionaries(NAMES, TEXTS, max_size=5))
+def test_what_env_carries_comes_back(values: dict[str, str]) -> None:
+    wanted = {key: value.encode() for key, value in values.items()}
+    text = write_env(wanted)
+    assert read_env(text).values == wanted
+    assert read_env(text.replace("\n", "\r\n")).values == wanted
+
+
+@given(st.dictionaries(NAMES, TEXTS.filter(lambda text: not set("$\\'") & set(text)), max_size=5))
+def test_other_readers_agree_on_what_is_written(values: dict[str, str]) -> None:
+    text = write_env({key: value.encode() for key, value in values.items()})
+    assert dict(dotenv_values(stream=io.StringIO(text, newline=""), interpolate=False)) == values
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"A": b"1", "B": b"\xff"}, ("B",)),
+        ({"A": b"a\0b"}, ("A",)),
+        ({"tls.crt": b"x", "A-B": b"y", "C": b""}, ("tls.crt", "A-B")),
+    ],
+)
+def test_what_env_cannot_carry_is_refused_by_name(values: dict[str, bytes], named: tuple[str, ...]) -> None:
+    with pytest.raises(CannotWrite) as caught:
+        write_env(values)
+    assert caught.value.keys == named
+    assert all(key in caught.value.message for key in named)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=6))
+def test_a_secret_file_carries_everything(values: dict[str, bytes]) -> None:
+    read = read_pasted(write_secret_file("app", values, namespace="shop", type_="kubernetes.io/tls"))
+    assert (read.values, read.problems) == (values, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A=1\nB=0777\nC=true\n",
+        "A: 1\nB: 0777\nC: true\n",
+        '{"A": "1", "B": "0777", "C": "true"}',
+        '{"A": 1, "B": "0777", "C": true}',
+        "# note\nA: '1'\nB: \"0777\" # n\nC: true\n",
+        "export A=1\nexport B=0777\nexport C=true",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {A: 1, B: 0777, C: true}\n",
+    ],
+)
+def test_the_form_is_recognised(text: str) -> None:
+    for mark in ("", "\ufeff"):
+        for windows in (text, text.replace("\n", "\r\n")):
+            read = read_pasted(mark + windows)
+            assert read.problems == ()
+            assert read.values == {"A": b"1", "B": b"0777", "C": b"true"}
+
+
+def test_multi_line_values_keep_their_line_ends() -> None:
+    """Pasted through a browser, every line end is CR LF."""
+    pem = "-----BEGIN X-----\nAAAA\n-----END X-----\n"
+    assert read_pasted(f"A='{pem}'\n".replace("\n", "\r\n")).values["A"].decode() == pem
+    block = "A: |\n  -----BEGIN X-----\n  AAAA\n  -----END X-----\nB: x\n"
+    assert read_pasted(block.replace("\n", "\r\n")).values["A"].decode() == pem
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("A: 1\nB: [c4n4ry]\n", (2, "the value of “B” must be text")),
+        ("A: 1\nA: 2\n", (2, "“A” stands twice")),
+        ("a b: c4n4ry\n", (1, "KEY=value is expected")),
+        ("A: 1\na b: c4n4ry\n", (0, "“a b” is not a valid key")),
+        ("A: 1\n B: c4n4ry: x\n", (2, "")),
+        ('{"A": {"b": 1}}', (1, "must be text")),
+        ('{"A": c4n4ry}', (1, "one JSON object is expected")),
+        ("kind: Secret\napiVersion: v1\ndata: {A: c4n4ry!}\n", (3, "“A” is not valid base64")),
+        ("A: !!binary eA==", (1, "must be text")),
+    ],
+)
+def test_problems_are_told_by_line(text: str, problem: tuple[int, str]) -> None:
+    read = read_pasted(text)
+    assert read.problems[0][0] == problem[0]
+    assert problem[1] in read.problems[0][1]
+    assert "c4n4ry" not in repr(read.problems)
+
+
+def test_letters_of_keys() -> None:
+    assert set(string.ascii_letters) <= set(
+        "".join(read_env("\n".join(f"{c}=1" for c in string.ascii_letters)).values)
+    )
