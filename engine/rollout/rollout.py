@@ -76,7 +76,7 @@ class Rollout:
         self._clock = clock
         self._world = World(client)
         self._waiter = Waiter(client, self._world, observer, self._limits, clock=clock)
-        self._waiter.verdicts.fresh |= set(awaited)
+        self._waiter.verdicts.fresh.update(dict.fromkeys(awaited, self._limits.config_awaited))
         self._before: dict[ObjectRef, Json] | None = None
         self._autoscalers: dict[ObjectRef, Autoscaler] = {}
         self._fresh_kinds: set[tuple[str, str]] = set()
@@ -224,7 +224,7 @@ class Rollout:
                     f"{ref.kind} {ref.namespace + '/' if ref.namespace else ''}{ref.name}: {_words(item)}"
                 )
                 if ref.kind in ("Secret", "ConfigMap"):
-                    self._waiter.verdicts.fresh.add((ref.kind, ref.name))
+                    self._waiter.verdicts.fresh.setdefault((ref.kind, ref.name), self._limits.config_fresh)
         same = sum(1 for item in applied if item.action == Action.UNCHANGED)
         if same:
             self._observer.line(f"{stage.phase}: {same} of {len(stage.manifests)} objects unchanged")

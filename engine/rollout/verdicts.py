@@ -59,9 +59,9 @@ class Verdicts:
         self._replica_sets: dict[str, list[Json]] = {}
         self._events: dict[str, list[Json]] = {}
         self.targets: dict[ObjectRef, Target] = {}
-        self.fresh: set[tuple[str, str]] = (
-            set()
-        )  # kind and name of Secrets and ConfigMaps that this deploy wrote
+        # Grace in seconds by kind and name of Secrets and ConfigMaps that this deploy has just written, or that a
+        # controller is about to make.
+        self.fresh: dict[tuple[str, str], float] = {}
         self.notes: list[str] = []  # lines for the log, to be taken out by whoever tells them
 
     def remember(self) -> None:

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.types import Json
-from sandbox.kubernetes import admission, apply, defaults, podsecurity, quotas, validation, webhooks
+from sandbox.kubernetes import (
+    admission,
+    apply,
+    defaults,
+    limitranges,
+    podsecurity,
+    quotas,
+    validation,
+    webhooks,
+)
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind, Kinds
@@ -73,7 +82,11 @@ class Operations:
         metadata["uid"] = str(uuid.uuid4())
         if kind.has_status and kind.kind not in ("Node", "PersistentVolumeClaim"):
             body.pop("status", None)
+        if kind.key == ("", "pods"):
+            limitranges.complete(self.store, body)
         self._prepare(kind, None, body, manager, managed)
+        if kind.key == ("", "pods"):
+            limitranges.check(body)
         if self.store.get(kind.key, namespace, metadata["name"]):
             words = f'{kind.full_plural} "{metadata["name"]}" already exists'
             raise Refused(409, "AlreadyExists", words, about(kind, metadata["name"]))

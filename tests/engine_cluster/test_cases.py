@@ -20,8 +20,8 @@ from engine.cluster.live import Workload, read_live
 from engine.cluster.resources import ClusterKinds
 from engine.errors import ManifestError
 from engine.manifests.fieldlines import line_of_field
-from engine.types import Action, Json
-from tests.engine_cluster.case_files import before, deploy, files_of, missing, preview, rendered
+from engine.types import Action, Json, Progress
+from tests.engine_cluster.case_files import CASES, before, deploy, files_of, missing, preview, rendered
 from tests.engine_cluster.conftest import PATIENT, QUICK, Cluster
 from tests.engine_cluster.objects import ENVIRONMENT
 from tests.observer import Watching
@@ -183,7 +183,6 @@ def test_what_an_operator_makes_is_missing_until_it_is_there(cluster: Cluster) -
         result, _ = deploy(
             cluster,
             "operator-secret",
-            limits=replace(QUICK, config_missing=20.0),
             awaited={("Secret", "main-app")},
         )
         operator.join()
@@ -424,3 +423,47 @@ def test_warnings_of_the_server_are_kept(cluster: Cluster) -> None:
         'would violate PodSecurity "restricted:latest": host namespaces (hostNetwork=true)'
     )
     assert '(container "agent" must set securityContext.allowPrivilegeEscalation=false)' in told
+
+
+# Pods that cannot be made, Jobs that keep failing: the reason is in the verdict, soon
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("sts-quota", "exceeded quota: few"),
+        ("ds-podsecurity", 'violates PodSecurity "restricted:latest"'),
+        ("limitrange-request", "must be less than or equal to cpu limit of 500m"),
+        ("sts-long-name", "metadata.labels: Invalid value"),
+    ],
+)
+def test_why_pods_cannot_be_made_is_in_the_verdict(cluster: Cluster, case: str, words: str) -> None:
+    if case == "ds-podsecurity":
+        labels = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+        path = f"/api/v1/namespaces/{cluster.namespace}"
+        cluster.client.request("PATCH", path, body=labels, content_type="application/merge-patch+json")
+    elif (CASES / case / "cluster").exists():
+        before(cluster, case)
+    started = time.monotonic()
+    result, _ = deploy(cluster, case, limits=replace(QUICK, pod_refused=3.0))
+    assert time.monotonic() - started < 40
+    (failure,) = result.failures
+    assert not result.timed_out
+    assert "its pods cannot be created" in failure.sentence
+    assert words in failure.sentence
+
+
+@pytest.mark.parametrize("case", ["job-keeps-failing", "job-onfailure"])
+def test_the_tries_of_a_job_are_counted_and_end_the_deploy_before_its_time(
+    cluster: Cluster, case: str
+) -> None:
+    observer = Watching()
+    given = list(rendered(cluster, case).manifests)
+    with cluster.rollout(given, observer) as rollout, pytest.raises(ApplyError) as failed:
+        rollout.apply()
+    message = failed.value.message
+    assert message.startswith("migrate-1: its pod failed ")
+    assert "its next try would come when its time is over" in message
+    assert any("so far" in status.sentence for status in observer.statuses)
+    (last,) = [status for status in failed.value.statuses if status.ref.kind == "Job"]
+    assert last.progress == Progress.FAILED

@@ -317,3 +317,33 @@ def test_an_api_whose_service_is_missing(raw: Raw) -> None:
     finally:
         raw.send("DELETE", f"{services}/{name}")
     until(lambda: raw.get("/apis/gone.example.org/v1beta1").status == 404, what="its end")
+
+
+# Defaults of a namespace
+
+
+def test_a_limit_range_completes_pods_and_no_pod_asks_for_more_than_it_may_use(home: Home) -> None:
+    limits = {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}}
+    home.create("limitranges", {"metadata": {"name": "defaults"}, "spec": {"limits": [limits]}})
+
+    def made(name: str, **container: Any) -> Any:
+        return home.raw.post(
+            home.path("pods"), {"metadata": {"name": name}, "spec": pod_template(**container)["spec"]}
+        )
+
+    until(
+        lambda: (
+            made(some_name())
+            .body.get("spec", {})
+            .get("containers", [{}])[0]
+            .get("resources", {})
+            .get("limits")
+        )
+    )
+    assert made("plain").body["spec"]["containers"][0]["resources"] == {
+        "limits": {"cpu": "500m"},
+        "requests": {"cpu": "100m"},
+    }
+    reply = made("more", resources={"requests": {"cpu": "700m"}})
+    assert (reply.status, reply.fields) == (422, ["spec.containers[0].resources.requests"])
+    assert 'Invalid value: "700m": must be less than or equal to cpu limit of 500m' in reply.message
