@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from projects.models import Environment, Project
 from runs.models import Counter, Run
@@ -149,13 +148,6 @@ class Deploy(Run):
     def short(self) -> str:
         """The first seven characters of the revision."""
         return self.revision[:7]
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds from start to end, or to now while it runs; None before it starts."""
-        if self.started_at is None:
-            return None
-        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
 
 
 class DeployCounter(Counter):

@@ -18,13 +18,14 @@ from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, ExternalError, NotFound
 from adapters.git.repository import UntrustedHost, UnusableKey
-from adapters.kubernetes.client import KubernetesClient, Right
+from adapters.kubernetes.client import KubernetesClient
 from adapters.kubernetes.limits import RetryPolicy
 from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.secretfiles import NotOneSecret, check_against_reference
 from projects import connections
+from projects.cluster_rights import rights_needed
 from projects.models import Project, Registry, SecretsFile
 from projects.reference_files import newest, newest_reference
 from projects.secret_files import read_secret
@@ -73,22 +74,6 @@ def trouble(error: SlipwayError, field: str, *, may_come: bool = False) -> Findi
 
 
 # Clusters
-
-_WORKLOADS = (("apps", "deployments"), ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"))
-_APPLIED = (
-    *_WORKLOADS, ("batch", "cronjobs"), ("", "configmaps"), ("", "secrets"), ("", "services"), ("", "serviceaccounts"),
-    ("", "persistentvolumeclaims"), ("networking.k8s.io", "ingresses"),
-)  # fmt: skip
-_WATCHED = (*_WORKLOADS, ("apps", "replicasets"), ("", "pods"), ("", "events"))
-
-
-def rights_needed(namespace: str = "") -> list[Right]:
-    """The rights that a deploy of the usual kinds needs in a namespace (empty: in all): apply, watch, read logs."""
-    apply = [
-        Right(verb, group, kind, namespace) for group, kind in _APPLIED for verb in ("get", "create", "patch")
-    ]
-    watch = [Right(verb, group, kind, namespace) for group, kind in _WATCHED for verb in ("list", "watch")]
-    return [*apply, *watch, Right("get", "", "pods/log", namespace)]
 
 
 def cluster(kubeconfig: str, *, field: str = "kubeconfig") -> ClusterAnswer:

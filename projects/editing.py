@@ -127,8 +127,8 @@ def shown(row: models.Model, name: str) -> Any:
 def stale(text: str) -> Stale:
     """The error for a concurrent edit. `text` names the row."""
     return Stale(
-        f"{text} was changed by another person since you opened this form; nothing was saved.",
-        hint="Open the page in another tab, check its current values, then save there.",
+        f"{text} was changed since you opened this form, by another person or in another tab; nothing was saved.",
+        hint="Open the page in a new tab, check its current values, then save there.",
     )
 
 

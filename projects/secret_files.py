@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from adapters.aws.secrets_manager import SecretsManager
+from adapters.aws.secrets_manager import SecretsManager, SecretText
 from adapters.errors import ExternalError, NotFound
 from core.secret_values import digest, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
 from engine.manifests.masking import key_digests
 from engine.manifests.rawparts import raw_parts
-from engine.manifests.secretfiles import read_secrets
+from engine.manifests.secretfiles import FLAT, read_secrets, storage_form
 from engine.types import Json
 from projects.connections import secrets_manager
 from projects.models import Environment
@@ -31,11 +31,14 @@ HASTY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Fetched:
-    """One secrets file as read from AWS: its version, and its documents."""
+    """One secrets file as read from AWS: its version, and its documents. `arn`: of the secret; `flat`: stored as one flat JSON
+    object."""
 
     path: str
     version_id: str
     documents: tuple[Document, ...]
+    arn: str = ""
+    flat: bool = False
 
     def __repr__(self) -> str:
         return f"Fetched(path={self.path!r}, version_id={self.version_id!r})"
@@ -55,6 +58,16 @@ def at_once(ask: Callable[[], Answer]) -> Answer:
     return ask()
 
 
+def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> SecretText:
+    """A version of a secret (the current one without `version_id`) as the stored text, for editing. Registers everything in it
+    that could be a value. Raises ExternalError, and RuntimeError without a redactor.
+    """
+    register(())
+    secret = manager.get(secret_id, version_id)
+    register(raw_parts(secret.text))
+    return secret
+
+
 def read_secret(
     manager: SecretsManager, secret_id: str, path: str, version_id: str = "", *, reference: Sequence[Document]
 ) -> Fetched:
@@ -72,7 +85,8 @@ def read_secret(
         register(raw_parts(secret.text))
         raise
     register_objects([document.body for document in documents])
-    return Fetched(path, secret.version_id, tuple(documents))
+    flat = storage_form(secret.text) == FLAT
+    return Fetched(path, secret.version_id, tuple(documents), secret.arn, flat)
 
 
 def fetch_secrets(

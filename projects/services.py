@@ -7,7 +7,6 @@ All raise Refused (role too weak, or lost a race), Stale (a concurrent edit) and
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -20,6 +19,7 @@ from engine.limits import LONGEST_SETTLE
 from people.services import require_admin
 from projects import editing, secret_rights, variables
 from projects.access import require_project
+from projects.credentials import missing_credential
 from projects.models import (
     Environment,
     Image,
@@ -43,8 +43,7 @@ def create_project(
     """Creates a project without environments. Admins only."""
     require_admin(actor)
     _check_git(repository_url, default_branch)
-    if credential_kind and not credential:
-        raise editing.refuse_field(credential="Enter the token or key, or choose “None (public)”.")
+    _require_credential(Project(), repository_url, credential_kind, credential)
     project = Project(
         slug=slug, name=name, repository_url=repository_url, default_branch=default_branch,
         credential_kind=credential_kind, credential=credential if credential_kind else "", slack_channel=slack_channel,
@@ -68,23 +67,16 @@ def change_project(
         values["credential"] = ""
     elif credential:
         values["credential"] = credential
-    elif credential_kind != project.credential_kind:
-        raise editing.refuse_field(credential="Enter the token or key, or choose “None (public)”.")
-    elif place_of(repository_url) != place_of(project.repository_url):
-        raise editing.refuse_field(
-            credential="The address leads to another host: enter its credential. The stored one is not sent there."
-        )
+    _require_credential(project, repository_url, credential_kind, credential)
     return editing.change(
         actor, project, values, edited=edited, verb="project.changed", text=project.name, project=project.slug
     )
 
 
-def place_of(url: str) -> tuple[str, str]:
-    """Protocol and host of a repository's address. A stored credential may be sent only there."""
-    if "://" not in url:
-        return "ssh", url.partition(":")[0].rpartition("@")[2].lower()
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+def _require_credential(project: Project, url: str, kind: str, entered: str) -> None:
+    """Raises ValidationError when the token or key must be entered."""
+    if missing := missing_credential(project, url=url, kind=kind, entered=entered):
+        raise editing.refuse_field(credential=missing)
 
 
 def _check_git(url: str, branch: str) -> None:

@@ -6,6 +6,8 @@ cannot lose it.
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
 from audit.actors import SYSTEM_ACTOR, Actor
 from core.errors import Refused
 from deployments.gate import requests
@@ -71,7 +73,12 @@ def roll_back_after_failure(deploy: Deploy) -> Deploy | None:
 
 def written(deploy: Deploy) -> int:
     """Number of objects that the deploy has created or changed on the cluster."""
-    return ObjectState.objects.filter(run_id=deploy.run_id, action__in=WRITTEN).count()
+    return written_objects(deploy).count()
+
+
+def written_objects(deploy: Deploy) -> QuerySet[ObjectState]:
+    """The objects that the deploy has created or changed on the cluster, in any attempt."""
+    return ObjectState.objects.filter(run_id=deploy.run_id, action__in=WRITTEN)
 
 
 def sentence(rollback: Deploy) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.errors import ExternalError
+from adapters.errors import ExternalError, TimedOut, Unavailable
 from deployments.gate import undoing
 from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
@@ -63,7 +63,10 @@ def failed(work: Work, error: SlipwayError) -> End:
     if isinstance(error, (ManifestError, NotDeployable)):
         return not_deployable(work, error)
     if isinstance(error, (ExternalError, ApiError)):
-        return End(State.ERRORED, error.message, f"{error.hint} {what_was_left(work)}".strip())
+        hint = error.hint or (
+            "Deploy again when it answers." if isinstance(error, (Unavailable, TimedOut)) else ""
+        )
+        return End(State.ERRORED, error.message, f"{hint} {what_was_left(work)}".strip())
     return End(State.ERRORED, error.message, error.hint)
 
 

@@ -30,6 +30,7 @@ from engine.rollout.rollout import Rollout
 from engine.types import Manifest, ObjectRef, Progress, RolloutResult
 from projects.secret_files import Patiently
 from runs.life.ending import as_stored
+from secrets_ui.known.uses import note_use
 
 
 class ReleaseIsBad(NotDeployable):
@@ -135,8 +136,10 @@ def check(work: Work) -> str:
     work.warnings += [finding.text for finding in found.warnings]
     keep_key_names(work, {finding.text: finding.keys for finding in found.findings if finding.keys})
     stop_for(found)
-    if work.deploy.release is None:
+    pinned = work.deploy.release is not None
+    if not pinned:
         store_release(work)
+    store_uses(work, pinned=pinned)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 
@@ -160,6 +163,12 @@ def store_release(work: Work) -> None:
             place=deploy.environment.place,
         )
         Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=as_stored(work.warnings))
+
+
+def store_uses(work: Work, *, pinned: bool) -> None:
+    """Stores which versions of the secrets files the deploy will apply. `pinned`: those of a stored release. Raises FenceLost."""
+    with work.fence.held(), transaction.atomic():
+        note_use(work.environment, work.deploy.number, preparation_of(work).fetched, pinned=pinned)
 
 
 def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
@@ -188,7 +197,7 @@ def finished_jobs(work: Work) -> set[ObjectRef]:
     return {ObjectRef.parse(ref) for ref in rows.values_list("ref", flat=True)}
 
 
-def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
+def apply(rollout: Rollout, observer: RowObserver) -> str:
     """Step `apply`: writes all objects, stage by stage. Raises ApplyError, ApiError, FenceLost."""
     statuses = rollout.apply()
     observer.flush()

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from adapters.kubernetes.client import KubernetesClient
+from deployments.gate import undoing
 from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
 from deployments.preparation.preparation import Preparation
@@ -97,6 +98,8 @@ class RowObserver:
         self.positions = {str(manifest.ref): position for position, manifest in enumerate(order)}
         self._waiting: dict[str, ObjectStatus] = {}
         self._actions: dict[str, str] = {}
+        # What an earlier attempt wrote: this one finds it unchanged, but the deploy did change it.
+        self._written = dict(undoing.written_objects(work.deploy).values_list("ref", "action"))
         self._told: dict[str, tuple[Progress, str]] = {}
         self._next_flush = 0.0
 
@@ -152,7 +155,7 @@ class RowObserver:
             run_id=self.work.deploy.run_id,
             ref=ref[:400],
             position=self.positions.get(ref, len(self.positions)),
-            action=self._actions.get(ref, ""),
+            action=self._written.get(ref[:400]) or self._actions.get(ref, ""),
             progress=status.progress.value,
             sentence=shown["sentence"][:500],
             hint=shown["hint"][:500],

@@ -103,7 +103,7 @@ def test_a_stored_credential_is_not_sent_to_another_host(world: World) -> None:
 
 def test_of_two_who_edit_at_once_the_second_is_told(world: World) -> None:
     change(world, edited=0, name="First")
-    with pytest.raises(Stale, match="changed by another person"):
+    with pytest.raises(Stale, match="changed since you opened this form"):
         change(world, edited=0, name="Second")
     assert Project.objects.get(pk=world.project.pk).name == "First"
     assert AuditEvent.objects.filter(verb="project.changed").count() == 1
