@@ -11,6 +11,7 @@ import pytest
 from engine.errors import ManifestError
 from engine.manifests.documents import is_read, read_documents
 from engine.manifests.fieldlines import line_of_field
+from engine.manifests.jsonread import read_json_stream
 from engine.manifests.serverfields import without_server_fields
 from engine.types import Json, Source
 from tests.engine.support import KUBECTL, b64, read, rendered
@@ -69,23 +70,15 @@ def test_a_byte_order_mark_elsewhere_is_named() -> None:
     )
 
 
+@pytest.mark.control_plane
+@pytest.mark.skipif(not KUBECTL.exists(), reason="needs kubectl: set KUBEBUILDER_ASSETS")
 @pytest.mark.parametrize("case", ["json-line-breaks", "bom-inside"])
 def test_kubectl_reads_the_same(case: str) -> None:
-    if not KUBECTL.exists():
-        pytest.skip("needs kubectl: set KUBEBUILDER_ASSETS")
+    """`annotate --local` prints what it reads, without a server."""
     folder = CASES / case / "kubernetes"
-    command = [
-        str(KUBECTL),
-        "create",
-        "--dry-run=client",
-        "--validate=false",
-        "-o",
-        "json",
-        "-f",
-        str(folder),
-    ]
-    shown = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    theirs = shown["items"] if shown["kind"] == "List" else [shown]
+    command = [str(KUBECTL), "annotate", "--local", "-f", str(folder), "a=b", "-o", "json"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    theirs = [document.value for document in read_json_stream(shown) or []]
     ours = [d.body for d in read_documents({p.name: p.read_bytes() for p in folder.iterdir()})]
     assert [(b["metadata"]["name"], b.get("data")) for b in ours] == [
         (b["metadata"]["name"], b.get("data")) for b in theirs
