@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from secrets_ui.pages import (
+    compare_views,
     edit_views,
     environment_views,
     overview_views,
@@ -19,6 +20,8 @@ _FILE = f"{_PAGE}<int:file>/"
 urlpatterns = [
     path("secrets/", overview_views.overview, name="overview"),
     path(_PAGE, environment_views.environment, name="environment"),
+    path(f"{_PAGE}compare/", compare_views.compare_page, name="compare"),
+    path(f"{_FILE}copy/", compare_views.copy_page, name="copy"),
     path(f"{_FILE}read/", version_views.read, name="read"),
     path(f"{_FILE}create/", version_views.make, name="create"),
     path(f"{_FILE}versions/", version_views.versions, name="versions"),

@@ -25,13 +25,15 @@ Do = Literal["set", "add", "remove", "rename"]
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit of one key. `to`: the new name of a rename. `value`: None where the value stays, or goes."""
+    """One edit of one key. `to`: the new name of a rename. `value`: None where the value stays, or goes. `source`: where the
+    value comes from, as `SecretVersion.Source` has it."""
 
     secret: str
     key: str
     do: Do
     value: bytes | None = field(default=None, repr=False)
     to: str = ""
+    source: str = "edit"
 
     @property
     def place(self) -> Place:
@@ -111,7 +113,14 @@ def _content(row: Draft) -> Content:
 
 def _text(content: Content) -> str:
     edits = [
-        {"secret": e.secret, "key": e.key, "do": e.do, "value": _base64(e.value), "to": e.to}
+        {
+            "secret": e.secret,
+            "key": e.key,
+            "do": e.do,
+            "value": _base64(e.value),
+            "to": e.to,
+            "source": e.source,
+        }
         for e in content.edits
     ]
     return json.dumps({"edits": edits, "loose": _base64(content.loose)})

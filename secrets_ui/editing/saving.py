@@ -58,10 +58,16 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         discard(actor.user, secret)
         return None
     text = text_of(merged)
-    wanted = Wanted(text, merged.current, token, SOURCE.EDIT, comment.strip())
+    wanted = Wanted(text, merged.current, token, source_of(content), comment.strip())
     row = write(actor, file, secret, wanted)
     discard(actor.user, secret)
     return row
+
+
+def source_of(content: Content) -> str:
+    """Where all edits come from, if that is one place; what comes from several is an edit."""
+    sources = {edit.source for edit in content.edits}
+    return sources.pop() if len(sources) == 1 else SOURCE.EDIT
 
 
 def finished(actor: Actor, secret: Secret, token: str) -> SecretVersion | None:

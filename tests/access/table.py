@@ -116,6 +116,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # Secrets. Nothing answers from outside, so that nothing is known of the secret: 409
     ("secrets:overview", "/secrets/", SIGNED_IN, NO_FORM),
     ("secrets:environment", SECRETS, SEES, NO_FORM),
+    ("secrets:compare", f"{SECRETS}compare/", SEES, post(SEES, 422)),
+    ("secrets:copy", f"{SECRETS}{{file}}/copy/", KEEPS, post(KEEPS, 422)),
     ("secrets:read", f"{SECRETS}{{file}}/read/", ONLY_A_FORM, post(SEES, 302)),
     ("secrets:versions", f"{SECRETS}{{file}}/versions/", SEES, post(KEEPS, 422)),
     ("secrets:create", f"{SECRETS}{{file}}/create/", KEEPS, post(KEEPS, 422)),
