@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "image.removed": "removed the image",
     "secrets.refused": "was refused the secrets of",
     "secrets.revealed": "looked at the secret value",
+    "secrets.downloaded": "downloaded all values of",
     "secrets.copied": "copied to another environment the secret value",
     "secrets.compared": "compared the secrets of",
     "secrets.saved": "saved the secrets of",

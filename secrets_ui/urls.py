@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from secrets_ui.pages import (
+    bulk_views,
     compare_views,
     edit_views,
     environment_views,
@@ -22,6 +23,9 @@ urlpatterns = [
     path(_PAGE, environment_views.environment, name="environment"),
     path(f"{_PAGE}compare/", compare_views.compare_page, name="compare"),
     path(f"{_FILE}copy/", compare_views.copy_page, name="copy"),
+    path(f"{_FILE}import/", bulk_views.import_page, name="import"),
+    path(f"{_FILE}import/preview/", bulk_views.preview, name="preview"),
+    path(f"{_FILE}download/", bulk_views.download_page, name="download"),
     path(f"{_FILE}read/", version_views.read, name="read"),
     path(f"{_FILE}create/", version_views.make, name="create"),
     path(f"{_FILE}versions/", version_views.versions, name="versions"),
