@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# The environment is made anew when a requirements file changes; `installed*` notes what was installed.
+# A changed requirements file installs again; the files `installed*` mark the time of the last installation.
 $(VENV)/installed: requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -30,10 +30,10 @@ install: $(VENV)/installed-dev ## everything for working on the portal
 sandbox: $(VENV)/installed-sandbox ## the whole portal with everything around it on this machine, until Ctrl-C
 	@exec $(BIN)/python -m sandbox
 
-sandbox-reset: $(VENV)/installed-sandbox ## forget everything the sandbox keeps
+sandbox-reset: $(VENV)/installed-sandbox ## delete all state of the sandbox
 	@exec $(BIN)/python -m sandbox --reset
 
-test: $(VENV)/installed-dev ## all tests; what is skipped says why
+test: $(VENV)/installed-dev ## all tests; a skipped test says why
 	$(BIN)/python -m tests.everything
 
 quick: $(VENV)/installed-dev ## the tests that need no cluster, browser, PostgreSQL or sandbox
@@ -46,12 +46,12 @@ check: $(VENV)/installed-dev ## lint, format, types, import contracts, migration
 	$(BIN)/mypy
 	$(BIN)/python -m tests.checks
 
-run: $(VENV)/installed ## all processes against the services named in the environment
+run: $(VENV)/installed ## all processes, against the services that environment variables name
 	@exec $(BIN)/python -m ops.run
 
 bench: $(VENV)/installed-dev ## times against peers; prints a table, writes .bench/results.json; PART=apply for one part
 	$(BIN)/python -m ops.bench $(PART)
 
-format: $(VENV)/installed-dev ## put the code into its format
+format: $(VENV)/installed-dev ## format the code
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .

@@ -1,1 +1,1 @@
-"""One small module for each outside system: typed results, own timeouts, one family of errors, no Django."""
+"""Adapters for outside systems: typed results, timeouts, one family of errors (adapters/errors.py), no Django."""

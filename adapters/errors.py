@@ -1,8 +1,7 @@
-"""What outside systems can do to us, as one family of errors.
+"""The errors of outside systems, as one family.
 
-Every adapter raises these and nothing else: no exception of an SDK, of `subprocess` or of a socket leaves
-it. Callers decide by the class (what happened) and by `permanent` (whether asking again can help), never by a
-text.
+Every adapter raises only these; exceptions of an SDK, of `subprocess` or of a socket do not leave it. Callers decide by
+the class and by `permanent` (whether repeating the request can help), never by a text.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ from engine.errors import SlipwayError
 
 
 class ExternalError(SlipwayError):
-    """An outside system did not do what it was asked.
+    """An outside system did not carry out a request.
 
-    `system`: its name for people, such as `Git` or `Secrets Manager`. `permanent`: the same request would
-    fail again until somebody changes something; each class has its default. `retry_after`: seconds the system
-    asked us to wait, if it said so.
+    `system`: its name for people, such as `Git` or `Secrets Manager`. `permanent`: the same request fails again until a
+    person changes something; each class has its default. `retry_after`: seconds that the system asks us to wait, or None.
 
-    The base's constructor is called by name, not by `super()`, so that an error may belong to a second family
-    as well (as those of the Kubernetes client do) and call each family's constructor itself.
+    The constructor calls its base by name, not by `super()`, so that a class with a second base (the errors of the
+    Kubernetes client) can call each base's constructor itself.
     """
 
     permanent: bool = False
@@ -41,40 +39,40 @@ class ExternalError(SlipwayError):
 
 
 class NotFound(ExternalError):
-    """What was asked for does not exist, or is hidden from us."""
+    """The object does not exist, or is hidden from us."""
 
     permanent = True
     code = "outside-not-found"
 
 
 class Conflict(ExternalError):
-    """It exists already, or changed since it was read. The same request will not pass; read again first."""
+    """The object exists already, or changed since it was read. Read it again before another request."""
 
     permanent = True
     code = "outside-conflict"
 
 
 class Denied(ExternalError):
-    """No, wrong or expired credentials, or a missing right."""
+    """Missing, wrong or expired credentials, or a missing right."""
 
     permanent = True
     code = "outside-denied"
 
 
 class Throttled(ExternalError):
-    """We ask too often. Later is fine."""
+    """Too many requests. The same request can succeed later."""
 
     code = "outside-busy"
 
 
 class Unavailable(ExternalError):
-    """The system is not reachable, answers with an error of its own, or answers nonsense."""
+    """The system is not reachable, has an internal error, or gives an invalid answer."""
 
     code = "outside-unavailable"
 
 
 class TimedOut(ExternalError):
-    """No answer in time. What was asked may have happened nevertheless."""
+    """No answer in time. The system may have carried out the request nevertheless."""
 
     code = "outside-timeout"
 

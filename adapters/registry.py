@@ -1,6 +1,6 @@
-"""A container registry as a node sees it: does this credential pull this image?
+"""Checks at a container registry whether a credential can pull an image, as a node would.
 
-A token can be issued to somebody without the right to pull, so only asking for a manifest proves anything.
+A registry can issue a token without the right to pull, so only a request for a manifest proves it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled,
 
 SYSTEM = "the registry"
 TIMEOUT = 5.0
-_LARGEST_MANIFEST = 4_000_000  # bytes; registries take no larger ones
+_LARGEST_MANIFEST = 4_000_000  # bytes; registries accept no larger manifest
 
 # The distribution specification's rules for names, tags and digests.
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
@@ -55,10 +55,10 @@ class Registry:
         self._timeout = urllib3.Timeout(connect=timeout, read=timeout)
 
     def digest(self, repository: str, reference: str) -> str:
-        """The digest of the manifest that a tag (or a digest) stands for: the image exists and may be pulled.
+        """The digest of a tag's (or digest's) manifest. The result proves that the image exists and may be pulled.
 
-        `repository` without host. Raises Denied (wrong or expired credential, no right to pull), NotFound
-        (no such repository or image), and what else the family has for a registry that does not answer.
+        `repository`: without host. Raises Denied (wrong or expired credential, no right to pull), NotFound (no such
+        repository or image), and Unavailable, TimedOut or Throttled when the registry does not answer.
         """
         if not _REPOSITORY.fullmatch(repository) or not _REFERENCE.fullmatch(reference):
             raise Invalid(f"“{repository[:100]}:{reference[:100]}” is not an image's name.", system=SYSTEM)
@@ -67,7 +67,7 @@ class Registry:
         digest = headers.get("docker-content-digest", "")
         if status == 200 and digest:
             return digest
-        # A HEAD has no body: the reason for a refusal, or a digest left out, needs a GET.
+        # A HEAD has no body. The reason of a refusal, or a missing digest, needs a GET.
         status, headers, body = self._ask("GET", path)
         if status != 200:
             raise self._refusal(status, headers, body, repository, reference)
@@ -126,7 +126,7 @@ class Registry:
         )
 
     def _denial(self, status: int, headers: Mapping[str, str], text: str, repository: str) -> ExternalError:
-        """401 and 403 mean many things. ECR calls an expired token a 403, in plain text or in JSON."""
+        """The error for a 401 or 403. ECR answers 403 for an expired token, in plain text or in JSON."""
         if "expired" in text:
             return Denied(f"The pull credential of {self.host} has expired.", system=SYSTEM, hint="Renew it.")
         if headers.get("www-authenticate", "").lower().startswith("bearer"):

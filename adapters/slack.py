@@ -1,8 +1,7 @@
-"""Slack: post a message, update it, answer in its thread.
+"""Slack: posts a message, updates it, answers in its thread.
 
-Posting is not idempotent, so a request that got lost on the way is not repeated here: who calls (the
-outbox) knows what was answered before. Only what Slack itself refused or failed (429, 500, 503) is tried
-again, within seconds.
+Posting is not idempotent, so a request without an answer is not repeated here: the caller (the outbox) decides. Only
+requests that Slack itself refused or failed (429, 500, 503) are repeated, within seconds.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ SYSTEM = "Slack"
 TIMEOUT = 10  # seconds for each try
 LONGEST_WAIT = 10  # seconds; when Slack wants a longer pause, the caller gets Throttled with its length
 
-# At DEBUG it prints messages, at ERROR whatever a failing server sent. Callers learn of errors by exceptions.
+# slack_sdk logs messages at DEBUG and a failing server's answer at ERROR. Callers get errors as exceptions.
 logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
 class Posted:
-    """Where a message stands. To update it or to answer in its thread, pass both on.
+    """The place of a message. Updating it or answering in its thread needs both values.
 
-    `channel` is the channel's id even when a name was posted to: Slack updates by id only.
+    `channel` is the channel's id, even if the message was posted to a name: Slack updates by id only.
     """
 
     channel: str
@@ -45,14 +44,14 @@ class Posted:
 
 @dataclass(frozen=True)
 class SlackFacts:
-    """As whom we speak."""
+    """The identity of the bot."""
 
     team: str
     user: str
 
 
 class Slack:
-    """Slack as one bot. `token`: a bot token; `base_url`: another address of the API, for tests and the sandbox."""
+    """A Slack client of one bot. `token`: a bot token; `base_url`: another address of the API, for tests and the sandbox."""
 
     def __init__(self, token: str, base_url: str = "") -> None:
         if not token.strip().isascii() or not token.strip().isprintable():
@@ -69,7 +68,7 @@ class Slack:
     def post(
         self, channel: str, text: str, blocks: Sequence[dict[str, Any]] = (), thread_ts: str = ""
     ) -> Posted:
-        """Post to a channel (id or name). `text` is for notifications and screen readers. Raises the family."""
+        """Posts to a channel (id or name). `text`: for notifications and screen readers. Raises ExternalError."""
         with _slack_errors(channel):
             answer = self._client.chat_postMessage(
                 channel=channel,
@@ -82,19 +81,19 @@ class Slack:
             return Posted(*_texts(answer, "channel", "ts"))
 
     def update(self, channel: str, ts: str, text: str, blocks: Sequence[dict[str, Any]] = ()) -> None:
-        """Replace a message. `channel` and `ts` as `post` returned them."""
+        """Replaces a message. `channel` and `ts`: as returned by `post`. Raises ExternalError."""
         with _slack_errors(channel):
             self._client.chat_update(channel=channel, ts=ts, text=text, blocks=list(blocks) or None)
 
     def check(self) -> SlackFacts:
-        """Does the token work, and whose is it?"""
+        """Tries the token and returns its identity. Raises ExternalError."""
         with _slack_errors(""):
             answer = self._client.auth_test()
             return SlackFacts(*_texts(answer, "team", "user"))
 
 
 class _BriefRateLimit(RateLimitErrorRetryHandler):
-    """Waits as Slack asks, but only for short pauses: it sleeps in the calling thread."""
+    """Waits as long as Slack asks, but only for short pauses, because it sleeps in the calling thread."""
 
     def _can_retry(self, *, response: HttpResponse | None = None, **others: Any) -> bool:
         wait = _retry_after(response.headers) if response else None
@@ -137,7 +136,7 @@ _TOKEN_HINT = "Set SLACK_BOT_TOKEN to a valid bot token (xoxb-…)."  # noqa: S1
 
 @contextlib.contextmanager
 def _slack_errors(channel: str) -> Iterator[None]:
-    """Turn what slack_sdk and urllib raise inside the block into the family's errors."""
+    """Turns exceptions of slack_sdk and urllib inside the block into ExternalErrors."""
     try:
         yield
     except SlackApiError as error:
@@ -170,14 +169,14 @@ def _refusal(error: SlackApiError, channel: str) -> ExternalError:
         return Denied(_DENIED[code].format(channel=channel), system=SYSTEM, hint=hint)
     if code in _NOT_FOUND:
         return NotFound(_NOT_FOUND[code].format(channel=channel), system=SYSTEM, hint=_HINTS.get(code, ""))
-    # Slack's own codes are single words; slack_sdk puts a sentence there when the answer was no JSON.
+    # Slack's own codes are single words; slack_sdk puts a sentence there when the answer is not JSON.
     if status >= 500 or code in _PASSING or not re.fullmatch(r"[a-z_0-9]{1,60}", code):
         return Unavailable("Slack failed on its side.", system=SYSTEM, hint="Try again.")
     return Invalid(f"Slack does not take the message ({code}).", system=SYSTEM)
 
 
 def _texts(answer: SlackResponse, *names: str) -> list[str]:
-    """The named fields of an answer. Raises LookupError when one is missing: then it was not Slack's."""
+    """The named fields of an answer. Raises LookupError when one is missing: then the answer is not from Slack."""
     values = [answer.get(name) for name in names]
     if not all(isinstance(value, str) and value for value in values):
         raise LookupError(names)
@@ -185,7 +184,7 @@ def _texts(answer: SlackResponse, *names: str) -> list[str]:
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float | None:
-    """Seconds that Slack asks us to wait. slack_sdk hands headers over as texts or as lists of texts."""
+    """Seconds that Slack asks us to wait, or None. slack_sdk gives headers as texts or as lists of texts."""
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
     text = value[0] if isinstance(value, list) and value else value
     return float(text) if isinstance(text, str) and text.isdigit() else None

@@ -1,4 +1,5 @@
-"""Who does something: a person, a token, the portal itself, the scheduler, a webhook, kept as text without a foreign key."""
+"""Actors of audit events: a person, a token, the portal itself, the scheduler or a webhook. Events keep them as text,
+without a foreign key."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ PERSON, TOKEN, SYSTEM, WEBHOOK = "person", "token", "system", "webhook"
 
 @dataclass(frozen=True)
 class Actor:
-    """Kind, id and shown text of whoever acts. `user` is the signed-in person behind it, when there is one."""
+    """Kind, id and name of an actor. `user`: the signed-in person behind it, or None."""
 
     kind: str
     id: str

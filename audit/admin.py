@@ -1,4 +1,4 @@
-"""The raw tables of Django's admin, for admins: to be looked at. Things are changed on the portal's own pages."""
+"""The raw tables of Django's admin: admins may read them. They change data on the portal's own pages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from core.fields import EncryptedTextField
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows to be looked at only: the portal's own pages check what is changed, and tell the audit.
+    """A read-only table. Data changes only on the portal's own pages, which check it and write audit events.
 
-    Fields that are encrypted at rest are left out by their class: a page would show them decrypted. They are not even
-    loaded, so that a row whose credential no key decrypts can be looked at.
+    It leaves out all encrypted fields, because a page would show them decrypted. It does not load them either, so that a
+    row stays readable when no key decrypts its credential.
     """
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """What the table leaves out, and every encrypted field."""
+        """The excluded fields of the table, and every encrypted field."""
         return [*(super().get_exclude(request, obj) or ()), *self._encrypted()]
 
     def get_queryset(self, request: HttpRequest) -> Any:

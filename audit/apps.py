@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class AuditConfig(AppConfig):
-    """Audit events: writing them, reading them."""
+    """The Django app for writing and reading audit events."""
 
     name = "audit"
 

@@ -1,4 +1,4 @@
-"""The chain of hashes over audit events: filled by a tick in order of id, verified on request."""
+"""The chain of hashes over audit events. A tick fills it in order of id; a person or a tick verifies it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from audit.models import AuditEvent
 
-# A transaction may commit a lower id after a higher one: events are chained only once they are older than this.
+# A transaction may commit a lower id after a higher one, so an event is chained only once it is older than this.
 SETTLED = timedelta(seconds=30)
 
 
 def digest(event: AuditEvent, previous: str) -> str:
-    """SHA-256 over everything an event says, and the hash before it."""
+    """SHA-256, in hexadecimal, over all fields of an event and the hash of the event before it."""
     content = [
         event.pk, event.at.isoformat(), event.actor_kind, event.actor_id, event.actor_text, event.address, event.request_id,
         event.verb, event.target_kind, event.target_id, event.target_text, event.project_slug, event.data, previous,
@@ -26,7 +26,8 @@ def digest(event: AuditEvent, previous: str) -> str:
 
 
 def extend(limit: int = 1000) -> int:
-    """Chains up to `limit` settled events; how many. Run by one process at a time (the scheduler)."""
+    """Chains up to `limit` settled events and returns their number. Only one process at a time may run it (the
+    scheduler)."""
     with transaction.atomic():
         last = AuditEvent.objects.exclude(hash="").order_by("-id").first()
         previous, after = (last.hash, last.pk) if last else ("", 0)
@@ -42,7 +43,7 @@ def extend(limit: int = 1000) -> int:
 
 
 def broken_links() -> Iterator[int]:
-    """Ids of chained events that were changed, or before which one is missing, in order."""
+    """Yields, in order, the ids of chained events that were changed or whose predecessor is missing."""
     previous = ""
     for event in AuditEvent.objects.exclude(hash="").order_by("id").iterator(chunk_size=2000):
         if event.previous_hash != previous or event.hash != digest(event, previous):

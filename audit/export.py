@@ -1,4 +1,4 @@
-"""The audit as CSV, with the hashes by which it can be verified elsewhere."""
+"""The audit as CSV, with the hashes, so that the chain can be verified elsewhere."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def row(event: AuditEvent) -> tuple[object, ...]:
 
 
 def export_events(actor: Actor, *, events: QuerySet[AuditEvent], filters: dict[str, str]) -> Iterator[str]:
-    """The lines of the CSV, read while they are sent. That somebody exported is audited first.
+    """Yields the CSV's lines, read while they are sent. Audits the export before the first line.
 
-    `events`: only for somebody who may read them (audit/reading.events_for).
+    `events`: those that the actor may read (audit/reading.events_for). `filters`: for the audit event.
     """
     record(actor, "audit.exported", target_kind="audit", target_text="events", data={"filters": filters})
     return csvexport.lines(HEADER, map(row, csvexport.by_key(events, "pk")))

@@ -1,4 +1,4 @@
-"""The filters of the audit page; each is a part of the address."""
+"""The filters of the audit page. Each is a parameter of the address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core import dates
 
 
 def verb_choices() -> list[tuple[str, Any]]:
-    """Verbs by what they are about: a whole group (`deploy.`) or a single one."""
+    """Choices of the filter by verb: for each group the group as a whole (`deploy.`), then its verbs."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for verb, words in VERBS.items():
         about = verb.partition(".")[0]
@@ -26,7 +26,7 @@ def verb_choices() -> list[tuple[str, Any]]:
 
 
 class AuditFilter(django_filters.FilterSet):
-    """Who, what, where, when. Construct with the events that the person may read."""
+    """Filters by actor, verb, target, project and date. Construct it with the events that the person may read."""
 
     who = django_filters.ChoiceFilter(field_name="actor_text", label="Person", empty_label="Anyone")
     verb = django_filters.ChoiceFilter(
@@ -54,7 +54,8 @@ class AuditFilter(django_filters.FilterSet):
             self.form.fields[name].widget.attrs |= {"placeholder": example, "autocomplete": "off"}
 
     def by_verb(self, events: QuerySet[AuditEvent], name: str, value: str) -> QuerySet[AuditEvent]:
-        """One verb, or all that begin so (a range, which every database answers from its index)."""
+        """Events of one verb, or of all verbs with this prefix (as a range of texts, which every database answers from its
+        index)."""
         if value.endswith("."):
             return events.filter(verb__gte=value, verb__lt=value[:-1] + "/")
         return events.filter(verb=value)

@@ -1,4 +1,4 @@
-"""Is the chain of events unbroken? The last answer is kept; a tick or a person asks again."""
+"""Verifies the chain of events and keeps the result. A tick and a page start it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audit.models import AuditEvent, IntegrityCheck
 from audit.record import record
 from core.jobs import enqueue
 
-# So many are verified within a request; more take a job.
+# Up to this number of events a request verifies the chain itself; a job does more.
 AT_ONCE = 20_000
 BROKEN_KEPT = 20
 CHECKS_KEPT = 100
@@ -21,12 +21,12 @@ EVERY = timedelta(hours=6)
 
 
 def last_check() -> IntegrityCheck | None:
-    """The newest answer."""
+    """The newest result, or None."""
     return IntegrityCheck.objects.order_by("-pk").first()
 
 
 def verify() -> IntegrityCheck:
-    """Verifies every chained event and keeps the answer."""
+    """Verifies every chained event and stores the result."""
     started = time.monotonic()
     events = AuditEvent.objects.exclude(hash="").count()
     broken, count = [], 0
@@ -47,14 +47,14 @@ def verify_job() -> None:
 
 
 def verify_due() -> None:
-    """For a tick: verifies again when the last answer is old."""
+    """For a tick: verifies again when the last result is old."""
     last = last_check()
     if last is None or timezone.now() - last.checked_at > EVERY:
         enqueue("audit.integrity.verify_job", queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
 
 
 def ask(actor: Actor) -> IntegrityCheck | None:
-    """Verifies now: the answer, or None when there are so many events that a job does it. Audited."""
+    """Verifies now and audits it. Returns the result, or None when there are so many events that a job does it."""
     record(actor, "audit.verified", target_kind="audit", target_text="the chain of events")
     if AuditEvent.objects.exclude(hash="")[: AT_ONCE + 1].count() <= AT_ONCE:
         return verify()

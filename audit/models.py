@@ -1,4 +1,4 @@
-"""Audit events: append only; each one remembers the hash of the one before."""
+"""Audit events. The table is append-only; each event holds the hash of the event before it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from django.utils import timezone
 
 
 class AuditEvent(models.Model):
-    """One thing that somebody did, or tried and was refused. Values of secrets never stand in `data`.
+    """An action, or an attempt that was refused. `data` never holds values of secrets.
 
-    `hash` covers this row and the previous hash. A tick fills both (audit/chain.py), so that writing an event needs no
-    global lock.
+    `hash` covers this row and the previous hash. A tick fills both hashes (audit/chain.py), so that writing an event
+    needs no global lock.
     """
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
@@ -41,7 +41,7 @@ class AuditEvent(models.Model):
 
 
 class IntegrityCheck(models.Model):
-    """One verification of the chain. `broken`: ids of the first events that do not fit; `broken_count`: of all."""
+    """One verification of the chain. `broken`: ids of the first broken events; `broken_count`: number of all."""
 
     checked_at = models.DateTimeField(default=timezone.now)
     events = models.PositiveBigIntegerField()

@@ -1,4 +1,4 @@
-"""Reading the audit: who may, and how an event reads."""
+"""Reading the audit: the right to read it, and each event as texts for a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ui import days
 from ui.days import Day
 
 SHORT_HASH = 12
-# In old events of these verbs a list of two values tells a change.
+# In old events of these verbs a list of two values is a change: before and after.
 TOLD_BY_LISTS = frozenset(
     [
         f"{kind}.changed"
@@ -29,7 +29,7 @@ TOLD_BY_LISTS = frozenset(
 
 
 def require_reader(user: Any) -> None:
-    """Raises Refused, naming whom to ask, unless the user is an admin or an auditor."""
+    """Raises Refused, with the people to ask, unless the user is an admin or an auditor."""
     if user.is_active and (user.is_admin or user.is_auditor):
         return
     admins = get_user_model().objects.filter(is_admin=True, is_active=True)
@@ -42,7 +42,7 @@ def require_reader(user: Any) -> None:
 
 
 def events_for(user: Any) -> QuerySet[AuditEvent]:
-    """All events, for those who may read them. Raises Refused."""
+    """All events. Raises Refused unless the user may read them."""
     require_reader(user)
     return AuditEvent.objects.all()
 
@@ -57,7 +57,7 @@ def event_for(user: Any, pk: int) -> AuditEvent:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that `data` of an event says. `before` is None where only a value is told, not a change."""
+    """One line of an event's `data`. `before` is None for a plain value that is not a change."""
 
     name: str
     before: str | None
@@ -66,7 +66,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Entry:
-    """An event as the page shows it. `url`: where its target can be seen, or empty."""
+    """An event as the page shows it. `url`: the page of its target, or empty."""
 
     event: AuditEvent
     words: str
@@ -75,41 +75,41 @@ class Entry:
 
     @property
     def is_change(self) -> bool:
-        """Whether values before and after are told."""
+        """Whether the event holds values before and after."""
         return any(change.before is not None for change in self.changes)
 
     @property
     def refused(self) -> bool:
-        """Whether somebody was kept from doing something."""
+        """Whether the event is a refused attempt."""
         return self.event.verb.endswith(".refused")
 
     @property
     def names_target(self) -> bool:
-        """Whether the target is worth a word: not where somebody did something about themselves (signed in)."""
+        """Whether the page names the target: not when actor and target are the same person (sign-in)."""
         event = self.event
         own = event.target_kind == "user" and event.target_id == event.actor_id
         return bool(event.target_text) and not own and event.target_text != event.actor_text
 
     @property
     def extra(self) -> str:
-        """What is worth a glance without opening the event: a reason, a result."""
+        """The part of `data` that the list shows: a reason or a result."""
         return next((change.after for change in self.changes if change.name in ("reason", "result")), "")
 
     @property
     def short_hash(self) -> str:
-        """The first signs of the hash; empty while the event is not chained yet."""
+        """The first digits of the hash; empty while the event is not chained."""
         return self.event.hash[:SHORT_HASH]
 
 
 def entry(event: AuditEvent) -> Entry:
-    """How an event reads."""
+    """The event as an Entry."""
     return Entry(
         event, verbs.words(event.verb), targets.url_of(event), changes_of(event.data, verb=event.verb)
     )
 
 
 def changes_of(data: Any, *, verb: str = "") -> list[Change]:
-    """What `data` of an event says, line by line: changes from one value to another, and plain values."""
+    """The lines of an event's `data`: changes from one value to another, and plain values."""
     if not isinstance(data, dict):
         return [Change("data", None, readable(data))] if data else []
     found = []
@@ -125,9 +125,9 @@ def changes_of(data: Any, *, verb: str = "") -> list[Change]:
 
 
 def pair_of(verb: str, name: str, value: Any) -> tuple[Any, Any] | None:
-    """What was and what is, if `value` tells a change (audit/record.before_after); None for any other value.
+    """The values before and after, if `value` is a change (audit/record.before_after); None for any other value.
 
-    Older events have a list of two plain values instead, in the verbs of `TOLD_BY_LISTS`.
+    Older events with a verb of `TOLD_BY_LISTS` have a list of two plain values instead.
     """
     if isinstance(value, dict) and value.keys() == {BEFORE, AFTER}:
         return value[BEFORE], value[AFTER]
@@ -139,17 +139,18 @@ def pair_of(verb: str, name: str, value: Any) -> tuple[Any, Any] | None:
 
 
 def is_list_of_names(name: str, value: list[Any]) -> bool:
-    """Whether a list of two in an old event names two things: environments in their order, fields of a raw table."""
+    """Whether a list of two in an old event names two things and is no change: the order of environments, the fields of
+    a raw table."""
     return name == "in the raw tables" or (name == "order" and isinstance(value[0], str))
 
 
 def plain_name(name: str) -> str:
-    """`is_admin` reads as `is admin`."""
+    """A field's name in words: `is_admin` → `is admin`."""
     return str(name).replace("_", " ")
 
 
 def readable(value: Any) -> str:
-    """A value of JSON in words: yes, no, –, a list with commas."""
+    """A JSON value in words: yes, no, – (None), a list with commas."""
     if value is None or value == "" or value == []:
         return "–"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Writing audit events: one explicit line in each service."""
+"""Writing audit events. Each service calls `record` explicitly."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def record(
     project: str = "",
     data: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """Appends an event and returns it. Call it in the transaction of the change it tells of.
+    """Appends an event and returns it. Call it in the transaction of the change that it records.
 
     `verb`: dotted, e.g. `deploy.requested` (wording in audit/verbs.py). `project`: slug, for filtering. `data`: JSON
-    values without secrets; every text in it still goes through the redactor. What was and what is now: `before_after(…)`.
+    values without secrets; every text in it also goes through the redactor. For a changed value use `before_after(…)`.
     """
     where = origin()
     return AuditEvent.objects.create(
@@ -44,5 +44,5 @@ def record(
 
 
 def before_after(before: Any, after: Any) -> dict[str, Any]:
-    """What `data` holds of a value that changed. A list is always a value of its own (audit/reading.py reads both)."""
+    """A changed value for `data` of an event; audit/reading.py reads it. A plain list in `data` is never a change."""
     return {BEFORE: before, AFTER: after}

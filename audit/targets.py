@@ -1,7 +1,7 @@
-"""Where the target of an audit event can be seen. Each app says it for the kinds of its own (`AppConfig.ready`).
+"""The pages of audit events' targets. Each app registers its own kinds of targets (`AppConfig.ready`).
 
-A kind either has a function that gives the address, or is named as having no page; tests/audit/test_verbs.py checks that
-every kind that is recorded is known here.
+A kind has a function that returns the address, or is registered as having no page. tests/audit/test_verbs.py checks that
+every recorded kind is registered.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ _addresses: dict[str, Address] = {}
 
 
 def show(kind: str, address: Address) -> None:
-    """Targets of this kind are seen where `address` says."""
+    """Registers a kind: `address` returns the page of an event's target."""
     _addresses[kind] = address
 
 
 def have_no_page(*kinds: str) -> None:
-    """Targets of these kinds have no page that a reader of the audit may open."""
+    """Registers kinds whose targets have no page that a reader of the audit may open."""
     for kind in kinds:
         _addresses[kind] = lambda event: ""
 
 
 def known_kinds() -> frozenset[str]:
-    """The kinds that some app has named."""
+    """All registered kinds."""
     return frozenset(_addresses)
 
 
 def url_of(event: AuditEvent) -> str:
-    """The page of what an event tells of; empty when it has none."""
+    """The page of an event's target; empty when it has none."""
     address = _addresses.get(event.target_kind)
     try:
         return address(event) if address else ""

@@ -1,4 +1,4 @@
-"""How each verb of the audit reads on a page: `<who> <words> <target>`."""
+"""The words of each audit verb on a page: `<actor> <words> <target>`."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ VERBS: dict[str, str] = {
 
 
 def words(verb: str) -> str:
-    """The words for a verb; a verb without words reads as itself."""
+    """The words of a verb, or the verb itself when it has no words."""
     return VERBS.get(verb, verb)

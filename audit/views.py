@@ -18,7 +18,7 @@ from core.csvexport import CsvResponse
 
 @require_safe
 def events(request: HttpRequest) -> HttpResponse:
-    """Who did what: a page of the events that the filters in the address leave."""
+    """A page of the events that match the filters in the address."""
     chosen = AuditFilter(request.GET, events=reading.events_for(request.user))
     page = keyset.Page([], "", "")
     if chosen.form.is_valid():
@@ -35,14 +35,15 @@ def events(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def event(request: HttpRequest, pk: int) -> HttpResponse:
-    """One event with everything it says."""
+    """One event with all its data."""
     shown = reading.event_for(request.user, pk)
     return render(request, "audit/event.html", {"entry": reading.entry(shown), "event": shown})
 
 
 @require_safe
 def export(request: HttpRequest) -> HttpResponse:
-    """The same events as CSV, with their hashes. Filters that make no sense go back to the page."""
+    """The filtered events as CSV, with their hashes. With invalid filters it redirects to the page, which shows the
+    error."""
     chosen = AuditFilter(request.GET, events=reading.events_for(request.user))
     if not chosen.form.is_valid():
         return events(request)

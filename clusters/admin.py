@@ -1,4 +1,4 @@
-"""What was seen running, among the raw tables, to be looked at."""
+"""Live states in the raw tables (Django's admin), read only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clusters.models import LiveState
 
 @admin.register(LiveState)
 class LiveStateAdmin(ReadOnlyAdmin):
-    """The last answer of each environment's cluster."""
+    """The last live state of each environment, read only."""
 
     list_display = ("environment", "health", "sentence", "read_at", "error")
     list_select_related = ("environment",)

@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class ClustersConfig(AppConfig):
-    """What runs: read from the clusters by a tick, kept here, shown with its age."""
+    """The live state of environments: a tick reads it from the clusters, pages show it with its age."""
 
     name = "clusters"

@@ -1,4 +1,4 @@
-"""What was seen running in each environment, and when. Pages read these rows, never the cluster."""
+"""The live state of each environment and its time. Pages read these rows, never the cluster."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from projects.models import Environment
 
 
 class LiveState(models.Model):
-    """The last answer of the cluster about one environment.
+    """The cluster's last answer about one environment.
 
     `workloads`: list of {kind, name, images, desired, ready, updated, health, sentence, managed}. `health` is the worst of
-    them. `read_at`: when this was true. `error`: why the newest attempt (`tried_at`) gave no answer; the old one stays.
+    them. `read_at`: time of the last answer. `error`: why the newest read (`tried_at`) failed, else empty; the old answer
+    stays then.
     """
 
     class Health(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Reads what runs in an environment and keeps the answer (design.md: a slow cluster never makes a slow page)."""
+"""Reads the live state of an environment from its cluster and stores it, so that a slow cluster never makes a slow page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORDER = ("degraded", "progressing", "unknown", "suspended", "healthy")
 
 
 def worst(workloads: Sequence[Workload]) -> tuple[str, str]:
-    """Health and sentence of an environment."""
+    """Health and sentence of an environment: those of its worst workload. `empty` without workloads."""
     if not workloads:
         return LiveState.Health.EMPTY, "Nothing runs here."
     found = min(workloads, key=lambda workload: ORDER.index(workload.health))
@@ -32,7 +32,7 @@ def worst(workloads: Sequence[Workload]) -> tuple[str, str]:
 
 
 def shown(workload: Workload) -> dict[str, object]:
-    """A workload as LiveState keeps it."""
+    """A workload as JSON for `LiveState.workloads`, redacted."""
     return {
         "ref": str(workload.ref), "kind": workload.ref.kind, "name": workload.ref.name, "images": list(workload.images),
         "desired": workload.desired, "ready": workload.ready, "updated": workload.updated, "health": workload.health,
@@ -41,7 +41,7 @@ def shown(workload: Workload) -> dict[str, object]:
 
 
 def refresh_environment(environment: Environment) -> bool:
-    """Asks the cluster and keeps the answer; False when it did not answer (the old answer stays, with the reason)."""
+    """Reads the cluster and stores its answer. False when it did not answer: the old answer stays, with the reason."""
     now = timezone.now()
     LiveState.objects.get_or_create(environment=environment)
     rows = LiveState.objects.filter(environment=environment)
@@ -65,9 +65,10 @@ def refresh_environment(environment: Environment) -> bool:
 
 
 def is_down(environment: Environment) -> bool:
-    """Whether the cluster did not answer a moment ago; then that is noted, and it need not be asked.
+    """Whether the cluster failed to answer a moment ago. If so, stores the reason in the live state, and the caller skips the
+    read.
 
-    Each of its environments would wait until it is given up again, and with them everything else in the queue.
+    Otherwise each of its environments would wait for the timeout and delay every other job in the queue.
     """
     message = why_down(environment.cluster_id)
     if message is None:
@@ -79,7 +80,7 @@ def is_down(environment: Environment) -> bool:
 
 
 def stale_environments(seconds: float) -> list[int]:
-    """Environments whose answer is older than that, the oldest first."""
+    """Ids of environments whose last read is older than `seconds`, the oldest first."""
     limit = timezone.now() - timedelta(seconds=seconds)
     rows = Environment.objects.exclude(live__tried_at__gt=limit).order_by(
         F("live__tried_at").asc(nulls_first=True)

@@ -1,4 +1,4 @@
-"""The app of things that every other app needs from Django's side."""
+"""The Django app `core`: system checks, management commands and the lease table."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""System checks: a misconfiguration is named at start, with what to do, instead of showing up in the first deploy."""
+"""Django system checks: they report a wrong setting, and its remedy, at start and not in the first deploy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keys_are_usable(**_: Any) -> list[CheckMessage]:
         messages.append(
             Error(
                 "SECRET_KEY, ENCRYPTION_KEYS and DIGEST_KEY must be set.",
-                hint="`manage.py newkeys` prints a set. Keep them: what ENCRYPTION_KEYS encrypted is lost without them.",
+                hint="`manage.py newkeys` prints a set. Keep them: without ENCRYPTION_KEYS all encrypted values are lost.",
                 id="slipway.E001",
             )
         )
@@ -38,7 +38,7 @@ def keys_are_usable(**_: Any) -> list[CheckMessage]:
 
 @register()
 def proxies_are_addresses(**_: Any) -> list[CheckMessage]:
-    """What TRUSTED_PROXIES holds are addresses or networks: each request is compared with them."""
+    """TRUSTED_PROXIES holds only IP addresses and networks: the middleware compares each request with them."""
     messages: list[CheckMessage] = []
     for given in settings.TRUSTED_PROXIES:
         try:

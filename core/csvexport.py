@@ -1,4 +1,5 @@
-"""Long tables as CSV, sent while they are read: a million rows need no memory and begin at once."""
+"""Long tables as CSV. Rows are sent while they are read, so that an export of a million rows starts at once and needs
+little memory."""
 
 from __future__ import annotations
 
@@ -12,12 +13,12 @@ from core.keyset import Narrow, as_they_are
 from core.streamed import StreamedText
 
 CHUNK = 500
-# A spreadsheet takes a cell that begins so for a formula and may run it (OWASP, "CSV Injection").
+# A spreadsheet may run a cell that begins with one of these as a formula (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def safe_cell(value: object) -> str:
-    """The value as a cell: texts that a spreadsheet would take for a formula get an apostrophe in front."""
+    """The value as text for a cell. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
     if value is None:
         return ""
     if isinstance(value, (int, float)):
@@ -27,7 +28,8 @@ def safe_cell(value: object) -> str:
 
 
 def by_key(rows: QuerySet, key: str, size: int = CHUNK, narrow: Narrow = as_they_are) -> Iterator[Any]:
-    """All rows, the greatest key first, read in chunks: no cursor or transaction stays open while somebody downloads."""
+    """Yields all rows, the greatest key first. It reads `size` rows at a time, so that no cursor or transaction stays open
+    during a slow download."""
     last = None
     while True:
         older = rows if last is None else rows.filter(**{f"{key}__lt": last})
@@ -39,14 +41,14 @@ def by_key(rows: QuerySet, key: str, size: int = CHUNK, narrow: Narrow = as_they
 
 
 class _Line:
-    """What csv.writer writes to: it hands the line back."""
+    """A file for csv.writer whose `write` returns the line."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Header and rows as CSV, some hundred lines at a time."""
+    """Yields header and rows as CSV text, up to CHUNK lines at a time."""
     writer = csv.writer(_Line())
     waiting = [str(writer.writerow(header))]
     for row in rows:
@@ -59,7 +61,7 @@ def lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[s
 
 
 class CsvResponse(StreamedText):
-    """Sends what `make()` yields as a file."""
+    """A download: the texts that `make()` yields, as a file of the name `filename`."""
 
     def __init__(self, make: Callable[[], Iterator[str]], *, filename: str) -> None:
         super().__init__(streaming_content=make(), content_type="text/csv; charset=utf-8")

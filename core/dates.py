@@ -1,4 +1,4 @@
-"""Filters of lists by date. Days are those of UTC, as every time that the database keeps."""
+"""Filters of lists by date. A day begins and ends in UTC, as in every time that the database keeps."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ def start_of(day: date) -> datetime:
 
 
 def within(rows: QuerySet[Any], name: str, day: date, *, key: str, moment: str) -> QuerySet[Any]:
-    """The rows since a day (`name`: SINCE) or until one, that day included. `key`, `moment`: as in keyset.between."""
+    """The rows since a day (`name`: SINCE) or until a day (UNTIL), that day included. `key`, `moment`: as in
+    keyset.between."""
     since, until = (start_of(day), None) if name == SINCE else (None, start_of(day + timedelta(days=1)))
     return keyset.between(rows, key=key, moment=moment, since=since, until=until)
 
 
 def as_dates(form: forms.Form) -> None:
-    """Gives the two fields of a filter's form the browser's own choice of a date."""
+    """Gives the fields SINCE and UNTIL of a filter's form the browser's date picker."""
     for name in (SINCE, UNTIL):
         form.fields[name].widget = forms.DateInput(attrs={"type": "date"})

@@ -1,13 +1,13 @@
-"""Errors that the portal itself raises: something a person asked for is not done, and the reason can be shown.
+"""Errors of the portal itself: it did not carry out a request, and the message may be shown to the person.
 
-`STATUSES` is the one place where an error's code meets HTTP; core/problems.py makes the answer from it.
+`STATUSES` is the only mapping from an error's code to an HTTP status; core/problems.py makes the answer from it.
 """
 
 from __future__ import annotations
 
 from engine.errors import SlipwayError
 
-# What an error's code is over HTTP. Every code that is raised anywhere stands here (tests/core/test_problems.py).
+# Error code → HTTP status. Every code that is raised anywhere has a row here (tests/core/test_problems.py).
 STATUSES: dict[str, int] = {
     "role": 403,
     "secret-right": 403,
@@ -30,7 +30,7 @@ STATUSES: dict[str, int] = {
     # The portal's own fault, or its settings'.
     "failed": 500,
     "cannot-decrypt": 500,
-    # An outside system: it answers wrongly, has no time for us, or does not answer in time.
+    # An outside system: it answers wrongly, limits our requests, or does not answer in time.
     "outside": 502,
     "outside-conflict": 502,
     "outside-denied": 502,
@@ -49,9 +49,9 @@ def status_of(error: SlipwayError) -> int:
 
 
 class Refused(SlipwayError):
-    """What was asked for is not allowed or not possible now. Nothing was changed.
+    """The request is not allowed, or not possible now. Nothing was changed.
 
-    `code`: a word of STATUSES. `ask`: who could allow it, as text, or empty.
+    `code`: a key of STATUSES. `ask`: the names of people who can allow it, as text, or empty.
     """
 
     def __init__(self, message: str, *, hint: str = "", code: str = "refused", ask: str = "") -> None:
@@ -61,7 +61,7 @@ class Refused(SlipwayError):
 
 
 class Stale(Refused):
-    """Somebody else changed the thing since the form was opened (optimistic lock)."""
+    """Another person changed the row since the form was opened (optimistic locking)."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint, code="stale")

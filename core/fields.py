@@ -1,6 +1,6 @@
-"""Model fields whose values are encrypted at rest with `ENCRYPTION_KEYS` (design.md §5).
+"""Model fields whose values are encrypted at rest with `ENCRYPTION_KEYS` (Fernet).
 
-The first key encrypts, all decrypt; `manage.py rotatekeys` encrypts everything again with the first one.
+The first key encrypts; each key decrypts. `manage.py rotatekeys` encrypts all values again with the first key.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def decrypt(value: str) -> str:
 
 
 class EncryptedTextField(models.TextField):
-    """Text that the database sees only encrypted. Comparing in queries works for the empty value alone."""
+    """Text that is stored encrypted. A query can only compare it with the empty text: equal texts have different
+    ciphertexts."""
 
     def get_prep_value(self, value: Any) -> Any:
         return encrypt(value) if value else value

@@ -1,4 +1,4 @@
-"""What a check found: of what was typed into a form, tried just now, or of a deploy before its first write."""
+"""Results of checks: of a form's values tried against outside systems, or of a deploy before its first write."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ PASSED, WARNING, FAILED = "passed", "warning", "failed"
 class Finding:
     """One result of a check, as `{% checks %}` shows it.
 
-    `state`: passed, warning (to be read) or failed (stops what was asked for); `text`: a sentence; `detail`: what to do;
-    `field`: of the form; `can_override`: may be saved nevertheless; `subject`: the object or file that it is about.
+    `state`: passed, warning or failed (a failed check stops the request); `text`: a sentence; `detail`: what to do;
+    `field`: name of the form's field; `can_override`: the person may save anyway; `subject`: the object or file checked.
     """
 
     state: str
@@ -24,10 +24,10 @@ class Finding:
 
     @property
     def level(self) -> str:
-        """As logs call it."""
+        """The log level: error, warning or info."""
         return {FAILED: "error", WARNING: "warning"}.get(self.state, "info")
 
     @property
     def line(self) -> str:
-        """As the log has it: where, what, and what to do."""
+        """The log line: subject, text and detail."""
         return f"{f'{self.subject}: ' if self.subject else ''}{self.text} {self.detail}".strip()

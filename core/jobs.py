@@ -1,6 +1,6 @@
-"""Handing work to RQ: ids only, after the commit, and never a reason for a request to fail.
+"""Enqueues jobs in RQ: with ids only, after the commit. A Redis that is down never makes a request fail.
 
-The database row is the truth; what does not reach Redis is enqueued again by a reconciler.
+The database row says what is to be done; a reconciler enqueues a job again that did not reach Redis.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ log = structlog.get_logger(__name__)
 def enqueue(name: str, *ids: str | int, queue: str, job_id: str, at_front: bool = False) -> None:
     """Enqueues a job once the transaction is committed (at once outside of one).
 
-    `name`: the dotted name of a function, e.g. `clusters.jobs.refresh_live`: who asks for work does not import it.
-    `ids`: its arguments. `at_front`: a person waits for it.
+    `name`: the dotted name of a function, e.g. `clusters.jobs.refresh_live`, so that the caller need not import it.
+    `ids`: its arguments. `at_front`: put it first in the queue, because a person waits for it.
 
-    `job_id`: letters, digits, `_`, `-`; a job of the same id that RQ still knows is not enqueued twice. A Redis that
-    does not answer is logged, not raised.
+    `job_id`: letters, digits, `_`, `-`; RQ does not enqueue a second job with an id that it still knows. A Redis that
+    does not answer is logged, not raised. Raises TypeError for an argument that is no id.
     """
     for value in ids:
         if not isinstance(value, (str, int)):
@@ -41,9 +41,9 @@ def push(
     unique: bool = True,
     at_front: bool = False,
 ) -> bool:
-    """Enqueues now; whether Redis took it. A duplicate counts as taken.
+    """Enqueues now. Returns True when Redis took the job or already has it, False when Redis does not answer.
 
-    `unique=False` is for reconcilers: RQ remembers a job that died for days, and would take the new one for its double.
+    `unique=False` is for reconcilers: RQ remembers a dead job for days and would refuse the new one as a duplicate.
     """
     try:
         get_queue(queue).enqueue_call(

@@ -1,8 +1,8 @@
-"""What of a form that could not be accepted is shown again, so that it can be sent once more after signing in.
+"""Keeps the fields of a form that was sent after the session ended, so that it can be sent again after signing in.
 
-A view names the forms that it takes by `@keeps(…)`. Only their fields are kept, without those that hold a secret: a
-field of a password or a file, or one whose widget says `holds_secret`. What was sent to a view that names no form, and
-every field that no form has, is dropped: a later form that takes secrets is safe before anybody thinks of it.
+A view names its forms by `@keeps(…)`. Only the fields of these forms are kept, without those that hold a secret: a
+password, a file, or a field whose widget says `holds_secret`. All other fields, and every form of a view without
+`@keeps`, are dropped. So a new form with a secret is safe by default.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Kind = type[forms.BaseForm] | type[BaseFormSet]
 
 @dataclass(frozen=True)
 class Kept:
-    """`fields`: name and value of what is sent again. `secrets`: names of what was filled in and must be typed again."""
+    """`fields`: name and value of each field to send again. `secrets`: names of the secrets that must be typed again."""
 
     fields: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = ()
 
 
 def keeps(*kinds: Kind) -> Callable[[View], View]:
-    """`@keeps(ProjectForm)`: this view takes these forms. Stands anywhere among the view's decorators."""
+    """`@keeps(ProjectForm)`: this view takes these forms. Its place among the view's decorators does not matter."""
 
     def mark(view: View) -> View:
         view.kept_forms = kinds  # type: ignore[attr-defined]
@@ -42,9 +42,9 @@ def keeps(*kinds: Kind) -> Callable[[View], View]:
 
 
 def kept_form(request: HttpRequest) -> Kept:
-    """What is kept of the form that was sent, if one of our own pages sent it.
+    """The fields to keep of the form that was sent, if one of our own pages sent it.
 
-    A form of another site is not kept, so that nobody can be made to confirm what they never filled in.
+    A form from another site is not kept: a person must not be led to confirm values that they never entered.
     """
     view = request.resolver_match.func if request.resolver_match else None
     kinds = getattr(view, "kept_forms", ())
@@ -67,12 +67,12 @@ def kept_form(request: HttpRequest) -> Kept:
 
 
 def field_of(known: Iterable[tuple[str, forms.Field]], name: str) -> forms.Field | None:
-    """The field that is sent by this name."""
+    """The field that is sent under this name, or None."""
     return next((field for pattern, field in known if re.fullmatch(pattern, name)), None)
 
 
 def patterns(kind: Kind) -> Iterator[tuple[str, forms.Field]]:
-    """Each field of a form with the pattern of the names that it is sent by; those of a formset are numbered."""
+    """Yields each field of a form with the pattern of its names in a request; a formset numbers its fields."""
     if issubclass(kind, forms.BaseForm):
         yield from ((re.escape(name), field) for name, field in fields_of(kind))
         return
@@ -88,7 +88,7 @@ def fields_of(form: type[forms.BaseForm]) -> Iterable[tuple[str, forms.Field]]:
 
 
 def is_secret(field: forms.Field) -> bool:
-    """Whether what is typed into a field is never sent back: passwords, files, and what its widget declares so."""
+    """Whether a field's value is never sent back: passwords, files, and fields whose widget says `holds_secret`."""
     widget = field.widget
     return isinstance(widget, (forms.PasswordInput, forms.FileInput)) or getattr(
         widget, "holds_secret", False
@@ -96,7 +96,8 @@ def is_secret(field: forms.Field) -> bool:
 
 
 def is_own_page(request: HttpRequest) -> bool:
-    """Whether one of our own pages sent this request. A browser says so itself; one on plain HTTP names the page."""
+    """Whether one of our own pages sent this request. A browser says so by `Sec-Fetch-Site`; over plain HTTP, where it
+    sends no such header, by `Origin` or `Referer`."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
@@ -105,7 +106,7 @@ def is_own_page(request: HttpRequest) -> bool:
 
 
 def origin_of(address: str) -> str:
-    """Protocol and host of an address; what is none gives no origin."""
+    """Protocol and host of an address; empty for a text that is not an address."""
     try:
         parts = urlsplit(address)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Pages of a long list by key, not by offset: `?before=<key>` goes on to older rows, `?after=<key>` back to newer ones.
+"""Pages of a long list by key, not by offset: `?before=<key>` leads to older rows, `?after=<key>` to newer rows.
 
-The address of a page stays right while rows are added, and the thousandth page costs what the first one does.
+The address of a page stays valid while rows are added, and the thousandth page costs as much as the first one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
 PAGE_SIZE = 25
-# Keys are given out in the order of time, but by machines whose clocks may differ.
+# Keys grow with time, but the times come from machines whose clocks may differ.
 CLOCKS_DIFFER_BY = timedelta(hours=1)
 
 
-# (rows, newest first?, how many) -> rows among which those must be. For lists whose rows no single index holds in order.
+# (rows, newest first?, how many) -> a smaller set that contains the page's rows. For lists that no single index sorts.
 Narrow = Callable[[QuerySet, bool, int], QuerySet]
 
 
@@ -39,7 +39,7 @@ class Page:
 def page(
     rows: QuerySet, parameters: QueryDict, *, key: str, size: int = PAGE_SIZE, narrow: Narrow = as_they_are
 ) -> Page:
-    """The page that `parameters` ask for. `key`: a unique field that grows with time; its index serves the page."""
+    """The page that the query string asks for. `key`: a unique, indexed field that grows with time."""
     before, after = _asked_for(parameters)
     if after is not None:
         newer = narrow(rows.filter(**{f"{key}__gt": after}), False, size + 1)
@@ -61,7 +61,7 @@ def page(
 
 
 def _asked_for(parameters: QueryDict) -> tuple[int | None, int | None]:
-    """The keys before and after which a page is asked for; the first goes before the second."""
+    """The keys of `before` and `after`. When both are given, `before` counts."""
     before, after = _number(parameters.get("before")), _number(parameters.get("after"))
     return before, after if before is None else None
 
@@ -69,7 +69,7 @@ def _asked_for(parameters: QueryDict) -> tuple[int | None, int | None]:
 def between(
     rows: QuerySet, *, key: str, moment: str, since: datetime | None, until: datetime | None
 ) -> QuerySet:
-    """Rows with `since <= moment < until` (either may be None), found by their keys.
+    """Rows with `since <= moment < until` (each may be None), found by their keys.
 
     The dates are turned into keys first (two look-ups in the index of `moment`), so that a page of an old month neither
     sorts that month nor walks through everything newer.
@@ -88,17 +88,17 @@ def between(
 
 
 def _key_at(rows: QuerySet, key: str, moment: str, lookup: str, at: datetime, *, newest: bool) -> int | None:
-    order = (f"-{moment}", f"-{key}") if newest else (moment, key)  # of rows of one moment the outermost
+    order = (f"-{moment}", f"-{key}") if newest else (moment, key)  # of equal times the outermost key
     return rows.filter(**{lookup: at}).order_by(*order).values_list(key, flat=True).first()
 
 
 def _number(text: str | None) -> int | None:
-    """A key from the address; what is no key asks for the first page."""
+    """A key from the address; None, which means the first page, for a text that is not a key."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def _address(parameters: QueryDict, name: str, value: int) -> str:
-    """The same filters, another page."""
+    """The query string with the same filters and another page."""
     copy = parameters.copy()
     for old in ("before", "after"):
         copy.pop(old, None)

@@ -13,7 +13,7 @@ import structlog
 
 from core.redactor import redact_nested, redact_text
 
-# These print whole requests at DEBUG, secrets included (facts: botocore prints bodies, urllib3 prints paths).
+# At DEBUG these print whole requests, secrets included: botocore prints bodies, urllib3 prints paths.
 TALKATIVE = ("botocore", "boto3", "urllib3", "kubernetes", "slack_sdk", "asyncio", "rq.worker")
 
 
@@ -23,12 +23,12 @@ def redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """Whatever else an event holds, e.g. an exception: its `repr`, without secret values."""
+    """The `repr` of a value that JSON does not know, e.g. an exception, without secret values."""
     return redact_text(repr(value))
 
 
 def configure_logging(level: str) -> None:
-    """Sets up structlog and Python's logging alike. `level`: a name of the logging module."""
+    """Sets up structlog and Python's logging with the same format. `level`: a name of the logging module."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -26,7 +26,7 @@ ID = re.compile(r"\A[A-Za-z0-9-]{8,64}\Z")
 
 
 def request_id(get_response: GetResponse) -> GetResponse:
-    """Gives each request an id (or keeps a well-formed one of the proxy), binds it to the log and returns it as a header."""
+    """Gives each request an id, or keeps a well-formed one from the proxy. Binds it to the log and sends it as a header."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
@@ -41,9 +41,9 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
 
 def client_address(remote: str, forwarded_for: str, trusted: list[str]) -> str:
-    """The caller's address: the last one in `X-Forwarded-For` that no proxy of ours added.
+    """The caller's address: the last one in `X-Forwarded-For` that is not one of our proxies.
 
-    `trusted`: addresses or networks of `TRUSTED_PROXIES`. A header from anybody else is ignored, it could say anything.
+    `trusted`: addresses or networks of `TRUSTED_PROXIES`. A header from any other address is ignored: it may be forged.
     """
     chain = [part.strip() for part in forwarded_for.split(",") if part.strip()] + [remote]
     for address in reversed(chain):
@@ -53,7 +53,7 @@ def client_address(remote: str, forwarded_for: str, trusted: list[str]) -> str:
 
 
 def is_trusted(address: str, trusted: list[str]) -> bool:
-    """Whether `address` lies in one of the trusted networks; what is no address is not trusted."""
+    """Whether `address` lies in one of the trusted networks. A text that is not an address is not trusted."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -81,10 +81,9 @@ class ClientAddressMiddleware:
 class CompressedPages(GZipMiddleware):
     """Compresses pages of HTML, and nothing else.
 
-    Compression can tell an attacker, who makes a browser ask again and again with words of his own in the address, what
-    else stands on the page (BREACH). Here: the form token is masked anew in each answer, Django adds a random length, and
-    pages that show a secret are left as they are: whatever no cache may keep (`Cache-Control: no-store`, `never_cache`).
-    Streams must not be held back by it.
+    Compression can leak page content to an attacker who can repeat requests with chosen input (BREACH). Three measures
+    prevent it: Django masks the form token anew in each answer, Django adds a random length, and pages that show a secret
+    (`Cache-Control: no-store`, `never_cache`) are not compressed. Streams are not compressed, because that would delay them.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -96,7 +95,7 @@ class CompressedPages(GZipMiddleware):
 
 
 class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
-    """Every page needs a sign-in unless its view says otherwise; requests made by scripts get a 401, not a login page."""
+    """Every page needs a sign-in unless its view says otherwise. A request by a script gets a 401, not a login page."""
 
     def handle_no_permission(  # type: ignore[override]  # not always a redirect
         self, request: HttpRequest, view_func: Any
@@ -120,7 +119,7 @@ class ErrorsMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The problem that one of our errors is; everything else is Django's to handle."""
+        """The answer to one of our errors. Returns None for any other exception, which Django then handles."""
         if not isinstance(exception, SlipwayError):
             return None
         problem = problem_of(exception, request_id=id_of(request))
@@ -135,5 +134,5 @@ class ErrorsMiddleware:
 
 
 def id_of(request: HttpRequest) -> str:
-    """The request's id; empty where the request came past the middleware that gives it."""
+    """The request's id; empty when the request did not pass the middleware that gives it."""
     return getattr(request, "request_id", "")

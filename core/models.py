@@ -1,4 +1,4 @@
-"""One table: the lease that says which scheduler is the one at work."""
+"""One table: the lease that only the working scheduler holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Lease(models.Model):
-    """Held by one process at a time; it lapses when its holder stops renewing it."""
+    """A lock held by one process at a time. It expires when its holder stops renewing it."""
 
     name = models.CharField(max_length=50, primary_key=True)
     holder = models.CharField(max_length=100)

@@ -1,4 +1,4 @@
-"""Who is asking, as far as the lower floors need to know: the request's id and address, for logs and the audit."""
+"""The origin of a request for logs and the audit: its id and the caller's address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an action comes from. `request_id` is also on error pages and in the log; `address` may be empty."""
+    """`request_id` is also on error pages and in the log. `address`: the caller's IP address; may be empty."""
 
     request_id: str
     address: str = ""

@@ -1,7 +1,7 @@
-"""What an error is over HTTP: one `Problem`, shown as a page or as a problem document (RFC 9457).
+"""Errors over HTTP: one `Problem`, answered as a page or as a problem document (RFC 9457).
 
-Pages, and later an API, describe an error in the same words: `problem_of` is the only function that turns an error into
-an answer's status and texts.
+`problem_of` is the only function that turns an error into an answer's status and texts, so that pages and scripts get
+the same words.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PROBLEM_JSON = "application/problem+json"
 
 @dataclass(frozen=True)
 class Problem:
-    """What happened and was not changed (`detail`), what to do next (`hint`), whom to `ask`, and the log's reference.
+    """`detail`: the event, and what was left unchanged. `hint`: what to do next. `ask`: people who can help.
 
-    `status` and `code` are for machines; `title` names the kind of problem.
+    `status` (HTTP) and `code` are for scripts; `title` names the kind of problem; `request_id` finds it in the log.
     """
 
     status: int
@@ -49,7 +49,7 @@ class Problem:
 
 
 def problem_of(error: SlipwayError, *, request_id: str = "") -> Problem:
-    """The problem that an error is. Its texts have gone through the redactor."""
+    """Describes an error as a Problem. Its texts have gone through the redactor."""
     status = status_of(error)
     return Problem(
         status=status,
@@ -74,7 +74,7 @@ def document(problem: Problem) -> JsonResponse:
 
 
 def answer(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """The problem as the caller can read it: a document for scripts, a page for people."""
+    """The problem as an answer: a document for scripts, a page for people."""
     if wants_document(request):
         return document(problem)
     context = {

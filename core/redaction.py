@@ -1,8 +1,8 @@
-"""A redactor for every request: whatever reads a secret on its behalf, in a view, a thread or a stream, registers the value
-there, and every text that leaves goes through it, error pages and logs of errors included.
+"""A redactor for every request: views, threads and streams of the request register the secret values that they read.
+Every outgoing text goes through it, error pages and logs of errors included.
 
-`redacted` goes around the whole ASGI application, so that Django's conversion of exceptions, long answers and Sentry lie
-inside. The middleware does the same, first of all, where Django is run by something else (WSGI, the test client).
+`redacted` wraps the whole ASGI application, so that it also covers Django's conversion of exceptions, streamed answers
+and Sentry. The middleware `request_redactor` does the same where Django runs without it (WSGI, the test client).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
 class RequestBroke(Exception):
-    """A request ended by an error that Django did not turn into an answer. Quotes nothing: the server logs it as it is."""
+    """A request ended by an error that Django did not turn into an answer. Its text quotes nothing of that error, because
+    the server logs it unredacted."""
 
 
 def redacted(application: Application) -> Application:
@@ -41,7 +42,8 @@ def redacted(application: Application) -> Application:
 
 
 async def error_of(application: Application, scope: Scope, receive: Any, send: Any) -> str:
-    """Runs the application; the class of the error that it let out, e.g. in the middle of a long answer, or nothing."""
+    """Runs the application. Returns the class name of the error that it raised, e.g. in the middle of a streamed answer,
+    or an empty text."""
     try:
         await application(scope, receive, send)
     except (
@@ -55,7 +57,7 @@ async def error_of(application: Application, scope: Scope, receive: Any, send: A
 def request_redactor(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware, the outermost one: a redactor is in force for the request, the one of `redacted` if there is one."""
+    """The outermost middleware: a redactor is in force for the request. It keeps the redactor of `redacted`, if any."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         with redactor_in_force():

@@ -1,7 +1,7 @@
-"""Keeps secret values out of everything that leaves a run: logs, Slack, audit, errors, stored objects.
+"""Keeps secret values out of all output: logs, Slack, audit, errors, stored objects.
 
-Whoever fetches a secret registers it with the current redactor; whoever writes text out passes it through
-`redact_text`. A redactor belongs to one run or one request (a context variable), so values are forgotten with it.
+Code that reads a secret registers it with the current redactor; code that writes text out passes it through
+`redact_text`. A redactor belongs to one run, job or request (a context variable), so its values are forgotten with it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "•••••"
-# A value of up to three characters cannot be told from ordinary text ("1", "yes"): replacing it would garble every log
-# and reveal the value by what is missing. Four and five characters are replaced where they stand alone.
+# A value of up to three characters looks like ordinary text ("1", "yes"): replacing it would garble every log, and the
+# gaps would reveal the value. Values of four and five characters are replaced where they stand alone.
 SHORTEST = 4
 STANDS_ALONE = 6
 
 
 class Redactor:
-    """Replaces registered values in text. Adding is cheap, replacing is one pass of a compiled pattern, which the first
-    text after an `add` pays for: add values together. Threads may share one."""
+    """Replaces registered values in text, in one pass of a compiled pattern. The first `redact` after an `add` compiles
+    it: add values together. Threads may share a redactor."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
@@ -46,7 +46,7 @@ class Redactor:
         return pattern.sub(MASK, text) if pattern else text
 
     def _compiled(self) -> re.Pattern[str] | None:
-        # Under the lock: a value that is registered meanwhile must not be overwritten by a pattern without it.
+        # Under the lock: a pattern must not be stored that lacks a value registered at the same time.
         with self._lock:
             if self._pattern is None and self._forms:
                 self._pattern = _pattern_for(self._forms)
@@ -54,7 +54,7 @@ class Redactor:
 
 
 def forms_of(value: str | bytes) -> Iterator[str]:
-    """The texts under which a value may show up. Base64 and its URL-safe spelling are taken without padding."""
+    """Yields the spellings under which a value may appear in text. Base64 and URL-safe Base64 come without padding."""
     raw = value.encode(errors="surrogatepass") if isinstance(value, str) else value
     for data in (raw, raw.strip()):
         yield base64.b64encode(data).decode().rstrip("=")
@@ -67,7 +67,7 @@ def forms_of(value: str | bytes) -> Iterator[str]:
     yield stripped
     yield quote(stripped, safe="", errors="surrogatepass")
     yield quote_plus(stripped, errors="surrogatepass")
-    yield json.dumps(stripped)[1:-1]  # as programs log it: in JSON, with and without \\uXXXX, and quoted
+    yield json.dumps(stripped)[1:-1]  # as programs log it: JSON with and without \\uXXXX, and repr
     yield json.dumps(stripped, ensure_ascii=False)[1:-1]
     yield repr(stripped)[1:-1]
     for line in stripped.splitlines():
@@ -76,7 +76,7 @@ def forms_of(value: str | bytes) -> Iterator[str]:
 
 
 def _pattern_for(forms: set[str]) -> re.Pattern[str]:
-    # Longest first, so that a value that holds another one is replaced whole.
+    # Longest first, so that a value that contains another value is replaced as a whole.
     parts = [
         re.escape(form) if len(form) >= STANDS_ALONE else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
         for form in sorted(forms, key=len, reverse=True)
@@ -88,13 +88,13 @@ _current: ContextVar[Redactor | None] = ContextVar("redactor", default=None)
 
 
 def current() -> Redactor | None:
-    """The redactor of the run or request that this code belongs to, if any."""
+    """The redactor of the current run, job or request, or None."""
     return _current.get()
 
 
 @contextmanager
 def redacting() -> Iterator[Redactor]:
-    """Makes a fresh redactor the current one for the duration of the block."""
+    """Makes a new redactor the current one for the duration of the block."""
     redactor = Redactor()
     token = _current.set(redactor)
     try:
@@ -105,7 +105,7 @@ def redacting() -> Iterator[Redactor]:
 
 @contextmanager
 def redactor_in_force() -> Iterator[Redactor]:
-    """Makes sure that there is a redactor for the duration of the block: the one in force, or a fresh one."""
+    """Keeps the current redactor for the block, or makes a new one current when there is none."""
     redactor = _current.get()
     if redactor is not None:
         yield redactor
@@ -115,7 +115,7 @@ def redactor_in_force() -> Iterator[Redactor]:
 
 
 def redact_text(text: str) -> str:
-    """`text` through the current redactor; unchanged where there is none."""
+    """`text` through the current redactor; unchanged when there is none."""
     redactor = _current.get()
     return redactor.redact(text) if redactor else text
 

@@ -1,7 +1,7 @@
-"""The scheduler: a loop that does small things at their times, in one process at a time.
+"""The scheduler: a loop that runs small tasks (ticks) at fixed intervals, in one process at a time.
 
-RQ's own cron has no lock and ends when Redis does (style.md §5.3), so this one holds a lease in the database. Ticks are
-tiny: they look for due rows and enqueue, or reconcile in-process. A tick that fails is logged and tried again.
+RQ's own cron has no lock and ends when Redis does, so this scheduler holds a lease in the database. A tick is short: it
+looks for due rows and enqueues jobs, or reconciles in this process. A tick that fails is logged and tried again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEASE_SECONDS = 15
 
 @dataclass(frozen=True)
 class Tick:
-    """Something to do every `seconds`; `run` takes nothing and returns nothing."""
+    """A function `run` that the scheduler calls every `seconds`."""
 
     name: str
     seconds: float
@@ -37,14 +37,15 @@ class Tick:
 
 
 def holder_name() -> str:
-    """Names this process among all that might hold the lease."""
+    """A name for this process as holder of the lease: host and process id."""
     return f"{socket.gethostname()}-{os.getpid()}"[:100]
 
 
 def take_lease(name: str, holder: str, seconds: int = LEASE_SECONDS) -> bool:
-    """Takes or renews the lease; False while another process holds it. One conditional update, so two cannot both win.
+    """Takes or renews the lease for `seconds`. Returns False while another process holds it.
 
-    Times are those of the database's clock: clocks of hosts differ.
+    One conditional update decides, so two processes cannot both hold it. The database's clock counts: clocks of hosts
+    differ.
     """
     with transaction.atomic():
         Lease.objects.get_or_create(name=name, defaults={"holder": "", "until": Now()})
@@ -53,15 +54,18 @@ def take_lease(name: str, holder: str, seconds: int = LEASE_SECONDS) -> bool:
 
 
 def release_lease(name: str, holder: str) -> None:
-    """Gives the lease back, so that a successor need not wait for it to lapse."""
+    """Gives the lease back, so that the next scheduler need not wait until it expires."""
     Lease.objects.filter(name=name, holder=holder).update(until=Now())
 
 
 def run_due(
     ticks: Sequence[Tick], next_at: dict[str, float], now: float, stopped: Callable[[], bool] = lambda: False
 ) -> None:
-    """Runs what is due and notes when it is due again, until `stopped()`. A failing tick is logged; it keeps neither the
-    others nor its own next turn from running."""
+    """Run every due tick. An exception is logged and stops neither the others nor its next run.
+
+    `next_at`: tick name → time of its next run on the clock of `now` (seconds); updated here. Ends early once
+    `stopped()`.
+    """
     for tick in ticks:
         if now < next_at.get(tick.name, 0.0):
             continue
@@ -83,7 +87,8 @@ def loop(
     step: float = 0.5,
     pause: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Runs ticks while it holds the lease, until `stopped()`. `pause` waits between two turns, or until it is to stop."""
+    """Runs ticks while this process holds the lease, until `stopped()`. `pause(step)` waits `step` seconds between two
+    rounds; it may return earlier when the process is to stop."""
     holder = holder_name()
     next_at: dict[str, float] = {}
     while not stopped():

@@ -1,5 +1,5 @@
-"""Secret values in the hands of the portal: known to the redactor before anything else sees them, and comparable without
-being kept.
+"""Secret values that the portal reads: registering them with the redactor, and keyed digests that compare them without
+storing them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from engine.types import Json
 
 
 def digest(value: bytes) -> str:
-    """The keyed hash of a secret value (DIGEST_KEY): equal for equal values, says nothing about them otherwise."""
+    """The keyed hash (HMAC-SHA-256 with DIGEST_KEY, 16 hexadecimal digits) of a secret value. Equal values have equal
+    digests; without the key a digest reveals nothing else."""
     return hmac.new(settings.DIGEST_KEY.encode(), value, hashlib.sha256).hexdigest()[:16]
 
 
 def register(values: Iterable[str | bytes]) -> None:
-    """Makes the values known to the redactor of the run or request. Raises RuntimeError where none is in force: a value
-    that nobody would replace is not read."""
+    """Registers the values with the current redactor. Raises RuntimeError when there is none: then no text would be
+    redacted, so no secret may be read."""
     redactor = current()
     if redactor is None:
         raise RuntimeError("Secrets are only read where a redactor is in force (core.redactor.redacting).")
@@ -30,5 +31,5 @@ def register(values: Iterable[str | bytes]) -> None:
 
 
 def register_objects(bodies: Iterable[Json]) -> None:
-    """The same for every value of the Secrets among these objects."""
+    """Registers every value of the Secrets among these objects, as `register` does."""
     register(secret_values(bodies))

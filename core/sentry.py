@@ -1,4 +1,4 @@
-"""Sentry, where SENTRY_DSN is set: errors without bodies, values or the addresses of people."""
+"""Error reports to Sentry, where SENTRY_DSN is set: without request bodies, local variables or personal data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.redactor import redact_nested
 
 
 def start_sentry(dsn: str, *, release: str) -> None:
-    """Starts reporting. Local variables are left out: they may hold secrets under any name."""
+    """Starts reporting. Reports leave out local variables, because these may hold secrets under any name."""
     sentry_sdk.init(
         dsn=dsn,
         release=release,
@@ -22,5 +22,5 @@ def start_sentry(dsn: str, *, release: str) -> None:
 
 
 def redact_report(report: Any, hint: Any) -> Any:
-    """Every text of a report through the redactor of the run or request that it belongs to."""
+    """The report with every text passed through the current redactor."""
     return redact_nested(report)

@@ -1,4 +1,4 @@
-"""Small things that several apps' models share."""
+"""Slugs: short names that stand in addresses and in labels on the cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
-# Words used in addresses are no slugs.
+# The portal's own addresses use these words, so they cannot be slugs.
 _WORDS = """
     settings new deploy deploys secrets search status builds registry clusters audit insights
     admin api login logout account projects environments images members static healthz readyz
@@ -21,18 +21,18 @@ slug_is_well_formed = RegexValidator(
 
 
 def slug_is_free(value: str) -> None:
-    """Refuses words that the portal's own addresses use."""
+    """Raises ValidationError for a word that the portal's own addresses use."""
     if value in RESERVED:
         raise ValidationError(f"“{value}” is a word of the portal's own addresses. Choose another one.")
 
 
 def word_is_not_new(value: str) -> None:
-    """For names that stand only below an address of their own kind, where `new` is the page that makes one."""
+    """Raises ValidationError for `new`. For names whose address lies beside a page `new` that creates one."""
     if value == "new":
         raise ValidationError("“new” is a word of the portal's own addresses. Choose another one.")
 
 
 class SlugField(models.CharField):
-    """A name in addresses and on the cluster. It never changes after creation: clusters keep it in labels."""
+    """A short name in addresses and on the cluster. It never changes after creation, because clusters keep it in labels."""
 
     default_validators = [slug_is_well_formed, slug_is_free]

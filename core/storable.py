@@ -1,7 +1,7 @@
-"""Texts from outside as every database takes them.
+"""Makes texts from outside storable in every supported database.
 
-Programs write NUL into their logs, and JSON can hold halves of surrogate pairs. PostgreSQL refuses both, SQLite the
-latter: one such character in a pod's last words must not end a deploy as an error of the portal.
+Programs write NUL into their logs, and JSON can hold half of a surrogate pair. PostgreSQL refuses both, SQLite the
+second. Such a character in a pod's log must not fail a deploy.
 """
 
 from __future__ import annotations

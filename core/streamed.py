@@ -1,4 +1,4 @@
-"""Long answers, sent while they are made."""
+"""Answers that are sent while they are produced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from django.http import StreamingHttpResponse
 
 
 class StreamedText(StreamingHttpResponse):
-    """Sends what an iterator of texts yields. Under ASGI each part is made in a thread, not all of them at once."""
+    """Sends the texts of an iterator one by one. Under ASGI a thread produces each part when it is needed; Django itself
+    would collect all parts first."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         parts: Iterator[bytes] = iter(self.streaming_content)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
-"""The RQ worker class: no database or Redis connection crosses a fork, a job dies with its worker, and a long job is
-told when its worker is asked to end.
+"""The RQ worker class. No database or Redis connection crosses a fork, a job dies with its worker, and a worker that is
+asked to end tells its job.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ from core.redactor import redacting
 log = structlog.get_logger(__name__)
 PR_SET_PDEATHSIG = 1
 LEAVE = signal.SIGUSR1
-# A job that does not look whether it is to leave is killed after this: whoever asked for it asks again.
+# A job that has not returned this long after LEAVE is killed; the reconciler enqueues it again.
 LEAVE_SECONDS = 5.0
 _leaving = threading.Event()
 
 
 def is_leaving() -> bool:
-    """Whether the worker of this job was asked to end: a job that takes minutes hands over what it does, and returns."""
+    """Whether this job's worker was asked to end. A job that takes minutes must then hand over its work and return."""
     return _leaving.is_set()
 
 
 class Worker(RqWorker):
-    """`manage.py rqworker QUEUE` uses it (settings.RQ)."""
+    """The class that `manage.py rqworker QUEUE` uses (settings.RQ)."""
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
-        """Loads what jobs need before the first one: every child is a copy of this process and need not load it again."""
+        """Imports the modules that jobs need before the first job: the children are forks and inherit them."""
         for module in settings.WORKER_PRELOAD:
             importlib.import_module(module)
         return super().work(*args, **kwargs)
 
     def _install_signal_handlers(self) -> None:
-        """Before the first fork: a child that is told to leave in its first moment must know what it means."""
+        """Also handles LEAVE. Installed before the first fork, so that a new child handles the signal at once."""
         super()._install_signal_handlers()
         signal.signal(LEAVE, lambda *_: _leaving.set())
 
     def handle_warm_shutdown_request(self) -> None:
-        """TERM reached the worker, which now waits for its job: the job is told (`is_leaving`)."""
+        """The worker got TERM and now waits for its job: tells the job (`is_leaving`)."""
         super().handle_warm_shutdown_request()
         self._tell_horse()
 
     def fork_work_horse(self, *args: Any) -> None:
-        """Also a job that was taken in the very moment of TERM is told."""
+        """Forks, and also tells a job to leave that was taken at the moment of TERM."""
         super().fork_work_horse(*args)
         if self._stop_requested:
             self._tell_horse()
 
     def _tell_horse(self) -> None:
-        """Tells the child to leave, and kills it when it has not after LEAVE_SECONDS."""
+        """Tells the child to leave. Kills it if it still runs after LEAVE_SECONDS."""
         pid = self.horse_pid
         if not pid:
             return
@@ -77,9 +77,10 @@ class Worker(RqWorker):
             self.kill_horse()
 
     def main_work_horse(self, *args: Any, **kwargs: Any) -> None:
-        """In the forked child: ends with the parent, so that a killed worker leaves no orphan that goes on applying.
+        """In the forked child: Linux ends it with its parent, so that a killed worker leaves no orphan that goes on
+        applying.
 
-        The reconciler and the fencing by attempt hold even where this does not (another system than Linux).
+        On other systems the reconciler and the fence still prevent its writes.
         """
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self.pid:  # it ended before the call; in a container its id may be 1, as init's
@@ -87,7 +88,7 @@ class Worker(RqWorker):
         super().main_work_horse(*args, **kwargs)
 
     def perform_job(self, job: Any, *args: Any) -> bool:
-        """Binds the job's id to everything that the job logs and audits. A redactor is in force until its failure has been
+        """Binds the job's id to its log lines and audit events. A redactor is in force until a failure of the job has been
         logged, so that a job may read secrets."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(job_id=job.id)
@@ -103,15 +104,15 @@ class Worker(RqWorker):
         exc_string: str = "",
         execution: Any = None,
     ) -> None:
-        """RQ keeps what it is told of a failure for days, in Redis: that is the error's class and where to find the rest,
-        never the traceback, which may quote anything. The log has it, through the redactor."""
-        error = sys.exc_info()[1]  # none where RQ itself tells of a worker that was killed
+        """RQ keeps a failure's text in Redis for days. That text is the error's class and the job's id, never the
+        traceback, which may quote secrets. The log has the redacted traceback."""
+        error = sys.exc_info()[1]  # None when RQ itself reports a killed worker
         said = f"{type(error).__name__}; the log has the details under {job.id}." if error else exc_string
         super().handle_job_failure(job, queue, started_job_registry, said, execution)
 
     def maintain_heartbeats(self, job: Any, execution: Any) -> None:
-        """In the parent, every half minute. RQ ends the worker when Redis does not answer, and the job dies with it; but
-        a deploy needs no Redis to go on: its own heartbeat is in the database.
+        """In the parent, every half minute. RQ would end the worker, and with it the job, when Redis does not answer.
+        But a deploy can go on without Redis: its heartbeat is in the database.
         """
         try:
             super().maintain_heartbeats(job, execution)
@@ -119,9 +120,9 @@ class Worker(RqWorker):
             log.warning("Redis does not answer; the job goes on", job_id=job.id, error=type(error).__name__)
 
     def handle_work_horse_killed(self, job: Any, retpid: int, ret_val: int, rusage: Any) -> None:
-        """In the parent, when the child was killed (out of memory, stop): say so; the reconciler does the rest.
+        """In the parent, after the child was killed (out of memory, stop): logs it. The reconciler does the rest.
 
-        Whatever touched the database here would hand its connection to the next child: close all.
+        Closes all database connections, so that the next child does not inherit one.
         """
         log.error("work horse killed", job_id=job.id, signal=ret_val & 0x7F if ret_val else None)
         connections.close_all()

@@ -1,4 +1,4 @@
-"""Releases and deploys among the raw tables: history, to be looked at."""
+"""Releases and deploys in the raw tables (Django's admin), read only."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class ReleaseAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the big column."""
+        """Defers the compressed objects: lists must not load them."""
         return super().get_queryset(request).defer("objects_compressed")
 
 
 @admin.register(Deploy)
 class DeployAdmin(ReadOnlyAdmin):
-    """Deploys."""
+    """Deploys, read only."""
 
     list_display = ("number", "environment", "state", "revision", "actor_text", "created_at")
     list_select_related = ("environment",)
@@ -40,7 +40,7 @@ class DeployAdmin(ReadOnlyAdmin):
 
 @admin.register(ObjectState)
 class ObjectStateAdmin(ReadOnlyAdmin):
-    """Objects of deploys and how far each got."""
+    """Objects of deploys, each with its action and progress."""
 
     list_display = ("run_id", "ref", "action", "progress")
     list_filter = ("progress",)
@@ -50,14 +50,14 @@ class ObjectStateAdmin(ReadOnlyAdmin):
 
 @admin.register(DeployCounter)
 class DeployCounterAdmin(ReadOnlyAdmin):
-    """The last number given out."""
+    """The highest deploy number used so far."""
 
     list_display = ("name", "last")
 
 
 @admin.register(BranchState)
 class BranchStateAdmin(ReadOnlyAdmin):
-    """Branches as they were seen last."""
+    """Default branches as the last fetch found them."""
 
     list_display = ("project", "branch", "head", "fetched_at", "error")
     list_select_related = ("project",)

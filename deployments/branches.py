@@ -1,4 +1,4 @@
-"""What a project's default branch holds, kept as rows: pages say "3 behind" without asking Git."""
+"""Keeps the newest commits of each project's default branch in rows, so that pages say "3 behind" without asking Git."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from projects.models import Project
 
 KEPT = 200
 FRESH_SECONDS = 60.0
-FETCH_SECONDS = 60.0  # within the time of a job; a first clone that takes longer is made by the first deploy
+FETCH_SECONDS = 60.0  # shorter than the job's time limit; the first deploy makes a clone that takes longer
 
 
 def refresh_branch(project_id: int) -> BranchState | None:
-    """Fetches the repository and notes the newest commits of the default branch; None when the project is gone.
+    """Fetches the repository and stores the newest commits of the default branch. Returns the row; None when the project
+    no longer exists.
 
-    A repository that does not answer leaves the old answer, with the reason beside it. Raises nothing from outside.
+    When the repository does not answer, the old commits stay and `error` gives the reason. Raises no ExternalError.
     """
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
@@ -46,12 +47,12 @@ def refresh_branch(project_id: int) -> BranchState | None:
 
 
 def refresh(project_id: int) -> None:
-    """The job of the queue `short`."""
+    """Job of the queue `short`: refreshes one project's branch."""
     refresh_branch(project_id)
 
 
 def refresh_due() -> None:
-    """For a tick: enqueues what is due, each project at most once a minute."""
+    """Tick: enqueues a refresh for every due project, at most one per project and minute."""
     minute = int(timezone.now().timestamp() // FRESH_SECONDS)
     for project_id in due_projects():
         enqueue(
@@ -60,7 +61,7 @@ def refresh_due() -> None:
 
 
 def newest_commits(project: Project) -> list[Commit]:
-    """The newest commits of the default branch along its own line. Raises ExternalError."""
+    """The newest KEPT commits of the default branch, newest first, along first parents. Raises ExternalError."""
     repository = git_repository(project)
     repository.fetch(max_age=FRESH_SECONDS / 2, timeout=FETCH_SECONDS)
     head = repository.resolve(f"refs/heads/{project.default_branch}")
@@ -68,7 +69,7 @@ def newest_commits(project: Project) -> list[Commit]:
 
 
 def due_projects(limit: int = 50) -> list[int]:
-    """Ids of projects whose branch was not looked at for a minute, the longest waiting first."""
+    """Ids of projects whose branch was not fetched for FRESH_SECONDS, oldest fetch first, at most `limit`."""
     states = BranchState.objects.filter(project=OuterRef("pk"), branch=OuterRef("default_branch"))
     projects = Project.objects.annotate(tried=Subquery(states.values("tried_at")[:1]))
     old = timezone.now() - timedelta(seconds=FRESH_SECONDS)
@@ -77,7 +78,7 @@ def due_projects(limit: int = 50) -> list[int]:
 
 
 def behind(state: BranchState | None, sha: str) -> int | None:
-    """How many commits of the branch came after `sha`; None when it is not among those kept (or nothing is known)."""
+    """Number of commits of the branch after `sha`; None when `sha` is not among the stored commits."""
     if state is None or not sha:
         return None
     return next((place for place, commit in enumerate(state.commits) if commit[0] == sha), None)

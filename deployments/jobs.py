@@ -6,5 +6,5 @@ from deployments.pipeline import pipeline
 
 
 def run_deploy(run_id: str, attempt: int) -> None:
-    """Works on one attempt of a deploy; ends at once when the attempt is not the current one or it is not its turn."""
+    """Works on one attempt at a deploy. Returns at once when the attempt is not current or another deploy goes first."""
     pipeline.run(run_id, attempt)

@@ -1,4 +1,4 @@
-"""Access = fetch, for deploys (see projects/access.py)."""
+"""Fetching a deploy checks the user's right to it, as `projects/access.py` does for projects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from projects.models import Role
 
 
 def deploy_for(user: Any, number: int, need: Role = Role.VIEWER) -> Deploy:
-    """The deploy with its environment, project and release, if the user's role covers `need`. Raises Http404 or Refused."""
+    """The deploy with its environment, project and release. Raises Http404 when the user may not see it, Refused when
+    their role is below `need`."""
     rows = Deploy.objects.filter(visible_filter(user), number=number)
     deploy = rows.select_related(
         "environment__project", "environment__cluster", "release", "rolls_back_to", "undoes"

@@ -1,4 +1,4 @@
-"""Releases and deploys. What must never happen twice is a constraint here."""
+"""Releases and deploys. Database constraints forbid two active deploys of one environment and reused idempotency keys."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ STEPS = ("checkout", "secrets", "render", "preflight", "apply", "rollout", "noti
 
 
 class Release(models.Model):
-    """What a deploy puts in place; immutable but for `verified_at` and the mark that it is bad.
+    """What a deploy puts in place; immutable except for `verified_at` and the mark "bad".
 
     `images`: {name: {repository, tag, digest}}. `secret_versions`: {path of the secrets file: VersionId}.
     `objects_compressed`: zlib over JSON of the stored objects (engine/manifests/stored.py), without any secret value; lists never
-    load it. `content_hash` is equal for equal objects. `place`: cluster and namespace that it was made for (its objects
-    name their namespace); it fits nowhere else. Empty in releases from before this was kept. `marked_bad_by`: who found it
-    bad after it was verified (deployments/gate/marking.py), with when and why; empty while nobody did.
+    load it. `content_hash` is equal for equal objects. `place`: the cluster and namespace that the release was made for; it
+    can be applied nowhere else, because its objects name their namespace. Empty in releases older than this column.
+    `marked_bad_by`, `marked_bad_at`, `bad_reason`: the person who marked the release as bad after it was verified
+    (deployments/gate/marking.py), the time and the reason; empty for a release without the mark.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="releases")
@@ -52,30 +53,31 @@ class Release(models.Model):
         ]
 
     def fits(self, environment: Environment) -> bool:
-        """Whether the environment still is where this release was made for."""
+        """Whether the environment still has the cluster and namespace that this release was made for."""
         return self.place in ("", environment.place)
 
     @property
     def is_bad(self) -> bool:
-        """Somebody marked it as bad: nothing goes back to it unless a person insists."""
+        """Whether a person marked the release as bad: no automatic rollback chooses it."""
         return self.marked_bad_by != ""
 
     @property
     def stored_objects(self) -> list[dict[str, Any]]:
-        """The stored objects. Costs a decompression: for one release, never in a list."""
+        """The stored objects. Each call decompresses them: use it for one release, never in a list."""
         return json.loads(zlib.decompress(bytes(self.objects_compressed)))
 
 
 def compress(objects: list[dict[str, Any]]) -> bytes:
-    """What `Release.objects_compressed` holds."""
+    """The value of `Release.objects_compressed` for these objects."""
     return zlib.compress(json.dumps(objects, separators=(",", ":")).encode(), 6)
 
 
 class Deploy(Run):
-    """The act: somebody asked for a revision (or a stored release) to run in an environment.
+    """A run that puts a revision (or a stored release, for a rollback) in place in an environment.
 
-    `revision` is the full commit id; `subject`, `author` are copied from it, so that lists need neither Git nor the release.
-    `evidence`: what the cluster showed.
+    `revision` is the full commit id; `subject`, `author` are copied from the commit, so that lists need neither Git nor the
+    release. `evidence`: the failed objects, as `gate.ending.evidence_of` makes them. `undoes`: the deploy whose failure or
+    cancel this rollback follows.
     """
 
     class Kind(models.TextChoices):
@@ -136,25 +138,25 @@ class Deploy(Run):
 
     @property
     def short(self) -> str:
-        """The seven characters of a revision that people read."""
+        """The first seven characters of the revision."""
         return self.revision[:7]
 
     @property
     def seconds(self) -> float | None:
-        """From start to end, or to now while it goes on; None before it begins."""
+        """Seconds from start to end, or to now while it runs; None before it starts."""
         if self.started_at is None:
             return None
         return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
 
 
 class DeployCounter(Counter):
-    """Gives out the numbers of deploys."""
+    """The counter for the numbers of deploys."""
 
     name = models.CharField(max_length=20, primary_key=True, default="deploy")
 
 
 class ObjectState(models.Model):
-    """One object of a deploy: what applying it did and how far its rollout is."""
+    """One object of a deploy: the action of its apply (`engine.types.Action`) and the progress of its rollout."""
 
     run_id = models.UUIDField()
     ref = models.CharField(max_length=400)
@@ -172,11 +174,11 @@ class ObjectState(models.Model):
 
 
 class BranchState(models.Model):
-    """A branch of a project's repository as it was seen last, so that pages need no Git.
+    """A branch of a project's repository as the last fetch found it, so that pages need no Git.
 
     `commits`: newest first, at most branches.KEPT of them, along first parents: lists of [sha, subject, author,
-    authored_at (ISO 8601)]. `fetched_at`: when this was true. `error`: why the newest attempt (`tried_at`) gave no answer;
-    the old answer stays.
+    authored_at (ISO 8601)]. `fetched_at`: time of the last fetch that succeeded. `error`: why the newest fetch (`tried_at`)
+    failed, else empty; the old commits stay then.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="branch_states")

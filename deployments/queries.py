@@ -1,4 +1,4 @@
-"""Deploys as they are asked for in many places: light rows, those that succeeded, those that can be gone back to."""
+"""Shared queries: light rows of deploys, succeeded deploys, possible targets of a rollback."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def succeeded(environment: Environment | int | OuterRef) -> QuerySet[Deploy]:
 
 
 def last_succeeded(environment: Environment | int) -> Deploy | None:
-    """What was put in place last, as a light row; None before the first deploy that succeeded."""
+    """The newest succeeded deploy, as a light row; None before the first one."""
     return light(succeeded(environment)).first()
 
 
 def last_revision(environment_id: int) -> str:
-    """The revision that was put in place last; empty before the first deploy that succeeded."""
+    """The revision of the newest succeeded deploy; empty before the first one."""
     return succeeded(environment_id).values_list("revision", flat=True).first() or ""
 
 
 def last_release(environment: Environment) -> Release | None:
-    """The release that was put in place last, with its stored objects."""
+    """The release of the newest succeeded deploy, with its stored objects; None before the first one."""
     deploy = succeeded(environment).select_related("release").first()
     return deploy.release if deploy else None
 
 
 def last_good(environment: Environment, *, unlike: Deploy | None = None) -> Deploy | None:
-    """The newest deploy whose release can be gone back to: verified, made for where the environment is, not marked bad.
-    `unlike`: with another release than this deploy's."""
+    """The newest deploy that a rollback can choose: its release is verified, not marked bad, and made for the environment's
+    cluster and namespace. `unlike`: only deploys with another release than this one's. None when there is none."""
     good = succeeded(environment).filter(
         release__verified_at__isnull=False,
         release__marked_bad_by="",

@@ -1,4 +1,4 @@
-"""Addresses of deploys. `/projects/<project>/<environment>/` takes any two words, so this file is included last."""
+"""Addresses of deploys. `/projects/<project>/<environment>/` matches any two words, so this file is included last."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ urlpatterns = [
     path("deploys/<int:number>/log", deploy_views.log, name="log"),
     path("deploys/<int:number>/stream", deploy_views.stream, name="stream"),
     path("projects/<str:project>/<str:environment>/deploy/", new_views.new, name="new"),
-    path("projects/<str:project>/<str:environment>/deploy/preview/", new_views.see, name="preview"),
+    path("projects/<str:project>/<str:environment>/deploy/preview/", new_views.preview_part, name="preview"),
     path("projects/<str:project>/<str:environment>/", environment_views.environment, name="environment"),
 ]

@@ -14,6 +14,9 @@ OBJECT_ANNOTATION = "slipway.dev/object"
 PHASE_ANNOTATION = "slipway.dev/phase"  # predeploy | postdeploy
 WAIT_ANNOTATION = "slipway.dev/wait"  # "false": applied, not watched
 TIMEOUT_ANNOTATION = "slipway.dev/timeout"  # e.g. 10m
+SETTLE_ANNOTATION = "slipway.dev/settle"  # seconds, e.g. 30; 0: not watched after it is ready
+MIN_READY_ANNOTATION = "slipway.dev/min-ready"  # never: no `minReadySeconds` is added
+ADDED_ANNOTATION = "slipway.dev/added"  # which field was added at rendering, and why
 
 
 @dataclass(frozen=True, order=True)

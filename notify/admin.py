@@ -1,4 +1,4 @@
-"""The outbox among the raw tables, to be looked at."""
+"""The outbox in the raw tables (Django's admin), read only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from notify.models import Outgoing
 
 @admin.register(Outgoing)
 class OutgoingAdmin(ReadOnlyAdmin):
-    """Messages, sent and waiting."""
+    """Sent and waiting messages, read only."""
 
     list_display = ("id", "kind", "recipient", "state", "tries", "created_at", "result")
     list_filter = ("state", "kind")

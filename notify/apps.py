@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class NotifyConfig(AppConfig):
-    """The outbox and what it sends."""
+    """The outbox and the texts of its messages."""
 
     name = "notify"

@@ -1,4 +1,4 @@
-"""The words of Slack messages: pure, from the payload of an outbox row."""
+"""Makes the text of Slack messages from the payload of an outbox row. Without queries or calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Message:
-    """A Slack message: plain text (notifications), blocks, and what belongs into its thread."""
+    """A Slack message: `text` (plain, for notifications), `blocks` (Block Kit), `details` (text for its thread, or empty)."""
 
     text: str
     blocks: list[dict[str, Any]]
@@ -35,12 +35,12 @@ class Message:
 
 
 def escaped(text: object) -> str:
-    """Text as Slack's markup wants it."""
+    """Text escaped for Slack's mrkdwn, which reserves `&`, `<` and `>` (Slack docs, "Formatting text")."""
     return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def deploy_message(facts: dict[str, Any]) -> Message:
-    """The message about a deploy in the state it is in (deployments/telling.facts)."""
+    """The message about a deploy in its current state. `facts`: as from `deployments.gate.announcements.facts`."""
     state = str(facts["state"])
     what = f"{facts['project']} {facts['revision']}"
     if facts["kind"] == "rollback":

@@ -1,4 +1,5 @@
-"""The outbox: who notifies writes a row in the transaction of what happened; a job sends it (design.md §3)."""
+"""The outbox: a change writes a row for its message in its own transaction, and a job sends the row afterwards. So no
+message is lost in a crash, and none is sent for a change that was rolled back ("transactional outbox" pattern)."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from django.utils import timezone
 
 
 class Outgoing(models.Model):
-    """One message to the outside. `key` de-duplicates: the same thing is told once, whoever is taken over.
+    """One message to an outside system. `key` is unique: a repeated write, for example after a take-over, sends nothing twice.
 
-    `thread`: messages of one thread are sent in order, details below the first (Slack: one message per deploy, which is
-    updated). `payload`: what to say, without secret values.
+    `thread`: messages of one thread are sent in order. In Slack the first one is posted, later ones update it, and details are
+    replies below it. `payload`: the data of the message, without secret values.
     """
 
     class Kind(models.TextChoices):

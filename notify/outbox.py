@@ -1,4 +1,4 @@
-"""Writing to the outbox, and sending what is due. An outside system that is down changes no deploy's result."""
+"""Writes rows to the outbox, and sends due ones. A failure of Slack never changes the result of a deploy."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CLAIM_SECONDS = 60
 
 
 def slack_message(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
-    """Writes one message row, in the caller's transaction, and rings for the job that sends it. Idempotent by `key`.
+    """Writes one message row in the caller's transaction, and enqueues the job that sends it. Idempotent by `key`.
 
-    Without a channel or a token there is nobody to tell: nothing is written.
+    Writes nothing without a channel or a Slack token.
     """
     if not channel or not settings.SLACK_BOT_TOKEN:
         return
@@ -37,7 +37,7 @@ def slack_message(channel: str, *, key: str, thread: str, payload: dict[str, Any
 
 
 def send_due() -> None:
-    """Sends every row that is due, in order. Run by a job after each new row and by a tick."""
+    """Sends due rows in order, at most 100. A job calls it after each new row, and a tick."""
     for pk in Outgoing.objects.filter(state="waiting", next_try_at__lte=timezone.now()).values_list(
         "pk", flat=True
     )[:100]:
@@ -45,7 +45,8 @@ def send_due() -> None:
 
 
 def claim(pk: int) -> Outgoing | None:
-    """The row, if it is due, next in its thread, and nobody else has it. Its next try lies ahead, should we die now."""
+    """Claims a row that is due and first in its thread; else None. Its next try is set before sending, so that another
+    process tries again if this one dies."""
     now = timezone.now()
     with transaction.atomic():
         row = (
@@ -63,7 +64,8 @@ def claim(pk: int) -> Outgoing | None:
 
 
 def send(pk: int) -> bool:
-    """Sends one row; whether it is done with. A failure is noted and tried again later, a permanent one is not."""
+    """Sends one row. Returns True when it needs no further try. A temporary failure is stored and tried again later; a
+    permanent one, or too many of them, mark the row as failed."""
     row = claim(pk)
     if row is None:
         return False
@@ -72,15 +74,15 @@ def send(pk: int) -> bool:
     except ExternalError as error:
         last = error.permanent or row.tries > len(BACKOFF_SECONDS)
         wait = BACKOFF_SECONDS[min(row.tries - 1, len(BACKOFF_SECONDS) - 1)]
-        log.warning("not told", key=row.key, error=error.message, tries=row.tries, gives_up=last)
+        log.warning("message not sent", key=row.key, error=error.message, tries=row.tries, gives_up=last)
         Outgoing.objects.filter(pk=pk).update(
             state="failed" if last else "waiting",
             next_try_at=timezone.now() + timedelta(seconds=max(wait, error.retry_after or 0)),
             result=error.message[:500],
         )
         return last
-    except Exception:  # the edge of one row: one that cannot be told must not keep back all others for ever
-        log.exception("not told: an error of the portal", key=row.key)
+    except Exception:  # one row with an unforeseen error must not block the others for ever
+        log.exception("message not sent: an error of the portal", key=row.key)
         Outgoing.objects.filter(pk=pk).update(
             state="failed", result="An error of the portal; its log has more."
         )
@@ -92,9 +94,9 @@ def send(pk: int) -> bool:
 
 
 def deliver(row: Outgoing) -> str:
-    """Posts, or updates the thread's first message and adds details below it.
+    """Posts the first message of a thread, or updates it; adds details as a reply. Raises ExternalError.
 
-    Returns `<channel id>:<ts>` of the first message: Slack updates by the channel's id, not by its name.
+    Returns `<channel id>:<ts>` of the first message, because Slack's `chat.update` needs the channel's id, not its name.
     """
     slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL)
     message = messages.deploy_message(row.payload)

@@ -1,7 +1,7 @@
-"""`python -m ops.run` (`make run`): every process of the portal on one machine, against the services that the
-environment names. What ends is started again; TERM or Ctrl-C ends all.
+"""`python -m ops.run` (`make run`): runs all processes of the portal on one machine, against the services named by
+environment variables. It restarts a process that ends; TERM or Ctrl-C ends all.
 
-In production the same processes run as containers (design: Processes); this is the smallest supervisor that will do.
+In production the same processes can run as containers; this is a minimal supervisor.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GRACE_SECONDS = 30.0
 
 @dataclass
 class Kept:
-    """A process that is to be running, and when it may be started again."""
+    """A process to keep running, and the time of its next start."""
 
     name: str
     command: list[str]
@@ -35,12 +35,12 @@ class Kept:
     again_at: float = 0.0
 
     def start(self) -> None:
-        """Starts it in a group of its own, so that Ctrl-C reaches only us and we end it in order."""
+        """Starts it in its own process group, so that Ctrl-C reaches only the supervisor, which ends it in order."""
         self.process = subprocess.Popen(self.command, start_new_session=True)
         self.started = time.monotonic()
 
     def tend(self) -> None:
-        """Starts it when it is not running, after a pause that grows while it goes on ending."""
+        """Starts it when it is not running, after a pause that grows with each failed start."""
         now = time.monotonic()
         if self.process is not None and self.process.poll() is None:
             return
@@ -54,17 +54,17 @@ class Kept:
 
 
 def manage(*args: str) -> list[str]:
-    """A management command's command line."""
+    """The command line of a management command."""
     return [sys.executable, "manage.py", *args]
 
 
 def processes() -> list[Kept]:
-    """The portal's processes; how many by WEB_PROCESSES and DEPLOY_WORKERS."""
+    """The portal's processes; WEB_PROCESSES and DEPLOY_WORKERS give their numbers."""
     port = env.integer("PORT", 8000)
     web = [
         sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", env.text("HOST", "127.0.0.1"), "--port", str(port),
         "--workers", str(env.integer("WEB_PROCESSES", WEB_PROCESSES)), "--timeout-graceful-shutdown", "3", "--no-access-log",
-        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
+        "--no-proxy-headers",  # uvicorn would trust headers from this machine; only TRUSTED_PROXIES decides
     ]  # fmt: skip
     workers = env.integer("DEPLOY_WORKERS", DEPLOYS_AT_ONCE)
     return [
@@ -76,13 +76,13 @@ def processes() -> list[Kept]:
 
 
 def say(text: str) -> None:
-    """One line for whoever watches."""
+    """Prints one line of progress."""
     sys.stderr.write(f"run: {text}\n")
     sys.stderr.flush()
 
 
 def end(kept: list[Kept]) -> None:
-    """Asks all to end; workers finish or hand over what they do. Who has not ended in time is killed."""
+    """Asks all processes to end; workers finish or hand over their jobs. Kills a process that does not end in time."""
     alive = [
         (one.name, one.process) for one in kept if one.process is not None and one.process.poll() is None
     ]
@@ -100,9 +100,10 @@ def end(kept: list[Kept]) -> None:
 
 
 def prepare(stop: threading.Event) -> int:
-    """Checks the settings, compresses static files, brings the database up to date; the first bad exit code, else 0.
+    """Checks the settings, compresses static files and migrates the database. Returns the first exit code that is not 0,
+    else 0.
 
-    What runs when the end is asked for is let finish: a migration is not broken off.
+    When `stop` is set, the running command still finishes, so that no migration is interrupted.
     """
     for command in (
         manage("check", "--fail-level", "ERROR"),

@@ -1,7 +1,7 @@
-"""Addresses of signing in and of what a person does with his own account: allauth's views, only those that work here.
+"""Addresses of signing in and of a person's own account: the views of allauth that the portal uses.
 
-Its other pages (signing up, resetting a password by mail, managing e-mail addresses) are not mounted: accounts are made by
-admins, who also give new passwords, and the portal sends no mail. Names are allauth's own, its code asks for them.
+allauth's other pages (signing up, resetting a password by mail, managing e-mail addresses) are not mounted: admins make
+accounts and set new passwords, and the portal sends no mail. The names are allauth's own, because its code looks them up.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 
 
 def never_kept(patterns: list[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
-    """The same addresses, whose pages no cache keeps: they show what proves a second step."""
+    """The same addresses with `Cache-Control: no-store`: their pages show secrets of the second factor."""
     return [
         path(str(one.pattern), include(never_kept(one.url_patterns)))
         if isinstance(one, URLResolver)

@@ -1,4 +1,4 @@
-"""What allauth asks us about accounts."""
+"""The adapter by which the portal configures allauth's accounts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.http import HttpRequest
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Nobody signs up by himself: accounts are made by admins (and later by invitation)."""
+    """Closes sign-up: only admins make accounts."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
     def get_client_ip(self, request: HttpRequest) -> Any:
-        """The address that core.middleware found; throttling counts by it."""
+        """The caller's address as core.middleware determined it; throttling counts by this address."""
         return request.META.get("REMOTE_ADDR", "")

@@ -1,4 +1,4 @@
-"""Accounts among the raw tables: to be looked at. They are changed on the portal's own pages, which guard the last admin."""
+"""Read-only raw tables of accounts. Accounts change on the portal's own pages, which protect the last admin."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from django.contrib import admin
 from audit.admin import ReadOnlyAdmin
 from people.models import SetupLink, User
 
-# Django's own sign-in form of the admin knows neither throttling nor the second step.
+# Django's own sign-in form of the admin has neither throttling nor a second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-# allauth registers it with the secret of the authenticator app in plain sight.
+# allauth's own table shows the secret of the authenticator app.
 admin.site.unregister(Authenticator)
 
 
@@ -26,7 +26,7 @@ class UserAdmin(ReadOnlyAdmin):
 
 @admin.register(SetupLink)
 class SetupLinkAdmin(ReadOnlyAdmin):
-    """Whether the set-up link was used."""
+    """Set-up links, without the hashes of their tokens."""
 
     list_display = ("created_at", "used_at")
     exclude = ("token_hash",)
@@ -34,11 +34,11 @@ class SetupLinkAdmin(ReadOnlyAdmin):
 
 @admin.register(Authenticator)
 class AuthenticatorAdmin(ReadOnlyAdmin):
-    """Who has a second step, without its secret. Deleting one lets a person in who lost their phone."""
+    """Second factors, without their secrets. An admin deletes one for a person who lost their phone."""
 
     list_display = ("user", "type", "created_at", "last_used_at")
     exclude = ("data",)
 
     def has_delete_permission(self, request: object, obj: object = None) -> bool:
-        """Allowed: the way out for a lost phone."""
+        """Always true: an admin must be able to help a person who lost their phone."""
         return True

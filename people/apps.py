@@ -10,4 +10,4 @@ class PeopleConfig(AppConfig):
         from audit import targets
         from people import signals  # noqa: F401  (sign-in and sign-out are audited)
 
-        targets.have_no_page("user")  # an account's page is for admins, not for auditors
+        targets.have_no_page("user")  # only admins may open an account's page, auditors may not

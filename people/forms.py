@@ -12,7 +12,7 @@ from ui.formrender import Switch
 
 
 class SetupForm(forms.ModelForm):
-    """The first admin makes his account."""
+    """The form by which the first admin makes their account."""
 
     password = forms.CharField(
         strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
@@ -28,7 +28,7 @@ class SetupForm(forms.ModelForm):
         help_texts = {"username": "Letters, digits and @ . + - _", "name": "As others see you."}
 
     def clean(self) -> dict[str, Any]:
-        """Both passwords are the same."""
+        """Adds an error unless both passwords are the same."""
         data = self.cleaned_data
         if data.get("password") and data.get("again") and data["password"] != data["again"]:
             self.add_error("again", "The two passwords are not the same.")
@@ -36,7 +36,7 @@ class SetupForm(forms.ModelForm):
 
 
 class NewPersonForm(forms.ModelForm):
-    """An admin makes an account and hands over its first password."""
+    """The form by which an admin makes an account with its first password."""
 
     password = forms.CharField(
         label="First password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
@@ -55,7 +55,7 @@ class NewPersonForm(forms.ModelForm):
 
 
 class PersonForm(forms.ModelForm):
-    """An admin changes an account; the user name stays, the audit knows people by it."""
+    """The form by which an admin changes an account. The user name cannot change, because audit events contain it."""
 
     class Meta:
         model = User
@@ -68,7 +68,7 @@ class PersonForm(forms.ModelForm):
 
 
 class PasswordForm(forms.Form):
-    """An admin gives somebody a new password."""
+    """The form by which an admin sets a new password for an account."""
 
     password = forms.CharField(
         label="New password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
@@ -76,7 +76,7 @@ class PasswordForm(forms.Form):
 
 
 class OwnForm(forms.ModelForm):
-    """What people change about themselves."""
+    """The form by which people change their own account."""
 
     class Meta:
         model = User

@@ -1,4 +1,4 @@
-"""What allauth's MFA asks us: the secrets of authenticators are encrypted at rest like every other credential."""
+"""The adapter for allauth's MFA: it encrypts the secrets of authenticators at rest, like every other credential."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class MFAAdapter(DefaultMFAAdapter):
     """Encrypts TOTP secrets and the seeds of recovery codes with ENCRYPTION_KEYS."""
 
     def encrypt(self, text: str) -> str:
-        """Called before a secret is kept."""
+        """Called before a secret is stored."""
         return encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:

@@ -1,4 +1,4 @@
-"""People: our own user model from the first migration, and the one-time link that makes the first admin."""
+"""The user model, and the one-time link by which the first admin makes their account."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SETUP_HOURS = 24
 class User(AbstractUser):
     """A person who signs in.
 
-    `is_admin`: may do everything on the site; mirrors Django's own flags so that the Django admin opens. `is_auditor`:
-    reads the audit and nothing else. Everything per project is a Membership of the projects app.
+    `is_admin`: may do everything on the site; Django's own flags follow it, so that the Django admin opens.
+    `is_auditor`: may read the audit. Rights in projects are rows of projects.models.Membership.
     """
 
     name = models.CharField("shown name", max_length=100, blank=True)
@@ -27,7 +27,7 @@ class User(AbstractUser):
         ordering = ["username"]
 
     def save(self, *args: object, **kwargs: object) -> None:
-        """Keeps Django's flags equal to ours: there is one kind of admin."""
+        """Sets Django's flags to `is_admin`, so that there is one kind of admin, then saves."""
         self.is_staff = self.is_superuser = self.is_admin
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
@@ -36,7 +36,7 @@ class User(AbstractUser):
 
 
 class SetupLink(models.Model):
-    """The one-time link by which the first admin is made. Only a hash of its token is kept."""
+    """The one-time link by which the first admin makes their account. Only a hash of its token is stored."""
 
     token_hash = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -44,10 +44,10 @@ class SetupLink(models.Model):
 
     @staticmethod
     def hash_of(token: str) -> str:
-        """What the database keeps of a token."""
+        """The hash of a token, as the database stores it."""
         return hashlib.sha256(token.encode()).hexdigest()
 
     @property
     def is_usable(self) -> bool:
-        """Not used yet and not older than a day."""
+        """True while the link is unused and not older than a day."""
         return self.used_at is None and self.created_at > timezone.now() - timedelta(hours=SETUP_HOURS)

@@ -1,4 +1,5 @@
-"""Which roles people hold. Roles are an upper floor's: it gives the function that knows them (`AppConfig.ready`)."""
+"""The roles that people hold. Roles belong to a higher floor, which registers a function that finds them
+(`AppConfig.ready`)."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from people.models import User
 
 @dataclass(frozen=True)
 class HeldRole:
-    """One role of one person; the greater its `rank`, the more it allows.
+    """One role of one person. A role of greater `rank` allows more.
 
-    `url`: the page of the place it is for; `where_given`: the page on which it is given and taken.
+    `url`: the page of the project or environment; `where_given`: the page on which roles are granted and revoked.
     """
 
     user_id: int
@@ -25,13 +26,13 @@ class HeldRole:
     where_given: str
 
 
-# The roles of these people (by pk), in the order in which a page shows them.
+# Finds the roles of people, given by pk, in the order in which a page shows them.
 Finder = Callable[[Sequence[int]], Iterable[HeldRole]]
 _finders: list[Finder] = []
 
 
 def register(finder: Finder) -> None:
-    """Makes `finder` one of those that are asked for roles. Twice the same one is once."""
+    """Registers `finder`. Registering it again has no effect."""
     if finder not in _finders:
         _finders.append(finder)
 
@@ -42,7 +43,7 @@ def of(user: User) -> list[HeldRole]:
 
 
 def with_roles(people: Iterable[User]) -> list[tuple[User, str]]:
-    """Each person with the roles held, in words: “maintainer of 2, deployer of 1”, the strongest first. One question for all."""
+    """Each person with their roles in words, the strongest first: “maintainer of 2, deployer of 1”. One query for all."""
     rows = list(people)
     counted: dict[int, Counter[str]] = {}
     for held in sorted(_found([row.pk for row in rows]), key=lambda held: -held.rank):

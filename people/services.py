@@ -1,4 +1,4 @@
-"""What can be done with accounts. Each function checks the right, writes the audit event, in one transaction."""
+"""All changes of accounts. Each function checks the right and writes the audit event in one transaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def admins_text() -> str:
 
 @transaction.atomic
 def new_setup_link() -> str | None:
-    """A fresh token for the first admin, or None once there is one. Earlier links stop working."""
+    """A new token for the first admin, or None once there is an admin. Earlier links stop working."""
     if User.objects.filter(is_admin=True).exists():
         return None
     token = secrets.token_urlsafe(32)
@@ -43,7 +43,7 @@ def new_setup_link() -> str | None:
 
 
 def setup_link_for(token: str) -> SetupLink:
-    """The usable link of a token. Raises Refused with the way out."""
+    """The usable link of a token. Raises Refused, with the remedy, for any other token."""
     link = SetupLink.objects.filter(token_hash=SetupLink.hash_of(token)).first()
     if link is None or not link.is_usable or User.objects.filter(is_admin=True).exists():
         raise Refused(
@@ -56,7 +56,8 @@ def setup_link_for(token: str) -> SetupLink:
 
 @transaction.atomic
 def complete_setup(*, token: str, username: str, password: str, name: str = "", email: str = "") -> User:
-    """Makes the first admin, once: of two who try at the same time one wins, the other is refused."""
+    """Makes the first admin. Of two concurrent attempts one succeeds. Raises Refused and ValidationError (password too
+    weak)."""
     link = setup_link_for(token)
     if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
         raise Refused("This set-up link was used a moment ago.", hint="Sign in.", code="setup-link")
@@ -73,7 +74,8 @@ def create_user(
     actor: Actor, *, username: str, password: str, name: str = "", email: str = "",
     is_admin: bool = False, is_auditor: bool = False,
 ) -> User:  # fmt: skip
-    """Makes an account. Raises Refused (no admin) and ValidationError (password too weak, see Django's validators)."""
+    """Makes an account. Raises Refused (the actor is no admin) and ValidationError (password too weak for Django's
+    validators)."""
     require_admin(actor)
     user = User(username=username, name=name, email=email, is_admin=is_admin, is_auditor=is_auditor)
     validate_password(password, user)
@@ -90,7 +92,7 @@ def create_user(
 def change_user(
     actor: Actor, *, user: User, name: str, email: str, is_admin: bool, is_auditor: bool, is_active: bool
 ) -> User:
-    """Changes an account. The last active admin cannot be demoted or deactivated."""
+    """Changes an account. Raises Refused, also for demoting or deactivating the last active admin."""
     require_admin(actor)
     user = User.objects.select_for_update().get(pk=user.pk)
     if user.is_admin and user.is_active and not (is_admin and is_active):
@@ -98,7 +100,7 @@ def change_user(
         if not list(others):
             raise Refused(
                 f"{user} is the last admin; nothing was changed.",
-                hint="Make somebody else an admin first.",
+                hint="Make another person an admin first.",
                 code="last-admin",
             )
     before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor", "is_active")}
@@ -123,7 +125,7 @@ def change_user(
 
 @transaction.atomic
 def set_password(actor: Actor, *, user: User, password: str) -> None:
-    """Gives somebody a new password; his sessions end. Raises Refused, ValidationError (too weak)."""
+    """Sets a new password, which ends the user's sessions. Raises Refused, ValidationError (too weak)."""
     require_admin(actor)
     validate_password(password, user)
     user.set_password(password)
@@ -140,7 +142,7 @@ def set_password(actor: Actor, *, user: User, password: str) -> None:
 
 @transaction.atomic
 def change_own(actor: Actor, *, name: str, email: str) -> User:
-    """Changes what people may change about themselves."""
+    """Changes the actor's own name and e-mail address."""
     user = User.objects.select_for_update().get(pk=actor.user.pk)
     before = {"name": user.name, "email": user.email}
     after = {"name": name, "email": email}
@@ -155,13 +157,13 @@ def change_own(actor: Actor, *, name: str, email: str) -> User:
 
 
 def people_for(actor: Actor) -> QuerySet[User]:
-    """All accounts, for admins. Raises Refused."""
+    """All accounts. Raises Refused unless the actor is an admin."""
     require_admin(actor)
     return User.objects.order_by("-is_active", "username")
 
 
 def person_for(actor: Actor, pk: int) -> User:
-    """One account, for admins. Raises Refused or Http404."""
+    """One account. Raises Refused unless the actor is an admin, Http404."""
     user = people_for(actor).filter(pk=pk).first()
     if user is None:
         raise Http404("There is no such account.")

@@ -1,4 +1,5 @@
-"""Sign-in and sign-out happen inside allauth, so they reach the audit by Django's signals (the one exception to 'no signals')."""
+"""Audits sign-in and sign-out. These happen inside allauth, so Django's signals report them; nothing else in the portal
+uses signals."""
 
 from __future__ import annotations
 
@@ -20,14 +21,14 @@ def signed_in(user: Any, **_: Any) -> None:
 
 @receiver(user_logged_out)
 def signed_out(user: Any, **_: Any) -> None:
-    """Audits a sign-out; an anonymous one is nothing."""
+    """Audits a sign-out. Ignores one without a user."""
     if user is not None:
         record(person(user), "session.ended", target_kind="user", target_id=user.pk, target_text=str(user))
 
 
 @receiver(user_login_failed)
 def refused(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """Audits a refused sign-in: the name that was tried, never the password."""
+    """Audits a refused sign-in: with the entered user name, never with the password."""
     name = str(credentials.get("username") or "")[:100]
     record(
         Actor(kind="person", id="", text=name or "unknown"),

@@ -1,4 +1,4 @@
-"""Accounts, the first admin's set-up page, and one's own account."""
+"""Pages of accounts, the set-up page of the first admin, and the page of one's own account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from people.models import User
 from ui.forms import page, posted, saved
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
-BESIDE = "password"  # the field beside which stands what makes a password too weak
+BESIDE = "password"  # the field that shows why a password is too weak
 
 
 @require_safe
@@ -78,7 +78,7 @@ def _person(request: HttpRequest, user: User, form: PersonForm, password_form: P
 @require_POST
 @keeps(PasswordForm)
 def person_password(request: HttpRequest, pk: int) -> HttpResponse:
-    """A new password for somebody who lost theirs."""
+    """A new password for a person who lost theirs."""
     actor = person(request.user)
     user = services.person_for(actor, pk)
     form = PasswordForm(request.POST)
@@ -98,7 +98,7 @@ def person_password(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @keeps(SetupForm)
 def setup(request: HttpRequest, token: str) -> HttpResponse:
-    """The first admin makes their account by the link printed at the first start, and is signed in."""
+    """Makes the first admin's account through the link printed at the first start, and signs them in."""
     services.setup_link_for(token)
     form = SetupForm(posted(request))
     made: list[User] = []

@@ -1,4 +1,4 @@
-"""The first page of the portal's admin: how much there is of everything that is not a project's."""
+"""The first page of the portal's admin: counts of accounts, clusters and registries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from projects.models import Cluster, Project, Registry
 
 @dataclass(frozen=True)
 class Infrastructure:
-    """How much there is, and the clusters that did not answer when last asked."""
+    """Counts, and the clusters that did not answer the last request."""
 
     people: int
     clusters: int
@@ -27,13 +27,13 @@ class Infrastructure:
 
 @require_safe
 def admin(request: HttpRequest) -> HttpResponse:
-    """Where admins find everything that is not a project's."""
+    """The admin's first page."""
     require_admin(person(request.user))
     return render(request, "portal/admin.html", {"there": infrastructure()})
 
 
 def infrastructure() -> Infrastructure:
-    """Numbers of everything."""
+    """The counts for the page."""
     clusters = list(Cluster.objects.values_list("name", "last_error"))
     return Infrastructure(
         people=User.objects.filter(is_active=True).count(),

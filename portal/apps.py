@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class PortalConfig(AppConfig):
-    """The pages that span everything."""
+    """The Django app with the pages that span several apps."""
 
     name = "portal"
 

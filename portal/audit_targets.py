@@ -1,4 +1,4 @@
-"""The pages of what audit events about projects tell of."""
+"""The pages of audit events' targets in projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The board: what runs where, is it healthy, what is waiting for me. Projects down, environments across."""
+"""The board: releases and health of all environments, and work that waits for the person. A row for each project, a
+column for each environment."""
 
 from __future__ import annotations
 
@@ -25,13 +26,13 @@ FILTER_FROM = 10  # projects; fewer are found by looking
 COLUMNS = 4
 TROUBLES = 5
 RUNNING = 8
-# Ends that ask somebody to act; who cancelled knows.
+# Ends that need a person to act. The person who cancelled a deploy knows already.
 BAD_ENDS = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The environments of a project in one column: seldom more than one, or one of another name."""
+    """The environments of a project in one column: mostly one, of the column's name."""
 
     column: str
     views: list[EnvironmentView]
@@ -39,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A project: its environments by column of the board."""
+    """A project with its environments by column."""
 
     project: Project
     cells: list[Cell]
@@ -47,13 +48,13 @@ class Row:
 
     @property
     def is_empty(self) -> bool:
-        """It has no environment yet."""
+        """Whether the project has no environment."""
         return not any(cell.views for cell in self.cells)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that waits for the person: an environment whose newest deploy failed, or that is degraded."""
+    """A problem that waits for the person: an environment whose newest deploy failed, or that is degraded."""
 
     environment: Environment
     deploy: Deploy | None
@@ -61,7 +62,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Going:
-    """An open deploy; `progress` once it runs."""
+    """An open deploy; with `progress` once it runs."""
 
     deploy: Deploy
     progress: Progress | None
@@ -69,7 +70,7 @@ class Going:
 
 @dataclass(frozen=True)
 class Board:
-    """Everything the page shows. `moves`: something runs or waits, so the page asks again by itself."""
+    """All data of the page. `moves`: something runs or waits, so the page refreshes itself."""
 
     columns: list[str]
     rows: list[Row]
@@ -86,27 +87,27 @@ class Board:
 
     @property
     def moves(self) -> bool:
-        """Whether anything shown changes by itself within seconds."""
+        """Whether any shown state is expected to change within seconds."""
         return bool(self.going)
 
     @property
     def needs(self) -> int:
-        """How many things wait for the person, those that are not shown included."""
+        """The number of problems that wait for the person, including those not shown."""
         return len(self.lost_clusters) + len(self.troubles) + self.more_troubles
 
     @property
     def has_filter(self) -> bool:
-        """Whether there are so many projects that finding one by name helps."""
+        """Whether there are so many projects that the page offers a filter by name."""
         return self.project_count > FILTER_FROM or bool(self.query)
 
     @property
     def running(self) -> int:
-        """How many deploys are at work."""
+        """The number of running deploys."""
         return sum(one.deploy.state in ACTIVE for one in self.going)
 
 
 def board(user: Any, *, query: str = "", after: str = "") -> Board:
-    """The board for a person. `query`: part of a project's name; `after`: slug of the last project of the page before."""
+    """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project."""
     visible = visible_projects(user)
     found = visible.defer("credential").order_by("slug")
     if query:
@@ -135,9 +136,9 @@ def older_address(projects: Sequence[Project], query: str) -> str:
 
 
 def columns_of(environments: Sequence[Environment]) -> list[str]:
-    """The environments that get a column, in their order: those of several projects, else the most frequent ones.
+    """The slugs that get a column, in order: those of several projects, else the most frequent ones.
 
-    An environment that only one project has (a cluster's base) would leave a column empty for all others.
+    The column of an environment that only one project has (a cluster's base) would be empty for all other projects.
     """
     order: dict[str, int] = {}
     for environment in environments:
@@ -150,7 +151,7 @@ def columns_of(environments: Sequence[Environment]) -> list[str]:
 def rows_of(
     projects: Sequence[Project], shown: Sequence[EnvironmentView], columns: Sequence[str], user: Any
 ) -> list[Row]:
-    """One row a project; an environment without a column of its own stands in the last one, under its name."""
+    """One row for each project. An environment without a column of its own stands in the last column, with its name."""
     kept = Membership.objects.filter(user=user, environment=None, role=Role.MAINTAINER)
     kept_by_user = set(kept.values_list("project_id", flat=True))
     rows = {
@@ -167,26 +168,27 @@ def rows_of(
 
 
 def notices_of(shown: Sequence[EnvironmentView]) -> list[Cluster]:
-    """Clusters of these environments that have something to say."""
+    """The clusters of these environments that have a notice."""
     clusters = {view.environment.cluster_id: view.environment.cluster for view in shown}
     return [cluster for cluster in clusters.values() if cluster.notice]
 
 
 def sums_of(shown: Sequence[EnvironmentView]) -> list[tuple[str, int]]:
-    """How many environments are in which health, the best first; those where nothing was ever seen are left out."""
+    """The number of environments for each health state, the best state first. Environments that were never read are left
+    out."""
     counted = Counter(view.health for view in shown if not view.is_new)
     return [(health, counted[health]) for health in LiveState.Health.values if counted[health]]
 
 
 def going_of(opened: Sequence[Deploy]) -> list[Going]:
-    """What is at work first, then what waits."""
+    """Open deploys: running ones first, then waiting ones."""
     ordered = sorted(opened, key=turns.place)[:RUNNING]
     steps = overview.progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
     return [Going(deploy, steps.get(deploy.run_id)) for deploy in ordered]
 
 
 def troubles_of(user: Any) -> tuple[list[Trouble], int]:
-    """What waits for this person, the newest first, and how much more there is: only where he may do something."""
+    """Problems that this person may act on, the newest first, and the number of further ones."""
     ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN).order_by("-number")
     rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
     rows = rows.defer("project__credential").annotate(
@@ -207,7 +209,7 @@ def troubles_of(user: Any) -> tuple[list[Trouble], int]:
 
 
 def lost_clusters(user: Any) -> list[Cluster]:
-    """Clusters that did not answer the last time, for admins: everybody else sees it at the environments."""
+    """Clusters that did not answer the last request; for admins only, since others see it at the environments."""
     if not user.is_admin:
         return []
     return list(Cluster.objects.exclude(last_error="").defer("kubeconfig"))

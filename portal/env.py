@@ -1,6 +1,6 @@
-"""Strict readers of environment variables: a value that cannot be meant stops the start instead of being guessed.
+"""Strict readers of environment variables: an invalid value stops the start.
 
-Every secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key` is read where `SECRET_KEY` is not set.
+A text or list may come from a file: `SECRET_KEY_FILE=/run/secrets/key` is read when `SECRET_KEY` is not set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FALSE = {"0", "false", "no", "off", ""}
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable, or the content of the file that `<name>_FILE` names, or `default`."""
+    """The variable's value, or the content of the file named by `<name>_FILE`, or `default`."""
     value = os.environ.get(name)
     if value is not None:
         return value
@@ -31,7 +31,7 @@ def text(name: str, default: str = "") -> str:
 
 
 def boolean(name: str, default: bool = False) -> bool:
-    """`true/false`, `1/0`, `yes/no`, `on/off`. Anything else is refused."""
+    """`true/false`, `1/0`, `yes/no`, `on/off`. Raises ImproperlyConfigured for any other value."""
     value = os.environ.get(name)
     if value is None:
         return default
@@ -43,7 +43,7 @@ def boolean(name: str, default: bool = False) -> bool:
 
 
 def integer(name: str, default: int) -> int:
-    """A whole number."""
+    """A whole number; `default` when the variable is not set or empty."""
     value = os.environ.get(name)
     if value is None or value == "":
         return default

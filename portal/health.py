@@ -24,7 +24,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def database() -> str:
-    """Empty when the database answers and every migration is applied, else what is wrong."""
+    """Empty when the database answers and every migration is applied, else the problem."""
     try:
         executor = MigrationExecutor(connection)
         waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -34,7 +34,7 @@ def database() -> str:
 
 
 def redis() -> str:
-    """Empty when Redis answers."""
+    """Empty when Redis answers, else the problem."""
     try:
         get_connection("short").ping()
     except (RedisError, OSError):
@@ -49,7 +49,7 @@ CHECKS: dict[str, Callable[[], str]] = {"database": database, "redis": redis}
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Each dependency's state. 503 only without the database: without Redis pages work and deploys wait."""
+    """Each dependency's state. Status 503 only without the database: without Redis pages work and deploys wait."""
     answers = {}
     for name, check in CHECKS.items():
         started = time.monotonic()

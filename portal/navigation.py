@@ -1,6 +1,6 @@
-"""The table of contents of the site: what stands in the navigation and in the menu of the admin. A new page goes here.
+"""The entries of the site's navigation and of the admin's menu. A page that belongs there gets an entry here.
 
-An entry shows which address it leads to, who sees it, and which further addresses lie below it. The entry with the
+An entry has an address, a rule who sees it, and the further addresses that belong to it. The entry with the
 longest address above a page is the current one.
 """
 
@@ -15,24 +15,24 @@ from django.urls import reverse_lazy
 
 
 def everybody(user: Any) -> bool:
-    """Whoever is signed in."""
+    """True: for entries that every signed-in person sees."""
     return True
 
 
 def readers_of_the_audit(user: Any) -> bool:
-    """Admins and auditors."""
+    """Whether the user is an admin or an auditor."""
     return admins(user) or bool(getattr(user, "is_auditor", False))
 
 
 def admins(user: Any) -> bool:
-    """Admins alone."""
+    """Whether the user is an admin."""
     return bool(getattr(user, "is_admin", False))
 
 
 @dataclass(frozen=True)
 class NavEntry:
-    """One destination. `jump`: the letter after `g`. `also`: further addresses that belong to it, `*`
-    for any word. `may`: who sees it.
+    """One entry. `jump`: the letter after `g`. `also`: further addresses that belong to it, `*` for any word. `may`: whether a
+    user sees it.
 
     `current`, filled in for a page: "page" on it, "true" below it, empty elsewhere.
     """
@@ -52,7 +52,7 @@ MAIN = (
     NavEntry("Secrets", reverse_lazy("secrets:overview"), "key-round", "s", also=("/projects/*/*/secrets/",)),
     NavEntry("Audit", reverse_lazy("audit:list"), "scroll-text", "a", may=readers_of_the_audit),
 )
-# Apart from the others: at the lower end of the side.
+# These stand apart from the others, at the lower end of the sidebar.
 END = (NavEntry("Admin", reverse_lazy("portal:admin"), "sliders-horizontal", "m", may=admins),)
 
 ADMIN_MENU = (
@@ -65,14 +65,14 @@ ADMIN_MENU = (
 
 
 def seen_by(user: Any, entries: Sequence[NavEntry]) -> list[NavEntry]:
-    """The entries that this person sees; none for somebody who is not signed in."""
+    """The entries that this person sees; none without a sign-in."""
     if not (user and user.is_authenticated):
         return []
     return [entry for entry in entries if entry.may(user)]
 
 
 def marked(entries: Sequence[NavEntry], path: str) -> list[NavEntry]:
-    """The entries, the one that `path` belongs to marked as current: that of the longest address above it."""
+    """The entries, with one marked as current: the one with the longest address above `path`."""
     lengths = [_reach(entry, path) for entry in entries]
     longest = max(lengths, default=0)
     return [
@@ -84,7 +84,7 @@ def marked(entries: Sequence[NavEntry], path: str) -> list[NavEntry]:
 
 
 def _reach(entry: NavEntry, path: str) -> int:
-    """How much of `path` the entry stands for; the board's own address stands for itself alone."""
+    """The length of the entry's longest address above `path`, 0 for none. The board's address matches only itself."""
     own = str(entry.url)
     above = [_length(address, path) for address in (own, *entry.also) if address != "/"]
     return max([*above, len(own) if path == own else 0])

@@ -1,6 +1,6 @@
-"""The portal's settings: one file, everything that differs between installations comes from the environment.
+"""The portal's settings. Environment variables give everything that differs between installations.
 
-The names are those of the contract with outsiders; README lists them. Wrong values stop the start (`core/checks.py`).
+The variables are a public contract; README.md lists them. Wrong values stop the start (`core/checks.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if _public.scheme not in {"http", "https"} or not _public.hostname:
         f"BASE_URL is {BASE_URL!r}; write the public address, e.g. https://deploy.example.com."
     )
 HTTPS = _public.scheme == "https"
-# The container's probes ask by loopback address, people by the public name.
+# The container's probes use the loopback address, people use the public name.
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or [_public.hostname, "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
@@ -36,7 +36,7 @@ TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
 SECRET_KEY = env.text("SECRET_KEY")
 ENCRYPTION_KEYS = env.words("ENCRYPTION_KEYS")
 DIGEST_KEY = env.text("DIGEST_KEY")
-# Without keys only commands that keep nothing start (newkeys, collectstatic): core/checks.py refuses the rest.
+# Without keys only commands that store nothing start (newkeys, collectstatic); core/checks.py stops the others.
 KEYS_ARE_MISSING = not (SECRET_KEY and ENCRYPTION_KEYS and DIGEST_KEY)
 SECRET_KEY = SECRET_KEY or secrets.token_urlsafe(48)
 
@@ -128,7 +128,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["CONN_MAX_AGE"] = 0 if ":memory:" in str(DATABASES["default"]["NAME"]) else 60
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
-# Short timeouts: a click must not wait for a Redis that is gone; the reconciler enqueues later what was not.
+# Short timeouts: a click must not wait for a Redis that is down. The reconciler enqueues lost jobs later.
 _redis_query = "socket_connect_timeout=1&socket_timeout=5"
 _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
 RQ_QUEUES = {
@@ -146,8 +146,8 @@ WORKER_PRELOAD = [
     "boto3",
 ]
 
-# Throttling of sign-in must hold across processes and must not depend on Redis. Django keeps 300 entries unless told
-# otherwise, and drops others at will beyond that: sessions of 500 people, and the counters of refused sign-ins.
+# Throttling of sign-in must hold across processes and must not depend on Redis. Django's default keeps 300 entries and
+# drops arbitrary ones beyond that, which would drop sessions and the counters of refused sign-ins.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -195,7 +195,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and TRUSTED_PROXIES else None
 X_FRAME_OPTIONS = "DENY"
-# Whether plain HTTP is redirected is the proxy's business, and one host does not decide for its whole domain.
+# The proxy redirects plain HTTP. HSTS covers this host only, because one host must not decide for its whole domain.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -223,9 +223,9 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "ui.static.StaticFiles"},
 }
-# Beside what was collected (ui/static.py) the source folders are served, each file found once at start.
+# Serves the source folders beside the collected files (ui/static.py). Each file is looked up once, at start.
 SERVESTATIC_USE_FINDERS = True
-SERVESTATIC_USE_ZSTD = SERVESTATIC_USE_BROTLI = False  # gzip is what every browser takes
+SERVESTATIC_USE_ZSTD = SERVESTATIC_USE_BROTLI = False  # every browser takes gzip
 SERVESTATIC_AUTOREFRESH = False
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440

@@ -1,4 +1,4 @@
-"""What `base.html` needs on every page: the theme, the navigation by the person's rights, the request's reference."""
+"""The context of `base.html` on every page: the theme, the navigation by the person's rights, the request's id."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _FIT_ON_A_PHONE = 5
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """The context processor. `nav` and `nav_end` are empty for somebody who is not signed in.
+    """The context processor. `nav` and `nav_end` are empty without a sign-in.
 
-    `nav_more`: a phone's bar does not hold them all, so the later ones go under More. `admin_menu`: for the pages of
-    the admin (admin_page.html).
+    `nav_more`: the entries that a phone's bar shows under More, because it has no room for all. `admin_menu`: for the
+    pages of the admin (admin_page.html).
     """
     user = getattr(request, "user", None)
     main, end = seen_by(user, MAIN), seen_by(user, END)
@@ -34,5 +34,5 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def admin_menu(path: str) -> list[NavEntry]:
-    """The menu beside every page of the admin; a page below an entry counts as that entry's."""
+    """The menu beside every page of the admin; a page below an entry marks that entry."""
     return marked(ADMIN_MENU, path)

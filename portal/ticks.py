@@ -1,4 +1,4 @@
-"""What the scheduler does, and how often (seconds). Each tick is tiny: it looks for due rows and enqueues."""
+"""The scheduler's ticks and their intervals in seconds. Each tick is short: it looks for due rows and enqueues jobs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from notify.models import Outgoing
 from projects import mirrors
 from runs.life.reconcile import reconcile
 from secrets_ui.editing import drafts, settling
+from secrets_ui.jobs import look_at_due
 
 
 def tend_runs() -> None:
-    """Cures what runs of every kind lost."""
+    """Reconciles runs of every kind."""
     reconcile([DEPLOYS])
 
 
 def chain_audit() -> None:
-    """Hashes what was recorded since."""
+    """Adds new audit events to the chain of hashes."""
     chain.extend()
 
 
 def send_waiting() -> None:
-    """Rings for messages that are due and whose own bell was lost."""
+    """Enqueues the sending of due messages whose job was lost."""
     oldest = Outgoing.objects.filter(state="waiting").order_by("id").first()
     if oldest is not None:
         job_id = f"send-due-{oldest.pk}-{oldest.tries}"
@@ -36,7 +37,7 @@ def send_waiting() -> None:
 
 
 def forget_sessions() -> None:
-    """Deletes sessions that have ended by themselves: nobody else does."""
+    """Deletes expired sessions; Django does not do that itself."""
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
 
 
@@ -47,6 +48,7 @@ TICKS = (
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
     Tick("integrity", 600, integrity.verify_due),
+    Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),
     Tick("secret saves", 30, settling.settle_due),
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),

@@ -1,4 +1,4 @@
-"""Every address of the portal. Words used here are no slugs (core/slugs.RESERVED)."""
+"""Every address of the portal. The words used here cannot be slugs (core/slugs.RESERVED)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages that span everything: the board and a project's page."""
+"""The pages that span several apps: the board and a project's page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from projects.pages.first_steps import first_steps
 
 @require_safe
 def board(request: HttpRequest) -> HttpResponse:
-    """What runs where. An htmx request gets the part that changes by itself."""
+    """The board. An htmx request gets only the part that changes by itself."""
     shown = boards.board(
         request.user, query=request.GET.get("q", "").strip()[:100], after=request.GET.get("after", "")[:40]
     )

@@ -1,7 +1,7 @@
-"""Access = fetch: the only way to a project or environment is a function that also checks the right.
+"""Access control: the functions that fetch a project or environment also check the right. Views use no other way.
 
-A stranger gets a 404, so that names do not leak; somebody whose role is too weak gets a refusal with the reason and
-whom to ask (core/problems.py makes it a 403).
+A person without a role gets a 404, so that names do not leak. A person whose role is too weak gets a refusal with the
+reason and the people to ask (core/problems.py makes it a 403).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WORDS = {
 def role_in(user: Any, project: Project, environment: Environment | None = None) -> Role | None:
     """The strongest role of a user: on the project, or on this environment of it. Admins are maintainers everywhere.
 
-    With `environment=None` a role on any single environment counts as viewer of the project. None: a stranger.
+    With `environment=None` a role on any single environment counts as viewer of the project. None: no role.
     """
     if not user.is_authenticated or not user.is_active:
         return None
@@ -44,7 +44,7 @@ def role_in(user: Any, project: Project, environment: Environment | None = None)
 
 
 def visible_projects(user: Any) -> QuerySet[Project]:
-    """The projects that a user may see."""
+    """The projects that a user may see, as a queryset."""
     if user.is_admin:
         return Project.objects.all()
     return Project.objects.filter(memberships__user=user).distinct()
@@ -75,7 +75,7 @@ def environment_for(user: Any, project_slug: str, slug: str, need: Role = Role.V
 
 
 def check(role: Role | None, need: Role, project: Project) -> None:
-    """Raises Refused, naming the role that is needed and who can give it, unless `role` covers `need`."""
+    """Raises Refused, with the needed role and the people who can grant it, unless `role` covers `need`."""
     if role is not None and role.rank >= need.rank:
         return
     has = f"you are {role.label.lower()}" if role else "you have no role"
@@ -88,7 +88,7 @@ def check(role: Role | None, need: Role, project: Project) -> None:
 
 
 def require(actor: Actor, environment: Environment, need: Role) -> None:
-    """For services: the portal itself may do everything, a person what his role covers. Raises Refused."""
+    """For services: raises Refused unless the actor is the portal itself or a person whose role covers `need`."""
     if actor.kind == "system":
         return
     role = role_in(actor.user, environment.project, environment) if actor.user is not None else None
@@ -96,7 +96,7 @@ def require(actor: Actor, environment: Environment, need: Role) -> None:
 
 
 def require_project(actor: Actor, project: Project, need: Role) -> None:
-    """Like `require`, for what concerns the whole project."""
+    """Like `require`, for the role on the whole project."""
     if actor.kind == "system":
         return
     check(role_in(actor.user, project) if actor.user is not None else None, need, project)
@@ -110,7 +110,7 @@ def may_secret(user: Any, environment: Environment, right: Right) -> bool:
 def require_secret(actor: Actor, environment: Environment, right: Right, *, what: str = "") -> None:
     """Raises Refused unless the actor has the right on the environment's secrets; the refused attempt is audited.
 
-    `what`: the key or version that was asked for, for the audit; never a value.
+    `what`: the requested key or version, for the audit; never a value.
     """
     if actor.kind == "system" or (actor.user is not None and may_secret(actor.user, environment, right)):
         return
@@ -129,7 +129,7 @@ def require_secret(actor: Actor, environment: Environment, right: Right, *, what
 
 
 def maintainers_text(project: Project) -> str:
-    """Whom to ask: the maintainers of the project, else the admins."""
+    """The names of the people to ask: the project's maintainers, else the admins."""
     rows = Membership.objects.filter(
         project=project, role=Role.MAINTAINER, environment=None, user__is_active=True
     )
@@ -155,5 +155,5 @@ def roles_by_environment(user: Any, environments: Sequence[Environment]) -> dict
 
 
 def visible_filter(user: Any, prefix: str = "environment__project") -> Q:
-    """A condition for querysets of things that hang on a project, e.g. deploys."""
+    """A condition for querysets of rows that belong to a project, e.g. deploys. `prefix`: the path to the project."""
     return Q() if user.is_admin else Q(**{f"{prefix}__in": visible_projects(user)})

@@ -1,4 +1,4 @@
-"""Projects and infrastructure among the raw tables."""
+"""Read-only raw tables of projects and infrastructure."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class EnvironmentAdmin(ReadOnlyAdmin):
 
 @admin.register(SecretsFile)
 class SecretsFileAdmin(ReadOnlyAdmin):
-    """Which secret of AWS stands for which file."""
+    """Secrets files: path and secret of AWS."""
 
     list_display = ("path", "environment", "secret_id", "region")
 
 
 @admin.register(Membership)
 class MembershipAdmin(ReadOnlyAdmin):
-    """Roles. They are given and taken on the project's page, which tells the audit."""
+    """Roles. Grant and revoke them on the project's page, which writes audit events."""
 
     list_display = ("user", "project", "environment", "role")
     list_select_related = ("user", "project", "environment")

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class ProjectsConfig(AppConfig):
-    """Projects, environments, clusters, registries, images, secrets files, memberships; who may do what."""
+    """The Django app of projects, environments, clusters, registries, images, secrets files, memberships and rights."""
 
     name = "projects"
 
@@ -12,5 +12,5 @@ class ProjectsConfig(AppConfig):
         from projects.roles import held_by
 
         roles.register(held_by)
-        # Their pages are for maintainers and admins; an auditor reads about them here.
+        # Only maintainers and admins may open the pages of these; an auditor reads about them in the audit.
         targets.have_no_page("cluster", "registry", "image", "secrets_file", "membership")

@@ -1,8 +1,9 @@
-"""Checks by trying: does what somebody typed into a form really work? Each function returns findings and never raises.
+"""Live validation: tries the outside systems with what was entered. Each function returns findings and never raises an
+error of an outside system.
 
-Every request has a short timeout, and all of them together ten seconds. A finding says what is wrong in a
-sentence, what to do, at which field, and whether it may be saved nevertheless: what is down, or not there yet, may; what
-was refused may not.
+Each request has a short timeout, and all together ten seconds. A finding has a sentence, the remedy, the form's field,
+and whether the person may save anyway: yes when a system is down or an object does not exist yet, no when a system
+refused.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from projects.reference_files import newest, newest_reference
 from projects.secret_files import read_secret
 
 TIMEOUT = 5.0
-DEADLINE = 10.0  # for all of them; an adapter's own repeats may take longer
+DEADLINE = 10.0  # seconds for all checks; an adapter's own repeats may take longer
 ONCE = RetryPolicy(attempts=1)
 
 
 @dataclass(frozen=True)
 class ClusterAnswer:
-    """The findings about a cluster, and its version when it answered."""
+    """The findings about a cluster, and its version (empty when it did not answer)."""
 
     findings: list[Finding]
     version: str = ""
@@ -45,10 +46,10 @@ Check = Callable[[], list[Finding]]
 
 
 def run(checks: Sequence[Check], *, deadline: float = DEADLINE) -> list[Finding]:
-    """The findings of all checks, in their order; the checks run side by side and must not use the database. The values that
-    they read are known to the caller's redactor.
+    """The findings of all checks, in order. The checks run in parallel threads and must not use the database. They share
+    the caller's redactor.
 
-    One that has not ended after `deadline` seconds is left behind: nobody waits longer for a page.
+    A check that has not ended after `deadline` seconds is abandoned, so that the page is not delayed further.
     """
     if not checks:
         return []
@@ -65,7 +66,7 @@ def _too_slow(deadline: float) -> Finding:
 
 
 def trouble(error: SlipwayError, field: str, *, may_come: bool = False) -> Finding:
-    """The finding for an error. `may_come`: that it is not there yet is no reason to refuse it for good."""
+    """The finding for an error at a field. `may_come`: the object may be created later, so NotFound can be overridden."""
     is_down = isinstance(error, ExternalError) and not error.permanent
     not_there = may_come and isinstance(error, NotFound)
     return Finding(FAILED, error.message, error.hint, field, can_override=is_down or not_there)
@@ -82,7 +83,7 @@ _WATCHED = (*_WORKLOADS, ("apps", "replicasets"), ("", "pods"), ("", "events"))
 
 
 def rights_needed(namespace: str = "") -> list[Right]:
-    """What a deploy of the usual kinds does in a namespace (empty: in all): apply them, watch them, read logs."""
+    """The rights that a deploy of the usual kinds needs in a namespace (empty: in all): apply, watch, read logs."""
     apply = [
         Right(verb, group, kind, namespace) for group, kind in _APPLIED for verb in ("get", "create", "patch")
     ]
@@ -91,7 +92,7 @@ def rights_needed(namespace: str = "") -> list[Right]:
 
 
 def cluster(kubeconfig: str, *, field: str = "kubeconfig") -> ClusterAnswer:
-    """Whether the cluster answers these credentials, and what they lack for deploying to every namespace."""
+    """Whether the cluster accepts these credentials, and which rights they lack for deploying to every namespace."""
     try:
         with KubernetesClient.from_kubeconfig(
             kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
@@ -106,7 +107,8 @@ def cluster(kubeconfig: str, *, field: str = "kubeconfig") -> ClusterAnswer:
 
 
 def namespace(kubeconfig: str, name: str) -> list[Finding]:
-    """Whether the namespace is there, and the rights in it suffice. A deploy may bring its namespace along."""
+    """Whether the namespace exists, and the rights in it suffice. A missing one can be overridden: manifests may create
+    it."""
     try:
         with KubernetesClient.from_kubeconfig(
             kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
@@ -123,7 +125,7 @@ def _exists(client: KubernetesClient, name: str) -> Finding:
     except NotFound:
         return Finding(
             WARNING, f"The namespace {name} does not exist yet.",
-            "Either the config directory holds a Namespace, or somebody has to create it before the first deploy.",
+            "Put a Namespace into the config directory, or create it before the first deploy.",
         )  # fmt: skip
     except Denied:
         return Finding(WARNING, f"Whether the namespace {name} exists may not be read by this account.")
@@ -152,7 +154,7 @@ def _rights(client: KubernetesClient, name: str, field: str, state: str) -> list
 
 
 def repository(project: Project) -> list[Finding]:
-    """Whether the project's repository answers its credential, and its default branch is there."""
+    """Whether the project's repository accepts its credential, and has its default branch."""
     try:
         facts = connections.git_repository(project).check(timeout=TIMEOUT)
     except ExternalError as error:
@@ -180,7 +182,7 @@ def _no_branch(branch: str, branches: Sequence[str]) -> Finding:
 
 
 def config_directory(project: Project, directory: str) -> list[Finding]:
-    """Whether the directory is there at the newest revision of the default branch, with manifests that can be read."""
+    """Whether the directory exists at the newest revision of the default branch, with readable manifests."""
     try:
         found = newest(project)
         files = found.files(directory)
@@ -209,7 +211,7 @@ def config_directory(project: Project, directory: str) -> list[Finding]:
 
 
 def registry(row: Registry) -> list[Finding]:
-    """Whether the registry hands out a credential, and is the one that the address names."""
+    """Whether the registry gives a token, and its address is the configured one."""
     try:
         token = connections.ecr(row, hasty=True).token()
     except ExternalError as error:
@@ -220,7 +222,7 @@ def registry(row: Registry) -> list[Finding]:
             Finding(
                 WARNING,
                 f"The registry calls itself {named}, the address says {row.host}.",
-                "Images are found by the address; it must be what stands in the manifests.",
+                "Manifests must name the images by this address.",
             )
         ]
     return [Finding(PASSED, f"{row.host} answers and hands out credentials.")]
@@ -284,5 +286,5 @@ def _compare(reference: Sequence[Document], populated: Sequence[Document]) -> li
         findings.append(Finding(WARNING, text, "Deploys stop until they are there."))
     if result.placeholders:
         text = f"Still a placeholder: {', '.join(result.placeholders[:8])}."
-        findings.append(Finding(WARNING, text, "Somebody has to fill them in."))
+        findings.append(Finding(WARNING, text, "Fill them in before a deploy needs them."))
     return findings or [Finding(PASSED, "The secret is there and has every key of the reference file.")]

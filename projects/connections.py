@@ -1,7 +1,7 @@
-"""From rows of the database to adapters: the one place where stored credentials are decrypted and handed over.
+"""Makes adapters from rows of the database. Only this module passes stored credentials on.
 
-Nothing here talks to the outside; the adapter that comes back does. What it raises is `adapters.errors.ExternalError`
-(a stored credential that no key decrypts raises `core.fields.CannotDecrypt` when the row is loaded).
+No function here makes a request; the returned adapter does. Errors are `adapters.errors.ExternalError`. Loading a row
+whose credential no key decrypts raises `core.fields.CannotDecrypt`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ HASTY_SECONDS = 8.0
 
 
 def user_agent(purpose: str = "") -> str:
-    """What the cluster's own audit log shows of us, e.g. `slipway/0.1.0 (deploy 1847)`."""
+    """The user agent for the cluster's audit log, e.g. `slipway/0.1.0 (deploy 1847)`."""
     return f"slipway/{settings.VERSION} ({purpose})" if purpose else f"slipway/{settings.VERSION}"
 
 
 def cluster_client(cluster: Cluster, *, purpose: str = "") -> KubernetesClient:
-    """A client of the cluster; close it. `purpose` goes into the user agent. Raises Invalid for a bad kubeconfig."""
+    """A client of the cluster; the caller closes it. `purpose` goes into the user agent. Raises Invalid for a bad
+    kubeconfig."""
     return KubernetesClient.from_kubeconfig(cluster.kubeconfig, user_agent=user_agent(purpose))
 
 
 def hasty_client(cluster: Cluster, *, purpose: str = "") -> KubernetesClient:
-    """The same for reads that somebody, or a whole queue, waits for: a cluster that is slow or gone is told soon."""
+    """Like `cluster_client`, with short timeouts: for reads that a page or a whole queue waits for."""
     return KubernetesClient.from_kubeconfig(
         cluster.kubeconfig,
         user_agent=user_agent(purpose),
@@ -41,7 +42,7 @@ def hasty_client(cluster: Cluster, *, purpose: str = "") -> KubernetesClient:
 
 
 def git_credential(kind: str, secret: str) -> GitCredential | None:
-    """The credential as Git's adapter takes it; None for a public repository. Raises Invalid for a key that is none."""
+    """The credential for Git's adapter; None for a public repository. Raises Invalid for an unusable key."""
     if kind == Project.Credential.TOKEN:
         return GitCredential(token=secret)
     if kind == Project.Credential.SSH_KEY:
@@ -60,8 +61,8 @@ def git_repository(project: Project) -> GitRepository:
 
 
 def secrets_manager(secrets_file: SecretsFile, *, hasty: bool = False) -> SecretsManager:
-    """Secrets Manager in the file's region, by its role. The endpoint is boto3's own (`AWS_ENDPOINT_URL`). `hasty`: somebody
-    waits for a page; an AWS that is slow or gone is told soon."""
+    """Secrets Manager in the file's region, with its role. boto3 reads the endpoint (`AWS_ENDPOINT_URL`). `hasty`: short
+    timeouts, because a page waits."""
     return SecretsManager(
         secrets_file.region, role_arn=secrets_file.role_arn, limits=HASTY if hasty else PATIENT
     )
@@ -75,7 +76,7 @@ def secrets_writer(secrets_file: SecretsFile, *, hasty: bool = False) -> Secrets
 
 
 def ecr(registry: Registry, *, hasty: bool = False) -> Ecr:
-    """The registry's API in its region and account, by its role. `hasty`: as above."""
+    """The registry's API in its region and account, with its role. `hasty`: short timeouts, because a page waits."""
     return Ecr(
         registry.region, registry.account, role_arn=registry.role_arn, limits=HASTY if hasty else PATIENT
     )

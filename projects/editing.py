@@ -1,6 +1,6 @@
-"""Creating and changing a row, the same way for every kind: checked, guarded against a concurrent edit, audited.
+"""Creates, changes and deletes rows of every kind: with validation, optimistic locking and an audit event.
 
-The right is checked by the services that call this (projects/services.py, projects/infrastructure.py).
+The callers check the right (projects/services.py, projects/infrastructure.py).
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from core.errors import Refused, Stale
 
 Row = TypeVar("Row", bound=models.Model)
 
-# Never in the audit: only that they were set or changed.
+# The audit never holds their values, only that they were set or changed.
 SECRETS = frozenset({"kubeconfig", "credential"})
-# What the portal keeps for itself; no person edits it.
+# Fields that only the portal writes.
 OWN = frozenset(
     {"id", "edited", "created_at", "last_seen", "last_error", "version", "environment", "project"}
 )
 
 
 def create(actor: Actor, row: Row, *, verb: str, text: str, project: str = "") -> Row:
-    """Saves a new row and audits it as `verb`, with its fields. Raises ValidationError by field; Refused when it lost a race."""
+    """Saves a new row and audits it as `verb`, with its fields. Raises ValidationError by field, and Refused when another
+    request created the same row at the same time."""
     row.full_clean()
     try:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError as error:
         raise Refused(
-            f"{text} was created by somebody else a moment ago; nothing was changed.",
+            f"{text} was created by another person a moment ago; nothing was changed.",
             hint="Open the list again.",
             code="exists",
         ) from error
@@ -52,9 +53,9 @@ def create(actor: Actor, row: Row, *, verb: str, text: str, project: str = "") -
 def change(
     actor: Actor, row: Row, values: dict[str, Any], *, edited: int, verb: str, text: str, project: str = ""
 ) -> Row:
-    """Sets `values` and returns the fresh row; nothing to change is no change. Raises ValidationError, Stale.
+    """Sets `values` and returns the fresh row. Without a difference it writes nothing. Raises ValidationError, Stale.
 
-    `edited`: the row's counter when the form was opened. The audit tells the fields with what they were and are.
+    `edited`: the row's counter when the form was opened. The audit event holds old and new values of the changed fields.
     """
     fresh = type(row)._default_manager.select_for_update().get(pk=row.pk)
     if fresh.edited != edited:  # type: ignore[attr-defined]  # every row edited by a form has it
@@ -79,15 +80,23 @@ def change(
 
 
 def difference(before: Any, after: Any) -> Any:
-    """What the audit tells of a change: what was and is; of switches by name only those that differ."""
+    """The old and new value for the audit; of dictionaries only the entries that differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        return {name: before_after(before.get(name, False), after.get(name, False)) for name in names}
+        return {
+            name: before_after(_policy(before, name, after), _policy(after, name, before)) for name in names
+        }
     return before_after(before, after)
 
 
+def _policy(policies: dict[str, Any], name: str, other: dict[str, Any]) -> Any:
+    """A policy's value; what is absent is off for a switch, and the default for a number."""
+    absent = False if isinstance(other.get(name, False), bool) else "default"
+    return policies.get(name, absent)
+
+
 def remove(actor: Actor, row: models.Model, *, verb: str, text: str, project: str = "") -> None:
-    """Deletes a row and audits what it said. One that is gone already is no error and no event."""
+    """Deletes a row and audits its fields. A row that is already deleted is no error and gives no event."""
     data = {f.name: shown(row, f.name) for f in row._meta.concrete_fields if f.name not in OWN}
     pk = row.pk
     if type(row)._default_manager.filter(pk=pk).delete()[0]:
@@ -98,7 +107,7 @@ def remove(actor: Actor, row: models.Model, *, verb: str, text: str, project: st
 def note(
     actor: Actor, row: models.Model, *, verb: str, text: str, project: str, data: dict[str, Any]
 ) -> AuditEvent:
-    """One audit event about `row`; the target's kind is the verb's first word."""
+    """Writes one audit event about `row`. The target's kind is the verb's first word."""
     kind = verb.split(".")[0]
     return record(
         actor, verb, target_kind=kind, target_id=row.pk, target_text=text, project=project, data=data
@@ -106,7 +115,7 @@ def note(
 
 
 def shown(row: models.Model, name: str) -> Any:
-    """A field's value as the audit keeps it: JSON, and of a secret only that it is set."""
+    """A field's value for the audit, as JSON. For a secret: only whether it is set."""
     value = getattr(row, name)
     if name in SECRETS:
         return "set" if value else ""
@@ -116,15 +125,15 @@ def shown(row: models.Model, name: str) -> Any:
 
 
 def stale(text: str) -> Stale:
-    """Somebody else was faster."""
+    """The error for a concurrent edit. `text` names the row."""
     return Stale(
-        f"{text} was changed by somebody else since you opened this form; nothing was saved.",
-        hint="Open the page in another tab, look at what it says now, then save from there.",
+        f"{text} was changed by another person since you opened this form; nothing was saved.",
+        hint="Open the page in another tab, check its current values, then save there.",
     )
 
 
 def set_at(kind: str, pk: int, field: str) -> Any:
-    """When a secret field was last set, from the audit; None when it never was (or before there was an audit)."""
+    """The time at which a secret field was last set, from the audit; None without such an event."""
     events = AuditEvent.objects.filter(target_kind=kind, target_id=str(pk), data__has_key=field)
     return events.order_by("-id").values_list("at", flat=True).first()
 

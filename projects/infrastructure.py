@@ -1,4 +1,4 @@
-"""What can be done with clusters and registries: admins only, audited, credentials never in the audit."""
+"""All changes of clusters and registries. Only admins may make them; each is audited, without credentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from projects.models import Cluster, Registry
 
 @transaction.atomic
 def create_cluster(actor: Actor, *, slug: str, name: str, kubeconfig: str, notice: str = "") -> Cluster:
-    """Registers a cluster. Raises Refused, ValidationError (also for a kubeconfig that could run or read things here)."""
+    """Registers a cluster. Raises Refused, ValidationError (also for a kubeconfig that would run programs or read files
+    of this machine)."""
     require_admin(actor)
     _check_kubeconfig(kubeconfig)
     cluster = Cluster(slug=slug, name=name, kubeconfig=kubeconfig, notice=notice)
@@ -45,7 +46,7 @@ def _check_kubeconfig(text: str) -> None:
 
 
 def note_answer(cluster: Cluster, *, version: str = "", error: str = "", at: datetime) -> None:
-    """Keeps what a check of the cluster found. No edit by a person: neither audited nor counted."""
+    """Stores the result of a check: `version` or `error`. It is no edit, so it is not audited and leaves `edited` alone."""
     found = (
         {"last_error": error[:500]} if error else {"last_error": "", "last_seen": at, "version": version[:50]}
     )

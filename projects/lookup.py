@@ -1,4 +1,4 @@
-"""Rows below a project, and the infrastructure, for views: fetched and the right checked in one (projects/access.py)."""
+"""Fetches rows of a project, and infrastructure, for views, and checks the right (projects/access.py)."""
 
 from __future__ import annotations
 
@@ -48,31 +48,33 @@ def membership_of(project: Project, pk: int) -> Membership:
 
 
 def cluster_for(user: Any, slug: str) -> Cluster:
-    """A cluster, for admins. Raises Refused or Http404."""
+    """A cluster. Raises Refused unless the user is an admin, Http404."""
     require_admin(person(user))
     return _or_404(Cluster.objects.filter(slug=slug), "cluster")
 
 
 def registry_for(user: Any, slug: str) -> Registry:
-    """A registry, for admins. Raises Refused or Http404."""
+    """A registry. Raises Refused unless the user is an admin, Http404."""
     require_admin(person(user))
     return _or_404(Registry.objects.filter(slug=slug), "registry")
 
 
 def clusters_for(user: Any) -> QuerySet[Cluster]:
-    """All clusters with the number of their environments, for admins; without their credentials. Raises Refused."""
+    """All clusters with the number of their environments, without their credentials. Raises Refused unless the user is an
+    admin."""
     require_admin(person(user))
     return Cluster.objects.defer("kubeconfig").annotate(used_by=Count("environments"))
 
 
 def registries_for(user: Any) -> QuerySet[Registry]:
-    """All registries with the number of their images, for admins. Raises Refused."""
+    """All registries with the number of their images. Raises Refused unless the user is an admin."""
     require_admin(person(user))
     return Registry.objects.annotate(used_by=Count("images"))
 
 
 def sharing(user: Any, environment: Environment) -> list[str]:
-    """Other environments of the same namespace of the same cluster, as text; those the user may not see go unnamed."""
+    """Other environments in the same namespace of the same cluster, as text. Those that the user may not see stay
+    unnamed."""
     others = Environment.objects.select_related("project").filter(
         cluster=environment.cluster_id, namespace=environment.namespace
     )

@@ -1,4 +1,4 @@
-"""The repositories' mirrors are tidied once a day: every fetch adds files to them, and many files make Git slow."""
+"""Tidies the repositories' mirrors once a day. Every fetch adds files to them, and many files make Git slow."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LOOK_SECONDS = 3600
 
 
 def tidy(project_id: int) -> None:
-    """The job of the queue `short`. Does nothing to a mirror that was tidied within a day, that another process works
-    on, or that is not on this machine: the next look is in an hour."""
+    """The job of the queue `short`. It skips a mirror that was tidied within a day, that another process uses, or that is
+    not on this machine. The tick tries again in an hour."""
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
         return
@@ -29,7 +29,7 @@ def tidy(project_id: int) -> None:
 
 
 def tidy_all() -> None:
-    """The tick: one job for each project. The mirror itself knows whether it is due, on whichever machine the job runs."""
+    """The tick: enqueues a job for each project. The job sees from the mirror on its machine whether it is due."""
     slot = int(time.time()) // LOOK_SECONDS
     for project_id in Project.objects.values_list("pk", flat=True):
         enqueue("projects.mirrors.tidy", project_id, queue="short", job_id=f"tidy-{project_id}-{slot}")

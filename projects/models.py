@@ -1,4 +1,4 @@
-"""What is deployed, from where and to where. The rules that must always hold are constraints of the database.
+"""Projects, their environments, and the infrastructure. Invariants are constraints of the database.
 
 Every row that a form edits carries `edited`, a counter for detecting a concurrent edit (core/errors.Stale).
 """
@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from core.fields import EncryptedTextField
 from core.slugs import SlugField, slug_is_well_formed, word_is_not_new
+from engine.manifests.settling import Settling
 
 REGION = RegexValidator(r"\A[a-z]{2}(-[a-z]+)+-\d\Z", "Write an AWS region, e.g. eu-west-2.")
 NAMESPACE = RegexValidator(r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", "Write a Kubernetes namespace name.")
@@ -26,7 +27,7 @@ RELATIVE_PATH = RegexValidator(
 
 
 class Role(models.TextChoices):
-    """Rights per project or environment, each including those before it (design.md §7)."""
+    """Roles in a project or environment. Each includes the rights of the roles before it."""
 
     VIEWER = "viewer", "Viewer"
     DEPLOYER = "deployer", "Deployer"
@@ -34,12 +35,12 @@ class Role(models.TextChoices):
 
     @property
     def rank(self) -> int:
-        """For comparing: a role covers every role of lower rank."""
+        """The order of roles: a role covers every role of lower rank."""
         return list(Role).index(self)
 
 
 class Cluster(models.Model):
-    """A Kubernetes API server and the credentials for it. `notice` is shown wherever the cluster shows."""
+    """A Kubernetes API server and the credentials for it. Every page that shows the cluster shows its `notice`."""
 
     slug = SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=100)
@@ -58,7 +59,7 @@ class Cluster(models.Model):
 
 
 class Registry(models.Model):
-    """Where images are kept. `endpoint` is a URL; its host is what stands in image references."""
+    """A registry of images. `endpoint` is a URL; its host is the host in image references."""
 
     class Kind(models.TextChoices):
         ECR = "ecr", "Amazon ECR"
@@ -83,7 +84,7 @@ class Registry(models.Model):
 
     @property
     def host(self) -> str:
-        """What image references begin with: host and port of the endpoint."""
+        """Host and port of the endpoint: the beginning of image references."""
         return urlsplit(self.endpoint).netloc
 
 
@@ -113,7 +114,7 @@ class Project(models.Model):
 
 
 class Image(models.Model):
-    """A Dockerfile of a project and the repository its image goes to."""
+    """A Dockerfile of a project and the repository of its image."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="images")
     name = models.CharField(max_length=40, validators=[slug_is_well_formed, word_is_not_new])
@@ -142,20 +143,20 @@ class Image(models.Model):
 
     @property
     def reference(self) -> str:
-        """Host and repository, without a tag: what manifests write before the colon."""
+        """Host and repository without a tag, as in manifests before the colon."""
         return f"{self.registry.host}/{self.repository}"
 
 
 def default_secret_rights() -> dict[str, str]:
-    """Who may do what with the secrets of an environment unless it says otherwise (design.md §7)."""
+    """The default of `Environment.secret_rights`: right → weakest role that has it."""
     return {"names": "viewer", "reveal": "maintainer", "edit": "maintainer", "approve": "maintainer"}
 
 
 class Environment(models.Model):
-    """Where a project runs: a namespace of a cluster, a config directory, its variables and policies.
+    """A place where a project runs: a namespace of a cluster, a config directory, variables and policies.
 
     `variables`: list of {name, value, type}, type one of string, number, boolean. `secret_rights`: right → role.
-    `policies`: switches by name; what is absent means the default (off).
+    `policies`: switches and numbers by name; an absent switch is off, an absent number has its default.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="environments")
@@ -195,22 +196,28 @@ class Environment(models.Model):
 
     @property
     def label(self) -> str:
-        """The value of `slipway.dev/environment` on everything applied (design.md §5)."""
+        """The value of the label `slipway.dev/environment` on every applied object."""
         return f"{self.project.slug}.{self.slug}"
 
     @property
     def place(self) -> str:
-        """Cluster and namespace: where its releases are put."""
+        """Cluster and namespace of its releases."""
         return f"{self.cluster.slug}/{self.namespace}"
 
     @property
     def rolls_back_by_itself(self) -> bool:
-        """A failed rollout is followed by a rollback to the last good release (deployments/gate/undoing.py)."""
+        """Whether a rollback to the last good release follows a failed rollout (deployments/gate/undoing.py)."""
         return bool(self.policies.get("automatic_rollback"))
 
     @property
+    def settling(self) -> Settling:
+        """How long containers without a readiness probe are watched, and whether old pods are kept meanwhile."""
+        seconds = self.policies.get("settle_seconds", Settling.seconds)
+        return Settling(float(seconds), keeps_old_pods=not self.policies.get("no_min_ready"))
+
+    @property
     def channel(self) -> str:
-        """The Slack channel: the environment's own or the project's."""
+        """The Slack channel: the environment's own, else the project's."""
         return self.slack_channel or self.project.slack_channel
 
 

@@ -1,5 +1,5 @@
-"""Pull secrets of a cluster: what stands in them, and whether it opens a registry. Their passwords are secrets like any
-other: known to the redactor in force before anything is tried with them.
+"""Reads pull secrets of a cluster, and tries their credentials at a registry. Their passwords are registered with the
+current redactor before use.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class PullCredential:
 
 
 def pull_credentials(client: Client, namespace: str, name: str) -> dict[str, PullCredential] | None:
-    """By host, as the namespace's pull secret holds them; None when it is not there. Raises ApiError."""
+    """The credentials of a namespace's pull secret by host; None when it does not exist. Raises ApiError."""
     register(())
     body = find(client, built_in("Secret").path(namespace, name))
     return None if body is None else credentials_of(body)
 
 
 def credentials_of(secret: Json) -> dict[str, PullCredential]:
-    """By host, of a Secret of the type `kubernetes.io/dockerconfigjson`. Another type, and what cannot be read in it, holds
-    none. Raises RuntimeError where no redactor is in force."""
+    """The credentials by host of a Secret of the type `kubernetes.io/dockerconfigjson`. Leaves out entries that it cannot
+    read; a Secret of another type has none. Raises RuntimeError without a redactor."""
     register_objects([secret])
     if secret.get("type") != TYPE:
         return {}
@@ -67,6 +67,6 @@ def _credential(host: str, entry: Any) -> PullCredential | None:
 
 def prove(credential: PullCredential, image: Image, reference: str) -> None:
     """Asks the image's registry for a manifest (`reference`: digest or tag) with the credential. Raises ExternalError:
-    Denied when it does not open it, NotFound when there is no such image."""
+    Denied when the registry refuses the credential, NotFound when there is no such image."""
     registry = Registry(image.registry.endpoint, credential.username, credential.password)
     registry.digest(image.repository, reference)

@@ -1,4 +1,5 @@
-"""Whether a cluster answered when it was last asked: whoever asks one notes it, and others need not wait for it, too."""
+"""Remembers whether a cluster answered the last request, so that further requests need not wait for a cluster that is
+down."""
 
 from __future__ import annotations
 
@@ -10,24 +11,25 @@ from core.redactor import redact_text
 from engine.errors import SlipwayError
 from projects.models import Cluster
 
-DOWN_SECONDS = 25  # a cluster that did not answer is left alone that long
+DOWN_SECONDS = 25  # a cluster that did not answer gets no request for this time
 
 
 def why_down(cluster_id: int) -> str | None:
-    """Why the cluster did not answer a moment ago, so that it need not be asked; None when it did, or was not asked."""
+    """The error of the last request if the cluster did not answer within DOWN_SECONDS; else None."""
     message: str | None = cache.get(_key(cluster_id))
     return message
 
 
 def note_failure(cluster: Cluster, error: SlipwayError) -> None:
-    """Keeps what asking the cluster failed with. What only the namespace refuses says nothing against the cluster."""
+    """Stores the error of a failed request. Unavailable and TimedOut mark the cluster as down for DOWN_SECONDS. An error
+    that is no ExternalError counts as an answer, because the cluster itself is not at fault."""
     if isinstance(error, (Unavailable, TimedOut)):
         cache.set(_key(cluster.pk), redact_text(error.message)[:500], DOWN_SECONDS)
     note_cluster(cluster, error.message if isinstance(error, ExternalError) else "")
 
 
 def note_cluster(cluster: Cluster, error: str) -> None:
-    """When a cluster last answered, or why it did not."""
+    """Stores the time of the cluster's last answer, or `error` when it did not answer."""
     rows = Cluster.objects.filter(pk=cluster.pk)
     if error:
         rows.update(last_error=redact_text(error)[:500])

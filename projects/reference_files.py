@@ -15,7 +15,7 @@ from projects.models import Environment, Project
 
 TIMEOUT = 5.0
 FIRST_FETCH_TIMEOUT = 8.0
-FRESH_ENOUGH = 60.0  # seconds: a mirror fetched that recently is not fetched again
+FRESH_ENOUGH = 60.0  # seconds: a mirror that was fetched within this time is not fetched again
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,21 @@ class Newest:
     sha: str
 
     def files(self, directory: str) -> dict[str, bytes]:
-        """The files of a directory there, without those below. Raises ExternalError."""
+        """The files of a directory at this revision, without subdirectories. Raises ExternalError."""
         return self.repository.files(self.sha, directory, recursive=False)
 
 
 def newest(project: Project) -> Newest:
-    """The newest revision, fetched briefly if the mirror is old. Raises ExternalError."""
+    """The newest revision of the default branch. Fetches first, with a short timeout, if the mirror is old. Raises
+    ExternalError."""
     found = connections.git_repository(project)
     found.fetch(FRESH_ENOUGH, timeout=TIMEOUT if found.fetched_at() else FIRST_FETCH_TIMEOUT)
     return Newest(found, found.resolve(f"refs/heads/{project.default_branch}").sha)
 
 
 def files_at(environment: Environment, sha: str) -> dict[str, bytes]:
-    """The files of the config directory at a commit. Raises ManifestError when there is no such directory, or it holds
-    what is not read (links, oversized files): that is the revision's fault, not Git's."""
+    """The files of the config directory at a commit. Raises ManifestError, because the revision is at fault, when there
+    is no such directory, or it contains links or oversized files."""
     repository = connections.git_repository(environment.project)
     try:
         return repository.files(sha, environment.config_directory, recursive=False)
@@ -50,7 +51,8 @@ def files_at(environment: Environment, sha: str) -> dict[str, bytes]:
 
 
 def reference_documents(documents: Sequence[Document], path: str) -> list[Document]:
-    """The blank Secret file at a path of the config directory. Raises ManifestError when it is not there."""
+    """The documents of the blank Secret file at a path of the config directory. Raises ManifestError when it does not
+    exist."""
     found = [document for document in documents if document.source.file == path]
     if not found:
         raise ManifestError(
@@ -61,8 +63,8 @@ def reference_documents(documents: Sequence[Document], path: str) -> list[Docume
 
 
 def newest_reference(project: Project, directory: str, path: str) -> list[Document]:
-    """The blank Secrets of the reference file at the newest revision: nothing but Secrets may stand there. Raises
-    ExternalError, ManifestError."""
+    """The blank Secrets of the reference file at the newest revision. Raises ExternalError, and ManifestError also for
+    objects of other kinds."""
     found = newest(project)
     files = found.files(directory)
     if path not in files:

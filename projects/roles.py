@@ -1,4 +1,4 @@
-"""The roles in projects, as the pages of accounts show them."""
+"""Finds the roles in projects for the pages of accounts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from projects.models import Membership, Role
 
 
 def held_by(users: Sequence[int]) -> Iterator[HeldRole]:
-    """The roles of these people, by project and environment."""
+    """Yields the roles of these people (by pk), ordered by project and environment."""
     rows = Membership.objects.filter(user__in=users).select_related("project", "environment")
     # Only these columns: the project's credential is not decrypted for this.
     rows = rows.only("user_id", "role", "project__name", "project__slug", "environment__name")

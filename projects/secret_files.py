@@ -1,5 +1,5 @@
-"""The secrets files of an environment as they stand in AWS: the one place where they are read. Every value is known to the
-redactor in force before anything else sees it; where none is in force, nothing is read.
+"""Reads the secrets files of an environment from AWS. No other module reads them. Every value is registered with the
+current redactor first; without a redactor nothing is read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from projects.connections import secrets_manager
 from projects.models import Environment
 
 Answer = TypeVar("Answer")
-Patiently = Callable[[Callable[[], Any]], Any]  # how an outside system is asked
+Patiently = Callable[[Callable[[], Any]], Any]  # calls a function that asks an outside system
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class SecretChange:
-    """A key of a secrets file against those of a release. `kind`: added, changed, removed."""
+    """A key of a secrets file that differs from the release. `kind`: added, changed, removed."""
 
     file: str
     key: str
@@ -47,7 +47,7 @@ class SecretChange:
 
 
 def at_once(ask: Callable[[], Answer]) -> Answer:
-    """Calls. Who can be stopped meanwhile asks in another way."""
+    """Calls `ask` in this thread. Runs use `Attempt.patiently` instead, so that they can be cancelled meanwhile."""
     return ask()
 
 
@@ -65,13 +65,13 @@ def read_secret(manager: SecretsManager, secret_id: str, path: str, version_id: 
     """A version of a secrets file (the current one without `version_id`). Does not use the database.
 
     Raises ExternalError (missing, denied, throttled), ManifestError (no Kubernetes Secret), without values, and
-    RuntimeError where no redactor is in force.
+    RuntimeError without a redactor.
     """
     register(())
     secret = manager.get(secret_id, version_id)
     try:
         documents = parse_secrets_file(secret.text, path=path)
-    except BaseException:  # also by a signal: whatever it was, its traceback leaves only after this
+    except BaseException:  # signals too: register the values before any traceback can show them
         register(raw_parts(secret.text))
         raise
     register_objects([document.body for document in documents])
@@ -84,8 +84,8 @@ def fetch_secrets(
 ) -> list[Fetched]:  # fmt: skip
     """Every secrets file of the environment, at the given versions (path → VersionId) or the current ones.
 
-    `hasty`: somebody waits for a page. Raises as `read_secret` does, and ManifestError for a path that the environment no
-    longer has.
+    `hasty`: short timeouts, because a page waits. Raises as `read_secret`, and ManifestError for a path that the
+    environment no longer has.
     """
     found: list[Fetched] = []
     for file in environment.secrets_files.all():
@@ -103,8 +103,8 @@ def fetch_secrets(
 
 
 def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace: str) -> list[SecretChange]:
-    """Keys that differ from those of a release's stored objects: compared by keyed digests, never by value. `namespace`:
-    of the environment."""
+    """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value.
+    `namespace`: of the environment."""
     before = {
         (entry["from"]["file"], key): kept
         for entry in stored
@@ -126,5 +126,5 @@ def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace
 
 
 def _placed(document: Document, namespace: str) -> Json:
-    """The Secret with the namespace that rendering gives it: digests are made over namespace, name, key and value."""
+    """The Secret with its namespace as rendering sets it, because digests cover namespace, name, key and value."""
     return {**document.body, "metadata": {"namespace": namespace, **document.body["metadata"]}}

@@ -1,7 +1,7 @@
-"""Rights on the secrets of an environment: each is given to a role and to every stronger one.
+"""Rights on the secrets of an environment. Each belongs to a role and to every stronger role.
 
-`names`: see which keys there are. `reveal`: see one value. `edit`: change values. `approve`: accept a change that another
-person asked for. Stored in `Environment.secret_rights`; what is absent there has the default.
+`names`: see the names of keys. `reveal`: see a value. `edit`: change values. `approve`: accept a change that another
+person requested. `Environment.secret_rights` stores them; an absent right has its default.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def role_for(environment: Environment, right: Right) -> Role:
 
 
 def covers(role: Role | None, environment: Environment, right: Right) -> bool:
-    """Whether a person with this role (None: a stranger) has the right."""
+    """Whether a person with this role (None: no role) has the right."""
     return role is not None and role.rank >= role_for(environment, right).rank
 
 
@@ -40,9 +40,9 @@ def names_for_all(environment: Environment) -> bool:
 
 
 def cleaned(rights: Mapping[str, Any]) -> dict[str, str]:
-    """The rights as they are stored, all four. Raises ValidationError.
+    """All four rights in the stored form. Raises ValidationError.
 
-    Whoever reveals, edits or approves has to see the names: no right may be given to a weaker role than `names`.
+    Revealing, editing and approving need the names, so no right may belong to a weaker role than `names`.
     """
     unknown = sorted(set(rights) - set(RIGHTS))
     if unknown:

@@ -1,6 +1,6 @@
-"""What can be done with projects and what belongs to them. Every write checks the right, is audited, in one transaction.
+"""All changes of projects and their parts. Each function checks the right and writes the audit event in one transaction.
 
-All raise Refused (role, or somebody was faster), Stale (a concurrent edit) and ValidationError (by field).
+All raise Refused (role too weak, or lost a race), Stale (a concurrent edit) and ValidationError (by field).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
 from audit.record import before_after
+from engine.limits import LONGEST_SETTLE
 from people.models import User
 from people.services import require_admin
 from projects import editing, secret_rights, variables
@@ -32,7 +33,8 @@ from projects.models import (
 )
 
 ORDER_STEP = 10
-POLICIES = ("automatic_rollback",)  # switches that are kept in Environment.policies
+POLICIES = ("automatic_rollback", "no_min_ready")  # switches that are kept in Environment.policies
+NUMBERS = ("settle_seconds",)  # numbers kept there; None means the default
 
 
 @transaction.atomic
@@ -40,7 +42,7 @@ def create_project(
     actor: Actor, *, slug: str, name: str, repository_url: str, default_branch: str = "main",
     credential_kind: str = "", credential: str = "", slack_channel: str = "",
 ) -> Project:  # fmt: skip
-    """A project without environments. Admins only."""
+    """Creates a project without environments. Admins only."""
     require_admin(actor)
     _check_git(repository_url, default_branch)
     if credential_kind and not credential:
@@ -57,7 +59,7 @@ def change_project(
     actor: Actor, *, project: Project, edited: int, name: str, repository_url: str, default_branch: str,
     credential_kind: str, credential: str = "", slack_channel: str = "",
 ) -> Project:  # fmt: skip
-    """Changes a project; an empty `credential` keeps the stored one, as long as it still goes to the same host."""
+    """Changes a project. An empty `credential` keeps the stored one, as long as the host stays the same."""
     require_project(actor, project, Role.MAINTAINER)
     _check_git(repository_url, default_branch)
     values: dict[str, Any] = {
@@ -80,7 +82,7 @@ def change_project(
 
 
 def place_of(url: str) -> tuple[str, str]:
-    """Protocol and host of a repository's address: where a stored credential may be sent."""
+    """Protocol and host of a repository's address. A stored credential may be sent only there."""
     if "://" not in url:
         return "ssh", url.partition(":")[0].rpartition("@")[2].lower()
     parts = urlsplit(url)
@@ -88,7 +90,7 @@ def place_of(url: str) -> tuple[str, str]:
 
 
 def _check_git(url: str, branch: str) -> None:
-    """Raises ValidationError for an address or branch that Git must not be given."""
+    """Raises ValidationError for an address or branch that is unsafe to pass to Git."""
     problems: dict[str, str] = {}
     try:
         check_url(url, settings.GIT_PROTOCOLS)
@@ -106,9 +108,10 @@ def _check_git(url: str, branch: str) -> None:
 def create_environment(
     actor: Actor, *, project: Project, slug: str, name: str = "", placeholders_stop: bool | None = None, **values: Any
 ) -> Environment:  # fmt: skip
-    """An environment; `values` are further fields of the model. What they leave out follows design.md §7.
+    """Creates an environment. `values`: further fields of the model.
 
-    `order`: after the others. `placeholders_stop`: in production. Secrets: where it is not production, deployers edit them.
+    Defaults: `order` is after the others, `placeholders_stop` is on in production only, deployers may edit secrets
+    outside of production.
     """
     require_project(actor, project, Role.MAINTAINER)
     is_production = bool(values.get("is_production"))
@@ -127,13 +130,26 @@ def create_environment(
 
 
 def _with_policies(values: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """`values` with the switches among them put into `policies`, beside those that are held. Off is kept as absent."""
-    switched = {name: bool(values[name]) for name in POLICIES if name in values}
+    """`values` with its policies moved into `policies`, merged with the stored ones (`held`). A switch that is off and a
+    number that has its default are absent."""
+    switched: dict[str, Any] = {name: bool(values[name]) or None for name in POLICIES if name in values}
+    switched |= {name: _seconds(name, values[name]) for name in NUMBERS if name in values}
     if not switched:
         return values
     others = {name: value for name, value in values.items() if name not in switched}
     merged = {**held, **values.get("policies", {}), **switched}
-    return {**others, "policies": {name: value for name, value in merged.items() if value is not False}}
+    return {
+        **others, "policies": {name: value for name, value in merged.items() if value is not None and value is not False}
+    }  # fmt: skip
+
+
+def _seconds(name: str, value: Any) -> int | None:
+    """A number of seconds as policies keep it. Raises ValidationError."""
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_SETTLE
+    ):
+        return value
+    raise editing.refuse_field(**{name: f"Enter whole seconds from 0 to {LONGEST_SETTLE:.0f}, or nothing."})
 
 
 def _next_order(project: Project) -> int:
@@ -163,7 +179,7 @@ def change_environment(actor: Actor, *, environment: Environment, edited: int, *
 
 @transaction.atomic
 def move_environment(actor: Actor, *, environment: Environment) -> None:
-    """Puts an environment before the one before it; all get numbers 10, 20, … The first one stays."""
+    """Moves an environment one place forward; the first one stays. All get the numbers 10, 20, … in `order`."""
     project = environment.project
     require_project(actor, project, Role.MAINTAINER)
     rows = list(project.environments.select_for_update().order_by("order", "slug"))
@@ -184,7 +200,7 @@ def create_image(
     actor: Actor, *, project: Project, name: str, registry: Registry, repository: str,
     dockerfile: str = "Dockerfile", context: str = ".",
 ) -> Image:  # fmt: skip
-    """An image that the project builds."""
+    """Adds an image that the project builds."""
     require_project(actor, project, Role.MAINTAINER)
     _check_context(context)
     image = Image(
@@ -223,7 +239,7 @@ def change_image(
 
 @transaction.atomic
 def remove_image(actor: Actor, *, image: Image) -> None:
-    """The project no longer names this image; what is in the registry stays."""
+    """Removes the image from the project. The registry keeps its contents."""
     project = image.project
     require_project(actor, project, Role.MAINTAINER)
     editing.remove(
@@ -235,7 +251,7 @@ def remove_image(actor: Actor, *, image: Image) -> None:
 def create_secrets_file(
     actor: Actor, *, environment: Environment, path: str, secret_id: str, region: str = "eu-west-2", role_arn: str = ""
 ) -> SecretsFile:  # fmt: skip
-    """A secret of AWS that takes a blank file's place in this environment."""
+    """Adds a secret of AWS that replaces a blank file in this environment."""
     project = environment.project
     require_project(actor, project, Role.MAINTAINER)
     row = SecretsFile(
@@ -250,7 +266,7 @@ def create_secrets_file(
 def change_secrets_file(
     actor: Actor, *, secrets_file: SecretsFile, edited: int, path: str, secret_id: str, region: str, role_arn: str = ""
 ) -> SecretsFile:  # fmt: skip
-    """Changes which file, or which secret."""
+    """Changes the path or the secret of a secrets file."""
     environment = secrets_file.environment
     require_project(actor, environment.project, Role.MAINTAINER)
     values = {"path": path, "secret_id": secret_id, "region": region, "role_arn": role_arn}
@@ -262,7 +278,7 @@ def change_secrets_file(
 
 @transaction.atomic
 def remove_secrets_file(actor: Actor, *, secrets_file: SecretsFile) -> None:
-    """The environment no longer uses this secrets file; the secret in AWS stays."""
+    """Removes the secrets file from the environment. The secret in AWS stays."""
     environment = secrets_file.environment
     require_project(actor, environment.project, Role.MAINTAINER)
     editing.remove(
@@ -279,7 +295,7 @@ def _file_text(environment: Environment, path: str) -> str:
 def grant(
     actor: Actor, *, user: User, project: Project, role: str, environment: Environment | None = None
 ) -> Membership:
-    """Gives a person a role on a project or on one environment of it, in place of the one held there before."""
+    """Grants a person a role on a project or on one of its environments. It replaces the person's role there."""
     require_project(actor, project, Role.MAINTAINER)
     if environment is not None and environment.project_id != project.pk:
         raise editing.refuse_field(environment="That environment belongs to another project.")
@@ -299,7 +315,7 @@ def grant(
 
 @transaction.atomic
 def revoke(actor: Actor, *, membership: Membership) -> None:
-    """Takes a role away. One that is gone already is no error."""
+    """Revokes a role. A role that is already revoked is no error."""
     require_project(actor, membership.project, Role.MAINTAINER)
     pk = membership.pk
     if Membership.objects.filter(pk=pk).delete()[0]:

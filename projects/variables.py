@@ -1,4 +1,4 @@
-"""The variables that an environment defines: `[{"name", "value", "type"}, …]`, checked as the engine will read them."""
+"""The variables of an environment, `[{"name", "value", "type"}, …]`, validated by the engine's rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from engine.manifests.variables import Variable
 
 TYPES = (("string", "Text"), ("number", "Number"), ("boolean", "true or false"))
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
-# Every deploy has these (design.md §5 "Manifests"): one of our own with the same name would hide what really runs.
+# Every deploy sets these (docs/deploying.md, "Manifests"). An environment's variable of the same name would hide the
+# value of the deploy.
 BUILT_IN = frozenset({"REVISION", "REVISION_SHORT", "IMAGE_TAG", "ENVIRONMENT", "PROJECT", "NAMESPACE"})
 BUILT_IN_PREFIX = "IMAGE_"
 LONGEST_VALUE = 4000
@@ -20,7 +21,7 @@ MOST = 100
 
 
 def name_problem(name: str) -> str:
-    """Why `name` cannot be a variable's name; empty when it can."""
+    """The reason why `name` cannot be a variable's name; empty when it can."""
     if name in BUILT_IN or name.startswith(BUILT_IN_PREFIX):
         return f"{name} is filled in by every deploy itself; choose another name."
     if not NAME.fullmatch(name):
@@ -29,7 +30,7 @@ def name_problem(name: str) -> str:
 
 
 def value_problem(name: str, value: str, kind: str) -> str:
-    """Why `value` does not fit the type; empty when it does."""
+    """The reason why `value` does not fit the type; empty when it does."""
     if kind not in dict(TYPES):
         return "Choose one of the types."
     if len(value) > LONGEST_VALUE:
@@ -42,7 +43,7 @@ def value_problem(name: str, value: str, kind: str) -> str:
 
 
 def cleaned(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """The rows as they are stored, in their order. Raises ValidationError naming each variable that cannot be."""
+    """The rows in the stored form, in order. Raises ValidationError that names each invalid variable."""
     variables = [
         {"name": row["name"], "value": str(row.get("value", "")), "type": row.get("type", "string")}
         for row in rows

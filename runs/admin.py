@@ -1,4 +1,4 @@
-"""Steps and logs of runs among the raw tables: history, to be looked at."""
+"""Steps and logs of runs in the raw tables (Django's admin), read only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runs.models import LogChunk, Step
 
 @admin.register(Step)
 class StepAdmin(ReadOnlyAdmin):
-    """Steps."""
+    """Steps, read only."""
 
     list_display = ("run_id", "name", "state", "started_at", "ended_at")
     list_filter = ("state", "name")
@@ -24,12 +24,12 @@ class StepAdmin(ReadOnlyAdmin):
 
 @admin.register(LogChunk)
 class LogChunkAdmin(ReadOnlyAdmin):
-    """Pieces of logs; lists do not load the text."""
+    """Log chunks, read only."""
 
     list_display = ("run_id", "sequence", "first_line", "line_count", "created_at")
     search_fields = ("run_id",)
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the text in lists."""
+        """Defers the text: lists must not load it."""
         return super().get_queryset(request).defer("text")

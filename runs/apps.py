@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class RunsConfig(AppConfig):
-    """What a build and a deploy share: state, steps, log, heartbeat, live log."""
+    """The parts that all kinds of run share: state, steps, log, heartbeat, live log, life cycle."""
 
     name = "runs"

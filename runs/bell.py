@@ -16,9 +16,9 @@ REST_SECONDS = 5.0
 
 
 class Bell:
-    """Rings for one run. A Redis that does not answer is left alone for some seconds: viewers look by themselves.
+    """The bell of one run. After a failed publish, Redis is skipped for REST_SECONDS; viewers poll the database meanwhile.
 
-    It keeps its connection: make it in the process that rings, not before a fork.
+    It keeps its connection, so make it in the process that rings, after a fork.
     """
 
     def __init__(self, run_id: UUID) -> None:
@@ -30,7 +30,7 @@ class Bell:
         return get_connection("short")
 
     def ring(self, what: str) -> None:
-        """Publishes `<run id> <what>`; never raises."""
+        """Publishes `<run id> <what>` (LOG or CHANGED). Raises nothing."""
         if time.monotonic() < self._rests_until:
             return
         try:

@@ -1,7 +1,8 @@
-"""The fence: a worker that was given up and wakes again can write nothing.
+"""The fence: a worker that lost its run to another one cannot write any more.
 
-Every write of a worker happens in a transaction that first touches the run's row *with its attempt*. The row is locked
-by that until the commit, so the check and the write cannot be torn apart.
+Every write of a worker happens in a transaction that first updates the run's row *with its attempt*. This locks the row
+until the commit, so no take-over can come between the check and the write. (The attempt is a fencing token: M. Kleppmann,
+"How to do distributed locking", 2016.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from runs.models import ACTIVE, Run
 
 
 class FenceLost(SlipwayError):
-    """Somebody else works on this run, or it was ended. Whoever gets this stops at once and writes nothing."""
+    """This worker no longer owns the run: another one has it, or it was ended. The worker must stop and write nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Fence:
 
     @contextmanager
     def held(self, **changes: object) -> Iterator[None]:
-        """A transaction in which this attempt is known to be the current one; also a heartbeat.
+        """A transaction that only the current attempt can enter; also writes a heartbeat.
 
-        `changes` are written to the run's row with the check. Raises FenceLost.
+        `changes` are written to the run's row with the check. Raises FenceLost when this attempt is not the current one.
         """
         with transaction.atomic():
             rows = self.model._default_manager.filter(

@@ -1,7 +1,7 @@
-"""Writes a run's log and its heartbeat, from a thread of its own, fenced by the attempt.
+"""Writes a run's log and its heartbeat in a thread of its own, fenced by the attempt.
 
-Lines are collected and written together every tenth of a second: a line is in the database within that time, and a
-thousand lines cost ten transactions, not a thousand.
+Lines are written in batches every tenth of a second: a line reaches the database within that time, and many lines need few
+transactions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEPT_TAIL = 20_000
 
 @dataclass(frozen=True)
 class Line:
-    """One line before it is written. `at`: seconds since the epoch."""
+    """One line that is not written yet. `at`: seconds since the epoch."""
 
     at: float
     level: str
@@ -39,15 +39,15 @@ class Line:
     text: str
 
     def packed(self) -> str:
-        """The form inside a chunk (runs/models.LogChunk)."""
+        """The line's form inside a chunk (`runs.models.LogChunk`)."""
         return f"{self.at:.3f}\t{self.level}\t{self.step}\t{self.text}"
 
 
 class Journal:
     """The log of one attempt. Use as a context manager; `line()` never waits for the database.
 
-    `lost`: the fence was lost, stop. `cancelling`: somebody asked to cancel. Both are noticed within BEAT_SECONDS,
-    earlier when lines are written.
+    `lost`: the fence was lost, the worker must stop. `cancelling`: a cancel was requested. A lost fence is noticed at the next
+    write of lines or heartbeat, a cancel at the next heartbeat (BEAT_SECONDS).
     """
 
     def __init__(self, fence: Fence, redactor: Redactor) -> None:
@@ -60,7 +60,7 @@ class Journal:
         self._find_end()
 
     def _find_end(self) -> None:
-        """Where the log goes on: after what this or an earlier attempt wrote."""
+        """Finds the numbers of the next chunk and line, after those of this and earlier attempts."""
         chunks = LogChunk.objects.filter(run_id=self.fence.run_id)
         last = chunks.aggregate(sequence=Max("sequence"), kept=Sum("line_count"))
         newest = chunks.filter(sequence=last["sequence"]).first()
@@ -79,7 +79,7 @@ class Journal:
         self.flush()
 
     def line(self, text: str, *, level: str = "info") -> None:
-        """Adds a line (several, if `text` has line ends), redacted, to the current step's part of the log."""
+        """Adds a line (several, if `text` has line ends) to the current step's part of the log. Redacts it."""
         now = time.time()
         lines = [
             Line(now, level, self.step, part[:LONGEST_LINE])
@@ -89,11 +89,12 @@ class Journal:
             self._lines += lines
 
     def changed(self) -> None:
-        """Tells viewers that something but the log changed (a step, an object). Call it after the commit."""
+        """Tells viewers that something other than the log changed (a step, an object). Call it after the commit."""
         self.bell.ring(CHANGED)
 
     def flush(self) -> None:
-        """Writes what is collected. Raises nothing: a lost fence sets `lost`, a database error keeps the lines."""
+        """Writes the collected lines. Raises nothing: a lost fence sets `lost`; after a database error the lines stay for the
+        next flush."""
         with self._writing:
             with self._lock:
                 lines, self._lines = self._lines, []
@@ -105,7 +106,7 @@ class Journal:
                 self.lost = True
             except DatabaseError:
                 log.exception("log lines are kept back until the database answers")
-                self._end_is_known = False  # whether the chunk was written before the error is not known
+                self._end_is_known = False  # the chunk may or may not have been written before the error
                 close_old_connections()
                 with self._lock:
                     self._lines = lines + self._lines
@@ -129,7 +130,7 @@ class Journal:
         self.bell.ring(LOG)
 
     def _drop_middle(self) -> None:
-        """A log that never ends keeps its head and its tail; the gap shows in the line numbers."""
+        """Deletes chunks from the middle of a very long log. Its head and tail stay; the line numbers show the gap."""
         middle = LogChunk.objects.filter(run_id=self.fence.run_id, first_line__gt=KEPT_HEAD).order_by(
             "sequence"
         )
@@ -149,7 +150,7 @@ class Journal:
         connections.close_all()
 
     def _beat(self) -> None:
-        """A heartbeat, and a look at whether somebody asked to cancel."""
+        """Writes a heartbeat and reads whether a cancel was requested."""
         try:
             with self.fence.held():
                 state = self.fence.model._default_manager.values_list("state", flat=True).get(

@@ -1,5 +1,6 @@
-"""What the views of a kind of run answer about its log, live while the run goes on. Who may see a run is theirs to check:
-every function here takes one that may be seen.
+"""Contexts and responses for the log of a run, for the views of every kind of run.
+
+The views check the user's right to the run before they call these functions.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from runs.stream import stream_response
 def context(
     request: HttpRequest, run: Run, steps: Iterable[log_page.StepOfLog], *, stream_url: str
 ) -> dict[str, object]:
-    """For a page that includes `components/log.html`: `folds`, `last_line`, and `stream_url` to go on after that line.
-    `?line=` in the page's address names a line that has to be among those shown."""
+    """Context for `components/log.html`: `folds`, `last_line` (number), and `stream_url` for the lines after it. `?line=` in
+    the page's address names a line that must be shown."""
     line = whole_number(request.GET.get("line", ""))
     folds, last = log_page.shown(run.run_id, steps, line=line)
     return {"folds": folds, "last_line": last, "stream_url": f"{stream_url}?after={last}"}
 
 
-def answer(request: HttpRequest, run: Run, *, file_name: str) -> HttpResponseBase:
-    """The whole log as a text file (`?format=text`), or the lines after `?after=` as JSON, for pages whose stream does not
-    work."""
+def log_response(request: HttpRequest, run: Run, *, file_name: str) -> HttpResponseBase:
+    """The whole log as a text file (`?format=text`), or the lines after `?after=` as JSON (`html`, `count`, `after`, `ended`),
+    for browsers without a stream."""
     if request.GET.get("format") == "text":
         return download(request, run, file_name)
     after = whole_number(request.GET.get("after", ""))
-    is_open = run.is_open  # read before the lines: what is written between the two is fetched next time
+    is_open = run.is_open  # read before the lines: the next request fetches lines that are written in between
     fresh = lines_after(run.run_id, after)
     return JsonResponse(
         {**rendered(fresh), "after": fresh[-1].number if fresh else after, "ended": not is_open and not fresh}
@@ -40,7 +41,7 @@ def answer(request: HttpRequest, run: Run, *, file_name: str) -> HttpResponseBas
 
 
 def download(request: HttpRequest, run: Run, file_name: str) -> HttpResponseBase:
-    """The log as a text file, read while it is sent; for HEAD nothing is read."""
+    """The log as a text file, read while it is sent. HEAD reads no lines."""
     parts = log_page.as_text(every_chunk(run.run_id)) if request.method == "GET" else ()
     response = StreamedText(parts, content_type="text/plain; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{file_name}"'
@@ -48,14 +49,14 @@ def download(request: HttpRequest, run: Run, file_name: str) -> HttpResponseBase
 
 
 def stream(request: HttpRequest, run: Run) -> HttpResponseBase:
-    """The live log and the news of a run as server-sent events, after the last event that arrived, or `?after=`."""
+    """The live log and the changes of a run as server-sent events, after the line in `Last-Event-ID` or `?after=`."""
     after = whole_number(request.headers.get("Last-Event-ID") or request.GET.get("after", ""))
     same = type(run)._default_manager.filter(pk=run.pk, state__in=OPEN)
     return stream_response(run.run_id, after, same.exists, rendered)
 
 
 def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:
-    """New lines as live.js takes them."""
+    """New lines as data for live.js: `html`, and `count`, the number of the last line. Empty `html` without lines."""
     if not fresh:
         return {"html": ""}
     html = render_to_string("components/log_folds.html", {"folds": log_page.folds(fresh)})
@@ -63,5 +64,5 @@ def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:
 
 
 def whole_number(text: str) -> int:
-    """A line number of an address; anything else counts as 0."""
+    """A line number from an address; 0 for any other text."""
     return int(text) if text.isdecimal() and len(text) < 10 else 0

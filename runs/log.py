@@ -1,4 +1,4 @@
-"""Reading a run's log: lines by number or by chunk. Lists never come here."""
+"""Reads a run's log, by line number or by chunk. For one run at a time, never for lists of runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runs.models import LogChunk
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line as pages show it. `number` counts from 1 over the whole log, gaps included."""
+    """One line of a log. `number` counts from 1 over the whole log; dropped lines count, too."""
 
     number: int
     at: datetime
@@ -33,15 +33,10 @@ def chunks_after(run_id: UUID, sequence: int, limit: int = 500) -> list[LogChunk
     return list(LogChunk.objects.filter(run_id=run_id, sequence__gt=sequence).order_by("sequence")[:limit])
 
 
-def chunks_after_line(run_id: UUID, line: int, limit: int = 500) -> list[LogChunk]:
-    """The chunks that hold lines after a line number, in order, at most `limit`. The first ones of their lines may be known."""
-    return chunks_after(run_id, last_chunk_before(run_id, line + 1), limit)
-
-
 def last_chunk_before(run_id: UUID, line: int) -> int:
     """The sequence number of the last chunk whose lines all come before `line`; 0 when there is none.
 
-    Lines are searched by the index of chunks, from the end: nothing is looked at but what comes after, and is read next.
+    Searches the index of chunks from the end, so the cost depends only on the chunks after `line`, which are read next.
     """
     if line <= 1:
         return 0
@@ -58,7 +53,7 @@ def lines_after(run_id: UUID, line: int, limit: int = 500) -> list[LogLine]:
 
 
 def read_from_line(run_id: UUID, line: int, limit: int = 500) -> tuple[list[LogLine], int]:
-    """The lines after a line number, of at most `limit` chunks, and the sequence number to `read_on` after."""
+    """The lines after a line number, of at most `limit` chunks, and the sequence number to pass to `read_on`."""
     sequence = last_chunk_before(run_id, line + 1)
     found, sequence = read_on(run_id, sequence, limit)
     return [one for one in found if one.number > line], sequence
@@ -71,7 +66,7 @@ def read_on(run_id: UUID, sequence: int, limit: int = 500) -> tuple[list[LogLine
 
 
 def every_chunk(run_id: UUID, size: int = 50) -> Iterator[LogChunk]:
-    """The whole log, read some chunks at a time: nothing stays open while somebody downloads it."""
+    """Every chunk of the log, read `size` at a time: no database cursor stays open during a slow download."""
     sequence = 0
     while found := chunks_after(run_id, sequence, size):
         yield from found
@@ -79,5 +74,5 @@ def every_chunk(run_id: UUID, size: int = 50) -> Iterator[LogChunk]:
 
 
 def lines(chunks: Iterable[LogChunk]) -> list[LogLine]:
-    """All lines of some chunks."""
+    """The lines of the given chunks, in order."""
     return [line for chunk in chunks for line in lines_of(chunk)]

@@ -1,4 +1,4 @@
-"""The log on the page of one run: folded by step; a long one with its head and its tail, or the part around a line."""
+"""The log on the page of a run, folded by step. A long log shows its head, its tail and the lines around a requested one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from runs.models import LogChunk
 
 MOST_LINES = 3000
 HEAD_LINES = 500
-# Before and after the line that an address names, when it lies in what is not shown.
+# Lines before and after the requested line, when it is in the part that is left out.
 AROUND = 500
 OPEN_STEPS = ("failed", "errored", "timed_out", "running")
 
 
 class StepOfLog(Protocol):
-    """What a fold's head says of its step."""
+    """The fields of a step that the head of its fold shows."""
 
     @property
     def name(self) -> str: ...
@@ -34,7 +34,7 @@ class StepOfLog(Protocol):
 
 @dataclass(frozen=True)
 class Fold:
-    """The log's part of one step."""
+    """The lines of one step. `open`: whether it is unfolded."""
 
     step: str
     name: str
@@ -47,7 +47,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Gap:
-    """Stands for lines that are not shown."""
+    """Takes the place of lines that are not shown. It has the fields of a `LogLine`."""
 
     number: int
     text: str
@@ -57,7 +57,7 @@ class Gap:
 
 
 def shown(run_id: UUID, steps: Iterable[StepOfLog], *, line: int = 0) -> tuple[list[Fold], int]:
-    """The log by step, and the number of its last line. `line`: one that has to be among those shown."""
+    """The log by step, and the number of its last line. `line`: a line number that must be shown, or 0."""
     found = lines(chunks_after(run_id, 0, limit=100_000))
     last = found[-1].number if found else 0
     some = with_gaps(cut(found, line), first=1 if found else 0)
@@ -65,7 +65,7 @@ def shown(run_id: UUID, steps: Iterable[StepOfLog], *, line: int = 0) -> tuple[l
 
 
 def cut(found: Sequence[LogLine], line: int = 0) -> Sequence[LogLine]:
-    """Head and tail of a long log, and the lines around `line`."""
+    """All lines of a short log; else its head, the lines around `line`, and its tail."""
     if len(found) <= MOST_LINES:
         return found
     tail = len(found) - (MOST_LINES - HEAD_LINES)
@@ -75,8 +75,8 @@ def cut(found: Sequence[LogLine], line: int = 0) -> Sequence[LogLine]:
 
 
 def with_gaps(found: Sequence[LogLine], first: int = 0) -> list[Any]:
-    """Says where lines are missing: not shown here, or dropped from the middle of a log that never ended
-    (runs/journal.py). `first`: the number that the first line should have; 0: any."""
+    """Puts a Gap where lines are missing: left out here, or deleted from the middle of a very long log (runs/journal.py).
+    `first`: the expected number of the first line; 0: any."""
     result: list[Any] = []
     expected = first or (found[0].number if found else 0)
     for one in found:
@@ -95,7 +95,7 @@ def with_gaps(found: Sequence[LogLine], first: int = 0) -> list[Any]:
 
 
 def folds(found: Sequence[Any], steps: dict[str, StepOfLog] | None = None, line: int = 0) -> list[Fold]:
-    """Lines grouped by their step, in order. Open: the last fold, every fold in trouble, and the one that holds `line`."""
+    """Lines grouped by step, in order. Unfolded: the last step, failed and running steps, and the step with `line`."""
     merged: dict[str, list[Any]] = {}
     for name, group in groupby(found, key=lambda one: one.step):
         merged.setdefault(name, []).extend(group)
@@ -112,7 +112,7 @@ def folds(found: Sequence[Any], steps: dict[str, StepOfLog] | None = None, line:
 
 
 def fold(name: str, group: Sequence[Any], step: StepOfLog | None, *, is_open: bool) -> Fold:
-    """The part of one step; lines before the first step stand under "Start"."""
+    """The fold of one step. Lines before the first step get the name "Start"."""
     title = name or "start"
     if step is None:
         return Fold(title, title.capitalize(), group, open=is_open)
@@ -123,12 +123,12 @@ def fold(name: str, group: Sequence[Any], step: StepOfLog | None, *, is_open: bo
 
 
 def as_text(chunks: Iterable[LogChunk]) -> Iterator[str]:
-    """The log as a text file, one part a chunk."""
+    """The log as text, one part per chunk."""
     for chunk in chunks:
         yield "".join(map(text_line, lines_of(chunk)))
 
 
 def text_line(line: LogLine) -> str:
-    """One line of the file: number, time, step, level, text."""
+    """One line of the text file: number, time (UTC), step, level, text."""
     at = line.at.astimezone(UTC)
     return f"{line.number:>6} {at:%Y-%m-%d %H:%M:%S}Z {line.step:<9} {line.level:<7} {line.text}\n"

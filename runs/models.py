@@ -1,7 +1,7 @@
-"""A run: something the portal does in the background, step by step, with a log.
+"""A run: work that the portal does in the background, step by step, with a log.
 
-`Run` is abstract: a deploy (and later a build) has its own table. Steps and log chunks are concrete and hang on the
-run's UUID, so that they need not know which kind of run they belong to.
+`Run` is abstract: each kind of run (such as a deploy) has its own table. Steps and log chunks refer to a run by its UUID, so
+they work for every kind.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from django.db import models
 
 
 class State(models.TextChoices):
-    """States of a run. `failed`: the release is bad; `errored`: the portal or an outside system is."""
+    """States of a run. `failed`: the release is at fault; `errored`: the portal or an outside system is."""
 
     QUEUED = "queued"
     WAITING = "waiting"
@@ -33,12 +33,12 @@ ENDS = tuple(state for state in State if state not in OPEN)
 
 
 class Run(models.Model):
-    """What every kind of run has.
+    """The columns of every kind of run.
 
-    `attempt` is the fencing token: every write of a worker filters on it, so that a worker which was given up and wakes
-    can write nothing. `heartbeat_at` (by the database's clock) tells the reconciler that somebody works on it. `number` is
-    the public id, given out by the counter of its kind. `result`: one sentence why it ended so, `hint` what to do;
-    `evidence`: what was seen that explains it.
+    `attempt` is the fencing token: every write of a worker filters on it, so that a worker which lost the run cannot write.
+    `heartbeat_at` (by the database's clock) shows the reconciler that a worker is alive. `number` is the public id, from the
+    counter of the kind. `result`: one sentence about the end; `hint`: the next action for a person; `evidence`: observations
+    that explain the result, as JSON.
     """
 
     number = models.PositiveIntegerField(unique=True)
@@ -66,22 +66,22 @@ class Run(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Not ended yet."""
+        """Whether the run has not ended."""
         return self.state in OPEN
 
     @property
     def is_active(self) -> bool:
-        """A worker is, or should be, at it."""
+        """Whether the run is running or cancelling, so that a worker should work on it."""
         return self.state in ACTIVE
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Somebody may still ask for a cancel."""
+        """Whether a cancel can still be requested."""
         return self.state in (State.QUEUED, State.WAITING, State.RUNNING)
 
 
 class Counter(models.Model):
-    """Gives out the numbers of a kind of run: gaps are no problem, two equal ones would be. One row, named after the kind."""
+    """The counter for the numbers of a kind of run, one row named after the kind. Numbers are unique but may have gaps."""
 
     name = models.CharField(max_length=20, primary_key=True)
     last = models.PositiveIntegerField(default=0)
@@ -120,14 +120,14 @@ class Step(models.Model):
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None while it has not ended."""
+        """Seconds from start to end; None before the end."""
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
 
 
 class LogChunk(models.Model):
-    """Some lines of a run's log, written together. Never changed after that.
+    """Lines of a run's log that were written together. Never changed afterwards.
 
     `text`: lines `<seconds since epoch>\\t<level>\\t<step>\\t<text>`; `first_line` numbers the first one from 1. Lists
     never load this table.

@@ -1,7 +1,7 @@
-"""The live log: each web process reads a new chunk once and fans it out to all who watch the run.
+"""The live log: each web process reads a new chunk once and sends it to all viewers of the run.
 
-Redis only rings; while it is silent or gone, the feed looks by itself every second. One feed per run and process, one
-Redis connection per process. Everything here runs in the process's event loop; only reading rows uses a thread.
+Redis only says that a run has news; without it, the feed polls the database every second. There is one feed per run and
+process, and one Redis connection per process. All code here runs in the event loop; only database reads use a thread.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ log = structlog.get_logger(__name__)
 Render = Callable[[Sequence[LogLine]], dict[str, object]]
 IsOpen = Callable[[], bool]
 
-LOOK_SECONDS = 1.0  # without a bell
+LOOK_SECONDS = 1.0  # between two reads without a bell
 PING_SECONDS = 15.0
-KEPT_LINES = 2000  # for viewers that are a moment behind; who is further behind reads the database
-# Then the browser connects anew: who may see it is looked at again, and a forgotten tab holds no slot for ever.
+KEPT_LINES = 2000  # in memory; a viewer that is further behind reads the database
+# Afterwards the browser connects again: the right is checked again, and an abandoned tab does not hold a connection for ever.
 LONGEST_SECONDS = 300.0
 _readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="run-feed")
 
 
 class Feed:
-    """One run, followed while somebody watches it. Viewers wait on `news` and compare with what they have."""
+    """Follows one run while it has viewers. Viewers wait on `news`, then compare `last_line` and `changes` with their own."""
 
     def __init__(self, run_id: UUID, is_open: IsOpen) -> None:
         self.run_id, self.is_open = run_id, is_open
@@ -54,16 +54,16 @@ class Feed:
         self.task: asyncio.Task[None] | None = None
 
     def rung(self, what: str) -> None:
-        """Redis says that there is something new."""
+        """Handles a bell from Redis; `what` is LOG or CHANGED."""
         if what == CHANGED:
             self.changes += 1
         self.bell.set()
 
     async def follow(self) -> None:
-        """Reads what is new whenever the bell rings, or after LOOK_SECONDS without one, until the run has ended."""
+        """Reads news at each bell, or after LOOK_SECONDS without one, until the run has ended."""
         changes = 0
         while not self.ended:
-            self.bell.clear()  # before looking: what rings from here on is looked at in the next round
+            self.bell.clear()  # before the read: a bell from here on causes another round
             try:
                 fresh = await self._look()
             except DatabaseError:
@@ -73,13 +73,13 @@ class Feed:
                 changes = self.changes
                 await self._publish(fresh)
             if not self.ended:
-                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what is waited for.
+                # Not asyncio.wait_for: in Python 3.11 it can lose a cancellation that comes when the awaited event is set.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self.bell.wait()
 
     async def _look(self) -> Sequence[LogLine]:
-        """The new lines; notes whether the run has ended. Nothing is read for viewers that have not begun to read."""
+        """The new lines; sets `ended`. Reads no lines before the first viewer has called `after`."""
         open_before = await _in_thread(self.is_open)
         fresh: Sequence[LogLine] = []
         if self.sequence is not None:
@@ -95,11 +95,11 @@ class Feed:
             self.news.notify_all()
 
     async def after(self, line: int) -> list[LogLine]:
-        """Lines after a number: from memory, or from the database for somebody who is further behind."""
+        """The lines after a number: from memory, or from the database for a viewer that is further behind."""
         if self.lines and self.lines[0].number <= line + 1:
             return [found for found in self.lines if found.number > line]
         found, sequence = await _in_thread(read_from_line, self.run_id, line)
-        if self.sequence is None:  # from here on the feed reads what is new
+        if self.sequence is None:  # from now on the feed reads new chunks
             self.sequence = sequence
             self.last_line = found[-1].number if found else 0
         return found
@@ -118,7 +118,7 @@ async def _in_thread(func: Callable[..., object], *args: object):  # type: ignor
 
 
 class Hub:
-    """The feeds of one process, and the one Redis subscription that rings them."""
+    """The feeds of one process, and its one Redis subscription."""
 
     def __init__(self) -> None:
         self.feeds: dict[UUID, Feed] = {}
@@ -126,8 +126,8 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def watching(self, run_id: UUID, is_open: IsOpen) -> AsyncIterator[Feed]:
-        """The run's feed, kept going while at least one viewer is inside. No `await` between test and set: two viewers
-        who come together must not start two readers."""
+        """The run's feed. It runs while at least one viewer is inside this context. There is no `await` between test and set,
+        so that two simultaneous viewers cannot start two feeds."""
         if self.listener is None or self.listener.done():
             self.listener = asyncio.create_task(self._listen())
         feed = self.feeds.get(run_id)
@@ -148,7 +148,7 @@ class Hub:
                 self.listener = None
 
     async def _listen(self) -> None:
-        """Subscribes, and subscribes again after Redis was gone."""
+        """Subscribes to the bell, and again after an error of Redis."""
         while True:
             try:
                 async with aioredis.from_url(settings.REDIS_URL) as client, client.pubsub() as pubsub:
@@ -172,18 +172,19 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
 def hub() -> Hub:
-    """This process's hub (one per event loop)."""
+    """The hub of the running event loop."""
     return _hubs.setdefault(asyncio.get_running_loop(), Hub())
 
 
 def event(name: str, data: object, id_: int | None = None) -> str:
-    """One server-sent event."""
+    """One server-sent event in its text format (HTML standard, "Server-sent events"). `data` is sent as JSON."""
     head = f"id: {id_}\n" if id_ is not None else ""
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
 async def events(run_id: UUID, after: int, is_open: IsOpen, render: Render) -> AsyncIterator[str]:
-    """What one viewer gets: `log` with new lines (id: the last one's number), `changed`, a comment as a ping, `end`."""
+    """The events for one viewer: `log` with new lines (id: the number of the last line), `changed`, `end`, and comments to
+    keep the connection alive. Ends after LONGEST_SECONDS."""
     loop = asyncio.get_running_loop()
     until = loop.time() + LONGEST_SECONDS
     async with hub().watching(run_id, is_open) as feed:
@@ -206,7 +207,7 @@ async def events(run_id: UUID, after: int, is_open: IsOpen, render: Render) -> A
 
 
 async def _wait(feed: Feed, after: int, changes: int) -> bool:
-    """Waits for news; False when there were none for PING_SECONDS."""
+    """Waits for news. Returns False when there were none for PING_SECONDS."""
     async with feed.news:
         try:
             async with asyncio.timeout(PING_SECONDS):
@@ -219,7 +220,7 @@ async def _wait(feed: Feed, after: int, changes: int) -> bool:
 
 
 def stream_response(run_id: UUID, after: int, is_open: IsOpen, render: Render) -> StreamingHttpResponse:
-    """The response of a view that streams a run. Nothing may buffer or compress it."""
+    """The streaming response for one viewer of a run. Its headers forbid proxies to cache, transform or buffer it."""
     response = StreamingHttpResponse(events(run_id, after, is_open, render), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"

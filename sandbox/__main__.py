@@ -1,10 +1,10 @@
 """`python -m sandbox`: the whole portal with everything around it on this machine, until Ctrl-C.
 
-Environment: SANDBOX_DIR (where everything is kept; `.sandbox`), PORT (the portal's; 8000), SANDBOX_KUBECONFIG (an
-existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated. Other
-variables are ignored on purpose.
+Environment variables: SANDBOX_DIR (the folder of all state; `.sandbox`), PORT (the portal's; 8000), SANDBOX_KUBECONFIG (an
+existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated.
+Other variables are ignored on purpose.
 
-`python -m sandbox fault NAME [DURATION]` orders a trouble of the simulated cluster while it runs (`fault --help`).
+`python -m sandbox fault NAME [DURATION]` injects a fault into the running simulated cluster (`fault --help`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sandbox.supervision import guard
 
 
 def main() -> int:
-    """Runs the command; 0 when it was stopped by somebody, 1 when it could not do its work."""
+    """Runs the command. Returns the exit code: 0 after a stop by signal, 1 after an error."""
     if sys.argv[1:2] == ["fault"]:
         from sandbox.kubernetes import faults
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(directory: Path, *, services_only: bool) -> None:
-    """Checks what can be checked before anything is started, then supervises."""
+    """Checks everything that can be checked before a start, then supervises."""
     existing = os.environ.get("SANDBOX_KUBECONFIG", "")
     cluster = Path(existing).resolve() if existing else None
     simulated = cluster is None and not os.environ.get("KUBEBUILDER_ASSETS")
@@ -68,7 +68,7 @@ def _run(directory: Path, *, services_only: bool) -> None:
         _check_assets()
     port = layout.portal_port()
     place = layout.load(directory, port)
-    from sandbox.supervision.supervisor import (  # what it imports is not needed to refuse quickly
+    from sandbox.supervision.supervisor import (  # imported late, so that a refusal comes quickly
         Supervisor,
         check_cluster,
     )
@@ -97,7 +97,7 @@ def _check_assets() -> None:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Holds the folder's lock, and ends what a killed run has left. Raises SlipwayError when another one runs."""
+    """Holds the folder's lock, and ends processes that a killed run left. Raises SlipwayError when another sandbox runs."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(directory / "lock", "a+") as lock:
         try:
@@ -116,7 +116,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _clear(directory: Path) -> None:
-    """Empties the folder, its lock excepted. Raises SlipwayError when it does not look like a sandbox's."""
+    """Empties the folder, except for its lock. Raises SlipwayError when it does not look like a sandbox's folder."""
     names = {path.name for path in directory.iterdir()}
     if names - {"lock"} and not names & {"keys.json", "ports.json"}:
         raise SlipwayError(f"{directory} does not look like a sandbox's folder. Nothing was deleted.")

@@ -1,7 +1,7 @@
-"""The environment of everything that the sandbox starts: built here, never inherited.
+"""The environment variables of all programs that the sandbox starts: built here, never inherited.
 
-A shell may hold a kubeconfig, AWS keys or a database address of production. So a child gets a few harmless variables
-of the caller (path, language, time zone) and what the sandbox sets, nothing else.
+A shell may hold a kubeconfig, AWS keys or a database address of production. So a child gets only a few harmless variables
+of the caller (path, language, time zone) and the sandbox's own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from sandbox.aws import REGION
 from sandbox.layout import Layout
 
-MARK = "SLIPWAY_SANDBOX"  # in the environment of every child: the sandbox and the run it belongs to (see `guard`)
+MARK = "SLIPWAY_SANDBOX"  # in the environment of every child: names its sandbox and run (see `guard`)
 _UNSET = (
     "TRUSTED_PROXIES",
     "EMAIL_URL",
@@ -28,12 +28,12 @@ _HARMLESS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROO
 
 
 def mark(directory: Path, supervisor: int) -> str:
-    """The value of the mark for the run of a sandbox's folder whose supervisor has this process id."""
+    """The mark's value for a run: the sandbox's folder and the process id of its supervisor."""
     return f"{directory}#{supervisor}"
 
 
 def clean(layout: Layout) -> dict[str, str]:
-    """What a child gets that needs no service: no home of the caller's either, where tools keep their settings."""
+    """The variables of a child that needs no service. HOME is not the caller's, where tools keep their settings."""
     home = layout.directory / "home"
     home.mkdir(exist_ok=True, mode=0o700)
     kept = {name: os.environ[name] for name in _HARMLESS if name in os.environ}
@@ -47,7 +47,7 @@ def clean(layout: Layout) -> dict[str, str]:
 
 
 def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
-    """The variables of the contract (design: Environment) as this sandbox sets them."""
+    """The portal's variables (README.md lists them) with this sandbox's values."""
     nowhere = os.devnull
     variables = {
         "DATABASE_URL": f"sqlite:///{layout.directory / 'slipway.sqlite3'}",
@@ -76,7 +76,7 @@ def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
 
 
 def for_people(layout: Layout) -> dict[str, str]:
-    """What somebody who works against the running sandbox wants to know."""
+    """Further variables for people who work with the running sandbox."""
     return {
         "SLIPWAY_URL": layout.portal_url,
         "SLIPWAY_USER": "admin",
@@ -89,15 +89,15 @@ def for_people(layout: Layout) -> dict[str, str]:
 def for_shell(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
     """Everything for `.sandbox/env`.
 
-    What the sandbox leaves unset is there too, empty: a shell that reads the file must not go on with a value of its
-    own, which may be production's.
+    It also sets the variables that the sandbox does not use, to empty values: a shell that reads the file must not keep
+    its own values, which may be production's.
     """
     unset = dict.fromkeys(_UNSET, "")
     return {**for_people(layout), **services(layout, kubeconfig), **unset}
 
 
 def write(path: Path, variables: Mapping[str, str]) -> None:
-    """Writes `KEY=value` lines for a shell, readable by their owner only, in one step."""
+    """Writes `KEY=value` lines for a shell, atomically, into a file that only its owner can read."""
     new = path.with_name(f"{path.name}.new")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.writelines(

@@ -1,6 +1,6 @@
-"""Where everything of a sandbox is: its folder, its ports, its keys. All of it outlives a restart.
+"""A sandbox's folder, ports and keys. All of them survive a restart.
 
-Seeding and whoever else works on a running sandbox read the same from `SANDBOX_DIR`.
+Seeding and other programs that work on a running sandbox read them from `SANDBOX_DIR`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sandbox.processes import port_is_free, remembered_ports
 
 ROOT = Path(__file__).resolve().parent.parent  # of the project: programs are started here
 PORT_NAMES = ("redis", "aws", "git", "slack")
-_KEPT_ADDRESSES = {"aws": "registry", "git": "Git server"}  # stand in manifests and in the portal's database
+_KEPT_ADDRESSES = {"aws": "registry", "git": "Git server"}  # manifests and the portal's database contain them
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Layout:
 
     @property
     def aws_url(self) -> str:
-        """Of AWS's APIs and of the registry."""
+        """The URL of AWS's APIs and of the registry."""
         return f"http://127.0.0.1:{self.ports['aws']}"
 
     @property
     def registry_host(self) -> str:
-        """What image references begin with."""
+        """The beginning of image references."""
         return f"127.0.0.1:{self.ports['aws']}"
 
     @property
@@ -75,7 +75,7 @@ class Layout:
 
     @property
     def world_note(self) -> Path:
-        """The file that notes what was made of the samples."""
+        """The file that records the created samples."""
         return self.directory / "world.json"
 
     def log(self, name: str) -> Path:
@@ -97,14 +97,14 @@ def portal_port() -> int:
 
 
 def load(directory: Path, port: int) -> Layout:
-    """The sandbox of a folder, made at first use with mode 700. Raises SlipwayError when it cannot be."""
+    """The sandbox of a folder, which is created at first use with mode 700. Raises SlipwayError when that fails."""
     for folder in (directory, directory / "logs"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Layout(directory, port, _ports(directory / "ports.json"), load_keys(directory / "keys.json"))
 
 
 def running(directory: Path) -> Layout:
-    """The sandbox that runs in a folder, for programs that work on it: ports as they were noted. Raises OSError."""
+    """The sandbox that runs in a folder, with its recorded ports, for programs that work on it. Raises OSError."""
     ports = json.loads((directory / "ports.json").read_text())
     return Layout(directory, portal_port(), ports, load_keys(directory / "keys.json"))
 
@@ -119,7 +119,7 @@ def check_ports(layout: Layout) -> None:
 
 
 def _ports(note: Path) -> dict[str, int]:
-    """The services' ports. Some stand in manifests and in the database, so they must be the ones of last time."""
+    """The services' ports. Manifests and the database contain some of them, so they must be the previous run's."""
     before = json.loads(note.read_text()) if note.exists() else {}
     for name, what in _KEPT_ADDRESSES.items():
         if name in before and not port_is_free(before[name]):
@@ -132,7 +132,7 @@ def _ports(note: Path) -> dict[str, int]:
 
 
 def load_keys(path: Path) -> Keys:
-    """The keys of a sandbox, made at first use and readable by their owner only."""
+    """The keys of a sandbox, made at first use. Only their owner can read the file."""
     if not path.exists():
         new = path.with_suffix(".new")
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

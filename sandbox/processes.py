@@ -1,7 +1,7 @@
-"""Child processes and ports of the sandbox: started so that nothing outlives the one who started it.
+"""Child processes and ports of the sandbox. No child outlives its parent.
 
-A child runs in a session of its own (Ctrl-C in the terminal reaches only the supervisor, which then ends its
-children in order) and asks the Linux kernel to end it when its parent ends, whatever way the parent ends.
+A child runs in its own session, so that Ctrl-C in the terminal reaches only the supervisor, which then ends its children
+in order. It asks the Linux kernel to end it when its parent ends in any way.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from pathlib import Path
 
 from engine.errors import SlipwayError
 
-# The kernel ends a child when the *thread* that started it ends (prctl(2), PR_SET_PDEATHSIG), so all children are
-# started by one thread that lives as long as this process.
+# The kernel ends a child when the *thread* that started it ends (prctl(2), PR_SET_PDEATHSIG), so one thread that lives as
+# long as this process starts all children.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
-# Below the range from which Linux takes ports for outgoing connections (32768 and up), so that a remembered port is
-# seldom taken by chance.
+# Below the range of ports for outgoing connections on Linux (32768 and up), so that another connection seldom takes a
+# remembered port.
 _PORTS = range(20000, 32000)
 _GOOD_ENDS = (0, -signal.SIGTERM)
 
 
 class ProcessError(SlipwayError):
-    """A child could not be started, or ended by itself. The message names it and holds the end of its log."""
+    """A child could not be started, or ended by itself. The message has its name and the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Child:
         return self.process.poll() is None
 
     def last_lines(self, count: int = 15) -> list[str]:
-        """The end of its log, for the message that says why it ended."""
+        """The last `count` lines of its log, for error messages."""
         return tail(self.log, count)
 
 
@@ -69,7 +69,7 @@ def spawn(
 ) -> Child:
     """Starts `args` with exactly the environment `env`; its output is appended to `log` (made with mode 600).
 
-    `death_signal` is what it gets when its parent ends unexpectedly (Linux only; elsewhere nothing is sent).
+    `death_signal`: the signal that it gets when its parent ends unexpectedly (Linux only).
     `name` defaults to the program's file name. Raises ProcessError when the program cannot be started.
     """
     command = [str(a) for a in args]
@@ -102,14 +102,14 @@ def _popen(
 
 
 def _dies_with(parent: int, death_signal: signal.Signals) -> Callable[[], None] | None:
-    """What the child runs between fork and exec: tie its life to `parent`'s."""
+    """The function that ties the child's life to `parent`'s, to be run between fork and exec."""
     if _libc is None:
         return None
     prctl, number = _libc.prctl, int(death_signal)
 
     def tie() -> None:
         prctl(_PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:  # the parent ended before the call: nobody will send the signal any more
+        if os.getppid() != parent:  # the parent ended before the call: the kernel will send no signal
             os._exit(1)
 
     return tie
@@ -117,8 +117,8 @@ def _dies_with(parent: int, death_signal: signal.Signals) -> Callable[[], None] 
 
 @dataclass(frozen=True)
 class End:
-    """How a child ended that was asked to: its exit code (a negative one is a signal's number), after how long, and
-    whether it had to be killed."""
+    """The end of a child that was asked to stop: its exit code (a negative one is a signal's number), the time that it
+    took, and whether it had to be killed."""
 
     name: str
     code: int
@@ -132,9 +132,9 @@ class End:
 
 
 def stop(children: Sequence[Child], seconds: float = 5.0) -> list[End]:
-    """Ends the children one after the other, last first, within `seconds` altogether; who does not end is killed.
+    """Ends the children one after the other, last first, within `seconds` altogether. Kills a child that does not end.
 
-    Who comes late still has half a second: it may have waited for nobody but one that was killed.
+    A child whose turn comes late still gets half a second: it may only have waited for a child that was killed.
     """
     deadline = time.monotonic() + seconds
     ends: list[End] = []
@@ -146,7 +146,8 @@ def stop(children: Sequence[Child], seconds: float = 5.0) -> list[End]:
 def stop_together(
     children: Sequence[Child], seconds: float, tell: Callable[[End], None] = lambda end: None
 ) -> list[End]:
-    """Asks all that run to end at once; who has not after `seconds` is killed. `tell` hears of each when it has ended."""
+    """Asks all running children to end at once and kills those that still run after `seconds`. Calls `tell` for each
+    end."""
     waiting = [child for child in children if child.alive()]
     for child in waiting:
         child.process.terminate()
@@ -167,7 +168,7 @@ def stop_together(
 
 
 def check(children: Sequence[Child]) -> None:
-    """Raises ProcessError when one of the children has ended: which, how, and the last lines of its log."""
+    """Raises ProcessError, with name, exit code and the last lines of the log, when one of the children has ended."""
     for child in children:
         code = child.process.poll()
         if code is not None:
@@ -178,7 +179,7 @@ def check(children: Sequence[Child]) -> None:
 def wait_until(
     ready: Callable[[], bool], children: Sequence[Child], *, seconds: float, what: str, pause: float = 0.05
 ) -> None:
-    """Waits until `ready()` says so. Raises ProcessError when a child ends meanwhile or `seconds` have passed."""
+    """Waits until `ready()` returns True. Raises ProcessError when a child ends meanwhile or `seconds` have passed."""
     deadline = time.monotonic() + seconds
     while not ready():
         check(children)
@@ -210,7 +211,7 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(avoid: Sequence[int] = ()) -> int:
-    """A port of 127.0.0.1 on which nobody listens, other than those of `avoid`. Raises ProcessError when none is found."""
+    """A free port of 127.0.0.1 that is not in `avoid`. Raises ProcessError when there is none."""
     for _ in range(200):
         port = random.choice(_PORTS)
         if port not in avoid and port_is_free(port):
@@ -219,9 +220,9 @@ def free_port(avoid: Sequence[int] = ()) -> int:
 
 
 def remembered_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
-    """The port of each name: the one of the last time, kept in `file`, while it is free; else another one.
+    """The port of each name: the previous run's, stored in `file`, if it is free; else another one.
 
-    Addresses that people and kubeconfigs keep stay valid over restarts that way. Writes `file` (JSON) when needed.
+    So addresses in kubeconfigs stay valid over restarts. Writes `file` (JSON) when a port changed.
     """
     before = _read_ports(file)
     ports: dict[str, int] = {}
@@ -236,7 +237,7 @@ def remembered_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
 
 
 def _read_ports(file: Path) -> dict[str, int]:
-    """What an earlier run noted; a file that was cut off by a crash counts as none."""
+    """The ports of an earlier run; empty for a file that a crash cut off."""
     try:
         noted = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):

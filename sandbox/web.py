@@ -1,4 +1,4 @@
-"""What the sandbox's own small HTTP servers share: a quiet handler and a threaded server on 127.0.0.1."""
+"""Shared by the sandbox's small HTTP servers: a handler without logs and a threaded server on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """A handler that keeps connections, writes answers at once and logs nothing."""
+    """A handler that keeps connections open, writes answers at once and logs nothing."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # without it each answer waits 40 ms for the client's delayed ACK

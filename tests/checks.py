@@ -1,4 +1,4 @@
-"""`python -m tests.checks`: what `make check` asks of Django itself: no missing migration, no system check that fails."""
+"""`python -m tests.checks`, part of `make check`: Django finds no missing migration, and all its system checks pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    """0 when everything holds."""
+    """Runs the checks. Returns the exit code: 0 when all pass."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},

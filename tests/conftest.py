@@ -1,4 +1,4 @@
-"""What every test gets."""
+"""Fixtures and hooks for all tests."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many tests ran on which control plane."""
+    """Prints the number of tests on each control plane."""
     for line in planes.counted():
         terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
 def fast_passwords(settings):
-    """Hashing passwords as slowly as production does would cost more time than everything else."""
+    """A fast hash for passwords: production's slow one would take more time than all tests."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
 def no_static_files(request, settings):
-    """Every test client would look through all static files first, which takes longer than most tests (mark `static_files`)."""
+    """No static files: each test client would list all of them first, which takes longer than most tests. The mark
+    `static_files` keeps them."""
     if request.node.get_closest_marker("static_files") is None:
         settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings):
-    """SQLite in a file, as the portal runs on it: a database in memory locks whole tables between threads."""
+    """SQLite in a file, as in the portal: a database in memory locks whole tables between threads."""
     database = django_settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = f"{DATA}/test.sqlite3"

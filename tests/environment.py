@@ -1,7 +1,7 @@
-"""The environment of the whole suite, loaded by pytest before Django reads its settings (`-p tests.environment`).
+"""The environment variables of all tests. pytest loads them before Django reads its settings (`-p tests.environment`).
 
-Nothing of the caller's environment gets in: a shell may point at production (KUBECONFIG, AWS_*, DATABASE_URL, …). PostgreSQL
-is asked for explicitly with TEST_DATABASE_URL.
+The caller's variables are ignored: a shell may point at production (KUBECONFIG, AWS_*, DATABASE_URL, …). Only
+TEST_DATABASE_URL selects PostgreSQL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ os.environ.update(
     DIGEST_KEY="only-for-tests",
     DATA_DIR=DATA,
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", f"sqlite:///{DATA}/slipway.sqlite3"),
-    REDIS_URL="redis://127.0.0.1:1/0",  # nobody answers there; tests that need Redis start one
+    REDIS_URL="redis://127.0.0.1:1/0",  # no server there; tests that need Redis start one
     AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test",
     AWS_EC2_METADATA_DISABLED="true",
@@ -40,7 +40,7 @@ os.environ.update(
 
 
 def pytest_runtest_logreport(report):
-    """Notes what failed in the file that FAILED_TESTS names (tests/everything.py runs it once more, alone)."""
+    """Writes the names of failed tests into the file FAILED_TESTS. tests/everything.py repeats them without other load."""
     place = os.environ.get("FAILED_TESTS")
     if place and report.failed:
         with open(place, "a", encoding="utf-8") as file:

@@ -1,11 +1,11 @@
 """`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well, on both
 control planes.
 
-Parts run in five lanes side by side, as those of a running product and of clusters wait most of their time; the output of
-each is shown when it has ended. A few tests that fail are run once more when the machine is quiet; those that pass then are named
-as shaky. PostgreSQL is started here in a temporary folder (as another user when we are root: initdb refuses root). What
-a machine lacks is skipped with the reason, in pytest's summary or below. `--quick` (`make quick`) runs what needs neither
-cluster nor browser nor PostgreSQL, in two lanes. With other arguments it is plain pytest.
+Parts run in six parallel lanes, because tests of the running product and of clusters mostly wait; the output of a part
+appears when it has ended. When only a few tests fail, they run once more without other load; those that pass then are
+listed as shaky. PostgreSQL runs in a temporary folder (as another user when we are root, because initdb refuses root).
+Tests that need a missing program are skipped with the reason, in pytest's summary or below. `--quick` (`make quick`) runs
+the tests that need neither cluster nor browser nor PostgreSQL, in three lanes. Other arguments go to plain pytest.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 APP_TESTS = "not browser and not control_plane and not slow"
-# What depends on the database; the rest gives the same answer on both.
+# The tests that depend on the database. The others have the same result on both.
 APP_FOLDERS = (
     "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "runs",
     "secrets_ui",
 )  # fmt: skip
-PRODUCT = ("e2e", "chaos")  # on one running sandbox for each control plane
-ENGINE, SANDBOX, KUBERNETES = ("engine_cluster",), ("sandbox",), ("kubernetes",)
+PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control plane
+ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)
 MOST_SHAKY = 8
 QUICK_TESTS = APP_TESTS
-QUICK_FIRST = ("deployments", "access", "people", "adapters")
+QUICK_LANES = (("deployments", "people"), ("adapters", "engine", "runs", "core"))  # and the rest
 _printing = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Part:
-    """One run of pytest. `folders` below `tests/`; `marks`: pytest's `-m`; `patient`: what computes all the time, and leaves
-    the processor to those who wait for each other."""
+    """One run of pytest. `folders`: below `tests/`; `marks`: pytest's `-m`; `patient`: runs with lower priority, for tests
+    that need much processor time, so that tests with time limits are not delayed."""
 
     name: str
     folders: tuple[str, ...]
@@ -54,15 +54,15 @@ class Part:
 
     @property
     def arguments(self) -> list[str]:
-        """As pytest takes them; folders that are there."""
+        """The arguments for pytest, with the folders that exist."""
         found = [f"tests/{name}" for name in self.folders if (ROOT / "tests" / name).is_dir()]
         return [*found, *(["-m", self.marks] if self.marks else [])]
 
 
 def lanes() -> list[list[Part]]:
-    """Parts that run one after the other, in each lane; about as long as each other."""
+    """The lanes. The parts of a lane run one after the other; all lanes take about the same time."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET}))
     return [
         [Part("everything else", rest, patient=True)],
         [
@@ -72,18 +72,20 @@ def lanes() -> list[list[Part]]:
         [Part("the product on the real control plane", PRODUCT, "control_plane")],
         [Part("the product on the simulated one", PRODUCT, "not control_plane")],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
+        [Part("rollouts on a real node", KUBELET)],
     ]
 
 
 def quick_lanes() -> list[list[Part]]:
-    """What a person runs again and again: two lanes of about the same length."""
+    """The three lanes of `make quick`, of about the same length. They run in parallel, because many tests wait."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *QUICK_FIRST}))
-    return [[Part("first half", QUICK_FIRST, QUICK_TESTS)], [Part("second half", rest, QUICK_TESTS)]]
+    named = {folder for lane in QUICK_LANES for folder in lane}
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *named}))
+    return [[Part(f"quick, {lane[0]} and more", lane, QUICK_TESTS)] for lane in (*QUICK_LANES, rest)]
 
 
 def main() -> int:
-    """Runs everything, or what the arguments say; 0 only when every part passed."""
+    """Runs everything, or the tests of the arguments. Returns the exit code: 0 only when every part passed."""
     if sys.argv[1:] == ["--quick"]:
         say(
             "left out: clusters, browsers, PostgreSQL, the sandbox, and what is marked slow (make test runs them)"
@@ -96,7 +98,7 @@ def main() -> int:
 
 
 def run_lanes(side_by_side: list[list[Part]]) -> int:
-    """Runs lanes at the same time; 0 only when every part passed."""
+    """Runs lanes in parallel. Returns the exit code: 0 only when every part passed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="slipway-run-") as folder, ThreadPoolExecutor() as pool:
         running = [pool.submit(run_lane, lane, Path(folder) / str(n)) for n, lane in enumerate(side_by_side)]
@@ -106,7 +108,7 @@ def run_lanes(side_by_side: list[list[Part]]) -> int:
     return 1 if bad else 0
 
 
-Failure = tuple[Part, list[str]]  # with the tests that failed, as far as they are known
+Failure = tuple[Part, list[str]]  # with the failed tests, as far as they are known
 
 
 def run_lane(parts: list[Part], folder: Path) -> list[Failure | None]:
@@ -134,7 +136,7 @@ def run_part(part: Part, folder: Path) -> Failure | None:
 
 
 def once_more(part: Part, failed: list[str]) -> bool:
-    """Runs the few tests that failed again, with nothing beside them; whether they pass."""
+    """Runs the few failed tests again, without other load. Returns whether they pass."""
     if not failed or len(failed) > MOST_SHAKY:
         return False
     listed = ", ".join(failed)
@@ -146,7 +148,8 @@ def once_more(part: Part, failed: list[str]) -> bool:
 
 
 def pytest(part: Part, arguments: list[str], output: int | None = None, note: Path | None = None) -> int:
-    """One run of pytest, on PostgreSQL where the part says so; its exit status. `note`: where failed tests are noted."""
+    """Runs pytest, on PostgreSQL if the part says so, and returns its exit code. `note`: the file for names of failed
+    tests."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **({"FAILED_TESTS": str(note)} if note else {})}
     command = [*(["nice", "-n", "5"] if part.patient else []), *pytest_command(arguments)]
 
@@ -164,32 +167,32 @@ def pytest(part: Part, arguments: list[str], output: int | None = None, note: Pa
 
 
 def pytest_command(arguments: list[str]) -> list[str]:
-    """pytest of this environment."""
+    """The command line of this environment's pytest."""
     return [sys.executable, "-m", "pytest", *arguments]
 
 
 def show(text: str, output: Path) -> None:
-    """A part's output below its name."""
+    """Prints a part's name and output."""
     with _printing:
         sys.stdout.write(f"== {text}\n{output.read_text(errors='replace')}")
         sys.stdout.flush()
 
 
 def say(text: str) -> None:
-    """One line between the runs."""
+    """Prints one line between the runs."""
     with _printing:
         sys.stdout.write(f"== {text}\n")
         sys.stdout.flush()
 
 
 def install_axe() -> None:
-    """axe-core comes from npm, pinned by package.json; without npm the accessibility tests are skipped."""
+    """Installs axe-core from npm, pinned by package.json. Without npm the accessibility tests are skipped."""
     if shutil.which("npm") and not (ROOT / "node_modules" / "axe-core").is_dir():
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, check=False)
 
 
 def postgres_programs() -> Path | None:
-    """The folder of initdb and postgres: Debian keeps them out of PATH."""
+    """The folder of initdb and postgres, which Debian does not put on PATH; None without them."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [
         p for p in [shutil.which("initdb")] if p
     ]
@@ -198,7 +201,7 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres(programs: Path) -> Iterator[str]:
-    """A PostgreSQL server for the duration of the block; its URL."""
+    """Runs a PostgreSQL server during the block. Yields its URL."""
     with tempfile.TemporaryDirectory(prefix="slipway-postgres-", ignore_cleanup_errors=True) as folder:
         user = unprivileged()
         if user:
@@ -230,7 +233,7 @@ def postgres(programs: Path) -> Iterator[str]:
 
 
 def unprivileged() -> str | None:
-    """A user to run PostgreSQL as: none when we are not root."""
+    """The user to run PostgreSQL as; None when we are not root."""
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -238,14 +241,14 @@ def unprivileged() -> str | None:
 
 
 def free_port() -> int:
-    """A port nobody uses now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(port: int) -> None:
-    """Until somebody listens there; raises TimeoutError after 30 s."""
+    """Waits until a server listens on the port. Raises TimeoutError after 30 s."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with socket.socket() as probe:

@@ -37,7 +37,7 @@ def make_user(username: str = "", **fields: Any) -> User:
 
 
 def make_cluster(**fields: Any) -> Cluster:
-    """A cluster at an address where nobody answers."""
+    """A cluster at an address without a server."""
     n = next(_count)
     return Cluster.objects.create(
         **{"slug": f"cluster{n}", "name": f"Cluster {n}", "kubeconfig": KUBECONFIG, **fields}

@@ -11,7 +11,7 @@ from engine.types import ObjectRef, ObjectStatus
 
 @dataclass
 class Watching:
-    """Keeps what it is told, and can be made to stop the engine: `stop` is asked at each check and raises."""
+    """Records all reports, and can stop the engine: each check calls `stop`, which may raise."""
 
     stop: Callable[[], None] = lambda: None
     lines: list[str] = field(default_factory=list)

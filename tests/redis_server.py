@@ -1,4 +1,4 @@
-"""A real Redis for tests that need one: on a free port, in memory, gone afterwards."""
+"""A real Redis for tests: on a free port, in memory, stopped afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import redis
 
 @contextmanager
 def running(port: int = 0) -> Iterator[str]:
-    """A Redis server for the duration of the block; its URL. Skips the test where none is installed."""
+    """Runs a Redis server during the block. Yields its URL. Skips the test when none is installed."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server is installed (Debian: redis-server)")
@@ -33,14 +33,14 @@ def running(port: int = 0) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port nobody uses now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(port: int) -> None:
-    """Until Redis answers; raises after 30 s."""
+    """Waits until Redis answers. Raises TimeoutError after 30 s."""
     deadline = time.monotonic() + 30
     with redis.Redis(port=port) as client:
         while True:

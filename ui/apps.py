@@ -1,9 +1,9 @@
-"""The app of what every page needs: template tags, icons, the looks of states, words for times and counts."""
+"""The Django app `ui`: template tags, icons, the looks of states, words for times and counts."""
 
 from django.apps import AppConfig
 
 
 class UiConfig(AppConfig):
-    """Has no models; it brings the template tags."""
+    """Registers the template tags. It has no models."""
 
     name = "ui"

@@ -1,4 +1,4 @@
-"""Lists that go through time, parted by days. Days are those of UTC, as every time the database keeps."""
+"""Groups a list by days. A day begins and ends in UTC, as in every time that the database keeps."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from django.utils import timezone
 
 @dataclass(frozen=True)
 class Day:
-    """The entries of one day, under its name."""
+    """One day: its name on the page, and its entries."""
 
     name: str
     entries: list[Any]
 
 
 def day_name(day: date, today: date) -> str:
-    """`Today`, `Yesterday`, `Thursday, 9 July`; with the year when it is another one."""
+    """`Today`, `Yesterday` or `Thursday, 9 July`; with the year when it is not the current one."""
     if (today - day).days in (0, 1):
         return ("Today", "Yesterday")[(today - day).days]
     return f"{day:%A, %-d %B}" if day.year == today.year else f"{day:%A, %-d %B %Y}"
 
 
 def by_day(entries: Iterable[Any], moment: Callable[[Any], datetime]) -> list[Day]:
-    """Entries grouped by the day of their `moment`, in the given order."""
+    """The entries grouped by day, in the given order. `moment` returns an entry's time."""
     days: dict[date, list[Any]] = {}
     for entry in entries:
         days.setdefault(moment(entry).astimezone(UTC).date(), []).append(entry)

@@ -1,7 +1,7 @@
 """A unified diff as rows for a table: kind, line numbers of both sides, sign and text. Pure.
 
-Values of secrets come masked as `#<digest>` (`engine.manifests.masking`); they are marked so that a page shows that something
-is hidden there on purpose.
+Values of secrets come masked as `#<digest>` (`engine.manifests.masking`); rows mark them, so that the page can say that a
+value is hidden.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MASKED = re.compile(r"""^(?P<before>.*[:\s-]\s*)['"]?#(?P<digest>[0-9a-f]{8,64}
 
 @dataclass(frozen=True)
 class DiffLine:
-    """`kind`: same, add, gone, or cut-off (lines left out). `masked`: digest of a hidden value after `text`."""
+    """`kind`: same, add, gone, or cut-off (unchanged lines left out). `masked`: digest of a hidden value after `text`."""
 
     kind: str
     old: int | None

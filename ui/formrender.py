@@ -1,4 +1,4 @@
-"""How every form looks: `{{ form }}`, `{{ form.field.as_field_group }}` and single widgets come out in our style.
+"""Renders every form in the portal's style: `{{ form }}`, `{{ form.field.as_field_group }}` and single widgets.
 
 Set as FORM_RENDERER. Label above, hint and error below, both joined to the field by `aria-describedby` (Django gives
 the ids), focus on the first wrong field.
@@ -16,14 +16,14 @@ _BOXES = (forms.CheckboxInput, forms.RadioSelect, forms.CheckboxSelectMultiple)
 
 
 class Switch(forms.CheckboxInput):
-    """A checkbox that reads as on and off: for what applies when the form is saved."""
+    """A checkbox that screen readers announce as on or off: for a setting that applies when the form is saved."""
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"role": "switch", **(attrs or {})})
 
 
 class UiBoundField(BoundField):
-    """Adds what the stylesheet and a person with a keyboard need to the widget's attributes."""
+    """Adds the attributes that the stylesheet and keyboard users need."""
 
     def build_widget_attrs(self, attrs: dict[str, Any], widget: forms.Widget | None = None) -> dict[str, Any]:
         """Django's attributes, the class `input`, and focus on the first wrong field of the form."""
@@ -33,7 +33,7 @@ class UiBoundField(BoundField):
             own = str(widget.attrs.get("class", ""))
             built.setdefault("class", f"input {own}".strip())
         if str(widget.attrs.get("placeholder", "")).lower() == str(self.label).lower():
-            built["placeholder"] = False  # says nothing that the label does not
+            built["placeholder"] = False  # it only repeats the label
         if self.form.is_bound and self.form.errors:
             built["autofocus"] = self.name == self._first_wrong()
         return built
@@ -43,7 +43,7 @@ class UiBoundField(BoundField):
 
 
 class UiRenderer(TemplatesSetting):
-    """Templates of forms and fields; widgets stay Django's own."""
+    """Uses our templates for forms and fields, and Django's own for widgets."""
 
     form_template_name = "components/form.html"
     field_template_name = "components/field.html"

@@ -1,4 +1,4 @@
-"""What every page with a form does: bind it, save it, say what was refused, show it again with 422."""
+"""Handling a form in a view: bind it, save it, show a refusal beside its field, show the page again with status 422."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from engine.errors import SlipwayError
 
 
 class Unseen(forms.Textarea):
-    """A field for a secret of several lines: never sent back to the browser, not even when the session has ended."""
+    """A text area for a secret of several lines. Its value is never sent back to the browser, not even when the session
+    has ended."""
 
     holds_secret = True  # core/kept.py
 
@@ -25,19 +26,20 @@ class Unseen(forms.Textarea):
         return ""
 
     def use_required_attribute(self, initial: Any) -> bool:
-        """The browser must not insist: a stored one may be kept, or a file given instead."""
+        """Never required in the browser: the form may keep a stored secret, or take a file instead."""
         return False
 
 
 def posted(request: HttpRequest) -> QueryDict | None:
-    """What a form is bound to: the fields that were sent, or nothing when the page is only looked at."""
+    """The data to bind a form to: the sent fields of a POST, else None."""
     return request.POST if request.method == "POST" else None
 
 
 def saved(form: forms.BaseForm, save: Callable[[], object], *, otherwise: str | None = None) -> bool:
-    """Whether a sent form was saved. If not, the form says why and still holds what was typed.
+    """Calls `save()` if the form is valid. Returns whether it was saved; if not, the form shows the errors and the input.
 
-    `otherwise`: the field beside which a refusal stands that names none; without it, the head of the form.
+    `otherwise`: the field that shows a ValidationError without a field; by default the head of the form shows it. Errors
+    other than SlipwayError and ValidationError pass through.
     """
     if not form.is_valid():
         return False
@@ -52,7 +54,7 @@ def saved(form: forms.BaseForm, save: Callable[[], object], *, otherwise: str | 
 def refuse(
     form: forms.BaseForm, error: SlipwayError | ValidationError, *, otherwise: str | None = None
 ) -> None:
-    """Puts what a service refused beside the field that it names, else beside `otherwise` or at the form's head."""
+    """Adds a service's error to the form: to the field that it names, else to `otherwise` or the head of the form."""
     if isinstance(error, SlipwayError):
         form.add_error(None, f"{error.message} {error.hint}".strip())
         return
@@ -70,6 +72,7 @@ def page(
     refused: bool = False,
     **context: Any,
 ) -> HttpResponse:
-    """The page; 422 when it shows a form that was sent and not saved. `refused`: another form of the page was not."""
+    """Renders the page; with status 422 when `form` was sent but not saved. `refused`: another form of the page was
+    refused."""
     refused = refused or (form is not None and form.is_bound and bool(form.errors))
     return render(request, template, {"form": form, **context}, status=422 if refused else 200)

@@ -1,6 +1,6 @@
 """Icons as inline SVG, from the PyPI package `lucide`: no font, no request, coloured by the text around them.
 
-The package keeps its icons in a zip; each one is read and reduced to its shapes once per process.
+The package keeps its icons in a zip file. Each icon is read and reduced to its shapes once per process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 
 class UnknownIcon(LookupError):
-    """The package has no icon of that name: a mistake in a template, seen by the first test that renders it."""
+    """The package has no icon of that name: a mistake in a template."""
 
 
 @functools.cache
@@ -36,7 +36,7 @@ def shapes(name: str) -> SafeString:
 
 @functools.cache
 def render(name: str, classes: str = "", label: str = "") -> SafeString:
-    """The icon as `<svg class="icon …">`: hidden from screen readers, or with `label` an image of that name."""
+    """The icon as `<svg class="icon …">`: hidden from screen readers, or with a `label` announced as an image."""
     css = f"icon {classes}".strip()
     if label:
         return format_html(

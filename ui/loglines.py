@@ -1,5 +1,5 @@
-"""Lines of a run's log as HTML: numbered, each with an address, coloured by level. Pure string building, because a
-page may hold thousands of them."""
+"""Lines of a run's log as HTML: numbered, each with an address, coloured by level. Strings are joined directly and not
+by templates, because a page may hold thousands of lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLASSES = {"error": "bad", "warning": "odd", "gap": "gap"}
 
 
 class Line(Protocol):
-    """One line. `level`: debug, info, warning, error, or gap (says that lines were left out). `at` may be None."""
+    """One line. `level`: debug, info, warning, error, or gap (lines were left out here). `at` may be None."""
 
     number: int
     at: datetime | None
@@ -28,7 +28,7 @@ def render(lines: Iterable[Line]) -> SafeString:
 
 
 def clock(moment: datetime) -> SafeString:
-    """Hour, minute, second in UTC; script puts the viewer's zone there."""
+    """Hour, minute and second in UTC; the page's script converts it to the viewer's time zone."""
     utc = moment.astimezone(UTC)
     return format_html(
         '<time datetime="{}" data-clock>{}</time>', utc.isoformat(timespec="seconds"), f"{utc:%H:%M:%S}"

@@ -1,7 +1,7 @@
-"""How a state looks: the one dictionary from the words of the database to word, colour class and icon on a page.
+"""The looks of states: the one dictionary from a state in the database to word, colour class and icon on a page.
 
 Covers the states of a run and its steps, the progress of an object (`engine.types.Progress`), what applying does to
-it (`engine.types.Action`), the health of a workload and the results of checks. No page invents another.
+it (`engine.types.Action`), the health of a workload and the results of checks. Pages use no other looks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Look:
-    """What stands for a state: `css` is one of waiting, running, succeeded, failed, stopped; `icon` a lucide name."""
+    """How a page shows a state: `css` is one of waiting, running, succeeded, failed, stopped; `icon` a lucide name."""
 
     word: str
     css: str
@@ -19,7 +19,7 @@ class Look:
 
     @property
     def icon_classes(self) -> str:
-        """Only what really runs moves."""
+        """The spinning class for the icon of running states; empty for all others."""
         return "spin" if self.icon == "loader-circle" else ""
 
 
@@ -65,7 +65,7 @@ LOOKS: dict[str, Look] = {
     **_group("stopped", "equal", "Same"),
     **_group("stopped", "equal-not", "Different"),
 }
-# The same thing under the word another part uses for it.
+# Synonyms that other parts of the product use.
 LOOKS |= {
     "ok": LOOKS["passed"],
     "success": LOOKS["succeeded"],
@@ -78,7 +78,7 @@ LOOKS |= {
 def look(value: object) -> Look:
     """The look of a state given as its word in the database, an enum member or the shown word (`Needs approval`).
 
-    An unknown one is shown as it is, in grey with a question mark: a page must not fail because of a word.
+    An unknown state is shown as it is, in grey with a question mark, so that it does not break the page.
     """
     text = str(value or "unknown")
     key = text.strip().lower().replace(" ", "_").replace("-", "_")

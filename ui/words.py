@@ -1,4 +1,4 @@
-"""Numbers, times and names as the pages write them. Pure functions; `static/js/app.js` repeats `ago` for open pages."""
+"""Formats numbers, times and names for pages. Pure functions; `static/js/app.js` has the same `ago` for open pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _JUST_NOW_SECONDS = 10
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as the two greatest units: `1 min 12 s`, `2 h 5 min`, `9 s`; `–` for none, `<1 s` below one."""
+    """Seconds as the two greatest units: `1 min 12 s`, `2 h 5 min`, `9 s`; `–` for None, `<1 s` below one second."""
     if seconds is None:
         return "–"
     rest = int(max(seconds, 0))
@@ -28,7 +28,7 @@ def duration(seconds: float | None) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """How long before (or after) `now`, in the greatest unit: `just now`, `3 min ago`, `in 5 h`, `41 d ago`."""
+    """The time between `moment` and `now` in the greatest unit: `just now`, `3 min ago`, `in 5 h`, `41 d ago`."""
     seconds = (now - moment).total_seconds()
     if abs(seconds) < _JUST_NOW_SECONDS:
         return "just now"
@@ -38,7 +38,7 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def absolute(moment: datetime) -> str:
-    """The moment in UTC, for the tooltip until the browser puts its own zone there: `14 Jul 2026, 10:13:20 UTC`."""
+    """The moment in UTC, for a tooltip that scripts convert to the viewer's zone: `14 Jul 2026, 10:13:20 UTC`."""
     return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
 
 
@@ -52,9 +52,10 @@ def initials(name: str) -> str:
 
 
 def split_id(text: str, tail: int = 8) -> tuple[str, str]:
-    """A long id in two, so that what does not fit is cut out of its middle: the last part always shows.
+    """Splits a long id in two, so that a page can cut the first part and always show the last part.
 
-    The last part begins after the last separator (`worker-6f8b9c7d55-` + `pz4mn`), else it is the last `tail` signs.
+    The last part begins after the last separator (`worker-6f8b9c7d55-` + `pz4mn`), else it is the last `tail`
+    characters.
     """
     if len(text) <= 2 * tail:
         return text, ""

@@ -1,4 +1,4 @@
-"""Amazon ECR: which digest a tag stands for, whether the image can be pulled, and the token that pulls it."""
+"""Amazon ECR: digests of tags, whether an image can be pulled, and tokens for pulling."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from adapters.errors import Invalid, NotFound, Unavailable
 SYSTEM = "ECR"
 _BATCH = 100  # images a call may name
 
-# Taken over from the registry's own list, so that multi-platform images and OCI ones answer with their
-# own digest.
+# The media types that the registry accepts, so that multi-platform and OCI images answer with their own digest.
 MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -42,7 +41,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class RegistryToken:
-    """What logs in at the registry, for twelve hours. `endpoint`: its address, with https://."""
+    """Credentials for the registry, valid for twelve hours. `endpoint`: its address, with https://."""
 
     username: str
     password: str = field(repr=False)
@@ -75,7 +74,7 @@ class Ecr:
         return found
 
     def repository_exists(self, repository: str) -> bool:
-        """Is there a repository of that name? Other failures are raised."""
+        """Whether there is a repository of that name. Raises ExternalError for other failures than NotFound."""
         try:
             with self._errors(repository, "look up"):
                 self._client().describe_repositories(repositoryNames=[repository], **self._registry)
@@ -84,14 +83,14 @@ class Ecr:
         return True
 
     def token(self) -> RegistryToken:
-        """A fresh pull and push token. It can log in wherever the identity has rights; ask once per region."""
+        """A new token for pull and push. It is valid for every registry that the identity may use in the region."""
         with aws_errors(SYSTEM, "issue a registry token"):
             data = self._client().get_authorization_token()["authorizationData"][0]
             username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
             return RegistryToken(username, password, data["expiresAt"].astimezone(UTC), data["proxyEndpoint"])
 
     def _existing(self, repository: str, tags: list[str]) -> list[str]:
-        """The tags that exist. BatchGetImage reports the missing ones beside the others, instead of failing."""
+        """The tags that exist. BatchGetImage reports missing tags as failures in its answer, without failing itself."""
         with self._errors(repository, "look up images in"):
             answer = self._client().batch_get_image(
                 repositoryName=repository,
@@ -105,7 +104,8 @@ class Ecr:
         return [tag for tag in tags if failed.get(tag) != "ImageNotFound"]
 
     def _described(self, repository: str, tags: list[str]) -> dict[str, ImageFacts]:
-        """Facts of the tags. DescribeImages fails as a whole if one was removed meanwhile: then one by one."""
+        """Facts of the tags. DescribeImages fails as a whole if a tag was removed meanwhile; then it is called for each
+        tag."""
         try:
             with self._errors(repository, "look up images in"):
                 answer = self._client().describe_images(
@@ -134,11 +134,11 @@ class Ecr:
 
 
 class _ImageNotFound(NotFound):
-    """One of the images asked for is missing."""
+    """One of the requested images is missing."""
 
 
 def _check_failure(repository: str, tag: str, code: str) -> None:
-    """Raise for a failure that says neither “missing” nor “there, but not to be pulled now”."""
+    """Raises ExternalError for a failure other than “image missing” and “image cannot be pulled now”."""
     if code in ("InvalidImageTag", "InvalidImageDigest", "MissingDigestAndTag"):
         raise Invalid(f"“{tag}” cannot be an image's tag.", system=SYSTEM)
     if code in ("UpstreamAccessDenied", "UpstreamTooManyRequests", "UpstreamUnavailable", "KmsError"):

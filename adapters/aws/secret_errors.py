@@ -41,7 +41,7 @@ class Gone(NotFound):
 
 @contextlib.contextmanager
 def reading(secret_id: str, access: Access, version_id: str = "") -> Iterator[None]:
-    """AWS's errors, with the sentences that fit a secret being read."""
+    """Turns AWS's errors inside the block into ExternalErrors about reading a secret."""
     which = f"version {version_id} of " if version_id else ""
     try:
         with aws_errors(SYSTEM, f"read {which}the secret “{secret_id}”"):
@@ -61,7 +61,7 @@ def reading(secret_id: str, access: Access, version_id: str = "") -> Iterator[No
 
 @contextlib.contextmanager
 def writing(secret_id: str, access: Access, doing: str) -> Iterator[None]:
-    """AWS's errors, with the sentences that fit a write. `doing`: a verb with its object."""
+    """Turns AWS's errors inside the block into ExternalErrors about a write. `doing`: a verb with its object."""
     try:
         with aws_errors(SYSTEM, f"{doing} the secret “{secret_id}”"):
             yield
@@ -82,7 +82,7 @@ def _unwritable(secret_id: str, error: Invalid) -> ExternalError:
     if _is(error, "InvalidRequestException"):
         return deleted(secret_id)
     if _is(error, "LimitExceededException"):
-        hint = "Take labels away that nobody needs, or wait a day until AWS has removed old versions."
+        hint = "Remove labels that are not needed, or wait a day until AWS has removed old versions."
         return Invalid(f"{error.message} {_LIMIT}", system=SYSTEM, hint=hint)
     return error
 
@@ -96,7 +96,7 @@ def _is(error: ExternalError, code: str) -> bool:
 
 
 def deleted(secret_id: str) -> Gone:
-    """The secret or the version asked for is gone or about to go."""
+    """The error for a secret or version that is deleted or scheduled for deletion."""
     return Gone(
         f"The secret “{secret_id}”, or the version asked for, is deleted or scheduled for deletion.",
         system=SYSTEM,
@@ -105,7 +105,7 @@ def deleted(secret_id: str) -> Gone:
 
 
 def version_deleted(secret_id: str, version_id: str) -> Gone:
-    """AWS has removed this version; the secret is there."""
+    """The error for a version that AWS has removed from an existing secret."""
     return Gone(
         f"Version {version_id} of the secret “{secret_id}” was deleted by AWS, which keeps about 100 versions.",
         system=SYSTEM,
@@ -114,7 +114,7 @@ def version_deleted(secret_id: str, version_id: str) -> Gone:
 
 
 def check_size(secret_id: str, text: str) -> None:
-    """Counts bytes before AWS does: boto3 does not. Raises Invalid."""
+    """Checks the size of the text in bytes, because boto3 does not. Raises Invalid."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         message = (

@@ -1,6 +1,6 @@
 """AWS Secrets Manager: which version of a secrets file is current, and the text of one version.
 
-Every read names a version or the label AWSCURRENT: what a plain read returns is not said to follow a
+Every read names a version or the label AWSCURRENT, because AWS does not document that a read without either follows a
 moved label.
 """
 
@@ -29,7 +29,7 @@ class SecretText:
 
 @dataclass(frozen=True)
 class SecretFacts:
-    """What is known of a secret without its value. `current_version` is empty when it holds no value yet."""
+    """Metadata of a secret. `current_version` is empty while the secret has no value."""
 
     name: str
     arn: str
@@ -64,7 +64,8 @@ class SecretsManager:
             return _facts(self._client().describe_secret(SecretId=secret_id))
 
     def exists(self, secret_id: str) -> bool:
-        """Is there such a secret, not scheduled for deletion? Other failures are raised."""
+        """Whether the secret exists and is not scheduled for deletion. Raises ExternalError for failures other than
+        NotFound."""
         try:
             return self.describe(secret_id).deleted_at is None
         except NotFound:

@@ -1,7 +1,7 @@
-"""Writing to AWS Secrets Manager such that nobody's change is lost.
+"""Writes to AWS Secrets Manager without overwriting concurrent changes.
 
-AWS has no write with a precondition, but moving a label has one: the value goes to a version of its own first, under a
-label of ours, and AWSCURRENT moves to it only away from the version that the editor started from.
+AWS has no write with a precondition, but moving a label has one: the value becomes a new version under a label of ours
+first, and AWSCURRENT moves to it only from the version that the editor started with.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SecretsWriter(SecretsManager):
     def move_current(self, secret_id: str, *, to: str, expected_from: str) -> None:
         """Makes `to` the current version, if `expected_from` is it until now.
 
-        After any error the labels are read again: a move that took place is a success whatever its answer was. Raises
+        After an error the labels are read again: a move that took place is a success in spite of its answer. Raises
         LostRace when another version is current; else the error of the call.
         """
         try:
@@ -76,7 +76,7 @@ class SecretsWriter(SecretsManager):
             self._judge(secret_id, to, expected_from, error)
 
     def _judge(self, secret_id: str, to: str, expected_from: str, error: ExternalError) -> None:
-        """What a failed move came to, by the labels as they are now."""
+        """Decides by the current labels whether a failed move took place. Raises LostRace or `error` if not."""
         try:
             facts = self.describe(secret_id)
         except ExternalError:
@@ -92,8 +92,8 @@ class SecretsWriter(SecretsManager):
     def swap(self, secret_id: str, text: str, *, token: str, base: str) -> str:
         """Compare-and-swap: the text becomes current if `base` still is. Returns its VersionId (`token`).
 
-        The same call again, also by another process, is answered by what became of the first. Raises LostRace, and
-        whatever `put` and `move_current` raise; then AWSCURRENT was not moved, or (TimedOut, Unavailable) may have been.
+        Repeating the call, also in another process, gives the result of the first call. Raises LostRace and the errors
+        of `put` and `move_current`; then AWSCURRENT was not moved, or (TimedOut, Unavailable) may have been moved.
         """
         version = self.put(secret_id, text, token=token)
         try:
@@ -105,7 +105,7 @@ class SecretsWriter(SecretsManager):
         return version
 
     def take_label_off(self, secret_id: str, version_id: str, label: str = SAVING) -> None:
-        """Takes our label away. That it sits elsewhere by now, or that AWS does not answer, does no harm."""
+        """Removes our label from a version. Ignores a label that is on another version, and an AWS that does not answer."""
         with contextlib.suppress(ExternalError), writing(secret_id, self._access, "take a label off"):
             self._client().update_secret_version_stage(
                 SecretId=secret_id, VersionStage=label, RemoveFromVersionId=version_id

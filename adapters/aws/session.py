@@ -1,8 +1,7 @@
-"""AWS in one place: how clients are made, how roles are assumed, how AWS's refusals become errors of the family.
+"""AWS clients: makes them, assumes roles, and turns AWS's refusals into ExternalErrors.
 
-Credentials, proxy and endpoint come from boto3's own environment variables unless given. A client is made
-when first needed and kept for its process: never shared over a fork, never longer than the role's session
-lasts.
+Credentials, proxy and endpoint come from boto3's environment variables unless given. A client is made at first use and
+kept for its process: it is never shared over a fork, nor kept longer than the role's session.
 """
 
 from __future__ import annotations
@@ -33,19 +32,18 @@ from adapters.errors import (
     Unavailable,
 )
 
-# botocore prints request and response bodies, secret values included, when somebody sets the root logger
-# to DEBUG.
+# botocore would print request and response bodies, secret values included, with the root logger at DEBUG.
 for _name in ("botocore", "boto3", "urllib3", "s3transfer"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 _SESSION_SECONDS = 3600
-_RENEW_BEFORE = 300  # seconds before its end at which an assumed role is assumed anew
+_RENEW_BEFORE = 300  # seconds before the end of a role's session at which it is renewed
 _ROLE_SESSION_NAME = "slipway"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one try of a call may take, in seconds, and how many there are."""
+    """Time limits of one try of a call, in seconds, and the number of tries."""
 
     connect: float
     read: float
@@ -53,12 +51,12 @@ class Limits:
 
 
 PATIENT = Limits(connect=3, read=10, tries=5)  # for work in the background: up to a minute
-HASTY = Limits(connect=2, read=3, tries=2)  # where somebody waits for a page: some seven seconds at worst
+HASTY = Limits(connect=2, read=3, tries=2)  # while a page waits: about seven seconds at worst
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where and as whom AWS is called, and how long it is waited for. Empty or None: as boto3's environment says."""
+    """Region, identity, endpoint and time limits of calls. An empty value or None: boto3's environment decides."""
 
     region: str
     role_arn: str = ""
@@ -78,7 +76,7 @@ _lock = threading.Lock()
 
 
 def client(service: str, access: Access) -> Any:
-    """A boto3 client of the service (`secretsmanager`, `ecr`, `sts`). Raises the family's errors."""
+    """A boto3 client of the service (`secretsmanager`, `ecr`, `sts`). Raises ExternalError."""
     with _lock:
         session = _session()
         kept = _clients.get((service, access, session))
@@ -90,11 +88,11 @@ def client(service: str, access: Access) -> Any:
 
 
 def _session() -> boto3.Session:
-    """One session for a process and what its environment says of AWS: it holds the service models (80 ms to load)."""
+    """The session of this process and of its AWS environment variables. It holds the service models (80 ms to load)."""
     surroundings = frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
     key = (os.getpid(), hash(surroundings))
     if key not in _sessions:
-        # Whatever was made before belongs to another process or to credentials that are not ours any more.
+        # Older clients belong to another process or to former credentials.
         _sessions.clear()
         _clients.clear()
         _sessions[key] = boto3.Session()
@@ -108,7 +106,7 @@ def _make(session: boto3.Session, service: str, access: Access) -> _Kept:
 
 
 def _new_client(session: boto3.Session, service: str, access: Access, **credentials: str) -> Any:
-    region = access.region or None  # None: as the environment says
+    region = access.region or None  # None: the environment decides
     config = _config(access.limits)
     with _lock:  # a session cannot make two clients at once
         return session.client(
@@ -126,7 +124,8 @@ def _config(limits: Limits) -> Config:
 
 
 def _assume(session: boto3.Session, access: Access) -> tuple[dict[str, str], float]:
-    """Credentials of the role, and when to renew them. The answer holds secrets: see `aws_errors`."""
+    """Credentials of the role, and the time (seconds since 1970) to renew them. The answer holds secrets: see
+    `aws_errors`."""
     with aws_errors("AWS", f"assume the role {access.role_arn}"):
         answer = _new_client(session, "sts", access).assume_role(
             RoleArn=access.role_arn, RoleSessionName=_ROLE_SESSION_NAME, DurationSeconds=_SESSION_SECONDS
@@ -174,11 +173,11 @@ _UNAVAILABLE = {
 
 @contextlib.contextmanager
 def aws_errors(system: str, doing: str) -> Iterator[None]:
-    """Turn what boto3 raises inside the block into the family's errors.
+    """Turns boto3's exceptions inside the block into ExternalErrors.
 
-    The block also takes the answer apart: what it lacks is an error like any other. `doing` completes “…
-    refused to …”: a verb with its object, such as `read the secret shop/staging`. The SDK's exception is
-    not chained: parameters and unparsable answers, which may hold secret values, stand in its text.
+    The block also reads the answer, so a missing member is an ExternalError, too. `doing` completes “… refused to …”: a
+    verb with its object, such as `read the secret shop/staging`. The SDK's exception is not chained, because its text may
+    quote parameters and answers with secret values.
     """
     try:
         yield
@@ -211,7 +210,8 @@ def aws_errors(system: str, doing: str) -> Iterator[None]:
 
 
 def _refusal(response: dict[str, Any], system: str, doing: str) -> ExternalError:
-    """The error for AWS's answer. Only refusals repeat AWS's text: it names the identity and the missing right."""
+    """The error for AWS's answer. Only errors of rights repeat AWS's text, which names the identity and the missing
+    right."""
     error = response.get("Error", {})
     code, status = str(error.get("Code", "")), response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _NOT_FOUND:

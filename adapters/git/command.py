@@ -1,7 +1,7 @@
-"""Calling Git's command line: nothing inherited, nothing asked, nothing left behind, credentials unseen.
+"""Calls Git's command line with an environment of its own, without prompts, without leftovers, with hidden credentials.
 
 A token travels in Git's `GIT_CONFIG_*` environment (never in arguments, addresses or files). A deploy key
-lies in memory only: an anonymous file of ours, which ssh reads through `/proc`.
+lies in memory only: an anonymous file of this process, which ssh reads through `/proc`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from adapters.errors import ExternalError, Invalid, TimedOut, Unavailable
 from adapters.git import processes
 from adapters.git.messages import UnusableKey, explain
 
-# What of our own environment Git gets to see: how to find programs, proxies and certificates. No GIT_*, no
-# secrets.
+# The variables that Git inherits: paths of programs, proxies and certificates. No GIT_* variables, no secrets.
 _INHERITED = (
     *("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
@@ -36,8 +35,7 @@ _ALWAYS = {
     "LC_ALL": "C",
     "HOME": "/nonexistent",
 }
-# A transfer slower than 1 kB/s for 30 s is given up: also by a Git whose worker was killed and that nobody
-# waits for.
+# Git gives up a transfer slower than 1 kB/s for 30 s. This also ends a Git process whose worker was killed.
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -45,7 +43,7 @@ _SETTINGS = {
     "http.lowSpeedTime": "30",
     "gc.auto": "0",
     "maintenance.auto": "false",
-    # Commits whose branch is gone stay readable: a running release, or a rollback, may still name them.
+    # Commits of deleted branches stay readable, because a running release or a rollback may still name them.
     "gc.pruneExpire": "never",
     "transfer.credentialsInUrl": "die",
 }
@@ -53,10 +51,10 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class GitCredential:
-    """What opens a repository: a token (HTTPS) or a private deploy key (SSH); exactly one of the two.
+    """The credential for a repository: a token (HTTPS) or a private deploy key (SSH), exactly one of the two.
 
-    `username` goes with a token; GitHub's default fits most hosts, which look at the token only. Raises
-    UnusableKey for a key that is none or asks for a passphrase.
+    `username` goes with a token; GitHub's default works with most hosts, which check the token only. Raises UnusableKey
+    for a text that is no private key, and for a key with a passphrase.
     """
 
     token: str = field(default="", repr=False)
@@ -72,7 +70,7 @@ class GitCredential:
             )
 
     def fingerprint(self, url: str) -> str:
-        """A short mark that tells this credential from others of the repository; no help in guessing it."""
+        """A short hash that identifies this credential among others of the repository, and does not reveal it."""
         secret = f"{self.username}\0{self.token.strip()}\0{self.private_key.strip()}"
         return blake2b(secret.encode(), key=blake2b(url.encode()).digest(), digest_size=8).hexdigest()
 
@@ -84,7 +82,7 @@ class GitCredential:
 
 
 def _key_problem(key: str) -> str:
-    """Why ssh could not use this private key unattended, or an empty text."""
+    """The reason why ssh cannot use this private key without a person, or an empty text."""
     lines = key.strip().splitlines()
     if not lines[0].startswith("-----BEGIN ") or not lines[0].rstrip().endswith("PRIVATE KEY-----"):
         return "This is not a private key: its first line is not “-----BEGIN … PRIVATE KEY-----”."
@@ -92,17 +90,17 @@ def _key_problem(key: str) -> str:
     try:
         body = base64.b64decode("".join(line.strip() for line in lines[1:-1]))
     except ValueError:
-        body = b""  # the older forms have header lines; what is no key at all, ssh refuses
+        body = b""  # older formats have header lines; ssh refuses any other text
     # openssh-key-v1: magic, then the cipher's name with its length; "none" means no passphrase.
     locked = body.startswith(b"openssh-key-v1") and b"\0\0\0\x04none" not in body[:32]
     if encrypted or locked:
-        return "The private key is protected by a passphrase, which nobody is there to type."
+        return "The private key is protected by a passphrase, which the portal cannot enter."
     return ""
 
 
 @dataclass(frozen=True)
 class Git:
-    """Git, for one repository's address. In `folder` ssh keeps the hosts it has seen."""
+    """Runs Git for one repository's address. ssh stores the keys of known hosts in `folder`."""
 
     url: str
     protocols: tuple[str, ...]
@@ -117,7 +115,8 @@ class Git:
         keep_open: Sequence[int] = (),
         max_output: int = 16_000_000,
     ) -> bytes:
-        """Run a command that talks to the repository's host. `timeout` in seconds."""
+        """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds. Raises
+        ExternalError."""
         with self._credential_environment() as extra:
             return self._run(args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output)
 
@@ -130,7 +129,7 @@ class Git:
         keep_open: Sequence[int] = (),
         max_output: int = 64_000_000,
     ) -> bytes:
-        """Run a command that works on the mirror only. Every transport is forbidden."""
+        """Runs a command on the mirror, with every transport forbidden, and returns its output."""
         return self._run(args, {}, timeout=timeout, stdin=stdin, keep_open=keep_open, max_output=max_output)
 
     def _run(
@@ -166,7 +165,7 @@ class Git:
         return done.stdout
 
     def explain(self, stderr: bytes) -> ExternalError:
-        """Git's complaint as an error of the family; the credential is cut out should a server repeat it."""
+        """Git's error output as an ExternalError, without the credential in case a server repeats it."""
         secrets = [self.credential.token.strip(), self.credential.basic.split()[1]] if self.credential else []
         return explain(
             stderr.decode(errors="replace"),
@@ -200,14 +199,14 @@ class Git:
 
 
 def host_of(url: str) -> str:
-    """The host for people to read; `this machine` for addresses of the kind `file:`."""
+    """The host's name for people; `this machine` for `file:` addresses."""
     if "://" not in url:
         return url.split("@", 1)[-1].split(":", 1)[0]
     return urlsplit(url).netloc.rpartition("@")[2] or "this machine"
 
 
 def _token_environment(url: str, credential: GitCredential) -> dict[str, str]:
-    """Settings for one call: the header for this host only, and no redirect, which could carry it away."""
+    """Settings for one call: the header for this host only, and no redirects, which could send it to another host."""
     parts = urlsplit(url)
     settings = {
         f"http.{parts.scheme}://{parts.netloc}/.extraHeader": f"Authorization: {credential.basic}",
@@ -221,7 +220,7 @@ def _token_environment(url: str, credential: GitCredential) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _key_in_memory(key: str) -> Iterator[str]:
-    """A path that ssh can read the key from while the block runs.
+    """Yields a path from which ssh can read the key during the block.
 
     ssh closes inherited descriptors, so the path goes through this process's own; it also wants mode 600,
     Unix line ends and a newline at the end, which pasted keys often lack.
@@ -236,7 +235,7 @@ def _key_in_memory(key: str) -> Iterator[str]:
 
 
 def _ssh_command(known_hosts: Path, key: str | None) -> str:
-    """ssh without the user's settings, agent, keys or questions; a new host's key is remembered."""
+    """An ssh command without the user's settings, agent, keys or prompts. It stores the key of a new host."""
     # Inside ssh's option, % begins a token and quotes keep spaces together; then all of it passes through a
     # shell.
     hosts = str(known_hosts).replace("%", "%%")

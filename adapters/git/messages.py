@@ -1,4 +1,4 @@
-"""What Git complains about, in plain words and as an error of the family. Pure: a text in, an error out."""
+"""Turns Git's error output into ExternalErrors with plain sentences. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled,
 
 
 class MirrorDamaged(Unavailable):
-    """Our own copy of the repository cannot be read. It is a cache: make it anew."""
+    """The mirror of the repository cannot be read. It is a cache and can be rebuilt."""
 
 
 class UnknownRevision(NotFound):
-    """The host has no such commit, or does not hand it out."""
+    """The host does not have the commit, or does not serve it."""
 
 
 class UnusableKey(Invalid):
-    """The deploy key is none, is damaged, or asks for a passphrase."""
+    """The deploy key is not a private key, is damaged, or has a passphrase."""
 
 
 class UntrustedHost(Denied):
-    """The host shows another key than before. That says nothing about the credential."""
+    """The host presents another host key than before. The credential may still be valid."""
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """`pattern` in Git's (or ssh's, or curl's) words of the C locale → the error and its sentence."""
+    """`pattern` in the output of Git, ssh or curl (C locale) → the error's class and sentence."""
 
     pattern: str
     error: type[ExternalError]
@@ -40,7 +40,7 @@ _CREDENTIAL = "Check the Git credential: does it exist, has it expired, may it r
 _NO_CREDENTIAL = "The repository is not public: enter a token or a deploy key as its Git credential."
 _ADDRESS = "Check the repository's address, and whether the credential may see this repository."
 
-# The first that matches wins: the precise ones stand before those that other failures print as well.
+# The first match counts. Specific patterns come before patterns that other failures print as well.
 _RULES = (
     _Rule(
         r"host key verification failed|remote host identification has changed",
@@ -143,10 +143,10 @@ _RULES = (
 
 
 def explain(stderr: str, *, host: str, with_credential: bool, secrets: Iterable[str] = ()) -> ExternalError:
-    """The error for what Git printed.
+    """The error for Git's error output.
 
-    `host` as shown to people; `with_credential`: was one sent along? `secrets` are cut out of what is
-    repeated.
+    `host`: its name for people; `with_credential`: whether Git had a credential; `secrets`: texts that are cut out of
+    quoted output.
     """
     for rule in _RULES:
         if re.search(rule.pattern, stderr, re.IGNORECASE):
@@ -160,7 +160,7 @@ def explain(stderr: str, *, host: str, with_credential: bool, secrets: Iterable[
 
 
 def _last_complaint(stderr: str) -> str:
-    """Git's own last word, one line. Lines of the other side (`remote: …`) are not repeated."""
+    """The last line of Git's own output. Lines of the remote side (`remote: …`) are left out."""
     lines = [line.strip() for line in stderr.splitlines()]
     own = [line for line in lines if line.startswith(("fatal:", "error:"))]
     text = (own or ["it gave no reason."])[-1]

@@ -1,8 +1,8 @@
-"""A repository's bare mirror on our disk: made whole or not at all, fetched by one process at a time, replaceable.
+"""A repository's bare mirror on our disk. It is created atomically, one process at a time fetches, and it can be rebuilt.
 
-One directory per address, named by a hash of it, so that an address can choose no path. The directory
-holds a stamp for each credential that has fetched it: a project whose own credential never opened the
-repository reads nothing from a mirror that another project filled.
+Each address has a directory named by a hash of the address, so that an address cannot choose a path. The directory has a
+stamp for each credential that has fetched it: a project whose own credential never opened the repository cannot read a
+mirror that another project filled.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from adapters.errors import NotFound, TimedOut, Unavailable
 from adapters.git.command import Git, host_of
 from adapters.git.messages import MirrorDamaged
 
-# Branches and tags only: a mirror of everything would bring each pull request ever opened.
+# Branches and tags only: all refs would include every pull request ever opened.
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
 
 class Mirror:
-    """The mirror of one repository below `folder`. Its methods raise the family's errors."""
+    """The mirror of one repository below `folder`. Its methods raise ExternalErrors."""
 
     def __init__(self, git: Git, folder: Path) -> None:
         self._git = git
@@ -38,17 +38,17 @@ class Mirror:
         self._tidied = self.path / "slipway" / "tidied"
 
     def fetched_at(self) -> float | None:
-        """When this credential last fetched successfully (seconds since 1970, the fetch's start), if ever."""
+        """The start of this credential's last successful fetch, in seconds since 1970, or None."""
         try:
             return self._stamp.stat().st_mtime
         except OSError:
             return None
 
     def fetch(self, max_age: float, *, timeout: float) -> bool:
-        """Make the mirror no older than `max_age` seconds; returns whether the host was asked.
+        """Fetches unless the mirror is at most `max_age` seconds old. Returns whether it asked the host.
 
-        Whoever waits while another process fetches is content with that fetch if it started after the call. A
-        damaged mirror is made anew. `timeout` in seconds covers waiting and fetching, each.
+        When another process is fetching, a fetch that started after this call is good enough. A damaged mirror is rebuilt.
+        `timeout`: seconds for waiting, and again for fetching.
         """
         wanted_since = time.time() - max_age
         if self._is_fresh(wanted_since):
@@ -62,12 +62,12 @@ class Mirror:
         return True
 
     def fetch_commit(self, sha: str, *, timeout: float) -> None:
-        """Bring a commit that no branch or tag leads to any more (hosts hand it out by its full number)."""
+        """Fetches a commit by its full hash, for a commit that no branch or tag reaches any more."""
         with self._locked(timeout) as lock:
             self._transfer(self.path, (sha,), timeout, lock, prune=False)
 
     def rebuild(self, *, unless_since: float, timeout: float) -> None:
-        """Make the mirror anew from the host, whatever state it is in, unless somebody fetched since that moment."""
+        """Rebuilds the mirror from the host, unless it was fetched after `unless_since` (seconds since 1970)."""
         with self._locked(timeout) as lock:
             if self._is_fresh(unless_since):
                 return
@@ -76,11 +76,11 @@ class Mirror:
             self._mark(started)
 
     def tidy(self, *, max_age: float, timeout: float) -> bool:
-        """Pack what fetches have added, unless that was tried within `max_age` seconds; returns whether it was done now.
+        """Packs the files of past fetches, unless that was tried within `max_age` seconds. Returns whether it did so.
 
-        Nothing that was ever fetched is thrown away. The packs that stay double in size from one to the next, so each
-        time only small ones are written anew. Whoever fetches meanwhile waits, so `timeout` (seconds) is short; nobody
-        is waited for: raises TimedOut while another process fetches.
+        It deletes no fetched object. It keeps packs whose sizes at least double from one to the next, so that it rewrites
+        only small packs. Fetches wait meanwhile, so `timeout` (seconds) is short. It does not wait itself: raises TimedOut
+        while another process fetches.
         """
         if not self._is_untidy(max_age):
             return False
@@ -104,18 +104,18 @@ class Mirror:
             return self.path.is_dir()
 
     def _remove_leftovers(self) -> None:
-        """Of a fetch or a repack that was killed: half a pack. Under the lock nobody writes one."""
+        """Removes half-written packs of a killed fetch or repack. Under the lock no other process writes one."""
         for pattern in ("tmp_*", ".tmp-*"):
             for leftover in (self.path / "objects" / "pack").glob(pattern):
                 leftover.unlink(missing_ok=True)
 
     def arguments(self, path: Path | None = None) -> list[str]:
-        """What makes Git work on the mirror; it may belong to another system user, who is trusted here alone."""
+        """Git's arguments for working on the mirror, also when it belongs to another system user."""
         place = path or self.path
         return [f"--git-dir={place}", "-c", f"safe.directory={place}"]
 
     def require(self) -> None:
-        """Raise NotFound unless this credential has fetched the repository before."""
+        """Raises NotFound unless this credential has fetched the repository before."""
         if self.fetched_at() is None:
             raise NotFound(
                 f"The repository on {host_of(self._git.url)} has not been fetched yet.",
@@ -144,10 +144,10 @@ class Mirror:
             self._make(timeout, lock)
 
     def _differs_from_host(self, timeout: float, lock: int) -> bool:
-        """Has the host other branches or tags than the mirror? Raises Unavailable when it suddenly shows none.
+        """Whether the host's branches or tags differ from the mirror's. Raises Unavailable when the host suddenly has none.
 
-        Git takes any web page (a login form, a maintenance notice) for a repository without branches;
-        pruning by that would empty the mirror.
+        Git takes any web page (a login form, a maintenance notice) for a repository without branches, and pruning would
+        then empty the mirror.
         """
         show = ["ls-remote", "--quiet", "--refs", "--heads", "--tags", "--", self._git.url]
         theirs = set(self._git.remote(show, timeout=timeout, keep_open=(lock,)).splitlines())
@@ -162,7 +162,7 @@ class Mirror:
         return ours != theirs
 
     def _make(self, timeout: float, lock: int) -> None:
-        """Fetch into a new directory beside the mirror, then swap by renaming: a reader sees the old or the new."""
+        """Fetches into a new directory beside the mirror, then renames it: a reader sees the old or the new mirror."""
         new, old = self.path.with_suffix(".new"), self.path.with_suffix(".old")
         for leftover in (new, old):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -179,7 +179,8 @@ class Mirror:
     def _transfer(
         self, place: Path, refs: tuple[str, ...], timeout: float, lock: int, *, prune: bool = True
     ) -> None:
-        """The lock goes along: a Git that outlives its killed worker keeps it, and nobody fetches beside it."""
+        """Runs the fetch. The Git process inherits the lock, so that no other process fetches while a Git process outlives
+        its killed worker."""
         options = [
             "--quiet",
             "--no-tags",
@@ -192,7 +193,7 @@ class Mirror:
 
     @contextlib.contextmanager
     def _locked(self, timeout: float) -> Iterator[int]:
-        """Hold the mirror's lock, waiting at most `timeout` seconds. Yields the lock's file descriptor."""
+        """Holds the mirror's lock, after waiting at most `timeout` seconds. Yields the lock's file descriptor."""
         descriptor = self._open_lock()
         try:
             deadline = time.monotonic() + timeout

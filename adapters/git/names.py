@@ -1,7 +1,7 @@
-"""What may be handed to Git: addresses, revisions and paths written by people, checked by our own rules.
+"""Validates addresses, revisions and paths from people before Git gets them.
 
-Pure functions. Git itself refuses much of what is refused here; these rules do not lean on that, because an
-argument that Git reads as an option, a remote helper or a search is somebody else's command in our process.
+Pure functions. They do not rely on Git's own checks: an argument that Git reads as an option, a remote helper or a search
+would let an attacker run commands in our process.
 """
 
 from __future__ import annotations
@@ -24,17 +24,15 @@ _SCP = re.compile(
 _FILE = re.compile(rf"file:///{_PATH}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-fA-F]{4,39}")
-# What Git's check-ref-format forbids anywhere in a name, with everything that means something in a revision
-# expression.
+# Characters that Git's check-ref-format forbids anywhere in a name, and all that have a meaning in a revision expression.
 _NOT_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\]\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\.(?:/|\Z)")
 
 
 def check_url(url: str, protocols: tuple[str, ...]) -> str:
-    """Return `url` when it is an address of an allowed protocol; raise Invalid, saying why, when it is not.
+    """Returns `url` when it is an address of an allowed protocol; else raises Invalid with the reason.
 
     Allowed forms: `https://host/path`, `ssh://git@host/path`, `git@host:path`, and, only where `protocols`
-    names them, `http://…` and `file:///…`. Neither password nor token may stand in it: they would be shown
-    and logged.
+    names them, `http://…` and `file:///…`. It must not contain a password or token, because pages and logs show it.
     """
     if len(url) > 1000 or not url:
         raise _invalid("The repository's address is empty or far too long.")
@@ -56,27 +54,26 @@ def check_url(url: str, protocols: tuple[str, ...]) -> str:
 
 
 def _scheme(url: str) -> str:
-    """The protocol Git would use; an empty text for local paths and remote helpers such as `ext::…`."""
+    """The protocol that Git would use; an empty text for local paths and remote helpers such as `ext::…`."""
     if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url):
         return match[1]
     return "ssh" if _SCP.fullmatch(url) else ""
 
 
 def is_commit(text: str) -> bool:
-    """Is it a commit's whole number, forty lower-case hexadecimal digits?"""
+    """Whether the text is a full commit hash: forty lower-case hexadecimal digits."""
     return _COMMIT.fullmatch(text) is not None
 
 
 def is_short_commit(text: str) -> bool:
-    """Could it be the beginning of a commit's number (at least four digits, Git's own minimum)?"""
+    """Whether the text can be the beginning of a commit hash (at least four digits, Git's own minimum)."""
     return _SHORT.fullmatch(text) is not None
 
 
 def check_revision(text: str) -> str:
-    """Return `text` when it may name a branch, a tag or a commit; raise Invalid for anything cleverer.
+    """Returns `text` when it can name a branch, a tag or a commit; else raises Invalid.
 
-    Expressions (`HEAD~2`, `main^{/fix}`, `@{-1}`, `a..b`) are refused: what is deployed must be named, not
-    searched for.
+    Expressions (`HEAD~2`, `main^{/fix}`, `@{-1}`, `a..b`) are refused: a deploy needs the name of a revision.
     """
     bad = not text or len(text) > 250 or text == "@" or text.startswith(("-", "/", ".")) or text.endswith("/")
     if bad or _NOT_IN_REF.search(text):
@@ -88,7 +85,7 @@ def check_revision(text: str) -> str:
 
 
 def check_directory(path: str) -> str:
-    """Return the directory's path inside the repository in plain form, empty for the root; or raise Invalid.
+    """Returns the normalized path of a directory inside the repository, empty for the root; or raises Invalid.
 
     Relative, with `/` between names. A leading `./` and a trailing `/` are dropped.
     """
@@ -105,7 +102,7 @@ def check_directory(path: str) -> str:
 
 
 def commit_url(repo_url: str, sha: str) -> str:
-    """Where a browser shows the commit, or an empty text when the host is of no known kind.
+    """The commit's page for a browser, or an empty text when the kind of host is unknown.
 
     Known by their names: GitHub, GitLab, Bitbucket and Gitea-like hosts (`gitea`, `codeberg`, `forgejo`).
     """
@@ -143,7 +140,7 @@ def _bad_path(path: str) -> Invalid:
 
 
 def _shown(text: str) -> str:
-    """A text from outside as it may stand in a sentence: one line, printable, short."""
+    """A text from outside, made fit for a sentence: one line, printable, short."""
     plain = "".join(c if c.isprintable() else "�" for c in text)
     return plain if len(plain) <= 100 else plain[:99] + "…"
 

@@ -1,8 +1,7 @@
-"""Running a command-line program that may hang, print without end, or start children of its own.
+"""Runs a command-line program that may hang, print without end, or start children.
 
-The program gets a process group of its own, which is killed as a whole when the time or the output limit is
-used up or when the caller is interrupted (a job's time limit, a cancel). Its output is held in memory,
-hence the limit.
+The program gets its own process group. The whole group is killed at the limit of time or output, or when the caller is
+interrupted (a job's time limit, a cancel). The output is held in memory, hence the limit.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ class ProgramTimedOut(Exception):
 
 
 class OutputTooLarge(Exception):
-    """The program printed more than it may and was killed with everything it had started."""
+    """The program exceeded the output limit and was killed with everything it had started."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a program ended: its exit code and what it printed."""
+    """Exit code and output of an ended program."""
 
     code: int
     stdout: bytes
@@ -39,8 +38,8 @@ class Finished:
 
 
 class _Pipe(threading.Thread):
-    """Reads one pipe to its end, so that the program never waits for us. At the limit it stops and says so; with `drain` it
-    goes on reading and drops what is more: a program whose complaints nobody reads would die of them."""
+    """Reads one pipe to its end, so that the program never blocks on writing. At the limit it stops and reports it. With
+    `drain` it goes on reading and drops the rest: without a reader the program would be killed by SIGPIPE."""
 
     def __init__(self, stream: IO[bytes], limit: int, *, drain: bool = False) -> None:
         super().__init__(daemon=True)
@@ -61,7 +60,7 @@ class _Pipe(threading.Thread):
                 self.chunks.append(chunk)
 
     def text(self) -> bytes:
-        """What was read. Waits a moment for the end: a killed group closes its pipes at once."""
+        """The bytes read. Waits briefly for the end of the pipe, which a killed group closes at once."""
         self.join(timeout=2)
         return b"".join(self.chunks)
 
@@ -75,11 +74,11 @@ def run(
     max_output: int,
     keep_open: Sequence[int] = (),
 ) -> Finished:
-    """Run `command` to its end and return its exit code and output.
+    """Runs `command` to its end and returns its exit code and output.
 
-    `env` is the whole environment. `timeout` in seconds, `max_output` in bytes (of stdout; 64 kB of
-    stderr). The file descriptors `keep_open` are handed down. Raises ProgramTimedOut, OutputTooLarge, and
-    OSError when it cannot start.
+    `env` is the whole environment. `timeout` in seconds; `max_output` in bytes of stdout (the limit of stderr is 64 kB).
+    The program inherits the file descriptors `keep_open`. Raises ProgramTimedOut, OutputTooLarge, and OSError when it
+    cannot start.
     """
     with tempfile.TemporaryFile() as source:
         # From a file, not a pipe: writing to a program that does not read would block us beyond the time
@@ -106,7 +105,7 @@ def run(
 
 
 def _wait(process: subprocess.Popen[bytes], out: _Pipe, timeout: float, name: str) -> int:
-    """Wait for the end of the output, then of the program: the pipe's end is noticed without polling."""
+    """Waits for the end of the output, which needs no polling, then for the end of the program."""
     deadline = time.monotonic() + timeout
     out.join(timeout)
     if out.overflowed.is_set():
@@ -118,7 +117,7 @@ def _wait(process: subprocess.Popen[bytes], out: _Pipe, timeout: float, name: st
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill the program and its children, unless it was waited for: its number may be another's by then."""
+    """Kills the program and its children, unless the program was already waited for: then its id may be reused."""
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):

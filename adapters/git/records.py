@@ -1,4 +1,4 @@
-"""What is told of a repository, and how it is read out of Git's output. Pure."""
+"""Commits, branches and repositories, parsed from Git's output. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-# Newlines part the fields: neither an author's name nor a subject can hold one, so nobody's commit can
-# shift them.
+# Newlines separate the fields. Neither an author's name nor a subject can contain one, so no commit can shift the fields.
 LOG_FORMAT = "--format=%H%n%at%n%an%n%s"
 REF_FORMAT = (
     "--format=%(refname)%00%(objecttype)%00%(objectname)%00%(authordate:unix)%00%(authorname)%00%(contents:subject)"
@@ -17,7 +16,7 @@ REF_FORMAT = (
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit. `sha` is its whole number; `authored_at` is in UTC."""
+    """One commit. `sha` is its full hash; `authored_at` is in UTC."""
 
     sha: str
     subject: str
@@ -26,7 +25,7 @@ class Commit:
 
     @property
     def short(self) -> str:
-        """The first seven digits, as people write it."""
+        """The first seven digits of the hash."""
         return self.sha[:7]
 
 
@@ -40,7 +39,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class RepositoryFacts:
-    """What the host says of a repository. `default_branch` is empty when it names none."""
+    """The host's answer about a repository. `default_branch` is empty when the host names none."""
 
     default_branch: str
     branches: tuple[str, ...]
@@ -64,7 +63,7 @@ def refs(output: str, below: str) -> Iterator[tuple[str, Commit]]:
 
 
 def repository_facts(output: str) -> RepositoryFacts:
-    """What `git ls-remote --symref` tells: rows `ref: refs/heads/main<tab>HEAD` and `<object><tab>refs/heads/…`."""
+    """Parses `git ls-remote --symref`: rows `ref: refs/heads/main<tab>HEAD` and `<object><tab>refs/heads/…`."""
     default, names = "", []
     for row in output.splitlines():
         left, _, right = row.partition("\t")
@@ -80,7 +79,7 @@ def _commit(sha: str, date: str, author: str, subject: str) -> Commit:
 
 
 def _moment(seconds: str) -> datetime:
-    """A commit's date; whoever makes a commit can write anything there, then it is 1970."""
+    """A commit's date; 1970 for an invalid one, because a commit can contain anything there."""
     try:
         return datetime.fromtimestamp(int(seconds), UTC)
     except (ValueError, OverflowError, OSError):
@@ -88,5 +87,5 @@ def _moment(seconds: str) -> datetime:
 
 
 def _printable(text: str) -> str:
-    """Without the control characters that a commit may smuggle into a page or a terminal."""
+    """The text without control characters, which could harm a page or a terminal."""
     return "".join(c if c.isprintable() else " " for c in text).strip()

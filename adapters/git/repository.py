@@ -1,7 +1,7 @@
 """Git repositories: a bare mirror on our disk as a cache, read by Git's own command line.
 
-`fetch` and `check` talk to the host; everything else reads the mirror, in milliseconds and without the
-network (unless the mirror turns out damaged, or a commit is asked for that no branch leads to any more).
+`fetch` and `check` talk to the host. All other methods read the mirror, in milliseconds and without the network, unless
+the mirror is damaged or lacks a requested commit.
 """
 
 from __future__ import annotations
@@ -57,11 +57,10 @@ _T = TypeVar("_T")
 
 
 class GitRepository:
-    """One repository, seen through its mirror.
+    """One repository, read through its mirror.
 
-    `url`: as people write it; `mirror`: the folder of all mirrors (each repository gets a directory of
-    its own in it); `protocols`: which kinds of address are allowed, of `https`, `ssh`, `http`, `file`.
-    Raises Invalid for a bad address.
+    `url`: the address as people write it; `mirror`: the folder of all mirrors, with a directory for each repository;
+    `protocols`: the allowed ones of `https`, `ssh`, `http`, `file`. Raises Invalid for a bad address.
     """
 
     def __init__(
@@ -72,32 +71,32 @@ class GitRepository:
         self._mirror = Mirror(self._git, mirror)
 
     def fetch(self, max_age: float, *, timeout: float = FETCH_TIMEOUT) -> bool:
-        """Make the mirror no older than `max_age` seconds (0: now). Returns whether the host was asked."""
+        """Fetches unless the mirror is at most `max_age` seconds old (0: always). Returns whether it asked the host."""
         return self._mirror.fetch(max_age, timeout=timeout)
 
     def fetched_at(self) -> datetime | None:
-        """When the mirror was last brought up to date with this credential."""
+        """The time of the last fetch with this credential, or None."""
         seconds = self._mirror.fetched_at()
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
     def tidy(self, max_age: float = TIDY_EVERY, *, timeout: float = TIDY_TIMEOUT) -> bool:
-        """Pack what fetches have added to the mirror, unless that was done within `max_age` seconds; nothing is lost.
+        """Packs the files that fetches added to the mirror, unless that was done within `max_age` seconds. Loses nothing.
 
-        Returns whether it was done now. Raises TimedOut while another process fetches, or when it takes too long.
+        Returns whether it did so. Raises TimedOut while another process fetches, or when it takes too long.
         """
         return self._mirror.tidy(max_age=max_age, timeout=timeout)
 
     def check(self, *, timeout: float = CHECK_TIMEOUT) -> RepositoryFacts:
-        """Ask the host, without a mirror: is the repository there and may we read it?"""
+        """Asks the host, without the mirror, whether the repository exists and may be read. Raises ExternalError."""
         command = ["ls-remote", "--symref", "--", self.url, "HEAD", "refs/heads/*"]
         return repository_facts(self._git.remote(command, timeout=timeout).decode(errors="replace"))
 
     def resolve(self, text: str) -> Commit:
-        """The commit that a person's words name: a full or short commit, a branch, a tag.
+        """The commit that a text names: a full or short commit hash, a branch or a tag.
 
-        A branch goes before a tag of the same name; `refs/heads/…` and `refs/tags/…` say which is meant.
-        Raises NotFound when nothing has that name, Invalid when it is no name at all or when several
-        commits answer to it: then a sentence says which.
+        A branch takes precedence over a tag of the same name; `refs/heads/…` and `refs/tags/…` are unambiguous. Raises
+        NotFound when nothing has that name, Invalid when the text is no name or fits several commits (the message lists
+        them).
         """
         name = check_revision(text.strip())
         found = self._candidates(name)
@@ -114,10 +113,10 @@ class GitRepository:
     def log(
         self, base: str | None, head: str, limit: int, *, first_parent: bool = False, ask_host: bool = True
     ) -> list[Commit]:
-        """The newest `limit` commits that `head` has and `base` lacks (all, without a base). Both are full commits.
+        """The newest `limit` commits that `head` has and `base` lacks (all, without a base). Both are full hashes.
 
-        `first_parent`: the branch's own line only; what a merge brought in counts as that merge.
-        `ask_host=False`: only what the mirror has; a commit that it lacks is NotFound at once.
+        `first_parent`: follow only the first parent of merges. `ask_host=False`: raises NotFound at once for a commit that
+        the mirror lacks.
         """
         span = [head] if base is None else [head, f"^{base}"]
         options = ["--first-parent"] if first_parent else []
@@ -127,7 +126,7 @@ class GitRepository:
         )
 
     def count(self, base: str, head: str) -> tuple[int, int]:
-        """How many commits `head` is (ahead of, behind) `base`. Both are full commits."""
+        """The number of commits that `head` is (ahead of, behind) `base`. Both are full hashes."""
         self._require(base, head)
         out = self._read(["rev-list", "--left-right", "--count", "--end-of-options", f"{base}...{head}"])
         behind, ahead = out.split()
@@ -136,11 +135,10 @@ class GitRepository:
     def files(
         self, sha: str, directory: str, *, recursive: bool = True, limits: Limits | None = None
     ) -> dict[str, bytes]:
-        """The files of a directory at a full commit, by their path relative to it; `""` or `.` is the root.
+        """The files of a directory at a commit (full hash), by their path relative to it; `""` or `.` is the root.
 
         `recursive=False` reads the directory's own files only. Raises NotFound when the commit or the
-        directory is not there, Invalid for symbolic links, submodules, Git LFS pointers and what exceeds
-        `limits`.
+        directory does not exist, Invalid for symbolic links, submodules, Git LFS pointers and files beyond `limits`.
         """
         path = check_directory(directory)
         self._require(sha)
@@ -149,7 +147,8 @@ class GitRepository:
         )
 
     def _candidates(self, name: str) -> list[str]:
-        """The commits a name may mean. Up to six digits are a short commit only where no branch or tag is so called."""
+        """The commits that a name may mean. A text of up to six digits is a short hash only if no branch or tag has that
+        name."""
         if is_commit(name):
             return [sha] if (sha := self._commit_behind(name)) else []
         named = self._named(name)
@@ -161,31 +160,29 @@ class GitRepository:
         """The commit of the branch, else of the tag, of that name."""
         spelled_out = name.startswith(("refs/heads/", "refs/tags/"))
         wanted = [name] if spelled_out else [f"refs/heads/{name}", f"refs/tags/{name}"]
-        # The type is asked for so that Git looks at the object: a reference into nothing is damage, not
-        # absence.
+        # Asking for the type makes Git read the object: a dangling reference means damage, not absence.
         existing = self._read(["for-each-ref", "--format=%(refname) %(objecttype)", *wanted])
         names = [line.split(" ")[0] for line in existing.splitlines()]
         found = next((ref for ref in wanted if ref in names), "")
         return [sha] if found and (sha := self._commit_behind(found)) else []
 
     def _short(self, prefix: str) -> list[str]:
-        """The full numbers of the commits that begin so."""
+        """The full hashes that begin with `prefix`."""
         objects = self._read(["rev-parse", f"--disambiguate={prefix}"]).split()
         return [sha for sha in objects if self._commit_behind(sha) == sha]
 
     def _commit_behind(self, name: str) -> str:
-        """The full commit that a full reference or number leads to; empty when there is none."""
+        """The full hash of the commit behind a full reference or hash; empty when there is none."""
         question = f"{name}^{{commit}}\n".encode()
         answer = self._healing(lambda: self._local(["cat-file", "--batch-check"], question))
         fields = answer.decode(errors="replace").split()
         return fields[0] if len(fields) == 3 and fields[1] == "commit" else ""
 
     def _require(self, *shas: str, ask_host: bool = True) -> None:
-        """Raise unless each is a commit that the mirror has; what it lacks is asked of the host, once.
+        """Raises unless the mirror has each commit. Fetches missing commits from the host, once.
 
-        Only for commits that were resolved before (a release's revision whose branch is gone since):
-        hosts hand out by number what never was on a branch, even commits of strangers' forks, so
-        `resolve` does not come here.
+        Only for commits that were resolved before, such as a release's revision whose branch was deleted. Hosts serve any
+        commit by full hash, even from forks; user input never reaches this.
         """
         for sha in shas:
             if not is_commit(sha):
@@ -212,7 +209,7 @@ class GitRepository:
         return self._git.local([*self._mirror.arguments(), *args], stdin=stdin, max_output=max_output)
 
     def _healing(self, read: Callable[[], _T]) -> _T:
-        """Read; if the mirror turns out damaged, make it anew from the host and read once more."""
+        """Calls `read`; if the mirror is damaged, rebuilds it from the host and calls `read` once more."""
         began = time.time()
         try:
             return read()

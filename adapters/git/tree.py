@@ -1,7 +1,7 @@
-"""Reading a directory of one revision out of a mirror, within limits, without a working copy.
+"""Reads a directory of one revision from a mirror, within limits, without a working copy.
 
-Sizes are known before any content is read, so that a huge file costs nothing but its refusal. Nothing of
-the repository takes part in the reading: no attributes, no filters, no links.
+It checks sizes before it reads any content, so that a huge file costs nothing. It ignores the repository's attributes
+and filters, and refuses links.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a directory is read at most: bytes of a file, bytes of all together, number of files."""
+    """Limits for reading a directory: bytes of a file, bytes of all files, number of files."""
 
     file_bytes: int = 5_000_000
     total_bytes: int = 50_000_000
@@ -27,7 +27,7 @@ class Limits:
 
 
 class LocalGit(Protocol):
-    """Runs a Git command on the mirror and returns what it printed."""
+    """A function that runs a Git command on the mirror and returns its output."""
 
     def __call__(self, args: Sequence[str], stdin: bytes = b"", max_output: int = ...) -> bytes: ...
 
@@ -43,9 +43,10 @@ class _Entry:
 def read_tree(
     git: LocalGit, sha: str, directory: str, *, recursive: bool, limits: Limits
 ) -> dict[str, bytes]:
-    """The files below `directory` (empty: the root) at the full commit `sha`, by relative path.
+    """The files below `directory` (empty: the root) at the commit `sha` (full hash), by relative path.
 
-    Raises NotFound when the directory is not there, Invalid for what cannot or may not be read.
+    Raises NotFound when the directory does not exist, Invalid for links, submodules, LFS pointers and files beyond
+    `limits`.
     """
     tree = _find_directory(git, sha, directory) if directory else sha
     entries = _list(git, ["-l", *(["-r"] if recursive else [])], tree)
@@ -60,7 +61,7 @@ def read_tree(
 
 
 def _find_directory(git: LocalGit, sha: str, directory: str) -> str:
-    """The number of the directory's tree."""
+    """The hash of the directory's tree."""
     found = _list(git, [], sha, directory)
     if not found:
         raise NotFound(
@@ -84,7 +85,7 @@ def _list(git: LocalGit, options: list[str], tree: str, *paths: str) -> list[_En
 
 
 def _entry(row: bytes) -> _Entry:
-    """One row of `ls-tree`: `mode type object [size]<tab>path`; the size of what has none is a dash."""
+    """One row of `ls-tree`: `mode type object [size]<tab>path`; the size is a dash for objects without one."""
     facts, _, path = row.partition(b"\t")
     mode, _, oid, *size = facts.decode().split()
     try:
@@ -95,7 +96,7 @@ def _entry(row: bytes) -> _Entry:
 
 
 def _is_readable(entry: _Entry, directory: str, *, recursive: bool) -> bool:
-    """A plain file? Raises Invalid for what looks like one but has its content elsewhere."""
+    """Whether the entry is a plain file. Raises Invalid for links and submodules, whose content is elsewhere."""
     if entry.mode == _LINK:
         hint = "Replace the link by the file; links are not followed."
         raise _refused(directory, entry.path, "is a symbolic link", hint)

@@ -36,7 +36,7 @@ PROBE_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """What a cluster says of itself. `version` such as `v1.32.1`."""
+    """A cluster's own facts. `version`: such as `v1.32.1`."""
 
     version: str
     platform: str
@@ -44,7 +44,7 @@ class ClusterFacts:
 
 @dataclass(frozen=True)
 class Right:
-    """Something the account must be allowed to do. An empty namespace means: in all of them."""
+    """A right of the account. An empty namespace means all namespaces."""
 
     verb: str
     group: str
@@ -57,7 +57,7 @@ class Right:
 
 
 class KubernetesClient:
-    """A cluster's API. Threads may share it; forked processes get connections of their own."""
+    """A client of a cluster's API. Threads may share it; after a fork the child opens its own connections."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -66,7 +66,7 @@ class KubernetesClient:
     def from_kubeconfig(
         cls, text: str, *, user_agent: str, retry: RetryPolicy | None = None, timeout: float = READ_TIMEOUT
     ) -> KubernetesClient:
-        """A client by a kubeconfig's text; nothing is sent yet. Raises KubernetesInvalid as
+        """Makes a client from a kubeconfig's text, without sending a request. Raises KubernetesInvalid as
         `check_kubeconfig` does.
 
         `user_agent`: `slipway/<version> …`, which the cluster's audit log keeps. `timeout`: seconds for an answer.
@@ -104,7 +104,8 @@ class KubernetesClient:
         accept: str = ACCEPT_JSON,
         timeout: float | None = None,
     ) -> Answer:
-        """One request; `timeout` is that of the answer, in seconds (30 by default)."""
+        """Sends one request and returns its answer. `timeout`: seconds to wait for the answer (30 by default). Raises
+        KubernetesError."""
         status, data = self._transport.send(
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
         )
@@ -131,7 +132,7 @@ class KubernetesClient:
         accept: str = ACCEPT_JSON,
         timeout: float | None = None,
     ) -> Json:
-        """As `send`, the body only."""
+        """Like `send`, but returns only the body."""
         return self.send(
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
         ).body
@@ -139,8 +140,8 @@ class KubernetesClient:
     def watch(
         self, path: str, *, query: Mapping[str, str] | None = None, accept: str = ACCEPT_JSON
     ) -> HttpStream:
-        """Events of a list from `resourceVersion` on. Ends when the server ends it; silence of 30 s raises
-        KubernetesTimedOut."""
+        """Yields the events of a list from `resourceVersion` on, until the server ends the watch. Raises
+        KubernetesTimedOut after 30 s of silence."""
         return self._transport.stream(
             path, query={**(query or {}), "watch": "true"}, accept=accept, events=True
         )
@@ -153,7 +154,7 @@ class KubernetesClient:
         return data.decode("utf-8", "replace")
 
     def lines(self, path: str, *, query: Mapping[str, str] | None = None) -> HttpStream:
-        """The lines of a text as they come."""
+        """Yields the lines of a text as they arrive."""
         return self._transport.stream(path, query=query, accept="*/*", events=False)
 
     def discover(self, group: str, version: str) -> list[Resource]:
@@ -171,12 +172,12 @@ class KubernetesClient:
         ]
 
     def probe(self) -> ClusterFacts:
-        """Whether the cluster answers these credentials, within 5 s a try. Raises KubernetesError."""
-        self.request("GET", "/api", timeout=PROBE_TIMEOUT)  # /version may be open to everybody, this is not
+        """Tries the credentials, with 5 s for each try, and returns facts of the cluster. Raises KubernetesError."""
+        self.request("GET", "/api", timeout=PROBE_TIMEOUT)  # /version may be open to everybody, /api is not
         return ClusterFacts(*self._transport.version(PROBE_TIMEOUT))
 
     def can(self, rights: Iterable[Right]) -> list[Right]:
-        """Those of the rights that the account lacks. Raises KubernetesError when the cluster does not say."""
+        """The rights that the account lacks, of those given. Raises KubernetesError when the cluster does not answer."""
         asked: Sequence[Right] = tuple(rights)
         with ThreadPoolExecutor(max_workers=8) as pool:
             return [right for right, ok in zip(asked, pool.map(self._allowed, asked), strict=True) if not ok]

@@ -1,5 +1,5 @@
-"""Reads a kubeconfig given as text, refuses what must not run or be read on our machines, and builds its TLS
-context in memory.
+"""Reads a kubeconfig given as text, refuses entries that would run programs or read files on our machines, and builds its
+TLS context in memory.
 
 Only the entries of the current context count. Refused, each with its reason: `exec` and `auth-provider`
 (commands that would run here), file paths (they name files of another machine), `insecure-skip-tls-verify`,
@@ -61,8 +61,7 @@ _REFUSED_CLUSTER = {
 
 @dataclass(frozen=True)
 class KubeconfigFacts:
-    """What may be shown of a kubeconfig: the server's URL, the name of the user entry and the context's
-    namespace."""
+    """The public parts of a kubeconfig: the server's URL, the name of the user entry and the context's namespace."""
 
     server: str
     user: str
@@ -71,7 +70,7 @@ class KubeconfigFacts:
 
 @dataclass(frozen=True)
 class Connection:
-    """What it takes to connect. The credentials stay out of `repr`."""
+    """Everything needed to connect. `repr` leaves out the credentials."""
 
     facts: KubeconfigFacts
     server_name: str  # to check the certificate against, when it is not the host
@@ -82,8 +81,8 @@ class Connection:
 
 
 def check_kubeconfig(text: str) -> KubeconfigFacts:
-    """The facts of a kubeconfig that would be accepted. Raises KubernetesInvalid (an ExternalError) with the
-    reason otherwise."""
+    """Checks a kubeconfig and returns its facts. Raises KubernetesInvalid (an ExternalError) with the reason when it is not
+    acceptable."""
     connection = read_kubeconfig(text)
     if urlsplit(connection.facts.server).scheme == "https":
         tls_context(connection)
@@ -113,8 +112,8 @@ def read_kubeconfig(text: str) -> Connection:
 
 
 def tls_context(connection: Connection) -> ssl.SSLContext:
-    """A context that trusts the kubeconfig's authority only, made without a temporary file (the certificate
-    passes through memory: `memfd_create`, gone when this returns). Raises KubernetesInvalid."""
+    """A TLS context that trusts only the kubeconfig's authority. It needs no temporary file: the certificate passes through
+    memory (`memfd_create`), which is freed before this returns. Raises KubernetesInvalid."""
     try:
         context = ssl.create_default_context(cadata=connection.authority or None)
         if connection.certificate:

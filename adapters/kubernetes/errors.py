@@ -1,5 +1,5 @@
-"""Errors of the Kubernetes adapter. Each belongs to two families: what outside systems do to us, and what the
-engine expects."""
+"""Errors of the Kubernetes adapter. Each belongs to two families: `adapters.errors.ExternalError`, and the `ApiError` that
+the engine expects."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class KubernetesDenied(Denied, KubernetesError):
 
 
 class KubernetesThrottled(Throttled, KubernetesError):
-    """429, still after our own repeats."""
+    """429, even after our own repeats."""
 
 
 class KubernetesUnavailable(Unavailable, KubernetesError):
-    """No connection, 5xx, or something that is no answer of an API server."""
+    """No connection, 5xx, or an answer that is not from an API server."""
 
 
 class KubernetesTimedOut(TimedOut, KubernetesError):
@@ -80,8 +80,7 @@ class KubernetesTimedOut(TimedOut, KubernetesError):
 
 
 class KubernetesInvalid(Invalid, KubernetesError):
-    """400, 422 and their like: the request cannot be carried out as it is. Also: a kubeconfig that is not
-    accepted."""
+    """400, 422 and similar: the request itself is invalid. Also: a kubeconfig that is not accepted."""
 
 
 _CLASSES: dict[int, type[KubernetesError]] = {
@@ -104,7 +103,7 @@ def class_of(status: int) -> type[KubernetesError]:
 
 
 def refused(server: str, status: int, headers: Mapping[str, str], data: bytes) -> KubernetesError:
-    """The error for an answer of the server that is not a success."""
+    """The error for an answer of the server with an error status."""
     body = _status_of(data)
     retry_after = _seconds(headers.get("Retry-After"))
     if status == 401:
@@ -148,16 +147,15 @@ def from_status(
 
 
 def not_understood(server: str) -> KubernetesError:
-    """The error for an answer that says yes, but not in the form that was asked for."""
+    """The error for a successful answer in an unexpected form."""
     return KubernetesUnavailable(
         f"The cluster at {server} answered with something that is not Kubernetes' own format."
     )
 
 
 def unreachable(server: str, error: Exception) -> KubernetesError:
-    """The error for a connection that failed or broke, without the library's own words where ours are
-    clearer."""
-    if isinstance(error, MaxRetryError) and error.reason:  # of the one try that there is
+    """The error for a connection that failed or broke, in our own words where these are clearer than the library's."""
+    if isinstance(error, MaxRetryError) and error.reason:  # the reason of the only try
         return unreachable(server, error.reason)
     if isinstance(error, NameResolutionError):
         return KubernetesUnavailable(
@@ -178,8 +176,8 @@ def unreachable(server: str, error: Exception) -> KubernetesError:
 
 
 def _is_broken_off(error: SSLError) -> bool:
-    """Whether the other side hung up during the handshake, as servers and proxies do that are starting or
-    ending."""
+    """Whether the other side closed the connection during the handshake, as servers and proxies do while they start or
+    stop."""
     cause = error.args[0] if error.args else None
     return isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
@@ -198,7 +196,7 @@ def _status_of(data: bytes) -> dict[str, Any] | None:
 
 
 def _seconds(text: Any) -> float | None:
-    """Seconds of a Retry-After header; a date there is left alone (API servers send seconds)."""
+    """Seconds of a Retry-After header; None for a date (API servers send seconds)."""
     try:
         return max(0.0, float(text))
     except (TypeError, ValueError):
@@ -206,7 +204,7 @@ def _seconds(text: Any) -> float | None:
 
 
 def status_message(response: urllib3.BaseHTTPResponse) -> bytes:
-    """What is left of a refused stream's answer, at most 64 kB."""
+    """The rest of a refused stream's answer, at most 64 kB."""
     try:
         return response.read(65536)
     except (HTTPError, OSError):

@@ -1,12 +1,12 @@
-"""HTTP to one API server, through the official client: time limits, repeats, errors. Knows Kubernetes' status
-codes, but no objects.
+"""HTTP to one API server, through the official client: time limits, repeats, errors. It knows Kubernetes' status codes, but
+no objects.
 
 Importing this module loads the official client: 0.15 s and 23 MB. `client.py` does so with the first connection, and
-workers before they fork (`settings.WORKER_PRELOAD`); a web process that never talks to a cluster does not pay.
+workers before they fork (`settings.WORKER_PRELOAD`); a web process that never talks to a cluster does not load it.
 
-Requests go through the `rest_client` of the official client's `ApiClient` as raw JSON (`official.py` sets it up); a
-few cold calls are typed. What stays ours is what it does not have: repeats of PATCH, a time limit on everything, keys
-that touch no file, errors in our own words, streams that can be closed from another thread.
+Requests go through the `rest_client` of the official client's `ApiClient` as raw JSON (`official.py` sets it up); a few
+rare calls are typed. This module adds what the official client lacks: repeats of PATCH, a time limit on everything, keys
+without files, errors in our own words, streams that another thread can close.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Transport:
         retry: RetryPolicy,
         timeout: float = READ_TIMEOUT,
     ) -> None:
-        """`timeout`: seconds for an answer, where a request asks for no other."""
+        """`timeout`: seconds for an answer, unless a request has its own."""
         self.server = connection.facts.server
         self._connection = connection
         self._context = tls_context(connection) if urlsplit(self.server).scheme == "https" else None
@@ -65,7 +65,7 @@ class Transport:
         self._pid = os.getpid()
 
     def close(self) -> None:
-        """Close every idle connection. The transport can be used again."""
+        """Closes every idle connection. The transport can be used again."""
         self._api.close()
 
     def send(
@@ -94,7 +94,7 @@ class Transport:
         return self._once(method, url, headers, body, limit)
 
     def stream(self, path: str, *, query: Mapping[str, str] | None, accept: str, events: bool) -> HttpStream:
-        """An answer that is read as it comes. Raises a KubernetesError when it is refused; not repeated."""
+        """An answer that is read as it arrives. Raises a KubernetesError when it is refused; never repeated."""
         headers = {**self._headers, "Accept": accept}
         response = self._exchange("GET", self._url(path, query), headers, None, STREAM_TIMEOUT).response
         if response.status >= 300:
@@ -109,7 +109,7 @@ class Transport:
         return self._retry.repeated(lambda: self._typed(lambda api: official.version(api, limits)))
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str, timeout: float) -> bool:
-        """Whether the account may do this; no namespace: in all of them. Raises a KubernetesError; not repeated."""
+        """Whether the account has this right; an empty namespace means all. Raises a KubernetesError; never repeated."""
         limits = (CONNECT_TIMEOUT, timeout)
         return self._typed(
             lambda api: official.allowed(
@@ -132,8 +132,8 @@ class Transport:
     def _exchange(
         self, method: str, url: str, headers: dict[str, str], body: Any, timeout: float
     ) -> RESTResponse:
-        """One request; its answer is not read yet. The body is an object: the official client makes the JSON (of
-        bytes it would, for most content types, make nothing)."""
+        """Sends one request; does not read the answer. The body is an object, because the official client makes the JSON and
+        ignores bytes for most content types."""
         try:
             return self._client().rest_client.request(
                 method, url, headers, body=body, _request_timeout=(CONNECT_TIMEOUT, timeout)
@@ -145,8 +145,8 @@ class Transport:
             raise unreachable(self.server, error) from error
 
     def _typed(self, ask: Callable[[ApiClient], T]) -> T:
-        """What a typed call answers. Our error is raised outside of the `except`: the official client's holds the
-        answer's body, and must not come along where a traceback is printed."""
+        """The result of a typed call. Our error is raised outside of the `except`, because the official client's error
+        holds the answer's body, which must not appear in a traceback."""
         try:
             return ask(self._client())
         except (HTTPError, OSError) as error:

@@ -1,4 +1,4 @@
-"""How long a request to a cluster may take, and how often it is repeated."""
+"""Time limits and repeats of requests to a cluster."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long a repeatable request is repeated. Times in seconds."""
+    """Number and times of repeats. Times in seconds."""
 
     attempts: int = 5
-    budget: float = 20.0  # no repeat is started that would end after this, counted from the first try
+    budget: float = 20.0  # counted from the first try: no repeat starts that would end later
     base: float = 0.2  # doubled each time, with jitter
     cap: float = 5.0
-    longest_wait: float = 10.0  # of a Retry-After; a longer one is told to the caller instead
+    longest_wait: float = 10.0  # of a Retry-After; with a longer one the error goes to the caller
 
     def wait_before(self, attempt: int, error: KubernetesError) -> float:
-        """Seconds before try number `attempt` + 1 (from 1). Jitter keeps 32 threads from coming back at once."""
+        """Seconds to wait after try number `attempt` (from 1). Jitter spreads the repeats of 32 threads."""
         backoff = min(self.cap, self.base * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
         return max(backoff, error.retry_after or 0.0)
 
     def repeated(self, once: Callable[[], T]) -> T:
-        """What `once` returns, at its first or a later try. Raises the last try's KubernetesError."""
+        """The result of `once`, which is repeated after passing errors. Raises the last try's KubernetesError."""
         started = time.monotonic()
         attempt = 1
         while True:
@@ -48,11 +48,11 @@ class RetryPolicy:
 
 
 def _may_help(error: KubernetesError) -> bool:
-    """Whether the same request may pass a moment later.
+    """Whether the same request may succeed a moment later.
 
-    A 500 is an answer of the API server's own (an etcd election, say), but server-side apply also says 500 to
-    a field that the schema does not have, and to a webhook that does not answer: the first never helps, the
-    second is the engine's affair.
+    A 500 can be a passing state of the API server, such as an etcd election. But server-side apply also answers 500 to a
+    field that the schema lacks, where a repeat never helps, and to a webhook that does not answer, which the engine
+    handles.
     """
     if error.status == 500 and error.reason in ("", "InternalError"):
         return not any(text in error.message for text in ("typed patch object", "failed calling webhook"))

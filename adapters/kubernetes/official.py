@@ -1,8 +1,7 @@
-"""The official client (package `kubernetes`), set up for one API server.
+"""Sets up the official client (package `kubernetes`) for one API server.
 
-Its configuration reads the proxy variables of the environment and its TLS settings want keys in files. Both are
-avoided: the proxy is set to none, and connections come from a pool manager of ours, which has its TLS context in
-memory and repeats nothing.
+By itself it reads proxy variables of the environment and wants keys in files. Both are avoided: there is no proxy, and
+connections come from our own pool manager, which has its TLS context in memory and repeats nothing.
 """
 
 from __future__ import annotations
@@ -35,14 +34,13 @@ _KEEP_ALIVE = tcp_keepalive_socket_options(idle=15, interval=5, count=3)
 # urllib3 then raises into one of its own, without the reason.
 _ONE_TRY = urllib3.Retry(0, redirect=0, raise_on_redirect=False)
 
-# Requests and answers hold secrets. Today these print no more than addresses, at DEBUG; another version may print more.
+# Requests and answers hold secrets. Today these loggers print only addresses at DEBUG; another version may print more.
 for _name in ("kubernetes", "urllib3"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class _Plain(HTTPConnection):
-    """A connection that cannot be made to print what it sends: `http.client`'s debug output holds tokens and
-    bodies."""
+    """A connection without `http.client`'s debug output, which would print tokens and bodies."""
 
     debuglevel = 0
 
@@ -68,12 +66,12 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 def api_client(connection: Connection, context: ssl.SSLContext | None, *, user_agent: str) -> ApiClient:
-    """A client of the server; nothing is sent yet. `context`: None for plain http."""
+    """Makes a client of the server, without sending a request. `context`: None for plain HTTP."""
     configuration = Configuration(
         host=connection.facts.server,
         api_key={"authorization": f"Bearer {connection.token}"} if connection.token else {},
         connection_pool_maxsize=POOL_SIZE,
-        # None would mean: as the environment says. The portal connects to the server itself.
+        # None would mean the proxy of the environment. The portal connects to the server directly.
         proxy="",
         no_proxy="",
     )
@@ -84,8 +82,8 @@ def api_client(connection: Connection, context: ssl.SSLContext | None, *, user_a
 
 
 def pool_manager(context: ssl.SSLContext | None, server_name: str) -> urllib3.PoolManager:
-    """Connections to one server, none open yet. `server_name`: to check the certificate against, when it is not the
-    host."""
+    """Makes the pool of connections to one server, none of them open. `server_name`: the name to check the certificate
+    against, when it differs from the host."""
     secure: dict[str, Any] = {"ssl_context": context} if context else {}
     if context and server_name:
         secure.update(server_hostname=server_name, assert_hostname=server_name)
@@ -95,7 +93,7 @@ def pool_manager(context: ssl.SSLContext | None, server_name: str) -> urllib3.Po
 
 
 def version(api: ApiClient, timeout: tuple[float, float]) -> tuple[str, str]:
-    """The server's version, such as `v1.32.1`, and its platform. Raises what the official client raises."""
+    """The server's version, such as `v1.32.1`, and its platform. Raises the official client's errors."""
     info = VersionApi(api).get_code(_request_timeout=timeout)
     return info.git_version, info.platform
 
@@ -103,7 +101,7 @@ def version(api: ApiClient, timeout: tuple[float, float]) -> tuple[str, str]:
 def allowed(
     api: ApiClient, timeout: tuple[float, float], *, verb: str, group: str, resource: str, namespace: str
 ) -> bool:
-    """Whether the account may do this (no namespace: in all of them). Raises what the official client raises."""
+    """Whether the account has this right (an empty namespace means all). Raises the official client's errors."""
     attributes = V1ResourceAttributes(verb=verb, group=group, resource=resource, namespace=namespace or None)
     review = V1SelfSubjectAccessReview(spec=V1SelfSubjectAccessReviewSpec(resource_attributes=attributes))
     answer = AuthorizationV1Api(api).create_self_subject_access_review(review, _request_timeout=timeout)
@@ -111,7 +109,7 @@ def allowed(
 
 
 def refusal(server: str, error: ApiException) -> KubernetesError:
-    """Our error for one of the official client's, which quotes the whole answer."""
-    if not error.status:  # its answer is of a type that nobody asked for
+    """Our error in place of the official client's, which quotes the whole answer."""
+    if not error.status:  # the answer has an unexpected type
         return not_understood(server)
     return refused(server, error.status, error.headers or {}, (error.body or "").encode())

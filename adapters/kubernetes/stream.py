@@ -1,4 +1,4 @@
-"""An answer of an API server that is read as it arrives: watch events, or the lines of a log."""
+"""Streamed answers of an API server: watch events, or the lines of a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adapters.kubernetes.errors import KubernetesUnavailable, from_status, unrea
 
 
 class HttpStream:
-    """The body of one answer as it arrives: lines of text, or watch events. Used once, by one thread."""
+    """Iterates over one streamed answer: lines of text, or watch events. One thread uses it once."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse, server: str, *, events: bool) -> None:
         self._response = response
@@ -36,7 +36,7 @@ class HttpStream:
             self._response.close()
 
     def close(self) -> None:
-        """End the stream; a thread that waits in it returns at once."""
+        """Ends the stream, from any thread. A thread that waits in it returns at once."""
         with self._lock:
             self._closed = True
             if not self._started:

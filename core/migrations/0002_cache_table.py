@@ -1,5 +1,5 @@
-"""The table of the database cache (sign-in throttling, cached answers): made here, so that nobody has to remember
-`createcachetable`."""
+"""The table of the database cache (sign-in throttling, cached answers). The migration makes it, so that a deployment
+needs no `createcachetable`."""
 
 from django.conf import settings
 from django.core.management import call_command

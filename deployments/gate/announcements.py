@@ -1,5 +1,5 @@
-"""What the outside is told of a deploy: rows of the outbox, written with what they tell of (one Slack message per
-deploy, which is updated; details in its thread)."""
+"""Outbox rows for Slack, written in the transaction that starts or ends a deploy. Each deploy has one message, which is
+updated; details go to its thread."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from notify.outbox import slack_message
 
 
 def url_of(deploy: Deploy) -> str:
-    """The deploy's public address."""
+    """The absolute address of the deploy's page."""
     return f"{settings.BASE_URL}/deploys/{deploy.number}/"
 
 
 def facts(deploy: Deploy, rollback: Deploy | None = None) -> dict[str, str | int]:
-    """What a message says of a deploy (notify/messages.py makes the words). `rollback`: the one that follows it."""
+    """The payload of a message about a deploy; `notify/messages.py` makes the text. `rollback`: the rollback that follows."""
     following: dict[str, str | int] = {}
     if rollback is not None:
         following = {
@@ -35,15 +35,13 @@ def facts(deploy: Deploy, rollback: Deploy | None = None) -> dict[str, str | int
         "result": deploy.result,
         "hint": deploy.hint,
         "reason": deploy.reason,
-        "seconds": int((deploy.ended_at - deploy.started_at).total_seconds())
-        if deploy.ended_at and deploy.started_at
-        else 0,
+        "seconds": int(deploy.seconds or 0),
         "url": url_of(deploy),
     }
 
 
 def tell_started(deploy: Deploy) -> None:
-    """The message that later ones update."""
+    """Queues the first message of a deploy, which later ones update."""
     slack_message(
         deploy.environment.channel,
         key=f"deploy-{deploy.number}-started",
@@ -53,8 +51,8 @@ def tell_started(deploy: Deploy) -> None:
 
 
 def tell_ended(deploy: Deploy, rollback: Deploy | None = None) -> None:
-    """Updates the message; what needs more words goes into its thread. `rollback`: the one that follows. A deploy that
-    never started is not told."""
+    """Queues the update of the message after the end; for a failure, result and hint go to its thread. `rollback`: the
+    rollback that follows. Writes nothing for a deploy that never started."""
     if deploy.started_at is None:
         return
     slack_message(

@@ -1,4 +1,4 @@
-"""What goes with the end of a deploy, in the transaction that ends it."""
+"""Writes that belong to the end of a deploy, in the transaction that ends it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from deployments.gate import undoing
 from deployments.gate.announcements import tell_ended
 from deployments.models import Deploy, Release
 from engine.types import ObjectStatus
-from runs.life.ending import kept
+from runs.life.ending import as_stored
 from runs.life.hooks import End
 from runs.models import State, Step, StepState
 from secrets_ui.known.uses import note_served
 
 
 def evidence_of(status: ObjectStatus) -> dict[str, Any]:
-    """A failed object as the deploy's row keeps it, redacted."""
+    """A failed object as JSON for the deploy's row, redacted."""
     shown = {
         "ref": str(status.ref),
         "sentence": status.sentence,
@@ -27,12 +27,13 @@ def evidence_of(status: ObjectStatus) -> dict[str, Any]:
     }
     if status.evidence is not None:
         shown |= asdict(status.evidence)
-    found: dict[str, Any] = kept(shown)
+    found: dict[str, Any] = as_stored(shown)
     return found
 
 
-def with_the_end(deploy: Deploy, end: End) -> None:
-    """The last step, the release, the rollback that follows, and the outbox: whatever ends a deploy, none of it is lost."""
+def on_end(deploy: Deploy, end: End) -> None:
+    """Hook `on_end`: closes the step `notify`, marks a succeeded release as verified, queues the automatic rollback and the
+    Slack message. All in the ending transaction, so a crash cannot lose any of it."""
     if deploy.started_at is not None:
         close_notify(deploy)
     if end.state == State.SUCCEEDED and deploy.release_id:
@@ -42,12 +43,12 @@ def with_the_end(deploy: Deploy, end: End) -> None:
 
 
 def close_notify(deploy: Deploy) -> None:
-    """The step that tells others has succeeded with the end, of which it tells."""
+    """Ends the step `notify`: its outbox row is written in this transaction."""
     channel = deploy.environment.channel
     told = (
         f"Slack: {channel}"
         if channel and settings.SLACK_BOT_TOKEN
-        else "nobody to tell: no Slack channel is set"
+        else "no message sent: no Slack channel is set"
     )
     Step.objects.filter(run_id=deploy.run_id, name="notify").update(
         state=StepState.SUCCEEDED, started_at=deploy.ended_at, ended_at=deploy.ended_at, summary=told

@@ -1,4 +1,4 @@
-"""Deploys as a kind of run: their table, their numbers, their queue, their name in the audit."""
+"""Deploys as a kind of run: table, counter, queue, job, steps, and their name in audit events."""
 
 from __future__ import annotations
 

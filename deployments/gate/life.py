@@ -1,4 +1,4 @@
-"""What deploys add to the life that every run has: turns in an environment, what is told, and rollbacks that follow."""
+"""The hooks of deploys for the life cycle of runs: order within an environment, notifications, and rollbacks that follow."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from runs.life.hooks import Life
 
 
 def changes_at_start(deploy: Deploy) -> dict[str, object]:
-    """What runs now may have come while it waited for its turn."""
+    """The revision that runs now: another deploy may have ended while this one waited."""
     return {"previous_revision": last_revision(deploy.environment_id)}
 
 
 def next_after(deploy: Deploy) -> Deploy | None:
-    """The next in line of the same environment."""
+    """The next queued deploy of the same environment."""
     return turns.next_in_line(deploy.environment_id)
 
 
 def what_stays(deploy: Deploy) -> str:
-    """What becomes of what was applied, when a deploy was cancelled after its worker had stopped."""
+    """End of the sentence about a deploy that was cancelled after its worker had stopped: the rollback that follows, or
+    that applied objects stay."""
     rollback = undoing.follower(deploy)
     return undoing.sentence(rollback) if rollback else "what was applied stays"
 
@@ -33,11 +34,11 @@ LIFE = Life(
     next_after=next_after,
     what_stays=what_stays,
     when_abandoned=(
-        "What its worker had begun may still be going on for some minutes; compare the environment's page."
+        "The last writes of its worker may still be going on for some minutes; check the environment's page."
     ),
     changes_at_start=changes_at_start,
     on_start=tell_started,
-    on_end=ending.with_the_end,
+    on_end=ending.on_end,
     hooks_need=("environment__project",),
     worker_needs=("environment__project", "environment__cluster", "release"),
 )

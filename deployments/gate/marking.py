@@ -1,7 +1,7 @@
-"""Marking a release as bad: it passed its rollout, and turned out to be wrong afterwards.
+"""Marking a release as bad: its rollout succeeded, but a person found a fault later.
 
-Nothing goes back to such a release by itself; a person can, after saying so. A release that was never verified needs no
-mark: nothing can go back to it.
+No automatic rollback chooses such a release; a person can, after a confirmation. A release that was never verified needs
+no mark, because no rollback can choose it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from projects.models import Environment, Role
 
 
 def mark_bad(actor: Actor, *, deploy: Deploy, reason: str) -> bool:
-    """Marks the release that a deploy put in place; whether it was not marked before. Idempotent: the first mark stays.
+    """Marks the release of a deploy as bad. Returns whether the mark is new. Idempotent: the first mark stays.
 
-    Raises Refused: the role is too weak, there is no reason, or the release was never verified.
+    Raises Refused when the role is too low, `reason` is empty, or the release was never verified.
     """
     access.require(actor, deploy.environment, Role.DEPLOYER)
     reason = reason.strip()[:300]
@@ -42,7 +42,8 @@ def mark_bad(actor: Actor, *, deploy: Deploy, reason: str) -> bool:
 
 
 def unmark(actor: Actor, *, deploy: Deploy) -> bool:
-    """Takes the mark off the release of a deploy; whether there was one. Idempotent. Raises Refused for too weak a role."""
+    """Removes the mark from the release of a deploy. Returns whether there was one. Idempotent. Raises Refused when the role
+    is too low."""
     access.require(actor, deploy.environment, Role.DEPLOYER)
     if deploy.release is None:
         return False
@@ -58,9 +59,9 @@ def unmark(actor: Actor, *, deploy: Deploy) -> bool:
 
 
 def bad_release_of(environment: Environment, revision: str) -> Release | None:
-    """What is known against a revision here: its newest release that is marked bad, unless a newer one was verified.
+    """The newest release of a revision that is marked bad, unless a newer release of it was verified without a mark; else None.
 
-    The same commit with other secrets or variables is another release; but who deploys it again should know.
+    The same commit with other secrets or variables is another release, but the person who deploys it again should know.
     """
     bad = Release.objects.filter(environment=environment, revision=revision).exclude(marked_bad_by="")
     found = bad.defer("objects_compressed").order_by("-pk").first()
@@ -77,7 +78,7 @@ def bad_release_of(environment: Environment, revision: str) -> Release | None:
 
 
 def warning(release: Release | None) -> str:
-    """What a bad release says before it is put in place again; empty for one that is not bad."""
+    """The warning before a release marked as bad is deployed again; empty for None and for a release without the mark."""
     if release is None or not release.is_bad:
         return ""
     return (

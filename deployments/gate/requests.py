@@ -1,6 +1,6 @@
-"""The gate: every deploy, from the page, the command line or the API, is asked for here.
+"""The gate: pages, the command line and the API request every deploy and rollback here.
 
-Each function takes the acting person, checks the right, writes the audit event, in one transaction.
+Each function takes the actor, checks their right, and writes the audit event in the transaction of the change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runs.models import OPEN
 
 @dataclass(frozen=True)
 class Answer:
-    """What the gate answered. `created` is False when an earlier request already asked for the same."""
+    """The gate's answer. `created` is False when an earlier request opened the same deploy."""
 
     deploy: Deploy
     created: bool
@@ -35,10 +35,10 @@ class Answer:
 def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = ""
 ) -> Answer:
-    """Asks for a revision (commit, branch or tag) to be deployed.
+    """Requests the deploy of a revision (commit, branch or tag).
 
-    The same key of the same actor, or the same commit while it waits or runs, is answered with that deploy. Raises
-    Refused (role, unknown-revision) and ExternalError (the repository cannot be reached); nothing is changed then.
+    A repeated key of the same actor returns the deploy of that key; a commit that waits or runs already returns that
+    deploy. Raises Refused (role, unknown-revision) and ExternalError (repository unreachable); nothing is changed then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
@@ -54,10 +54,10 @@ def request_rollback(
     actor: Actor, *, environment: Environment, target: Deploy, reason: str = "", idempotency_key: str = "",
     although_bad: bool = False,
 ) -> Answer:  # fmt: skip
-    """Asks for the stored release of an earlier deploy to be applied again.
+    """Requests a rollback: the stored release of the deploy `target` is applied again.
 
-    Only a release that was verified can be gone back to; one that is marked bad only by who says so (`although_bad`).
-    Raises Refused.
+    The release must be verified; one that is marked bad needs `although_bad`. A repeated key returns the deploy of that
+    key. Raises Refused (role, no-rollback).
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
@@ -73,7 +73,7 @@ def open_rollback(
     actor: Actor, environment: Environment, target: Deploy, *, reason: str, idempotency_key: str = "",
     undoes: Deploy | None = None,
 ) -> Answer:  # fmt: skip
-    """Opens the rollback to a deploy that can be gone back to. `undoes`: the deploy whose cancel or failure it follows."""
+    """Opens the rollback to `target`, which the caller has checked. `undoes`: the deploy whose cancel or failure it follows."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
     return open_deploy(
         actor, environment, commit, requested=f"#{target.number}", reason=reason, idempotency_key=idempotency_key,
@@ -82,7 +82,7 @@ def open_rollback(
 
 
 def why_no_rollback_to(target: Deploy, environment: Environment, *, although_bad: bool = False) -> str:
-    """Empty when `target` can be gone back to, else the reason."""
+    """Why no rollback to `target` is possible, in a sentence; empty when one is."""
     if target.environment_id != environment.pk:
         return f"Deploy #{target.number} belongs to another environment."
     if target.release is None or target.release.verified_at is None:
@@ -110,7 +110,7 @@ def require_deployer(actor: Actor, environment: Environment) -> None:
 
 
 def by_key(actor: Actor, key: str) -> Deploy | None:
-    """The deploy that this actor asked for with this key before."""
+    """The deploy that this actor requested with this idempotency key; None without a key or such a deploy."""
     if not key:
         return None
     return Deploy.objects.filter(actor_kind=actor.kind, actor_id=actor.id, idempotency_key=key).first()
@@ -120,14 +120,14 @@ def open_deploy(
     actor: Actor, environment: Environment, commit: Commit, *, requested: str, reason: str, idempotency_key: str,
     rolls_back_to: Deploy | None = None, undoes: Deploy | None = None,
 ) -> Answer:  # fmt: skip
-    """The transaction of the gate. Locks, freezes and approvals find their place after the row lock."""
+    """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it."""
     try:
         with transaction.atomic():
-            # One gate per environment at a time: two clicks of two people are put in an order here.
+            # The row lock puts simultaneous requests for one environment in an order.
             Environment.objects.select_for_update().get(pk=environment.pk)
             same = same_request(environment, commit.sha, rolls_back_to)
             if same:
-                goes_first(same, undoes)
+                put_first(same, undoes)
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
             deploy = create(
@@ -146,7 +146,7 @@ def open_deploy(
 
 
 def same_request(environment: Environment, sha: str, rolls_back_to: Deploy | None) -> Deploy | None:
-    """An open deploy that already does what is asked for."""
+    """An open deploy of the same revision and rollback target without a cancel request, or None."""
     return Deploy.objects.filter(
         environment=environment,
         state__in=OPEN,
@@ -156,8 +156,8 @@ def same_request(environment: Environment, sha: str, rolls_back_to: Deploy | Non
     ).first()
 
 
-def goes_first(deploy: Deploy, undoes: Deploy | None) -> None:
-    """Makes a rollback that somebody asked for already the one that follows the end of `undoes`."""
+def put_first(deploy: Deploy, undoes: Deploy | None) -> None:
+    """Links a rollback that was requested before to the deploy it undoes, so that it goes first in the queue."""
     if undoes is not None and Deploy.objects.filter(pk=deploy.pk, undoes=None).update(undoes=undoes):
         deploy.undoes = undoes
 
@@ -172,7 +172,7 @@ def create(
     target: Deploy | None,
     undoes: Deploy | None,
 ) -> Deploy:
-    """The row and its steps."""
+    """Creates the deploy's row and its steps. `key` is the idempotency key, `target` the deploy to roll back to."""
     return opening.create(
         DEPLOY,
         actor,

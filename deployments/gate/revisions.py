@@ -1,4 +1,4 @@
-"""What a person typed → one commit of the project's repository."""
+"""Resolves what a person typed (commit, branch or tag) to one commit of the project's repository."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from core.errors import Refused
 from projects.connections import git_repository
 from projects.models import Project
 
-# A branch may have moved since the last fetch; a commit that the mirror has stays what it is.
+# A branch may have moved since the last fetch; a commit never changes.
 BRANCH_SECONDS, COMMIT_SECONDS = 2.0, 3600.0
 
 
 def resolve(project: Project, text: str) -> Commit:
-    """The commit that a full or short id, a branch or a tag names now.
+    """The commit that `text` (a full or short id, a branch or a tag) names now.
 
-    Raises Refused (code `unknown-revision`) when there is none, ExternalError when the repository cannot be reached.
+    Raises Refused (code `unknown-revision`) when there is none, ExternalError when the repository is unreachable.
     """
     repository, name = git_repository(project), text.strip()
     try:
@@ -26,12 +26,13 @@ def resolve(project: Project, text: str) -> Commit:
 
 
 def newest(repository: GitRepository, name: str) -> Commit:
-    """Resolves, after a fetch that is recent enough for such a name; one that is unknown is looked for once more."""
+    """Resolves a name after a fetch that is recent enough for its kind; an unknown name gets a second, fresh fetch.
+    Raises NotFound, Invalid and other ExternalErrors."""
     fetched = repository.fetch(max_age=COMMIT_SECONDS if is_commit(name) else BRANCH_SECONDS)
     try:
         return repository.resolve(name)
     except NotFound:
         if fetched:
             raise
-        repository.fetch(max_age=0.0)  # it may have been pushed a moment ago
+        repository.fetch(max_age=0.0)  # the commit may have been pushed after the last fetch
         return repository.resolve(name)

@@ -1,7 +1,7 @@
-"""Going back: to which release, and the rollbacks that follow the end of another deploy.
+"""Rollbacks that follow the cancel or failure of another deploy, and the release they go back to.
 
-Such a rollback is a row of the queue from the moment it is decided: one that was asked for with a cancel is written with
-that request, one that follows a failure with the end of the failed deploy. So nothing that dies meanwhile loses it.
+The rollback is stored in the transaction that decides it (the cancel request, or the end of the failed deploy), so a crash
+cannot lose it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WRITTEN = ("create", "change")
 
 
 def after_cancel(deploy: Deploy) -> tuple[Deploy | None, str]:
-    """Where stopping a running deploy can lead back to; without such a deploy the reason, in a sentence."""
+    """The deploy to roll back to after cancelling `deploy`, and an empty string; or None and the reason in a sentence."""
     environment = deploy.environment
     good = last_good(environment)
     if good is not None and good.release_id == deploy.release_id:
@@ -31,8 +31,8 @@ def after_cancel(deploy: Deploy) -> tuple[Deploy | None, str]:
 
 
 def roll_back_after_cancel(actor: Actor, deploy: Deploy, *, idempotency_key: str) -> Deploy:
-    """Queues the rollback that follows a deploy which is being cancelled. The right was checked; call it in the
-    transaction of the cancel. Raises Refused when there is nothing to go back to."""
+    """Queues the rollback that follows a deploy in state `cancelling`. The caller has checked the right; call it in the
+    transaction of the cancel. Raises Refused when there is no release to roll back to."""
     target, why_not = after_cancel(deploy)
     if target is None:
         raise Refused(
@@ -47,15 +47,15 @@ def roll_back_after_cancel(actor: Actor, deploy: Deploy, *, idempotency_key: str
 
 
 def follower(deploy: Deploy) -> Deploy | None:
-    """The rollback that follows this deploy's end, or followed it."""
+    """The newest rollback that undoes `deploy`, or None."""
     return light(deploy.undone_by.order_by("-number")).first()
 
 
 def roll_back_after_failure(deploy: Deploy) -> Deploy | None:
-    """Queues the rollback that follows a failed deploy by itself, where the environment wants that. None where not.
+    """Queues the automatic rollback after a failed deploy, where the environment is set to do so. None otherwise.
 
-    Call it in the transaction that ends the deploy. Only a release that was found bad on the cluster is undone: what failed
-    before its first write has changed nothing, a rollback that fails is left to people, and so is what somebody stopped.
+    Call it in the transaction that ends the deploy. There is no automatic rollback when the deploy changed nothing on the
+    cluster, was cancelled, or is a rollback itself: a person decides then.
     """
     environment = deploy.environment
     if deploy.state != State.FAILED or deploy.kind != Deploy.Kind.DEPLOY or deploy.cancel_requested_at:
@@ -70,10 +70,10 @@ def roll_back_after_failure(deploy: Deploy) -> Deploy | None:
 
 
 def written(deploy: Deploy) -> int:
-    """How many objects the deploy has created or changed on the cluster."""
+    """Number of objects that the deploy has created or changed on the cluster."""
     return ObjectState.objects.filter(run_id=deploy.run_id, action__in=WRITTEN).count()
 
 
 def sentence(rollback: Deploy) -> str:
-    """What a rollback that follows does: `deploy #18 rolls back to 4a91d7e`."""
+    """The following rollback in words: `deploy #18 rolls back to 4a91d7e`."""
     return f"deploy #{rollback.number} rolls back to {rollback.short}"

@@ -1,4 +1,4 @@
-"""The pages of what audit events about deploys and environments tell of."""
+"""Links from audit events about deploys and environments to their pages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from audit.models import AuditEvent
 
 
 def deploy(event: AuditEvent) -> str:
-    """The deploy of that number."""
+    """Address of the event's deploy; empty when the event has no number."""
     number = event.target_id
     return reverse("deployments:deploy", args=[int(number)]) if number.isdigit() else ""
 
 
 def environment(event: AuditEvent) -> str:
-    """The environment, where the event names it by its slugs (`shop.staging`)."""
+    """Address of the event's environment; empty when the event does not name it by its slugs (`shop.staging`)."""
     slugs = event.target_text.split(".")
     return reverse("deployments:environment", args=slugs) if len(slugs) == 2 else ""

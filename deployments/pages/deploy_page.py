@@ -1,4 +1,4 @@
-"""What the page of one deploy shows: data for the templates, made with a constant number of queries."""
+"""Data for the page of one deploy, read with a constant number of queries."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from runs.models import ACTIVE, State, Step
 from ui.states import look
 
 MOST_COMMITS = 50
-MOST_OBJECTS = 30  # of those that changed; the others are folded
+MOST_OBJECTS = 30  # changed objects in the table; the others are folded
 TROUBLE = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
-# What somebody looks for comes first; the rest stays in the order in which it was applied.
+# Failed objects come first, then progressing ones; the rest stays in the order of the apply.
 FIRST = {"failed": 0, "timed_out": 0, "progressing": 1}
 
 
 @dataclass(frozen=True)
 class StepView:
-    """A step as the stepper shows it."""
+    """A step of the deploy, for `components/steps.html` and the log."""
 
     name: str
     state: str
@@ -38,7 +38,7 @@ class StepView:
 
 @dataclass(frozen=True)
 class ObjectView:
-    """An object as the table shows it."""
+    """A row of the table of objects."""
 
     kind: str
     name: str
@@ -49,13 +49,13 @@ class ObjectView:
 
     @property
     def stays(self) -> bool:
-        """Nothing is to be said of it: it was as it should be, and is."""
+        """Whether the object is unchanged and ready."""
         return self.action == "unchanged" and self.progress not in FIRST
 
 
 @dataclass(frozen=True)
 class ImageView:
-    """An image of the release. `digest`: its first signs, or empty."""
+    """An image of the release. `digest`: its first characters, or empty."""
 
     name: str
     reference: str
@@ -64,11 +64,12 @@ class ImageView:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything above the log; the same for the whole page and the fragment that follows the run.
+    """The part above the log, for the whole page and for the fragment that htmx fetches.
 
-    `target`: what the page offers to roll back to; `target_bad`, `again_bad`: what is said against that release, and against
-    deploying the same revision again (deployments/marking.warning). `stop_target`: where stopping can lead back to, and
-    `why_no_stop_target`. `follower`: the rollback that follows this deploy.
+    `target`: the deploy that the page offers to roll back to. `target_bad`, `again_bad`: warnings when that release, or one of
+    the same revision, is marked as bad (`gate.marking.warning`). `stop_target`: the deploy that "Stop and roll back" goes back
+    to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy. `waits_for`: the
+    first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms.
     """
 
     deploy: Deploy
@@ -91,7 +92,7 @@ class Page:
 
     @property
     def is_open(self) -> bool:
-        """Whether the page goes on changing."""
+        """Whether the deploy has not ended, so that the page still changes."""
         return self.deploy.is_open
 
     @property
@@ -101,22 +102,22 @@ class Page:
 
     @property
     def log_title(self) -> str:
-        """The log's name, read aloud."""
+        """Accessible name of the log."""
         return f"Log of deploy {self.deploy.number}"
 
     @property
     def attempt_text(self) -> str:
-        """Shown once a worker was lost."""
+        """`attempt 2`, shown after a worker was lost."""
         return f"attempt {self.deploy.attempt}"
 
     @property
     def tone(self) -> str:
-        """Of the notice about how it ended."""
+        """Tone of the notice about the end."""
         return {State.SUCCEEDED: "passed", State.CANCELLED: "warning"}.get(State(self.deploy.state), "info")
 
     @property
     def title(self) -> str:
-        """Of the document: the state first, as a narrow tab shows only that."""
+        """Title of the document. The state comes first, because a narrow tab shows only the beginning."""
         place = f"{self.deploy.environment.project.name} to {self.deploy.environment.name}"
         return f"{look(self.deploy.state).word} #{self.deploy.number}: {place} · Slipway"
 
@@ -127,57 +128,57 @@ class Page:
 
     @property
     def wrote(self) -> bool:
-        """Whether it came so far as to write to the cluster."""
+        """Whether the deploy reached the step `apply`, its first write."""
         return any(step.name == "apply" and step.started_at for step in self.steps)
 
     @property
     def shown_objects(self) -> list[ObjectView]:
-        """The objects of the table."""
+        """The changed objects in the table."""
         return self.changed[:MOST_OBJECTS]
 
     @property
     def more_objects(self) -> list[ObjectView]:
-        """Changed objects for which the table is too long."""
+        """The changed objects below the table, folded."""
         return self.changed[MOST_OBJECTS:]
 
     @property
     def object_count(self) -> int:
-        """All objects of the deploy."""
+        """Number of all objects of the deploy."""
         return len(self.changed) + len(self.unchanged)
 
     @property
     def release(self) -> Release | None:
-        """What this deploy puts in place, once it is stored."""
+        """The release of this deploy, once it is stored."""
         return self.deploy.release
 
     @property
     def can_be_marked(self) -> bool:
-        """The release was verified, so that something could go back to it; and nobody said that it is bad."""
+        """Whether the release is verified (a rollback could choose it) and not marked as bad yet."""
         return self.release is not None and self.release.verified_at is not None and not self.release.is_bad
 
     @property
     def went_by_itself(self) -> bool:
-        """This rollback follows a failure: no person asked for it."""
+        """Whether this is an automatic rollback after a failure."""
         return self.deploy.undoes_id is not None and self.deploy.actor_kind == SYSTEM
 
     @property
     def stop_button(self) -> str:
-        """What the second button of the cancel does."""
+        """Label of the second button in the cancel dialog; empty without a target."""
         return f"Stop and roll back to {self.stop_target.short}" if self.stop_target else ""
 
     @property
     def confirm_name(self) -> str:
-        """What has to be typed before something starts here: production's name, as nobody else reviews."""
+        """The word to type before a deploy starts: the slug in production, where no second person reviews; else empty."""
         return self.deploy.environment.slug if self.deploy.environment.is_production else ""
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """Hidden fields of the forms: a double click is one request."""
+        """Hidden fields of the forms: the idempotency key makes a double click one request."""
         return [("key", self.key)]
 
     @property
     def again_text(self) -> str:
-        """What deploying again does."""
+        """Text of the dialog "Deploy again"."""
         return (
             f"{self.deploy.short} goes to {self.deploy.environment.name} again, with its manifests and the secrets and "
             "variables as they are now."
@@ -185,12 +186,12 @@ class Page:
 
     @property
     def again_button(self) -> str:
-        """What the button does."""
+        """Label of its button."""
         return f"Deploy {self.deploy.short} to {self.deploy.environment.slug}"
 
     @property
     def rollback_text(self) -> str:
-        """What rolling back does."""
+        """Text of the dialog "Roll back"; empty without a target."""
         if self.target is None:
             return ""
         return (
@@ -200,17 +201,17 @@ class Page:
 
     @property
     def rollback_title(self) -> str:
-        """The question."""
+        """Title of that dialog, a question; empty without a target."""
         return f"Roll {self.deploy.environment.name} back to {self.target.short}?" if self.target else ""
 
     @property
     def rollback_button(self) -> str:
-        """What the button does."""
+        """Label of its button; empty without a target."""
         return f"Roll back to {self.target.short}" if self.target else ""
 
 
 def page(deploy: Deploy) -> Page:
-    """Reads what belongs to a deploy."""
+    """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`."""
     steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in steps_of(deploy)]
     objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
     changed = [one for one in objects if not one.stays]
@@ -233,7 +234,7 @@ def page(deploy: Deploy) -> Page:
 
 
 def with_what_follows(made: Page) -> Page:
-    """The page with what can be done next: stop and where to, while it goes on; roll back and deploy again, afterwards."""
+    """The page with its possible actions: cancel while the deploy runs, roll back and deploy again after its end."""
     deploy = made.deploy
     if deploy.state == State.RUNNING:
         target, why_not = undoing.after_cancel(deploy)
@@ -243,21 +244,21 @@ def with_what_follows(made: Page) -> Page:
         return made
     target = rollback_target(deploy)
     if deploy.state != State.SUCCEEDED and not made.wrote:
-        target = None  # what ran before runs still: nothing to go back from
+        target = None  # nothing was changed, so there is nothing to roll back
     if made.follower and (made.follower.is_open or made.follower.state == State.SUCCEEDED):
-        target = None  # it is undone already
+        target = None  # a rollback has undone it, or will
     again_bad = marking.warning(marking.bad_release_of(deploy.environment, deploy.revision))
     target_bad = marking.warning(target.release) if target else ""
     return replace(made, target=target, target_bad=target_bad, again_bad=again_bad)
 
 
 def steps_of(deploy: Deploy) -> list[Step]:
-    """Its steps in order."""
+    """The deploy's steps in order."""
     return list(Step.objects.filter(run_id=deploy.run_id))
 
 
 def images_of(release: Release | None) -> list[ImageView]:
-    """The images that the release pins."""
+    """The images of the release, by name."""
     if release is None:
         return []
     return [
@@ -267,13 +268,13 @@ def images_of(release: Release | None) -> list[ImageView]:
 
 
 def object_view(row: ObjectState) -> ObjectView:
-    """A row of the table."""
+    """The row of one object."""
     ref = ObjectRef.parse(row.ref)
     return ObjectView(ref.kind, ref.name, ref.namespace, row.action, row.progress, row.sentence)
 
 
 def queue_before(deploy: Deploy) -> list[Deploy]:
-    """Of a queued deploy: the one that runs and those that wait before it, in the order in which they go."""
+    """The deploys that go before a queued one, in order: the active one, then waiting ones. Empty in other states."""
     if deploy.state != State.QUEUED:
         return []
     active = Deploy.objects.filter(environment_id=deploy.environment_id, state__in=ACTIVE)
@@ -282,10 +283,10 @@ def queue_before(deploy: Deploy) -> list[Deploy]:
 
 
 def rollback_target(deploy: Deploy) -> Deploy | None:
-    """Which deploy's release the page offers to put back.
+    """The deploy that the page offers to roll back to, or None.
 
-    After trouble: the newest good one. Of what is live: the newest good one with another release. Of an older one that
-    succeeded: itself, even if it is marked bad (the question says so). None when there is nothing to go back to.
+    For a deploy that did not succeed: the newest good one. For the live deploy: the newest good one with another release. For
+    an older deploy that succeeded: itself, even if it is marked as bad (the dialog warns then).
     """
     if deploy.state != State.SUCCEEDED:
         return last_good(deploy.environment)
@@ -297,7 +298,7 @@ def rollback_target(deploy: Deploy) -> Deploy | None:
 
 
 def trouble(deploy: Deploy) -> dict[str, Any] | None:
-    """The failure card's content, or None when nothing is wrong."""
+    """The context of `components/failure.html`, or None when the deploy did not fail."""
     if deploy.state not in TROUBLE:
         return None
     proofs = [
@@ -320,7 +321,8 @@ def trouble(deploy: Deploy) -> dict[str, Any] | None:
 
 
 def commits_between(deploy: Deploy) -> list[tuple[Commit, str]]:
-    """The commits since what ran before, newest first, with their addresses; from the mirror, without the network."""
+    """The commits since the revision that ran before, newest first, with their addresses. From Git's mirror, without the
+    network; empty when the mirror does not have them."""
     if not deploy.previous_revision or deploy.previous_revision == deploy.revision:
         return []
     try:
@@ -328,6 +330,6 @@ def commits_between(deploy: Deploy) -> list[tuple[Commit, str]]:
             deploy.previous_revision, deploy.revision, MOST_COMMITS, ask_host=False
         )
     except SlipwayError:
-        return []  # the mirror is gone or does not know them any more: the page does not need them
+        return []  # the mirror is missing or no longer has the commits; the page works without them
     url = deploy.environment.project.repository_url
     return [(commit, commit_url(url, commit.sha)) for commit in found]

@@ -1,4 +1,4 @@
-"""Deploys as lines of a list or a timeline: what a template needs beside the row itself."""
+"""Deploys as lines of a list or a timeline, for templates."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ui.days import Day
 
 @dataclass(frozen=True)
 class Line:
-    """One deploy. `commit`: address or empty."""
+    """One deploy. `commit`: address of its commit on the Git host, or empty."""
 
     deploy: Deploy
     commit: str
 
     @property
     def tells(self) -> bool:
-        """Whether the result says more than the state: success needs no words."""
+        """Whether the line shows the result: only when the deploy did not succeed."""
         return bool(self.deploy.result) and self.deploy.state != State.SUCCEEDED
 
     @property
     def bad(self) -> str:
-        """What is said against the release that it put in place; empty while nothing is."""
+        """The warning that its release is marked as bad, else empty."""
         return warning(self.deploy.release)
 
 
 def line(deploy: Deploy) -> Line:
-    """The line of a deploy that was loaded with its environment, project and release."""
+    """The line of a deploy. Load the deploy with its environment, project and release."""
     return Line(deploy, commit_url(deploy.environment.project.repository_url, deploy.revision))
 
 

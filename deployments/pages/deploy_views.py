@@ -1,4 +1,4 @@
-"""The page of one deploy, what follows it live, and the buttons on it."""
+"""The page of one deploy, its live updates, and its buttons."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from runs.models import State
 
 @require_safe
 def deploy(request: HttpRequest, number: int) -> HttpResponse:
-    """The whole page."""
+    """GET: the whole page."""
     found = deploy_for(request.user, number)
     shown = deploy_page.page(found)
     stream_url = reverse("deployments:stream", args=[number])
@@ -38,14 +38,14 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_safe
 def progress(request: HttpRequest, number: int) -> HttpResponse:
-    """The part above the log, for htmx while the deploy goes on."""
+    """GET: the part above the log, for htmx while the deploy runs."""
     shown = deploy_page.page(deploy_for(request.user, number))
     context = {**context_of(request, shown), "is_fragment": True, "was": request.GET.get("was", "")}
     return render(request, "deployments/partials/_progress_news.html", context)
 
 
 def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, object]:
-    """What the page and its fragment need alike."""
+    """The context of both the page and its fragment."""
     environment = shown.deploy.environment
     role = role_in(request.user, environment.project, environment)
     return {
@@ -59,7 +59,7 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
 @require_POST
 @keeps(CancelForm)
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
-    """Asks the deploy to stop: here, or with a rollback behind it."""
+    """POST: cancels the deploy, optionally followed by a rollback."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
     form = CancelForm(request.POST)
     state = cancelling.cancel_deploy(
@@ -73,7 +73,7 @@ def cancel(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 @keeps(ConfirmedForm)
 def rollback(request: HttpRequest, number: int) -> HttpResponse:
-    """Puts the release of this deploy back."""
+    """POST: rolls the environment back to the release of this deploy."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
     form = ConfirmedForm(request.POST, environment=found.environment, bad=marking.warning(found.release))
     if not form.is_valid():
@@ -91,7 +91,7 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 @keeps(ConfirmedForm)
 def again(request: HttpRequest, number: int) -> HttpResponse:
-    """Deploys the same revision once more, with what belongs to it now."""
+    """POST: deploys the same revision again, with the current secrets and variables."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
     bad = marking.warning(marking.bad_release_of(found.environment, found.revision))
     form = ConfirmedForm(request.POST, environment=found.environment, bad=bad)
@@ -105,7 +105,7 @@ def again(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def refused(request: HttpRequest, found: Deploy, form: ConfirmedForm) -> HttpResponse:
-    """Back to the page, with what was wrong."""
+    """Redirects to the page, with the form's errors as messages."""
     for errors in form.errors.values():
         messages.error(request, " ".join(map(str, errors)))
     return redirect("deployments:deploy", found.number)
@@ -113,13 +113,13 @@ def refused(request: HttpRequest, found: Deploy, form: ConfirmedForm) -> HttpRes
 
 @require_safe
 def log(request: HttpRequest, number: int) -> HttpResponseBase:
-    """The log: as text to download, or the lines after `?after=` as JSON for pages whose stream does not work."""
-    return live_log.answer(request, deploy_for(request.user, number), file_name=f"deploy-{number}.log")
+    """GET: the log as a text file to download, or the lines after `?after=` as JSON for browsers without a stream."""
+    return live_log.log_response(request, deploy_for(request.user, number), file_name=f"deploy-{number}.log")
 
 
 @require_safe
 async def stream(request: HttpRequest, number: int) -> HttpResponseBase:
-    """The live log and the news of a deploy, as server-sent events."""
+    """GET: the live log and the changes of a deploy, as server-sent events."""
 
     def find() -> Deploy:
         return deploy_for(request.user, number)

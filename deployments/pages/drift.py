@@ -1,4 +1,4 @@
-"""Which release a cluster really runs, told from the images of its workloads. Pure."""
+"""Finds out which release a cluster runs, from the images of its workloads. Without queries or calls."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from ui.states import look
 
 @dataclass(frozen=True)
 class LiveRevision:
-    """`release`: the one whose images run, or None. `compared`: whether there was anything to compare.
+    """The release that a cluster runs.
 
-    `differs`: images that run and are not those of the first release asked about.
+    `release`: the release whose images run, or None. `compared`: whether there were images to compare. `differs`: running
+    images that the first of the compared releases does not have.
     """
 
     release: Release | None
@@ -24,10 +25,10 @@ class LiveRevision:
 
 
 def live_revision(workloads: Iterable[Mapping[str, Any]], releases: Sequence[Release]) -> LiveRevision:
-    """The first of `releases` whose images are those of our workloads.
+    """The first of `releases` whose images are those of the portal's workloads.
 
-    `workloads`: as in LiveState. Only workloads with our label count, and of their images only those of repositories that
-    one of the releases fills: a sidecar says nothing about the revision. Put the release that should run first.
+    `workloads`: as in LiveState. Only workloads with the portal's label count, and only images from repositories of one of
+    the releases: a sidecar does not depend on the revision. `releases`: the one that should run comes first; not empty.
     """
     ours = {pin["repository"] for release in releases for pin in release.images.values()}
     shown = {
@@ -47,7 +48,7 @@ def live_revision(workloads: Iterable[Mapping[str, Any]], releases: Sequence[Rel
 
 
 def fits(image: ImageReference, release: Release) -> bool:
-    """Whether the release pins this very image: by digest where both have one, else by tag."""
+    """Whether the release has this image: compared by digest where both have one, else by tag."""
     for pin in release.images.values():
         if pin["repository"] == image.repository:
             if pin.get("digest") and image.digest:
@@ -59,7 +60,8 @@ def fits(image: ImageReference, release: Release) -> bool:
 def what_runs(
     good: Deploy | None, trouble: Deploy | None, active: Deploy | None, found: LiveRevision | None
 ) -> tuple[Release | None, str, bool]:
-    """The release that runs; why it is not the one deployed last, or empty; and whether that came from outside."""
+    """The release that runs; a sentence when it is not the last deployed one, else empty; and whether the difference was
+    made outside the portal."""
     deployed = good.release if good else None
     if active is not None or found is None or not found.compared or (deployed and found.release == deployed):
         return deployed, "", False
@@ -76,7 +78,7 @@ def what_runs(
 
 
 def short_image(reference: str) -> str:
-    """`web:63ec5c0` for `host/shop/web:63ec5c0@sha256:…`; without a tag the digest's first signs."""
+    """`web:63ec5c0` for `host/shop/web:63ec5c0@sha256:…`; without a tag the digest's first characters."""
     image = parse_reference(reference)
     name = image.repository.rpartition("/")[2]
     if image.tag or not image.digest:

@@ -1,4 +1,4 @@
-"""The environment page: what runs now, the last deploys, which secrets and variables it has."""
+"""The environment page: live state, last deploys, secrets files and variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 10
 
 @require_safe
 def environment(request: HttpRequest, project: str, environment: str) -> HttpResponse:
-    """One environment of a project that the person may see. An htmx request gets the part that changes by itself."""
+    """GET: one environment of a project that the person may see. An htmx request gets only the part that updates itself."""
     shown = environment_for(request.user, project, environment)
     view = environment_view(request.user, shown)
     recent = history.light_rows(shown.deploys.order_by("-number"))[:SHOWN]
@@ -37,13 +37,13 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
 
 
 def environment_view(user: Any, shown: Environment) -> overview.EnvironmentView:
-    """What runs in an environment that was fetched with its right checked."""
+    """The view of one environment. The caller has checked the user's right to it."""
     rows = list(overview.environments().filter(pk=shown.pk))
     return overview.views(user, rows, overview.open_deploys(Q(environment=shown)))[0]
 
 
 def secrets_versions(shown: Environment, good: Deploy | None) -> list[dict[str, str]]:
-    """The secrets files: path, AWS secret and the first signs of the version that was deployed last."""
+    """The secrets files: path, AWS secret and the first characters of the version that was deployed last."""
     deployed = good.release.secret_versions if good and good.release else {}
     return [
         {"path": file.path, "secret_id": file.secret_id, "version": str(deployed.get(file.path, ""))[:8]}

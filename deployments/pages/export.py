@@ -1,4 +1,4 @@
-"""The history as CSV: the same rows that the page shows with the same filters, all of them."""
+"""The history as CSV: all deploys that match the page's filters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = (
 
 
 def row(deploy: Deploy) -> tuple[object, ...]:
-    """One deploy as cells, in the order of HEADER. Times in UTC, ISO 8601; seconds from start to end."""
+    """The cells of one deploy, in the order of HEADER. Times are ISO 8601 in UTC; seconds go from start to end."""
     times = [moment.isoformat(timespec="seconds") if moment else "" for moment in moments(deploy)]
     took = deploy.seconds if deploy.ended_at else None
     return (
@@ -30,14 +30,14 @@ def row(deploy: Deploy) -> tuple[object, ...]:
 
 
 def moments(deploy: Deploy) -> tuple:
-    """Asked for, begun, ended."""
+    """The times of request, start and end; None where not reached."""
     return deploy.created_at, deploy.started_at, deploy.ended_at
 
 
 def export_history(actor: Actor, *, chosen: HistoryFilter, filters: dict[str, str]) -> Iterator[str]:
-    """The lines of the CSV, read while they are sent. That somebody exported, and with which filters, is audited first.
+    """The lines of the CSV, read while they are sent. First writes an audit event with the filters.
 
-    `chosen`: valid filters, which hold what the person may see.
+    `chosen`: valid filters; they contain only deploys that the person may see.
     """
     rows = csvexport.by_key(chosen.qs, "number", narrow=chosen.narrow)
     record(actor, "history.exported", target_kind="history", target_text="deploys", data={"filters": filters})

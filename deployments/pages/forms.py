@@ -1,4 +1,4 @@
-"""Forms of deploys. They check what was typed; rights and rules are the gate's."""
+"""Forms of deploys. They validate input; the gate checks rights and rules."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from projects.models import Environment
 
 
 class ConfirmedForm(forms.Form):
-    """What starts something in an environment: production asks for its name, as long as nobody else reviews.
+    """Base of forms that start a deploy. In production the person types the environment's slug, because no second person
+    reviews.
 
-    `bad`: what is said against the release (deployments/marking.warning); the box must be ticked then.
+    `bad`: the warning that the release is marked as bad (`gate.marking.warning`); the box `although_bad` is required then.
     """
 
     confirm = forms.CharField(required=False, max_length=50)
@@ -25,14 +26,14 @@ class ConfirmedForm(forms.Form):
         self.bad = bad
 
     def clean_confirm(self) -> str:
-        """The environment's slug, where it is production."""
+        """In production the text must be the environment's slug. Raises ValidationError."""
         typed: str = self.cleaned_data["confirm"]
         if self.environment.is_production and typed.strip().lower() != self.environment.slug:
             raise forms.ValidationError(f"Type {self.environment.slug} to confirm. Nothing was started.")
         return typed
 
     def clean_although_bad(self) -> bool:
-        """Ticked, where the release is marked as bad."""
+        """The box must be ticked when the release is marked as bad. Raises ValidationError."""
         ticked: bool = self.cleaned_data["although_bad"]
         if self.bad and not ticked:
             raise forms.ValidationError(
@@ -42,7 +43,7 @@ class ConfirmedForm(forms.Form):
 
 
 class CancelForm(forms.Form):
-    """The two ways to stop a deploy: two buttons of one form. Anything but the second one's value is “Stop here”."""
+    """The two ways to stop a deploy, as two buttons of one form. Any value of `then` but ROLL_BACK means “Stop here”."""
 
     ROLL_BACK = "roll_back"
 
@@ -56,13 +57,13 @@ class CancelForm(forms.Form):
 
     @property
     def key_sent(self) -> str:
-        """What makes a double click one request; told apart from the other forms of the page."""
+        """The idempotency key of this form, or empty. The prefix separates it from the page's other forms."""
         key = self.cleaned_data["key"] if self.is_valid() else ""
         return f"stop-{key}" if key else ""
 
 
 class MarkForm(forms.Form):
-    """Why a release is bad."""
+    """The form that marks a release as bad, with a reason."""
 
     reason = forms.CharField(
         max_length=300,
@@ -75,4 +76,4 @@ class DeployForm(ConfirmedForm):
 
     revision = forms.CharField(max_length=200)
     reason = forms.CharField(required=False, max_length=500)
-    branch = forms.CharField(required=False)  # whose commits the page listed; shown again, never deployed by
+    branch = forms.CharField(required=False)  # branch of the listed commits, to show the page again

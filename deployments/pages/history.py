@@ -1,4 +1,4 @@
-"""The history: deploys by project, environment, person, state, time and revision, each filter a part of the address."""
+"""The history: deploys by project, environment, person, state, time and revision. Filters are query parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYSTEM = "system"
 
 
 def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
-    """What a line about a deploy needs, and no more."""
+    """Deploys with only the columns and relations that a line needs."""
     rows = light(deploys).select_related("rolls_back_to")
     return rows.defer(
         "rolls_back_to__evidence", "rolls_back_to__warnings", "release__images", "release__secret_versions"
@@ -31,9 +31,9 @@ def light_rows(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
 
 
 class HistoryFilter(django_filters.FilterSet):
-    """The filters of the history. Construct with `user`: what somebody may not see cannot be chosen either.
+    """The filters of the history. `user` limits both the deploys and the choices to projects that they may see.
 
-    `qs`: the deploys that fit and may be seen. `environments`: pks of those it is limited to, or None for all.
+    `qs`: the matching deploys. `environments`: primary keys of the environments it is limited to, None for all.
     """
 
     project = django_filters.ChoiceFilter(label="Project", empty_label="Any", method="elsewhere")
@@ -66,14 +66,14 @@ class HistoryFilter(django_filters.FilterSet):
             self.form.fields[name].widget.attrs |= {"placeholder": "any", "autocomplete": "off"}
 
     def _offer(self, name: str, values: list[str]) -> None:
-        """The choices of a filter; what the address asks for is among them, so that it is never an error."""
+        """Sets the choices of a filter. The requested value is always among them, so that it is never an error."""
         given = self.data.get(name, "") if self.data else ""
         known = [*values, given] if given and given not in values else values
         self.form.fields[name].choices = [(value, value) for value in known]
 
     @cached_property
     def environments(self) -> list[int] | None:
-        """What project, environment and the person's own rights leave; None: everything."""
+        """Primary keys of the environments that match the filters and the person's rights; None for all."""
         wanted = {
             lookup: value
             for lookup, name in (("project__slug", "project"), ("slug", "environment"))
@@ -86,14 +86,14 @@ class HistoryFilter(django_filters.FilterSet):
 
     @property
     def qs(self) -> QuerySet[Deploy]:
-        """The deploys that fit, of projects that the person may see. Only for filters that are valid."""
+        """The matching deploys of projects that the person may see. Requires valid filters."""
         rows = super().qs
         return rows if self.environments is None else rows.filter(environment__in=self.environments)
 
     @property
     def narrow(self) -> keyset.Narrow:
-        """How a page of `qs` is found without sorting all of it. One person's deploys have an index of their own; words in
-        subjects leave few, or are soon found."""
+        """How to find a page of `qs` without sorting all of it. A filter by person has its own index; a filter by subject
+        leaves few rows or finds a page of them soon."""
         if (
             self.environments is None
             or self.form.cleaned_data.get("person")
@@ -103,16 +103,16 @@ class HistoryFilter(django_filters.FilterSet):
         return within(self.environments)
 
     def elsewhere(self, rows: QuerySet[Deploy], name: str, value: str) -> QuerySet[Deploy]:
-        """Project and environment narrow `environments`."""
+        """No condition here: `environments` applies the filters project and environment."""
         return rows
 
     def by_revision(self, rows: QuerySet[Deploy], name: str, value: str) -> QuerySet[Deploy]:
-        """Revisions that begin so. A range and not LIKE, which SQLite answers without its index."""
+        """Revisions with this prefix. A range instead of LIKE, for which SQLite does not use the index."""
         prefix = value.strip().lower()
         return rows.filter(revision__gte=prefix, revision__lt=f"{prefix}g") if prefix else rows
 
     def by_date(self, rows: QuerySet[Deploy], name: str, value: date) -> QuerySet[Deploy]:
-        """Deploys asked for since, or until (that day included)."""
+        """Deploys requested since `value` or until it (that day included)."""
         return dates.within(rows, name, value, key="number", moment="created_at")
 
     @property
@@ -122,30 +122,30 @@ class HistoryFilter(django_filters.FilterSet):
 
 
 def people_near(user: Any) -> list[str]:
-    """Names of those who may have deployed something that `user` sees."""
+    """Names of people who can have deployed something that `user` may see: admins, and members of the same projects."""
     near = Q(is_admin=True) | Q(memberships__project__in=visible_projects(user))
     return list(User.objects.filter(near).order_by("username").values_list("username", flat=True).distinct())
 
 
 def page(chosen: HistoryFilter, parameters: QueryDict) -> keyset.Page:
-    """The page that the address asks for; a filter that makes no sense shows nothing beside its error."""
+    """The requested page of deploys; empty when a filter is invalid."""
     if not chosen.form.is_valid():
         return keyset.Page([], "", "")
     return keyset.page(chosen.qs, parameters, key="number", narrow=chosen.narrow)
 
 
 def project_page(project: Project, parameters: QueryDict) -> keyset.Page:
-    """A page of one project's deploys; the project was fetched with its right checked."""
+    """A page of one project's deploys. The caller has checked the right to the project."""
     environments = list(project.environments.order_by().values_list("pk", flat=True))
     rows = light_rows(Deploy.objects.filter(environment__in=environments))
     return keyset.page(rows, parameters, key="number", narrow=within(environments))
 
 
 def within(environments: list[int]) -> keyset.Narrow:
-    """For lists of the deploys of some environments.
+    """Narrows lists of the deploys of some environments (see `core.keyset`).
 
-    A database would sort all of them to find the newest `size`. But each environment's own `size`-th newest is read from
-    its index, and below the greatest of those numbers none of the newest `size` of all can lie.
+    Without it, a database sorts all deploys to find the newest `size`. The `size`-th newest number of each environment comes
+    from an index; none of the newest `size` of all environments can be below the greatest of these numbers.
     """
 
     def narrow(rows: QuerySet, newest_first: bool, size: int) -> QuerySet:

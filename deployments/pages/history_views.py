@@ -15,7 +15,7 @@ from deployments.pages.export import export_history
 
 @require_safe
 def history_page(request: HttpRequest) -> HttpResponse:
-    """Who deployed what, when: a page of the deploys that the filters in the address leave."""
+    """GET: a page of the deploys that match the filters."""
     chosen = history.HistoryFilter(request.GET, user=request.user)
     page = history.page(chosen, request.GET)
     rows = [deploy_rows.line(deploy) for deploy in page.rows]
@@ -31,7 +31,7 @@ def history_page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def export(request: HttpRequest) -> HttpResponse:
-    """The same deploys as CSV. Filters that make no sense go back to the page, which says what is wrong."""
+    """GET: the same deploys as CSV. With invalid filters it answers with the page, which shows the errors."""
     chosen = history.HistoryFilter(request.GET, user=request.user)
     if not chosen.form.is_valid():
         return history_page(request)

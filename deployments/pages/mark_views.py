@@ -1,4 +1,4 @@
-"""Marking the release of a deploy as bad, and taking the mark off."""
+"""Marking the release of a deploy as bad, and removing the mark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from projects.models import Role
 @require_POST
 @keeps(MarkForm)
 def mark(request: HttpRequest, number: int) -> HttpResponse:
-    """Nothing goes back to the release by itself any more."""
+    """POST: marks the release, so that no automatic rollback chooses it."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
     form = MarkForm(request.POST)
     if not form.is_valid():
@@ -32,7 +32,7 @@ def mark(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def unmark(request: HttpRequest, number: int) -> HttpResponse:
-    """It can be gone back to again."""
+    """POST: removes the mark, so that rollbacks can choose the release again."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
     if marking.unmark(person(request.user), deploy=found):
         messages.success(request, "The mark is gone: rollbacks may choose this release again.")

@@ -1,4 +1,4 @@
-"""The new deploy page: pick a revision, read what exactly will change, press the button."""
+"""The new deploy page: choose a revision, read the preview, request the deploy."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ FRESH_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Pick:
-    """A revision that can be chosen. `places`: environments whose last good deploy was of it. `lacks_image`: the registry
-    surely has not all of its images."""
+    """A revision to choose. `places`: slugs of environments whose last succeeded deploy was of this revision. `lacks_image`:
+    the registry certainly lacks one of its images."""
 
     commit: Commit
     places: tuple[str, ...]
@@ -54,8 +54,8 @@ class Pick:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the left side shows. `asked`: what was typed as a revision; `notice`: why it may be out of date; `problem`: why
-    nothing is chosen."""
+    """The left side of the page. `asked`: the revision as typed; `notice`: why the list may be out of date; `problem`: why no
+    revision is chosen, with `hint`."""
 
     branch: str = ""
     branches: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Choice:
 @require_http_methods(["GET", "HEAD", "POST"])
 @keeps(DeployForm)
 def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
-    """GET: the page. POST: asks the gate; back to the page with the reason when it is refused."""
+    """GET: the page. POST: requests the deploy; when it is refused, the page again with the reason (status 422)."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
     if request.method != "POST":
         choice = with_built(place, choose(place, request.GET))
@@ -100,14 +100,14 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
 
 
 @require_safe
-def see(request: HttpRequest, project: str, environment: str) -> HttpResponse:
-    """The right side alone, for htmx: what would change, and the button."""
+def preview_part(request: HttpRequest, project: str, environment: str) -> HttpResponse:
+    """GET: only the right side (preview and button), for htmx."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
     choice = choose(place, request.GET)
     response = render(
         request, "deployments/partials/_preview.html", context_of(request.user, place, choice, see=True)
     )
-    if choice.chosen:  # what is shown has an address of its own
+    if choice.chosen:  # reloading the page shows the same revision
         chosen = urlencode({"branch": choice.branch, "revision": choice.chosen.sha})
         response["HX-Replace-Url"] = f"{reverse('deployments:new', args=[project, environment])}?{chosen}"
     return response
@@ -116,7 +116,7 @@ def see(request: HttpRequest, project: str, environment: str) -> HttpResponse:
 def context_of(
     user: Any, place: Environment, choice: Choice, *, see: bool, form: DeployForm | None = None
 ) -> dict[str, Any]:
-    """The page's context. With `see` the preview is made now, else the page asks for it once it is shown."""
+    """The page's context. With `see` the preview is made now, else the page fetches it after loading."""
     url = place.project.repository_url
     bad = marking.warning(marking.bad_release_of(place, choice.chosen.sha)) if choice.chosen else ""
     names = may_secret(user, place, "names")
@@ -141,7 +141,7 @@ def context_of(
 
 
 def warned(made: Preview, bad: str) -> Preview:
-    """The preview with what people say against this revision; not kept with it, as they may say so at any time."""
+    """The preview with `bad` (a mark on this revision) as a warning. Not cached with it: people can mark it at any time."""
     if not bad:
         return made
     hint = "Deploying it again makes a new release; tick the box below to go on."
@@ -149,14 +149,14 @@ def warned(made: Preview, bad: str) -> Preview:
 
 
 def opens(change: ObjectChange) -> bool:
-    """Whether the object's diff is unfolded: what changes, unless it is long. What is new is long by nature."""
+    """Whether the object's diff is unfolded: errors, and changes with a short diff. New objects have a long one."""
     return bool(change.error) or (change.action == Action.CHANGE and len(change.diff) <= LONGEST_OPEN)
 
 
 def choose(place: Environment, query: Any) -> Choice:
-    """The commits to pick from. `query`: branch, revision (anything that names a commit; empty: the branch's newest).
+    """The commits to choose from. `query`: branch, and revision (a commit, branch or tag; empty: the branch's newest commit).
 
-    A revision that does not exist leaves the branch's commits to choose from.
+    For an unknown revision, the branch's commits are listed without a chosen one. Raises nothing from outside.
     """
     branch = query.get("branch", "").strip() or place.project.default_branch
     asked = query.get("revision", "").strip()
@@ -178,7 +178,8 @@ def choose(place: Environment, query: Any) -> Choice:
 
 
 def named(repository: GitRepository, asked: str) -> Commit:
-    """The commit of that name; one that is not known may have been pushed a moment ago."""
+    """The commit with this name. An unknown one may have been pushed just now, so it fetches once more. Raises
+    ExternalError."""
     try:
         return repository.resolve(asked)
     except NotFound:
@@ -189,19 +190,20 @@ def named(repository: GitRepository, asked: str) -> Commit:
 def picks_of(
     commits: Sequence[Commit], places: Mapping[str, Sequence[str]], chosen: Commit | None = None
 ) -> tuple[Pick, ...]:
-    """The commits with the environments where they were put in place last."""
+    """The commits as choices, each with the environments (`places`, slugs by revision) that run it."""
     return tuple(Pick(commit, tuple(places.get(commit.sha, ())), commit == chosen) for commit in commits)
 
 
 def with_built(place: Environment, choice: Choice) -> Choice:
-    """The choice with a note at the commits whose images are missing."""
+    """The choice, with `lacks_image` set at commits whose images are missing."""
     missing = not_built(place.project, [pick.commit.sha for pick in choice.picks])
     picks = tuple(replace(pick, lacks_image=pick.commit.sha in missing) for pick in choice.picks)
     return replace(choice, picks=picks)
 
 
 def fetched(repository: GitRepository) -> str:
-    """Brings the mirror up to date, briefly; why it may not be, or empty."""
+    """Fetches the mirror with a short timeout. Returns a notice when that failed, else an empty string. Raises ExternalError
+    when there is no mirror yet."""
     try:
         repository.fetch(max_age=FRESH_SECONDS, timeout=FETCH_SECONDS)
     except ExternalError as error:
@@ -212,7 +214,7 @@ def fetched(repository: GitRepository) -> str:
 
 
 def places_of(place: Environment) -> dict[str, list[str]]:
-    """Environments of the project by the revision that was last put in place there; one query for all."""
+    """Slugs of the project's environments by the revision of their newest succeeded deploy. One query."""
     newest = succeeded(OuterRef("pk")).values("revision")[:1]
     rows = Environment.objects.filter(project=place.project_id).annotate(good=Subquery(newest))
     found: dict[str, list[str]] = {}

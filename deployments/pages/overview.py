@@ -1,6 +1,6 @@
-"""What runs in environments, as the board, the project page and the environment page show it.
+"""The state of environments, for the board, the project page and the environment page.
 
-Everything comes from rows, in a number of queries that does not depend on how many environments or deploys there are.
+Everything comes from the database. The number of queries does not depend on the number of environments or deploys.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from projects.models import Environment, Project, Role
 from runs.models import ACTIVE, OPEN, Step, StepState
 
 STALE_AFTER = timedelta(minutes=2)
-OLDER_RELEASES = 20  # looked through when neither the last good nor the newest release explains what runs
+OLDER_RELEASES = 20  # compared when neither the last good nor the newest release has the running images
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a running deploy is: the step it is at, how many of all are done, since when the step runs."""
+    """Progress of an active deploy: the current step, the number of done steps and of all, the start of the current step."""
 
     step: str
     done: int
@@ -40,13 +40,13 @@ class Progress:
 
     @property
     def percent(self) -> int:
-        """Steps done, the running one counted half."""
+        """Percentage of done steps; the running one counts half."""
         return round(100 * min(self.done + 0.5, self.total) / self.total) if self.total else 0
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What runs: a revision with its subject, author and address on the host of the repository."""
+    """The running commit: revision, subject, author, and address on the Git host."""
 
     revision: str
     subject: str
@@ -56,11 +56,12 @@ class Commit:
 
 @dataclass(frozen=True)
 class EnvironmentView:
-    """One environment as the pages show it.
+    """The state of one environment, for pages.
 
-    `good`: the newest succeeded deploy; `trouble`: the newest ended one, if it is newer and ended otherwise; `active`: the
-    one at work; `waiting`: those behind it, in order. `runs`: the revision that runs. `drift`: a sentence when that is not
-    what was deployed last. `behind`: commits of the default branch after it, or None.
+    `good`: the newest succeeded deploy; `trouble`: the newest ended deploy, if it did not succeed; `active`: the running or
+    cancelling deploy; `waiting`: the queued ones, in order. `runs`: the running revision. `drift`: a sentence when that is not
+    the last deployed one; `outside`: the difference was made outside the portal. `behind`: number of newer commits on the
+    default branch, None when not known.
     """
 
     environment: Environment
@@ -79,33 +80,33 @@ class EnvironmentView:
 
     @property
     def health(self) -> str:
-        """The word for the state of what runs; `unknown` while the cluster never answered."""
+        """Health of the environment (`LiveState.Health`); `unknown` before the cluster's first answer."""
         return self.live.health if self.live and self.live.read_at else LiveState.Health.UNKNOWN
 
     @property
     def is_stale(self) -> bool:
-        """The cluster's last answer is too old to be taken for the present."""
+        """Whether the cluster's last answer is older than STALE_AFTER."""
         return bool(self.live and self.live.read_at and self.now - self.live.read_at > STALE_AFTER)
 
     @property
     def is_new(self) -> bool:
-        """Nothing was deployed here yet."""
+        """Whether the environment has no deploy that ended or runs."""
         return self.good is None and self.trouble is None and self.active is None
 
     @property
     def pods(self) -> tuple[int, int]:
-        """Ready and wanted replicas of all workloads."""
+        """Ready and desired replicas of all workloads."""
         workloads = self.live.workloads if self.live else []
         return sum(w.get("ready", 0) for w in workloads), sum(w.get("desired", 0) for w in workloads)
 
     @property
     def may_deploy(self) -> bool:
-        """Whether the person who looks may deploy here."""
+        """Whether the viewing person may deploy here."""
         return self.role is not None and self.role.rank >= Role.DEPLOYER.rank
 
     @property
     def why_not(self) -> str:
-        """Why the person who looks may not deploy here."""
+        """Why the viewing person may not deploy here; empty when they may."""
         if self.may_deploy:
             return ""
         held = f"you are {self.role.label.lower()} here" if self.role else "you have no role here"
@@ -113,12 +114,12 @@ class EnvironmentView:
 
     @property
     def has_something_new(self) -> bool:
-        """Deploying would bring commits that do not run yet."""
+        """Whether a deploy of the default branch would bring commits that do not run yet."""
         return bool(self.behind) or self.good is None
 
 
 def environments() -> QuerySet[Environment]:
-    """Environments with all that `views` needs of them; credentials are not even read."""
+    """Environments with the columns and relations that `views` needs, without credentials."""
     ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN)
     return (
         Environment.objects.select_related("project", "cluster", "live")
@@ -131,14 +132,14 @@ def environments() -> QuerySet[Environment]:
 
 
 def open_deploys(condition: Q) -> list[Deploy]:
-    """Deploys that wait or run: of each environment the one at work, then the others in their order."""
-    # Sorted here: asked for an order, SQLite walks all deploys of an environment for it instead of the open ones.
+    """The open deploys that match `condition`: the active ones, then the waiting ones in their order."""
+    # Sorted here: with ORDER BY, SQLite reads all deploys of an environment instead of only the open ones.
     rows = light(Deploy.objects.filter(condition, state__in=OPEN)).order_by()
     return sorted(rows, key=turns.place)
 
 
 def progress_of(deploys: Iterable[Deploy]) -> dict[UUID, Progress]:
-    """How far running deploys are, by their run's UUID, in one query."""
+    """Progress of deploys by `run_id`, in one query."""
     steps: dict[UUID, list[Step]] = defaultdict(list)
     for step in Step.objects.filter(run_id__in=[deploy.run_id for deploy in deploys]).order_by("position"):
         steps[step.run_id].append(step)
@@ -146,7 +147,7 @@ def progress_of(deploys: Iterable[Deploy]) -> dict[UUID, Progress]:
 
 
 def progress(steps: Sequence[Step]) -> Progress:
-    """How far a run with these steps is."""
+    """Progress of a run from its steps (in order, at least one)."""
     done = sum(step.state not in (StepState.PENDING, StepState.RUNNING) for step in steps)
     at = next((step for step in steps if step.state == StepState.RUNNING), None)
     at = at or next((step for step in steps if step.state == StepState.PENDING), steps[-1])
@@ -154,7 +155,7 @@ def progress(steps: Sequence[Step]) -> Progress:
 
 
 def views(user: object, rows: Sequence[Environment], opened: Sequence[Deploy]) -> list[EnvironmentView]:
-    """The environments of `environments()` as pages show them to `user`. `opened`: all their open deploys."""
+    """The views of `rows` (from `environments()`) for `user`. `opened`: all their open deploys (from `open_deploys()`)."""
     wanted = {pk for row in rows for pk in (row.good_id, row.ended_id) if pk}  # type: ignore[attr-defined]
     deploys = {deploy.pk: deploy for deploy in light(Deploy.objects.filter(pk__in=wanted))}
     roles = roles_by_environment(user, list(rows))
@@ -180,13 +181,13 @@ def views(user: object, rows: Sequence[Environment], opened: Sequence[Deploy]) -
 
 
 def of_project(user: object, project: Project) -> list[EnvironmentView]:
-    """All environments of a project, in their order."""
+    """The views of all environments of a project, in their order."""
     rows = list(environments().filter(project=project).order_by("order", "slug"))
     return views(user, rows, open_deploys(Q(environment__project=project)))
 
 
 def branch_states(rows: Iterable[Environment]) -> dict[int, BranchState]:
-    """The state of each project's default branch, by the project's pk."""
+    """The state of each project's default branch, by the project's primary key."""
     default = {row.project_id: row.project.default_branch for row in rows}
     states = BranchState.objects.filter(project__in=default)
     return {state.project_id: state for state in states if state.branch == default[state.project_id]}
@@ -202,7 +203,7 @@ def _good_and_trouble(row: Environment, deploys: dict[int, Deploy]) -> Pair:
 
 
 def found_releases(rows: Sequence[Environment], pairs: dict[int, Pair]) -> dict[int, LiveRevision]:
-    """What the images that run say, by the environment's pk; only where they can be compared with a release."""
+    """The release that runs, by the environment's primary key; only where the cluster's answer can be compared with one."""
     found: dict[int, LiveRevision] = {}
     unexplained: list[Environment] = []
     for row in rows:
@@ -220,7 +221,7 @@ def found_releases(rows: Sequence[Environment], pairs: dict[int, Pair]) -> dict[
 
 
 def older_releases(rows: Sequence[Environment]) -> dict[Environment, list[Release]]:
-    """The newest releases of some environments. Two queries; each walks the newest rows of an index only."""
+    """The OLDER_RELEASES newest releases of each environment. Two queries; each reads only the newest rows of an index."""
     if not rows:
         return {}
     releases = Release.objects.filter(environment=OuterRef("pk")).order_by("-pk").values("pk")
@@ -241,7 +242,7 @@ def _live(row: Environment) -> LiveState | None:
 
 
 def _is_newer(live: LiveState, good: Deploy | None) -> bool:
-    """Whether the cluster was asked after the last good deploy ended; before that its answer says nothing about it."""
+    """Whether the cluster's answer is from after the end of the last good deploy. An older one cannot show its release."""
     ended = good.ended_at if good else None
     return live.read_at is not None and (ended is None or live.read_at >= ended)
 
@@ -262,7 +263,7 @@ def _view(
 
 
 def commit_of(release: Release | None, good: Deploy | None, repository_url: str) -> Commit | None:
-    """The commit of a release, else of the last good deploy."""
+    """The commit of `release`, else of the deploy `good`, else None."""
     shown: Model | None = release or good
     if not isinstance(shown, (Release, Deploy)):
         return None

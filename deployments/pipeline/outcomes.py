@@ -1,4 +1,5 @@
-"""How a deploy ended, in sentences: which state each error of the engine means, what was changed, what still serves."""
+"""How a deploy ended: maps each error of the engine to a final state and to sentences about what was changed and what
+still serves."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ from ui.words import duration
 
 
 def succeeded(work: Work) -> str:
-    """What runs now."""
+    """The result of a deploy that succeeded."""
     return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
 
 
 def cancelled(work: Work) -> End:
-    """Who cancelled, what stays, and what follows."""
+    """The end of a cancelled deploy: who cancelled, what stays applied, which rollback follows."""
     who = Deploy.objects.values_list("cancelled_by", flat=True).get(pk=work.deploy.pk) or "Somebody"
     count, total = written(work)
     rollback = undoing.follower(work.deploy)
@@ -39,7 +40,7 @@ def cancelled(work: Work) -> End:
 
 
 def timed_out(work: Work) -> End:
-    """What it waited for."""
+    """The end at the time limit, with the first object that was not ready."""
     waiting = ObjectState.objects.filter(run_id=work.deploy.run_id, progress=Progress.PROGRESSING).first()
     reason = f" {waiting.ref}: {waiting.sentence}" if waiting else ""
     limit = duration(work.environment.deploy_timeout)
@@ -47,7 +48,8 @@ def timed_out(work: Work) -> End:
 
 
 def failed(work: Work, error: SlipwayError) -> End:
-    """`failed` where the release is bad, `errored` where the portal or an outside system is."""
+    """The end for an error: `failed` or `timed_out` when the release is at fault, `errored` when the portal or an outside
+    system is."""
     if isinstance(error, ReleaseIsBad):
         return release_is_bad(work, error)
     if isinstance(error, ApplyError):
@@ -60,7 +62,7 @@ def failed(work: Work, error: SlipwayError) -> End:
 
 
 def release_is_bad(work: Work, error: ReleaseIsBad) -> End:
-    """The rollout ended without everything being ready."""
+    """The rollout ended before every object was ready."""
     result = error.result
     return End(
         State.TIMED_OUT if result.timed_out else State.FAILED,
@@ -71,7 +73,7 @@ def release_is_bad(work: Work, error: ReleaseIsBad) -> End:
 
 
 def not_applied(work: Work, error: ApplyError) -> End:
-    """An object was refused, or one that the next stage waits for did not become ready."""
+    """The cluster refused an object, or an object that the next stage needs did not become ready."""
     bad = [s for s in error.statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)]
     late = bool(bad) and all(s.progress == Progress.TIMED_OUT for s in bad)
     return End(
@@ -83,7 +85,7 @@ def not_applied(work: Work, error: ApplyError) -> End:
 
 
 def not_deployable(work: Work, error: ManifestError | NotDeployable) -> End:
-    """The revision, or what belongs to it, is not what a deploy needs."""
+    """The revision, its images or its secrets files have an error. Logs every problem."""
     for problem in error.problems:
         work.log(problem, level="error")
     left = what_was_left(work)
@@ -96,13 +98,13 @@ def not_deployable(work: Work, error: ManifestError | NotDeployable) -> End:
 
 
 def written(work: Work) -> tuple[int, int]:
-    """How many objects were created or changed by this deploy so far, and of how many in all."""
+    """Number of objects that this deploy has created or changed so far, and number of all its objects."""
     rows = ObjectState.objects.filter(run_id=work.deploy.run_id)
     return undoing.written(work.deploy), len(work.manifests) or rows.count()
 
 
 def what_was_left(work: Work) -> str:
-    """What this deploy has changed on the cluster, in a sentence."""
+    """How many objects this deploy has changed on the cluster, in a sentence."""
     count, total = written(work)
     if not count:
         return "Nothing was changed on the cluster."
@@ -110,7 +112,7 @@ def what_was_left(work: Work) -> str:
 
 
 def still(work: Work, statuses: Sequence[ObjectStatus]) -> str:
-    """What still works, and what was changed. `statuses`: those of the objects that failed, others are left out."""
+    """What still serves, else what was changed, in sentences. Of `statuses` only failed and timed out ones count."""
     if not written(work)[0]:
         return "Nothing was changed on the cluster."
     bad = {str(s.ref) for s in statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)}

@@ -1,7 +1,7 @@
-"""Works on a deploy, step by step; claiming, fencing, ending and handing over are those of every run (`runs/life/pipeline.py`).
+"""The steps of a deploy. `runs/life/pipeline.py` claims, fences, ends and hands over, as for every run.
 
-What a step finds is either in the database (the release, object states) or can be found again; a worker that takes over
-brings the stored release back and goes on at the first step that had not succeeded.
+The result of a step is either in the database (release, object states) or can be computed again. A worker that takes over
+loads the stored release and goes on at the first step that had not succeeded.
 """
 
 from __future__ import annotations
@@ -15,16 +15,11 @@ from deployments.pipeline import outcomes, stages
 from deployments.pipeline.work import Work
 from runs.life import pipeline
 from runs.life.pipeline import Pipeline
-from runs.life.steps import finished, run_step, under
+from runs.life.steps import call_in_step, finished, run_step
 
-StepFunction = Callable[[Work], str]
-
-FRESH: dict[str, StepFunction] = {
+# The steps before the first write; apply and rollout share the engine's watches (`rollout_steps`).
+FIRST_STEPS: dict[str, Callable[[Work], str]] = {
     "checkout": stages.checkout, "secrets": stages.secrets, "render": stages.render, "preflight": stages.check,
-}  # fmt: skip
-STORED: dict[str, StepFunction] = {
-    "checkout": stages.stored_checkout, "secrets": stages.stored_secrets, "render": stages.stored_render,
-    "preflight": stages.stored_check,
 }  # fmt: skip
 
 
@@ -39,24 +34,26 @@ def opening(deploy: Deploy) -> str:
 
 
 def seconds(deploy: Deploy) -> float:
-    """How long a deploy may take."""
+    """The deploy's time limit in seconds."""
     return deploy.environment.deploy_timeout
 
 
 def run_steps(work: Work) -> None:
-    """The first four steps, then apply and rollout inside the engine's watches. Telling others belongs to the end."""
-    done = finished(work.deploy.run_id)
-    functions = STORED if work.deploy.release_id else FRESH
-    for name, function in functions.items():
-        if name not in done or functions is FRESH:
+    """Runs the first four steps, then apply and rollout inside the engine's watches. The step `notify` belongs to the end.
+
+    While no release is stored, a worker that takes over runs all four again. Afterwards it runs only those that have not
+    succeeded, and computes the results of the others again."""
+    done = finished(work.deploy.run_id) if work.deploy.release_id else set()
+    for name, function in FIRST_STEPS.items():
+        if name not in done:
             run_step(work, name, function)
-        elif name != "preflight":
-            under(work, name, function)  # brings back what the next steps need; its row stays as it is
+        elif name != "preflight":  # it has no results for the next steps
+            call_in_step(work, name, function)
     rollout_steps(work)
 
 
 def rollout_steps(work: Work) -> None:
-    """Apply and rollout: watches are opened before the first write, and stay open for both."""
+    """Runs apply and rollout. Watches are opened before the first write and stay open for both."""
     work.check()
     opened, observer = stages.open_rollout(work)
     with opened as rollout:
@@ -68,7 +65,7 @@ def rollout_steps(work: Work) -> None:
 
 
 def afterwards(deploy: Deploy) -> None:
-    """What runs in the environment has changed."""
+    """Asks for a fresh live state of the environment."""
     refresh_soon(deploy.environment_id)
 
 

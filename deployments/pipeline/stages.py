@@ -1,8 +1,8 @@
-"""What each step of a deploy does. Every function takes the work, leaves its findings in it, and returns the step's
-summary. Each is idempotent: a worker that takes over may run it again.
+"""The functions of a deploy's steps. Each takes the work, stores its results there, and returns the step's summary. Each is
+idempotent: a worker that takes over may run it again.
 
-The steps before the first write are those of the preparation (deployments/preparation/preparation.py): a *fresh* deploy
-makes its release from a revision, a *stored* one brings the objects of a release back.
+The steps before the first write belong to the preparation (deployments/preparation/preparation.py): a *fresh* deploy makes
+its release from a revision, a *stored* one loads the objects of a release.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from deployments.preparation.preparation import Fresh, Preparation, Stored
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
+from engine.limits import Limits
 from engine.manifests.plan import stages
 from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
 from engine.types import Manifest, ObjectRef, Progress, RolloutResult
 from projects.secret_files import Patiently
 from projects.secret_rights import names_for_all
-from runs.life.ending import kept
+from runs.life.ending import as_stored
 from secrets_ui.known.uses import note_use
 
 
 class ReleaseIsBad(NotDeployable):
-    """The rollout ended without everything being ready."""
+    """The rollout ended before every object was ready. `result` is the engine's."""
 
     def __init__(self, result: RolloutResult) -> None:
         first = result.failures[0]
@@ -42,42 +43,43 @@ class ReleaseIsBad(NotDeployable):
 
 @dataclass(frozen=True)
 class WorkMeans:
-    """The outside as a worker reaches it: with time, and ready to be stopped."""
+    """How a worker reaches outside systems (see `preparation.Means`): with long timeouts, and able to stop."""
 
     work: Work
     hasty: bool = False
 
     @property
     def names(self) -> bool:
-        """A deploy's log is read by everybody who sees the environment."""
+        """Whether all readers of the log may see names of secret keys."""
         return names_for_all(self.work.environment)
 
     @property
     def client(self) -> Client:
-        """The work's own client."""
+        """The client of the attempt."""
         return self.work.client
 
     @property
     def kinds(self) -> ClusterKinds:
-        """What its cluster knows of kinds."""
+        """The kinds of object that the cluster knows."""
         return self.work.kinds
 
     @property
     def patiently(self) -> Patiently:
-        """Asks in a thread, so that the deploy can be stopped meanwhile."""
+        """Runs a slow call in a thread, so that the deploy can be stopped meanwhile."""
         return self.work.patiently
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """A line of the deploy's log."""
+        """Writes a line to the deploy's log."""
         self.work.log(text, level=level)
 
     def observer(self, manifests: Sequence[Manifest]) -> RowObserver:
-        """Writes what becomes of the objects into their rows."""
+        """The observer that writes the states of the objects to their rows."""
         return RowObserver(self.work, manifests)
 
 
 def preparation_of(work: Work) -> Preparation:
-    """The attempt's preparation, made at its first step. Raises NotDeployable for a release of another place."""
+    """The attempt's preparation, made on the first call. Raises NotDeployable for a release that was made for another
+    cluster or namespace."""
     if work.preparation is None:
         release, means = work.deploy.release, WorkMeans(work)
         work.preparation = (
@@ -89,63 +91,42 @@ def preparation_of(work: Work) -> Preparation:
 
 
 def checkout(work: Work) -> str:
-    """The objects of the config directory, as written."""
+    """Step `checkout`: reads the objects of the config directory; of a stored release, only the Secrets that live in Git.
+    Raises ManifestError, NotDeployable, ExternalError."""
     summary = preparation_of(work).checkout()
-    work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
-    work.log(summary)
+    if work.deploy.release is None:
+        work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
+        work.log(summary)
     return summary
 
 
 def secrets(work: Work) -> str:
-    """The secrets files: their current versions, or those of the stored release."""
+    """Step `secrets`: fetches the secrets files, in their current versions or those of the stored release. Raises
+    ManifestError, NotDeployable, ExternalError."""
     return preparation_of(work).secrets()
 
 
 def render(work: Work) -> str:
-    """The objects to apply."""
+    """Step `render`: makes the objects to apply. Raises ManifestError, NotDeployable, ExternalError, ApiError."""
     return preparation_of(work).render()
 
 
-stored_secrets, stored_render = secrets, render  # the preparation knows which it is
-
-
 def check(work: Work) -> str:
-    """The preflight; afterwards the release is stored."""
-    summary = _check(work)
-    store_release(work)
-    keep_use(work)
-    return summary
-
-
-def stored_checkout(work: Work) -> str:
-    """What a stored release needs of the repository."""
-    return preparation_of(work).checkout()
-
-
-def stored_check(work: Work) -> str:
-    """The preflight of a stored release."""
-    summary = _check(work)
-    keep_use(work)
-    return summary
-
-
-def keep_use(work: Work) -> None:
-    """Keeps which versions of the secrets files this deploy is about to apply."""
-    with work.fence.held(), transaction.atomic():
-        note_use(work.environment, work.deploy.number, preparation_of(work).fetched)
-
-
-def _check(work: Work) -> str:
+    """Step `preflight`; afterwards stores a release that is not stored yet. Raises NotDeployable, ApiError, FenceLost."""
     found = preparation_of(work).preflight()
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]
     stop_for(found)
+    pinned = work.deploy.release is not None
+    if not pinned:
+        store_release(work)
+    store_uses(work, pinned=pinned)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 
 def store_release(work: Work) -> None:
-    """Keeps what is about to be applied: objects without secret values, digests, VersionIds."""
+    """Stores the release before the first write: objects without secret values, image digests, VersionIds. Raises FenceLost."""
     deploy, prepared = work.deploy, preparation_of(work)
     versions = {one.path: one.version_id for one in prepared.fetched}
     objects = to_stored(prepared.manifests, digest=digest, version_ids=versions)
@@ -163,11 +144,17 @@ def store_release(work: Work) -> None:
             content_hash=content_hash(objects),
             place=deploy.environment.place,
         )
-        Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=kept(work.warnings))
+        Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=as_stored(work.warnings))
+
+
+def store_uses(work: Work, *, pinned: bool) -> None:
+    """Stores which versions of the secrets files the deploy will apply. `pinned`: those of a stored release. Raises FenceLost."""
+    with work.fence.held(), transaction.atomic():
+        note_use(work.environment, work.deploy.number, preparation_of(work).fetched, pinned=pinned)
 
 
 def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
-    """The engine's rollout over all objects, with its observer; watches are opened when it is entered."""
+    """The engine's rollout over all objects, with its observer. Entering the rollout opens the watches."""
     planned = stages(work.manifests, deploy_number=work.deploy.number)
     order = [manifest for stage in planned for manifest in stage.manifests]
     observer = RowObserver(work, order)
@@ -178,12 +165,13 @@ def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
         observer=observer,
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
+        limits=Limits(settle=work.environment.settling.seconds),
     )
     return rollout, observer
 
 
 def finished_jobs(work: Work) -> set[ObjectRef]:
-    """Jobs that an earlier attempt saw to their end: they are not run twice."""
+    """Kubernetes Jobs that completed in an earlier attempt: they are not run twice."""
     rows = ObjectState.objects.filter(
         run_id=work.deploy.run_id, progress=Progress.READY, ref__startswith="Job.batch/"
     )
@@ -191,7 +179,7 @@ def finished_jobs(work: Work) -> set[ObjectRef]:
 
 
 def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
-    """Everything written, in stages. Raises ApplyError."""
+    """Step `apply`: writes all objects, stage by stage. Raises ApplyError, ApiError, FenceLost."""
     statuses = rollout.apply()
     observer.flush()
     done = [status.action for status in statuses if status.action is not None]
@@ -201,7 +189,7 @@ def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
 
 
 def watch(work: Work, rollout: Rollout, observer: RowObserver) -> str:
-    """The rollout to its end. Raises ReleaseIsBad."""
+    """Step `rollout`: waits until every object is ready. Raises ReleaseIsBad, ApiError, FenceLost."""
     result = rollout.wait()
     observer.flush()
     work.warnings += list(result.warnings)

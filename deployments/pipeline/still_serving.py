@@ -1,4 +1,4 @@
-"""After a failed rollout: does the old release still serve? Asked of the cluster, never assumed."""
+"""Asks the cluster, after a failed rollout, whether the old release still serves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from engine.cluster.live import Workload, read_live
 
 
 def what_still_serves(work: Work, failed: Collection[str]) -> str:
-    """What the failed workloads (references as text) still have that is ready, and which others run the new release.
+    """Sentences: which replicas of the failed workloads are still ready, and which other workloads run the new release.
 
-    Empty when the cluster does not say.
+    `failed`: references of the failed objects, as text. Empty when the cluster was not reached or does not answer.
     """
     if not work.reached_cluster:
         return ""
@@ -31,7 +31,8 @@ def what_still_serves(work: Work, failed: Collection[str]) -> str:
 
 
 def serving(workload: Workload, previous: str) -> str:
-    """One failed workload: what of it is ready. A new pod that is ready counts, too; there may be one."""
+    """A sentence about the ready replicas of one failed workload. A ready pod of the new release counts, too.
+    `previous`: the short revision that ran before, or empty."""
     if not workload.ready:
         return f"Nothing of {workload.ref.name} is ready now."
     before = f" with {previous}" if previous and workload.ready >= workload.desired else ""

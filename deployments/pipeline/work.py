@@ -1,4 +1,4 @@
-"""What one worker knows while it works on one deploy, and how it reports."""
+"""The state of one attempt at a deploy, and the observer that reports its progress."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from runs.life.attempt import Attempt
 
 @dataclass
 class Work(Attempt[Deploy]):
-    """The state of one attempt. What a step finds is put here for the next one; a take-over finds it again."""
+    """The state of one attempt: each step stores its results here for the next one. A worker that takes over computes them
+    again."""
 
     preparation: Preparation | None = None
 
     @property
     def deploy(self) -> Deploy:
-        """What is worked on."""
+        """The deploy of this attempt."""
         return self.run
 
     @property
     def environment(self) -> Environment:
-        """Where it goes."""
+        """The environment of the deploy."""
         return self.deploy.environment
 
     @property
@@ -48,33 +49,34 @@ class Work(Attempt[Deploy]):
 
     @cached_property
     def client(self) -> KubernetesClient:
-        """The environment's cluster; made when first asked for, in the process that uses it (it does not survive a fork)."""
+        """The client of the environment's cluster, made on first use, in the process that uses it: connections do not
+        survive a fork."""
         return cluster_client(self.environment.cluster, purpose=f"deploy {self.deploy.number}")
 
     @cached_property
     def kinds(self) -> ClusterKinds:
-        """What the cluster knows of kinds."""
+        """The kinds of object that the cluster knows."""
         return ClusterKinds(self.client)
 
     @property
     def reached_cluster(self) -> bool:
-        """Whether the cluster was talked to in this attempt."""
+        """Whether this attempt has made a client for the cluster."""
         return "client" in self.__dict__
 
     def close(self) -> None:
-        """Gives the cluster's connections back."""
+        """Closes the connections to the cluster."""
         if self.reached_cluster:
             self.client.close()
 
 
 class RowObserver:
-    """The engine's observer: lines to the log, objects to rows, and the stop signs of the work.
+    """The engine's observer: writes lines to the log and states of objects to rows, and raises when the run must stop.
 
-    Rows are written together at most five times a second: two hundred objects becoming ready are a few writes.
+    Rows are written in batches, at most five times a second, so that two hundred objects need few writes.
     """
 
     FLUSH_SECONDS = 0.2
-    # The engine keeps the same deadline by itself: it needs this long after it to say what was late, with evidence.
+    # The engine has the same deadline; afterwards it needs this time to collect evidence about late objects.
     GRACE_SECONDS = 15.0
 
     def __init__(self, work: Work, order: Sequence[Manifest]) -> None:
@@ -86,11 +88,11 @@ class RowObserver:
         self._next_flush = 0.0
 
     def line(self, text: str, *, level: str = "info") -> None:
-        """To the deploy's log."""
+        """Writes a line to the deploy's log."""
         self.work.log(text, level=level)
 
     def status(self, status: ObjectStatus) -> None:
-        """Remembers the newest state of an object, and writes when it is time; tells the log how a rollout goes on."""
+        """Keeps the newest state of an object for the next flush, and logs its progress when that changed. Raises FenceLost."""
         ref = str(status.ref)
         told = (status.progress, status.sentence)
         if status.progress in (Progress.PROGRESSING, Progress.READY) and self._told.get(ref) != told:
@@ -101,12 +103,12 @@ class RowObserver:
             self.flush()
 
     def check(self) -> None:
-        """Writes what waits, then raises if the deploy is to stop."""
+        """Flushes, then raises if the deploy must stop (`runs.life.attempt.Attempt.check`)."""
         self.flush()
         self.work.check(grace=self.GRACE_SECONDS)
 
     def flush(self) -> None:
-        """Writes the remembered states. Raises FenceLost."""
+        """Writes the states that were collected since the last flush. Raises FenceLost."""
         self._next_flush = time.monotonic() + self.FLUSH_SECONDS
         if not self._waiting:
             return

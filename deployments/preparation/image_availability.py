@@ -1,4 +1,5 @@
-"""Which commits have their images in the registry: for the picker, from a cached answer, never at the cost of the page."""
+"""Which commits lack an image in the registry, for the list of revisions. Answers are cached, and a slow registry delays
+the page by LONGEST_SECONDS at most."""
 
 from __future__ import annotations
 
@@ -14,19 +15,19 @@ from engine.errors import SlipwayError
 from projects.models import Image, Project
 
 LONGEST_SECONDS = 2.0
-BUILT_SECONDS = 3600.0  # an image seldom goes away
+BUILT_SECONDS = 3600.0  # images are seldom removed
 NOT_BUILT_SECONDS = (
-    30.0  # it may be built any moment; also how long a registry that did not answer is left alone
+    30.0  # a build may end at any moment; a registry that did not answer is not asked again for as long
 )
 KEPT = 300  # commits per image
 
-# What is known of an image: commit → (is it there; None: the registry did not say, until when this holds).
+# Per image: commit → (whether the image exists, None when the registry did not answer; expiry in seconds since the epoch).
 Known = dict[str, tuple[bool | None, float]]
 _askers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="built")
 
 
 def not_built(project: Project, shas: Sequence[str]) -> frozenset[str]:
-    """Those of the commits that surely lack an image. What the registry does not say in time is not among them."""
+    """The commits of `shas` that certainly lack an image. A commit without an answer in time is not among them."""
     images = list(project.images.select_related("registry"))
     kept = cache.get_many([key_of(image) for image in images])
     known = {image.pk: fresh(kept.get(key_of(image), {})) for image in images}
@@ -45,7 +46,8 @@ def not_built(project: Project, shas: Sequence[str]) -> frozenset[str]:
 
 
 def ask(image: Image, shas: Sequence[str]) -> Known:
-    """What the registry says; runs in a thread, without the database."""
+    """Asks the registry for one image's tags of these commits. Runs in a thread, without the database. Raises nothing from
+    outside."""
     now = time.time()
     try:
         found = images_by_tag(image, [tag for sha in shas for tag in (sha[:7], sha)], hasty=True)
@@ -59,18 +61,18 @@ def ask(image: Image, shas: Sequence[str]) -> Known:
 
 
 def no_answer(shas: Iterable[str], known: Known) -> Known:
-    """Nothing is known of these for a while: the next page does not wait for the registry again."""
+    """Entries "no answer" for commits without one: until they expire, pages do not wait for the registry again."""
     until = time.time() + NOT_BUILT_SECONDS
     return {sha: (None, until) for sha in shas if sha not in known}
 
 
 def fresh(known: Known) -> Known:
-    """What still holds."""
+    """The entries that have not expired."""
     now = time.time()
     return {sha: entry for sha, entry in known.items() if entry[1] > now}
 
 
 def key_of(image: Image) -> str:
-    """Of the cache: an image that goes elsewhere is another one."""
+    """The cache key of an image. It contains the image's place, so that a new registry or repository starts empty."""
     place = f"{image.registry_id} {image.registry.endpoint} {image.registry.region} {image.registry.account} {image.repository}"
     return f"built-{image.pk}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"

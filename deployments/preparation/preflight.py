@@ -1,4 +1,4 @@
-"""Everything that can be known before the first write: the preview shows it, the pipeline insists."""
+"""Checks before the first write. The preview shows their findings; the pipeline stops at errors."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ RENEW = "Renew the pull secret in this namespace; pods that start without it can
 
 
 class WithFindings:
-    """Has findings, of which some stop a deploy."""
+    """Base of results with findings: errors stop a deploy, warnings do not."""
 
     findings: tuple[Finding, ...]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """Those that stop the deploy."""
+        """The findings that stop the deploy."""
         return tuple(finding for finding in self.findings if finding.state == FAILED)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """Those that somebody should read."""
+        """The findings that do not stop it."""
         return tuple(finding for finding in self.findings if finding.state == WARNING)
 
 
 @dataclass(frozen=True)
 class Preflight(WithFindings):
-    """Every finding, and what applying would do to each object."""
+    """Every finding, and the result of the dry run for each object."""
 
     findings: tuple[Finding, ...]
     changes: tuple[ObjectChange, ...]
@@ -55,10 +55,9 @@ class Preflight(WithFindings):
 def check_secrets_files(
     environment: Environment, documents: Sequence[Document], fetched: Sequence[Fetched], *, names: bool = True
 ) -> list[Finding]:
-    """Reference file and secrets file agree: a missing key is an error, an extra one a warning, a placeholder either.
-
-    `names`: whether who reads it may see names of keys; else it is told how many there are.
-    """
+    """Compares each secrets file with its reference file: a missing key is an error, an extra key a warning, a placeholder
+    an error or a warning as the environment is set. `names`: whether the reader may see names of keys; else the findings
+    give their number."""
     hint = "Fill it in on the page of the environment's secrets; the reference file in the repository names the keys."
     state = FAILED if environment.placeholders_stop else WARNING
     findings: list[Finding] = []
@@ -84,7 +83,8 @@ def _told(keys: Sequence[str], one: str, all_: str, names: bool, state: str, hin
 
 
 def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
-    """For references to objects that the deploy does not bring: their keys on the cluster, None when they are not there."""
+    """A function (kind, namespace, name) → keys of the Secret or ConfigMap on the cluster, None when it does not exist; for
+    references to objects that are not part of the deploy. It raises ApiError."""
 
     def keys(kind: str, namespace: str, name: str) -> set[str] | None:
         body = find(client, built_in(kind).path(namespace, name))
@@ -94,7 +94,8 @@ def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
 
 
 def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
-    """Every Secret, ConfigMap and key that a workload reads exists, in the deploy or on the cluster."""
+    """Errors for each Secret, ConfigMap or key that a workload needs and that neither the deploy nor the cluster has. Raises
+    ApiError."""
     missing = missing_references(manifests, live_keys(client))
     return [
         Finding(FAILED, reason, _reference_hint(reference), subject=str(reference.by))
@@ -110,7 +111,8 @@ def _reference_hint(reference: Reference) -> str:
 def check_pull_secret(
     client: Client, environment: Environment, pins: Sequence[ImagePin], images: Mapping[str, Image]
 ) -> list[Finding]:
-    """The pull secret is there and opens the registry: tried with an image of this very deploy."""
+    """Checks that the pull secret exists and that its credential can read the deploy's images in the registry. Raises
+    ApiError; an ExternalError of the registry becomes a finding."""
     name = environment.pull_secret
     if not name or not pins:
         return []
@@ -126,7 +128,7 @@ def check_pull_secret(
 def _tried(
     credentials: Mapping[str, PullCredential], pin: ImagePin, image: Image, name: str
 ) -> Finding | None:
-    """What the registry says of an image that is asked for with the cluster's own credential; None when all is well."""
+    """Asks the registry for one image with the cluster's credential. Returns a finding, or None when the image can be read."""
     credential = credentials.get(pin.repository.partition("/")[0])
     if credential is None:
         return Finding(FAILED, f"The pull secret {name} holds no credential for {pin.repository}.", RENEW)
@@ -145,8 +147,8 @@ def _tried(
 def change_findings(
     changes: Sequence[ObjectChange], sources: Mapping[ObjectRef, str] | None = None
 ) -> list[Finding]:
-    """What the dry run refused, as errors; what it takes over, and what it does about numbers of replicas, as warnings.
-    `sources`: file and line by object."""
+    """Findings of the dry run: refused objects as errors; its warnings (such as those about replicas) and the takeover of
+    fields from other managers as warnings. `sources`: file and line by object."""
     known = sources or {}
     findings = [
         Finding(FAILED, change.error, change.hint, subject=known.get(change.ref, str(change.ref)))
@@ -178,7 +180,8 @@ def places(
     manifests: Sequence[Manifest],
     files: Mapping[str, bytes],
 ) -> dict[ObjectRef, str]:
-    """Where to look for what was refused or warned of: `kubernetes/staging/web.yaml:31`, the line of the field if it has one."""
+    """Source (`kubernetes/staging/web.yaml:31`) of each object with an error or a warning: the line of the field where the
+    answer names one, else of the object."""
     by_ref = {manifest.ref: manifest.source for manifest in manifests}
     found = {}
     for change in changes:
@@ -195,8 +198,8 @@ def check_objects(
     client: Client, kinds: ClusterKinds, environment: Environment, manifests: Sequence[Manifest], pins: Sequence[ImagePin],
     images: Mapping[str, Image], *, with_diff: bool, observer: Observer | None = None,
 ) -> tuple[list[Finding], list[ObjectChange]]:  # fmt: skip
-    """What the cluster and the registry say of the objects, asked side by side: references and the pull secret as findings,
-    and what applying would do. Raises ApiError when the cluster does not answer."""
+    """Checks references and the pull secret in parallel with the dry run. Returns findings, and the dry run's changes. Raises
+    ApiError when the cluster does not answer."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         references = pool.submit(copy_context().run, check_references, client, manifests)
         pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images)
@@ -207,7 +210,8 @@ def check_objects(
 
 
 def stop_for(found: Preflight) -> None:
-    """Raises NotDeployable when something found stops the deploy: the first in words, how many more, and all of them."""
+    """Raises NotDeployable when there are errors: the message has the first one and the number of the others; `problems` has
+    all."""
     if not found.errors:
         return
     first, count = found.errors[0], len(found.errors) - 1

@@ -1,9 +1,8 @@
-"""The one sequence before a deploy's first write: checkout, secrets, render, preflight. The pipeline drives it step by step,
-the preview to its end, so that both cannot differ.
+"""The sequence before a deploy's first write: checkout, secrets, render, preflight. The pipeline runs it step by step, the
+preview runs it as a whole, so both do the same.
 
-`Fresh` makes a release from a revision; `Stored` brings the objects of a kept release back (a rollback, or a take-over
-after the release was made). Every step says in a sentence what it found, and leaves it in the preparation; each may be run
-again.
+`Fresh` makes a release from a revision; `Stored` loads the objects of a stored release (for a rollback, or a take-over after
+the release was stored). Every step keeps its results in the preparation and returns a summary; each is idempotent.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from deployments.preparation.preflight import (
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
-from engine.errors import ManifestError
+from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document
 from engine.manifests.render import ImagePin
 from engine.manifests.stored import from_stored
@@ -41,14 +40,14 @@ FETCH_SECONDS = 300.0
 
 
 class Means(Protocol):
-    """How a preparation reaches the outside, and whom it tells.
+    """How a preparation reaches outside systems, and where it reports.
 
-    `hasty`: somebody waits for a page: AWS is not waited for long, and the mirror is taken as it is.
+    `hasty`: a person waits for a page, so timeouts are short and Git's mirror is used without a fetch.
     """
 
     @property
     def hasty(self) -> bool:
-        """Whether somebody waits."""
+        """Whether a person waits for a page."""
 
     @property
     def names(self) -> bool:
@@ -56,21 +55,21 @@ class Means(Protocol):
 
     @property
     def client(self) -> Client:
-        """The environment's cluster, made when first asked for."""
+        """The client of the environment's cluster, made on first use."""
 
     @property
     def kinds(self) -> ClusterKinds:
-        """What the cluster knows of kinds."""
+        """The kinds of object that the cluster knows."""
 
     @property
     def patiently(self) -> Patiently:
-        """How an outside system is asked that may take minutes."""
+        """Runs a call to an outside system that may take minutes."""
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """A line of the log."""
+        """Writes a line to the log."""
 
     def observer(self, manifests: Sequence[Manifest]) -> Observer | None:
-        """Who watches the dry run."""
+        """The observer of the dry run, or None."""
 
 
 def without_names(error: ManifestError) -> ManifestError:
@@ -79,8 +78,13 @@ def without_names(error: ManifestError) -> ManifestError:
     return ManifestError(f"The secrets files cannot be used as they are: {count}.", hint=error.hint)
 
 
+def cannot_restore(error: SlipwayError) -> NotDeployable:
+    """The same of a stored release whose secrets do not fit any more."""
+    return NotDeployable("The secrets of that release cannot be restored as they were.", hint=error.hint)
+
+
 class Preparation:
-    """What the steps have found so far. `files`: of the config directory, by name."""
+    """The results of the steps so far. `files`: those of the config directory, by name."""
 
     def __init__(self, environment: Environment, means: Means) -> None:
         self.environment = environment
@@ -92,19 +96,19 @@ class Preparation:
         self.manifests: Sequence[Manifest] = ()
 
     def checkout(self) -> str:
-        """What is needed of the revision's files. Raises ManifestError, ExternalError."""
+        """Reads the needed files of the revision. Raises ManifestError, ExternalError."""
         raise NotImplementedError
 
     def secrets(self) -> str:
-        """The secrets files. Raises ManifestError, ExternalError."""
+        """Fetches the secrets files. Raises ManifestError, ExternalError."""
         raise NotImplementedError
 
     def render(self) -> str:
-        """The objects to apply, in `manifests`. Raises ManifestError, NotDeployable, ExternalError, ApiError."""
+        """Makes the objects to apply (`manifests`). Raises ManifestError, NotDeployable, ExternalError, ApiError."""
         raise NotImplementedError
 
     def preflight(self, *, with_diff: bool = False) -> Preflight:
-        """Every check, without a write. Raises ApiError when the cluster does not answer."""
+        """Runs every check, without a write. Raises ApiError when the cluster does not answer."""
         raise NotImplementedError
 
     def _read(self, revision: str) -> None:
@@ -140,7 +144,7 @@ class Preparation:
 
 
 class Fresh(Preparation):
-    """A release made from a revision, with the secrets files as they are now."""
+    """Makes a release from a revision, with the current versions of the secrets files."""
 
     def __init__(self, environment: Environment, revision: str, means: Means) -> None:
         super().__init__(environment, means)
@@ -148,16 +152,16 @@ class Fresh(Preparation):
         self._warnings: Sequence[str] = ()
 
     def checkout(self) -> str:
-        """The objects of the config directory, as written."""
+        """Reads the objects of the config directory."""
         self._read(self.revision)
         return f"{plural(len(self.documents), 'object')} in {self.environment.config_directory}"
 
     def secrets(self) -> str:
-        """The current version of every secrets file; the deploy is pinned to it."""
+        """Fetches the current version of every secrets file; the release keeps its VersionId."""
         return self._fetch(None)
 
     def render(self) -> str:
-        """Images resolved to digests, variables filled in, secrets in place."""
+        """Resolves images to digests, replaces variables, and fills in the secrets."""
         means = self.means
         self.pins = prepare.resolve_images(
             self.environment, self.revision, patiently=means.patiently, hasty=means.hasty
@@ -171,7 +175,7 @@ class Fresh(Preparation):
         return f"{plural(len(self.manifests), 'object')}, {plural(len(self.pins), 'image')}"
 
     def preflight(self, *, with_diff: bool = False) -> Preflight:
-        """All checks: none depends on another."""
+        """Runs all checks; none depends on another."""
         found, changes = self._check(self.pins, self._images(), with_diff=with_diff)
         sources = places(self.environment, changes, self.manifests, self.files)
         findings = [
@@ -184,10 +188,10 @@ class Fresh(Preparation):
 
 
 class Stored(Preparation):
-    """A kept release put in place again, with the very versions of the secrets files that it was made with."""
+    """Loads a stored release, with the same versions of the secrets files that it was made with."""
 
     def __init__(self, environment: Environment, release: Release, means: Means) -> None:
-        """Raises NotDeployable when the environment moved since the release was made."""
+        """Raises NotDeployable when the environment has another cluster or namespace than the release was made for."""
         super().__init__(environment, means)
         self.release = release
         if not release.fits(environment):
@@ -197,33 +201,39 @@ class Stored(Preparation):
             )
 
     def checkout(self) -> str:
-        """Only Secrets that live in Git have to be read from the revision again."""
+        """Reads the Secrets that live in Git from the revision again; nothing else of it is needed."""
         if not any("git" in entry.get("from", {}) for entry in self.release.stored_objects):
             return "not needed: the release is stored"
         self._read(self.release.revision)
         return "Secrets of the repository"
 
     def secrets(self) -> str:
-        """The pinned versions."""
+        """Fetches the versions of the secrets files that the release names."""
         return self._fetch(self.release.secret_versions)
 
     def render(self) -> str:
-        """The stored objects, with their Secrets filled in again."""
-        self.manifests = from_stored(
-            self.release.stored_objects,
-            secrets={one.path: one.documents for one in self.fetched},
-            git_documents=self.documents,
-            digest=digest,
-        )
+        """Loads the stored objects and fills in their secret values."""
+        try:
+            self.manifests = self._from_stored()
+        except SlipwayError as error:
+            raise error if self.means.names else cannot_restore(error) from None
         register_objects([manifest.body for manifest in self.manifests])
         self.means.log(
             f"{plural(len(self.manifests), 'object')} of the release of {self.release.revision[:7]}"
         )
         return f"{plural(len(self.manifests), 'object')} of the stored release"
 
+    def _from_stored(self) -> Sequence[Manifest]:
+        return from_stored(
+            self.release.stored_objects,
+            secrets={one.path: one.documents for one in self.fetched},
+            git_documents=self.documents,
+            digest=digest,
+        )
+
     def preflight(self, *, with_diff: bool = False) -> Preflight:
-        """Less to check than for a fresh release, since that was checked when it was made: that its images still exist, a
-        dry run, and the pull secret. Raises NotDeployable for images that are gone."""
+        """Checks that the images still exist, the pull secret, the references and a dry run; the rest was checked when the
+        release was made. Raises NotDeployable for images that no longer exist."""
         pins = [ImagePin(name=name, **image) for name, image in self.release.images.items()]
         images = self._images()
         self._refuse_missing(pins, images)
@@ -243,9 +253,9 @@ class Stored(Preparation):
             )
 
     def _is_missing(self, pin: ImagePin, image: Image | None) -> bool:
-        """Whether the registry no longer holds it: a lifecycle policy may have removed a rollback's target."""
+        """Whether the registry no longer holds the image: a lifecycle policy may have removed it."""
         if image is None or image.reference != pin.repository:
-            return False  # the project builds it no more; the cluster pulls it from where the release says
+            return False  # no longer an image of the project; the cluster pulls it by the release's reference
         return pin.tag not in self.means.patiently(
             partial(prepare.images_by_tag, image, [pin.tag], hasty=self.means.hasty)
         )

@@ -1,4 +1,4 @@
-"""From the files of a revision to the objects of a release: the parts of it. `preparation.py` puts them in their order."""
+"""Functions that turn the files of a revision into the objects of a release. `preparation.py` calls them in order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ FILE_AND_LINE = re.compile(r"[\w./ -]+:\d+: ")
 
 
 class NotDeployable(SlipwayError):
-    """The revision, or what belongs to it, cannot be deployed as it is. `problems`: every finding, one line each."""
+    """The revision, its images, its secrets files or its release cannot be deployed. `problems`: every finding, one line
+    each."""
 
     code = "not-deployable"
 
@@ -31,7 +32,7 @@ class NotDeployable(SlipwayError):
 
 @contextmanager
 def located(environment: Environment) -> Iterator[None]:
-    """Puts the config directory before every `file:line` that the engine names: it knows files relative to it."""
+    """Puts the config directory before every `file:line` in a ManifestError: the engine names files relative to it."""
     try:
         yield
     except ManifestError as error:
@@ -42,9 +43,9 @@ def located(environment: Environment) -> Iterator[None]:
 
 
 def read(environment: Environment, files: Mapping[str, bytes]) -> list[Document]:
-    """The objects in those files. Raises ManifestError.
+    """Parses the objects in `files`, and registers secret values with the redactor. Raises ManifestError.
 
-    Secrets that live in Git count as secrets too; the samples in reference files do not.
+    Values of Secrets that live in Git are secret, too; the samples in reference files are not.
     """
     with located(environment):
         documents = read_documents(files)
@@ -56,9 +57,11 @@ def read(environment: Environment, files: Mapping[str, bytes]) -> list[Document]
 def resolve_images(
     environment: Environment, commit_sha: str, *, patiently: Patiently = at_once, hasty: bool = False
 ) -> list[ImagePin]:
-    """Each image of the project at this revision, by tag and digest. Raises NotDeployable naming every missing tag.
+    """The tag and digest of each image of the project at this revision. Raises NotDeployable with every missing image, and
+    ExternalError.
 
-    Builds tag images with the short and the full revision; the short one is preferred. `hasty`: somebody waits for a page.
+    Builds tag images with the short and the full revision; the short one is preferred. `hasty`: use short timeouts, because
+    a person waits for a page.
     """
     pins: list[ImagePin] = []
     missing: list[str] = []
@@ -79,12 +82,13 @@ def resolve_images(
 
 
 def images_by_tag(image: Image, tags: Sequence[str], *, hasty: bool = False) -> dict[str, ImageFacts]:
-    """Those of the tags that the image's repository has. Raises ExternalError."""
+    """The tags of `tags` that the image's repository has, with digest and status. Raises ExternalError."""
     return ecr(image.registry, hasty=hasty).digests(image.repository, tags)
 
 
 def pin_of(image: Image, sha: str, *, hasty: bool = False) -> ImagePin:
-    """One image's tag and digest. Raises NotDeployable when neither tag of the revision exists, or it is archived."""
+    """One image's tag and digest. Raises NotDeployable when neither tag of the revision exists or the image is archived,
+    and ExternalError."""
     found = images_by_tag(image, [sha[:7], sha], hasty=hasty)
     for tag in (sha[:7], sha):
         if tag in found and found[tag].can_be_pulled:
@@ -94,7 +98,7 @@ def pin_of(image: Image, sha: str, *, hasty: bool = False) -> ImagePin:
 
 
 def variables(environment: Environment, commit_sha: str, pins: Sequence[ImagePin]) -> list[Variable]:
-    """Built-in variables and the environment's own."""
+    """The variables for a render: built-in ones first, then the environment's."""
     own = [
         Variable(row["name"], str(row["value"]), row.get("type", "string")) for row in environment.variables
     ]
@@ -115,7 +119,7 @@ def render_release(
     environment: Environment, sha: str, documents: Sequence[Document], fetched: Sequence[Fetched], pins: Sequence[ImagePin],
     kinds: Kinds,
 ) -> Rendered:  # fmt: skip
-    """The objects to apply. Raises ManifestError with every finding (file, line, what is wrong)."""
+    """Renders the objects to apply. Raises ManifestError with every problem (file, line, sentence)."""
     with located(environment):
         rendered = render(
             documents,
@@ -126,8 +130,9 @@ def render_release(
             secret_documents={one.path: list(one.documents) for one in fetched},
             kinds=kinds,
             digest=digest,
+            settling=environment.settling,
         )
     register_objects(
         [manifest.body for manifest in rendered.manifests]
-    )  # of the repository, now with variables
+    )  # again: replacing variables can have made new values
     return rendered

@@ -1,8 +1,7 @@
-"""What exactly will happen if somebody presses Deploy: the pipeline's own preparation, driven to its end
-without a write.
+"""The preview of a deploy: runs the pipeline's preparation to its end, without a write.
 
-It talks to Git's mirror, AWS, the registry and the cluster, each with short timeouts; the answer is kept for half a
-minute per environment and commit, without secret values, so that going back and forth costs nothing.
+It asks Git's mirror, AWS, the registry and the cluster, each with short timeouts. The result is cached for half a minute per
+environment and commit, without secret values.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ MOST_COMMITS = 100
 
 @dataclass(frozen=True)
 class Preview(WithFindings):
-    """Everything the page shows before the click. No secret values.
+    """What the page shows before a deploy is requested. No secret values.
 
-    `commits`: from what is live to the chosen one, newest first; `reverse`: the chosen one is older than what is live.
-    `findings`: errors stop the deploy. `changes`: objects as the dry run answered.
+    `commits`: from the live revision to the chosen one, newest first; `reverse`: the chosen one is older, and `commits` would
+    be undone. `findings`: errors stop the deploy. `changes`: the dry run's result for each object.
     """
 
     commit: Commit
@@ -58,7 +57,7 @@ class Preview(WithFindings):
 
     @property
     def errors_text(self) -> str:
-        """`2 stop it`."""
+        """`2 would stop it`."""
         return f"{len(self.errors)} would stop it"
 
     @property
@@ -68,23 +67,21 @@ class Preview(WithFindings):
 
 
 def preview(environment: Environment, commit: Commit, *, names: bool = True) -> Preview:
-    """The preview, from the cache or fresh. `names`: whether who looks may see names of secret keys.
-
-    Never raises for what is wrong with the revision or an outside system: that is a finding.
-    """
+    """The preview, from the cache or fresh. Errors of the revision and of outside systems become findings; it raises none of
+    them. `names`: whether the reader may see names of secret keys."""
     key = f"preview-{environment.pk}-{environment.edited}-{commit.sha}-{last_number(environment)}-{names}"
     kept = cache.get(key)
     if kept is not None:
         return kept
     with redactor_in_force():
         made = make(environment, commit, names=names)
-    if not made.errors:  # who mends something and looks again must not be shown what was wrong before
+    if not made.errors:  # after a correction, the next look must not show old errors
         cache.set(key, made, KEPT_SECONDS)
     return made
 
 
 def last_number(environment: Environment) -> int:
-    """Of the newest deploy: a preview made before it is worth nothing."""
+    """Number of the newest deploy, or 0. Part of the cache key: each deploy makes older previews wrong."""
     numbers = (
         Deploy.objects.filter(environment=environment).order_by("-number").values_list("number", flat=True)
     )
@@ -92,7 +89,7 @@ def last_number(environment: Environment) -> int:
 
 
 class PageMeans:
-    """The outside as somebody reaches it who waits for a page: soon or not at all."""
+    """How a page reaches outside systems (see `preparation.Means`): with short timeouts, without log or observer."""
 
     hasty = True
 
@@ -102,33 +99,33 @@ class PageMeans:
 
     @cached_property
     def client(self) -> KubernetesClient:
-        """A client of its own, which gives up soon."""
+        """A client with short timeouts, made on first use."""
         return hasty_client(self.environment.cluster, purpose="preview")
 
     @cached_property
     def kinds(self) -> ClusterKinds:
-        """What its cluster knows of kinds."""
+        """The kinds of object that the cluster knows."""
         return ClusterKinds(self.client)
 
     @property
     def patiently(self) -> Patiently:
-        """At once."""
+        """Calls directly, in this thread."""
         return at_once
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """Nobody reads along."""
+        """Does nothing: a preview has no log."""
 
     def observer(self, manifests: Sequence[Manifest]) -> None:
-        """Nobody watches the dry run."""
+        """None: nothing observes the dry run of a preview."""
 
     def close(self) -> None:
-        """Gives the cluster's connections back, if there are any."""
+        """Closes the connections to the cluster, if there are any."""
         if "client" in self.__dict__:
             self.client.close()
 
 
 def make(environment: Environment, commit: Commit, *, names: bool = True) -> Preview:
-    """The preview with what is found first; each part that fails becomes a finding, and the later parts are left out."""
+    """Makes a fresh preview. An error becomes a finding, and the later parts stay empty."""
     release = last_release(environment)
     result = with_commits(
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
@@ -150,7 +147,7 @@ def make(environment: Environment, commit: Commit, *, names: bool = True) -> Pre
         checked = preparation.preflight(with_diff=True)
     except SlipwayError as error:
         return replace(result, images=tuple(preparation.pins), findings=findings_of(error))
-    except Exception:  # nobody thought of it: logged, and told without its text
+    except Exception:  # unforeseen: its text may hold secret values, so only the log gets it
         log.exception("a preview ended by an error of the portal", environment=environment.label)
         own = Finding(FAILED, OWN_ERROR, f"Reference: {origin().request_id}.")
         return replace(result, images=tuple(preparation.pins), findings=(own,))
@@ -170,13 +167,13 @@ def shown(change: ObjectChange, *, names: bool) -> ObjectChange:
 
 
 def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
-    """What went wrong, as findings that stop the deploy: every problem that the error lists, or the error."""
+    """An error as findings that stop the deploy: one per problem that it lists, else its message. Redacted."""
     problems = getattr(error, "problems", ()) or (error.message,)
     return tuple(Finding(FAILED, redact_text(problem), redact_text(error.hint)) for problem in problems)
 
 
 def with_commits(result: Preview, environment: Environment) -> Preview:
-    """The commits between what is live and the chosen one; none when the live one is not in the repository any more."""
+    """The preview with the commits between the live and the chosen revision; without any when Git cannot tell them."""
     repository = git_repository(environment.project)
     base, head = result.live_revision, result.commit.sha
     try:
@@ -196,7 +193,7 @@ def with_commits(result: Preview, environment: Environment) -> Preview:
 
 
 def redacted_change(change: ObjectChange) -> ObjectChange:
-    """API texts and diffs can hold values: through the redactor before they are kept."""
+    """The change with redacted texts: API messages and diffs can hold secret values."""
     return replace(
         change,
         diff=tuple(redact_text(line) for line in change.diff),
@@ -209,7 +206,7 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
 
 
 def redacted_finding(finding: Finding) -> Finding:
-    """The same for a finding."""
+    """The finding with redacted texts."""
     return replace(
         finding,
         text=redact_text(finding.text),

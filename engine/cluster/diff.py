@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from engine.manifests.masking import Digest, mask
+from engine.manifests.settling import added_fields
 from engine.types import Json
 
 MAX_LINES = 2000  # of one object's diff
@@ -66,7 +67,15 @@ def to_yaml(body: Json, digest: Digest) -> list[str]:
     text: str = yaml.dump(
         comparable(mask(body, digest)), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000
     )
-    return text.splitlines()
+    return _with_reasons(text.splitlines(), added_fields(body))
+
+
+def _with_reasons(lines: list[str], added: dict[str, str]) -> list[str]:
+    """Lines of fields of `spec` that were added at rendering say so."""
+    for field, why in added.items():
+        start = f"  {field}: "
+        lines = [f"{line}  # {why}" if line.startswith(start) else line for line in lines]
+    return lines
 
 
 def diff_lines(before: Json | None, after: Json, *, digest: Digest) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from engine.cluster.client import ACCEPT_JSON, ACCEPT_METADATA_LIST, Client, list_all
 from engine.cluster.resources import built_in
-from engine.health.containers import Trouble
+from engine.health.crashes import running_exits
 from engine.health.objects import Judgement, current_pods, judge
 from engine.health.pods import condition, troubles_of
+from engine.health.trouble import Trouble
 from engine.limits import Limits
 from engine.types import ENVIRONMENT_LABEL, Json, ObjectRef, Progress
 
@@ -55,8 +56,10 @@ def _read(client: Client, kind: str, namespace: str) -> list[Json]:
 
 
 def _troubles(kind: str, body: Json, pods: list[Json], replica_sets: list[Json]) -> list[Trouble]:
+    """What is wrong now: neither ends of containers that run again, nor pods that their node ended."""
     mine = current_pods(kind, body, pods, replica_sets)
-    return [trouble for pod in mine for trouble in troubles_of(pod, limits=_LIMITS)]
+    found = [t for pod in mine for t in troubles_of(pod, limits=_LIMITS, forgiven=running_exits(pod))]
+    return [trouble for trouble in found if trouble.topic != "evicted"]
 
 
 def workload_of(kind: str, body: Json, troubles: list[Trouble], *, environment_label: str) -> Workload:

@@ -8,16 +8,14 @@ to what was just applied. Old pods are never judged: pods are counted by the Rep
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.health.containers import Trouble, times
 from engine.health.pods import condition, is_ready
-from engine.types import Json, Progress
+from engine.health.trouble import Trouble, times
+from engine.types import ADDED_ANNOTATION, Json, Progress
 
 REVISION = "deployment.kubernetes.io/revision"
-_HARD_REFUSAL = re.compile(r"exceeded quota|forbidden")
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def judge(kind: str, body: Json, generation: int) -> Judgement:
     rule = rules.get(kind)
     if rule is None:
         return ready("applied")
-    if kind in _OBSERVED and not _is_observed(body, generation):
+    if not is_observed(kind, body, generation):
         return waiting("waiting for its controller")
     return rule(body)
 
@@ -71,9 +69,11 @@ def judge(kind: str, body: Json, generation: int) -> Judgement:
 _OBSERVED = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}
 
 
-def _is_observed(body: Json, generation: int) -> bool:
+def is_observed(kind: str, body: Json, generation: int) -> bool:
     """Both guards: the object is not older than our apply, and its status is not older than the object's
-    specification."""
+    specification. Until then the pods that it calls current may be the old ones."""
+    if kind not in _OBSERVED:
+        return True
     seen = int((body.get("status") or {}).get("observedGeneration") or 0)
     current = int(body["metadata"].get("generation") or 0)
     return current >= generation and seen >= max(generation, current)
@@ -104,21 +104,25 @@ def _deployment(body: Json) -> Judgement:
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         seconds = (body.get("spec") or {}).get("progressDeadlineSeconds") or 600
         return failed(f"its new pods did not become ready within {seconds} seconds", _NOT_READY_HINT)
-    refused = condition(body, "ReplicaFailure")
-    if refused.get("status") == "True":
-        message = str(refused.get("message") or "")[:300]
-        if _HARD_REFUSAL.search(message):
-            return failed(
-                f"its pods cannot be created: {message}", "Check the namespace's quota and policies."
-            )
-        return waiting(f"its pods cannot be created yet: {message}")
     if updated < wanted:
         return waiting(_of(updated, wanted, "updated"))
     if total > updated:
         return waiting(f"{_of(min(available, wanted), wanted, 'ready')}, {total - updated} old still running")
     if available < wanted:
-        return waiting(_of(available, wanted, "ready"))
+        return waiting(_ready_words(body, available, wanted))
     return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted")
+
+
+def _ready_words(body: Json, available: int, wanted: int) -> str:
+    """How many are ready, and how many of them long enough, where the object asks for that."""
+    seconds = int((body.get("spec") or {}).get("minReadySeconds") or 0)
+    (ready_now,) = _counts(body, "readyReplicas")
+    by_us = ADDED_ANNOTATION in (body["metadata"].get("annotations") or {})
+    if by_us and ready_now > available:
+        return _of(ready_now, wanted, "ready")  # the settle time says the rest
+    if not seconds or ready_now <= available:
+        return _of(available, wanted, "ready")
+    return f"{_of(ready_now, wanted, 'ready')}, {available} for {seconds} s or longer (minReadySeconds)"
 
 
 _NOT_READY_HINT = "Look at the pods' log and at their readiness probe."
@@ -127,7 +131,8 @@ _NOT_READY_HINT = "Look at the pods' log and at their readiness probe."
 def _stateful_set(body: Json) -> Judgement:
     spec = body.get("spec") or {}
     wanted = _wanted(body)
-    total, updated, available = _counts(body, "replicas", "updatedReplicas", "readyReplicas")
+    total, updated = _counts(body, "replicas", "updatedReplicas")
+    (available,) = _counts(body, "availableReplicas" if spec.get("minReadySeconds") else "readyReplicas")
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") == "OnDelete":
         return ready("applied; its pods change when they are deleted (OnDelete)")
@@ -140,7 +145,7 @@ def _stateful_set(body: Json) -> Judgement:
     if total > wanted:
         return waiting(f"{total - wanted} still to stop")
     if available < wanted:
-        return waiting(_of(available, wanted, "ready"))
+        return waiting(_ready_words(body, available, wanted))
     return ready(_of(available, wanted, "ready") if wanted else "no replicas wanted")
 
 
@@ -160,9 +165,6 @@ def _daemon_set(body: Json) -> Judgement:
 def _replica_set(body: Json) -> Judgement:
     wanted = _wanted(body)
     total, available = _counts(body, "replicas", "availableReplicas")
-    refused = condition(body, "ReplicaFailure")
-    if refused.get("status") == "True" and _HARD_REFUSAL.search(str(refused.get("message") or "")):
-        return failed(f"its pods cannot be created: {str(refused.get('message'))[:300]}")
     if total == wanted and available == wanted:
         return ready(_of(available, wanted, "ready"))
     return waiting(_of(available, wanted, "ready"))
@@ -266,37 +268,3 @@ def _is_owned(body: Json, uid: str) -> bool:
 def _has_labels(body: Json, wanted: dict[str, str]) -> bool:
     labels = body["metadata"].get("labels") or {}
     return all(labels.get(key) == value for key, value in wanted.items())
-
-
-def decisive(kind: str, pods: Sequence[Json], doomed: Sequence[Trouble], *, stuck: bool) -> Trouble | None:
-    """The trouble that fails a workload, if any. `doomed`: troubles whose grace is over; `stuck`: the rollout
-    has not grown for a while.
-
-    A StatefulSet waits for each pod, and a Job or bare pod has no second one: there one doomed pod decides.
-    Elsewhere all current pods must be doomed, or one while the others get nowhere (one bad node must not fail a
-    release).
-    """
-    if not doomed:
-        return None
-    first = min(doomed, key=lambda trouble: (_rank(trouble), trouble.pod))
-    if kind in ("StatefulSet", "Job", "Pod"):
-        return first
-    lost = {trouble.uid for trouble in doomed}
-    if stuck or all(pod["metadata"].get("uid", "") in lost for pod in pods):
-        return first
-    return None
-
-
-def crash_of_many(troubles: Sequence[Trouble]) -> set[str]:
-    """Containers that are in a crash loop on two pods or more: no further grace for them."""
-    pods: dict[str, set[str]] = {}
-    for trouble in troubles:
-        if trouble.topic == "crash":
-            pods.setdefault(trouble.container, set()).add(trouble.uid)
-    return {container for container, uids in pods.items() if len(uids) > 1}
-
-
-def _rank(trouble: Trouble) -> int:
-    """Causes before consequences."""
-    order = ("image", "config", "start", "crash", "failed", "mount", "unschedulable")
-    return order.index(trouble.topic) if trouble.topic in order else len(order)

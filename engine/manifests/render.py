@@ -26,6 +26,7 @@ from engine.manifests.references import (
     with_pod_template,
 )
 from engine.manifests.secretfiles import normal_data, with_data
+from engine.manifests.settling import USUAL, Settling, keeping_old_pods, probe_warnings
 from engine.manifests.slips import problems_of
 from engine.manifests.variables import Filler, Variable, built_in_variables
 from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest, ObjectRef
@@ -62,6 +63,7 @@ class _Settings:
     pins: Pins
     namespace: str
     environment_label: str
+    settling: Settling  # what is done about containers without a readiness probe
     problems: list[str]
     warnings: list[str]
 
@@ -76,13 +78,14 @@ def render(
     secret_documents: Mapping[str, list[Document]],
     kinds: Kinds,
     digest: Digest | None = None,
+    settling: Settling = USUAL,
 ) -> Rendered:
     """Renders all documents. `environment_label`: `<project>.<environment>`; `secret_documents`: Secrets by the path of
     the reference file that they replace; with `digest`, workloads carry a digest of the Secret values they read.
 
     Raises ManifestError with every problem as `file:line: what is wrong`, without secret values.
     """
-    settings = _Settings(variables, Pins(images), namespace, environment_label, [], [])
+    settings = _Settings(variables, Pins(images), namespace, environment_label, settling, [], [])
     written = list(_with_secrets_files(documents, secret_documents, settings.warnings))
     filled = [(_filled(document, settings) if not path else document, path) for document, path in written]
     scopes = _Scopes(kinds, [document.body for document, _ in filled])
@@ -96,9 +99,8 @@ def render(
     references = tuple(
         dict.fromkeys(image for manifest in found for image in container_images(manifest.body))
     )
-    settings.warnings.extend(
-        f"Image {image} may change without notice: its tag moves" for image in references if is_moving(image)
-    )
+    moving = [image for image in references if is_moving(image)]
+    settings.warnings.extend(f"Image {image} may change without notice: its tag moves" for image in moving)
     return Rendered(tuple(found), tuple(settings.warnings), references)
 
 
@@ -193,6 +195,8 @@ def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Setting
         where = f"{source}: Secret {ref.name}"
         body = with_data(body, normal_data(body, where=where, problems=settings.problems))
     body = _pinned(_marked(body, ref, settings.environment_label), settings.pins)
+    body = keeping_old_pods(body, settings.settling)
+    settings.warnings.extend(f"{source}: {warning}" for warning in probe_warnings(body, settings.settling))
     if _changes_with_each_release(body, settings.pins):
         settings.warnings.append(f"{source}: {_JOB_WARNING.format(name=ref.name)}")
     filled = _used_variables(document, settings) if is_secret(body) and not path else ()

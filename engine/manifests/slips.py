@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.limits import parse_duration
+from engine.limits import parse_duration, parse_settle
 from engine.manifests.documents import group_of, not_text
 from engine.manifests.references import containers_of, mappings_of, pod_template_of
-from engine.types import PHASE_ANNOTATION, TIMEOUT_ANNOTATION, WAIT_ANNOTATION, Json
+from engine.manifests.settling import settles
+from engine.types import (
+    MIN_READY_ANNOTATION,
+    PHASE_ANNOTATION,
+    SETTLE_ANNOTATION,
+    TIMEOUT_ANNOTATION,
+    WAIT_ANNOTATION,
+    Json,
+)
 
 PRUNE_ANNOTATION = "slipway.dev/prune"
 
@@ -34,8 +42,19 @@ def _steering_problems(body: Json) -> Iterator[str]:
         yield f'{WAIT_ANNOTATION} must be "true" or "false"'
     if parse_duration(annotations.get(TIMEOUT_ANNOTATION) or "1s") is None:
         yield f"{TIMEOUT_ANNOTATION} must be a duration such as 90s, 10m or 1h"
-    if (annotations.get(PRUNE_ANNOTATION) or "never") != "never":
-        yield f"{PRUNE_ANNOTATION} can only be never"
+    for name in (PRUNE_ANNOTATION, MIN_READY_ANNOTATION):
+        if (annotations.get(name) or "never") != "never":
+            yield f"{name} can only be never"
+    yield from _settle_problems(body, annotations)
+
+
+def _settle_problems(body: Json, annotations: Json) -> Iterator[str]:
+    settle = annotations.get(SETTLE_ANNOTATION)
+    if settle is not None and parse_settle(settle) is None:
+        yield f"{SETTLE_ANNOTATION} must be seconds or a duration of at most 10m, such as 30, 45s or 2m; 0 watches nothing"
+    for name in (SETTLE_ANNOTATION, MIN_READY_ANNOTATION):
+        if annotations.get(name) is not None and not settles(body):
+            yield f"{name} is for workloads whose pods run for ever; this is a {body['kind']}"
 
 
 def _text_problems(body: Json) -> Iterator[str]:

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from engine.cluster.client import ApiError, Client, list_all
 from engine.cluster.resources import built_in
-from engine.health.containers import Trouble
+from engine.health.trouble import Trouble
 from engine.types import ClusterEvent, Evidence, Json
 
 LOG_LINES = 50
 MAX_EVENTS = 20
 MAX_LINE = 1000  # characters
 _LOG_BYTES = 64 * 1024
+_LOG_IS_GONE = "unable to retrieve container logs for "  # a kubelet's answer, as a log, when it has removed the container
 
 
 def collect(client: Client, namespace: str, pod: Json, trouble: Trouble | None) -> Evidence:
@@ -81,6 +82,8 @@ def log_of(client: Client, namespace: str, pod: str, container: str, *, previous
     try:
         text = client.text(f"{built_in('Pod').path(namespace, pod)}/log", query=query)
     except ApiError:
+        return ()
+    if text.startswith(_LOG_IS_GONE):
         return ()
     return tuple(line[:MAX_LINE] for line in text.splitlines()[-LOG_LINES:])
 

@@ -19,7 +19,7 @@ from engine.errors import SlipwayError
 from engine.limits import Limits
 from engine.manifests.plan import Phase, Stage, defined_kinds
 from engine.rollout.readiness_warnings import soft_warnings
-from engine.rollout.verdicts import WAITED_FOR, is_waited_for
+from engine.rollout.targets import WAITED_FOR, is_waited_for
 from engine.rollout.waiting import Waiter
 from engine.types import (
     WAIT_ANNOTATION,
@@ -96,6 +96,7 @@ class Rollout:
             self._world.close()
             raise
         self._world.read_news(0)
+        self._waiter.verdicts.remember()
         self._before = {**before, **self._world.objects} if before is not None else None
         return self
 

@@ -1,67 +1,60 @@
-"""Watches over the objects of a rollout: applies the rules of engine/health/objects.py and engine/health/pods.py over
-time.
+"""Watches over the objects of a rollout: applies the rules of engine/health over time.
 
-The rules know no clock; here each trouble's age is kept, each object's timeout, and whether a rollout still
-grows.
+The rules know no clock; here each trouble's age is kept, each object's timeout, since when its pods are ready, and
+whether a rollout still grows. docs/engine.md says why the rules are as they are.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from engine.cluster.apply import Applied
 from engine.cluster.feed import World
-from engine.health.containers import Trouble
+from engine.health.creation import refused_pods
 from engine.health.objects import (
     Judgement,
-    crash_of_many,
     current_pods,
-    decisive,
     failed,
+    is_observed,
     judge,
     ready,
     waiting,
 )
-from engine.health.pods import condition, is_ready, troubles_of
+from engine.health.pods import condition, failed_by_its_node, is_ready, troubles_of
+from engine.health.quorum import crash_of_many, decisive, rank
+from engine.health.trouble import Trouble
 from engine.limits import Limits, timeout_of
-from engine.types import Action, Json, Manifest, ObjectRef, Progress
+from engine.manifests.settling import settle_reason, settle_time
+from engine.rollout.evidence import event_time
+from engine.rollout.readiness import Readiness, Seen, age_of
+from engine.rollout.refusals import Refused, judge_refusal
+from engine.rollout.targets import Target, replaces_pods, wanted_pods
+from engine.rollout.tries import judge_tries
+from engine.types import Json, ObjectRef, Progress
 
-_SCALING = {"TriggeredScaleUp", "ScaleUp", "ScalingUp", "Nominated"}
 _ENDED = (Progress.READY, Progress.FAILED)
-
-
-@dataclass
-class Target:
-    """One object that is waited for."""
-
-    applied: Applied
-    started: float
-    timeout: float
-    last: Judgement | None = None
-    most_ready: int = 0
-    grew: float = 0.0
-    troubles: dict[tuple[str, str, str], float] = field(default_factory=dict)  # first seen
-    warned: set[tuple[str, str, str]] = field(default_factory=set)
-    pods: list[Json] = field(default_factory=list)  # of the last judgement
-
-    @property
-    def ref(self) -> ObjectRef:
-        return self.applied.manifest.ref
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.applied.manifest
+_OLD_EVENT = 120.0  # seconds; older events about an object are of an earlier rollout
 
 
 class Verdicts:
     """The targets of a rollout and what is to be said of each now."""
 
-    def __init__(self, world: World, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        world: World,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock`: for all waiting; `wall`: to compare with times that the cluster wrote, where nothing else tells."""
         self._world = world
         self._limits = limits
         self._clock = clock
+        self._wall = wall
+        self._readiness = Readiness(clock, wall)
         self._pods: dict[str, list[Json]] = {}
         self._replica_sets: dict[str, list[Json]] = {}
         self._events: dict[str, list[Json]] = {}
@@ -69,12 +62,18 @@ class Verdicts:
         self.fresh: set[tuple[str, str]] = (
             set()
         )  # kind and name of Secrets and ConfigMaps that this deploy wrote
-        self.warnings: list[str] = []  # to be taken out by whoever tells them
+        self.notes: list[str] = []  # lines for the log, to be taken out by whoever tells them
 
-    def add(self, applied: Applied) -> None:
-        """Wait for one more object, from now on."""
+    def remember(self) -> None:
+        """Take note of the pods that are there before the first write."""
+        self._readiness.remember(body for ref, body in self._world.objects.items() if ref.kind == "Pod")
+
+    def add(self, applied: Applied, deadline: float = float("inf")) -> None:
+        """Wait for one more object, from now on. `deadline`: when the deploy's time is over."""
         now = self._clock()
-        target = Target(applied, now, timeout_of(applied.manifest, self._limits), grew=now)
+        timeout = timeout_of(applied.manifest, self._limits)
+        settle = settle_time(applied.manifest.body, self._limits.settle)
+        target = Target(applied, now, timeout, settle, min(now + timeout, deadline), grew=now)
         self.targets[target.ref] = target
 
     def judge_all(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Judgement]:
@@ -104,13 +103,51 @@ class Verdicts:
         if body is None or not _is_same(body, target):
             return self._judge_missing(target)
         judgement = judge(target.ref.kind, body, target.applied.generation)
-        if judgement.progress == Progress.READY:
+        known = is_observed(target.ref.kind, body, target.applied.generation)
+        target.pods = self._pods_of(target, body) if known else []
+        seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
+        if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement
-        judgement = self._judge_pods(target, body, judgement)
-        if judgement.progress in _ENDED or self._clock() - target.started < target.timeout:
+        by_status = judgement.progress
+        if by_status != Progress.FAILED:
+            judgement = self._settling(target, judgement, seen)
+        judgement = self._judge_pods(target, body, judgement, seen)
+        allowed = target.timeout + self._extra_time(target, body)
+        in_time = by_status == Progress.READY or self._clock() - target.started < allowed
+        if judgement.progress in _ENDED or in_time:
             return judgement
-        words = f"{judgement.sentence} after {target.timeout:.0f} seconds"
-        return Judgement(Progress.TIMED_OUT, words, _LATE_HINT, judgement.trouble)
+        words = f"{judgement.sentence} after {allowed:.0f} seconds"
+        hint = judgement.trouble.hint if judgement.trouble and judgement.trouble.hint else _LATE_HINT
+        return Judgement(Progress.TIMED_OUT, words, hint, judgement.trouble)
+
+    def _has_settled(self, target: Target, body: Json, seen: dict[str, Seen]) -> bool:
+        """Whether what its own status calls ready has been so for long enough, pod by pod."""
+        now = self._clock()
+        target.ready_since = now if target.ready_since is None else target.ready_since
+        if not target.settle or not replaces_pods(body) or not wanted_pods(target.ref.kind, body):
+            return True
+        counted = [seen[pod["metadata"]["name"]] for pod in target.pods if not failed_by_its_node(pod)]
+        if not counted:  # their owner is not known (yet, or for want of a right): its own status must do
+            return now - target.ready_since >= target.settle
+        return all(one.settled for one in counted)
+
+    def _settling(self, target: Target, judgement: Judgement, seen: dict[str, Seen]) -> Judgement:
+        """The judgement while ready pods are watched."""
+        if judgement.progress != Progress.READY:
+            target.ready_since = None
+        watched = [one for one in seen.values() if one.is_ready and not one.settled]
+        if not target.settle or not (watched or judgement.progress == Progress.READY):
+            return judgement
+        why = f"{settle_reason(target.manifest.body)}: watched {target.settle:g} s more"
+        self._note(target, why)
+        return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
+
+    def _extra_time(self, target: Target, body: Json) -> float:
+        """What `minReadySeconds` costs where pods are replaced one after the other."""
+        if target.ref.kind not in ("StatefulSet", "DaemonSet"):
+            return 0.0
+        seconds = float((body.get("spec") or {}).get("minReadySeconds") or 0)
+        return seconds * wanted_pods(target.ref.kind, body)
 
     def _judge_missing(self, target: Target) -> Judgement:
         """A Job may be collected as soon as it is complete; anything else should stay."""
@@ -134,15 +171,23 @@ class Verdicts:
             "was deleted by somebody else during the deploy", "Find out who deletes it, then deploy again."
         )
 
-    def _judge_pods(self, target: Target, body: Json, judgement: Judgement) -> Judgement:
-        target.pods = self._pods_of(target, body)
-        troubles = self._troubles(target)
-        doomed = self._doomed(target, troubles)
-        worst = min(troubles, key=lambda trouble: trouble.grace, default=None)
+    def _judge_pods(
+        self, target: Target, body: Json, judgement: Judgement, seen: dict[str, Seen]
+    ) -> Judgement:
+        troubles = self._troubles(target, seen)
+        doomed = self._doomed(target, troubles, seen)
+        refused = self._refused(target, body)
+        troubles += refused.troubles
+        doomed += refused.troubles if refused.for_good else []
+        worst = min(troubles, key=lambda trouble: (trouble.grace, rank(trouble)), default=None)
         if judgement.progress == Progress.FAILED:
             words = f"{judgement.sentence}: {worst.sentence}" if worst else judgement.sentence
             hint = worst.hint if worst and worst.hint else judgement.hint
             return Judgement(Progress.FAILED, words, hint, worst)
+        if target.ref.kind == "Job" and judgement.progress == Progress.PROGRESSING:
+            tries = judge_tries(target, body, judgement, now=self._clock(), age=self._wall_age)
+            if tries:
+                return tries
         decided = decisive(target.ref.kind, target.pods, doomed, stuck=self._is_stuck(target, doomed))
         if decided:
             return failed(decided.sentence, decided.hint, decided)
@@ -151,37 +196,55 @@ class Verdicts:
         return judgement
 
     def _pods_of(self, target: Target, body: Json) -> list[Json]:
+        sets = self._replica_sets.get(body["metadata"].get("uid") or "", [])
+        return current_pods(target.ref.kind, body, self._all_pods_of(target, body), sets)
+
+    def _all_pods_of(self, target: Target, body: Json) -> list[Json]:
+        """Old ones as well."""
         uid = body["metadata"].get("uid") or ""
         sets = self._replica_sets.get(uid, [])
         owners = [item["metadata"]["uid"] for item in sets] if target.ref.kind == "Deployment" else [uid]
-        pods = [pod for owner in owners for pod in self._pods.get(owner, [])]
-        return current_pods(target.ref.kind, body, pods, sets)
+        return [pod for owner in owners for pod in self._pods.get(owner, [])]
 
-    def _troubles(self, target: Target) -> list[Trouble]:
+    def _troubles(self, target: Target, seen: dict[str, Seen]) -> list[Trouble]:
         found = []
         for pod in target.pods:
-            events = self._events.get(pod["metadata"].get("uid") or "", [])
-            scaling = any(event.get("reason") in _SCALING for event in events)
-            found += troubles_of(pod, events, limits=self._limits, fresh=self.fresh, autoscaler=scaling)
+            metadata = pod["metadata"]
+            events = sorted(self._events.get(metadata.get("uid") or "", []), key=event_time)
+            found += troubles_of(
+                pod,
+                events,
+                limits=self._limits,
+                fresh=self.fresh,
+                forgiven=seen[metadata["name"]].forgiven,
+            )
         if target.ref.kind == "Job":  # a Job counts its failed pods itself
             return [trouble for trouble in found if trouble.topic not in ("crash", "failed")]
         return found
 
-    def _doomed(self, target: Target, troubles: Sequence[Trouble]) -> list[Trouble]:
+    def _doomed(self, target: Target, troubles: Sequence[Trouble], seen: dict[str, Seen]) -> list[Trouble]:
         """Those whose grace is over. Ages start again when a trouble went away meanwhile."""
         now = self._clock()
         target.troubles = {t.key: target.troubles.get(t.key, now) for t in troubles}
-        crashing = crash_of_many(troubles)
+        crashing = crash_of_many(troubles, self._limits.crash_exits)
         doomed = []
         for trouble in troubles:
-            age = now - target.troubles[trouble.key]
-            grace = 0.0 if trouble.topic == "crash" and trouble.container in crashing else trouble.grace
-            if age >= grace:
+            over = self._is_window_over(target, trouble, seen)
+            grace = (
+                0.0 if over or (trouble.topic == "crash" and trouble.container in crashing) else trouble.grace
+            )
+            if now - target.troubles[trouble.key] >= grace:
                 doomed.append(trouble)
-            elif age >= trouble.warn_after and trouble.key not in target.warned:
-                target.warned.add(trouble.key)
-                self.warnings.append(f"{target.ref.name}: {trouble.sentence}")
+            if trouble.topic == "unschedulable":
+                self._note(target, trouble.sentence)
         return doomed
+
+    def _is_window_over(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> bool:
+        """Whether a container ended within the settle time of its pod, and that time has passed."""
+        pod = seen.get(trouble.pod)
+        if trouble.topic != "crash" or not target.settle or pod is None or pod.first_ready is None:
+            return False
+        return not pod.settled and self._clock() - pod.first_ready >= target.settle
 
     def _is_stuck(self, target: Target, doomed: Sequence[Trouble]) -> bool:
         """Whether a doomed pod has been there for a while without the others getting anywhere."""
@@ -191,8 +254,25 @@ class Verdicts:
             target.most_ready, target.grew = now_ready, now
         if not doomed:
             return False
-        since = max([target.grew, *(target.troubles[t.key] + t.grace for t in doomed)])
-        return now - since >= self._limits.quorum
+        graces = [target.troubles[t.key] + _finite(t.grace) for t in doomed if t.key in target.troubles]
+        return now - max([target.grew, *graces]) >= self._limits.quorum
+
+    def _note(self, target: Target, words: str) -> None:
+        """A line for the log, once."""
+        if words not in target.told:
+            target.told.add(words)
+            self.notes.append(f"{target.ref.name}: {words}")
+
+    def _refused(self, target: Target, body: Json) -> Refused:
+        uid = body["metadata"].get("uid") or ""
+        events = [e for e in self._events.get(uid, []) if self._wall_age(event_time(e)) < _OLD_EVENT]
+        message = refused_pods(target.ref.kind, body, sorted(events, key=event_time))
+        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods]
+        return judge_refusal(target, body, message, others, now=self._clock(), limits=self._limits)
+
+    def _wall_age(self, stamp: str) -> float:
+        """Seconds since a time that the cluster wrote; 0 where it says none."""
+        return age_of(stamp, self._wall())
 
 
 _LATE_HINT = (
@@ -205,23 +285,5 @@ def _is_same(body: Json, target: Target) -> bool:
     return not target.applied.uid or body["metadata"].get("uid") == target.applied.uid
 
 
-def is_waited_for(applied: Applied) -> bool:
-    """Whether a rollout waits for this kind. Load balancers count only when they are new: an old one keeps its
-    address."""
-    kind, group = applied.manifest.ref.kind, applied.manifest.ref.group
-    if kind == "Service" and group == "":
-        spec = applied.manifest.body.get("spec") or {}
-        return spec.get("type") == "LoadBalancer" and applied.action == Action.CREATE
-    return (group, kind) in WAITED_FOR
-
-
-WAITED_FOR = frozenset(
-    {
-        ("apps", "Deployment"),
-        ("apps", "StatefulSet"),
-        ("apps", "DaemonSet"),
-        ("apps", "ReplicaSet"),
-        ("batch", "Job"),
-        ("", "Pod"),
-    }
-)
+def _finite(grace: float) -> float:
+    return 0.0 if grace == float("inf") else grace

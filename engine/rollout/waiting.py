@@ -16,7 +16,8 @@ from engine.health.objects import Judgement
 from engine.limits import Limits
 from engine.rollout.evidence import collect, last_word, newest_text
 from engine.rollout.joblog import JobLogs
-from engine.rollout.verdicts import Target, Verdicts
+from engine.rollout.targets import Target
+from engine.rollout.verdicts import Verdicts
 from engine.types import Evidence, ObjectRef, ObjectStatus, Observer, Progress
 
 ROUND = 0.5  # seconds between two looks at the clock (and two calls of observer.check)
@@ -37,13 +38,14 @@ class Waiter:
         limits: Limits,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._world = world
         self._observer = observer
         self._limits = limits
         self._clock = clock
-        self.verdicts = Verdicts(world, limits, clock=clock)
+        self.verdicts = Verdicts(world, limits, clock=clock, wall=wall)
         self.statuses: dict[ObjectRef, ObjectStatus] = {}  # the last told of each object
         self.warnings: list[str] = []
         self._lost_since: float | None = None
@@ -59,7 +61,7 @@ class Waiter:
         """Wait until all are ready; False when one failed or the time is over. Raises what `observer.check`
         raises, and ApiError when the cluster stays silent. `logs`: copy the log of Jobs to the observer."""
         for item in applied:
-            self.verdicts.add(item)
+            self.verdicts.add(item, deadline)
         targets = [self.verdicts.targets[item.manifest.ref] for item in applied]
         ok = self._loop_with_logs(targets, deadline) if logs else self._loop(targets, deadline, None)
         if not ok:
@@ -91,10 +93,10 @@ class Waiter:
                 return True
             if progress & {Progress.FAILED, Progress.TIMED_OUT}:
                 failed_at = failed_at if failed_at is not None else self._clock()
-                if Progress.PROGRESSING not in progress or self._clock() - failed_at >= self._limits.settle:
+                if Progress.PROGRESSING not in progress or self._clock() - failed_at >= self._limits.gather:
                     return False
             self._check_silence()
-            if self._world.read_news(min(ROUND, self._limits.settle) if failed_at is not None else ROUND):
+            if self._world.read_news(min(ROUND, self._limits.gather) if failed_at is not None else ROUND):
                 time.sleep(_BREATH)
                 self._world.read_news(0)
 
@@ -109,13 +111,14 @@ class Waiter:
                     judgement,
                     progress=Progress.TIMED_OUT,
                     sentence=f"{judgement.sentence} when the deploy's time was over",
+                    hint=judgement.trouble.hint if judgement.trouble else judgement.hint,
                 )
                 target.last = judgement
             seen.add(judgement.progress)
             self.tell(_status(target, judgement))
-        for warning in self.verdicts.warnings:
-            self._observer.line(warning, level="warning")
-        self.verdicts.warnings.clear()
+        for note in self.verdicts.notes:
+            self._observer.line(note)
+        self.verdicts.notes.clear()
         return seen
 
     def _follow_causes(self, targets: Iterable[Target], progress: Collection[Progress]) -> None:
@@ -206,8 +209,12 @@ def _with_cause(sentence: str, judgement: Judgement, evidence: Evidence | None) 
         return sentence
     topic = judgement.trouble.topic if judgement.trouble else ""
     crashed = topic in ("crash", "failed") or "the Job failed" in sentence
-    if crashed and (word := last_word(evidence)):
+    said_all = judgement.trouble is not None and judgement.trouble.reason in _EXPLAINED
+    if crashed and not said_all and (word := last_word(evidence)):
         return f"{sentence}: {word}"
     if not topic and (probe := newest_text(evidence.events, "Unhealthy")):
         return f"{sentence}: {probe[:200]}"
     return sentence
+
+
+_EXPLAINED = ("Unhealthy", "OOMKilled")  # the program was killed: its log says nothing about that

@@ -1,7 +1,7 @@
 """`make bench`: measures, prints a table, writes `.bench/results.json` (a list of {name, ours_s, peer, peer_s, ratio}).
 
 Each pair is measured in the same run; `ratio` = peer_s / ours_s, so more than 1 means that ours takes less time. Names on
-the command line choose parts: `make bench PART="apply deploy"`, `python -m ops.bench apply deploy`. Progress is told on
+the command line choose parts: `make bench PART="apply deploy"`, `python -m ops.bench apply deploy`. Progress goes to
 standard error.
 """
 
@@ -20,7 +20,7 @@ from sandbox.bench import clusters, progress, storefront
 
 RESULTS = Path(__file__).resolve().parent.parent.parent / ".bench" / "results.json"
 Rows = list[dict[str, Any]]
-PARTS: dict[str, tuple[bool, Callable[[], Rows]]] = {  # name: needs a control plane, how
+PARTS: dict[str, tuple[bool, Callable[[], Rows]]] = {  # name: (needs a control plane, function)
     "apply": (True, lambda: as_json(apply_rows())),
     "deploy": (True, whole_deploy.rows),
     "clusters": (True, clusters.rows),
@@ -31,7 +31,7 @@ PARTS: dict[str, tuple[bool, Callable[[], Rows]]] = {  # name: needs a control p
 
 
 def main(chosen: list[str]) -> int:
-    """Runs the chosen parts, or all. 1 when a name is unknown."""
+    """Runs the chosen parts, or all. Returns the exit code: 1 when a name is unknown."""
     unknown = set(chosen) - set(PARTS)
     if unknown:
         say(f"There is no part {', '.join(sorted(unknown))}. Parts: {', '.join(PARTS)}.")
@@ -57,7 +57,7 @@ def main(chosen: list[str]) -> int:
 
 
 def say(text: str) -> None:
-    """One line."""
+    """Prints one line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -1,10 +1,10 @@
 """The apply step of the engine against the same work by `kubectl`, on the same real control plane, in the same
 run.
 
-The work: ConfigMaps and Deployments of 0 replicas, half each, in a namespace of its own for each peer and
-round: created, applied again, and applied with a change in every object. Ours is what a warm worker does: open
-the watches, read what is there, apply in stages; modules are loaded and connections open. kubectl is the
-program as people run it. Medians of several rounds.
+The objects: ConfigMaps and Deployments of 0 replicas, half each, in a new namespace for each peer and round. They are
+created, applied again, and applied with a change in every object. Ours is the work of a warm worker: it opens the
+watches, reads the live objects and applies in stages; modules are loaded and connections open. kubectl runs as a
+program, as people run it. Results are medians of several rounds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PEERS = {
     "kubectl apply --server-side --validate=false": ("--server-side", "--validate=false"),
 }
 STEPS = ("create", "same", "changed")
-QUIET_SECONDS = 1.0  # between two measurements: the controllers come to rest
+QUIET_SECONDS = 1.0  # between two measurements, so that the controllers finish
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _metadata(kind: str, namespace: str, name: str) -> Json:
 
 
 def manifests(bodies: list[Json]) -> list[Manifest]:
-    """Bodies as the engine takes them."""
+    """The bodies as Manifests of the engine."""
     return [
         Manifest(ref_of(body), body["apiVersion"].rpartition("/")[2], body, Source("bench.yaml", 1))
         for body in bodies
@@ -105,7 +105,7 @@ def manifests(bodies: list[Json]) -> list[Manifest]:
 
 
 class Silent:
-    """An observer that neither tells nor stops anything."""
+    """An observer that ignores all reports and never stops the engine."""
 
     def line(self, text: str, *, level: str = "info") -> None:
         return
@@ -207,5 +207,5 @@ def _row(
 
 
 def as_json(rows: list[Row]) -> list[dict[str, object]]:
-    """Rows as `.bench/results.json` has them."""
+    """The rows in the form of `.bench/results.json`."""
     return [asdict(row) for row in rows]

@@ -1,7 +1,7 @@
-"""How long people wait for the log: from the click to its first line, and from a line written by a worker to the page.
+"""Measures the wait for the log: from the click to its first line, and from a worker's line to the page.
 
-Real processes: uvicorn, a worker, Redis, a Git repository, SQLite; the client is one that reads the stream as a browser
-does. The peer is the time that the project has set itself.
+It uses real processes: uvicorn, a worker, Redis, a Git repository, SQLite. The client reads the stream as a browser
+does. The peer is the project's target time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ KUBECONFIG = {
 
 
 def rows() -> list[dict[str, Any]]:
-    """The rows `click-to-first-line` and `line-to-page`; in a process of its own: Django reads its settings once."""
+    """The rows `click-to-first-line` and `line-to-page`. Measured in a child process, because Django reads its settings
+    once."""
     from sandbox.processes import free_port
 
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
@@ -51,13 +52,13 @@ def row(name: str, seconds: float) -> dict[str, Any]:
     """One line of the table."""
     limit = LIMITS[name]
     return {
-        "name": name, "ours_s": round(seconds, 4), "peer": "what the project has set itself", "peer_s": limit,
+        "name": name, "ours_s": round(seconds, 4), "peer": "the project's target", "peer_s": limit,
         "ratio": round(limit / seconds, 2),
     }  # fmt: skip
 
 
 class Browser:
-    """A signed-in person, as far as requests go."""
+    """A client that sends a person's requests."""
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -82,19 +83,19 @@ class Browser:
         return answer
 
     def sign_in(self) -> None:
-        """Through the form."""
+        """Signs in through the form."""
         self.request("GET", "/login/")
         answer = self.request("POST", "/login/", login="bench", password=PASSWORD)
         if answer.status != 302:
             raise RuntimeError(f"Sign-in answered {answer.status}.")
 
     def lines(self, number: int, after: int) -> Any:
-        """The stream of a deploy, open."""
+        """The open stream of a deploy's log."""
         return self.request("GET", f"/deploys/{number}/stream?after={after}", stream=True)
 
 
 def first_event(stream: Any) -> None:
-    """Reads until an event with lines has come."""
+    """Reads until an event with lines arrives."""
     text = b""
     while b"event: log" not in text or not text.endswith(b"\n\n"):
         text += stream.read1(65536)
@@ -117,7 +118,7 @@ def click(browser: Browser, sha: str) -> float:
 
 
 def wait_for_end(number: int) -> None:
-    """Until a deploy has ended."""
+    """Waits until a deploy has ended."""
     from deployments.models import Deploy
     from runs.models import OPEN
 
@@ -126,7 +127,7 @@ def wait_for_end(number: int) -> None:
 
 
 def line(browser: Browser, deploy: Any, number: int) -> float:
-    """Seconds from a line in a worker's hands to the reader of the stream."""
+    """Seconds from a worker's log call to the reader of the stream."""
     from core.redactor import Redactor
     from deployments.models import Deploy
     from runs.fence import Fence
@@ -144,7 +145,7 @@ def line(browser: Browser, deploy: Any, number: int) -> float:
 
 
 def prepare_portal(folder: Path) -> tuple[Any, Repository]:
-    """Somebody who may deploy, and a project."""
+    """Makes a person who may deploy, and a project."""
     from people.models import User
     from projects.models import Cluster, Environment, Project
 
@@ -166,7 +167,7 @@ def prepare_portal(folder: Path) -> tuple[Any, Repository]:
 
 
 def running_deploy(place: Any) -> Any:
-    """A deploy that goes on, of a second environment so that it stands in nobody's way."""
+    """A running deploy of a second environment, so that it delays no other deploy."""
     from deployments.gate.kind import DEPLOY
     from deployments.models import Deploy
     from projects.models import Environment

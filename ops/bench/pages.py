@@ -1,4 +1,4 @@
-"""How long the board and the history take with 1,000 and with 100,000 deploys, on SQLite.
+"""Measures the board and the history with 1,000 and with 100,000 deploys, on SQLite.
 
 `python ops/bench/pages.py` prints a table; `rows()` gives the rows for `make bench`. The peer of a page with
 100,000 deploys is the same page with 1,000: `ratio` is peer_s / ours_s, and may not fall below 1 / 1.2.
@@ -22,8 +22,8 @@ from sandbox.bench import progress
 ROOT = Path(__file__).resolve().parents[2]
 SMALL, LARGE = 1_000, 100_000
 PROJECTS = 15
-ROUNDS, REQUESTS = 9, 7  # short rounds by turns: what else the machine does meets both alike
-# name, who asks, address
+ROUNDS, REQUESTS = 9, 7  # short rounds in turns, so that other load on the machine affects both alike
+# name, user, address
 PAGES = (
     ("board", "admin", "/"),
     ("board-member", "dev", "/"),
@@ -77,7 +77,7 @@ def child(task: str, folder: str, size: int) -> dict[str, float]:
 
 
 def fill(size: int) -> None:
-    """Projects, environments, and `size` deploys spread over them and over a year, each with its release."""
+    """Makes projects, environments, and `size` deploys spread over them and over a year, each with its release."""
     from django.core.management import call_command
     from django.db import transaction
 
@@ -134,7 +134,7 @@ def make_environments() -> list[Any]:
 
 
 def make_deploys(environments: list[Any], numbers: range, size: int) -> None:
-    """Some of the deploys, in order of their numbers, each with its release."""
+    """Makes the deploys of these numbers, each with its release."""
     from django.db.models import F
 
     from deployments.models import Deploy, Release, compress
@@ -167,7 +167,7 @@ def make_deploys(environments: list[Any], numbers: range, size: int) -> None:
 
 
 def measure() -> dict[str, float]:
-    """Seconds per request of each page: the fastest of several, since what else the machine does only adds to it."""
+    """Seconds per request of each page: the fastest of several, because other load on the machine only adds time."""
     from django.test import Client
 
     from people.models import User
@@ -181,7 +181,7 @@ def measure() -> dict[str, float]:
 
 
 def fastest_of(client: Any, address: str) -> float:
-    """The shortest time of a page, after two requests that warm up; it has to answer 200."""
+    """The shortest time of a page, after two requests to warm up. The page must answer 200."""
     taken = []
     for turn in range(REQUESTS + 2):
         started = time.perf_counter()

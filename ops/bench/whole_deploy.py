@@ -1,7 +1,7 @@
 """A whole deploy by the pipeline in a warm worker against `kubectl apply -f` of the same objects alone.
 
-Ours: from the claim to the end: checkout from a Git mirror, secrets from Secrets Manager, render, preflight with its
-dry run of everything, apply, rollout verified, everything kept. kubectl: the apply. Both on one control plane, in turns.
+Ours, from the claim to the end: checkout from a Git mirror, secrets from Secrets Manager, render, preflight with a dry
+run of all objects, apply, verified rollout, all data stored. kubectl: the apply only. Both on one control plane, in turns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PEER = "kubectl apply -f"
 
 
 def rows(*, rounds: int = 5) -> list[dict[str, Any]]:
-    """The rows `deploy-<count>-changed`. In a process of its own: Django reads its settings once."""
+    """The rows `deploy-<count>-changed`. Measured in a child process, because Django reads its settings once."""
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         command = [sys.executable, "-m", "ops.bench.whole_deploy", folder, str(rounds)]
         done = subprocess.run(
@@ -38,7 +38,7 @@ def rows(*, rounds: int = 5) -> list[dict[str, Any]]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The portal's environment for the child: nothing of the caller's services."""
+    """The portal's environment variables for the child, without the caller's services."""
     from sandbox.processes import free_port
 
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "KUBEBUILDER_ASSETS") if name in os.environ}
@@ -63,7 +63,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def services(folder: Path) -> Iterator[None]:
-    """Redis and AWS as the sandbox has them."""
+    """Runs the sandbox's Redis and AWS during the block."""
     from sandbox import processes
     from sandbox.supervision.redis import redis_command
 
@@ -102,7 +102,7 @@ def secret(namespace: str, value: str) -> str:
 
 
 class Repository:
-    """A Git repository whose commits hold the objects with ever other values."""
+    """A Git repository; each commit holds the objects with a new value."""
 
     def __init__(self, folder: Path, count: int, namespace: str) -> None:
         self.folder, self.count, self.namespace = folder, count, namespace
@@ -110,7 +110,7 @@ class Repository:
         self.git("init", "--quiet", "--initial-branch=main")
 
     def git(self, *arguments: str) -> str:
-        """Git in the repository, as somebody."""
+        """Runs Git in the repository, with a fixed author."""
         who = ["-c", "user.name=Bench", "-c", "user.email=bench@example.com", "-c", "commit.gpgsign=false"]
         command = ["git", *who, *arguments]
         return subprocess.run(
@@ -118,7 +118,7 @@ class Repository:
         ).stdout.strip()
 
     def commit(self, value: str) -> str:
-        """A commit with this value in every object; its id."""
+        """Commits the objects with this value and returns the commit's id."""
         bodies = [plain(body) for body in objects(self.count, self.namespace, value)]
         for start in range(0, len(bodies), 20):
             text = "\n---\n".join(json.dumps(body, indent=1) for body in bodies[start : start + 20])
@@ -130,7 +130,7 @@ class Repository:
 
 
 def plain(body: dict[str, Any]) -> dict[str, Any]:
-    """As people write it: without the marks that the portal adds."""
+    """The object as people write it: without the labels and annotations that the portal adds."""
     metadata = {"name": body["metadata"]["name"], "namespace": body["metadata"]["namespace"]}
     return {**body, "metadata": metadata}
 
@@ -185,7 +185,7 @@ def by_pipeline(environment: Any, sha: str) -> float:
 
 
 def measure(on: Bench, folder: Path, count: int, rounds: int) -> dict[str, Any]:
-    """One row: both peers apply changed objects in turns; the first of each, which creates, is not counted."""
+    """One row: both peers apply changed objects in turns. The first round, which creates the objects, is not counted."""
     environment, repository = prepare_portal(on, folder, count)
     peer_namespace = f"peer-{count}"
     on.run_kubectl("create", "namespace", peer_namespace)

@@ -1,7 +1,7 @@
-"""What every form of this app is made of: fields from models, the optimistic lock, and what trying things found.
+"""The base of this app's forms: fields from models, optimistic locking, and findings of live validation.
 
-A form answers for the text it was given; what the outside says (projects/checking.py) is put beside the fields by
-`CheckedForm.take`. Fields have the names that the services use. One that holds a secret has the widget `Unseen`.
+A form validates its own text. `CheckedForm.take` puts findings of outside systems (projects/checking.py) beside the
+fields. Fields have the names of the services' parameters. A field for a secret has the widget `Unseen`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.kept import TYPED_AGAIN
 
 
 def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: Any) -> forms.Field:
-    """The form field of a model's field, with its validators. `mono`: for what machines read."""
+    """The form field of a model's field, with its validators. `mono`: in a monospaced font, for technical values."""
     field = model._meta.get_field(name).formfield(**changes)  # type: ignore[union-attr]
     assert field is not None  # noqa: S101  # every editable field has one
     if mono:
@@ -33,21 +33,21 @@ def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: A
 
 
 class EitherField(forms.CharField):
-    """A field that is not optional, although something else may be given in its stead: the form checks that."""
+    """A required field with an alternative: the form checks that one of both is given."""
 
     def validate(self, value: Any) -> None:
-        """Nothing is missing yet."""
+        """Accepts an empty value: the form's `clean` decides."""
 
 
 class CheckedForm(forms.Form):
-    """A form that carries the optimistic lock and can be saved although something outside is down.
+    """A form with optimistic locking that can be saved although an outside system is down.
 
     `layout`: names of the fields row by row.
     """
 
     edited = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
     save_anyway = forms.BooleanField(
-        required=False, label="Save anyway", help_text="You know why, and will see to it."
+        required=False, label="Save anyway", help_text="You know the reason and will correct it."
     )
     layout: tuple[tuple[str, ...], ...] = ()
 
@@ -64,7 +64,7 @@ class CheckedForm(forms.Form):
                 yield row
 
     def clean(self) -> dict[str, Any]:
-        """A form sent again after the session ended lacks its secrets: it asks for them and is not saved without."""
+        """Adds an error for each secret that is missing because the form was sent again after the session ended."""
         again = self.data.getlist(TYPED_AGAIN) if hasattr(self.data, "getlist") else []
         for name in again:
             if name in self.fields and not self.cleaned_data.get(name):
@@ -72,11 +72,12 @@ class CheckedForm(forms.Form):
         return self.cleaned_data
 
     def changes(self, *names: str) -> bool:
-        """Whether any of these fields differs from what the form was opened with; a new thing differs altogether."""
+        """Whether any of these fields differs from its initial value. Always true for a new row."""
         return not self.initial.get("edited", -1) >= 0 or bool({*names} & {*self.changed_data})
 
     def take(self, findings: Iterable[Finding]) -> bool:
-        """Puts what failed beside its field, and offers to save anyway where that is allowed. Whether to go on."""
+        """Adds each failed finding to its field, and offers to save anyway where that is allowed. Returns whether the form
+        may be saved."""
         self.findings = list(findings)
         failed = [f for f in self.findings if f.state == FAILED]
         anyway = self.cleaned_data.get("save_anyway", False)
@@ -88,7 +89,7 @@ class CheckedForm(forms.Form):
         return not open_ones
 
     def values(self, *without: str) -> dict[str, Any]:
-        """What was entered, without what the form has for itself."""
+        """The entered values, without the form's own fields and those of `without`."""
         own = {"edited", "save_anyway", *without}
         return {name: value for name, value in self.cleaned_data.items() if name not in own}
 
@@ -99,12 +100,12 @@ SLUG_HINT = "In addresses and on the cluster, e.g. storefront. It never changes.
 def slug_field(
     model: type[models.Model], name: str = "slug", label: str = "Short name", hint: str = SLUG_HINT
 ) -> Any:
-    """A slug: only when something is made."""
+    """The form field for a slug, for forms of new rows."""
     return of(model, name, mono=True, label=label, help_text=hint)
 
 
 def unused(rows: Any, slug: str, what: str, field: str = "slug") -> str:
-    """`slug`, if none of the rows has it."""
+    """Returns `slug` if none of the rows has it; else raises ValidationError. `what`: the kind of row, for the text."""
     if rows.filter(**{field: slug}).exists():
         raise ValidationError(f"There is {what} “{slug}” already.")
     return slug

@@ -1,4 +1,4 @@
-"""What an empty portal needs before the first deploy, and how far it is. Shown on the board while there is no project."""
+"""The steps before the first deploy, and their state. The board shows them while there is no project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from projects.models import Cluster, Environment, Project, Registry
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `state`: done, current or later; `url` leads to where it is taken, and is empty where it cannot be yet."""
+    """One step. `state`: done, current or later; `url`: its page, empty while the step is not possible."""
 
     number: int
     title: str
@@ -26,19 +26,19 @@ class Step:
 
 @dataclass(frozen=True)
 class FirstSteps:
-    """`steps` for an admin; for others none, but whom to `ask`. `is_done`: a deploy is possible."""
+    """`steps`: for an admin only; `ask`: for others, the people to ask. `is_done`: a deploy is possible."""
 
     steps: tuple[Step, ...]
     ask: str = ""
 
     @property
     def is_done(self) -> bool:
-        """Every step is."""
+        """Whether every step is done."""
         return bool(self.steps) and all(step.state == "done" for step in self.steps)
 
 
 def first_steps(user: Any) -> FirstSteps:
-    """How far the portal is, as this person sees it."""
+    """The first steps as this person sees them."""
     if not user.is_admin:
         return FirstSteps((), ask=admins_text())
     project = visible_projects(user).order_by("pk").first()
@@ -57,7 +57,7 @@ def first_steps(user: Any) -> FirstSteps:
         ),
         (
             Environment.objects.exists(), "Add its first environment", _environment_url(project), "Add an environment",
-            "Where it runs: cluster and namespace; and what: the folder of manifests and the variables.",
+            "The cluster and namespace where it runs, its folder of manifests and its variables.",
         ),
     )  # fmt: skip
     first_open = next((i for i, (done, *_) in enumerate(wanted) if not done), len(wanted))

@@ -1,4 +1,4 @@
-"""The forms of projects and of what belongs to them."""
+"""The forms of projects, environments, images, secrets files and members."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 
+from engine.limits import LONGEST_SETTLE
+from engine.manifests.settling import Settling
 from people.models import User
 from projects import secret_rights
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
@@ -13,7 +15,7 @@ from projects.pages.checked_form import CheckedForm, of, slug_field, unused
 from ui.formrender import Switch
 from ui.forms import Unseen
 
-# “None” has a word of its own here: a form that lost this field must not read as a public repository.
+# “None” has a value of its own here: a form without this field must not mean a public repository.
 PUBLIC = "none"
 ACCESS = [(kind or PUBLIC, label) for kind, label in Project.Credential.choices]
 
@@ -38,7 +40,7 @@ class ProjectForm(CheckedForm):
         "slack_channel",
         mono=True,
         label="Slack channel",
-        help_text="Where deploys are told, e.g. #deploys.",
+        help_text="For messages about deploys, e.g. #deploys.",
     )
     layout = (
         ("name", "slug"),
@@ -54,7 +56,7 @@ class ProjectForm(CheckedForm):
         return "" if chosen == PUBLIC else str(chosen)
 
     def clean_credential(self) -> str:
-        """Line ends as a key needs them; blank is nothing."""
+        """Normalizes the line ends of a key; blank text becomes empty."""
         text = self.cleaned_data["credential"].replace("\r\n", "\n")
         return text if text.strip() else ""
 
@@ -77,7 +79,7 @@ SECRET_RIGHTS: dict[str, secret_rights.Right] = {
 
 
 def right_field(label: str, help_text: str = "") -> forms.ChoiceField:
-    """The weakest role that has a right; empty in a new environment: as usual there."""
+    """The weakest role that has a right; empty in a new environment: the default."""
     return forms.ChoiceField(
         choices=[("", "As usual"), *((role.value, f"{role.label}s and stronger") for role in Role)],
         label=label, required=False, help_text=help_text,
@@ -129,8 +131,18 @@ class EnvironmentForm(CheckedForm):
     )  # fmt: skip
     automatic_rollback = forms.BooleanField(
         required=False, label="Roll back by itself", widget=Switch(),
-        help_text="When a deploy fails on the cluster, the last good release is put back at once. "
-        "What was stopped, timed out or met an outage is left as it is, and so is a rollback that fails.",
+        help_text="When a deploy fails on the cluster, a rollback to the last good release follows at once. "
+        "None follows a deploy that was cancelled, timed out or met an outage, nor a failed rollback.",
+    )  # fmt: skip
+    settle_seconds = forms.IntegerField(
+        label="Watch pods without a readiness probe (seconds)", required=False, min_value=0, max_value=int(LONGEST_SETTLE),
+        help_text=f"Kubernetes takes them for ready as soon as they run. {Settling.seconds:.0f} if empty; 0 does not watch "
+        "them. An object may say its own with the annotation slipway.dev/settle.",
+    )  # fmt: skip
+    no_min_ready = forms.BooleanField(
+        required=False, label="Add no minReadySeconds", widget=Switch(),
+        help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
+        "until the new ones have lasted that long.",
     )  # fmt: skip
     may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
     may_reveal = right_field("Secret values are revealed by")
@@ -138,7 +150,8 @@ class EnvironmentForm(CheckedForm):
     may_approve = right_field("Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
-        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("slack_channel", "pull_secret"),
+        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
+        ("slack_channel", "pull_secret"),
         ("may_see", "may_reveal"), ("may_edit", "may_approve"),
     )  # fmt: skip
 
@@ -173,7 +186,7 @@ class EnvironmentForm(CheckedForm):
 
     @staticmethod
     def initial_of(environment: Environment) -> dict[str, Any]:
-        """What the form of an existing environment opens with."""
+        """The initial values of an existing environment's form."""
         names = (
             "name", "order", "is_production", "cluster", "namespace", "config_directory", "slack_channel",
             "deploy_timeout", "edited",
@@ -182,6 +195,8 @@ class EnvironmentForm(CheckedForm):
             **{name: getattr(environment, name) for name in names},
             "pull_secret": environment.pull_secret,
             "automatic_rollback": environment.rolls_back_by_itself,
+            "settle_seconds": environment.policies.get("settle_seconds"),
+            "no_min_ready": not environment.settling.keeps_old_pods,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
                 name: secret_rights.role_for(environment, right).value
@@ -241,7 +256,7 @@ class SecretsFileForm(CheckedForm):
 
 
 class MemberForm(CheckedForm):
-    """A role for somebody."""
+    """A role for a person."""
 
     user = forms.ModelChoiceField(User.objects.filter(is_active=True), label="Person", empty_label="Choose…")
     environment = forms.ModelChoiceField(

@@ -74,7 +74,7 @@ class RegistryForm(CheckedForm):
     slug = slug_field(Registry, hint="In addresses, e.g. ecr-london. It never changes.")
     endpoint = of(
         Registry, "endpoint", mono=True, label="Address", assume_scheme="https",
-        help_text="Its host is what stands in manifests, e.g. https://123456789012.dkr.ecr.eu-west-2.amazonaws.com",
+        help_text="Manifests contain its host, e.g. https://123456789012.dkr.ecr.eu-west-2.amazonaws.com",
     )  # fmt: skip
     account = of(Registry, "account", mono=True, label="AWS account")
     region = of(Registry, "region", mono=True, label="Region")

@@ -1,4 +1,4 @@
-"""Clusters and registries: lists, forms, and the button that tries them now. For admins."""
+"""Pages of clusters and registries: lists, forms, and live validation on request. For admins."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def cluster_new(request: HttpRequest) -> HttpResponse:
 
 
 class ClusterCheck:
-    """Remembers what trying a kubeconfig gave, so that it is noted once the cluster is saved."""
+    """Keeps the result of trying a kubeconfig until the cluster is saved."""
 
     def __init__(self) -> None:
         self.answer: checking.ClusterAnswer | None = None
 
     def run(self, kubeconfig: str) -> list[Finding]:
-        """The findings."""
+        """Tries the kubeconfig and returns the findings."""
         self.answer = checking.cluster(kubeconfig)
         return self.answer.findings
 
     def note(self, cluster: Cluster) -> None:
-        """Keeps the answer with the cluster."""
+        """Stores the result in the cluster's row."""
         if self.answer is None:
             return
         failed = next((f.text for f in self.answer.findings if f.state == FAILED), "")

@@ -1,4 +1,4 @@
-"""A project's images, secrets files and members: the parts of its settings that come and go."""
+"""Pages of a project's images, secrets files and members."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def _image_checks(form: CheckedForm) -> list[Finding]:
 
 @require_POST
 def image_remove(request: HttpRequest, slug: str, name: str) -> HttpResponse:
-    """The project no longer names an image."""
+    """Removes an image from the project."""
     project = settings_of(request.user, slug)
     services.remove_image(person(request.user), image=image_of(project, name))
-    messages.success(request, f"The image {name} is removed. What is in the registry stays there.")
+    messages.success(request, f"The image {name} is removed. The registry keeps its contents.")
     return redirect("projects:images", slug)
 
 
@@ -154,7 +154,7 @@ def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def _file_of(form: CheckedForm, environment: Environment) -> SecretsFile:
-    """The secrets file as the form would have it, not saved."""
+    """The secrets file with the form's values, not saved."""
     data = form.cleaned_data
     return SecretsFile(
         environment=environment, path=data["path"], secret_id=data["secret_id"],
@@ -164,7 +164,7 @@ def _file_of(form: CheckedForm, environment: Environment) -> SecretsFile:
 
 @require_POST
 def secrets_file_remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """The environment no longer uses a secrets file."""
+    """Removes a secrets file from the environment."""
     project = settings_of(request.user, slug)
     services.remove_secrets_file(person(request.user), secrets_file=secrets_file_of(project, pk))
     messages.success(request, "The secrets file is removed. The secret in AWS stays there.")
@@ -177,7 +177,7 @@ def secrets_file_remove(request: HttpRequest, slug: str, pk: int) -> HttpRespons
 @require_http_methods(["GET", "POST"])
 @keeps(MemberForm)
 def members(request: HttpRequest, slug: str) -> HttpResponse:
-    """Who has which role, and giving one."""
+    """The members with their roles, and the form that grants a role."""
     project = settings_of(request.user, slug)
     form = MemberForm(posted(request), project=project)
 
@@ -194,7 +194,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def member_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Takes a role away."""
+    """Revokes a role."""
     project = settings_of(request.user, slug)
     membership = membership_of(project, pk)
     services.revoke(person(request.user), membership=membership)

@@ -1,4 +1,4 @@
-"""What the views of settings and of the infrastructure share: saving a form, and the menu beside it."""
+"""Shared by the views of settings and infrastructure: saving a form, and the menu beside it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTS = (
 
 
 def kept_hint(set_at: datetime | None) -> SafeString:
-    """What stands below the field of a secret that is stored already."""
+    """The hint below the field of a stored secret."""
     when = format_html(" {}", ago(set_at)) if set_at else ""
     return format_html("Set{}, and never shown again. Leave this empty to keep it.", when)
 
@@ -42,10 +42,10 @@ def saved(
     done: str,
     also: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """Whether a sent form was saved. If not, the form says why and still holds what was typed.
+    """Saves a sent form. Returns whether it was saved; if not, the form shows the errors and the input.
 
-    `checks` (tries outside systems) runs only for a form that is valid in itself; `also`: whether other forms on the
-    page are. `done`: the sentence for the next page; warnings that the checks found follow it there.
+    `checks` (live validation) runs only for a valid form. `also`: whether the other forms of the page are valid. `done`:
+    the sentence for the next page; warnings of the checks follow it there.
     """
     if not (form.is_valid() & also()) or not form.take(checks()) or not forms.saved(form, save):
         return False
@@ -64,7 +64,7 @@ def settings_page(
     form: CheckedForm | None = None,
     **context: Any,
 ) -> HttpResponse:
-    """A page of a project's settings: `part` is the menu's entry."""
+    """Renders a page of a project's settings. `part`: the current entry of the menu."""
     menu = [
         {"name": name, "url": reverse(url, args=[project.slug]), "current": key == part}
         for key, name, url in PARTS

@@ -1,4 +1,4 @@
-"""The rows in which an environment's variables are entered."""
+"""The formset for an environment's variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from projects.models import Environment
 
 
 class VariableForm(forms.Form):
-    """One variable; a row without a name is none."""
+    """One variable. A row without a name is ignored."""
 
     name = forms.CharField(max_length=63, required=False, label="Name")
     value = forms.CharField(max_length=variables.LONGEST_VALUE, required=False, label="Value", strip=False)
@@ -30,7 +30,7 @@ class VariableForm(forms.Form):
             self.fields[name].widget.attrs |= attributes
 
     def has_changed(self) -> bool:
-        """A new row counts as soon as it has a name or a value, whatever its type says."""
+        """Whether the row counts: a new row does as soon as it has a name or a value, whatever its type is."""
         return super().has_changed() and (
             not self.empty_permitted or bool({"name", "value"} & {*self.changed_data})
         )
@@ -50,21 +50,21 @@ class VariableForm(forms.Form):
 
 
 class VariableRows(forms.BaseFormSet):
-    """The variables of an environment, with some empty rows for more."""
+    """The variables of an environment, with empty rows for new ones."""
 
     @classmethod
     def get_default_prefix(cls) -> str:
         return "variables"
 
     def clean(self) -> None:
-        """No name twice."""
+        """Adds an error for a name that is used twice."""
         names = [row["name"] for row in self.entered()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValidationError(f"{', '.join(twice)}: there more than once.")
 
     def entered(self) -> list[dict[str, str]]:
-        """The variables as the service takes them."""
+        """The variables in the form that the service takes."""
         rows = (form.cleaned_data for form in self.forms if hasattr(form, "cleaned_data"))
         return [
             {"name": row["name"], "value": row.get("value", ""), "type": row.get("type") or "string"}
@@ -84,7 +84,7 @@ VariableFormSet = forms.formset_factory(
 
 
 def variable_rows(data: Any, environment: Environment | None) -> VariableRows:
-    """The rows for an environment's variables, bound when `data` is given."""
+    """The formset for an environment's variables, bound when `data` is given."""
     stored = environment.variables if environment else []
     initial = [{"name": v["name"], "value": v["value"], "type": v["type"]} for v in stored]
     rows = VariableFormSet(data, initial=initial)

@@ -1,6 +1,7 @@
-"""Making a project; its general settings and its environments (images, secrets files, members: projects/pages/parts_views.py).
+"""Pages of a new project, its general settings and its environments. For images, secrets files and members see
+projects/pages/parts_views.py.
 
-Every view: one line of access, the form, one service call, redirect.
+Every view fetches with a check of the right, handles the form, calls one service and redirects.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 def _project_of(form: CheckedForm, project: Project) -> Project:
-    """`project` as the form would have it, not saved: for trying whether it works."""
+    """`project` with the form's values, not saved, for live validation."""
     data = form.cleaned_data
     tried = Project(
         slug=data.get("slug", project.slug), name=data["name"], repository_url=data["repository_url"],
         default_branch=data["default_branch"], credential_kind=data["credential_kind"],
     )  # fmt: skip
     same_place = services.place_of(tried.repository_url) == services.place_of(project.repository_url)
-    # A stored credential goes nowhere but to the host it was stored for.
+    # A stored credential is sent only to the host for which it was stored.
     kept = project.credential if same_place and tried.credential_kind == project.credential_kind else ""
     tried.credential = data["credential"] or kept
     return tried
@@ -113,7 +114,7 @@ def _project_form(project: Project, data: Any = None) -> ProjectForm:
 
 @require_POST
 def general_check(request: HttpRequest, slug: str) -> HttpResponse:
-    """Tries the repository now."""
+    """Tries the repository."""
     project = settings_of(request.user, slug)
     return _general(
         request,
@@ -195,7 +196,7 @@ def _environment(
 def _environment_checks(
     user: Any, form: EnvironmentForm, project: Project, row: Environment | None
 ) -> list[Finding]:
-    """Tries what is new in the form: the cluster and namespace, the config directory; and who else is in the namespace."""
+    """Tries the changed fields: cluster and namespace, config directory. Also finds other environments in the namespace."""
     data = form.cleaned_data
     checks: list[checking.Check] = []
     findings: list[Finding] = []
@@ -220,7 +221,7 @@ def _shared(others: list[str], namespace: str) -> list[Finding]:
 
 @require_POST
 def environment_check(request: HttpRequest, slug: str, env: str) -> HttpResponse:
-    """Tries everything that the environment needs, now."""
+    """Tries all outside systems that the environment needs."""
     project = settings_of(request.user, slug)
     row = environment_of(project, env)
     files = row.secrets_files.select_related("environment__project")

@@ -1,4 +1,4 @@
-"""What one worker knows while it works on one attempt at a run, and how it learns that it has to stop."""
+"""The state of one worker's attempt at a run, and the check whether it must stop."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from runs.fence import Fence, FenceLost
 from runs.journal import Journal
 from runs.life.kind import R
 
-LOOK_SECONDS = 0.3  # between two looks at whether the run is to stop
+LOOK_SECONDS = 0.3  # between two checks whether the run must stop
 Answer = TypeVar("Answer")
 
 
 class CancelRequested(SlipwayError):
-    """Somebody asked to cancel; the work stopped before its next write."""
+    """A cancel was requested; the work stopped before its next write."""
 
 
 class Leaving(SlipwayError):
-    """This worker was asked to end; another one goes on."""
+    """This worker must end (for example in a rolling update); another one goes on with the run."""
 
 
 class OutOfTime(SlipwayError):
-    """The time limit of the run is over."""
+    """The run exceeded its time limit."""
 
 
 @dataclass
 class Attempt(Generic[R]):
-    """The state of one attempt. A kind of run adds what its steps find for each other; a take-over finds that again."""
+    """The state of one attempt. Kinds of run extend it with the results of their steps; a worker that takes over computes
+    these again."""
 
     run: R
     fence: Fence
@@ -42,14 +43,15 @@ class Attempt(Generic[R]):
     warnings: list[str] = field(default_factory=list)
 
     def close(self) -> None:
-        """Gives back what the steps opened. Called before the end is written."""
+        """Closes resources that the steps opened. Called before the end is written."""
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """A line of the run's log."""
+        """Writes a line to the run's log."""
         self.journal.line(text, level=level)
 
     def check(self, *, grace: float = 0.0) -> None:
-        """Raises when the work is to stop: given up, cancelled, its worker ends, out of time by more than `grace` seconds."""
+        """Raises when the work must stop: FenceLost, CancelRequested, Leaving, or OutOfTime once the deadline is exceeded by
+        more than `grace` seconds."""
         if self.journal.lost:
             raise FenceLost("This attempt was given up; another worker has the run.")
         if self.journal.cancelling:
@@ -60,8 +62,9 @@ class Attempt(Generic[R]):
             raise OutOfTime("The time limit of this run is over.")
 
     def patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` returns or raises; meanwhile the run can be stopped. For a call to an outside system that may take
-        minutes and cannot be broken off: it goes on in its thread, unheard. `ask` must not use the database."""
+        """Calls `ask` in a thread and returns its result; raises its error, or as `check` when the run must stop meanwhile. For
+        calls to outside systems that take minutes and cannot be interrupted: after a stop, the thread goes on and its result
+        is dropped. `ask` must not use the database."""
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outside")
         try:
             asked = pool.submit(copy_context().run, ask)

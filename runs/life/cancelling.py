@@ -1,4 +1,4 @@
-"""Asking a run to stop. Who may ask, and what else goes with it, is its kind's affair."""
+"""Requests to cancel a run. The kind of run checks the right and adds its own consequences."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CHANGED_BY_IT = ["state", "cancel_requested_at", "cancelled_by", "started_at", "
 
 
 def ask_to_stop(life: Life[R], actor: Actor, run: R) -> bool:
-    """Notes the request, once; whether somebody has asked, now or before. Call it in a transaction.
+    """Stores the request once. Returns whether a cancel is requested, now or earlier. Call it in a transaction.
 
-    A waiting run is ended with it; a running one becomes `cancelling`, and its worker stops before its next write. False
-    when it has ended: nothing is changed then. `run` holds what is true afterwards.
+    A waiting run ends at once; a running one becomes `cancelling`, and its worker stops before its next write. Returns False,
+    and changes nothing, when the run ended without a request. Refreshes `run`.
     """
     kind = life.kind
     rows = kind.rows().filter(pk=run.pk, cancel_requested_at=None)

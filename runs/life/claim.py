@@ -1,4 +1,4 @@
-"""The claim: of all workers that were rung for an attempt, one makes it its own."""
+"""The claim: exactly one of the workers that receive an attempt's job gets the attempt."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from runs.models import ACTIVE, State
 
 
 def worker_name() -> str:
-    """Host and process, for the page and the log."""
+    """`host:pid` of this process, for pages and logs."""
     return f"{socket.gethostname()}:{os.getpid()}"[:100]
 
 
 def claim(life: Life[R], run_id: UUID, attempt: int) -> R | None:
-    """Makes this process the one that works on the attempt: one conditional update, so only one can win.
+    """Claims the attempt for this process, by one conditional update, so that only one process can succeed.
 
-    None when the attempt is not the current one, another worker has it, or it is not the run's turn.
+    Returns the run; None when the attempt is not current, another worker has it, or another run goes first.
     """
     rows = life.kind.rows().filter(run_id=run_id, attempt=attempt)
     try:
@@ -34,13 +34,13 @@ def claim(life: Life[R], run_id: UUID, attempt: int) -> R | None:
             if run is None or not (_go_on(life, run, rows) or _begin(life, run, rows)):
                 return None
             run.state = rows.values_list("state", flat=True).get()
-    except IntegrityError:  # a constraint says that another one is running; its end rings for this one
+    except IntegrityError:  # by a constraint, another run is active; its end enqueues this one
         return None
     return run
 
 
 def _go_on(life: Life[R], run: R, rows: QuerySet[R]) -> bool:
-    """Takes a run that another worker handed over, or that the reconciler took from one."""
+    """Claims an active run without a worker: one handed it over, or the reconciler took it away from one."""
     if rows.filter(state__in=ACTIVE, worker="").update(worker=worker_name(), heartbeat_at=Now()) != 1:
         return False
     life.kind.audit(SYSTEM_ACTOR, f"{life.kind.name}.resumed", run, attempt=run.attempt)
@@ -48,14 +48,14 @@ def _go_on(life: Life[R], run: R, rows: QuerySet[R]) -> bool:
 
 
 def _begin(life: Life[R], run: R, rows: QuerySet[R]) -> bool:
-    """Takes a queued run whose turn it is."""
+    """Claims a queued run, if `may_start` allows it."""
     if not life.may_start(run):
         return False
     changes = life.changes_at_start(run)
     begun = {"state": State.RUNNING, "worker": worker_name(), "heartbeat_at": Now(), **changes}
     if rows.filter(state=State.QUEUED).update(**begun) != 1:
         return False
-    # The row may have waited here for the end of the one before: it begins now, not when it was looked at.
+    # The update may have waited for the lock until the run before ended, so the start is now.
     rows.update(started_at=timezone.now())
     run.refresh_from_db(fields=["state", "started_at", *changes])
     life.kind.audit(SYSTEM_ACTOR, f"{life.kind.name}.started", run)

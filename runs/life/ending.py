@@ -1,4 +1,4 @@
-"""How a run ends: one transaction that says so everywhere, and wakes whoever waits for it."""
+"""Ends a run: one transaction writes the state, steps, audit event and hooks, and enqueues the next run."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ STEP_STATE = {
 }
 
 
-def kept(value: Any) -> Any:
-    """`value` (as JSON knows it) as it may be kept: without secret values, in characters that every database takes."""
+def as_stored(value: Any) -> Any:
+    """A JSON value in the form for the database: redacted, and without characters that a database refuses."""
     return storable(redact_nested(value))
 
 
 def end_fenced(life: Life[R], fence: Fence, end: End, *, warnings: Sequence[str] = ()) -> None:
-    """Ends the run of a worker, with all that it was warned of. Raises FenceLost when this worker no longer owns the run."""
-    with fence.held(warnings=kept(list(dict.fromkeys(warnings)))):
+    """Ends a worker's run. `warnings` are stored without duplicates. Raises FenceLost when the worker no longer owns the run."""
+    with fence.held(warnings=as_stored(list(dict.fromkeys(warnings)))):
         write_end(life, life.kind.rows(life.hooks_need).get(run_id=fence.run_id), end)
 
 
 def end_unstarted(life: Life[R], run: R, end: End) -> None:
-    """Ends a run that no worker has. Call it in a transaction that made sure of that."""
+    """Ends a run without a worker. Call it in the transaction that has checked this by a conditional update."""
     write_end(life, run, end)
 
 
 def end_given_up(life: Life[R], run: R, end: End) -> bool:
-    """For the reconciler: ends a run whose worker is gone or does not stop. False when it ended by itself meanwhile.
+    """For the reconciler: ends a run whose worker is gone or does not stop. False when the run ended or was taken over
+    meanwhile.
 
-    The attempt is raised with it, so that a worker which still lives can write nothing more.
+    Increases the attempt, so that a worker which is still alive cannot write any more.
     """
     with transaction.atomic():
         rows = life.kind.rows().filter(pk=run.pk, attempt=run.attempt, state__in=ACTIVE)
@@ -57,17 +58,18 @@ def end_given_up(life: Life[R], run: R, end: End) -> bool:
 
 
 def write_end(life: Life[R], run: R, end: End) -> None:
-    """State, steps, audit, what goes with it, and the bell for whoever is next. In the caller's transaction: whatever
-    ends a run, none of this is lost."""
+    """Writes state, steps and audit event, calls the hook `on_end`, enqueues the next run, and rings the bell after the
+    commit. Call it in the transaction that ends the run, so that a crash loses none of this. Raises ValueError for a state
+    that is no end."""
     if end.state not in ENDS:
         raise ValueError(f"{end.state} is no end of a run.")
     kind = life.kind
     kind.rows().filter(pk=run.pk).update(
         state=end.state,
         ended_at=timezone.now(),
-        result=kept(end.result)[:500],
-        hint=kept(end.hint)[:500],
-        evidence=kept(end.evidence),
+        result=as_stored(end.result)[:500],
+        hint=as_stored(end.hint)[:500],
+        evidence=as_stored(end.evidence),
     )
     steps.close(run.run_id, STEP_STATE.get(end.state, StepState.ERRORED))
     run.refresh_from_db()

@@ -1,7 +1,7 @@
-"""What a kind of run adds to the life that all runs share: whose turn it is, and what goes with its start and its end.
+"""The hooks of a kind of run: the order of its runs, and its own writes at their start and end.
 
 Claiming (`claim.py`), ending (`ending.py`), cancelling (`cancelling.py`) and reconciling (`reconcile.py`) call these
-functions; how a worker does the work is in `pipeline.py`.
+hooks; `pipeline.py` describes the work itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runs.models import State
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended: state, one sentence, what to do, what was seen. No secrets."""
+    """How a run ended: state, one sentence, a hint for people, observations as JSON. No secret values."""
 
     state: State
     result: str
@@ -36,18 +36,17 @@ def _no_changes(_: object) -> dict[str, object]:
 class Life(Generic[R]):
     """The hooks of one kind.
 
-    Turns: `may_start`: whether a queued run may begin now, asked in the claim's transaction (where two must never run at
-    once, a constraint on the kind's table has the last word); `could_start`: all queued runs that may begin now;
-    `next_after`: the one to ring for when this one has ended.
+    Order: `may_start`: whether a queued run may start now, called in the claim's transaction (where two runs must never be
+    active together, the kind's table also needs a constraint); `could_start`: all queued runs that may start now;
+    `next_after`: the run to enqueue when this one has ended.
 
-    Start: `changes_at_start`: what else changes in its row when it begins; `on_start`: what goes with that, in the same
-    transaction.
+    Start: `changes_at_start`: more columns to set in the run's row; `on_start`: more writes, in the same transaction.
 
-    End: `on_end`: what goes with it, in the ending transaction, after the row, the steps and the audit event were written.
-    `what_stays`: for a run that was cancelled after its worker had stopped, the end of the sentence ("what was applied
-    stays"). `when_abandoned`: what to do about one whose worker did not stop.
+    End: `on_end`: more writes in the ending transaction, after those of the row, the steps and the audit event.
+    `what_stays`: the end of the sentence about a run that was cancelled after its worker had stopped ("what was applied
+    stays"). `when_abandoned`: the hint for a run whose worker did not stop after a cancel.
 
-    `hooks_need`, `worker_needs`: related rows (as in `select_related`) to load with a run for the hooks, and for the worker.
+    `hooks_need`, `worker_needs`: related rows (as for `select_related`) to load with a run for the hooks and for the worker.
     """
 
     kind: Kind[R]

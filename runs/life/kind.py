@@ -1,6 +1,6 @@
-"""A kind of run, such as a deploy: what the portal must know of it to open its runs and to find them again.
+"""Describes a kind of run, such as a deploy: its table, counter, queue, job, steps and audit data.
 
-Everything in this folder works for every kind; `hooks.py` and `pipeline.py` say what a kind adds.
+Everything in this folder works for every kind; `hooks.py` and `pipeline.py` define what a kind adds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ R = TypeVar("R", bound=Run)
 
 @dataclass(frozen=True)
 class About:
-    """How audit events name a run. `facts`: part of the data of every event but that of its end."""
+    """How audit events name a run. `facts`: added to the data of all its events except the one of the end."""
 
     text: str
     project: str = ""
@@ -31,9 +31,9 @@ class About:
 class Kind(Generic[R]):
     """One kind of run.
 
-    `name`: as in audit verbs (`deploy.started`) and in sentences ("then deploy again"). `counter`: gives out the numbers.
-    `queue`, `job`: where its runs are worked on, and the dotted name of the function that does it, which takes the run's id
-    and the attempt. `steps`: their names in order, at most 20 characters each. `about`: how audit events name a run.
+    `name`: as in audit verbs (`deploy.started`) and in sentences ("then deploy again"). `counter`: the table of the counter.
+    `queue`, `job`: the RQ queue, and the dotted name of the job function, which takes the run's id and the attempt. `steps`:
+    their names in order, at most 20 characters each. `about`: how audit events name a run.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Kind(Generic[R]):
     about: Callable[[R], About]
 
     def rows(self, related: Sequence[str] = ()) -> QuerySet[R]:
-        """The runs of this kind, with what `related` names, as in `select_related`."""
+        """All runs of this kind, with the relations in `related` loaded (`select_related`)."""
         rows = self.model._default_manager.all()
         return rows.select_related(*related) if related else rows
 
     def audit(self, actor: Actor, verb: str, run: R, **data: object) -> None:
-        """One audit event about a run, with its facts. Call it in the transaction of the change."""
+        """Writes an audit event about a run, with its facts and `data`. Call it in the transaction of the change."""
         self.record(actor, verb, run, {**self.about(run).facts, **data})
 
     def record(self, actor: Actor, verb: str, run: R, data: dict[str, Any]) -> None:
-        """One audit event about a run, with nothing but `data`."""
+        """Writes an audit event about a run, with only `data`. Call it in the transaction of the change."""
         about = self.about(run)
         record(
             actor,

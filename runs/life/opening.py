@@ -1,4 +1,4 @@
-"""Opening a run: its number, its row, its steps. Who may ask for it, and whether it is rung for, is its kind's affair."""
+"""Creates a run: its number, its row, its steps. The kind of run checks the right and enqueues it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runs.life.kind import Kind, R
 
 
 def next_number(kind: Kind[R]) -> int:
-    """The next public number. The counter's row is locked until the commit; numbers may have gaps, no two are equal."""
+    """The next public number. Locks the counter's row until the commit, so numbers are unique; they may have gaps."""
     rows = kind.counter._default_manager
     rows.get_or_create(name=kind.name)
     rows.filter(name=kind.name).update(last=F("last") + 1)
@@ -18,7 +18,8 @@ def next_number(kind: Kind[R]) -> int:
 
 
 def create(kind: Kind[R], actor: Actor, /, **fields: object) -> R:
-    """The row of a queued run that `actor` asked for, with a number of its own, and its steps. Call it in a transaction."""
+    """Creates a queued run for `actor` with a new number, and its steps. `fields`: the kind's own columns. Call it in a
+    transaction."""
     run = kind.model._default_manager.create(
         number=next_number(kind),
         actor_kind=actor.kind,

@@ -1,6 +1,6 @@
-"""A worker's way through one attempt at a run: claimed once, fenced by its attempt, resumable after a crash.
+"""Works on one attempt at a run: claimed once, fenced by its attempt, resumable after a crash.
 
-What a kind of run adds is a `Pipeline`: its steps, and the sentences for how it can end.
+A kind of run defines a `Pipeline`: its steps, and its sentences for each possible end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEAST_SECONDS = 30.0
 
 
 class BrokenOff(SlipwayError):
-    """An attempt could not even say how it ended. The reconciler gives the run to the next one."""
+    """An attempt failed before it could write an end. The reconciler gives the run to the next attempt."""
 
 
 def _nothing(_: object) -> None:
@@ -47,13 +47,12 @@ def _nothing(_: object) -> None:
 class Pipeline(Generic[R, W]):
     """How a worker works on one kind of run.
 
-    `attempt`: the class of what a worker knows (`attempt.Attempt[R]` or a subclass). `seconds`: how long a run may take, over
+    `attempt`: the class of the attempt's state (`attempt.Attempt[R]` or a subclass). `seconds`: the time limit of a run, over
     all attempts. `opening`: the first line of its log. `work`: runs the steps (`steps.run_step`) that `steps.finished` does
-    not name, or all again where a worker that takes over needs what they find; it raises what ends the run.
+    not name, or all again where a worker that takes over needs their results; it raises the errors that end the run.
 
-    The ends: `succeeded`: one sentence; `cancelled`, `timed_out`; `failed`: by an error of the family, which it tells from
-    each other. `left`: what has been changed outside so far, in a sentence. `afterwards`: what else follows, when the end
-    has been written and nothing can break it.
+    The ends: `succeeded` returns one sentence; `cancelled`, `timed_out` and `failed` (for a SlipwayError) return the end.
+    `left`: a sentence about changes made outside so far. `afterwards`: called after the end was committed; it must not fail.
     """
 
     life: Life[R]
@@ -70,8 +69,8 @@ class Pipeline(Generic[R, W]):
 
 
 def run(pipeline: Pipeline[R, W], run_id: str, attempt: int) -> None:
-    """Claims the attempt and works on it to its end. Ends at once when it is not this attempt's turn. Raises BrokenOff,
-    which quotes nothing: what broke it off may quote secret values."""
+    """Claims the attempt and works on it to its end. Returns at once when the claim fails. Raises BrokenOff for an unforeseen
+    error, without that error's text, which may contain secret values."""
     claimed = claim(pipeline.life, UUID(run_id), attempt)
     if claimed is None:
         return
@@ -87,7 +86,7 @@ def run(pipeline: Pipeline[R, W], run_id: str, attempt: int) -> None:
 
 
 def work_on(pipeline: Pipeline[R, W], run: R, redactor: Redactor) -> None:
-    """All steps, and the end. A lost fence ends it silently: somebody else tells the rest of the story."""
+    """Runs all steps and writes the end. Stops without an end after a lost fence: the new owner of the run writes it."""
     life = pipeline.life
     fence = Fence(life.kind.model, run.run_id, run.attempt)
     with ExitStack() as stack:
@@ -111,7 +110,7 @@ def work_on(pipeline: Pipeline[R, W], run: R, redactor: Redactor) -> None:
 
 
 def begin(pipeline: Pipeline[R, W], run: R, fence: Fence, journal: Journal) -> W:
-    """The attempt, with the time that is left for the run."""
+    """Makes the attempt; its deadline is the rest of the run's time limit, at least LEAST_SECONDS."""
     journal.cancelling = run.state == State.CANCELLING
     used = (timezone.now() - run.started_at).total_seconds() if run.started_at else 0.0
     deadline = time.monotonic() + max(LEAST_SECONDS, pipeline.seconds(run) - used)
@@ -123,7 +122,7 @@ def begin(pipeline: Pipeline[R, W], run: R, fence: Fence, journal: Journal) -> W
 
 
 def hand_over(life: Life[R], attempt: Attempt[R]) -> None:
-    """Gives the run to another worker at once: a rolling update of the portal neither waits for its end nor kills it."""
+    """Gives the run to another worker at once, so that a rolling update of the portal neither waits for runs nor kills them."""
     run = attempt.run
     attempt.log("Its worker is being stopped; another one goes on.", level="warning")
     attempt.journal.flush()
@@ -136,13 +135,13 @@ def hand_over(life: Life[R], attempt: Attempt[R]) -> None:
 
 
 def outcome(pipeline: Pipeline[R, W], attempt: W) -> End:
-    """Runs the steps and says how it ended. Every error of the family becomes an end; nothing else is swallowed but at
-    the job's edge, where an unforeseen error must still be told."""
+    """Runs the steps and returns the end. Every SlipwayError becomes an end, an unforeseen error the end `errored`. Raises
+    FenceLost, Leaving and database errors, which leave the run to the next attempt."""
     try:
         tell_beginning(pipeline, attempt)
         pipeline.work(attempt)
     except (FenceLost, Leaving, OperationalError, InterfaceError):
-        raise  # no end: the next attempt goes on. Without its database nothing could be told, either
+        raise  # no end: the next attempt goes on (without the database, no end could be written)
     except CancelRequested:
         return pipeline.cancelled(attempt)
     except (OutOfTime, JobTimeoutException):
@@ -161,7 +160,7 @@ def outcome(pipeline: Pipeline[R, W], attempt: W) -> End:
 
 
 def tell_beginning(pipeline: Pipeline[R, W], attempt: W) -> None:
-    """The first lines of an attempt. The very first is there as soon as a worker is, before anything outside is asked."""
+    """Logs the first lines of an attempt. The first attempt flushes them before it calls any outside system."""
     run, names = attempt.run, pipeline.life.kind.steps
     if run.attempt > 1:
         done = steps.finished(run.run_id)

@@ -1,4 +1,4 @@
-"""Ringing for a worker: one job per attempt, named after the run and its attempt."""
+"""Enqueues runs for workers: one job per attempt, with an id made of the run and its attempt."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from runs.models import Run
 
 
 def job_id(run: Run) -> str:
-    """One job per attempt."""
+    """The RQ job id of the run's current attempt."""
     return f"{run.run_id}-{run.attempt}"
 
 
 def enqueue_run(kind: Kind[R], run: R) -> None:
-    """Rings for one run, after the commit. Whether it may start is decided when it is claimed."""
+    """Enqueues a job for the run's current attempt, after the commit. The claim decides whether the run may start."""
     enqueue(kind.job, str(run.run_id), run.attempt, queue=kind.queue, job_id=job_id(run))

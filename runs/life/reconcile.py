@@ -1,8 +1,8 @@
-"""The reconciler: the only cure for what queues, workers and machines lose.
+"""The reconciler: repairs runs that lost their job, their worker or their machine.
 
-It runs every five seconds in the scheduler's process and needs nothing but the database; Redis is asked only what is
-queued. Everything it does is a conditional update, so running it twice does no harm. How long a worker has been silent
-is told by the database's clock, which wrote its heartbeat, too: clocks of hosts differ.
+It runs every five seconds in the scheduler's process and needs only the database; it asks Redis only for the queued jobs.
+Every change is a conditional update, so two reconcilers at once do no harm. Heartbeats are written and compared by the
+database's clock, because the clocks of hosts differ.
 """
 
 from __future__ import annotations
@@ -37,19 +37,20 @@ OVERDUE = Q(cancel_requested_at__lt=Now() - CANCEL_DEADLINE)
 
 
 def reconcile(lives: Iterable[Life[Any]]) -> None:
-    """Everything, in order: end what is being cancelled, take over what lost its worker, enqueue what the queue lost."""
+    """Ends cancelled runs without a worker, takes over runs that lost their worker, enqueues runs that the queue lost. Logs
+    errors and goes on with the other kinds."""
     lives = list(lives)
-    for part in (tend, enqueue_lost):
+    for part in (repair, enqueue_lost):
         for life in lives:
             try:
                 part(life)
-            except Exception:  # one kind that cannot be tended must not keep the others waiting
-                log.exception("runs of a kind could not be tended", kind=life.kind.name)
+            except Exception:  # an error of one kind must not stop the others
+                log.exception("runs of a kind could not be repaired", kind=life.kind.name)
                 close_old_connections()
 
 
-def tend(life: Life[R]) -> None:
-    """The running and cancelling runs of one kind that need something."""
+def repair(life: Life[R]) -> None:
+    """Ends, abandons or takes over the active runs of one kind that need it."""
     cures: tuple[tuple[Q, Callable[[Life[R], R], bool]], ...] = (
         (CANCELLING & (SILENT | UNCLAIMED), end_cancelled),
         (CANCELLING & OVERDUE, abandon),
@@ -59,12 +60,12 @@ def tend(life: Life[R]) -> None:
         for run in life.kind.rows(life.hooks_need).filter(needed):
             try:
                 cure(life, run)
-            except Exception:  # one run that cannot be tended must not keep all others waiting
-                log.exception("a run could not be tended", kind=life.kind.name, number=run.number)
+            except Exception:  # an error of one run must not stop the others
+                log.exception("a run could not be repaired", kind=life.kind.name, number=run.number)
 
 
 def end_cancelled(life: Life[R], run: R) -> bool:
-    """Ends a run that is being cancelled and has no worker which could do so."""
+    """Ends a cancelling run that has no worker to end it. Returns whether it did."""
     who = run.cancelled_by or "Somebody"
     return end_given_up(
         life,
@@ -74,7 +75,7 @@ def end_cancelled(life: Life[R], run: R) -> bool:
 
 
 def abandon(life: Life[R], run: R) -> bool:
-    """Ends a run that was cancelled and does not stop; its worker can write nothing more."""
+    """Ends a cancelled run whose worker does not stop; the fence blocks its further writes. Returns whether it did."""
     return end_given_up(
         life,
         run,
@@ -87,7 +88,7 @@ def abandon(life: Life[R], run: R) -> bool:
 
 
 def take_over(life: Life[R], run: R) -> bool:
-    """Gives a run whose worker fell silent to the next one, or ends it when that happened too often."""
+    """Gives a run whose worker fell silent to the next worker, or ends it after MOST_ATTEMPTS. Returns whether it did."""
     kind = life.kind
     if run.attempt >= MOST_ATTEMPTS:
         return end_given_up(
@@ -106,15 +107,15 @@ def take_over(life: Life[R], run: R) -> bool:
 
 
 def waiting_for_a_worker(life: Life[R]) -> Iterator[R]:
-    """Runs that could start or go on now: those whose turn it is, and those taken over."""
+    """Runs that need a worker now: queued ones that may start, and running ones that were taken over."""
     yield from life.could_start()
     yield from life.kind.rows().filter(UNCLAIMED, state=State.RUNNING)
 
 
 def enqueue_lost(life: Life[R]) -> None:
-    """Rings again for every run that waits for a worker and is not in the queue.
+    """Enqueues every run that waits for a worker and has no job in the queue.
 
-    A job that a worker has just popped may be enqueued twice by this; the second one claims nothing and ends.
+    A job that a worker has just taken may be enqueued a second time; that one fails to claim the run and ends.
     """
     kind, waiting = life.kind, list(waiting_for_a_worker(life))
     if not waiting:

@@ -1,4 +1,4 @@
-"""The steps of a run: made with it, started and ended by the worker that holds the fence."""
+"""The steps of a run: created with it, started and ended by the worker that holds the fence."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from runs.models import Step, StepState
 
 
 def create(run_id: UUID, names: Sequence[str]) -> None:
-    """The rows of a new run's steps, all pending. Idempotent."""
+    """Creates the rows of a new run's steps, all pending. Idempotent."""
     rows = [Step(run_id=run_id, name=name, position=position) for position, name in enumerate(names)]
     Step.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def start(fence: Fence, name: str) -> None:
-    """The step begins, or begins again after a take-over (its first start is kept). Raises FenceLost."""
+    """Marks the step as running; after a take-over its first start time stays. Raises FenceLost."""
     with fence.held():
         rows = Step.objects.filter(run_id=fence.run_id, name=name)
         rows.filter(started_at=None).update(started_at=timezone.now())
@@ -27,7 +27,7 @@ def start(fence: Fence, name: str) -> None:
 
 
 def end(fence: Fence, name: str, state: StepState, summary: str = "") -> None:
-    """The step ended. `summary`: one short sentence without secrets. Raises FenceLost."""
+    """Marks the step as ended. `summary`: one short sentence without secrets. Raises FenceLost."""
     with fence.held():
         Step.objects.filter(run_id=fence.run_id, name=name).update(
             state=state, ended_at=timezone.now(), summary=summary[:300]
@@ -35,7 +35,8 @@ def end(fence: Fence, name: str, state: StepState, summary: str = "") -> None:
 
 
 def close(run_id: UUID, running_becomes: StepState) -> None:
-    """After the run's end: what was running ends so, what never began is skipped. Call it in the ending transaction."""
+    """At the run's end: a running step gets the state `running_becomes`, pending ones are skipped. Call it in the ending
+    transaction."""
     rows = Step.objects.filter(run_id=run_id)
     rows.filter(state=StepState.RUNNING).update(state=running_becomes, ended_at=timezone.now())
     rows.filter(state=StepState.PENDING).update(state=StepState.SKIPPED)
@@ -48,18 +49,18 @@ def finished(run_id: UUID) -> set[str]:
 
 
 def run_step(attempt: W, name: str, function: Callable[[W], str]) -> None:
-    """One step with its row; what `function` returns is its summary. A step that raises stays `running`: the run's end
-    closes it with the right state. Raises what `function` raises, and FenceLost."""
+    """Runs one step and writes its row. `function` returns the summary. After an error the step stays `running`, and the run's
+    end closes it with the right state. Raises the errors of `function` and of `Attempt.check`."""
     attempt.check()
     start(attempt.fence, name)
     attempt.journal.changed()
-    summary = under(attempt, name, function)
+    summary = call_in_step(attempt, name, function)
     end(attempt.fence, name, StepState.SUCCEEDED, summary)
     attempt.journal.changed()
 
 
-def under(attempt: W, name: str, function: Callable[[W], str]) -> str:
-    """Runs a step's function with its lines in the step's part of the log. Alone, it is for a worker that takes over and
-    needs again what the step had found: the step's row stays as it is."""
+def call_in_step(attempt: W, name: str, function: Callable[[W], str]) -> str:
+    """Runs a step's function, with its lines in the step's part of the log, and returns the summary. Does not change the step's
+    row: a worker that takes over calls it to compute the results of a finished step again."""
     attempt.journal.step = name
     return function(attempt)

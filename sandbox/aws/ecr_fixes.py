@@ -1,6 +1,4 @@
-"""Where moto's ECR differs from AWS and the portal would notice: tokens that expire, digests, sizes,
-addresses.
-"""
+"""Patches moto's ECR where it differs from AWS in a way that affects the portal: expiring tokens, digests, sizes, addresses."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ class ImageTagAlreadyExistsException(ServiceException):
 
 
 def install(tokens: Tokens, endpoint: str) -> None:
-    """Puts every mend in place. `endpoint`: URL of the registry, which also names the repositories'
-    addresses.
-    """
+    """Applies all patches. `endpoint`: URL of the registry, which also begins the repositories' addresses."""
     replace(ECRResponse, "get_authorization_token", _get_authorization_token(tokens, endpoint))
     mend(ECRBackend, "put_image", _put_image)
     mend(ECRBackend, "create_repository", _create_repository(endpoint))
@@ -45,7 +41,7 @@ def install(tokens: Tokens, endpoint: str) -> None:
 
 
 def _get_authorization_token(tokens: Tokens, endpoint: str) -> Method:
-    """A token of its own at every call, with the end it really has (moto: always 2015-01-01)."""
+    """Gives a new token at each call, with its true time of expiry (moto: always 2015-01-01)."""
 
     def get_authorization_token(self: ECRResponse) -> ActionResult:
         token = tokens.issue()
@@ -60,7 +56,7 @@ def _get_authorization_token(tokens: Tokens, endpoint: str) -> Method:
 
 
 def digest_of(manifest: str) -> str:
-    """What a registry calls the digest of a manifest: of its bytes (moto: of its layers' digests)."""
+    """The digest of a manifest: of its bytes, as a registry computes it (moto: of its layers' digests)."""
     return "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
 
 
@@ -105,7 +101,7 @@ def find_image(repository: Repository, reference: str) -> Image | None:
 
 
 def _create_repository(endpoint: str) -> Callable[[Method], Method]:
-    """A repository's address is in the registry that answers here."""
+    """Gives a repository an address in this registry."""
     host = endpoint.partition("://")[2]
 
     def wrap(original: Method) -> Method:

@@ -104,7 +104,7 @@ def connect(endpoint: str) -> RegistryClient:
 
 
 def ecr_call(endpoint: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """One call of ECR's API, spoken directly: the sandbox's AWS wants no signature. Raises urllib.error.HTTPError."""
+    """Calls ECR's API over plain HTTP: the sandbox's AWS needs no signature. Raises urllib.error.HTTPError."""
     scope = f"Credential=sandbox/20260101/{REGION}/ecr/aws4_request"
     headers = {
         "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0",
@@ -117,7 +117,7 @@ def ecr_call(endpoint: str, action: str, parameters: Mapping[str, Any]) -> dict[
 
 
 def registry_host(endpoint: str) -> str:
-    """What image references begin with: the endpoint without its scheme."""
+    """The beginning of image references: the endpoint without its scheme."""
     return endpoint.partition("://")[2].rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""How moto's classes are mended: a method is replaced by one that wraps it, for the whole process."""
+"""Patches moto's classes: wraps or replaces a method for the whole process."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The registry side of ECR: the OCI distribution protocol at `/v2/`, over the images that the sandbox's
-ECR knows.
+"""The registry side of ECR: the OCI distribution protocol at `/v2/`, for the images of the sandbox's ECR.
 
-What it answers, with ECR's own words where they are known: 401 without a good password, 403 once the token
-has expired, 404 MANIFEST_UNKNOWN, NAME_UNKNOWN, BLOB_UNKNOWN. Pushing works too (`docker push` needs an
+Its errors, in ECR's own words where they are known: 401 without a valid password, 403 once the token has
+expired, 404 MANIFEST_UNKNOWN, NAME_UNKNOWN, BLOB_UNKNOWN. Pushing works too (`docker push` needs an
 existing repository). Protocol: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 """
 
@@ -64,7 +63,7 @@ class Registry:
         return ecr_backends[ACCOUNT][self.region]
 
     def _refusal(self, request: Request) -> Response | None:
-        """What ECR says to somebody without a good token, or None."""
+        """ECR's refusal of a request without a valid token, or None."""
         given = request.authorization
         if given is None or given.type != "basic":
             return _unauthorized(request, "Not Authorized\n")

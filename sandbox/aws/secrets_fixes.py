@@ -1,4 +1,4 @@
-"""Where moto's Secrets Manager differs from AWS and the portal would notice: mended by wrapping its backend.
+"""Patches moto's Secrets Manager, by wrapping its backend, where it differs from AWS in a way that affects the portal.
 
 Sources of the rules: the API text of botocore's `secretsmanager` model.
 """
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}\Z")
 
 
 def install() -> None:
-    """Puts every mend in place. Called once, before the server answers."""
+    """Applies all patches. Call it once, before the server answers."""
     backend = SecretsManagerBackend
     for name in ("create_secret", "update_secret", "put_secret_value"):
         mend(backend, name, _checks_value)
@@ -39,7 +39,7 @@ def install() -> None:
     secrets_quotas.install()
     replace(FakeSecret, "_form_version_ids_to_stages", _labelled_versions)
     replace(SecretsManagerResponse, "list_secret_version_ids", _list_secret_version_ids)
-    # AWS answers 400 for what does not exist, moto 404 (whoever looks at the code alone must meet AWS's).
+    # AWS answers 400 for a missing secret, moto 404. Clients that look only at the status need AWS's.
     mend(SecretsManagerClientError, "__init__", _answers_400)
 
 
@@ -109,11 +109,10 @@ def _keep_labels_apart(secret: Any, newest: str) -> None:
 
 
 def _moves_label(original: Method) -> Method:
-    """UpdateSecretVersionStage: a label leaves only the version that was named, and AWSCURRENT is what is
-    read.
+    """UpdateSecretVersionStage: moves a label away only from the named version; a read returns AWSCURRENT.
 
-    moto forgets its `default_version_id`, so that reading without a label gave the old value and the next
-    put left two versions with AWSCURRENT.
+    moto does not update its `default_version_id`: a read without a label then returned the old value, and the next put
+    left two versions with AWSCURRENT.
     """
 
     def move(

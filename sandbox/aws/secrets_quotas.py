@@ -1,4 +1,4 @@
-"""Secrets Manager's quotas, which moto does not know: labels and versions of a secret, and what becomes of old ones.
+"""Secrets Manager's quotas for labels and versions of a secret, and the removal of old versions, which moto lacks.
 
 Sources: the API text of botocore's `secretsmanager` model and AWS's page on quotas.
 """
@@ -20,7 +20,7 @@ from sandbox.aws.mending import Method, mend
 
 LABELS = 20  # over all versions of a secret
 LABEL_LENGTH = 256
-VERSIONS = 100  # about as many are kept
+VERSIONS = 100  # AWS keeps about this number
 YOUNG = 24 * 3600  # seconds for which no version is removed
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 REMOVED = "removed_versions"  # attribute of moto's secret: ids of versions that were cleaned up
@@ -33,7 +33,7 @@ class _LimitExceeded(SecretsManagerClientError):
 
 
 def install() -> None:
-    """Puts the quotas in place."""
+    """Adds the quotas to moto. Call it once."""
     backend = SecretsManagerBackend
     mend(backend, "put_secret_value", _put_within_quotas)
     mend(backend, "update_secret", _update_within_quotas)
@@ -55,7 +55,7 @@ def _put_within_quotas(original: Method) -> Method:
 
 
 def _update_within_quotas(original: Method) -> Method:
-    """UpdateSecret writes a version only when it is given a value."""
+    """UpdateSecret: writes a version only when the request has a value."""
 
     def update(self: Any, *args: Any, **given: Any) -> Any:
         secret = self.secrets.get(given["secret_id"])
@@ -96,7 +96,7 @@ def _reads_no_removed(original: Method) -> Method:
 
 
 def _check_labels(secret: Any, more: Iterable[str]) -> None:
-    """A label sits on one version, so that counting the different ones is enough."""
+    """Checks the quota of labels. Each label is on one version, so it counts different labels."""
     labels = {label for version in secret.versions.values() for label in version["version_stages"]}
     wanted = labels | set(more)
     if CURRENT in more and CURRENT in labels:
@@ -108,7 +108,7 @@ def _check_labels(secret: Any, more: Iterable[str]) -> None:
 
 
 def _make_room(secret: Any) -> None:
-    """Removes the oldest versions without a label until the next one fits; none that is younger than a day."""
+    """Removes the oldest versions without a label until a new one fits. Keeps versions younger than a day."""
     aged = time.time() - YOUNG
     old = [v for v, version in secret.versions.items() if _is_outdated(version, aged)]
     old.sort(key=lambda v: secret.versions[v]["createdate"])

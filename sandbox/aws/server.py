@@ -32,7 +32,7 @@ class _QuietHandler(MotoRequestHandler):
 
 
 def make_application(directory: Path, endpoint: str, *, token_lifetime: float = LIFETIME) -> WsgiApp:
-    """The whole application, its state loaded from `directory`. Mends moto for the whole process: once per
+    """The whole application, with its state loaded from `directory`. It patches moto for the whole process: call it once per
     process.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -57,8 +57,8 @@ def make_application(directory: Path, endpoint: str, *, token_lifetime: float = 
 
 
 def make_aws_server(directory: Path, port: int, *, token_lifetime: float = LIFETIME) -> BaseWSGIServer:
-    """A threaded server on 127.0.0.1, listening already; the caller runs `serve_forever`. Raises OSError:
-    port taken.
+    """A threaded server that already listens on 127.0.0.1; the caller runs `serve_forever`. Raises OSError when the port
+    is taken.
     """
     application = make_application(directory, f"http://127.0.0.1:{port}", token_lifetime=token_lifetime)
     return make_server("127.0.0.1", port, application, threaded=True, request_handler=_QuietHandler)

@@ -1,7 +1,7 @@
-"""Keeps what moto holds in memory (secrets with their versions, repositories with their images) in one file.
+"""Stores moto's state in memory (secrets with their versions, repositories with their images) in one file.
 
-Written whole after each change, before the answer leaves: what a client was told is there after a kill -9.
-The file is readable by its owner only and replaced in one step, so it is always whole.
+The whole file is written after each change, before the answer is sent, so that no answered change is lost by a kill -9.
+Only its owner can read the file. It is replaced atomically, so it is always complete.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend, secret
 
 from sandbox.aws import ACCOUNT
 
-# Attributes of moto's objects that are rebuilt or not needed.
+# Attributes of moto's objects that loading rebuilds or does not need.
 _SECRET_LEAVES_OUT = {"replicas"}
 _IMAGE_LEAVES_OUT = {"last_scan", "scan_finding_results", "scan_finding_results_queue"}
 _REPOSITORY_KEEPS = (
@@ -35,7 +35,7 @@ _REPOSITORY_KEEPS = (
 
 
 class Snapshot:
-    """The file and the one who writes it. `load` once at start, every change inside `change`."""
+    """The file. Call `load` once at start, and make every change inside `change`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class Snapshot:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """One change at a time (moto's backends know no locks), written down before the next."""
+        """Runs one change at a time, because moto's backends have no locks, and writes the file before the next change."""
         with self._lock:
             yield
             self._save()

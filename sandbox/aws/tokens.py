@@ -1,7 +1,7 @@
-"""Registry tokens that live and expire, as ECR's do: the password of the user `AWS`.
+"""Registry tokens that expire, as ECR's do: the password of the user `AWS`.
 
-A token carries its own end and a signature, so nothing has to be remembered: tokens survive a restart, and
-end on time.
+A token contains its time of expiry and a signature, so the server stores no tokens: they survive a restart and expire on
+time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIFETIME = 12 * 3600.0  # seconds; AWS: "The authorization token is valid for 12
 
 
 class TokenState(enum.Enum):
-    """What the registry thinks of a password."""
+    """The result of checking a password."""
 
     VALID = "valid"
     EXPIRED = "expired"
@@ -46,13 +46,13 @@ class Tokens:
     clock: Callable[[], float] = time.time
 
     def issue(self) -> Token:
-        """A new token; no two are alike."""
+        """A new token, different from all others."""
         expires_at = float(int(self.clock() + self.lifetime))
         claim = json.dumps({"id": secrets.token_hex(8), "exp": expires_at}).encode()
         return Token(password=f"{_encode(claim)}.{self._signature(claim)}", expires_at=expires_at)
 
     def check(self, password: str) -> TokenState:
-        """Whether this password opens the registry now."""
+        """Checks whether this password is valid now."""
         encoded, _, signature = password.partition(".")
         try:
             claim = base64.urlsafe_b64decode(encoded.encode())

@@ -1,1 +1,1 @@
-"""What `make bench` measures of the sandbox itself."""
+"""The parts of `make bench` that measure the sandbox itself."""

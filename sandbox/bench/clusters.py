@@ -1,8 +1,8 @@
-"""The sandbox's simulated control plane against the real one, at the same work in the same run.
+"""Compares the sandbox's simulated control plane with the real one, with the same work in the same run.
 
-How long it takes to start; to apply 400 Deployments (server-side, 16 connections); until 200 watches have heard of a
-change (the 95th percentile). `ratio` is peer_s / ours_s with the simulated one as ours. Its memory with 500 played pods is
-printed besides.
+It measures the start, the apply of 400 Deployments (server-side, 16 connections), and the time until 200 watches have
+received a change (95th percentile). `ratio` is peer_s / ours_s with the simulated one as ours. It also prints the memory
+of the simulated one with 500 pods.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def measure(plane: Plane) -> dict[str, float]:
 
 
 def ready(api: Api) -> None:
-    """Until the namespace has its account: the controllers work."""
+    """Waits until the namespace has its account, which shows that the controllers work."""
     deadline = time.monotonic() + 30
     while api.find("/api/v1/namespaces/default/serviceaccounts/default") is None:
         if time.monotonic() > deadline:
@@ -82,7 +82,7 @@ def ready(api: Api) -> None:
 
 
 def deployment(name: str, replicas: int) -> Json:
-    """As people write one."""
+    """A Deployment as people write one."""
     container: Json = {"name": "main", "image": "registry.example/app:1", "ports": [{"containerPort": 8080}]}
     container["env"] = [{"name": "VALUE", "value": name}, {"name": "PORT", "value": "8080"}]
     container["resources"] = {"requests": {"cpu": "10m", "memory": "32Mi"}}
@@ -99,14 +99,14 @@ def applies(api: Api) -> float:
         api.apply(f"{DEPLOYMENTS}/{body['metadata']['name']}", body, manager="bench")
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(apply, bodies[:CONNECTIONS]))  # connections are open, types are known
+        list(pool.map(apply, bodies[:CONNECTIONS]))  # warms up: opens connections, loads types
         began = time.perf_counter()
         list(pool.map(apply, bodies[CONNECTIONS:]))
     return (time.perf_counter() - began) / (APPLIES - CONNECTIONS)
 
 
 def watch(api: Api, kubeconfig: Path) -> float:
-    """Seconds from a change being asked for until 95 of 100 watches have heard of it; the median of five changes."""
+    """Seconds from the request of a change until 95 of 100 watches have received it; the median of five changes."""
     version = api.get(MAPS)["metadata"]["resourceVersion"]
     credentials = Credentials.from_kubeconfig(kubeconfig.read_text())
     context = credentials.ssl_context()
@@ -120,7 +120,7 @@ def watch(api: Api, kubeconfig: Path) -> float:
 
 
 def one_change(api: Api, selector: selectors.BaseSelector, number: int) -> float:
-    """Makes one, and reads who hears of it when."""
+    """Makes a change, and returns when each watch receives it."""
     with ThreadPoolExecutor(1) as pool:
         began = time.perf_counter()
         made = pool.submit(api.create, MAPS, {"metadata": {"name": f"news-{number}"}, "data": {"a": "1"}})
@@ -137,7 +137,7 @@ def one_change(api: Api, selector: selectors.BaseSelector, number: int) -> float
 
 
 def reader(credentials: Credentials, context: ssl.SSLContext, version: str) -> ssl.SSLSocket:
-    """A connection on which a watch is asked for."""
+    """A connection with a requested watch."""
     address = urlsplit(credentials.server)
     plain = socket.create_connection((str(address.hostname), int(address.port or 443)), timeout=10)
     connection = context.wrap_socket(plain, server_hostname=str(address.hostname))
@@ -149,7 +149,7 @@ def reader(credentials: Credentials, context: ssl.SSLContext, version: str) -> s
 
 
 def read(connection: Any) -> bytes:
-    """What has arrived on a connection."""
+    """The bytes that have arrived on a connection."""
     found = b""
     while True:
         try:
@@ -162,14 +162,14 @@ def read(connection: Any) -> bytes:
 
 
 def drain(selector: selectors.BaseSelector) -> None:
-    """Reads the heads of the answers."""
+    """Reads the headers of the answers."""
     while found := selector.select(0.2):
         for key, _ in found:
             read(key.fileobj)
 
 
 def memory(directory: Path) -> float:
-    """Megabytes that the simulated control plane takes with 500 pods that run."""
+    """The memory of the simulated control plane with 500 running pods, in megabytes."""
     with SimulatedCluster(directory) as plane:
         line = command(plane.kubeconfig, nodes=5, speed=20)
         nodes = processes.spawn(
@@ -194,7 +194,7 @@ def memory(directory: Path) -> float:
 
 
 def wait_for_pods(api: Api) -> None:
-    """Until all are ready."""
+    """Waits until all pods are ready."""
     deadline = time.monotonic() + 180
     while True:
         found = [d["status"].get("readyReplicas", 0) for d in api.get(DEPLOYMENTS)["items"]]

@@ -1,7 +1,7 @@
-"""What the benchmark does now, for whoever waits: the part, the round, the seconds since the part began; on standard error.
+"""Progress of the benchmark on standard error: the part, the round, and the seconds since the part began.
 
-On a terminal one line that is written anew; elsewhere (a pipe, CI) a line each. A part that measures in a process of its
-own hands `for_child()` down.
+A terminal shows one line that is overwritten; a pipe gets a line for each step. A part that measures in a child process
+passes `for_child()` to it.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import sys
 import time
 from collections.abc import Iterator
 
-_VARIABLE = "BENCH_PART"  # "name began", by the clock that all processes of this machine share
+_VARIABLE = "BENCH_PART"  # "name began", by a clock that all processes of this machine share
 
 
 def begin(part: str) -> None:
-    """From here on `part` is what is told of."""
+    """Makes `part` the current part."""
     os.environ[_VARIABLE] = f"{part} {time.monotonic():.3f}"
     tell("begins")
 
 
 def for_child() -> dict[str, str]:
-    """The variable that makes a child tell of the same part."""
+    """The environment variable that gives a child the current part."""
     return {_VARIABLE: os.environ[_VARIABLE]} if _VARIABLE in os.environ else {}
 
 
 def tell(text: str) -> None:
-    """One step of the present part; nothing outside of one (a file of the benchmark that is run by hand)."""
+    """Shows one step of the current part. Without a part (a benchmark file run by hand) it shows nothing."""
     part, _, began = os.environ.get(_VARIABLE, "").partition(" ")
     if not part:
         return
@@ -35,14 +35,14 @@ def tell(text: str) -> None:
 
 
 def rounds(count: int, what: str) -> Iterator[int]:
-    """The numbers of so many rounds, each told of when it begins."""
+    """Yields the numbers of `count` rounds and shows each when it begins."""
     for number in range(count):
         tell(f"{what}, round {number + 1} of {count}")
         yield number
 
 
 def clear() -> None:
-    """Takes the line off a terminal, before something else is written there."""
+    """Clears the line on a terminal before other output."""
     if sys.stderr.isatty():
         _write("\r\033[K")
 

@@ -1,8 +1,8 @@
-"""A deploy of the sample `storefront` on the sandbox's simulated cluster against the same on the real control plane.
+"""Compares a deploy of the sample `storefront` on the sandbox's simulated cluster with one on the real control plane.
 
-Two sandboxes as people start them, with the same played nodes; both run, and are deployed to in turns: ever the other of
-two revisions, so that each deploy replaces all pods. A deploy's time is that of its steps. `ratio` is peer_s / ours_s with the
-simulated cluster as ours, and may not fall below 1 / 1.5.
+It runs two sandboxes with the same played nodes, and deploys to them in turns, alternating between two revisions so that
+each deploy replaces all pods. A deploy's time is the sum of its steps. `ratio` is peer_s / ours_s with the simulated
+cluster as ours, and may not fall below 1 / 1.5.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def rows(*, rounds: int = 5) -> list[dict[str, Any]]:
 
 @contextmanager
 def sandbox(*, simulated: bool) -> Iterator[dict[str, str]]:
-    """A sandbox in a folder of its own; its variables once everything is ready. Raises RuntimeError when it does not start."""
+    """Runs a sandbox in a new folder. Yields its variables once it is ready. Raises RuntimeError when it does not start."""
     from sandbox.processes import free_port
 
     with tempfile.TemporaryDirectory(prefix="slipway-bench-", ignore_cleanup_errors=True) as folder:
@@ -67,7 +67,7 @@ def sandbox(*, simulated: bool) -> Iterator[dict[str, str]]:
 
 
 def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the file is there. Raises RuntimeError when the process ends before, or takes too long."""
+    """Waits until the file exists. Raises RuntimeError when the process ends before, or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while not file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -76,7 +76,7 @@ def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def read(file: Path) -> dict[str, str]:
-    """The variables of a file that is written for a shell."""
+    """The variables of a file in shell format."""
     pairs = (line.partition("=") for line in file.read_text().splitlines())
     return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 

@@ -1,1 +1,1 @@
-"""The sandbox's cluster from outside: the real control plane, a client for any API server, certificates, accounts."""
+"""The sandbox's cluster seen by its clients: the real control plane, a client for any API server, certificates, accounts."""

@@ -1,6 +1,6 @@
-"""Kubeconfigs by ServiceAccount token: how a cluster is registered in the portal, with all rights or with few.
+"""Makes kubeconfigs with a ServiceAccount token, for registering a cluster in the portal, with all rights or with few.
 
-Works on any API server to which an administrator's kubeconfig is at hand.
+Works on any API server with an administrator's kubeconfig.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from engine.types import Json
 from sandbox.cluster.api import Api, ApiFailed, Credentials
-from sandbox.cluster.control_plane import kubeconfig_text
+from sandbox.cluster.kubeconfig import kubeconfig_text
 
 _MANAGER = "slipway-sandbox"
-_TOKEN_SECONDS = 10.0  # within which the controller manager fills a token Secret
+_TOKEN_SECONDS = 10.0  # time limit for the controller manager to fill a token Secret
 
 Rules = Sequence[Json]
 EVERYTHING: Rules = (
@@ -36,9 +36,9 @@ def account_kubeconfig(
 ) -> str:
     """Makes the ServiceAccount `namespace/name` with these rights and returns a kubeconfig with its token.
 
-    `rules` are RBAC rules, for the whole cluster or, with `only_in`, for that namespace. `expires_after` seconds the
-    token ends; 0: it lives as long as the account (a Secret holds it; asked for again, the same token comes). An
-    account that exists gets the rules given now. Raises ApiFailed, OSError, ValueError (unusable kubeconfig).
+    `rules`: RBAC rules, for the whole cluster or, with `only_in`, for that namespace. `expires_after`: seconds until the
+    token expires; 0: it lives as long as the account (a Secret holds it, so a later call returns the same token). An
+    existing account gets the new rules. Raises ApiFailed, OSError, ValueError (unusable kubeconfig).
     """
     credentials = Credentials.from_kubeconfig(kubeconfig.read_text())
     api = Api(credentials, user_agent="slipway-sandbox")
@@ -57,7 +57,7 @@ def account_kubeconfig(
 
 
 def _grant(api: Api, name: str, namespace: str, rules: Rules, only_in: str) -> None:
-    """A role of the account's own name, bound to it."""
+    """Makes a role with the account's name and binds it to the account."""
     kind = "Role" if only_in else "ClusterRole"
     full = f"{namespace}-{name}"
     base = "/apis/rbac.authorization.k8s.io/v1" + (f"/namespaces/{only_in}" if only_in else "")
@@ -77,7 +77,7 @@ def _grant(api: Api, name: str, namespace: str, rules: Rules, only_in: str) -> N
 
 
 def _request_token(api: Api, account_path: str, seconds: int) -> str:
-    """A token that ends (TokenRequest; the API server grants no less than ten minutes)."""
+    """A token that expires (TokenRequest; the API server's minimum is ten minutes)."""
     body = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
@@ -87,7 +87,7 @@ def _request_token(api: Api, account_path: str, seconds: int) -> str:
 
 
 def _lasting_token(api: Api, name: str, namespace: str) -> str:
-    """A token without an end, which the controller manager writes into a Secret made for it."""
+    """A token that does not expire. The controller manager writes it into a Secret."""
     secret = f"{name}-token"
     path = f"/api/v1/namespaces/{namespace}/secrets/{secret}"
     body = {

@@ -1,6 +1,6 @@
-"""A small client of any Kubernetes API server, for the sandbox's own programs: plain JSON over HTTP, no models.
+"""A small client for any Kubernetes API server, for the sandbox's own programs: plain JSON over HTTP, no models.
 
-(The portal's client is `adapters/kubernetes/client.py`; this one plays the other side and stays light: urllib3 only.)
+(The portal's client is `adapters/kubernetes/client.py`. This one needs urllib3 only.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TIMEOUT = urllib3.Timeout(connect=3, read=30)
 
 
 class ApiFailed(SlipwayError):
-    """The API server refused, or did not answer (`status` 0). `reason` is the server's word, such as NotFound."""
+    """The API server refused, or did not answer (`status` 0). `reason`: of the server's Status, such as NotFound."""
 
     def __init__(self, message: str, *, status: int = 0, reason: str = "") -> None:
         super().__init__(message)
@@ -35,13 +35,13 @@ class ApiFailed(SlipwayError):
 
     @property
     def passing(self) -> bool:
-        """Whether the same request may well work a little later: no answer, overload, trouble of the server."""
+        """Whether the same request may succeed later: after no answer, overload or an internal error."""
         return self.status in (0, 429) or self.status >= 500
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a kubeconfig's current context says: the server's address and how to be known there. PEM texts."""
+    """Server address and credentials (PEM texts) of a kubeconfig's current context."""
 
     server: str
     authority: str = ""
@@ -68,10 +68,10 @@ class Credentials:
             raise ValueError(f"the kubeconfig has no usable current context: {error!r}") from error
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Verifies the server by the kubeconfig's authority, shows the client certificate if there is one."""
+        """A context that trusts the kubeconfig's authority and presents the client certificate, if any."""
         context = ssl.create_default_context(cadata=self.authority or None)
         if self.certificate:
-            # ssl reads certificates from files only, and only now: the file need not stay.
+            # ssl reads certificates from files only. It reads them here, so the file can be deleted afterwards.
             with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
                 file.write(self.certificate + "\n" + self.key)
                 file.flush()
@@ -114,7 +114,7 @@ class Api:
         return _parsed(self._send(method, path, body=body, content_type=content_type, query=query).data)
 
     def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """An answer that is no JSON: logs, health. Raises ApiFailed."""
+        """An answer that is not JSON, such as logs. Raises ApiFailed."""
         return self._send("GET", path, query=query).data.decode(errors="replace")
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
@@ -136,7 +136,7 @@ class Api:
         return self.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
     def apply(self, path: str, body: Json, *, manager: str) -> Json:
-        """Server-side apply that takes over what others hold."""
+        """Server-side apply with force: takes over fields of other managers."""
         query = {"fieldManager": manager, "force": "true"}
         return self.request("PATCH", path, body=body, content_type=APPLY_PATCH, query=query)
 
@@ -186,7 +186,7 @@ class Api:
 
 
 def _refusal(what: str, response: urllib3.BaseHTTPResponse) -> ApiFailed:
-    """The server's own words out of a Status object."""
+    """The error for a refusal, with the text of its Status object."""
     answer = _parsed(response.data)
     text = answer.get("message") or response.data[:300].decode(errors="replace")
     reason = str(answer.get("reason", ""))
@@ -202,7 +202,7 @@ def _parsed(data: bytes) -> Json:
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Whole lines of a streamed answer as soon as they have come."""
+    """Yields whole lines of a streamed answer as soon as they arrive."""
     rest = b""
     for chunk in response.stream(65536, decode_content=True):
         *lines, rest = (rest + chunk).split(b"\n")

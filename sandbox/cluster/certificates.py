@@ -1,6 +1,6 @@
-"""Certificates that the sandbox makes for itself: a small authority, server and client certificates, TLS secrets.
+"""Makes the sandbox's certificates: an authority, server and client certificates, TLS secrets.
 
-Keys are P-256 (made in a millisecond). Everything is PEM bytes; nothing here reads or writes files but `load_or_make`.
+Keys are P-256 (made in a millisecond). All values are PEM bytes. Only `load_or_make` and `write_private` touch files.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def make_signing_key() -> Pair:
 
 
 def load_or_make(certificate: Path, key: Path, make: Callable[[], Pair]) -> Pair:
-    """The pair of these two files; made and written (key with mode 600) when one of them is missing or empty."""
+    """The pair in these two files. Makes and writes it (the key with mode 600) when a file is missing or empty."""
     if all(p.exists() and p.stat().st_size for p in (certificate, key)):
         return Pair(certificate.read_bytes(), key.read_bytes())
     pair = make()
@@ -93,7 +93,7 @@ def load_or_make(certificate: Path, key: Path, make: Callable[[], Pair]) -> Pair
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Writes a file that only its owner reads, at once or not at all."""
+    """Writes a file that only its owner can read, atomically."""
     part = path.with_name(path.name + ".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)

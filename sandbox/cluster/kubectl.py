@@ -1,7 +1,7 @@
-"""Puts objects on a cluster as a plain `kubectl apply` leaves them, without needing kubectl.
+"""Creates objects on a cluster as a plain `kubectl apply` does, without kubectl.
 
-Client-side apply creates with the field manager `kubectl-client-side-apply` (operation Update) and writes down what it
-applied in the annotation `kubectl.kubernetes.io/last-applied-configuration`
+Client-side apply creates with the field manager `kubectl-client-side-apply` (operation Update) and stores the applied
+object in the annotation `kubectl.kubernetes.io/last-applied-configuration`
 (kubernetes/kubernetes: staging/src/k8s.io/kubectl/pkg/cmd/apply, pkg/util/apply.go).
 """
 
@@ -24,8 +24,8 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def apply_as_kubectl(kubeconfig: Path, manifests: Sequence[Json]) -> list[str]:
     """Creates the objects that do not exist yet, in the given order; returns them as `Kind/name`.
 
-    `manifests` are complete objects, their namespace included. What exists is left as it is: this makes a past, it does
-    not go on with it. Raises ApiFailed (unknown kinds and refusals), OSError and ValueError for an unusable kubeconfig.
+    `manifests`: complete objects, with their namespace. Existing objects are not changed. Raises ApiFailed (unknown kinds
+    and refusals), OSError and ValueError for an unusable kubeconfig.
     """
     api = Api.from_kubeconfig(kubeconfig, user_agent="kubectl")
     kinds: dict[str, dict[str, str]] = {}
@@ -38,7 +38,7 @@ def apply_as_kubectl(kubeconfig: Path, manifests: Sequence[Json]) -> list[str]:
 
 
 def _create(api: Api, path: str, manifest: Json) -> bool:
-    """False when the object is there already."""
+    """Creates the object. Returns False when it exists already."""
     if api.find(f"{path}/{manifest['metadata']['name']}") is not None:
         return False
     query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
@@ -47,7 +47,7 @@ def _create(api: Api, path: str, manifest: Json) -> bool:
 
 
 def _patiently(work: Callable[[], bool]) -> bool:
-    """Tries again while the server says that it is only for now: a new kind answers 429 until its storage is ready."""
+    """Repeats `work` after passing errors: a new kind answers 429 until its storage is ready."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -59,7 +59,7 @@ def _patiently(work: Callable[[], bool]) -> bool:
 
 
 def as_applied(manifest: Json) -> Json:
-    """The object as `kubectl apply` sends it: with the annotation that holds it as it was written."""
+    """The object as `kubectl apply` sends it: with the annotation that contains its original form."""
     metadata = manifest["metadata"]
     annotations = {k: v for k, v in metadata.get("annotations", {}).items() if k != LAST_APPLIED}
     written = {**manifest, "metadata": {**metadata, "annotations": annotations}}

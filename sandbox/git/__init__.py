@@ -1,1 +1,1 @@
-"""Git's other side: sample repositories with a history, served over HTTP."""
+"""The sandbox's Git host: sample repositories with a history, served over HTTP."""

@@ -1,4 +1,4 @@
-"""Serves bare repositories over HTTP by Git's own `git http-backend`, to those who know the token.
+"""Serves bare repositories over HTTP by Git's own `git http-backend`, to clients with the token.
 
 `GIT_TOKEN=… python -m sandbox.git.server --directory D --port P`. Any user name with the token as the
 password may fetch and push, as with a GitHub token. Without it the answer is 401, as for a private
@@ -19,7 +19,7 @@ from sandbox.web import Handler, Server
 
 
 def make_git_server(directory: Path, port: int, token: str) -> Server:
-    """A server of the repositories `directory/<name>.git`, listening already; the caller runs
+    """A server of the repositories `directory/<name>.git` that already listens; the caller runs
     `serve_forever`.
     """
 
@@ -62,7 +62,7 @@ class _GitHandler(Handler):
         return kind.lower() == "basic" and hmac.compare_digest(password.encode(), self.token.encode())
 
     def _cgi(self, length: int) -> dict[str, str]:
-        """The CGI environment of one request (RFC 3875), and nothing of the user's own Git configuration."""
+        """The CGI environment of one request (RFC 3875), without the user's own Git configuration."""
         path, _, query = self.path.partition("?")
         return {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -82,7 +82,7 @@ class _GitHandler(Handler):
 
 
 def main() -> None:
-    """Parses the arguments and serves until it is told to stop."""
+    """Parses the arguments and serves until a signal stops it."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.git.server")
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)

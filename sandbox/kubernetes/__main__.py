@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from sandbox.cluster.certificates import write_private
-from sandbox.cluster.control_plane import kubeconfig_text, make_credentials
+from sandbox.cluster.kubeconfig import kubeconfig_text, make_credentials
 from sandbox.kubernetes import READY_LINE
 from sandbox.kubernetes.access import Access
 from sandbox.kubernetes.bodies import MOST_BYTES
@@ -108,7 +108,7 @@ async def _serve(app: App, directory: Path, port: int, connections: ServerState)
 
 @dataclass
 class App:
-    """One API server. `keep` writes to the disk what has changed: before anybody is told that it has."""
+    """One API server. `keep` writes changes to the disk before any watch or answer reports them."""
 
     routes: Routes
     keep: Callable[[], None]

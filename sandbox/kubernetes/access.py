@@ -1,4 +1,4 @@
-"""Who asks, by token, and what they may: roles and bindings as they are stored (RBAC).
+"""The user of a request, by its token, and the user's rights, by the stored roles and bindings (RBAC).
 
 The administrator's token is made once. ServiceAccounts have signed tokens that name account, uid and end.
 """
@@ -38,7 +38,7 @@ _GIVEN = {
 
 
 class User(NamedTuple):
-    """Somebody who asks."""
+    """The user of a request."""
 
     name: str
     groups: tuple[str, ...]
@@ -68,7 +68,7 @@ class Access:
         self._key = signing_key
 
     def user_of(self, authorization: str) -> User:
-        """Who sends this header. Raises Refused (401) for tokens that nobody has."""
+        """The user of this header. Raises Refused (401) for unknown tokens."""
         if not authorization:
             return User("system:anonymous", (_UNKNOWN,))
         token = authorization[7:] if authorization.lower().startswith("bearer ") else ""
@@ -107,7 +107,7 @@ class Access:
             raise _denied(user, act)
 
     def rules_of(self, user: User, namespace: str) -> list[Json]:
-        """The rules that hold for somebody in a namespace ("": in the whole cluster)."""
+        """The rules that a user has in a namespace ("": in the whole cluster)."""
         if user.is_master:
             return _GIVEN[_MASTERS]
         rules = [rule for group in user.groups for rule in _GIVEN.get(group, [])]

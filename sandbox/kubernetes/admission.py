@@ -1,4 +1,4 @@
-"""What single kinds need beyond defaults: addresses of services, the life of namespaces, definitions, pods.
+"""Values that single kinds get beyond defaults: services, namespaces, definitions, pods.
 
 The counterpart of the real server's registry strategies (PrepareForCreate, PrepareForUpdate, graceful deletion).
 """
@@ -39,7 +39,7 @@ def admit_new(body: Json, kind: Kind, store: Store) -> None:
 
 
 def admit_change(new: Json, old: Json, kind: Kind, store: Store) -> None:
-    """Completes a changed object in place with what stays as it was unless it is said."""
+    """Completes a changed object in place: some fields keep their old values unless the change sets them."""
     match kind.group, kind.kind:
         case "", "Namespace":
             new.setdefault("spec", old.get("spec") or {})
@@ -55,7 +55,7 @@ def admit_change(new: Json, old: Json, kind: Kind, store: Store) -> None:
 
 
 def _keep(new: Json, old: Json, *names: str) -> None:
-    """What has no value now has the one of before."""
+    """Fields without a value keep their old one."""
     for name in names:
         if old.get(name) and not new.get(name):
             new[name] = old[name]

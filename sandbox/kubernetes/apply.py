@@ -1,4 +1,4 @@
-"""Field managers: who owns which field after an update, and server-side apply with its conflicts.
+"""Field managers: the owners of each field after an update, and server-side apply with its conflicts.
 
 A set of fields is a set of paths; a path is a tuple of steps: `f:name` is a field, `k:{…}` an item of a list by its keys,
 `v:…` a member of a list that is a set. A place and what it holds are members of their own. The rules are those of
@@ -31,7 +31,7 @@ _UNOWNED = {("f:apiVersion",), ("f:kind",), _METADATA, *((*_METADATA, f"f:{n}") 
 
 
 class Manager(NamedTuple):
-    """Who writes: `operation` is Update or Apply."""
+    """The writer of a change. `operation`: Update or Apply."""
 
     name: str
     operation: str = "Update"
@@ -99,7 +99,7 @@ def _sorted(entries: list[Entry]) -> list[Entry]:
 
 
 def _conflicts(clashes: list[Claim]) -> Refused:
-    """409 that names every field and who owns it."""
+    """The refusal (409) that names every field in conflict with its owner."""
     found: dict[str, list[str]] = defaultdict(list)
     for entry, clash in clashes:
         found[_who(entry)] += _in_words(clash)
@@ -126,7 +126,7 @@ def _who(entry: Entry) -> str:
 
 
 def _read(node: Json, at: Path = ()) -> list[Path]:
-    """The fields that a `fieldsV1` says: there `.` is the place itself, and an empty object a place that holds nothing."""
+    """The paths in a `fieldsV1`. There `.` stands for the place itself, and an empty object for a place without members."""
     found: list[Path] = []
     for step, below in node.items():
         path = at if step == "." else (*at, step)
@@ -164,7 +164,7 @@ def _ancestors(fields: Fields) -> Fields:
 
 
 def _owned(fields: Iterable[Path]) -> Fields:
-    """Without what belongs to the server: names, versions, times."""
+    """The fields without those that the server owns: names, versions, times."""
     return {path for path in fields if path[:2] not in _UNOWNED}
 
 
@@ -185,7 +185,7 @@ def _merges(kind: Type) -> bool:
 
 
 def _children(value: Any, kind: Type) -> list[tuple[str, tuple[Any, Type]]]:
-    """The steps to what a value holds, each with that and its type."""
+    """The members of a value: for each its step, its value and its type."""
     if isinstance(value, dict):
         return [(f"f:{name}", (below, kind.field(name) or kind)) for name, below in value.items()]
     if kind.list_type == "map":
@@ -194,7 +194,7 @@ def _children(value: Any, kind: Type) -> list[tuple[str, tuple[Any, Type]]]:
 
 
 def _members(value: Any, kind: Type, at: Path, *, added: bool) -> list[Path]:
-    """What is in a value. `added` counts places that hold others, too: maps, lists, structs behind a pointer."""
+    """The paths in a value. `added`: also the places that hold others (maps, lists, structs behind a pointer)."""
     if _is_leaf(value, kind):
         return [at]
     counts = at and (at[-1][0] != "f" or (added and (kind.form == "map" or at[-1] not in _ALWAYS_THERE)))
@@ -205,7 +205,7 @@ def _members(value: Any, kind: Type, at: Path, *, added: bool) -> list[Path]:
 
 
 def _differences(old: Json, new: Json, kind: Type) -> tuple[Fields, Fields]:
-    """What differs: the fields that are new or have another value, and those that are gone."""
+    """The fields that are new or have another value, and the fields that were removed."""
     changed: list[Path] = []
     removed: list[Path] = []
     _compare(old, new, kind, (), changed, removed)
@@ -229,7 +229,7 @@ def _compare(old: Any, new: Any, kind: Type, at: Path, changed: list[Path], remo
 
 
 def _merge(old: Any, new: Any, kind: Type) -> Any:
-    """The old value with an applied one laid over it. Shares what is unchanged."""
+    """The old value with an applied one laid over it. It shares unchanged parts with the old one."""
     if isinstance(old, dict) and isinstance(new, dict) and not (new and _is_leaf(new, kind)):
         both = {k: _merge(old[k], v, kind.field(k) or kind) if k in old else v for k, v in new.items()}
         return {**old, **both}
@@ -239,7 +239,7 @@ def _merge(old: Any, new: Any, kind: Type) -> Any:
 
 
 def _merge_items(old: dict[str, tuple[Any, Type]], new: dict[str, tuple[Any, Type]]) -> list[Any]:
-    """The applied order goes before the old one; items that only the old list has keep their place."""
+    """Merges two lists. The applied order wins; items that only the old list has keep their places."""
     merged: list[Any] = []
     left = list(old)
     for step, (value, kind) in new.items():
@@ -254,7 +254,7 @@ def _merge_items(old: dict[str, tuple[Any, Type]], new: dict[str, tuple[Any, Typ
 
 
 def _prune(value: Any, gone: Fields, kind: Type, at: Path = ()) -> Any:
-    """Without some places. A place goes with all that it holds."""
+    """The value without the places in `gone` and all their members."""
     if not isinstance(value, dict | list) or _is_leaf(value, kind):
         return value
     kept = [

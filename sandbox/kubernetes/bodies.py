@@ -1,6 +1,6 @@
-"""Bodies of requests: objects of a kind, with all that a decoder refuses; and what a replacement or patch changes.
+"""Bodies of requests: objects of a kind, checked as a decoder does; replacements and patches.
 
-The words are those of k8s.io/apimachinery (runtime/serializer/json), sigs.k8s.io/json and, for server-side apply,
+The messages are those of k8s.io/apimachinery (runtime/serializer/json), sigs.k8s.io/json and, for server-side apply,
 sigs.k8s.io/structured-merge-diff.
 """
 
@@ -81,7 +81,7 @@ def read(request: Request, kind: Kind) -> Json:
 
 
 def checked(body: Json, kind: Kind, request: Request, twice: Twice = ()) -> Json:
-    """The object without what its kind does not have, of which the request warns. Raises Refused."""
+    """The object without unknown fields; the request warns of these. Raises Refused."""
     applied, strict = request.content_type == APPLY, request.query.get("fieldValidation") == "Strict"
     own, said = (kind.api_version, kind.kind), (body.get("apiVersion"), body.get("kind"))
     said = said if applied else (said[0] or own[0], said[1] or own[1])
@@ -111,7 +111,7 @@ def checked(body: Json, kind: Kind, request: Request, twice: Twice = ()) -> Json
 
 @dataclass
 class _Look:
-    """One walk over a body. It takes out of it what is unknown or null: the decoder leaves that out, too."""
+    """One walk over a body. It removes unknown fields and null values, as the decoder does."""
 
     twice: Twice
     applied: bool  # in the words of server-side apply, which knows items of lists by their keys
@@ -222,7 +222,7 @@ def merge_patch(value: Any, patch: Any, kind: Type = ANY) -> Any:
 
 
 def strategic_patch(value: Any, patch: Any, kind: Type) -> Any:
-    """Kubernetes' own: lists merge by key where the type says so; directives begin with `$`."""
+    """A strategic merge patch: lists merge by key if their type has one; directives begin with `$`."""
     if patch.get("$patch") == "replace":
         return {k: v for k, v in patch.items() if k != "$patch"}
     keep = patch.get("$retainKeys")

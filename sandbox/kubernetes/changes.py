@@ -1,4 +1,4 @@
-"""What cannot be changed on an existing object."""
+"""Changes of an existing object that the server refuses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def unchangeable(body: Json, old: Json, kind: Kind) -> Causes:
 
 
 def _rest(spec: Json, free: list[str]) -> Json:
-    """What of a spec must stay: of the containers (a pod's) all but their images."""
+    """The part of a spec that must stay: without the fields in `free`; containers without their images."""
     rest = {name: value for name, value in spec.items() if name not in free}
     for name in rest.keys() & {"containers", "initContainers"}:
         rest[name] = [{**container, "image": ""} for container in rest[name]]

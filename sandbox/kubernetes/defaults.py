@@ -1,7 +1,7 @@
-"""What the server fills in (k8s.io/kubernetes/pkg/apis/*/v1/defaults.go, pod admission included).
+"""Values that the server fills in (k8s.io/kubernetes/pkg/apis/*/v1/defaults.go, pod admission included).
 
 Defaults belong to types, wherever in an object these are: those of built-in types are in the table below, those of
-custom ones in their schema. What a table cannot say has a function.
+custom ones in their schema. Rules that do not fit a table are functions.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _DEFAULTS = _read_table()
 
 
 def fill(body: Json, kind: Kind) -> None:
-    """Completes an object in place. What is given stays."""
+    """Completes an object in place. Given values stay."""
     _fill(body, kind.type, _fill_custom if kind.custom else _fill_built_in)
 
 
@@ -127,7 +127,7 @@ def _namespace(namespace: Json) -> None:
 
 
 def _pod(pod: Json) -> None:
-    """What the admission of a pod adds, and a template does not get."""
+    """Values that admission adds to a pod, but not to a template."""
     spec = pod["spec"]
     _set_of("Pod.spec", spec)
     given = [t for t in spec.get("tolerations") or [] if t.get("effect") in (None, "", "NoExecute")]

@@ -23,14 +23,14 @@ _PARTS = {
 
 
 def version() -> Json:
-    """`/version`: that of the server whose behaviour is simulated; the rest says what it is."""
+    """`/version`: the version of the server whose behaviour is simulated; the other members name the simulation."""
     major, minor, _ = VERSION.removeprefix("v").split(".")
     more = ("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
     return {"major": major, "minor": minor, "gitVersion": VERSION, **dict.fromkeys(more, "simulated")}
 
 
 def page_not_found() -> Answer:
-    """What is no path of the API at all."""
+    """The answer to a path that the API does not have."""
     return text_answer("404 page not found\n", 404)
 
 
@@ -66,7 +66,7 @@ def _served(kinds: Kinds, api_version: str) -> list[Kind]:
 
 
 def _parts(kind: Kind) -> Iterator[tuple[str, Json, list[str]]]:
-    """Its subresources: name, what they are, verbs."""
+    """The subresources of a kind: name, description, verbs."""
     for name in kind.subresources:
         group, number, other, verbs = _PARTS[name]
         yield name, {"group": group, "version": number, "kind": other or kind.kind}, verbs.split()

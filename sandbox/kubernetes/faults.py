@@ -1,4 +1,4 @@
-"""Troubles that are ordered while the cluster runs, for demonstrations and tests: what a bad day looks like.
+"""Faults that can be ordered while the cluster runs, for demonstrations and tests.
 
 `/sandbox/faults` is the control end, for the administrator's token only: `POST {"fault": "slow", "seconds": 5}`.
 It goes on answering during every fault. `python -m sandbox fault NAME [SECONDS]` asks for it.
@@ -34,7 +34,7 @@ PATH = "/sandbox/faults"
 
 @dataclass
 class Faults:
-    """What is wrong at the moment. `drop_node` silences a node for some seconds and tells which."""
+    """The present faults. `drop_node` silences a node for some seconds and returns its name."""
 
     store: Store
     watches: Watches
@@ -45,7 +45,7 @@ class Faults:
     _count: int = 0
 
     def order(self, fault: str, seconds: float | None) -> str:
-        """Begins a fault; returns what happens, in words. Raises Refused (422) for unknown ones."""
+        """Begins a fault. Returns a sentence about it. Raises Refused (422) for unknown ones."""
         if fault not in FAULTS:
             raise Refused(422, "Invalid", f"There is no fault {fault!r}. Known are: {', '.join(FAULTS)}.")
         usual, words = FAULTS[fault]
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str], directory: Path) -> int:
 
 
 def order_fault(kubeconfig: Path, fault: str, seconds: float | None = None) -> str:
-    """Orders a fault of a running simulated cluster (see `faults.FAULTS`); what happens, in words. Raises ApiFailed."""
+    """Orders a fault of a running simulated cluster (see `faults.FAULTS`). Returns a sentence about it. Raises ApiFailed."""
     api = Api.from_kubeconfig(kubeconfig, user_agent="slipway-sandbox")
     return str(api.create(PATH, {"fault": fault, "seconds": seconds})["message"])
 

@@ -1,7 +1,7 @@
 """Keeps the objects over restarts: a file to which every change is appended, written anew when it has grown.
 
 One JSON line a change: `[version, group, plural, namespace, name, object or null]`. Only its owner may read it
-(secrets are in it). A line that a crash cut off ends the reading: what comes after it was never answered.
+(secrets are in it). Reading stops at a line that a crash cut off: later changes were never answered.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Journal:
         self._file = -1
 
     def open(self) -> None:
-        """Reads what an earlier run left, and keeps everything from now on."""
+        """Reads the objects of an earlier run, and keeps all changes from now on."""
         if self._path.exists():
             self._read()
         self._rewrite()
@@ -35,7 +35,7 @@ class Journal:
         self._store.listen(self._note)
 
     def close(self) -> None:
-        """Writes what is still pending."""
+        """Writes pending changes."""
         self.flush()
         os.close(self._file)
         self._file = -1

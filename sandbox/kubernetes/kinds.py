@@ -49,7 +49,7 @@ authorization.k8s.io/v1: SelfSubjectAccessReview * - | SelfSubjectRulesReview * 
 
 
 def rows(table: str) -> dict[str, str]:
-    """A table written as text: `names: what is said of each of them`, going on in indented lines."""
+    """A table written as text. A row is `names: text`; indented lines continue it. Each name gets the text."""
     lines = table.strip().replace("\n    ", " ").split("\n")
     return {
         name: text for heads, _, text in (line.partition(": ") for line in lines) for name in heads.split()
@@ -107,7 +107,7 @@ class Kind:
 
 
 class Kinds:
-    """What is served now. Custom kinds come and go with their definitions."""
+    """The kinds that are served now. Custom kinds come and go with their definitions."""
 
     def __init__(self) -> None:
         self._served = {(k.group, k.version, k.plural): k for k in built_in_kinds()}
@@ -137,7 +137,7 @@ class Kinds:
         return groups
 
     def define(self, definition: Json) -> None:
-        """Serves what a CustomResourceDefinition defines, as it is now."""
+        """Serves the kinds of a CustomResourceDefinition in its present form."""
         self.forget(definition)
         self._served |= {(k.group, k.version, k.plural): k for k in kinds_of(definition)}
 

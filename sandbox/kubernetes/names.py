@@ -1,4 +1,4 @@
-"""What single values must be: checks by name, and the metadata of every object."""
+"""Checks of single values, by name, and of the metadata of every object."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def must_be(check: str, field: str, value: Any) -> Causes:
-    """What is wrong with a value: `check` is one of `_CHECKS` or choices (`Prefix|Exact`), after `!` if it is required."""
+    """The faults of a value. `check`: one of `_CHECKS`, or choices (`Prefix|Exact`); a leading `!` makes the value required."""
     name = check.lstrip("!")
     if name != check and not value:
         yield required(field)
@@ -58,7 +58,7 @@ def must_be(check: str, field: str, value: Any) -> Causes:
 
 
 def metadata(body: Json, kind: Kind) -> Causes:
-    """What is wrong with the name, labels and annotations of an object."""
+    """The faults of the name, labels and annotations of an object."""
     about = body["metadata"]
     check = "label" if kind.kind in ("Namespace", "Service") else "subdomain"
     if kind.group == "rbac.authorization.k8s.io":
@@ -72,7 +72,7 @@ def metadata(body: Json, kind: Kind) -> Causes:
 
 
 def labels(about: Json, at: str) -> Causes:
-    """What is wrong with the labels in a metadata; those of a template are called `spec.template.labels`."""
+    """The faults of the labels in `about`. Those of a template are called `spec.template.labels`."""
     field = f"{at.removesuffix('.metadata')}.labels"
     for key, value in (about.get("labels") or {}).items():
         yield from must_be("label-key", field, key)

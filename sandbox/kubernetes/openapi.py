@@ -1,4 +1,4 @@
-"""OpenAPI v3, as much as `kubectl` reads: what a kind's fields are (`explain`), and that patches are validated.
+"""OpenAPI v3, as much as `kubectl` reads: the fields of a kind (`explain`), and that patches are validated.
 
 Made from the same definitions that the types are made of, once for each group and version that is asked for.
 """
@@ -31,7 +31,7 @@ class OpenApi:
         self._made: dict[str, bytes] = {}
 
     def answer(self, parts: list[str]) -> Answer:
-        """`/openapi/v3` and what it names, `/openapi/v2`."""
+        """`/openapi/v3`, the documents that it names, and `/openapi/v2`."""
         served: dict[str, list[Kind]] = {}
         for kind in self._kinds:
             served.setdefault(f"{'apis' if kind.group else 'api'}/{kind.api_version}", []).append(kind)

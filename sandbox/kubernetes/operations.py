@@ -1,6 +1,6 @@
-"""What can be done to objects, by the rules that hold for all kinds: the part between HTTP and the store.
+"""Operations on objects, by the rules for all kinds: the part between HTTP and the store.
 
-Everything here raises Refused. A dry run goes the whole way and stores nothing.
+Everything here raises Refused. A dry run does all the same steps and stores nothing.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Operations:
         return self._put(kind, _ordered(body))
 
     def _check_home(self, kind: Kind, namespace: str, metadata: Json) -> None:
-        """The namespace is there, and stays."""
+        """Refuses a namespace that does not exist or is being deleted."""
         home = self.get(self.kinds.core("namespaces"), "", namespace).body
         if home["metadata"].get("deletionTimestamp"):
             name = metadata.get("name", "")
@@ -93,7 +93,7 @@ class Operations:
             raise Refused(403, "Forbidden", message, about(kind, name))
 
     def _prepare(self, kind: Kind, old: Json | None, new: Json, manager: Manager, managed: Managed) -> None:
-        """What creations and changes have in common: defaults, managers, admission, validation."""
+        """The common part of creations and changes: defaults, managers, admission, validation."""
         if not kind.custom:
             drop_empty(new, kind.type)
         defaults.fill(new, kind)
@@ -122,7 +122,7 @@ class Operations:
     def update(
         self, kind: Kind, namespace: str, name: str, change: Change, *, manager: Manager = SYSTEM
     ) -> Stored:
-        """Stores what `change` makes of (a copy of) the object. `manager.subresource` says which part may change."""
+        """Stores the result of `change` on a copy of the object. `manager.subresource`: the part that may change."""
         old = self.get(kind, namespace, name)
         return self._finish(kind, old, change(clone(old.body)), manager)
 
@@ -227,7 +227,7 @@ def _place(metadata: Json, kind: Kind, namespace: str, name: str = "") -> None:
 
 
 def _check_identity(kind: Kind, before: Json, now: Json) -> None:
-    """A change is of the object, and of the version, that it names. Puts back what only the server sets."""
+    """Refuses a change that names another object or version. Restores the fields that only the server sets."""
     if (now.get("uid") or before["uid"]) != before["uid"]:
         raise uid_differs(kind, before["name"], now["uid"], before["uid"])
     if (now.get("resourceVersion") or before["resourceVersion"]) != before["resourceVersion"]:
@@ -238,7 +238,7 @@ def _check_identity(kind: Kind, before: Json, now: Json) -> None:
 
 
 def _allowed_part(kind: Kind, old: Json, new: Json, part: str) -> Json:
-    """What a change may touch: everything but the status, or the status alone."""
+    """The new object with only the part changed that this change may touch: all but the status, or the status alone."""
     if part == "status":
         metadata = {name: new["metadata"][name] for name in _WITH_STATUS if name in new["metadata"]}
         whole = clone(old)

@@ -1,4 +1,4 @@
-"""ResourceQuota: refuses what would be too many objects of a kind in a namespace (amounts of cpu and memory are not counted)."""
+"""ResourceQuota: refuses too many objects of a kind in a namespace. It does not count cpu and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API server answers when it refuses: Status objects, in the real server's words.
+"""The API server's answers to refused requests: Status objects, in the real server's words.
 
 (k8s.io/apimachinery/pkg/api/errors/errors.go and pkg/util/validation/field/errors.go.)
 """

@@ -98,7 +98,7 @@ def listed(kind: Kind, found: Sequence[Stored], metadata: Json, form: str, inclu
 
 
 def _table(kind: Kind, found: Sequence[Stored], metadata: Json, include: str, *, head: bool = True) -> Json:
-    """A Table object. `include`: Metadata, Object or None, what each row carries of its object."""
+    """A Table object. `include`: the part of its object that each row carries (Metadata, Object or None)."""
     columns = _columns_of(kind)
     rows: list[Json] = []
     for body in (_versioned(kind, stored) for stored in found):
@@ -130,7 +130,7 @@ def _metadata_of(body: Json) -> Json:
 
 
 def _columns_of(kind: Kind) -> list[Column]:
-    """The columns of the table, or the name and what the CustomResourceDefinition tells (or the age)."""
+    """The columns of the built-in table; for a custom kind the name and the columns of its definition (or the age)."""
     if not kind.columns:
         return [_column(word) for word in _COLUMNS.get("" if kind.custom else kind.kind, "Name Age").split()]
     columns = [_column("Name")]
@@ -160,7 +160,7 @@ def _cell(body: Json, source: str) -> Any:
 
 
 def _found(body: Json, source: str) -> Any:
-    """What a single source gives; "" for nothing."""
+    """The value of a single source; "" without one."""
     if source in _FUNCTIONS:
         return _FUNCTIONS[source](body)
     if "." not in source:

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, without HTTP: what the routes read and return."""
+"""One request and its answer in the form that the routes read and return, without HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Request:
 
     @property
     def manager(self) -> str:
-        """Who owns what an update changes: by parameter, else the program's name."""
+        """The owner of the fields that an update changes: the parameter, else the program's name."""
         agent = self.headers.get("user-agent", "").partition("/")[0]
         return self.query.get("fieldManager") or agent[:128] or "unknown"
 
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Call:
-    """What a request for objects means: a verb, for a kind in a namespace or all, one object of it or none, a part."""
+    """A request for objects, understood. `namespace`: "" for all. `name`: "" for all objects. `subresource`: "" for none."""
 
     request: Request
     verb: str
@@ -69,7 +69,7 @@ class Call:
 
 @dataclass
 class Answer:
-    """What goes back: a whole body, or a stream of pieces."""
+    """The answer: a whole body, or a stream of pieces."""
 
     status: int = 200
     body: bytes = b""

@@ -1,6 +1,6 @@
-"""From a request to its answer: what the path means, who may do it, the doing, and the form of what goes back.
+"""From a request to its answer: reads the path, checks the right, calls the operation, renders the result.
 
-Raises Refused wherever the API says no.
+Raises Refused wherever the API refuses.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Routes:
     faults: Faults
 
     async def answer(self, request: Request) -> Answer:
-        """The answer to a request of somebody who is known."""
+        """The answer to a request of a known user."""
         parts = [part for part in request.path.split("/") if part]
         path = ["apis", "", *parts[1:]] if parts[:1] == ["api"] else parts
         if path[:1] != ["apis"] or len(path) < 4:
@@ -223,7 +223,7 @@ class Routes:
 
 
 def _verb(request: Request, kind: Kind, namespace: str, name: str, part: str) -> str:
-    """What roles call it. Raises Refused (404, 405)."""
+    """The verb of a request, as roles name it. Raises Refused (404, 405)."""
     if part and (part not in kind.subresources or part not in _PARTS):
         raise _no_such_path()
     verbs = _PARTS[part] if part else _ONE if name else _ALL

@@ -86,7 +86,7 @@ def _text_at(body: Json, path: str) -> str:
 
 
 def value_at(body: Any, path: str) -> Any:
-    """What is at a path of names such as `status.phase`; None when some part of it is missing."""
+    """The value at a path of names such as `status.phase`; None when some part of it is missing."""
     for step in path.split("."):
         body = body.get(step) if isinstance(body, dict) else None
     return body

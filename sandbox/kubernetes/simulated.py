@@ -21,7 +21,7 @@ class SimulatedCluster(ControlPlane):
         super().__init__(directory, programs=_ROOT)
 
     def _take_lock(self) -> None:
-        """The program has a lock of its own, also for those who start it by hand."""
+        """Takes none: the program locks the directory itself, also when it is started by hand."""
 
     def _start_all(self, programs: Path) -> Path:
         port = processes.remembered_ports(self.directory / "ports.json", ["api"])["api"]

@@ -1,7 +1,7 @@
-"""The objects, each with its version, and the changes of late.
+"""The objects, each with its version, and the recent changes.
 
-One counter gives every write its resource version. What is stored is never changed in place: whoever changes an
-object works on a copy (`clone`).
+One counter gives every write its resource version. Stored objects are never changed in place: every change works on
+a copy (`clone`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Change(NamedTuple):
 
 
 class Store:
-    """All objects of the cluster. Listeners are told of every change, in order, before `put` and `remove` return."""
+    """All objects of the cluster. `put` and `remove` call the listeners with every change, in order, before they return."""
 
     def __init__(self) -> None:
         self.version = 1
@@ -114,14 +114,14 @@ class Store:
         return [s for s in self.everything() if s.key[1] == namespace]
 
     def orphans(self, kind: KindKey, namespace: str) -> Iterator[Stored]:
-        """The objects of a kind that nobody controls."""
+        """The objects of a kind without a controller."""
         for key, stored in self._objects[kind].items():
             owners = stored.body["metadata"].get("ownerReferences")
             if key[0] == namespace and not (owners and any(o.get("controller") for o in owners)):
                 yield stored
 
     def owned_by(self, uid: str) -> list[Stored]:
-        """What names an object of this uid as an owner."""
+        """The objects that name the object of this uid as an owner."""
         found = (self.get(*key) for key in self._owned.get(uid, ()))
         return [stored for stored in found if stored is not None]
 
@@ -139,7 +139,7 @@ class Store:
         return stored
 
     def remove(self, stored: Stored) -> None:
-        """Deletes what is stored under that key."""
+        """Deletes the object under that key."""
         before = self._objects[stored.key[0]].pop(stored.key[1:])
         self._disown(before)
         self._tell(Change(self.version + 1, "DELETED", self._next(stored.key, stored.body), before))

@@ -1,4 +1,4 @@
-"""Parts and reviews that are no plain objects: scale, tokens, evictions, logs, who may do what."""
+"""Subresources and reviews: scale, tokens, evictions, logs, reviews of rights."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ CREATED: dict[str, Creation] = {"token": _token, "eviction": _eviction}
 
 
 def review(call: Call, body: Json, access: Access) -> Json:
-    """The answer to what somebody asks about themselves."""
+    """The answer to a user's review of themselves or of their rights."""
     user, spec = call.request.user, body.get("spec") or {}
     if call.kind.kind == "SelfSubjectReview":
         status: Json = {"userInfo": {"username": user.name, "groups": list(user.groups)}}
@@ -179,7 +179,7 @@ async def _fetch(node: Json, path: str) -> Answer:
 
 
 async def _chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[bytes]:
-    """The body as it comes; the connection is closed in the end, also when nobody reads on."""
+    """The pieces of the body as they arrive. The connection is closed at the end, also when the reader stops early."""
     try:
         while size := int(await reader.readline() or b"0", 16):
             yield (await reader.readexactly(size + 2))[:-2]

@@ -1,6 +1,6 @@
-"""What the server refuses with 422: that part of k8s.io/kubernetes/pkg/apis/*/validation which a deploy can meet.
+"""Refusals with 422: the part of k8s.io/kubernetes/pkg/apis/*/validation that a deploy can meet.
 
-A table says what single fields must be, functions what must fit together, both by the types of a built-in object's
+A table has the rules for single fields, functions have those for several, both by the types of a built-in object's
 parts. Custom objects must fit the schema of their CustomResourceDefinition (without its CEL rules).
 """
 
@@ -58,7 +58,7 @@ def check(body: Json, kind: Kind, old: Json | None) -> None:
 
 
 def _judge(value: Any, kind: Type, at: str, custom: bool, causes: list[Cause]) -> None:
-    """Adds what is wrong with a value and with all below it, but for an object's metadata."""
+    """Adds the faults of a value and of all values below it, without an object's metadata."""
     if custom:
         causes += _by_schema(value, kind, at)
     elif kind.name in _JUDGED and isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Watches: who is told of which change, in which form, from which version on."""
+"""Watches: the changes that each one sends, in which form, from which version on."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Watches:
             watch.hear(change)
 
     def end_all(self, *, because_expired: bool = False) -> None:
-        """Ends every watch; with `because_expired` they are told 410."""
+        """Ends every watch; with `because_expired` each sends 410 first."""
         for kind, watches in self._open.items():
             for watch in watches:
                 if because_expired:
@@ -83,7 +83,7 @@ class Watches:
     async def follow(
         self, watch: Watch, since: int | None, *, initial: bool, seconds: float
     ) -> AsyncIterator[bytes]:
-        """The lines of a watch. `since` None begins with what is there; `initial` marks the end of that."""
+        """The lines of a watch. `since` None: begins with the existing objects; `initial`: a bookmark marks their end."""
         self._begin(watch, since, initial=initial)
         clock = asyncio.get_running_loop().time
         deadline, bookmark = clock() + seconds, clock() + _BOOKMARK_SECONDS
@@ -106,7 +106,7 @@ class Watches:
             del self._open[watch.kind.key][watch]
 
     def _begin(self, watch: Watch, since: int | None, *, initial: bool) -> None:
-        """What the reader is told at once: all that is there, or what has changed."""
+        """Queues the first lines: all existing objects, or the changes since a version."""
         if since is None:
             found = self._store.all(watch.kind.key, watch.namespace)
             watch.pending = [event("ADDED", watch.render(s)) for s in found if watch.matches(s.body)]

@@ -46,7 +46,7 @@ def _matches(rule: Json, kind: Kind, operation: str) -> bool:
 
 
 def _why(hook: Json) -> str:
-    """The words of a call that finds nobody."""
+    """The message of a call that reaches no webhook."""
     service = hook["clientConfig"].get("service")
     if not service:
         return f'Post "{hook["clientConfig"].get("url", "")}": connect: connection refused'

@@ -35,12 +35,15 @@ class Role(enum.StrEnum):
 class Play:
     """One run of a container. Times are seconds after its start, at speed 1."""
 
-    ready_after: float | None = 0.0  # None: its readiness probe never passes
+    ready_after: float | None = (
+        0.0  # None: its readiness probe never passes. Without a probe it is ready at once
+    )
     ends_after: float | None = None  # None: it serves until it is stopped
     exit_code: int = 0
     reason: str = ""  # of the end; "" for the usual one of the exit code
     message: str = ""
-    probe_kills: bool = False  # it ends because its liveness probe fails
+    probe_kills: bool = False  # it hangs at `ends_after`, and ends because its liveness probe fails
+    hears_term: bool = True  # ends when it is asked to, not only when it is killed
 
     @property
     def end_reason(self) -> str:
@@ -54,10 +57,10 @@ _NO_PROGRAM = (
 )
 _DEFAULTS = {
     Role.SERVICE: Play(),
-    Role.JOB: Play(ends_after=0.5),
+    Role.JOB: Play(ends_after=0.1),
     Role.INIT: Play(ends_after=0.2),
 }
-_CRASH = Play(ready_after=None, ends_after=0.2, exit_code=1)
+_CRASH = Play(ends_after=0.0, exit_code=1)
 _OOM = replace(_CRASH, exit_code=137, reason="OOMKilled")
 
 
@@ -77,6 +80,7 @@ _WORDS: dict[str, Callable[[float | None], Play]] = {
     "hangs-up": lambda seconds: Play(
         ends_after=20.0 if seconds is None else seconds, exit_code=137, probe_kills=True
     ),
+    "ignores-term": lambda _: Play(hears_term=False),
     "cannot-start": lambda _: replace(_CRASH, exit_code=128, reason="StartError", message=_NO_PROGRAM),
     "job-ready": lambda _: _DEFAULTS[Role.JOB],
     "job-fails": lambda code: Play(ends_after=0.5, exit_code=1 if code is None else int(code)),

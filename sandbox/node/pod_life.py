@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import partial
 
 from sandbox.node.attendant import Attendant
@@ -12,7 +13,8 @@ from sandbox.node.pods import Container
 
 _SANDBOX_SECONDS = 0.05  # making the pod's network
 _SIDECAR_SECONDS = 0.1  # between two looks whether a sidecar has started
-_STOP_SECONDS = 0.3  # a program ends that soon after TERM
+_STOP_SECONDS = 0.2  # a program ends that soon after TERM
+_GONE_SECONDS = 0.7  # from the end of its containers to the end of the pod
 
 
 class PodLife(Attendant):
@@ -54,13 +56,31 @@ class PodLife(Attendant):
             self.tools.loop.stop(self._key(container))
         for container in running:
             self.event("Normal", "Killing", f"Stopping container {container.name}", container)
-        if running:
-            yield self.pace(_STOP_SECONDS)
+        deaf = []
         for container in running:
-            code = 0 if container.restart_policy == "Always" else 143
+            if not (yield from self._hears_term(container)):
+                deaf.append(container)
+        if running:
+            yield self.pace(self._grace() if deaf else _STOP_SECONDS)
+        for container in running:
+            code = 137 if container in deaf else 0 if container.restart_policy == "Always" else 143
             ContainerLife(pod, self.tools, container).end(Play(exit_code=code))
         yield from self.report()
+        yield self.pace(_GONE_SECONDS)
         yield from self.delete()
+
+    def _hears_term(self, container: Container) -> Generator[float, None, bool]:
+        """Whether its program ends when it is asked to."""
+        play = yield from ContainerLife(self.pod, self.tools, container).play()
+        return play is None or play.hears_term
+
+    def _grace(self) -> float:
+        """Seconds from TERM to KILL, and for the killing."""
+        meta = self.pod.latest["metadata"]
+        seconds = meta.get(
+            "deletionGracePeriodSeconds", self.pod.spec.get("terminationGracePeriodSeconds", 30)
+        )
+        return float(seconds) + 1.0
 
     def _answers(self) -> bool:
         """Whether it gets an address. A pod of images that are out of reach does not: its services have no endpoints.

@@ -97,6 +97,7 @@ class Pod:
         self.ending = False  # and is being carried out
         self.planned_ip = ""
         self.sandbox_ready = False  # the pod's network and volumes are there
+        self.torn_down = False  # nothing of it is left on the node, so that its phase may say that it is over
         self.ip = ""
         self.start_time = stamp()
         self._sent: Json = {}
@@ -161,7 +162,7 @@ class Pod:
         """The status to report, complete but for fields that are not a kubelet's."""
         phase = self.phase()
         status: Json = {
-            "phase": phase,
+            "phase": self._shown(phase),
             "startTime": self.start_time,
             "hostIP": "127.0.0.1",
             "hostIPs": [{"ip": "127.0.0.1"}],
@@ -176,6 +177,12 @@ class Pod:
         if generation := self.latest["metadata"].get("generation"):
             status["observedGeneration"] = generation
         return status
+
+    def _shown(self, phase: str) -> str:
+        """The phase to report: that a pod is over is said when it is torn down."""
+        if phase not in ("Succeeded", "Failed") or self.torn_down or self.ending:
+            return phase
+        return "Running" if all(_init_done(c) for c in self.inits) else "Pending"
 
     def unsent_status(self) -> Json | None:
         """The status when it differs from the one reported last, else None."""
@@ -196,7 +203,8 @@ class Pod:
         init = ("ContainersNotInitialized", f"containers with incomplete status: [{' '.join(waiting)}]")
         if over:
             init = (done, "")
-        self._set("PodReadyToStartContainers", self.sandbox_ready and not (over or phase == "Failed"))
+        gone = (over or phase == "Failed") and (self.torn_down or self.ending)
+        self._set("PodReadyToStartContainers", self.sandbox_ready and not gone)
         self._set("Initialized", not waiting, *(init if waiting or over else ()))
         ready = not unready and phase == "Running"
         for kind in ("Ready", "ContainersReady"):
@@ -228,6 +236,7 @@ class Pod:
     def _adopt(self, status: Json) -> None:
         """Goes on from what an earlier player reported."""
         self.start_time = status["startTime"]
+        self.torn_down = status.get("phase") in ("Succeeded", "Failed")
         self.ip = status.get("podIP", "")
         self._conditions = {c["type"]: c for c in status.get("conditions") or [] if c["type"] in _OURS}
         ready_to_start = self._conditions.get("PodReadyToStartContainers", {})

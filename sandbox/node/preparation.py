@@ -9,14 +9,16 @@ import time
 from collections.abc import Generator
 from functools import partial
 
-from sandbox.node.attendant import RETRY_SECONDS, Attendant, Tools
+from sandbox.node.attendant import Attendant, Tools
 from sandbox.node.clock import go_duration
 from sandbox.node.images import Image, PullError, Reference, parse_reference
 from sandbox.node.loop import Life
 from sandbox.node.pods import Container, Pod
 
 BACK_OFF_START, BACK_OFF_MAX = 10.0, 300.0
-_RESYNC_SECONDS = 10.0  # a kubelet looks at a pod that is not well again about that often
+_RESYNC_SECONDS = 12.0  # a kubelet looks at a pod that is not well again about that often
+_NOTICE_SECONDS = 0.3  # from the event of a failure to the state that shows it
+_LATE_SECONDS = 3.0  # by which the second try comes later than its pause says
 
 
 class Preparation(Attendant):
@@ -27,15 +29,21 @@ class Preparation(Attendant):
         self.container = container
 
     def pull(self) -> Generator[float, None, Image]:
-        """Until the image is on the node: tried again with growing pauses, each time with the secrets as they are."""
-        pause = BACK_OFF_START
+        """Until the image is on the node: tried again with growing pauses, each time with the secrets as they are.
+
+        The state goes to and fro: `ErrImagePull` with the cause until the next try, `ImagePullBackOff` from then on until
+        the kubelet looks again.
+        """
+        pause, failure = BACK_OFF_START, None
         while True:
+            if failure and failure.reason == "ErrImagePull":
+                yield from self._tell_back_off(failure)
             try:
                 return (yield from self._pull_once())
             except PullError as error:
-                failure = error
-            yield from self._tell_failure(failure)
-            yield self.pace(pause - RETRY_SECONDS)
+                again, failure = failure is not None, error
+            yield from self._tell_failure(failure, pause / 2 if again else _NOTICE_SECONDS)
+            yield self.pace(pause / 2 if again else pause + _LATE_SECONDS)
             pause = min(pause * 2, BACK_OFF_MAX)
 
     def recall(self) -> Generator[float, None, Image]:
@@ -51,6 +59,7 @@ class Preparation(Attendant):
         look = partial(self.tools.references.missing_for_container, self.pod.namespace, self.container.spec)
         while why := (yield from self.ask(look)):
             self._warn("Failed", f"Error: {why}")
+            yield self.pace(_NOTICE_SECONDS)
             self.container.wait("CreateContainerConfigError", why)
             yield from self.report()
             yield self.pace(_RESYNC_SECONDS)
@@ -86,24 +95,25 @@ class Preparation(Attendant):
         message = f'Successfully pulled image "{reference.text}" in {took}. Image size: {image.size} bytes.'
         self._note("Pulled", message)
 
-    def _tell_failure(self, failure: PullError) -> Life:
-        """The state and the events of a failed attempt, then, a moment later, those of backing off."""
+    def _tell_failure(self, failure: PullError, wait: float) -> Life:
+        """The events of a failed attempt, then, `wait` seconds later, the state and the events of backing off."""
         name, why = self.container.image, failure.message
         if failure.reason == "ErrImagePull":
             self._warn("Failed", f'Failed to pull image "{name}": {why}')
         else:
             self._warn("InspectFailed" if failure.reason == "InvalidImageName" else failure.reason, why)
         self._warn("Failed", f"Error: {failure.reason}")
-        self.container.wait(failure.reason, why)
-        yield from self.report()
-        yield self.pace(RETRY_SECONDS)
+        yield self.pace(wait)
         if failure.reason == "ErrImagePull":
             self._note("BackOff", f'Back-off pulling image "{name}"')
             self._warn("Failed", "Error: ImagePullBackOff")
-            self.container.wait(
-                "ImagePullBackOff", f'Back-off pulling image "{name}": {failure.reason}: {why}'
-            )
-            yield from self.report()
+        self.container.wait(failure.reason, why)
+        yield from self.report()
+
+    def _tell_back_off(self, failure: PullError) -> Life:
+        name, why = self.container.image, failure.message
+        self.container.wait("ImagePullBackOff", f'Back-off pulling image "{name}": {failure.reason}: {why}')
+        yield from self.report()
 
     def _note(self, reason: str, message: str) -> None:
         self.event("Normal", reason, message, self.container)

@@ -114,9 +114,15 @@ class SampleProject:
     environments: tuple[Environment, ...]
     images: tuple[Image, ...] = ()
     mirrored: tuple[MirroredImage, ...] = ()
-    broken: tuple[Change, ...] = ()  # branched off the end of main
+    broken: tuple[Change, ...] = ()  # branched off the end of main, as the next
+    crashes_late: tuple[Change, ...] = ()
     default_branch: str = "main"
     needs: str = ""
+
+    @property
+    def branches(self) -> tuple[tuple[str, tuple[Change, ...]], ...]:
+        """Those beside the default branch, all of them begun at its end."""
+        return (("broken", self.broken), ("crashes-late", self.crashes_late))
 
     @property
     def repository(self) -> str:

@@ -22,8 +22,8 @@ from botocore.config import Config
 
 from sandbox.aws import REGION
 from sandbox.aws.images import RegistryClient, connect, ecr_call, publish_image, registry_host
-from sandbox.git.history import Revision, make_repository
 from sandbox.samples import SAMPLES
+from sandbox.samples.history import Revision, make_repository
 from sandbox.samples.model import Image, SampleProject, SecretsFile
 
 _LABEL = re.compile(r'^LABEL (?P<name>\S+?)="(?P<value>(?:[^"\\]|\\.)*)"$', re.MULTILINE)
@@ -37,7 +37,7 @@ class World:
     commits: Mapping[str, Mapping[str, list[str]]]
 
     def resolve(self, slug: str, name: str) -> str:
-        """The commit that `main`, `broken` or `main~N` named when the world was made. Raises KeyError, IndexError."""
+        """The commit that a branch (`main`, `broken`) or `main~N` named when the world was made. Raises KeyError, IndexError."""
         branch, _, back = name.partition("~")
         return self.commits[slug][branch][-1 - int(back or 0)]
 
@@ -99,7 +99,7 @@ def _publish_images(registry: RegistryClient, sample: SampleProject, revisions: 
 def _publish(
     registry: RegistryClient, image: Image, revision: Revision, newest: Mapping[str, str], default_branch: str
 ) -> None:
-    """One image of one revision, under the tags that a build gives (design: short, full, branch, latest)."""
+    """Pushes one image of one revision, under the tags that a build gives (short and full commit, branch, latest)."""
     tags = [revision.commit[:7], revision.commit]
     if newest[revision.branch] == revision.commit:
         tags.append(f"branch-{revision.branch}")

@@ -127,6 +127,33 @@ _BROKEN = (
 )
 
 
+_LOST_LOG = (
+    "connected to queue storefront-jobs\\nwaiting for jobs\\n"
+    "Error: read ECONNRESET\\n"
+    "    at TLSWrap.onStreamRead (node:internal/stream_base_commons:216:20)\\n\\n"
+    "Node.js v22.14.0"
+)
+
+# Its worker has no readiness probe: it is ready at once, and dies when all seems well.
+_CRASHES_LATE = (
+    Change(
+        LENA,
+        2.6,
+        "Watch the worker a little longer",
+        edits=_both("worker.yaml", 'slipway.dev/settle: "1"', 'slipway.dev/settle: "8"'),
+    ),
+    Change(
+        DEVIN,
+        0.8,
+        "Talk to the queue by TLS",
+        edits=(
+            Edit("worker/Dockerfile", 'behaviour="ready"', 'behaviour="crash-later:4"'),
+            Edit("worker/Dockerfile", "connected to queue storefront-jobs\\nwaiting for jobs", _LOST_LOG),
+        ),
+    ),
+)
+
+
 def _secrets_file(environment: str) -> SecretsFile:
     return SecretsFile(
         path=f"kubernetes/{environment}/secrets.yaml",
@@ -147,6 +174,7 @@ STOREFRONT = SampleProject(
     slack_channel="#storefront",
     main=_MAIN,
     broken=_BROKEN,
+    crashes_late=_CRASHES_LATE,
     images=(
         Image("web", "storefront/web", "web/Dockerfile"),
         Image("worker", "storefront/worker", "worker/Dockerfile"),

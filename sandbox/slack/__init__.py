@@ -1,1 +1,1 @@
-"""Slack's other end: takes messages and shows them."""
+"""The sandbox's Slack: takes messages and shows them."""

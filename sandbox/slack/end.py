@@ -1,7 +1,7 @@
-"""The other end of Slack: takes what `slack_sdk` sends, keeps it, and shows it as a page and as JSON at `/`.
+"""The sandbox's Slack server: takes requests of `slack_sdk`, stores messages, and shows them as a page and as JSON at `/`.
 
-`SLACK_BOT_TOKEN=… python -m sandbox.slack.end --directory D --port P`. It speaks auth.test,
-chat.postMessage (threads too), chat.update and conversations.list in the words of
+`SLACK_BOT_TOKEN=… python -m sandbox.slack.end --directory D --port P`. It implements auth.test,
+chat.postMessage (threads too), chat.update and conversations.list as documented at
 https://api.slack.com/methods: errors come as HTTP 200 with
 `"ok": false`, a channel is answered by its id, and an update is found by that id and the message's `ts`.
 """
@@ -29,7 +29,7 @@ _KEPT = 2000  # messages; the oldest go first
 
 
 class SlackError(Exception):
-    """What Slack answers as `error`."""
+    """An error with Slack's code, for the member `error` of the answer."""
 
 
 class Channels:
@@ -62,7 +62,7 @@ class Channels:
         return message
 
     def update(self, given: Json) -> Json:
-        """chat.update: another content for a message that is there."""
+        """chat.update: replaces the content of an existing message."""
         with self.lock:
             message = self._find(str(given.get("channel", "")), str(given.get("ts", "")))
             if message is None:
@@ -82,7 +82,7 @@ class Channels:
         return next((m for m in self.messages if m["ts"] == ts and m["channel_id"] == channel), None)
 
     def _name(self, channel: str, given: str) -> str:
-        """The name under which a channel was first met: a client may go on with its id."""
+        """The name under which a channel was first used: a client may use its id afterwards."""
         return next((m["channel"] for m in self.messages if m["channel_id"] == channel), given)
 
     def _next_ts(self) -> str:
@@ -105,9 +105,7 @@ def _content(given: Json) -> Json:
 
 
 def _channel_id(channel: str) -> str:
-    """Slack's id of a channel: itself, or made of the name. Raises SlackError for what cannot be a
-    channel.
-    """
+    """The id of a channel: the given id, or one derived from the name. Raises SlackError for an invalid channel."""
     if not _CHANNEL.fullmatch(channel):
         raise SlackError("channel_not_found")
     if channel[0] in "CG":
@@ -116,7 +114,7 @@ def _channel_id(channel: str) -> str:
 
 
 def make_slack_server(directory: Path, port: int, token: str) -> Server:
-    """The server, listening already; the caller runs `serve_forever`. API at `/api/`, page and JSON at
+    """The server, which already listens; the caller runs `serve_forever`. API at `/api/`, page and JSON at
     `/`.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -177,7 +175,7 @@ def _answer_message(message: Json) -> Json:
 
 
 def main() -> None:
-    """Parses the arguments and serves until it is told to stop."""
+    """Parses the arguments and serves until a signal stops it."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.slack.end")
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)

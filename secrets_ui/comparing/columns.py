@@ -13,7 +13,7 @@ from projects.access import roles_by_environment
 from projects.models import Environment, Project, SecretsFile
 from projects.secret_rights import Right, covers
 from secrets_ui.known.public import Key, Place, keys_of
-from secrets_ui.known.reference import reference_at
+from secrets_ui.known.reference import Reference, newest_references
 from secrets_ui.known.secrets import secrets_by_file
 from secrets_ui.models import Secret, SecretVersion
 
@@ -54,13 +54,26 @@ def columns_of(user: Any, project: Project) -> dict[str, list[Column]]:
     known = secrets_by_file(files)
     versions = current_rows(list(known.values()))
     roles = roles_by_environment(user, [file.environment for file in files])
+    references = _references(files, known)
     found: dict[str, list[Column]] = {}
     for file in files:
         role, secret = roles[file.environment_id], known.get(file.pk)
         sees, reveals, edits = (covers(role, file.environment, right) for right in SHOWN_RIGHTS)
         column = Column(file, secret, sees, reveals, edits)
-        found.setdefault(file.path, []).append(_known(column, versions.get(secret.pk) if secret else None))
+        row = versions.get(secret.pk) if secret else None
+        found.setdefault(file.path, []).append(_known(column, row, references[file.environment_id]))
     return found
+
+
+def _references(files: Sequence[SecretsFile], known: Mapping[int, Secret]) -> dict[int, Reference]:
+    """The reference files of each environment, by its pk."""
+    arns: dict[int, dict[str, str]] = {}
+    for file in files:
+        held = arns.setdefault(file.environment_id, {})
+        if file.pk in known:
+            held[file.path] = known[file.pk].arn
+    environments = {file.environment_id: file.environment for file in files}
+    return newest_references([(environment, arns[pk]) for pk, environment in environments.items()])
 
 
 def _files(project: Project) -> list[SecretsFile]:
@@ -86,13 +99,11 @@ def current_rows(secrets: Sequence[Secret]) -> dict[int, SecretVersion]:
     return {row.secret_id: row for row in rows if (row.secret_id, row.version_id) in wanted}
 
 
-def _known(column: Column, row: SecretVersion | None) -> Column:
+def _known(column: Column, row: SecretVersion | None, reference: Reference) -> Column:
     if not column.sees:
         return replace(column, problem="You may not see the names of its keys.")
     if column.secret is None or row is None:
         return replace(column, problem="Not seen in AWS yet.")
     if row.keys is None:
         return replace(column, problem=row.error or "Its current version was not read yet.")
-    secret = column.secret
-    reference = reference_at(column.environment, {column.file.path: secret.arn})
     return replace(column, keys=keys_of(row.keys), wanted=reference.wanted.get(column.file.path, {}))

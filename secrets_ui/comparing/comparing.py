@@ -136,7 +136,7 @@ def _read(column: Column, seen: Look, key: bytes, digests: dict[int, dict[Place,
     """The column as AWS has it now; its digests go into `digests`."""
     secret = seen.secret
     if seen.error or secret is None or not secret.current_version:
-        return replace(column, problem=f"{seen.error or 'It holds no value yet.'} {seen.hint}".strip())
+        return replace(column, problem=seen.error or "It holds no value yet.")
     try:
         opened = read_version(column.file, secret, secret.current_version).opened
     except (ExternalError, ManifestError) as error:

@@ -21,7 +21,7 @@ from secrets_ui.known.looking import forget
 from secrets_ui.known.public import public_rows
 from secrets_ui.known.reading import opened_text
 from secrets_ui.known.rights import require
-from secrets_ui.known.secrets import note_secret
+from secrets_ui.known.secrets import note_address
 from secrets_ui.models import Secret, SecretVersion
 
 _NAMESPACE = uuid.UUID("5c1a2d5e-92c5-4a3d-8f35-1f7a3f1f7c11")
@@ -57,7 +57,7 @@ def create(actor: Actor, file: SecretsFile, *, comment: str) -> Secret:
         raise Refused("Say in a few words why. Nothing was made.", code="reason")
     text, sha = reference_text(file)
     token = str(uuid.uuid5(_NAMESPACE, f"{file.region}\0{file.role_arn}\0{file.secret_id}\0{text}"))
-    made = secrets_writer(file).create(file.secret_id, text, token=token)
+    made = secrets_writer(file, hasty=True).create(file.secret_id, text, token=token)
     forget(file)
     return _kept(actor, file, made.arn, made.version_id, text, f"{comment.strip()} (reference at {sha[:7]})")
 
@@ -76,7 +76,8 @@ def _kept(actor: Actor, file: SecretsFile, arn: str, version_id: str, text: str,
             "keys": public_rows(arn, opened_text(text)), "byte_count": len(text.encode()), "stored_at": timezone.now(),
         },
     )  # fmt: skip
-    note_secret(file, arn, name=file.secret_id, current_version=version_id)
+    note_address(file, secret)
+    Secret.objects.filter(pk=secret.pk).update(current_version=version_id, described_at=timezone.now())
     if new:
         record(
             actor, "secrets.created", target_kind="secrets", target_id=file.environment_id,

@@ -49,13 +49,14 @@ class Edit:
 @dataclass(frozen=True)
 class Content:
     """What a draft holds. `loose`: a value that was typed for a key that could not be added, kept for the next try.
-    `pending`: pasted values that wait for their preview to be accepted."""
+    `pending`: pasted values that wait for their preview to be accepted. `edited`: counts the changes of the draft."""
 
     edits: tuple[Edit, ...] = ()
     loose: bytes | None = field(default=None, repr=False)
     pending: tuple[Edit, ...] = ()
     base_version: str = ""
     ends_at: datetime | None = None
+    edited: int = 0
 
     def find(self, place: Place) -> Edit | None:
         """The edit of a key."""
@@ -95,9 +96,10 @@ def change_draft(user: Any, secret: Secret, change: Callable[[Content], Content]
     return after
 
 
-def discard(user: Any, secret: Secret) -> None:
-    """Erases a draft."""
-    Draft.objects.filter(user=user, secret=secret).delete()
+def discard(user: Any, secret: Secret, seen: Content | None = None) -> None:
+    """Erases a draft; with `seen` only if nothing was typed since."""
+    rows = Draft.objects.filter(user=user, secret=secret)
+    (rows if seen is None else rows.filter(edited=seen.edited)).delete()
 
 
 def erase_ended() -> None:
@@ -110,7 +112,7 @@ def _content(row: Draft) -> Content:
     edits, pending = (_edits(stored.get(name, ())) for name in ("edits", "pending"))
     loose = _bytes(stored.get("loose"))
     register(value for value in (loose, *(edit.value for edit in (*edits, *pending))) if value)
-    return Content(edits, loose, pending, row.base_version, row.ends_at)
+    return Content(edits, loose, pending, row.base_version, row.ends_at, row.edited)
 
 
 def _edits(stored: Iterable[dict[str, Any]]) -> tuple[Edit, ...]:

@@ -55,12 +55,12 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         raise nothing_typed()
     merged = merge(file, secret, content, look_again(file).current_version)
     if merged.changes_nothing:
-        discard(actor.user, secret)
+        discard(actor.user, secret, content)
         return None
     text = text_of(merged)
     wanted = Wanted(text, merged.current, token, source_of(content), comment.strip())
     row = write(actor, file, secret, wanted)
-    discard(actor.user, secret)
+    discard(actor.user, secret, content)
     return row
 
 

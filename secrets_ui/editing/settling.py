@@ -16,7 +16,7 @@ from secrets_ui.editing.writing import STATE, close
 from secrets_ui.known.secrets import files_of, note_facts
 from secrets_ui.models import SecretVersion
 
-# Longer than any save takes: PATIENT limits, three calls.
+# Longer than any save takes.
 GIVEN_UP = timedelta(minutes=3)
 NOT_THERE = "AWS did not answer while it was being saved, and has no such version now. Save it again."
 

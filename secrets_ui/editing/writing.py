@@ -66,11 +66,13 @@ def write(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> Se
     Raises CameFirst, NotKnown, and ExternalError (then nothing was stored).
     """
     check_size(file.secret_id, wanted.text)
-    row = _opened_row(actor, file, secret, wanted)
-    if row.state != STATE.OPEN:
+    row, is_new = _opened_row(actor, file, secret, wanted)
+    if not is_new:
         return _answer(row)
     try:
-        secrets_writer(file).swap(file.secret_id, wanted.text, token=wanted.token, base=wanted.base)
+        secrets_writer(file, hasty=True).swap(
+            file.secret_id, wanted.text, token=wanted.token, base=wanted.base
+        )
     except LostRace:
         close(row, STATE.REFUSED)
         raise CameFirst() from None
@@ -85,13 +87,15 @@ def write(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> Se
     return row
 
 
-def _opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> SecretVersion:
+def _opened_row(
+    actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted
+) -> tuple[SecretVersion, bool]:
     before = SecretVersion.objects.filter(secret=secret, version_id=wanted.base).first()
     rows = public_rows(secret.arn, opened_text(wanted.text))
     known: Json = (
         touched(keys_of(before.keys), keys_of(rows)) if before is not None and before.keys is not None else {}
     )
-    row, _ = SecretVersion.objects.get_or_create(
+    row, is_new = SecretVersion.objects.get_or_create(
         secret=secret,
         version_id=wanted.token,
         defaults={
@@ -109,13 +113,15 @@ def _opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted)
     )
     if (row.actor_kind, row.actor_id) != (actor.kind, actor.id):
         raise Refused("This form belongs to another save. Nothing was changed.", code="stale")
-    return row
+    return row, is_new
 
 
 def _answer(row: SecretVersion) -> SecretVersion:
     """What a form that is sent twice is told."""
     if row.state == STATE.STORED:
         return row
+    if row.state == STATE.OPEN:
+        raise NotKnown()
     if row.state == STATE.REFUSED:
         raise CameFirst()
     raise Refused(f"This was not saved: {row.error}", hint="Look at the review again.", code="failed")

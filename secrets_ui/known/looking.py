@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.core.cache import cache
+from django.utils import timezone
 
 from adapters.aws.secrets_manager import SecretFacts
 from adapters.errors import ExternalError, NotFound
 from core.redactor import redact_text
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
-from secrets_ui.known.secrets import note_facts, note_failure, secrets_by_file
-from secrets_ui.models import Secret
+from secrets_ui.known.secrets import note_facts, note_failures, refresh, secret_of, secrets_by_file
+from secrets_ui.models import Secret, SecretAddress
 
 FRESH_SECONDS = 4  # a page that refreshes itself does not ask each time
 AGAIN_SECONDS = 15  # after AWS gave no answer
 THREADS = 4
+LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no page does so
 
 
 @dataclass(frozen=True)
@@ -28,56 +31,90 @@ class Look:
 
     secret: Secret | None
     error: str = ""
-    hint: str = ""
     missing: bool = False
 
 
 def look(files: Sequence[SecretsFile]) -> dict[int, Look]:
     """Each file's secret, asked for where the last answer is not fresh; by the file's pk."""
-    kept = cache.get_many([_key(file) for file in files])
-    due = [file for file in files if _key(file) not in kept]
-    answers = _ask(due)
     known = secrets_by_file(files)
-    failed = [
-        known[file.pk] for file in due if isinstance(answers[file.pk], ExternalError) and file.pk in known
-    ]
+    unseen = [file for file in files if file.pk not in known]
+    kept: dict[str, Look] = cache.get_many([_key(file) for file in unseen]) if unseen else {}
+    due = [file for file in files if file.pk in known and is_due(known[file.pk])]
+    answers = _ask([*due, *(file for file in unseen if _key(file) not in kept)])
+    _note(files, answers, known)
+    return {file.pk: _told(file, known.get(file.pk), answers.get(file.pk), kept) for file in files}
+
+
+def is_due(secret: Secret) -> bool:
+    """Whether the last answer, or the last failure, is old enough to ask again."""
+    if secret.tried_at is None:
+        return True
+    return timezone.now() - secret.tried_at > timedelta(
+        seconds=AGAIN_SECONDS if secret.error else FRESH_SECONDS
+    )
+
+
+def _note(
+    files: Sequence[SecretsFile], answers: Mapping[int, SecretFacts | ExternalError], known: dict[int, Secret]
+) -> None:
+    """Keeps the answers, and completes `known` by what was seen for the first time."""
+    failed: list[tuple[Secret, str]] = []
+    seen: list[tuple[Secret, SecretFacts]] = []
+    for file in files:
+        answer, secret = answers.get(file.pk), known.get(file.pk)
+        if isinstance(answer, ExternalError):
+            failed += [(secret, _said(answer))] if secret is not None else []
+        elif answer is not None and secret is not None and secret.arn == answer.arn:
+            seen.append((secret, answer))
+        elif answer is not None:
+            known[file.pk] = note_facts(file, answer)
     if failed:
-        note_failure(failed, "AWS gave no answer.")
-    return {file.pk: _one(file, known.get(file.pk), answers, kept) for file in files}
+        note_failures(failed)
+    if seen:
+        refresh(seen)
+
+
+def _told(
+    file: SecretsFile,
+    secret: Secret | None,
+    answer: SecretFacts | ExternalError | None,
+    kept: Mapping[str, Look],
+) -> Look:
+    if secret is not None:
+        return Look(secret, secret.error)
+    if answer is None:
+        return kept[_key(file)]
+    found = (
+        Look(None, _said(answer), isinstance(answer, NotFound))
+        if isinstance(answer, ExternalError)
+        else Look(None)
+    )
+    cache.set(_key(file), found, AGAIN_SECONDS)
+    return found
+
+
+def _said(error: ExternalError) -> str:
+    return redact_text(f"{error.message} {error.hint}".strip())[:500]
 
 
 def look_again(file: SecretsFile) -> SecretFacts:
     """Asks now, for somebody who is about to write. Raises ExternalError."""
     facts = secrets_writer(file, hasty=True).describe(file.secret_id)
     note_facts(file, facts)
-    forget(file)
     return facts
 
 
 def forget(file: SecretsFile) -> None:
     """The next page asks again."""
-    cache.delete(_key(file))
+    secret = secret_of(file)
+    if secret is None:
+        cache.delete(_key(file))
+    else:
+        Secret.objects.filter(pk=secret.pk).update(tried_at=None)
 
 
 def _key(file: SecretsFile) -> str:
     return f"secret-look-{file.pk}-{file.edited}"
-
-
-def _one(
-    file: SecretsFile, known: Secret | None, answers: Mapping[int, SecretFacts | ExternalError], kept: Mapping[str, Look],
-) -> Look:  # fmt: skip
-    answer = answers.get(file.pk)
-    if answer is None:
-        before: Look = kept[_key(file)]
-        return Look(known, before.error, before.hint, before.missing)
-    if isinstance(answer, ExternalError):
-        found = Look(
-            None, redact_text(answer.message), redact_text(answer.hint), isinstance(answer, NotFound)
-        )
-        cache.set(_key(file), found, AGAIN_SECONDS)
-        return Look(known, found.error, found.hint, found.missing)
-    cache.set(_key(file), Look(None), FRESH_SECONDS)
-    return Look(note_facts(file, answer))
 
 
 def _ask(files: Sequence[SecretsFile]) -> dict[int, SecretFacts | ExternalError]:
@@ -94,3 +131,14 @@ def _describe(file: SecretsFile) -> SecretFacts | ExternalError:
         return secrets_writer(file, hasty=True).describe(file.secret_id)
     except ExternalError as error:
         return error
+
+
+def due_files() -> list[int]:
+    """Secrets files whose secret nobody has looked at for a while, each named once in that time."""
+    seen = SecretAddress.objects.filter(
+        secret__described_at__gt=timezone.now() - LOOKED_AT, secret__current_version__gt=""
+    )
+    fresh = set(seen.values_list("region", "role_arn", "named"))
+    files = SecretsFile.objects.values_list("pk", "region", "role_arn", "secret_id")
+    due = [pk for pk, *named in files if (*named,) not in fresh]
+    return [pk for pk in due if cache.add(f"secret-due-{pk}", True, LOOKED_AT.total_seconds())]

@@ -51,12 +51,22 @@ def note_content(secret: Secret, version_id: str, opened: SecretsText) -> None:
 
 
 def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) -> None:
-    """What may be shown of a version's content, and what it changed of the one before."""
+    """What may be shown of a version's content; what it changed of the one before, and what came after it changed of it."""
     row.keys, row.byte_count, row.error = rows, byte_count, ""
-    before = SecretVersion.objects.filter(secret=row.secret_id, version_id=row.base_version).first()
-    if not row.touched and before is not None and before.keys is not None:
-        row.touched = touched(keys_of(before.keys), keys_of(rows))
-    row.save(update_fields=["keys", "byte_count", "error", "touched"])
+    row.save(update_fields=["keys", "byte_count", "error"])
+    of_secret = SecretVersion.objects.filter(secret=row.secret_id, keys__isnull=False)
+    before = of_secret.filter(version_id=row.base_version).first() if row.base_version else None
+    if before is not None:
+        _tell(before, row)
+    for after in of_secret.filter(base_version=row.version_id):
+        _tell(row, after)
+
+
+def _tell(before: SecretVersion, after: SecretVersion) -> None:
+    """What one version changed of another, where both are known and nobody has told yet."""
+    if not after.touched:
+        after.touched = touched(keys_of(before.keys), keys_of(after.keys))
+        after.save(update_fields=["touched"])
 
 
 def learn(file: SecretsFile, version_id: str) -> bool:

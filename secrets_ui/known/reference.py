@@ -54,18 +54,47 @@ def reference_at(environment: Environment, arns: Mapping[str, str], revision: st
     """The reference files at a revision, else at the newest one. `arns`: of the secrets files, by path. Never raises: what
     went wrong is its `problem`."""
     try:
-        repository = git_repository(environment.project)
-        sha = repository.resolve(revision).sha if revision else newest_sha(environment.project)
+        project = environment.project
+        sha = git_repository(project).resolve(revision).sha if revision else newest_sha(project)
     except ExternalError as error:
         return Reference(problem=_said(error))
+    return _kept([(environment, arns, sha)])[environment.pk]
+
+
+def newest_references(wanted: Sequence[tuple[Environment, Mapping[str, str]]]) -> dict[int, Reference]:
+    """The same at the newest revision for many environments, by their pk. Each project's mirror is asked once."""
+    newest: dict[int, str | Reference] = {}
+    for environment, _ in wanted:
+        if environment.project_id not in newest:
+            newest[environment.project_id] = _newest(environment.project)
+    heads = [(environment, arns, newest[environment.project_id]) for environment, arns in wanted]
+    found = _kept([(environment, arns, head) for environment, arns, head in heads if isinstance(head, str)])
+    return found | {environment.pk: head for environment, _, head in heads if isinstance(head, Reference)}
+
+
+def _newest(project: Project) -> str | Reference:
+    try:
+        return newest_sha(project)
+    except ExternalError as error:
+        return Reference(problem=_said(error))
+
+
+def _kept(wanted: Sequence[tuple[Environment, Mapping[str, str], str]]) -> dict[int, Reference]:
+    """From the cache, else from the mirror."""
+    keys = {environment.pk: _cache_key(environment, arns, sha) for environment, arns, sha in wanted}
+    found: dict[str, Reference] = cache.get_many(keys.values())
+    for environment, arns, sha in wanted:
+        key = keys[environment.pk]
+        if key not in found:
+            found[key] = _read(environment, arns, sha)
+            if not found[key].problem:
+                cache.set(key, found[key], KEPT_SECONDS)
+    return {pk: found[key] for pk, key in keys.items()}
+
+
+def _cache_key(environment: Environment, arns: Mapping[str, str], sha: str) -> str:
     of = hashlib.sha256(repr(sorted(arns.items())).encode()).hexdigest()[:16]
-    key = f"secret-reference-{environment.pk}-{environment.edited}-{of}-{sha}"
-    found: Reference | None = cache.get(key)
-    if found is None:
-        found = _read(environment, arns, sha)
-        if not found.problem:
-            cache.set(key, found, KEPT_SECONDS)
-    return found
+    return f"secret-reference-{environment.pk}-{environment.edited}-{of}-{sha}"
 
 
 def _read(environment: Environment, arns: Mapping[str, str], sha: str) -> Reference:

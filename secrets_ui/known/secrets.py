@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from adapters.aws.secrets_manager import CURRENT, SecretFacts
+from adapters.aws.secrets_manager import SecretFacts
 from projects.models import SecretsFile
 from secrets_ui.models import Secret, SecretAddress, SecretVersion
 
@@ -47,27 +47,29 @@ def files_of(secret: Secret) -> list[SecretsFile]:
 
 def note_facts(file: SecretsFile, facts: SecretFacts) -> Secret:
     """Keeps what AWS said of a file's secret; a version that nobody saved here gets a row of its own."""
-    return note_secret(
-        file,
-        facts.arn,
-        name=facts.name,
-        current_version=facts.current_version,
-        labels={version: list(labels) for version, labels in facts.versions.items()},
-        deleted_at=facts.deleted_at,
-    )
-
-
-@transaction.atomic
-def note_secret(file: SecretsFile, arn: str, *, current_version: str, **fields: object) -> Secret:
-    """The row of the secret, its address and its current version."""
-    now = timezone.now()
-    values = {**fields, "current_version": current_version, "region": file.region, "described_at": now, "tried_at": now,
-              "error": ""}  # fmt: skip
-    secret, _ = Secret.objects.update_or_create(arn=arn, defaults=values)
-    note_address(file, secret)
-    if current_version:
-        find_version(secret, current_version)
+    with transaction.atomic():
+        secret, _ = Secret.objects.get_or_create(
+            arn=facts.arn, defaults={"region": file.region, "name": facts.name}
+        )
+        note_address(file, secret)
+        refresh([(secret, facts)])
     return secret
+
+
+def refresh(pairs: Sequence[tuple[Secret, SecretFacts]]) -> None:
+    """What AWS said of secrets whose rows are there: one query, and some for each that has a new version."""
+    moved = []
+    for secret, facts in pairs:
+        if facts.current_version not in ("", secret.current_version):
+            moved.append((secret, facts.current_version))
+        secret.name, secret.current_version = facts.name, facts.current_version
+        secret.labels = {version: list(labels) for version, labels in facts.versions.items()}
+        secret.deleted_at, secret.error = facts.deleted_at, ""
+        secret.described_at = secret.tried_at = timezone.now()
+    fields = ["name", "current_version", "labels", "deleted_at", "described_at", "tried_at", "error"]
+    Secret.objects.bulk_update({secret.pk: secret for secret, _ in pairs}.values(), fields)
+    for secret, version in moved:
+        find_version(secret, version)
 
 
 def note_address(file: SecretsFile, secret: Secret) -> None:
@@ -77,15 +79,16 @@ def note_address(file: SecretsFile, secret: Secret) -> None:
     )
 
 
-def find_version(secret: Secret, version_id: str) -> SecretVersion:
+def find_version(secret: Secret, version_id: str, *, is_newest: bool = True) -> SecretVersion:
     """The row of a version that AWS holds; made here for one that came from outside.
 
-    Its base is what was stored last, so that what it changed can be told once both are read.
+    Its base is what was stored last, so that what it changed can be told once both are read; `is_newest`: unless it is an
+    old one that a rollback brought up.
     """
     row = SecretVersion.objects.filter(secret=secret, version_id=version_id).first()
     if row is not None:
         return row
-    before = stored_versions(secret).values_list("version_id", flat=True).first()
+    before = stored_versions(secret).values_list("version_id", flat=True).first() if is_newest else ""
     made, _ = SecretVersion.objects.get_or_create(
         secret=secret,
         version_id=version_id,
@@ -101,12 +104,8 @@ def stored_versions(secret: Secret) -> QuerySet[SecretVersion]:
     return SecretVersion.objects.filter(secret=secret, state=STATE.STORED).order_by("-id")
 
 
-def note_failure(secrets: Iterable[Secret], error: str) -> None:
-    """AWS gave no answer: the last one stays, with the reason."""
-    pks = [secret.pk for secret in secrets]
-    Secret.objects.filter(pk__in=pks).update(tried_at=timezone.now(), error=error[:500])
-
-
-def is_current(facts: SecretFacts, version_id: str) -> bool:
-    """Whether AWSCURRENT is on a version."""
-    return CURRENT in facts.versions.get(version_id, ())
+def note_failures(pairs: Sequence[tuple[Secret, str]]) -> None:
+    """AWS gave no answer: the last one stays, with the reason; one query."""
+    for secret, error in pairs:
+        secret.tried_at, secret.error = timezone.now(), error
+    Secret.objects.bulk_update({secret.pk: secret for secret, _ in pairs}.values(), ["tried_at", "error"])

@@ -15,8 +15,13 @@ from secrets_ui.known.secrets import find_version, note_address, secrets_by_file
 from secrets_ui.models import Secret, SecretVersion, VersionUse
 
 
-def note_use(environment: Environment, deploy_number: int, fetched: Sequence[Fetched]) -> None:
-    """Keeps which versions a deploy is about to apply, and what may be shown of them. Idempotent."""
+def note_use(
+    environment: Environment, deploy_number: int, fetched: Sequence[Fetched], *, pinned: bool
+) -> None:
+    """Keeps which versions a deploy is about to apply, and what may be shown of them. Idempotent.
+
+    `pinned`: they are those of a stored release, not the newest ones.
+    """
     files = {file.path: file for file in environment.secrets_files.all()}
     known = secrets_by_file(list(files.values()))
     for one in fetched:
@@ -26,7 +31,7 @@ def note_use(environment: Environment, deploy_number: int, fetched: Sequence[Fet
             secret = _first_seen(file, one)
         if secret is None:
             continue
-        _keep_content(secret, one)
+        _keep_content(secret, one, pinned=pinned)
         VersionUse.objects.get_or_create(
             secret=secret,
             version_id=one.version_id,
@@ -44,8 +49,8 @@ def _first_seen(file: SecretsFile, one: Fetched) -> Secret:
     return secret
 
 
-def _keep_content(secret: Secret, one: Fetched) -> None:
-    row = find_version(secret, one.version_id)
+def _keep_content(secret: Secret, one: Fetched, *, pinned: bool) -> None:
+    row = find_version(secret, one.version_id, is_newest=not pinned)
     if row.keys is None:
         bodies = [document.body for document in one.documents]
         names = [str(body["metadata"]["name"]) for body in bodies]

@@ -13,7 +13,7 @@ from projects.access import visible_projects
 from projects.models import Environment, SecretsFile
 from secrets_ui.known.looking import Look
 from secrets_ui.known.public import keys_of
-from secrets_ui.known.reference import Reference, reference_at
+from secrets_ui.known.reference import Reference, newest_references
 from secrets_ui.known.secrets import secrets_by_file
 from secrets_ui.known.uses import served_keys
 from secrets_ui.models import Secret, SecretVersion, VersionUse
@@ -63,7 +63,7 @@ def lines(user: Any) -> list[Line]:
 def _references(files: list[SecretsFile], known: dict[int, Secret]) -> dict[int, Reference]:
     """The reference files of each environment at the newest revision; from the cache where they were read before."""
     environments = {file.environment_id: file.environment for file in files}
-    return {pk: reference_at(place, _arns(place, files, known)) for pk, place in environments.items()}
+    return newest_references([(place, _arns(place, files, known)) for place in environments.values()])
 
 
 def _arns(place: Environment, files: list[SecretsFile], known: dict[int, Secret]) -> dict[str, str]:

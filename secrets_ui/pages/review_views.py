@@ -46,6 +46,12 @@ class Change:
     after: Key | None
     problem: str = ""
     readers: tuple[str, ...] = ()
+    alone: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the page calls it: a file of one Secret does not repeat that one's name."""
+        return self.edit.key if self.alone else self.place
 
     @property
     def place(self) -> str:
@@ -181,7 +187,7 @@ def context_of(request: HttpRequest, file: SecretsFile, merged: Merged, form: Sa
 
 def changes(merged: Merged, reference: Reference) -> list[Change]:
     """The edits as lines; those that change nothing any more are left out."""
-    flat = is_flat(merged.before)
+    flat, alone = is_flat(merged.before), len({secret for secret, _ in merged.before}) == 1
     made = []
     for edit in merged.edits:
         after = merged.after.get((edit.secret, edit.to or edit.key)) if edit.do != "remove" else None
@@ -197,7 +203,8 @@ def changes(merged: Merged, reference: Reference) -> list[Change]:
         ):
             continue
         readers = tuple(reference.read_by(edit.place)) if not flat else ()
-        made.append(Change(edit, kind, before, after, merged.problems.get(edit.place, ""), readers))
+        problem = merged.problems.get(edit.place, "")
+        made.append(Change(edit, kind, before, after, problem, readers, alone))
     return made
 
 

@@ -19,7 +19,8 @@ SHOWN_BY_STATE = {"placeholder", UNREADABLE}  # findings that the state says alr
 
 @dataclass(frozen=True)
 class Row:
-    """One key. `key` is None where it is missing; `edit`: what the person has typed for it and not saved."""
+    """One key. `key` is None where it is missing; `edit`: what the person has typed for it and not saved.
+    `alone`: the file holds one Secret only."""
 
     place: Place
     state: str
@@ -30,6 +31,12 @@ class Row:
     note: str = ""
     changed: bool = False
     edit: Edit | None = None
+    alone: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the page calls it: a file of one Secret does not repeat that one's name."""
+        return self.place[1] if self.alone else self.id
 
     @property
     def id(self) -> str:
@@ -117,6 +124,7 @@ def rows(
     by, typed = last_changes(history), draft or Content()
     added = {edit.place for edit in typed.edits if edit.do == "add"}
     places = [*keys, *(place for place in [*(wanted or {}), *added] if place not in keys)]
+    alone = len({secret for secret, _ in places}) == 1
     found = [
         Row(
             place,
@@ -127,6 +135,7 @@ def rows(
             note=_note(keys.get(place), place, wanted),
             changed=place in changed,
             edit=typed.find(place),
+            alone=alone,
         )
         for place in dict.fromkeys(places)
     ]

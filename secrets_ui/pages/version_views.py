@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from adapters.errors import ExternalError
 from audit.actors import person
 from core.kept import keeps
 from engine.errors import SlipwayError
@@ -19,7 +20,7 @@ from projects.access import may_secret, require_secret
 from projects.models import SecretsFile
 from secrets_ui.editing.creating import cannot_create, create
 from secrets_ui.editing.restoring import restore
-from secrets_ui.known.looking import look
+from secrets_ui.known.looking import look, look_again
 from secrets_ui.known.reading import learn
 from secrets_ui.known.rights import require
 from secrets_ui.known.secrets import stored_versions
@@ -93,8 +94,12 @@ def read(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     """Reads the current version now, where no job has done so. No value is shown."""
     found = file_for(request.user, project, environment, file)
     require_secret(person(request.user), found.environment, "names")
-    secret = look([found])[found.pk].secret
-    if secret is None or not learn(found, secret.current_version):
+    try:
+        version = look_again(found).current_version
+    except ExternalError as error:
+        messages.error(request, f"{error.message} {error.hint}".strip())
+        return redirect(page_url(found))
+    if not learn(found, version):
         messages.error(request, "It could not be read. The page says why.")
     return redirect(page_url(found))
 

@@ -11,7 +11,7 @@ from projects.models import Environment, SecretsFile
 from secrets_ui.editing.drafts import Content, draft_of
 from secrets_ui.files.edit import MAX_STORED_BYTES
 from secrets_ui.known.looking import Look
-from secrets_ui.known.public import Key, Place, keys_of, label
+from secrets_ui.known.public import Key, Place, keys_of, label, place_of
 from secrets_ui.known.reference import Reference
 from secrets_ui.known.secrets import stored_versions
 from secrets_ui.known.uses import served_keys, serving
@@ -80,7 +80,7 @@ class FileView:
     @property
     def changed_names(self) -> list[str]:
         """Keys that differ from what runs now."""
-        return [row.id for row in self.rows if row.changed]
+        return [row.name for row in self.rows if row.changed]
 
     @property
     def changed_by(self) -> list[str]:
@@ -157,8 +157,10 @@ class VersionLine:
 
     @property
     def names(self) -> list[str]:
-        """The keys that it touched."""
-        return list(dict.fromkeys(labels_of(self.row)))
+        """The keys that it touched; of one Secret without that one's name."""
+        found = [place_of(text) for text in dict.fromkeys(labels_of(self.row))]
+        alone = len({secret for secret, _ in found}) == 1
+        return [key if alone else label(secret, key) for secret, key in found]
 
     @property
     def is_outside(self) -> bool:

@@ -1,9 +1,9 @@
-/* Slipway: what the browser adds. Every page works without this file. No dependencies, no inline handlers. */
+/* Slipway: conveniences in the browser. Every page works without this file. No dependencies, no inline handlers. */
 const root = document.documentElement;
 export const $ = (selector, from = document) => from.querySelector(selector);
 export const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 
-/* For screen readers: one live region for the whole page */
+/* Announces texts to screen readers through the page's live region */
 export function say(message) {
   const live = $("#live");
   if (live) live.textContent = message;
@@ -31,7 +31,7 @@ function nameTheme() {
   }
 }
 
-/* Times: relative in the text, absolute in the reader's zone on hover. `ui/words.py` writes the same words. */
+/* Times: relative in the text, absolute in the viewer's time zone on hover. `ui/words.py` writes the same words. */
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
@@ -61,7 +61,7 @@ export function times(from = document) {
   }
 }
 
-/* Age goes on while the page is open; only what is running counts seconds */
+/* Updates ages while the page is open; only times of running things count seconds */
 function tick(selector, words) {
   if (document.hidden) return;
   for (const time of $$(selector)) {
@@ -100,7 +100,7 @@ document.addEventListener("click", (event) => {
   closeMenus(target.closest(".menu"));
 });
 
-/* Keys: / finds, ? lists the keys, g and a letter goes to a page, Esc closes */
+/* Keys: / goes to the search, ? lists the keys, g and a letter goes to a page, Esc closes */
 const TYPING = "input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]";
 let jumping = 0;
 
@@ -128,7 +128,7 @@ function onKey(event) {
 }
 document.addEventListener("keydown", onKey);
 
-/* A form is sent once: a double click must not ask twice (the server knows better, but says so with an error) */
+/* A form is sent once: a second click would get an error from the server */
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post" || form.hasAttribute("hx-post")) return;
@@ -138,7 +138,7 @@ document.addEventListener("submit", (event) => {
 });
 window.addEventListener("pageshow", () => { for (const form of $$("form[data-sent]")) delete form.dataset.sent; });
 
-/* The session is over: say so once, keep the page and what was typed */
+/* The session has ended: show a message once; keep the page and its input */
 export function sessionEnded() {
   const template = $("#session-ended");
   const banners = $("#banners");

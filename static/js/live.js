@@ -1,9 +1,9 @@
-/* Follows a run: new log lines by server-sent events, fragments of the page by htmx, polling where streams fail.
+/* Follows a run: new log lines by server-sent events, fragments of the page by htmx, polling when streams fail.
 
    <section class="log" data-live="/deploys/17/stream?after=123" data-poll="/deploys/17/log?after=">
    Events: `log` (id: sequence; data: {"html": "…", "count": 148}), `changed` (fragments with hx-trigger="changed
-   from:body" fetch themselves anew), `end` (the run is over). The poll answers {"html", "after", "count", "ended"}.
-   The html is what `components/log_folds.html` renders, or bare <li> lines; what is on the page already is left out. */
+   from:body" reload), `end` (the run has ended). The poll answers {"html", "after", "count", "ended"}.
+   The html comes from `components/log_folds.html`, or consists of bare <li> lines. Lines already on the page are skipped. */
 import { $, $$, isSignIn, say, sessionEnded, times } from "./app.js";
 
 const POLL_MS = 2000;
@@ -26,7 +26,7 @@ class Live {
     if (!location.hash) this.scroll();
   }
 
-  /* The stream. A browser allows six connections to a host: hidden tabs let theirs go. */
+  /* The stream. A browser allows six connections to a host, so hidden tabs close theirs. */
   open() {
     if (this.over || this.source || document.hidden) return;
     this.url.searchParams.set("after", this.after);
@@ -50,7 +50,7 @@ class Live {
     this.add(JSON.parse(event.data));
   }
 
-  /* The browser reconnects by itself with Last-Event-ID; refused, or failing again and again, we ask instead. */
+  /* The browser reconnects by itself with Last-Event-ID. After a refusal or repeated failures the page polls instead. */
   onError() {
     this.failures += 1;
     if (this.source?.readyState !== EventSource.CLOSED && this.failures < 3) { this.show("reconnecting"); return; }
@@ -85,8 +85,8 @@ class Live {
 
   stopPolling() { clearTimeout(this.timer); }
 
-  /* Fragments fetch themselves anew, at most every REFRESH_MS. A change must not be lost: htmx forgets what comes while a
-     fragment is being fetched (the answer replaces the element that listened), so the news waits for that. */
+  /* Reloads fragments, at most every REFRESH_MS. htmx loses an event that arrives while a fragment loads, because the answer
+     replaces the listening element, so the event waits until the fragment is loaded. */
   changed() {
     if (this.refresh) return;
     const wait = (this.refreshedAt || 0) + REFRESH_MS - Date.now();
@@ -115,7 +115,7 @@ class Live {
     if (place) place.textContent = words && `, ${words}`;
   }
 
-  /* New lines go into the fold of their step; lines that are there already (after a reconnect) are left out */
+  /* Adds new lines to the fold of their step; skips lines already on the page (after a reconnect) */
   add({ html, count }) {
     if (html) {
       const template = document.createElement("template");
@@ -146,7 +146,7 @@ class Live {
     }
   }
 
-  /* Scrolling up pauses following, scrolling to the end takes it up again */
+  /* Scrolling up pauses following the log, scrolling to the end resumes it */
   get follow() { return $("[name=follow]", this.log); }
   scroll() { if (this.follow?.checked) this.body.scrollTop = this.body.scrollHeight; }
   onScroll() {
@@ -155,7 +155,7 @@ class Live {
   }
 }
 
-/* A line has an address: open its fold, go there. One that is not on the page is asked for, once: `?line=120#L120` */
+/* Goes to a line by its address and opens its fold. Reloads the page once for a line that is missing: `?line=120#L120` */
 function goToLine(hash) {
   const number = /^#L(\d+)$/.exec(hash)?.[1];
   const line = number && document.getElementById(`L${number}`);
@@ -174,7 +174,7 @@ function goToLine(hash) {
   return true;
 }
 
-/* Find in the log: a number goes to its line, words to the next line that has them */
+/* Find in the log: a number goes to its line, words go to the next line that contains them */
 function find(log, text) {
   const number = /^L?(\d+)$/i.exec(text);
   if (number && Number(number[1]) <= Number($("[data-log-count]", log)?.textContent || 0)) { location.hash = `L${number[1]}`; return; }

@@ -219,6 +219,7 @@ def grow(origin, repository: GitRepository, times: int, commits: int = 1) -> Non
         repository.fetch(0)
 
 
+@pytest.mark.slow
 def test_a_mirror_grows_by_files_until_it_is_tidied(make, origin) -> None:
     repository = make()
     repository.fetch(0)

@@ -15,6 +15,8 @@ from tests.adapters.conftest import Origin
 from tests.adapters.ssh_server import SshServer, make_key, sshd_program
 from tests.everything import free_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(origin: Origin, tmp_path: Path) -> Iterator[SshServer]:

@@ -81,6 +81,7 @@ def worker_at(job: str, file: Path) -> Iterator[subprocess.Popen[bytes]]:
             connection.close()
 
 
+@pytest.mark.slow
 def test_a_job_is_told_that_its_worker_is_asked_to_end(tmp_path: Path) -> None:
     file = tmp_path / "said"
     with worker_at("goes_on_until_told", file) as worker:
@@ -89,6 +90,7 @@ def test_a_job_is_told_that_its_worker_is_asked_to_end(tmp_path: Path) -> None:
         assert worker.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_does_not_listen_keeps_its_worker_for_some_seconds_only(tmp_path: Path) -> None:
     with worker_at("hears_nothing", tmp_path / "said") as worker:
         worker.send_signal(signal.SIGTERM)
@@ -123,6 +125,7 @@ def is_killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_failed_job_holds_no_value() -> None:
     """RQ keeps it for days in Redis; the log tells what happened, without the value."""
     with redis_server.running() as url:

@@ -24,7 +24,7 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
-      containers: [{name: web, image: "nginx:1"}]
+      containers: [{name: web, image: "nginx:1", readinessProbe: {tcpSocket: {port: 80}}}]
 """
 AUTOSCALER = b"""apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

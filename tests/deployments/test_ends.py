@@ -43,7 +43,7 @@ def ended_by(deploy, monkeypatch, error) -> Deploy:
         current().add([CANARY])
         raise error
 
-    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
     pipeline.run(str(deploy.run_id), deploy.attempt)
     deploy.refresh_from_db()
     return deploy
@@ -109,7 +109,7 @@ def test_texts_that_a_database_refuses_do_not_end_a_deploy(deploy, monkeypatch):
         observer.flush()
         raise NotDeployable("it said \x00 \ud800", problems=("\x00 \udfff",))
 
-    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
     pipeline.run(str(deploy.run_id), deploy.attempt)
     deploy.refresh_from_db()
     assert deploy.state == State.FAILED
@@ -127,7 +127,7 @@ def test_warnings_of_every_step_are_kept_once_and_without_values(deploy, monkeyp
         work_.warnings += ["seen before", f"no endpoint for {CANARY}"]
         raise NotDeployable("no")
 
-    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
     pipeline.run(str(deploy.run_id), deploy.attempt)
     deploy.refresh_from_db()
     assert deploy.warnings == ["seen before", "no endpoint for •••••"]
@@ -144,7 +144,7 @@ def test_the_engine_has_time_to_say_what_was_late(deploy, monkeypatch):
         seen.append("the engine may go on")
         work_.check()
 
-    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
     pipeline.run(str(deploy.run_id), deploy.attempt)
     deploy.refresh_from_db()
     assert seen

@@ -226,7 +226,7 @@ class TestUsingItAllTheSame:
 
 
 def test_the_command_line_warns_beside_its_answer(environment, deployer, good, pushed, commits, capsys):
-    """Its output and its status stay what scripts rely on (design.md §5)."""
+    """The warning goes to stderr; the JSON on stdout and the exit status, on which scripts rely, do not change."""
     revision = commits["older"].sha
     Release.objects.filter(pk=good.release_id).update(revision=revision)
     mark(deployer, good)

@@ -310,7 +310,7 @@ class TestBuilt:
     ("action", "lines", "error", "is_open"),
     [
         (Action.CHANGE, 10, "", True),
-        (Action.CHANGE, LONGEST_OPEN + 1, "", False),  # long: whoever wants it unfolds it
+        (Action.CHANGE, LONGEST_OPEN + 1, "", False),  # long: stays folded
         (Action.CREATE, 10, "", False),
         (None, 0, "refused", True),
     ],

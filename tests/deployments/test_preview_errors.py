@@ -1,4 +1,4 @@
-"""The preview tells what goes wrong as a finding, and never a value: not even by an error nobody thought of."""
+"""The preview shows each error as a finding and never shows a secret value, not even after an unforeseen error."""
 
 from __future__ import annotations
 

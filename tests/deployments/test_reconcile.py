@@ -115,7 +115,7 @@ def test_cancelling_that_does_not_end_is_abandoned_and_its_worker_fenced_off(env
     assert "may still be going on" in deploy.hint
 
 
-def test_one_that_cannot_be_tended_keeps_no_other_waiting(environment, pushed):
+def test_one_that_cannot_be_repaired_keeps_no_other_waiting(environment, pushed):
     broken, other = (
         running(place, state=State.CANCELLING, cancelled_by="dev")
         for place in (environment, make_environment())

@@ -1,4 +1,4 @@
-"""Finding the commit that somebody typed, with as few fetches as will do."""
+"""Resolves a typed revision to a commit, with as few fetches as possible."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ class TestStopAndRollBack:
             stop_and_roll_back(deployer, Deploy.objects.get(pk=deploy.pk))
             raise CancelRequested("Cancelled.")
 
-        monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+        monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
         pipeline.run(str(deploy.run_id), 1)
         deploy.refresh_from_db()
         assert deploy.result == (

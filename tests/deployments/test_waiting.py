@@ -34,7 +34,7 @@ def hanging(monkeypatch):
         over.wait(30)
 
     monkeypatch.setattr(pipeline, "refresh_soon", lambda pk: None)
-    monkeypatch.setitem(pipeline.FRESH, "checkout", lambda work: work.patiently(outside))
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", lambda work: work.patiently(outside))
     yield asks
     over.set()
 
@@ -68,7 +68,7 @@ def test_what_is_asked_outside_belongs_to_the_same_run(environment, pushed, monk
         work.patiently(lambda: 1 // 0)
 
     monkeypatch.setattr(pipeline, "refresh_soon", lambda pk: None)
-    monkeypatch.setitem(pipeline.FRESH, "checkout", step)
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
     deploy = make_deploy(environment, State.QUEUED)
     pipeline.run(str(deploy.run_id), 1)
     deploy.refresh_from_db()

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.render import ImagePin, Rendered, Variable, built_in_variables, render
+from engine.manifests.settling import USUAL, Settling
 from engine.types import Json
 
 REVISION = "63ec5c0d1f2a3b4c5d6e7f8091a2b3c4d5e6f708"
@@ -67,6 +68,7 @@ def rendered(
     secrets: dict[str, list[Document]] | None = None,
     images: tuple[ImagePin, ...] = (WEB,),
     digested: bool = False,
+    settling: Settling = USUAL,
 ) -> Rendered:
     """Renders for the environment `shop.staging` in the namespace `shop-staging`."""
     built_in = built_in_variables(
@@ -84,6 +86,7 @@ def rendered(
         namespace="shop-staging",
         environment_label="shop.staging",
         secret_documents=secrets or {},
+        settling=settling,
         kinds=SomeKinds(),
         digest=digest if digested else None,
     )

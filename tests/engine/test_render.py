@@ -56,7 +56,10 @@ def test_a_rendered_deployment() -> None:
         "name": "web",
         "namespace": "shop-staging",
         "labels": {"app": "web", "slipway.dev/environment": "shop.staging"},
-        "annotations": {"slipway.dev/object": "Deployment.apps/shop-staging/web"},
+        "annotations": {
+            "slipway.dev/object": "Deployment.apps/shop-staging/web",
+            "slipway.dev/added": "minReadySeconds, because container web has no readiness probe",
+        },
     }
     assert manifest.body["spec"]["replicas"] == 2
     template = manifest.body["spec"]["template"]

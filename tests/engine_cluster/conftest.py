@@ -26,7 +26,13 @@ from tests.sandbox.played import start_nodes
 
 PATIENT = Patience(webhook=1.0, kind=10.0, pause=0.2)
 QUICK = replace(
-    Limits(), image_missing=1.0, image_other=2.0, crashing=20.0, cannot_start=2.0, config_missing=1.0
+    Limits(),
+    settle=1.0,
+    image_other=2.0,
+    first_exit=20.0,
+    cannot_start=2.0,
+    config_missing=1.0,
+    pod_refused=2.0,
 )
 
 

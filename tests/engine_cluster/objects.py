@@ -11,6 +11,9 @@ from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, PHASE_ANNOTATION,
 ENVIRONMENT = "shop.staging"
 IMAGE = "registry.example/app:1"
 BEHAVIOUR = "slipway.sandbox/behaviour"
+PROBE = {
+    "readinessProbe": {"httpGet": {"port": 80}, "periodSeconds": 1}
+}  # without one a container is ready at once
 
 
 def manifest(body: Json, line: int = 1) -> Manifest:

@@ -13,6 +13,7 @@ from engine.types import Action, ObjectRef, Progress
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import (
     ENVIRONMENT,
+    PROBE,
     config_map,
     daemon_set,
     deployment,
@@ -79,16 +80,16 @@ def test_every_kind_of_workload_becomes_ready(cluster: Cluster) -> None:
 
 def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves(cluster: Cluster) -> None:
     where = cluster.namespace
-    cluster.deploy(deployment(where, replicas=2))
+    cluster.deploy(deployment(where, replicas=2, minReadySeconds=1))
     started = time.monotonic()
-    result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash"))
+    result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash", minReadySeconds=1))
     assert time.monotonic() - started < 25
     assert (result.ok, result.timed_out) == (False, False)
     (failure,) = result.failures
-    assert failure.sentence.startswith("web: container web crashed 3 times at start (exit code 1): ")
+    assert failure.sentence.startswith("web: container web crashed twice at start (exit code 1): ")
     assert failure.evidence
     assert failure.evidence.reason == "CrashLoopBackOff"
-    assert (failure.evidence.exit_code, failure.evidence.restarts) == (1, 2)
+    assert (failure.evidence.exit_code, failure.evidence.restarts) == (1, 1)
     (backed_off,) = [event for event in failure.evidence.events if event.reason == "BackOff"]
     assert (backed_off.type, backed_off.object) == ("Warning", f"Pod/{failure.evidence.pod}")
     assert str(backed_off).startswith("Warning BackOff")
@@ -105,7 +106,7 @@ def test_an_image_that_cannot_be(cluster: Cluster) -> None:
 
 
 def test_never_ready_ends_by_the_objects_own_deadline(cluster: Cluster) -> None:
-    body = deployment(cluster.namespace, behaviour="never-ready", progressDeadlineSeconds=3)
+    body = deployment(cluster.namespace, behaviour="never-ready", container=PROBE, progressDeadlineSeconds=3)
     result, _ = cluster.deploy(body)
     (failure,) = result.failures
     assert failure.sentence.startswith("web: its new pods did not become ready within 3 seconds")
@@ -113,14 +114,16 @@ def test_never_ready_ends_by_the_objects_own_deadline(cluster: Cluster) -> None:
 
 
 def test_the_deploys_time_is_over(cluster: Cluster) -> None:
-    result, _ = cluster.deploy(deployment(cluster.namespace, behaviour="never-ready"), timeout=3.0)
+    result, _ = cluster.deploy(
+        deployment(cluster.namespace, behaviour="never-ready", container=PROBE), timeout=3.0
+    )
     assert (result.ok, result.timed_out) == (False, True)
     assert result.failures[0].progress == Progress.TIMED_OUT
     assert "when the deploy's time was over" in result.failures[0].sentence
 
 
 def test_the_timeout_annotation_of_one_object(cluster: Cluster) -> None:
-    body = deployment(cluster.namespace, behaviour="never-ready")
+    body = deployment(cluster.namespace, behaviour="never-ready", container=PROBE)
     body["metadata"]["annotations"] = {"slipway.dev/timeout": "2s"}
     result, _ = cluster.deploy(body)
     assert result.timed_out
@@ -128,7 +131,7 @@ def test_the_timeout_annotation_of_one_object(cluster: Cluster) -> None:
 
 
 def test_what_is_not_to_be_waited_for_is_only_applied(cluster: Cluster) -> None:
-    body = deployment(cluster.namespace, behaviour="never-ready")
+    body = deployment(cluster.namespace, behaviour="never-ready", container=PROBE)
     body["metadata"]["annotations"] = {"slipway.dev/wait": "false"}
     result, observer = cluster.deploy(body)
     assert result.ok
@@ -264,7 +267,7 @@ def test_doing_it_again_after_a_crash_of_ours_is_safe(cluster: Cluster) -> None:
 
 
 def test_an_object_deleted_during_the_rollout(cluster: Cluster) -> None:
-    given = manifests(deployment(cluster.namespace, behaviour="never-ready"))
+    given = manifests(deployment(cluster.namespace, behaviour="never-ready", container=PROBE))
     with cluster.rollout(given, Watching()) as rollout:
         rollout.apply()
         cluster.client.request("DELETE", f"{cluster.apps}/deployments/web")

@@ -17,7 +17,7 @@ from adapters.kubernetes.limits import RetryPolicy
 from engine.cluster.client import ApiError
 from engine.types import ObjectRef, Progress
 from tests.engine_cluster.conftest import QUICK, Cluster
-from tests.engine_cluster.objects import config_map, deployment, job, manifests
+from tests.engine_cluster.objects import PROBE, config_map, deployment, job, manifests
 from tests.engine_cluster.proxy import Proxy
 from tests.observer import Watching
 
@@ -72,7 +72,9 @@ def test_cancel_during_the_rollout_is_prompt_and_leaves_no_thread(cluster: Clust
 
     cancel_when(observer, now)
     with pytest.raises(Cancelled):
-        cluster.deploy(deployment(cluster.namespace, behaviour="never-ready"), observer=observer)
+        cluster.deploy(
+            deployment(cluster.namespace, behaviour="never-ready", container=PROBE), observer=observer
+        )
     assert time.monotonic() - asked[0] < 4
     gaps = [b - a for a, b in zip(observer.checks, observer.checks[1:], strict=False)]
     assert max(gaps) < 1.0, "checked at least once a second"
@@ -113,7 +115,9 @@ def test_watches_that_break_are_mended_without_a_word(behind: Cluster, proxy: Pr
             proxy._break_all()
 
     observer.stop = break_once
-    result, _ = behind.deploy(deployment(behind.namespace, behaviour="slow:6"), observer=observer)
+    result, _ = behind.deploy(
+        deployment(behind.namespace, behaviour="slow:6", container=PROBE), observer=observer
+    )
     assert broken
     assert result.ok
 
@@ -124,7 +128,9 @@ def test_half_open_watches_are_noticed(
     """The connections stay open, but nothing comes through them any more."""
     monkeypatch.setattr(transport, "STREAM_TIMEOUT", 1.0)
     observer = Watching()
-    with behind.rollout(manifests(deployment(behind.namespace, behaviour="slow:3")), observer) as rollout:
+    with behind.rollout(
+        manifests(deployment(behind.namespace, behaviour="slow:3", container=PROBE)), observer
+    ) as rollout:
         rollout.apply()
         proxy.freeze()
         threading.Timer(2.0, proxy.mend).start()
@@ -134,7 +140,9 @@ def test_half_open_watches_are_noticed(
 
 def test_a_cluster_that_comes_back_is_waited_for(behind: Cluster, proxy: Proxy) -> None:
     observer = Watching()
-    with behind.rollout(manifests(deployment(behind.namespace, behaviour="slow:6")), observer) as rollout:
+    with behind.rollout(
+        manifests(deployment(behind.namespace, behaviour="slow:6", container=PROBE)), observer
+    ) as rollout:
         rollout.apply()
         proxy.cut()
         threading.Timer(3.0, proxy.mend).start()
@@ -148,7 +156,7 @@ def test_a_cluster_that_stays_away_is_given_up_and_is_not_the_releases_fault(
     behind: Cluster, proxy: Proxy
 ) -> None:
     limits = replace(QUICK, silence=2.0)
-    given = manifests(deployment(behind.namespace, behaviour="never-ready"))
+    given = manifests(deployment(behind.namespace, behaviour="never-ready", container=PROBE))
     with behind.rollout(given, Watching(), limits=limits) as rollout:
         rollout.apply()
         proxy.cut()

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from engine.health.containers import Trouble
-from engine.health.objects import current_pods, decisive, judge
+from engine.health.creation import refused_pods
+from engine.health.objects import current_pods, judge
+from engine.health.quorum import decisive
+from engine.health.trouble import Trouble
 from engine.types import Json, Progress
 from tests.engine_cluster.objects import live_deployment, pod, replica_set
 
@@ -43,16 +45,8 @@ def condition(kind: str, status: str, reason: str = "", message: str = "") -> Js
                 "updatedReplicas": 0,
                 "conditions": [condition("ReplicaFailure", "True", "FailedCreate", "exceeded quota: q")],
             },
-            FAILED,
-            "exceeded quota",
-        ),
-        (
-            {
-                "updatedReplicas": 0,
-                "conditions": [condition("ReplicaFailure", "True", "FailedCreate", "etcd is slow")],
-            },
-            WAIT,
-            "etcd is slow",
+            WAIT,  # for a while: old pods may leave
+            "0 of 2 replicas updated",
         ),
     ],
 )
@@ -63,6 +57,28 @@ def test_deployments(status: dict[str, Any], progress: Progress, words: str) -> 
     judgement = judge("Deployment", body, 2)
     assert judgement.progress == progress
     assert words in judgement.sentence
+
+
+def test_ready_replicas_that_are_not_available_yet_say_so() -> None:
+    body = live_deployment(availableReplicas=0, readyReplicas=2)
+    body["spec"]["minReadySeconds"] = 10
+    words = "2 of 2 replicas ready, 0 for 10 s or longer (minReadySeconds)"
+    assert judge("Deployment", body, 2).sentence == words
+
+
+def test_refused_pods_are_named_by_condition_or_by_event() -> None:
+    body = live_deployment(
+        conditions=[condition("ReplicaFailure", "True", "FailedCreate", "exceeded quota: q")]
+    )
+    assert refused_pods("Deployment", body, []) == "exceeded quota: q"
+    assert refused_pods("Deployment", live_deployment(), []) == ""
+    event = {"reason": "FailedCreate", "message": "exceeded quota: q"}
+    missing = set_of("StatefulSet", {"replicas": 2}, replicas=1)
+    assert refused_pods("StatefulSet", missing, [event]) == "exceeded quota: q"
+    assert refused_pods("StatefulSet", missing, []) == ""
+    assert refused_pods("StatefulSet", set_of("StatefulSet", {"replicas": 1}, replicas=1), [event]) == ""
+    agents = set_of("DaemonSet", desiredNumberScheduled=3, currentNumberScheduled=0)
+    assert refused_pods("DaemonSet", agents, [event]) == "exceeded quota: q"
 
 
 def test_a_status_older_than_our_apply_says_nothing() -> None:

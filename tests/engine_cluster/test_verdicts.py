@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,11 +12,14 @@ from engine.cluster.apply import Applied
 from engine.cluster.feed import World
 from engine.cluster.resources import ref_of
 from engine.health.objects import Judgement
+from engine.health.trouble import times
 from engine.limits import Limits
-from engine.rollout.verdicts import Verdicts, is_waited_for
-from engine.types import Action, Json, ObjectRef, Progress
+from engine.rollout.targets import is_waited_for
+from engine.rollout.verdicts import Verdicts
+from engine.types import SETTLE_ANNOTATION, TIMEOUT_ANNOTATION, Action, Json, ObjectRef, Progress
 from tests.engine_cluster.fake_client import FakeClient
 from tests.engine_cluster.objects import (
+    PROBE,
     config_map,
     deployment,
     job,
@@ -29,18 +34,40 @@ NOT_FOUND = "registry.example/app:abc: not found"
 CRASH = {"exitCode": 1, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}
 
 
+def ready_pod(name: str, *, restarts: int = 0, ready: bool = True) -> Json:
+    """A running pod of the Deployment's current revision, whose container has ended `restarts` times."""
+    last = {"terminated": {**CRASH, "reason": "Error"}} if restarts else {}
+    status = {"name": "web", "restartCount": restarts, "state": {"running": {}}, "lastState": last}
+    return pod(name, phase="Running", ready=ready, containers=[status])
+
+
+def ended_pod(name: str, *, restarts: int = 0, code: int = 1) -> Json:
+    """The same, its container ended."""
+    ended = {"terminated": {**CRASH, "exitCode": code, "reason": "Error" if code else "Completed"}}
+    return pod(name, phase="Running", containers=[{"name": "web", "restartCount": restarts, "state": ended}])
+
+
 class Scene:
     """One Deployment of two replicas in its rollout, and a clock."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, probed: bool = False, settle: str = "") -> None:
         self.now = 1000.0
         self.world = World(FakeClient([]))
-        self.verdicts = Verdicts(self.world, limits or Limits(), clock=lambda: self.now)
+        self.verdicts = Verdicts(
+            self.world, limits or Limits(), clock=lambda: self.now, wall=lambda: 1_700_000_000 + self.now
+        )
         self.show(live_deployment(updatedReplicas=1))
         self.put(ObjectRef("ReplicaSet", "apps", "shop", "rs"), replica_set())
-        applied = Applied(manifest(deployment("shop", replicas=2)), Action.CHANGE, 2, "d-1")
+        body = deployment("shop", replicas=2, container=PROBE if probed else {})
+        if settle:
+            body["metadata"]["annotations"] = {SETTLE_ANNOTATION: settle}
+        applied = Applied(manifest(body), Action.CHANGE, 2, "d-1")
         self.verdicts.add(applied)
         self.ref = applied.manifest.ref
+
+    def complete(self) -> None:
+        """The Deployment's own status says that all is well."""
+        self.show(live_deployment())
 
     def put(self, ref: ObjectRef, body: Json) -> None:
         self.world.objects[ref] = body
@@ -57,42 +84,192 @@ def crashing(name: str, restarts: int, **more: object) -> Json:
     return pod(name, containers=[waiting("CrashLoopBackOff", restarts=restarts, last=CRASH)], **more)
 
 
-def test_a_missing_image_has_its_grace_then_fails() -> None:
+# --- settling ---------------------------------------------------------------------------------------------------------
+
+
+def test_ready_pods_without_a_probe_are_watched_for_the_settle_time() -> None:
+    scene = Scene()
+    scene.complete()
+    scene.show(ready_pod("a"))
+    scene.show(ready_pod("b"))
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.PROGRESSING
+    words = "container web has no readiness probe: watched 10 s more"
+    assert judgement.sentence == f"2 of 2 replicas ready; {words}"
+    assert scene.verdicts.notes == [f"web: {words}"]
+    assert scene.after(9.9).progress == Progress.PROGRESSING
+    assert scene.after(0.1).progress == Progress.READY
+    assert scene.verdicts.notes == [f"web: {words}"]  # once
+
+
+def test_pods_with_probes_are_not_watched() -> None:
+    scene = Scene(probed=True)
+    scene.complete()
+    scene.show(ready_pod("a"))
+    assert scene.after(0).progress == Progress.READY
+
+
+def test_the_settle_time_counts_from_each_pods_own_readiness() -> None:
+    scene = Scene()
+    scene.show(ready_pod("a"))
+    scene.after(0)
+    scene.after(30)
+    scene.complete()
+    scene.show(ready_pod("b"))
+    assert scene.after(0).progress == Progress.PROGRESSING
+    assert scene.after(10).progress == Progress.READY
+
+
+def test_an_object_may_say_its_own_settle_time() -> None:
+    for settle, seconds in (("30", 30), ("1m", 60), ("0", 0)):
+        scene = Scene(probed=settle != "0", settle=settle)
+        scene.complete()
+        scene.show(ready_pod("a"))
+        scene.after(0)
+        expected = Progress.PROGRESSING if seconds else Progress.READY
+        assert scene.after(max(0, seconds - 1)).progress == expected
+        assert scene.after(1).progress == Progress.READY
+
+
+def test_an_end_within_the_settle_time_fails_when_it_is_over() -> None:
+    """A container that ends after 8 s runs again at once: nothing but its restart count shows it."""
+    scene = Scene()
+    scene.complete()
+    for name in "ab":
+        scene.show(ready_pod(name))
+    scene.after(0)
+    for name in "ab":
+        scene.show(ready_pod(name, restarts=1))
+    assert scene.after(8.4).progress == Progress.PROGRESSING
+    judgement = scene.after(1.6)
+    assert judgement.progress == Progress.FAILED
+    assert judgement.sentence == "container web crashed once at start (exit code 1)"
+
+
+def test_an_end_without_an_error_counts_as_well() -> None:
+    scene = Scene()
+    for name in "ab":
+        scene.show(ready_pod(name))
+    scene.after(0)
+    for name in "ab":
+        scene.show(ended_pod(name, restarts=1, code=0))
+    judgement = scene.after(1)
+    assert judgement.progress == Progress.FAILED
+    words = "container web ended twice without an error (exit code 0), but it should keep running"
+    assert judgement.sentence == words
+
+
+def test_one_of_several_pods_may_end_once_and_settle_after_that() -> None:
+    scene = Scene()
+    scene.complete()
+    for name in "ab":
+        scene.show(ready_pod(name))
+    scene.after(0)
+    scene.show(ready_pod("b", restarts=1))
+    assert scene.after(5).progress == Progress.PROGRESSING
+    assert scene.after(9).progress == Progress.PROGRESSING  # its time began anew
+    assert scene.after(1).progress == Progress.READY
+
+
+def test_an_end_after_the_settle_time_is_no_concern_of_the_rollout() -> None:
+    scene = Scene()
+    scene.complete()
+    for name in "ab":
+        scene.show(ready_pod(name))
+    scene.after(0)
+    assert scene.after(10).progress == Progress.READY
+    scene.show(ready_pod("b", restarts=1))
+    assert scene.after(1).progress == Progress.READY
+
+
+def test_pods_that_were_there_before_are_dated_by_themselves() -> None:
+    for age, progress in ((60, Progress.READY), (3, Progress.PROGRESSING)):
+        scene = Scene()
+        scene.complete()
+        body = ready_pod("a", restarts=4)
+        changed = datetime.fromtimestamp(1_700_001_000 - age, UTC).isoformat()
+        body["status"]["conditions"][0]["lastTransitionTime"] = changed
+        body["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": "2020-01-01T00:00:00Z"}}
+        scene.show(body)
+        scene.verdicts.remember()
+        assert scene.after(0).progress == progress
+        assert scene.after(7).progress == Progress.READY
+
+
+def test_where_pods_cannot_be_told_apart_the_objects_own_status_must_do() -> None:
+    scene = Scene()
+    del scene.world.objects[ObjectRef("ReplicaSet", "apps", "shop", "rs")]  # no right to read them
+    scene.complete()
+    scene.show(ready_pod("a"))
+    assert scene.after(0).progress == Progress.PROGRESSING
+    assert scene.after(10).progress == Progress.READY
+
+
+def test_what_replaces_no_pods_is_not_watched() -> None:
+    scene = Scene()
+    body = live_deployment(updatedReplicas=0)
+    body["spec"]["paused"] = True
+    scene.show(body)
+    assert scene.after(0).progress == Progress.READY
+
+
+# --- troubles -------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_image_fails_with_the_first_refusal() -> None:
     scene = Scene()
     scene.show(pod(containers=[waiting("ErrImagePull", NOT_FOUND)]))
-    assert scene.after(0).progress == Progress.PROGRESSING
-    scene.show(pod(containers=[waiting("ImagePullBackOff", NOT_FOUND)]))
-    assert scene.after(19).progress == Progress.PROGRESSING
-    judgement = scene.after(1)
+    judgement = scene.after(0)
     assert judgement.progress == Progress.FAILED
     assert judgement.sentence == "image registry.example/app:abc was not found in the registry"
 
 
-def test_a_blip_of_the_registry_fails_nothing() -> None:
+def test_a_registry_that_cannot_be_reached_fails_with_the_second_try() -> None:
     scene = Scene()
-    scene.show(pod(containers=[waiting("ErrImagePull", NOT_FOUND)]))
+    scene.show(pod(containers=[waiting("ErrImagePull", "dial tcp: connection refused")]))
+    event = {
+        "metadata": {"name": "e", "namespace": "shop"},
+        "involvedObject": {"uid": "uid-web-1", "fieldPath": "spec.containers{web}"},
+        "reason": "Failed",
+        "message": 'Failed to pull image "registry.example/app:abc": dial tcp: connection refused',
+        "count": 1,
+    }
+    scene.put(ObjectRef("Event", "", "shop", "e"), event)
     assert scene.after(0).progress == Progress.PROGRESSING
-    scene.show(pod(phase="Running"))
-    assert scene.after(15).progress == Progress.PROGRESSING
-    scene.show(pod(containers=[waiting("ErrImagePull", NOT_FOUND)]))
-    assert scene.after(10).progress == Progress.PROGRESSING  # the grace begins anew
-    assert scene.after(19).progress == Progress.PROGRESSING
-
-
-def test_the_second_restart_decides_and_the_first_does_not() -> None:
-    scene = Scene()
-    scene.show(crashing("a", 1))
-    judgement = scene.after(0)
-    assert judgement.progress == Progress.PROGRESSING
-    assert "crashed twice" in judgement.sentence
-    scene.show(crashing("a", 2))
+    assert scene.after(13).progress == Progress.PROGRESSING
+    scene.put(ObjectRef("Event", "", "shop", "e"), {**event, "count": 2})
     assert scene.after(1).progress == Progress.FAILED
 
 
-def test_the_same_container_crashing_on_two_pods_needs_no_second_restart() -> None:
+def test_a_blip_of_the_registry_fails_nothing() -> None:
     scene = Scene()
+    scene.show(pod(containers=[waiting("ErrImagePull", "i/o timeout")]))
+    assert scene.after(0).progress == Progress.PROGRESSING
+    scene.show(pod(phase="Running"))
+    assert scene.after(15).progress == Progress.PROGRESSING
+    scene.show(pod(containers=[waiting("ErrImagePull", "i/o timeout")]))
+    assert scene.after(50).progress == Progress.PROGRESSING  # the grace begins anew
+    assert scene.after(59).progress == Progress.PROGRESSING
+
+
+def test_the_second_end_decides_and_the_first_does_not() -> None:
+    scene = Scene(probed=True)
+    scene.show(ended_pod("a"))
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.PROGRESSING
+    assert "crashed once" in judgement.sentence
+    scene.show(ready_pod("a", restarts=1, ready=False))
+    assert scene.after(50).progress == Progress.PROGRESSING
+    scene.show(ended_pod("a", restarts=1))
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_container_that_ends_again_and_again_on_one_pod_needs_no_second_end_on_another() -> None:
+    scene = Scene(probed=True)
+    scene.show(ended_pod("a"))
+    scene.show(ended_pod("b"))
+    assert scene.after(0).progress == Progress.PROGRESSING
     scene.show(crashing("a", 1))
-    scene.show(crashing("b", 1))
     assert scene.after(0).progress == Progress.FAILED
 
 
@@ -101,6 +278,18 @@ def test_old_pods_are_never_judged() -> None:
     scene.put(ObjectRef("ReplicaSet", "apps", "shop", "old"), replica_set("rs-0", revision="1"))
     scene.show(crashing("old", 9, owner="rs-0"))
     assert scene.after(500).progress == Progress.PROGRESSING
+
+
+def test_until_the_controller_has_seen_the_change_its_pods_are_the_old_ones() -> None:
+    """A rollback away from a crashing release: at first the crashing pods still count as those of the newest revision."""
+    scene = Scene()
+    scene.verdicts.add(replace(scene.verdicts.targets[scene.ref].applied, generation=3))
+    scene.show(live_deployment(generation=3, seen=2))
+    scene.show(crashing("a", 4))
+    assert scene.after(0).sentence == "waiting for its controller"
+    scene.show(live_deployment(generation=3, seen=3, updatedReplicas=1))
+    scene.put(ObjectRef("ReplicaSet", "apps", "shop", "rs"), replica_set(revision="1"))
+    assert scene.after(60).progress == Progress.PROGRESSING
 
 
 def test_one_doomed_pod_fails_the_rollout_only_when_the_others_get_nowhere() -> None:
@@ -119,33 +308,65 @@ def test_a_missing_secret_that_was_just_written_gets_time() -> None:
         scene = Scene()
         scene.verdicts.fresh = fresh
         scene.show(pod(containers=[waiting("CreateContainerConfigError", 'secret "keys" not found')]))
-        assert scene.after(0).progress == progress
+        assert scene.after(0).progress == Progress.PROGRESSING  # an operator may be about to make it
+        assert scene.after(15).progress == progress
 
 
-def test_unschedulable_warns_once_then_fails() -> None:
+def test_a_pod_without_a_place_is_told_at_once_and_waited_for() -> None:
     scene = Scene()
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     scene.show(pod(conditions=[condition]))
-    scene.after(0)
-    assert scene.verdicts.warnings == []
-    scene.after(15)
-    scene.after(1)
-    assert scene.verdicts.warnings == ["web: no node can take the pod: 0/3 nodes"]
-    assert scene.after(200).progress == Progress.FAILED
+    assert scene.after(0).sentence == "1 of 2 replicas updated; no node can take the pod yet: 0/3 nodes"
+    scene.after(16)
+    assert scene.verdicts.notes == ["web: no node can take the pod yet: 0/3 nodes"]
+    assert scene.after(300).progress == Progress.PROGRESSING  # an autoscaler may bring a node
+    assert "no node can take the pod yet" in scene.after(400).sentence
+    assert scene.after(0).progress == Progress.TIMED_OUT
 
 
-def test_new_nodes_on_their_way_are_waited_for() -> None:
-    scene = Scene()
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-    scene.show(pod(conditions=[condition]))
-    event = {
-        "metadata": {"name": "e", "namespace": "shop"},
-        "involvedObject": {"uid": "uid-web-1"},
-        "reason": "TriggeredScaleUp",
-    }
-    scene.put(ObjectRef("Event", "", "shop", "e"), event)
-    scene.after(0)
-    assert scene.after(300).progress == Progress.PROGRESSING
+def refused(updated: int, message: str = "exceeded quota: few") -> Json:
+    condition = {"type": "ReplicaFailure", "status": "True", "message": message}
+    return live_deployment(updatedReplicas=updated, conditions=[condition])
+
+
+def test_refused_pods_fail_when_nothing_moves_any_more() -> None:
+    scene = Scene(probed=True)
+    scene.show(refused(0))
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.PROGRESSING
+    assert "its pods cannot be created: exceeded quota: few" in judgement.sentence
+    scene.show(refused(1))
+    assert scene.after(29).progress == Progress.PROGRESSING  # one more came
+    assert scene.after(29).progress == Progress.PROGRESSING
+    judgement = scene.after(1)
+    assert judgement.progress == Progress.FAILED
+    assert judgement.sentence == "its pods cannot be created: exceeded quota: few"
+
+
+def test_refused_pods_wait_for_pods_that_leave_or_start() -> None:
+    for other in (ready_pod("new", ready=False), {**ready_pod("old")}):
+        scene = Scene(probed=True)
+        if other["metadata"]["name"] == "old":
+            other["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        scene.show(other)
+        scene.show(refused(1))
+        scene.after(0)
+        assert scene.after(100).progress == Progress.PROGRESSING
+
+
+def test_evictions_are_named_and_fail_nothing_by_themselves() -> None:
+    scene = Scene(probed=True)
+    scene.show(pod("gone", phase="Failed", reason="Evicted", message="uses too much disk"))
+    scene.show(ready_pod("a", ready=False))
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.PROGRESSING
+    assert judgement.sentence == "1 of 2 replicas updated; pod gone was evicted: uses too much disk"
+    assert "was evicted" in scene.after(700).sentence
+    scene.show(ended_pod("a", restarts=1))  # an evicted pod holds up no verdict
+    scene = Scene(probed=True)
+    scene.show(pod("gone", phase="Failed", reason="Evicted"))
+    scene.show(ended_pod("a", restarts=1))
+    assert scene.after(0).progress == Progress.FAILED
 
 
 def test_the_objects_own_deadline_and_its_pods_give_one_sentence() -> None:
@@ -169,6 +390,7 @@ def test_time_runs_out() -> None:
 def test_a_ready_object_stays_ready_however_late() -> None:
     scene = Scene()
     scene.show(live_deployment())
+    assert scene.after(9999).progress == Progress.PROGRESSING  # its pods are watched first
     assert scene.after(9999).progress == Progress.READY
 
 
@@ -226,6 +448,63 @@ def test_a_job_counts_its_failures_itself() -> None:
     assert scene.after(100).progress == Progress.PROGRESSING
     scene.show(pod("image", owner="j-1", containers=[waiting("InvalidImageName")]))
     assert scene.after(0).progress == Progress.FAILED
+
+
+def job_scene(policy: str, timeout: str = "") -> tuple[Scene, Callable[[int], None]]:
+    """A Job with tries left, and a way to show how many of its pods have failed."""
+    scene = Scene()
+    body = job("shop", backoffLimit=6)
+    body["spec"]["template"]["spec"]["restartPolicy"] = policy
+    body["metadata"]["annotations"] = {TIMEOUT_ANNOTATION: timeout} if timeout else {}
+    applied = Applied(manifest(body), Action.CREATE, 1, "j-1")
+    scene.ref = applied.manifest.ref
+    scene.verdicts.add(applied)
+
+    def fail(count: int) -> None:
+        shown = {**body, "metadata": {**body["metadata"], "uid": "j-1"}, "status": {"failed": count}}
+        scene.show(shown)
+        ended = {"terminated": {**CRASH, "exitCode": 3, "reason": "Error"}}
+        never = policy == "Never"
+        container = {"name": "migrate", "restartCount": 0 if never else count - 1, "state": ended}
+        name, phase = (f"try-{count}", "Failed") if never else ("try", "Running")
+        scene.show(pod(name, owner="j-1", phase=phase, containers=[container]))
+
+    return scene, fail
+
+
+def test_a_failing_job_fails_as_soon_as_no_other_try_can_come_in_time() -> None:
+    """Its tries come after 10, 20, 40 … seconds: within 600 s there are six."""
+    scene, fail = job_scene("Never")
+    scene.show(running_job())
+    scene.after(0)
+    for count, pause in enumerate((10, 20, 40, 80, 160), start=1):
+        fail(count)
+        judgement = scene.after(0)
+        assert judgement.progress == Progress.PROGRESSING
+        assert f"its pod failed {times(count)} so far (exit code 3)" in judgement.sentence
+        assert scene.after(pause).progress == Progress.PROGRESSING
+    fail(6)
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.FAILED
+    assert judgement.sentence.startswith(
+        "its pod failed 6 times (exit code 3), and its next try would come when"
+    )
+    assert judgement.trouble
+    assert (judgement.trouble.pod, judgement.trouble.container) == ("try-6", "migrate")
+
+
+def test_a_job_whose_container_is_restarted_is_judged_alike() -> None:
+    scene, fail = job_scene("OnFailure", "45s")
+    scene.show(running_job())
+    scene.after(0)
+    for count, pause in ((1, 0), (2, 10), (3, 20)):
+        fail(count)
+        assert scene.after(0).progress == Progress.PROGRESSING
+        scene.after(pause)
+    fail(4)
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.FAILED
+    assert "its pod failed 4 times (exit code 3)" in judgement.sentence
 
 
 def service(kind: str) -> Json:

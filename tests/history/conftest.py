@@ -24,7 +24,7 @@ def shop(db):
 
 @pytest.fixture
 def other(db):
-    """A project of somebody else with one deploy."""
+    """A project in which `viewer` has no role, with one deploy."""
     environment = make_environment(make_project(slug="secret-plans"), slug="staging")
     make_deploy(environment, subject="Buy the competitor")
     return environment.project
@@ -44,7 +44,7 @@ def viewer(shop):
 
 @pytest.fixture
 def get(client):
-    """The answer to a GET of somebody."""
+    """The response to a GET request of a signed-in user."""
 
     def ask(user, address, **headers):
         client.force_login(user)

@@ -35,6 +35,8 @@ def broken(tag: str = "2", behaviour: str = "crash") -> Json:
     """Pods of an image that cannot be pulled here say themselves how they behave."""
     template = pod_template(tag=tag)
     template["metadata"]["annotations"] = {"slipway.sandbox/behaviour": behaviour}
+    probe = {"tcpSocket": {"port": 80}, "periodSeconds": 1}  # without one it is ready, if only for an instant
+    template["spec"]["containers"][0]["readinessProbe"] = probe
     return template
 
 

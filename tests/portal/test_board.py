@@ -214,7 +214,7 @@ def test_finding_a_project_by_name(shop, admin, page):
     assert "/projects/shop/" in html
     assert "other01" not in html
     assert 'name="q"' in html
-    assert "No project is called so" in page(admin, "/?q=nothing")
+    assert "No project has this name" in page(admin, "/?q=nothing")
 
 
 def test_few_projects_need_no_search(shop, admin, page):

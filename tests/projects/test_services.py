@@ -103,7 +103,7 @@ def test_a_stored_credential_is_not_sent_to_another_host(world: World) -> None:
 
 def test_of_two_who_edit_at_once_the_second_is_told(world: World) -> None:
     change(world, edited=0, name="First")
-    with pytest.raises(Stale, match="changed by somebody else"):
+    with pytest.raises(Stale, match="changed by another person"):
         change(world, edited=0, name="Second")
     assert Project.objects.get(pk=world.project.pk).name == "First"
     assert AuditEvent.objects.filter(verb="project.changed").count() == 1
@@ -422,7 +422,7 @@ def test_a_registrys_address_has_no_slash_at_its_end(world: World) -> None:
 
 def test_of_two_who_make_the_same_thing_one_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Project, "full_clean", lambda self: None)  # as if both had looked at the same moment
-    with pytest.raises(Refused, match="created by somebody else"):
+    with pytest.raises(Refused, match="created by another person"):
         new_project(slug="shop")
     assert Project.objects.count() == 1
     assert not AuditEvent.objects.exists()
@@ -450,3 +450,28 @@ def test_switches_are_kept_beside_each_other_and_told_one_by_one(world: World) -
     assert (told.name, told.before, told.after) == ("policies: automatic rollback", "no", "yes")
     with pytest.raises(Stale):
         services.change_environment(actor, environment=environment, edited=0, automatic_rollback=True)
+
+
+def test_the_settle_time_is_a_policy_with_a_default(world: World) -> None:
+    actor = person(world.maintainer)
+    environment = Environment.objects.get(pk=world.environment.pk)
+    assert (environment.settling.seconds, environment.settling.keeps_old_pods) == (10, True)
+    off = services.change_environment(
+        actor, environment=environment, edited=0, settle_seconds=0, no_min_ready=True
+    )
+    assert off.policies == {"settle_seconds": 0, "no_min_ready": True}
+    assert (off.settling.seconds, off.settling.keeps_old_pods) == (0, False)
+    usual = services.change_environment(
+        actor, environment=off, edited=1, settle_seconds=None, no_min_ready=False
+    )
+    assert usual.policies == {}
+    events = AuditEvent.objects.filter(verb="environment.changed").order_by("id")
+    assert events[0].data == {
+        "policies": {
+            "settle_seconds": {"before": "default", "after": 0},
+            "no_min_ready": {"before": False, "after": True},
+        }
+    }
+    for wrong in (-1, 601, True, "10"):
+        with pytest.raises(ValidationError, match="Enter whole seconds"):
+            services.change_environment(actor, environment=usual, edited=2, settle_seconds=wrong)

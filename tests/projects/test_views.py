@@ -105,7 +105,7 @@ def test_a_stale_edit_loses_nothing_and_saves_nothing(world: World, sign_in: Any
     client.post(at("settings", "shop"), general(world, name="First"))
     answer = client.post(at("settings", "shop"), general(world, name="Second"))
     assert answer.status_code == 422
-    assert "changed by somebody else" in str(errors(answer))
+    assert "changed by another person" in str(errors(answer))
     assert 'value="Second"' in answer.content.decode()
     assert Project.objects.get(pk=world.project.pk).name == "First"
 
@@ -225,7 +225,7 @@ def test_a_stale_environment_is_not_overwritten(world: World, sign_in: Any) -> N
     Environment.objects.update(edited=5)
     answer = sign_in(world.maintainer).post(at("environment", "shop", "staging"), sent)
     assert answer.status_code == 422
-    assert "changed by somebody else" in str(errors(answer))
+    assert "changed by another person" in str(errors(answer))
 
 
 def test_a_form_that_lost_its_counter_saves_nothing(world: World, sign_in: Any) -> None:

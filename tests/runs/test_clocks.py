@@ -34,7 +34,7 @@ def host_whose_clock_is(off: timedelta) -> Iterator[None]:
 def test_a_worker_on_a_host_with_another_clock_keeps_its_run(fence: Fence, off: timedelta) -> None:
     with host_whose_clock_is(off), fence.held(worker="host:1"):
         pass
-    reconcile.tend(LIFE)
+    reconcile.repair(LIFE)
     assert Deploy.objects.get().attempt == 1
 
 
@@ -45,7 +45,7 @@ def test_a_reconciler_on_a_host_with_another_clock_takes_nothing_from_a_live_wor
     with fence.held(worker="host:1"):
         pass
     with host_whose_clock_is(off):
-        reconcile.tend(LIFE)
+        reconcile.repair(LIFE)
     assert Deploy.objects.get().attempt == 1
 
 
@@ -54,7 +54,7 @@ def test_a_run_claimed_on_a_host_with_another_clock_is_claimed(off: timedelta) -
     queued = make_deploy(make_environment(), State.QUEUED)
     with host_whose_clock_is(off):
         assert claim(LIFE, queued.run_id, 1) is not None
-    reconcile.tend(LIFE)
+    reconcile.repair(LIFE)
     assert Deploy.objects.get().attempt == 1
 
 
@@ -62,7 +62,7 @@ def test_a_run_claimed_on_a_host_with_another_clock_is_claimed(off: timedelta) -
 def test_a_silence_is_as_long_as_the_database_says(fence: Fence, off: timedelta) -> None:
     Deploy.objects.update(worker="host:1", heartbeat_at=Now() - reconcile.HEARTBEAT_LOST)
     with host_whose_clock_is(off):
-        reconcile.tend(LIFE)
+        reconcile.repair(LIFE)
     assert Deploy.objects.get().attempt == 2
 
 

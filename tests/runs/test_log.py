@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from runs.log import chunks_after, chunks_after_line, lines, lines_after
+from runs.log import chunks_after, lines, lines_after
 from runs.models import LogChunk
 
 pytestmark = pytest.mark.django_db
@@ -45,10 +45,9 @@ def test_a_line_knows_its_time_step_and_level(run_id: uuid.UUID) -> None:
     )
 
 
-def test_chunks_by_sequence_and_by_line(run_id: uuid.UUID) -> None:
+def test_chunks_by_sequence(run_id: uuid.UUID) -> None:
     assert [chunk.sequence for chunk in chunks_after(run_id, 1)] == [2, 4]
-    assert [chunk.sequence for chunk in chunks_after_line(run_id, 3)] == [2, 4]
-    assert [chunk.sequence for chunk in chunks_after_line(run_id, 0, limit=2)] == [1, 2]
+    assert [chunk.sequence for chunk in chunks_after(run_id, 0, limit=2)] == [1, 2]
     assert [line.number for line in lines(chunks_after(run_id, 0, limit=1))] == [1, 2, 3]
 
 
@@ -56,7 +55,7 @@ def test_another_run_has_another_log(run_id: uuid.UUID) -> None:
     assert lines_after(uuid.uuid4(), 0) == []
 
 
-@pytest.mark.parametrize("read", [chunks_after, chunks_after_line])
+@pytest.mark.parametrize("read", [chunks_after, lines_after])
 def test_reading_on_searches_the_index_and_scans_no_chunk_that_is_known(
     run_id: uuid.UUID, read: Callable[[uuid.UUID, int], object]
 ) -> None:

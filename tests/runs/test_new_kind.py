@@ -49,7 +49,7 @@ def clean(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What was handed to the queue, which is empty whenever somebody asks."""
+    """The jobs that were enqueued; the queue itself always reads as empty."""
     calls: list[tuple[Any, ...]] = []
 
     def push(name: str, ids: tuple[Any, ...], queue: str, job_id: str, **_: Any) -> bool:
@@ -235,7 +235,7 @@ def test_the_reconciler_tends_every_kind(rung: list[Any]) -> None:
     assert halted.result == "ben cancelled it after its worker had stopped; shed stays half swept."
 
 
-def test_a_kind_that_cannot_be_tended_keeps_no_other_waiting(rung: list[Any]) -> None:
+def test_a_kind_that_cannot_be_repaired_keeps_no_other_waiting(rung: list[Any]) -> None:
     def could_start() -> list[Chore]:
         raise ValueError("unforeseen")
 
@@ -261,9 +261,9 @@ def test_its_log_page(rf: Any) -> None:
     )
     assert (shown["last_line"], shown["stream_url"]) == (3, "/s?after=3")
     assert [fold.step for fold in shown["folds"]] == ["sweep", "tidy"]  # type: ignore[attr-defined]
-    page = json.loads(live_log.answer(rf.get("/?after=2"), chore, file_name="x").content)  # type: ignore[attr-defined]
+    page = json.loads(live_log.log_response(rf.get("/?after=2"), chore, file_name="x").content)  # type: ignore[attr-defined]
     assert "hall is clean" in page["html"]
     assert (page["count"], page["after"]) == (3, 3)
-    file = live_log.answer(rf.get("/?format=text"), chore, file_name="chore-1.log")
+    file = live_log.log_response(rf.get("/?format=text"), chore, file_name="chore-1.log")
     assert file["Content-Disposition"] == 'attachment; filename="chore-1.log"'
     assert len(b"".join(file.streaming_content).splitlines()) == 3  # type: ignore[attr-defined]

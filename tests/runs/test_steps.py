@@ -1,4 +1,4 @@
-"""Steps: started and ended by whoever holds the fence, closed with the run."""
+"""Steps: started and ended by the worker that holds the fence, closed with the run."""
 
 from __future__ import annotations
 

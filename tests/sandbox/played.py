@@ -24,6 +24,8 @@ from tests.sandbox.fake_registry import FakeRegistry
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 SPEED = 4.0  # back-off of 10 s becomes 2.5
+# With a readiness probe `CrashLoopBackOff` is seen soon, and for long; without one for an instant only.
+PROBED = {"readinessProbe": {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 1}}
 
 
 def until(question: Callable[[], Any], *, seconds: float = 20.0, what: str = "") -> Any:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.git.history import make_repository
 from sandbox.git.server import make_git_server
+from sandbox.samples.history import make_repository
 from sandbox.samples.storefront import STOREFRONT
 from sandbox.web import Server
 
@@ -65,10 +65,9 @@ def test_a_clone_has_the_whole_history(url: str, tmp_path: Path) -> None:
     assert len(everything) == len(STOREFRONT.main) >= 12
     assert len(set(everything)) >= 3
     assert len(log) == len(everything)
-    broken = git(
-        "log", "--format=%s", "origin/main..origin/broken", cwd=tmp_path / "clone"
-    ).stdout.splitlines()
-    assert broken == [change.subject for change in reversed(STOREFRONT.broken)]
+    for branch, changes in STOREFRONT.branches:
+        found = git("log", "--format=%s", f"origin/main..origin/{branch}", cwd=tmp_path / "clone")
+        assert found.stdout.splitlines() == [change.subject for change in reversed(changes)]
 
 
 def test_work_on_a_clone_can_be_pushed(url: str, tmp_path: Path) -> None:

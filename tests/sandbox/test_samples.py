@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from engine.manifests.settling import settle_time, unprobed
 from sandbox.samples import PEOPLE, SAMPLES
 from sandbox.samples.by_hand import objects_by_hand
 from sandbox.samples.model import SampleProject
 from sandbox.samples.names import namespaces
 from sandbox.samples.publish import World, labels_of, make_world, populated
+from sandbox.samples.storefront import STOREFRONT
 from tests.sandbox.ends import Aws
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.slug)
@@ -112,6 +114,24 @@ def test_the_branch_broken_crashes_only_in_its_newest_revision(slug: str, place:
     assert crashing == [last]
     edited = {edit.path for edit in last.edits}
     assert dockerfile in edited
+
+
+def test_only_the_storefronts_worker_has_no_readiness_probe(world: World, aws: Aws, place: Path) -> None:
+    """Good examples have one; one workload shows what is done where it is missing, with a short settle time."""
+    found = {}
+    for sample in SAMPLES:
+        for environment in sample.environments:
+            for body in objects(sample, environment.slug, world, place, aws):
+                if body["kind"] in ("Deployment", "StatefulSet", "DaemonSet") and unprobed(body):
+                    found[f"{environment.namespace}/{body['metadata']['name']}"] = settle_time(body, 10)
+    assert found == {"storefront-staging/worker": 1, "storefront-production/worker": 1}
+
+
+def test_the_branch_that_crashes_late_is_watched_for_long_enough(world: World, aws: Aws, place: Path) -> None:
+    made = objects(STOREFRONT, "staging", world, place, aws, "crashes-late")
+    worker = next(o for o in made if (o["kind"], o["metadata"]["name"]) == ("Deployment", "worker"))
+    (word,) = re.findall(r"crash-later:(\d+)", str(STOREFRONT.crashes_late[-1].edits))
+    assert int(word) + 2 < settle_time(worker, 10)
 
 
 def test_labels_are_read_as_docker_reads_them() -> None:

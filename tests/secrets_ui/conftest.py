@@ -126,7 +126,7 @@ def made_world(aws: Any, *, is_production: bool = False) -> World:
 
 
 @pytest.fixture
-def browser(world: World) -> Client:
+def tab(world: World) -> Client:
     """A maintainer's browser, on a page that was read."""
     client = Client()
     client.force_login(world.maintainer)

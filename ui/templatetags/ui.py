@@ -1,7 +1,8 @@
-"""The small parts of the pages as template tags (states, revisions, people, times), in every template unasked.
+"""The small parts of the pages as template tags (states, revisions, people, times). Every template has them without
+`{% load %}`.
 
-They are written here and not as templates, because lists render thousands of them. Everything given to them is
-escaped. The larger parts are in `ui_blocks`.
+They are Python and not templates, because lists render thousands of them. They escape all arguments. The larger parts
+are in `ui_blocks`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ NOTHING = mark_safe('<span class="faint">–</span>')
 
 @register.simple_tag
 def icon(name: str, classes: str = "", label: str = "") -> SafeString:
-    """`{% icon "lock" %}`: a lucide icon; `classes` such as "large" or "faint"; `label` only where no text says it."""
+    """`{% icon "lock" %}`: a lucide icon; `classes` such as "large" or "faint"; `label` only for an icon without a text."""
     return icons.render(name, classes, label)
 
 
@@ -46,14 +47,14 @@ def state(value: object, word: str = "", size: str = "") -> SafeString:
 
 @register.simple_tag
 def state_icon(value: object, classes: str = "") -> SafeString:
-    """Only the icon in its colour, where the words beside it say the state."""
+    """Only the icon in its colour, for places where a text names the state."""
     shown = look(value)
     return format_html('<span class="state-icon {}">{}</span>', shown.css, _state_icon(shown, classes))
 
 
 @register.filter
 def state_class(value: object) -> str:
-    """`waiting`, `running`, `succeeded`, `failed` or `stopped`: lends its colour to the element it is on."""
+    """The colour class of a state: `waiting`, `running`, `succeeded`, `failed` or `stopped`."""
     return look(value).css
 
 
@@ -65,11 +66,11 @@ def state_word(value: object) -> str:
 
 @register.filter
 def state_icon_name(value: object) -> str:
-    """The lucide name of a state's icon, for parts that colour it themselves."""
+    """The lucide name of a state's icon, for templates that set the colour themselves."""
     return look(value).icon
 
 
-# A step that has not begun is no state to look at: grey, without a word.
+# A step in one of these states has not begun: it is grey and has no word.
 _NOT_BEGUN = ("", "pending", "queued", "waiting", "not_started")
 
 
@@ -87,7 +88,8 @@ def step_icon(value: object) -> SafeString:
 
 @register.simple_tag
 def tag(text: str, tone: str = "", icon: str = "", title: str = "") -> SafeString:
-    """`{% tag "drift" "waiting" icon="waves-horizontal" title="…" %}`: what is odd about a thing. `tone` is a state."""
+    """`{% tag "drift" "waiting" icon="waves-horizontal" title="…" %}`: a short label for something unusual. `tone` is a
+    state."""
     css = f"tag {look(tone).css}" if tone else "tag"
     drawn = icons.render(icon) if icon else ""
     named = format_html(' title="{}"', title) if title else ""
@@ -99,7 +101,7 @@ def tag(text: str, tone: str = "", icon: str = "", title: str = "") -> SafeStrin
 
 @register.simple_tag
 def revision(sha: str, url: str = "", subject: str = "", author: str = "") -> SafeString:
-    """`{% revision sha commit_url subject author %}`: seven signs, linked to the commit; subject, author."""
+    """`{% revision sha commit_url subject author %}`: the first seven digits, linked to the commit; subject, author."""
     if not sha:
         return NOTHING
     short = sha[:7]
@@ -121,7 +123,7 @@ def revision(sha: str, url: str = "", subject: str = "", author: str = "") -> Sa
 
 @register.simple_tag
 def person(who: Any) -> SafeString:
-    """`{% person user %}` or a name as text: initials and name. Empty: –; the portal itself and rules: grey text."""
+    """`{% person user %}`, also with a name as text: initials and name. Empty: –; the portal itself and rules: grey text."""
     name = str(who or "")
     if not name:
         return NOTHING
@@ -145,7 +147,7 @@ def key(name: str) -> SafeString:
 
 @register.simple_tag
 def short_id(text: str, url: str = "", title: str = "") -> SafeString:
-    """`{% short_id pod.name url %}`: a long id; what does not fit is cut before its last part."""
+    """`{% short_id pod.name url %}`: a long id; where space is short, it is cut before its last part."""
     head, tail = words.split_id(text)
     parts = (
         format_html("<span>{}</span><span>{}</span>", head, tail)
@@ -159,7 +161,7 @@ def short_id(text: str, url: str = "", title: str = "") -> SafeString:
 
 @register.simple_tag
 def object_ref(ref: Any, url: str = "") -> SafeString:
-    """`{% object_ref status.ref %}`: Kind/name of an `engine.types.ObjectRef` or its text; the whole of it on hover."""
+    """`{% object_ref status.ref %}`: Kind/name of an `engine.types.ObjectRef` or its text; the full text on hover."""
     kind, _, name = str(ref).split("/", 2)
     return short_id(f"{kind.partition('.')[0]}/{name}", url, str(ref))
 
@@ -169,7 +171,7 @@ def object_ref(ref: Any, url: str = "") -> SafeString:
 
 @register.simple_tag
 def ago(moment: datetime | None, prefix: str = "") -> SafeString:
-    """`{% ago deploy.created_at %}`: relative, absolute on hover (in the viewer's zone where script runs). None: –."""
+    """`{% ago deploy.created_at %}`: relative; absolute on hover (scripts convert it to the viewer's zone). None: –."""
     if not moment:
         return NOTHING
     return format_html(
@@ -180,19 +182,19 @@ def ago(moment: datetime | None, prefix: str = "") -> SafeString:
 
 @register.simple_tag
 def clock(moment: datetime | None) -> SafeString:
-    """`{% clock line.at %}`: hour, minute and second; in UTC, or in the viewer's zone where script runs."""
+    """`{% clock line.at %}`: hour, minute and second in UTC; scripts convert it to the viewer's zone."""
     return loglines.clock(moment) if moment else NOTHING
 
 
 @register.filter
 def duration(seconds: object) -> str:
-    """`{{ step.seconds|duration }}`: 1 min 12 s; `–` for None and for what a template did not find."""
+    """`{{ step.seconds|duration }}`: 1 min 12 s; `–` for None and for a missing variable."""
     return words.duration(seconds if isinstance(seconds, int | float) else None)
 
 
 @register.simple_tag
 def elapsed(since: datetime | None) -> SafeString:
-    """`{% elapsed deploy.started_at %}`: how long something has been running; goes on by itself where script runs."""
+    """`{% elapsed deploy.started_at %}`: the time since then; scripts keep it counting."""
     if not since:
         return NOTHING
     passed = words.duration((timezone.now() - since).total_seconds())
@@ -208,7 +210,7 @@ def elapsed(since: datetime | None) -> SafeString:
 def progress(
     value: float, label: str, maximum: float = 100, tone: str = "running", classes: str = ""
 ) -> SafeString:
-    """`{% progress 2 "Rollout" 3 %}`: a bar; say the number in words beside it. `classes="short"` inside a line."""
+    """`{% progress 2 "Rollout" 3 %}`: a bar; write the number as text beside it. `classes="short"` inside a line."""
     percent = round(100 * value / maximum) if maximum else 0
     css = f"progress {look(tone).css} {classes}".strip()
     return format_html(
@@ -223,7 +225,7 @@ def progress(
 
 @register.simple_tag
 def copy(text: str = "", what: str = "link") -> SafeString:
-    """`{% copy id "reference" %}`: a button that copies `text`, or the page's address. Hidden where no script runs."""
+    """`{% copy id "reference" %}`: a button that copies `text`, or the page's address. Hidden without scripts."""
     return format_html(
         '<button class="button plain small square" type="button" data-copy="{}" aria-label="Copy {}" title="Copy {}">'
         "{}</button>",
@@ -236,7 +238,7 @@ def copy(text: str = "", what: str = "link") -> SafeString:
 
 @register.simple_tag
 def crumb(text: str, url: str = "") -> SafeString:
-    """`{% crumb "Deploys" "/deploys/" %}` in `{% block crumbs %}`; the last one, the page itself, has no address."""
+    """`{% crumb "Deploys" "/deploys/" %}` in `{% block crumbs %}`; the last crumb, the page itself, has no address."""
     if url:
         return format_html('<li><a href="{}">{}</a></li>', url, text)
     return format_html('<li aria-current="page"><span>{}</span></li>', text)

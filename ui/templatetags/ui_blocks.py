@@ -1,7 +1,7 @@
-"""The larger parts of the pages as template tags; in every template without `{% load %}`.
+"""The larger parts of the pages as template tags. Every template has them without `{% load %}`.
 
-Most are templates in `templates/components/`, each with its contract at the head. Those that take text of other
-templates between a start and an end tag trust it: it was escaped where it was written.
+Most are templates in `templates/components/`, each with its contract at the head. Block tags do not escape the content
+between start and end tag: the template that wrote it has escaped it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ register = template.Library()
 
 @register.inclusion_tag("components/pager.html")
 def pager(newer: str = "", older: str = "", text: str = "") -> dict[str, str]:
-    """`{% pager newer_url older_url "#1847 to #1825" %}`: keyset pages; an empty address greys its button out."""
+    """`{% pager newer_url older_url "#1847 to #1825" %}`: buttons to other pages; an empty address disables its button."""
     return {"newer": newer, "older": older, "text": text}
 
 
@@ -59,7 +59,7 @@ def diff_counts(lines: Sequence[str]) -> SafeString:
 
 @register.simple_tag
 def log_lines(lines: Iterable[loglines.Line]) -> SafeString:
-    """`{% log_lines lines %}`: numbered `<li>`s with an address each (#L12); goes inside `<ol class="log-lines">`."""
+    """`{% log_lines lines %}`: numbered `<li>`s, each with an address (#L12), for an `<ol class="log-lines">`."""
     return loglines.render(lines)
 
 
@@ -68,15 +68,15 @@ _TROUBLE = re.compile(r"\b(error|exception|fatal|panic|denied|refused)\b|(Error|
 
 @register.simple_tag
 def output_lines(lines: Iterable[str]) -> SafeString:
-    """`{% output_lines evidence.logs %}`: lines of a container, without numbers; what looks like an error in red."""
+    """`{% output_lines evidence.logs %}`: a container's lines without numbers; lines that look like errors are red."""
     marked = (("bad" if _TROUBLE.search(line) else "", line) for line in lines)
     return format_html_join("", '<li class="{}"><span>{}</span></li>', marked)
 
 
 @register.simple_tag
 def cluster_event(event: Mapping[str, Any] | str) -> SafeString:
-    """`{% cluster_event event %}`: an event of the cluster as a list item: a mapping with type, reason, text and
-    count. Evidence kept by older deploys has a text instead; it is shown as it is."""
+    """`{% cluster_event event %}`: an event of the cluster as a list item. `event`: a mapping with type, reason, text and
+    count. Older deploys stored a text instead, which is shown as it is."""
     if isinstance(event, str):
         drawn = ui.state_icon("warning" if event.startswith("Warning") else "info")
         return format_html("<li>{}<span>{}</span></li>", drawn, event)
@@ -98,7 +98,7 @@ _DJANGO_404 = re.compile(
 
 @register.filter
 def plain_reason(text: object, otherwise: str) -> str:
-    """The reason somebody wrote for a 404 or 403; `otherwise` where there is only what Django says by itself."""
+    """The portal's own reason for a 404 or 403; `otherwise` when `text` is only Django's standard message."""
     given = str(text or "").strip()
     return otherwise if not given or _DJANGO_404.match(given) else given
 
@@ -108,7 +108,7 @@ def plain_reason(text: object, otherwise: str) -> str:
 
 @register.simple_block_tag
 def notice(content: str, tone: str = "info", classes: str = "") -> SafeString:
-    """`{% notice "failed" %}<p>…</p>{% endnotice %}`: what one must know before going on; a failure is read aloud."""
+    """`{% notice "failed" %}<p>…</p>{% endnotice %}`: an important message; screen readers announce a failure."""
     shown = look(tone)
     role = "alert" if shown.css == "failed" else "note"
     return format_html(
@@ -123,7 +123,7 @@ def notice(content: str, tone: str = "info", classes: str = "") -> SafeString:
 
 @register.simple_block_tag
 def menu(content: str, label: str, icon: str = "", classes: str = "button") -> SafeString:
-    """`{% menu "Export" icon="download" %}<a class="menu-item" …>{% endmenu %}`: two to six actions, without script."""
+    """`{% menu "Export" icon="download" %}<a class="menu-item" …>{% endmenu %}`: two to six actions; needs no script."""
     drawn = icons.render(icon) if icon else ""
     return format_html(
         '<details class="menu" name="menu"><summary class="{}">{}{}{}</summary>'
@@ -146,6 +146,6 @@ def dialog(content: str, dialog_id: str, title: str) -> SafeString:
 
 @register.simple_block_tag
 def empty(content: str, title: str, icon: str = "") -> SafeString:
-    """`{% empty "No deploys yet" icon="rocket" %}<p>what this is, first step</p>{% endempty %}`"""
+    """`{% empty "No deploys yet" icon="rocket" %}<p>explanation, first step</p>{% endempty %}`: an empty list."""
     drawn = icons.render(icon, "large") if icon else ""
     return format_html('<div class="empty">{}<h2>{}</h2>{}</div>', drawn, title, content)

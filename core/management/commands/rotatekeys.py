@@ -25,17 +25,17 @@ class Command(BaseCommand):
 
 
 def rotate(model: type[models.Model], names: list[str]) -> int:
-    """Encrypts the named columns of all rows again; how many rows were rewritten.
+    """Encrypts the named columns of all rows again. Returns the number of rewritten rows.
 
-    Each row is locked while it is read and written, so that a value which somebody saves meanwhile is never replaced by
-    the one before it. Raises CannotDecrypt for a row that no key fits; the rows before it are done.
+    Each row is locked while it is read and written, so that a value saved at the same time is not overwritten by an
+    older one. Raises CannotDecrypt for a row that no key decrypts; the rows before it stay rewritten.
     """
     rows: Any = model._default_manager
     return sum(rotate_row(rows, pk, names) for pk in list(rows.values_list("pk", flat=True)))
 
 
 def rotate_row(rows: Any, pk: object, names: list[str]) -> int:
-    """One row in a transaction of its own; 0 when it was deleted meanwhile."""
+    """Rewrites one row in its own transaction. Returns 1, or 0 when the row was deleted meanwhile."""
     with transaction.atomic():
         row = rows.select_for_update().only("pk", *names).filter(pk=pk).first()
         if row is None:

@@ -1,6 +1,6 @@
-"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--wait] [--json] [--as USER]` (design.md §5).
+"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--wait] [--json] [--as USER]`, for scripts and CI.
 
-Exit status: 0 it succeeded (without --wait: it was accepted), 1 it did not, 2 it was refused; the reason on stderr.
+Exit status: 0 the deploy succeeded (without --wait: was accepted), 1 it failed, 2 it was refused. The reason is on stderr.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    """Asks for a deploy through the same gate as the page."""
+    """Requests a deploy through the same gate as the page."""
 
     help = "Deploy a revision of a project to an environment."
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the log")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
         parser.add_argument(
-            "--as", dest="user", default="", metavar="USER", help="act as this person, with his rights"
+            "--as", dest="user", default="", metavar="USER", help="act as this person, with their rights"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -67,13 +67,14 @@ class Command(BaseCommand):
 
 
 def refusal(error: SlipwayError) -> CommandError:
-    """The error for the command line: refused by the gate is 2, an outside system that fails is 1."""
+    """The error for the command line: exit status 2 when the gate refused, 1 when an outside system failed."""
     text = f"{error.message} {error.hint}".strip()
     return CommandError(text, returncode=2 if isinstance(error, Refused) else 1)
 
 
 def request(options: dict[str, Any]) -> Deploy:
-    """Through the gate. Raises Refused for an unknown project, environment, person or revision, and a role too weak."""
+    """Requests the deploy that `options` describe. Raises Refused for an unknown project, environment, person or revision
+    and for a role that is too low, ExternalError when the repository is unreachable."""
     found = Environment.objects.select_related("project", "cluster")
     environment = found.filter(project__slug=options["project"], slug=options["environment"]).first()
     if environment is None:
@@ -91,7 +92,7 @@ def request(options: dict[str, Any]) -> Deploy:
 
 
 def actor_for(username: str) -> Actor:
-    """The person of that name, or the portal itself without one."""
+    """The active person of that name; the portal itself for an empty name. Raises Refused for an unknown name."""
     if not username:
         return SYSTEM_ACTOR
     user = User.objects.filter(username=username, is_active=True).first()
@@ -101,7 +102,7 @@ def actor_for(username: str) -> Actor:
 
 
 def follow(deploy: Deploy, log: Any = None) -> None:
-    """Waits for the end; prints the log's lines to `log` as they come."""
+    """Waits until the deploy ends. Passes each new line of its log to `log`, if given."""
     seen = 0
     while True:
         is_open = Deploy.objects.values_list("state", flat=True).get(pk=deploy.pk)
@@ -116,7 +117,7 @@ def follow(deploy: Deploy, log: Any = None) -> None:
 
 
 def facts(deploy: Deploy) -> dict[str, Any]:
-    """The result as JSON (design.md §5)."""
+    """The result for --json. Scripts rely on these keys."""
     steps = Step.objects.filter(run_id=deploy.run_id)
     return {
         "id": deploy.number,

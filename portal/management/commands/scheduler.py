@@ -1,4 +1,4 @@
-"""`manage.py scheduler`: the process that does things at their times. Of several, one works."""
+"""`manage.py scheduler`: the process that runs the ticks. Several may run; only one works at a time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The controllers: what makes a cluster move. Each looks at one object as it is now, and does the next step.
+"""The controllers. Each looks at one object in its present state and does the next step.
 
-Here is which change is whose business, and who looks at what.
+The tables map kinds to their controllers, and changes of one kind to the other kinds that they concern.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Controllers(Work):
         return housekeeping.drop_node(self, seconds)
 
     def look(self, stored: Stored) -> None:
-        """One look at one object: may it stay, and what is next?"""
+        """One look at one object: collects it as garbage, or does its controller's next step."""
         housekeeping.collect(self, stored)
         if current := self.store.get(*stored.key):
             looks = _LAST_LOOKS if is_going(current.body) else _LOOKS
@@ -62,7 +62,7 @@ class Controllers(Work):
                 look(self, current)
 
     def _heard(self, change: Change) -> None:
-        """Called for every change, in the middle of it: only notes what to look at."""
+        """Called during every change: notes the objects to look at, and does nothing else."""
         (kind, namespace, _), now, gone = change.now.key, change.now.body, change.kind == "DELETED"
         if kind in _UNHEARD:
             return

@@ -1,4 +1,4 @@
-"""What controllers read off objects."""
+"""Functions by which controllers read objects."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def available_in(pod: Json, seconds: float) -> float | None:
 
 
 def pointer(body: Json) -> Json:
-    """What names an object."""
+    """A reference to an object."""
     metadata = {k: body["metadata"][k] for k in ("namespace", "name", "uid") if k in body["metadata"]}
     return {"apiVersion": body["apiVersion"], "kind": body["kind"], **metadata}
 

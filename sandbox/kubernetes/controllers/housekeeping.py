@@ -1,4 +1,4 @@
-"""What a cluster has from the start, what comes along and what goes along with other things; a node that falls silent."""
+"""Objects of every new cluster and namespace, garbage collection, and nodes that fall silent."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def furnish_namespace(work: Work, stored: Stored) -> None:
 
 
 def fill_token(work: Work, stored: Stored) -> None:
-    """One look at a Secret: one that was made for a token gets it; one whose account does not exist goes."""
+    """One look at a Secret for an account's token: fills the token in, or deletes the Secret without its account."""
     if stored.body.get("type") != _TOKEN_TYPE:
         return
     namespace, name = stored.key[1], annotations_of(stored.body).get(_ACCOUNT, "")
@@ -118,7 +118,7 @@ def _evict(work: Work, node: str) -> None:
 
 
 def collect(work: Work, stored: Stored) -> None:
-    """One look at any object: does it go after its owners, or wait for what it owns?"""
+    """One look at any object: deletes it when none of its owners lives, and lets a deleted one go in the right order."""
     owners = stored.body["metadata"].get("ownerReferences") or []
     if is_going(stored.body):
         _let_go(work, stored)
@@ -132,7 +132,7 @@ def collect(work: Work, stored: Stored) -> None:
 
 
 def _state(work: Work, reference: Json, namespace: str) -> str:
-    """Of an owner: "lives", "gone", or "waits" for what it owns to go first. Unknown kinds are taken to live."""
+    """The state of an owner: "lives", "gone", or "waits" (for its own objects to go first). Unknown kinds count as living."""
     kind = work.kinds.of_object(reference["apiVersion"], reference["kind"])
     if kind is None:
         return "lives"
@@ -147,7 +147,7 @@ def _finalizers(stored: Stored) -> list[str]:
 
 
 def _let_go(work: Work, stored: Stored) -> None:
-    """Of an object that is to go: what it owns is left alone ("orphan"), or goes before it ("foregroundDeletion")."""
+    """For a deleted object: its own objects lose it as owner ("orphan"), or go before it ("foregroundDeletion")."""
     uid, finalizers = stored.body["metadata"]["uid"], _finalizers(stored)
     owned = work.store.owned_by(uid)
     if "orphan" in finalizers:
@@ -177,7 +177,7 @@ def _delete_all(work: Work, found: list[Stored]) -> list[Stored]:
 
 
 def drain_namespace(work: Work, stored: Stored) -> None:
-    """One look at a namespace that is to go: it loses all its content first, and says what does not go."""
+    """One look at a deleted namespace: deletes its content first, and reports content that finalizers keep."""
     left = _delete_all(work, work.store.in_namespace(stored.key[2]))
     if held := sorted({finalizer for s in left for finalizer in _finalizers(s)}):
         words = f"Some content in the namespace has finalizers remaining: {', '.join(held)}"
@@ -188,7 +188,7 @@ def drain_namespace(work: Work, stored: Stored) -> None:
 
 
 def drain_definition(work: Work, stored: Stored) -> None:
-    """One look at a CustomResourceDefinition that is to go: its objects go first."""
+    """One look at a deleted CustomResourceDefinition: deletes its objects first."""
     kind = next(kinds_of(stored.body), None)
     if kind and _delete_all(work, work.store.all(kind.key)):
         work.ask_in(stored.key, 0.3)
@@ -197,7 +197,7 @@ def drain_definition(work: Work, stored: Stored) -> None:
 
 
 def sweep(work: Work) -> None:
-    """Every while: events live for an hour; pods of nodes that no longer exist go at once."""
+    """Runs at intervals: deletes events after an hour, and pods of nodes that no longer exist."""
     for stored in work.store.all(keys.EVENTS):
         last = stored.body.get("lastTimestamp") or stored.body["metadata"]["creationTimestamp"]
         if since(last) > _EVENT_SECONDS:

@@ -73,7 +73,7 @@ def _verdict(job: Json) -> str:
 
 
 def _completions(spec: Json) -> int:
-    """How many pods are to succeed; where nothing is said, as many as run at a time."""
+    """The number of pods that must succeed; by default the number that runs at a time."""
     return max(1, spec["parallelism"]) if spec.get("completions") is None else spec["completions"]
 
 
@@ -82,7 +82,7 @@ def _of_phase(pods: list[Stored], *phases: str) -> list[Json]:
 
 
 def _outcome(job: Json, pods: list[Stored]) -> tuple[str, str, str]:
-    """The condition that the Job comes to, with reason and message; empty while it goes on."""
+    """The condition that ends the Job, with reason and message; empty while it goes on."""
     spec, begun = job["spec"], value_at(job, "status.startTime")
     deadline = spec.get("activeDeadlineSeconds")
     if spec.get("suspend"):
@@ -137,7 +137,7 @@ def _delete_in_time(work: Work, stored: Stored, verdict: str) -> None:
 
 
 def start_on_time(work: Work, stored: Stored) -> None:
-    """One look at a CronJob: starts the Job whose time has come, deletes old ones."""
+    """One look at a CronJob: starts the Job that is due, deletes old ones."""
     cron, spec, status = stored.body, stored.body["spec"], stored.body.get("status") or {}
     jobs = work.controlled(cron, keys.JOBS)
     active = [j for j in jobs if not _verdict(j.body)]

@@ -1,4 +1,4 @@
-"""The scheduler: which node a pod goes to, or why to none (pkg/scheduler, its filters in short)."""
+"""The scheduler: chooses a node for each pod, or reports why none fits (pkg/scheduler, its filters in short)."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _tolerates(toleration: Json, taint: Json) -> bool:
 
 
 def _used(work: Work) -> dict[str, Counter[str]]:
-    """What the pods of each node ask for."""
+    """The sum of the requests of each node's pods."""
     used: dict[str, Counter[str]] = defaultdict(Counter)
     for pod in work.store.bodies(keys.PODS):
         if (node := pod["spec"].get("nodeName")) and not is_over(pod):

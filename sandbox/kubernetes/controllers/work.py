@@ -1,4 +1,4 @@
-"""What all controllers share: a queue of objects to look at, and what they do to objects in it."""
+"""The base of all controllers: the queue of objects to look at, and the changes of objects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ALWAYS = """observedGeneration replicas currentNumberScheduled numberMisschedul
 
 
 class Work:
-    """The queue, and what is done to objects in it. An object that is asked for twice is looked at once."""
+    """The queue, and changes of objects. An object that is asked for twice is looked at once."""
 
     def __init__(self, operations: Operations, access: Access, *, authority: bytes) -> None:
         self.operations = operations
@@ -63,7 +63,7 @@ class Work:
         self.ask(key)
 
     def stop(self) -> None:
-        """Nothing happens any more."""
+        """Stops looking at objects."""
         self._stopped = True
 
     def _run(self) -> None:
@@ -87,14 +87,14 @@ class Work:
     # --- objects -----------------------------------------------------------------------------------------------------
 
     def controlled(self, owner: Json, kind: KindKey = keys.PODS) -> list[Stored]:
-        """What an object controls, of one kind, oldest first."""
+        """The objects of one kind that an object controls, oldest first."""
         uid = owner["metadata"]["uid"]
         found = [s for s in self.store.owned_by(uid) if s.key[0] == kind]
         mine = [s for s in found if bodies.controller_of(s.body).get("uid") == uid]
         return sorted(mine, key=lambda s: (s.body["metadata"]["creationTimestamp"], s.version))
 
     def claimed(self, stored: Stored, kind: KindKey = keys.PODS) -> list[Stored]:
-        """As `controlled`, after taking over what the selector selects and nobody controls (as orphaned ones are)."""
+        """As `controlled`, after taking over the objects that its selector matches and that have no controller."""
         selector = stored.body["spec"].get("selector")
         for orphan in list(self.store.orphans(kind, stored.key[1])):
             if selects(selector, bodies.labels_of(orphan.body)) and not is_going(orphan.body):
@@ -103,12 +103,12 @@ class Work:
         return self.controlled(stored.body, kind)
 
     def provide(self, key: KindKey, namespace: str, metadata: Json, **parts: object) -> None:
-        """Creates an object unless it is there."""
+        """Creates an object unless it exists."""
         if self.store.get(key, namespace, metadata["name"]) is None:
             self._create(key, namespace, {"metadata": metadata, **parts})
 
     def create(self, key: KindKey, owner: Json, metadata: Json, **parts: object) -> Stored:
-        """Creates something that `owner` controls, in its namespace."""
+        """Creates an object that `owner` controls, in its namespace."""
         metadata = {**metadata, "ownerReferences": [reference(owner)]}
         return self._create(key, owner["metadata"]["namespace"], {"metadata": metadata, **parts})
 
@@ -118,7 +118,7 @@ class Work:
         return self.operations.create(kind, namespace, whole)
 
     def add_pod(self, owner: Json, metadata: Json, spec: Json, template: Json | None = None) -> None:
-        """A pod of the owner's template (or another), with more metadata and spec laid over it; told in an event."""
+        """Creates a pod from the owner's template (or `template`) with further metadata and spec, and an event about it."""
         template = template or owner["spec"]["template"]
         prefix, labels = f"{owner['metadata']['name']}-", bodies.labels_of(template)
         own = {"generateName": prefix, "annotations": bodies.annotations_of(template), **metadata}
@@ -131,7 +131,7 @@ class Work:
         self.event(owner, "SuccessfulCreate", f"Created pod: {pod.key[2]}")
 
     def remove_pod(self, owner: Json, pod: Stored) -> None:
-        """Deletes a pod that is not about to go anyway, and tells it in an event."""
+        """Deletes a pod unless it is being deleted already, and creates an event about it."""
         if not is_going(pod.body):
             self.delete(pod)
             self.event(owner, "SuccessfulDelete", f"Deleted pod: {pod.key[2]}")
@@ -145,8 +145,8 @@ class Work:
     def change(self, stored: Stored, part: str = "", **fields: Json) -> None:
         """Lays fields over parts of an object that may be gone already: `change(node, spec={"taints": []})`.
 
-        Lists that become empty are left out; a deleted object goes with its last finalizer. `part` is "status" for
-        what counts as a report. Raises Refused.
+        Lists that become empty are left out; a deleted object goes with its last finalizer. `part`: "status" for
+        a change of the status. Raises Refused.
         """
 
         def change(body: Json) -> Json:
@@ -161,7 +161,7 @@ class Work:
             self.operations.update(kind, *stored.key[1:], change, manager=manager)
 
     def report(self, stored: Stored, status: Json, *conditions: Json) -> None:
-        """Writes the status: zeros left out, conditions with the times since when they say what they say."""
+        """Writes the status: without zeros, and each condition with the time of its last change."""
         status = {**status, "conditions": bodies.dated(stored.body, conditions)}
         if stored.key[0][0] == "apps":
             status["observedGeneration"] = stored.body["metadata"]["generation"]

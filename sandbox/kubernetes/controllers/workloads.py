@@ -133,7 +133,7 @@ def _recreate(work: Work, deployment: Json, new: Stored, olds: list[Stored]) -> 
 
 
 def _scale_paused(work: Work, deployment: Json, sets: list[Stored]) -> None:
-    """What is paused is still scaled: the newest set with pods takes the difference."""
+    """Scales a paused Deployment: the newest set with pods takes the difference."""
     if sets:
         newest = max(sets, key=lambda s: (_wanted(s) > 0, _revision(s)))
         others = _wanted(*sets) - _wanted(newest)
@@ -178,7 +178,7 @@ def _is_complete(spec: Json, status: Json) -> bool:
 
 
 def _progressing(work: Work, stored: Stored, new: Stored | None, status: Json) -> Json:
-    """The condition that says how the rollout goes (progress.go). Its message names the set that it is about."""
+    """The condition about the rollout's progress (progress.go). Its message names the ReplicaSet."""
     spec, last = stored.body["spec"], bodies.condition(stored.body, "Progressing")
     if new is None or spec.get("paused"):
         return _words("Unknown", "DeploymentPaused", "Deployment is paused")
@@ -229,7 +229,7 @@ def replica_set(work: Work, stored: Stored) -> None:
 
 
 def _rank(pod: Stored) -> tuple[bool, bool, int]:
-    """Who goes first: those without a node, those that are not ready, the youngest."""
+    """Sort key for the deletion of pods: first those without a node, then those that are not ready, then the youngest."""
     return "nodeName" in pod.body["spec"], is_ready(pod.body), -pod.version
 
 
@@ -283,7 +283,7 @@ def _number(pod: Stored) -> int:
 
 
 def _step(work: Work, owner: Json, pods: dict[int, Stored], current: str, update: str) -> None:
-    """Makes what is missing, removes what is too much, replaces what is old; one at a time unless Parallel."""
+    """Creates missing pods, removes surplus ones, replaces those of an old template; one at a time unless Parallel."""
     spec = owner["spec"]
     first = value_at(spec, "ordinals.start") or 0
     wanted = range(first, first + spec["replicas"])

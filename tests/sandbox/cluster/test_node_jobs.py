@@ -48,7 +48,9 @@ def test_a_job_fails(shop: Shop, registry: FakeRegistry) -> None:
 def test_on_failure_restarts_in_place(shop: Shop, registry: FakeRegistry) -> None:
     _job(shop, registry.push("web:1", "job-fails"), policy="OnFailure", backoffLimit=5)
     until(lambda: _pods(shop) and _pods(shop)[0]["status"].get("containerStatuses"), what="the pod")
-    shop.waits_for("CrashLoopBackOff", _pods(shop)[0]["metadata"]["name"])
+    name = _pods(shop)[0]["metadata"]["name"]
+    until(lambda: shop.container(name).get("restartCount") == 1, what="a restart")
+    shop.has_event("Warning BackOff: Back-off restarting failed container", name)
 
 
 def test_a_deadline_ends_a_job_that_hangs(shop: Shop, registry: FakeRegistry) -> None:

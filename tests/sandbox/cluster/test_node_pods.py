@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.cluster.api import ApiFailed
 from tests.sandbox.fake_registry import FakeRegistry
-from tests.sandbox.played import Shop, until
+from tests.sandbox.played import PROBED, Shop, until
 
 
 def test_nodes_are_ready_in_three_zones(shop: Shop) -> None:
@@ -49,7 +49,8 @@ def test_a_second_pod_finds_the_image_on_its_node(shop: Shop, registry: FakeRegi
 
 
 def test_crashing_restarts_with_growing_pauses(shop: Shop, registry: FakeRegistry) -> None:
-    shop.run(registry.push("web:1", "crash:3", "starting\nKeyError: 'DATABASE_URL'"))
+    image = registry.push("web:1", "crash:3", "starting\nKeyError: 'DATABASE_URL'")
+    shop.run(image, container=PROBED)
     message = shop.waits_for("CrashLoopBackOff")
     pod = shop.pod()
     where = f"web_{shop.name}({pod['metadata']['uid']})"
@@ -68,7 +69,7 @@ def test_crashing_restarts_with_growing_pauses(shop: Shop, registry: FakeRegistr
 
 
 def test_out_of_memory(shop: Shop, registry: FakeRegistry) -> None:
-    shop.run(registry.push("web:1", "oom"))
+    shop.run(registry.push("web:1", "oom"), container=PROBED)
     shop.waits_for("CrashLoopBackOff")
     ended = shop.container()["lastState"]["terminated"]
     assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
@@ -85,7 +86,7 @@ def test_never_ready_tells_of_its_probe(shop: Shop, registry: FakeRegistry) -> N
 
 
 def test_slow_becomes_ready_later(shop: Shop, registry: FakeRegistry) -> None:
-    shop.run(registry.push("web:1", "slow:8"))
+    shop.run(registry.push("web:1", "slow:8"), container=PROBED)
     until(lambda: "running" in shop.container().get("state", {}), what="running")
     assert shop.container()["ready"] is False
     shop.ready()
@@ -113,7 +114,8 @@ def test_words_for_one_container_go_first(shop: Shop, registry: FakeRegistry) ->
 
 
 def test_an_annotation_speaks_for_an_image_out_of_reach(shop: Shop) -> None:
-    shop.run("quay.io/jetstack/controller:v1", annotations={"slipway.sandbox/behaviour": "crash"})
+    words = {"slipway.sandbox/behaviour": "crash"}
+    shop.run("quay.io/jetstack/controller:v1", annotations=words, container=PROBED)
     shop.waits_for("CrashLoopBackOff")
 
 
@@ -174,9 +176,10 @@ def test_a_failing_init_container_holds_the_pod(shop: Shop, registry: FakeRegist
 
     def crashing() -> bool:
         status = shop.pod()["status"].get("initContainerStatuses", [{}])[0]
-        return status.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff"
+        return status.get("restartCount") == 1 and "terminated" in status.get("state", {})
 
-    until(crashing, what="CrashLoopBackOff of the init container")
+    until(crashing, what="the init container's second end")
+    shop.has_event("Warning BackOff: Back-off restarting failed container prepare")
     assert shop.pod()["status"]["phase"] == "Pending"
 
 

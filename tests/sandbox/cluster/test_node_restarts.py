@@ -12,7 +12,7 @@ from sandbox import processes
 from sandbox.cluster.api import Api
 from tests.planes import PLANES, Plane, running_plane
 from tests.sandbox.fake_registry import FakeRegistry
-from tests.sandbox.played import Shop, start_nodes, until
+from tests.sandbox.played import PROBED, Shop, start_nodes, until
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def own_shop(own_cluster: Plane, player: Player, request: pytest.FixtureRequest)
 def test_a_new_player_adopts(own_shop: Shop, player: Player, registry: FakeRegistry) -> None:
     shop = own_shop
     shop.run(registry.push("web:1", log="started"))
-    shop.run(registry.push("bad:1", "crash", log="died"), "bad")
+    shop.run(registry.push("bad:1", "crash", log="died"), "bad", container=PROBED)
     shop.run(f"{registry.host}/web:missing", "missing")
     shop.run(registry.push("job:1", log="migrated"), "job", policy="Never")
     until(lambda: shop.pod("job")["status"]["phase"] == "Succeeded", what="the end of the job")

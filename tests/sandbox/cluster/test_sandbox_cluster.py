@@ -17,11 +17,11 @@ from engine.types import Json
 from sandbox import processes
 from sandbox.cluster.api import Api, ApiFailed
 from sandbox.cluster.kubectl import LAST_APPLIED, apply_as_kubectl
-from sandbox.cluster.pull_secrets import make_keeper
 from sandbox.samples import SAMPLES
 from sandbox.samples.by_hand import objects_by_hand
 from sandbox.samples.names import namespaces
 from sandbox.samples.publish import World, make_world
+from sandbox.samples.pull_secrets import make_keeper
 from tests.planes import Plane, kubectl_program
 from tests.sandbox.ends import Aws, running_aws
 from tests.sandbox.played import until

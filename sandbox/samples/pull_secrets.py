@@ -1,7 +1,7 @@
-"""Keeps the pull secret of every sample namespace good, as long as the portal does not do so itself.
+"""Keeps the pull secret of every sample namespace valid, because the portal does not do so itself.
 
-`python -m sandbox.cluster.pull_secrets --kubeconfig K --aws URL` looks every few seconds: a namespace that is missing is made,
-a secret that is missing, of another registry, or past half of its token's life gets a fresh token of the sandbox's ECR.
+`python -m sandbox.samples.pull_secrets --kubeconfig K --aws URL` checks every few seconds. It creates missing namespaces. A
+secret that is missing, of another registry, or past half of its token's lifetime gets a new token of the sandbox's ECR.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Keeper:
     aws: str
 
     def keep(self, names: Iterable[str], *, now: float | None = None) -> list[str]:
-        """Makes every namespace's pull secret good; returns the namespaces written to. Raises ApiFailed, OSError."""
+        """Renews the pull secrets that need it. Returns the namespaces written to. Raises ApiFailed, OSError."""
         moment = time.time() if now is None else now
         stale = [name for name in names if self._is_stale(name, moment)]
         if stale:
@@ -82,8 +82,8 @@ def make_keeper(kubeconfig: Path, aws: str) -> Keeper:
 
 
 def main() -> None:
-    """Looks again and again; what fails is said and tried at the next turn."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.cluster.pull_secrets")
+    """Checks in a loop. It prints a failure and tries again in the next round."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.samples.pull_secrets")
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--aws", required=True, help="URL of the sandbox's AWS and registry")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks")

@@ -1,6 +1,6 @@
 """Makes a sample project's bare repository with its whole history, in one pass through `git fast-import`.
 
-The same sample, start time and registry give the same commit ids: authors, dates and contents are all that counts.
+The same sample, start time and registry give the same commit ids.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sandbox.samples.model import Change, SampleProject
 
-FILES = Path(__file__).resolve().parents[1] / "samples" / "files"
-_HOST_MARK = "REGISTRY_HOST"  # stands in the sample files where the registry's host and port belong
+FILES = Path(__file__).resolve().parent / "files"
+_HOST_MARK = "REGISTRY_HOST"  # placeholder in the sample files for the registry's host and port
 
 _ENVIRONMENT = {
     "PATH": os.environ.get("PATH", os.defpath),
@@ -29,7 +29,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Revision:
-    """One commit as it was made: its id, its branch, and its files by path."""
+    """One commit: its id, its branch, and its files by path."""
 
     commit: str
     branch: str
@@ -42,24 +42,30 @@ def make_repository(
 ) -> list[Revision]:
     """Makes the bare repository `path` anew and returns its revisions, main first, each branch oldest first.
 
-    `start`: the moment the sandbox was first started; each change lies its `hours` before it.
+    `start`: the time of the sandbox's first start; each change is its `hours` earlier.
     """
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     _git(path, "init", "--quiet", "--bare", f"--initial-branch={sample.default_branch}", ".")
     main = _grow({}, sample, sample.main, registry_host)
-    broken = _grow(main[-1], sample, sample.broken, registry_host)
+    grown = [(sample.default_branch, sample.main, main)]
+    grown += [
+        (name, changes, _grow(main[-1], sample, changes, registry_host)) for name, changes in sample.branches
+    ]
     stream = _Stream(start)
-    stream.branch(sample.default_branch, sample.main, main, parent=0)
-    stream.branch("broken", sample.broken, broken, parent=len(main))
+    for name, changes, trees in grown:
+        stream.branch(name, changes, trees, parent=len(main) if trees is not main else 0)
     _git(path, "fast-import", "--quiet", "--export-marks=marks", stdin=stream.bytes())
     _configure(path, sample.description)
     commits = _read_marks(path / "marks")
-    trees = [(sample.default_branch, change, tree) for change, tree in zip(sample.main, main, strict=True)]
-    trees += [("broken", change, tree) for change, tree in zip(sample.broken, broken, strict=True)]
+    made = [
+        (name, change, tree)
+        for name, changes, trees in grown
+        for change, tree in zip(changes, trees, strict=True)
+    ]
     return [
         Revision(commits[mark], branch, start - timedelta(hours=change.hours), tree)
-        for mark, (branch, change, tree) in enumerate(trees, start=1)
+        for mark, (branch, change, tree) in enumerate(made, start=1)
     ]
 
 
@@ -135,7 +141,7 @@ def _read_marks(path: Path) -> dict[int, str]:
 
 
 def _configure(path: Path, description: str) -> None:
-    """What serving over HTTP needs, and pushing to it, so that a clone can be worked with."""
+    """Configures the repository for serving over HTTP, and for pushing from a clone."""
     (path / "description").write_text(description + "\n")
     for name, value in {"http.receivepack": "true", "uploadpack.allowFilter": "true", "gc.auto": "0"}.items():
         _git(path, "config", name, value)
