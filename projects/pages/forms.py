@@ -144,6 +144,10 @@ class EnvironmentForm(CheckedForm):
         help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
         "until the new ones have lasted that long.",
     )  # fmt: skip
+    secret_requests = forms.BooleanField(
+        required=False, label="Changes of secrets are asked for", widget=Switch(),
+        help_text="A change waits until another person, who may approve, has looked at it.",
+    )  # fmt: skip
     may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
     may_reveal = right_field("Secret values are revealed by")
     may_edit = right_field("Secret values are changed by")
@@ -152,7 +156,7 @@ class EnvironmentForm(CheckedForm):
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
         ("slack_channel", "pull_secret"),
-        ("may_see", "may_reveal"), ("may_edit", "may_approve"),
+        ("may_see", "may_reveal"), ("may_edit", "may_approve"), ("secret_requests",),
     )  # fmt: skip
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
@@ -197,6 +201,7 @@ class EnvironmentForm(CheckedForm):
             "automatic_rollback": environment.rolls_back_by_itself,
             "settle_seconds": environment.policies.get("settle_seconds"),
             "no_min_ready": not environment.settling.keeps_old_pods,
+            "secret_requests": environment.asks_for_secrets,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
                 name: secret_rights.role_for(environment, right).value

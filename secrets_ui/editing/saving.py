@@ -9,10 +9,11 @@ from dataclasses import replace
 from audit.actors import Actor
 from core.errors import Refused
 from projects.models import SecretsFile
+from secrets_ui.editing.asking import store
 from secrets_ui.editing.drafts import Content, change_draft, discard, draft_of
 from secrets_ui.editing.merging import Merged, merge
 from secrets_ui.editing.staging import known_secret
-from secrets_ui.editing.writing import SOURCE, STATE, Wanted, write
+from secrets_ui.editing.writing import SOURCE, STATE, Wanted
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import require
@@ -59,7 +60,7 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         return None
     text = text_of(merged)
     wanted = Wanted(text, merged.current, token, source_of(content), comment.strip())
-    row = write(actor, file, secret, wanted)
+    row = store(actor, file, secret, wanted)
     discard(actor.user, secret, content)
     return row
 
@@ -71,10 +72,14 @@ def source_of(content: Content) -> str:
 
 
 def finished(actor: Actor, secret: Secret, token: str) -> SecretVersion | None:
-    """The version of a form that was sent before and stored."""
+    """The version of a form that was sent before and stored, or waits."""
     uuid.UUID(token)
     return SecretVersion.objects.filter(
-        secret=secret, version_id=token, state=STATE.STORED, actor_kind=actor.kind, actor_id=actor.id
+        secret=secret,
+        version_id=token,
+        state__in=(STATE.STORED, STATE.WAITING),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
     ).first()
 
 

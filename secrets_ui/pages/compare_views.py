@@ -86,15 +86,17 @@ def shown(table: Table, show: str) -> list[tuple[Line, list[tuple[Cell, Cell]]]]
 
 
 def copies(line: Line) -> list[tuple[Cell, Cell]]:
-    """From where a key can be copied to where it is not."""
+    """From where a key can be copied to where it is not, or is another one."""
     source = next((cell for cell in line.cells if cell.key is not None and cell.column.reveals), None)
     if source is None:
         return []
-    return [
-        (source, cell)
-        for cell in line.cells
-        if cell.key is None and cell.column.edits and cell.column.keys is not None
-    ]
+    return [(source, cell) for cell in line.cells if cell is not source and _is_target(source, cell)]
+
+
+def _is_target(source: Cell, cell: Cell) -> bool:
+    lacks = cell.key is None and cell.column.keys is not None
+    differs = bool(source.letter and cell.letter and source.letter != cell.letter)
+    return cell.column.edits and (lacks or differs)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -195,3 +195,25 @@ class CopyForm(PlaceForm):
         """The reason is empty where none is asked for."""
         data: dict[str, Any] = super().clean() or {}
         return {"reason": "", **data}
+
+
+class DecideForm(forms.Form):
+    """What becomes of a request, and why. `do`: the button that was pressed."""
+
+    APPROVE, REFUSE, WITHDRAW = "approve", "refuse", "withdraw"
+
+    do = forms.ChoiceField(
+        choices=[(APPROVE, APPROVE), (REFUSE, REFUSE), (WITHDRAW, WITHDRAW)], widget=forms.HiddenInput
+    )
+    note = forms.CharField(
+        required=False, max_length=300, label="Why?", help_text="Needed to refuse. No values here, please."
+    )
+
+
+class SideForm(PlaceForm):
+    """One value of a request: before or after it."""
+
+    BEFORE, AFTER = "before", "after"
+
+    side = forms.ChoiceField(choices=[(BEFORE, BEFORE), (AFTER, AFTER)])
+    reason = forms.CharField(required=False, max_length=300)

@@ -98,6 +98,7 @@ def test_the_page_compares_by_a_form(world: World, production: SecretsFile) -> N
     text = page(answer)
     assert "1 value of production is the same elsewhere: TOKEN" in text
     assert "Different" in text
+    assert f"?place=app/URL&amp;to={production.pk}" in answer.content.decode().replace("%2F", "/")
     assert "no-store" in answer["Cache-Control"]
     for value in (CANARY, LIVE, b64(CANARY), b64(LIVE)):
         assert value not in answer.content.decode()

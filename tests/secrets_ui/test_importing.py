@@ -43,6 +43,7 @@ def imported(tab: Client, world: World, text: str, **more: Any) -> Any:
 
 def production(world: World) -> None:
     Environment.objects.filter(pk=world.environment.pk).update(is_production=True)
+    world.environment.is_production = True
 
 
 def test_a_paste_is_previewed_without_values_and_saved_by_the_review(tab: Client, world: World) -> None:
