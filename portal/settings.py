@@ -142,6 +142,7 @@ WORKER_PRELOAD = [
     "clusters.jobs",
     "notify.outbox",
     "deployments.branches",
+    "secrets_ui.jobs",
     "adapters.kubernetes.http",
     "boto3",
 ]

@@ -33,12 +33,6 @@ def covers(role: Role | None, environment: Environment, right: Right) -> bool:
     return role is not None and role.rank >= role_for(environment, right).rank
 
 
-def names_for_all(environment: Environment) -> bool:
-    """Whether whoever sees the environment may see the names of its keys: else what all of them read (logs, results,
-    messages) says how many keys, not which."""
-    return covers(Role.VIEWER, environment, "names")
-
-
 def cleaned(rights: Mapping[str, Any]) -> dict[str, str]:
     """All four rights in the stored form. Raises ValidationError.
 

@@ -22,7 +22,7 @@ class SecretAdmin(ReadOnlyAdmin):
 
 @admin.register(SecretAddress)
 class SecretAddressAdmin(ReadOnlyAdmin):
-    """What names in the settings stand for."""
+    """Names and ARNs in the settings, with their secrets."""
 
     list_display = ("named", "region", "role_arn", "secret")
     list_select_related = ("secret",)

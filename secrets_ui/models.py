@@ -1,4 +1,4 @@
-"""What the portal knows of secrets in AWS: versions, saves, drafts and change requests. No value stands here in clear.
+"""Secrets in AWS as the portal knows them: versions, saves, drafts and change requests. No value is stored in clear.
 
 Everything hangs on the secret of AWS (its ARN), not on the row of a secrets file: two secrets files may name one secret, and
 history outlives a secrets file that is taken out of the settings.
@@ -104,7 +104,7 @@ class SecretVersion(models.Model):
 
 
 class Draft(models.Model):
-    """What a person typed and has not saved yet, encrypted; one for each person and secret. A tick erases it when it ends.
+    """Unsaved edits of a person, encrypted; one row for each person and secret. A tick erases it when it ends.
 
     `edits`: JSON of the edits with values in base64, encrypted with ENCRYPTION_KEYS. `base_version`: what was edited.
     """

@@ -10,8 +10,18 @@ from engine.limits import LONGEST_SETTLE
 from engine.manifests.settling import Settling
 from people.models import User
 from projects import secret_rights
-from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
+from projects.models import (
+    Cluster,
+    Environment,
+    Image,
+    Project,
+    Registry,
+    Role,
+    SecretsFile,
+    default_secret_rights,
+)
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
+from projects.services import POLICIES
 from ui.formrender import Switch
 from ui.forms import Unseen
 
@@ -78,12 +88,14 @@ SECRET_RIGHTS: dict[str, secret_rights.Right] = {
 }
 
 
-def right_field(label: str, help_text: str = "") -> forms.ChoiceField:
+def right_field(right: secret_rights.Right, label: str, help_text: str = "") -> forms.ChoiceField:
     """The weakest role that has a right; empty in a new environment: the default."""
-    return forms.ChoiceField(
-        choices=[("", "As usual"), *((role.value, f"{role.label}s and stronger") for role in Role)],
-        label=label, required=False, help_text=help_text,
-    )  # fmt: skip
+    usual = Role(default_secret_rights()[right])
+    choices = [
+        ("", f"As usual: {usual.label.lower()}s and stronger"),
+        *((role.value, f"{role.label}s and stronger") for role in Role),
+    ]
+    return forms.ChoiceField(choices=choices, label=label, required=False, help_text=help_text)
 
 
 class EnvironmentForm(CheckedForm):
@@ -148,10 +160,12 @@ class EnvironmentForm(CheckedForm):
         required=False, label="Changes of secrets are asked for", widget=Switch(),
         help_text="A change waits until another person, who may approve, has looked at it.",
     )  # fmt: skip
-    may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
-    may_reveal = right_field("Secret values are revealed by")
-    may_edit = right_field("Secret values are changed by")
-    may_approve = right_field("Changes of secrets are approved by")
+    may_see = right_field(
+        "names", "Names of secret keys are seen by", "Others see only how many keys there are."
+    )
+    may_reveal = right_field("reveal", "Secret values are revealed by")
+    may_edit = right_field("edit", "Secret values are changed by")
+    may_approve = right_field("approve", "Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
@@ -198,10 +212,8 @@ class EnvironmentForm(CheckedForm):
         return {
             **{name: getattr(environment, name) for name in names},
             "pull_secret": environment.pull_secret,
-            "automatic_rollback": environment.rolls_back_by_itself,
             "settle_seconds": environment.policies.get("settle_seconds"),
-            "no_min_ready": not environment.settling.keeps_old_pods,
-            "secret_requests": environment.asks_for_secrets,
+            **{name: bool(environment.policies.get(name)) for name in POLICIES},
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
                 name: secret_rights.role_for(environment, right).value

@@ -1,4 +1,4 @@
-"""What a person typed and has not saved yet: one encrypted row for each person and secret, for half an hour.
+"""Drafts hold typed values until they are saved: one encrypted row for each person and secret, for half an hour.
 
 Nothing else keeps typed values: no session, no page, no hidden field.
 """
@@ -48,7 +48,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Content:
-    """What a draft holds. `loose`: a value that was typed for a key that could not be added, kept for the next try.
+    """The content of a draft. `loose`: a value that was typed for a key that could not be added, kept for the next try.
     `pending`: pasted values that wait for their preview to be accepted. `edited`: counts the changes of the draft."""
 
     edits: tuple[Edit, ...] = ()
@@ -72,7 +72,7 @@ class Content:
 
 
 def draft_of(user: Any, secret: Secret | None) -> Content:
-    """What a person typed for a secret. Its values are registered with the redactor."""
+    """The person's draft for a secret. Its values are registered with the redactor."""
     row = (
         Draft.objects.filter(user=user, secret=secret, ends_at__gt=timezone.now()).first() if secret else None
     )

@@ -32,7 +32,7 @@ from secrets_ui.models import Secret, SecretVersion
 
 @dataclass(frozen=True)
 class Merged:
-    """What saving would do. `before`, `after`: keys of the current version and of the one that would follow.
+    """The result of a save before it is made. `before`, `after`: keys of the current version and of the next one.
 
     `theirs`: what changed since the draft began, `clashes`: those of it that the draft changes, too, to something else.
     `problems`: why an edit cannot be made, by its key. `text` is None where there are clashes or problems.

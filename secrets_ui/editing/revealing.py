@@ -47,7 +47,7 @@ def reveal(
 
 
 def reveal_draft(actor: Actor, file: SecretsFile, place: Place) -> bytes:
-    """What the actor typed for a key and has not saved. It may have come from the stored value, so the right to reveal is
+    """The unsaved value of a key in the actor's draft. It may have come from the stored value, so the right to reveal is
     asked for, too."""
     require(actor, file, "reveal", what=label(*place))
     secret = known_secret(file)

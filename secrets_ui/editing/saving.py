@@ -21,7 +21,7 @@ from secrets_ui.models import Secret, SecretVersion
 
 
 def review(actor: Actor, file: SecretsFile) -> Merged:
-    """What saving the actor's draft would do now. Raises Refused, ExternalError, ManifestError."""
+    """Merges the actor's draft into the current version, without a write. Raises Refused, ExternalError, ManifestError."""
     require(actor, file, "edit")
     secret = known_secret(file)
     content = draft_of(actor.user, secret)

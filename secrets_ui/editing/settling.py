@@ -1,4 +1,4 @@
-"""What became of saves whose end nobody saw: AWS is asked which version is current."""
+"""Ends saves that stayed open, by asking AWS which version is current."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from secrets_ui.models import ChangeRequest, SecretVersion
 
 # Longer than any save takes.
 GIVEN_UP = timedelta(minutes=3)
-NOT_THERE = "AWS did not answer while it was being saved, and has no such version now. Save it again."
+NOT_THERE = (
+    "AWS did not answer while it was being saved, and nothing shows that it became current. Save it again."
+)
 
 
 def settle_due() -> None:
@@ -47,7 +49,7 @@ def settle(pk: int) -> bool:
         facts = secrets_writer(file).describe(file.secret_id)
         if asked:
             return settle_asked(row, facts)
-        became = _became_current(file, facts, row)
+        became = _became_current(facts, row)
     except NotFound:
         return settle_asked(row, None) if asked else close(row, STATE.FAILED, error=NOT_THERE)
     except ExternalError:
@@ -66,12 +68,15 @@ def file_for(row: SecretVersion) -> SecretsFile | None:
     return next(iter([*own, *files]), None)
 
 
-def _became_current(file: SecretsFile, facts: SecretFacts, row: SecretVersion) -> bool:
-    """Whether AWSCURRENT is on the version, was on it until now, or was on it and has moved on twice since: then it holds
-    no label of ours any more, though AWS has it."""
-    labels = facts.versions.get(row.version_id)
-    if labels is not None:
-        return CURRENT in labels or PREVIOUS in labels
-    return any(
-        version.version_id == row.version_id for version in secrets_writer(file).versions(file.secret_id)
+def _became_current(facts: SecretFacts, row: SecretVersion) -> bool:
+    """Whether AWSCURRENT is, or was, on the version: its labels say so, or a version that was saved over it.
+
+    A version without a label proves nothing: the next save takes the label of ours from one that never became current.
+    """
+    labels = facts.versions.get(row.version_id, ())
+    if CURRENT in labels or PREVIOUS in labels:
+        return True
+    over_it = SecretVersion.objects.filter(
+        secret=row.secret_id, base_version=row.version_id, state=STATE.STORED
     )
+    return over_it.exists()

@@ -79,7 +79,7 @@ def merged(content: Content, edit: Edit) -> Content:
 
 
 def _problems(keys: Mapping[Place, Key], content: Content, edit: Edit) -> dict[str, list[str]]:
-    """What is wrong with an edit, by field."""
+    """The problems of an edit, by field."""
     if edit.value is not None and len(edit.value) > MAX_BYTES:
         return {"value": [f"A value has at most {MAX_BYTES:,} bytes, this one has {len(edit.value):,}."]}
     if edit.do == "add":

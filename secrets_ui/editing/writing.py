@@ -116,7 +116,7 @@ def opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) 
 
 
 def _answer(row: SecretVersion) -> SecretVersion:
-    """What a form that is sent twice is told."""
+    """The answer to a form that is sent twice."""
     if row.state == STATE.STORED:
         return row
     if row.state == STATE.OPEN:
@@ -162,7 +162,7 @@ def _target(row: SecretVersion) -> str:
 
 
 def told(row: SecretVersion) -> Json:
-    """What the audit keeps: names of keys, never a value."""
+    """The data of the audit event: names of keys, never a value."""
     told: Json = {"version": row.version_id, "base": row.base_version, "how": row.get_source_display()}
     told |= {name: keys for name, keys in row.touched.items() if keys}
     return (

@@ -27,7 +27,8 @@ LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no pa
 
 @dataclass(frozen=True)
 class Look:
-    """What became of a look: `secret` as it is known now, `error` why AWS gave no answer, `missing`: there is none."""
+    """The result of a look. `secret`: its row, None for an unseen one. `error`: the reason why AWS gave no answer. `missing`: AWS
+    has no such secret."""
 
     secret: Secret | None
     error: str = ""

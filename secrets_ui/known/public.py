@@ -1,4 +1,4 @@
-"""What may be shown and kept of a secret's content: of each key its kind, its length and what is odd about it, no value.
+"""Public facts of a secret's content, which pages show and rows keep: kind, length and oddities of each key, no value.
 
 A row of `SecretVersion.keys` is a mapping:
   secret, key   where it stands (`secret` is empty in a flat JSON object)
@@ -78,7 +78,7 @@ def register_values(opened: SecretsText) -> None:
 
 
 def public_rows(arn: str, opened: SecretsText) -> list[Json]:
-    """What is kept of a file that was read."""
+    """The public facts of an opened file."""
     rows: list[Json] = []
     for name, secret in zip(names_of(opened), opened.secrets, strict=True):
         pairs = check_pairs(secret.values())
@@ -147,7 +147,7 @@ def line_ends(value: bytes) -> tuple[str, bool]:
 
 
 def changed_places(before: Mapping[Place, Key], after: Mapping[Place, Key]) -> dict[Place, str]:
-    """What differs between two versions: place → added, changed or removed."""
+    """The differences between two versions: place → added, changed or removed."""
     found = {place: "added" for place in after if place not in before}
     found |= {place: "removed" for place in before if place not in after}
     both = before.keys() & after.keys()

@@ -51,7 +51,7 @@ def note_content(secret: Secret, version_id: str, opened: SecretsText) -> None:
 
 
 def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) -> None:
-    """What may be shown of a version's content; what it changed of the one before, and what came after it changed of it."""
+    """Stores the public facts of a version, and its differences to the version before and after it."""
     row.keys, row.byte_count, row.error = rows, byte_count, ""
     row.save(update_fields=["keys", "byte_count", "error"])
     of_secret = SecretVersion.objects.filter(secret=row.secret_id, keys__isnull=False)
@@ -63,7 +63,7 @@ def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) ->
 
 
 def _tell(before: SecretVersion, after: SecretVersion) -> None:
-    """What one version changed of another, where both are known and nobody has told yet."""
+    """Stores the differences of two known versions, unless they are stored already."""
     if not after.touched:
         after.touched = touched(keys_of(before.keys), keys_of(after.keys))
         after.save(update_fields=["touched"])

@@ -121,7 +121,7 @@ def _wanted(content: bytes, path: str, arn: str) -> dict[Place, str]:
 
 
 def _readers(files: Mapping[str, bytes]) -> dict[Place, list[str]]:
-    """Who reads which key. Manifests that cannot be read have no readers: deploying them says what is wrong."""
+    """The workloads that read each key; none where the manifests are invalid, which a deploy reports."""
     try:
         documents = read_documents(files)
     except ManifestError:

@@ -1,4 +1,4 @@
-"""Who may do what with the secret behind a secrets file. A secret that several environments read needs the right in each."""
+"""Rights on the secret behind a secrets file. A secret that several environments read needs the right in each."""
 
 from __future__ import annotations
 

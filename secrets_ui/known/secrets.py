@@ -57,7 +57,7 @@ def note_facts(file: SecretsFile, facts: SecretFacts) -> Secret:
 
 
 def refresh(pairs: Sequence[tuple[Secret, SecretFacts]]) -> None:
-    """What AWS said of secrets whose rows are there: one query, and some for each that has a new version."""
+    """Stores AWS's facts in existing rows: one query, and some for each secret with a new version."""
     moved = []
     for secret, facts in pairs:
         if facts.current_version not in ("", secret.current_version):

@@ -53,7 +53,7 @@ def _keep_content(secret: Secret, one: Fetched, *, pinned: bool) -> None:
     row = find_version(secret, one.version_id, is_newest=not pinned)
     if row.keys is None:
         bodies = [document.body for document in one.documents]
-        names = [str(body["metadata"]["name"]) for body in bodies]
+        names = ["" if one.flat else str(body["metadata"]["name"]) for body in bodies]
         keep(row, [
             fact
             for name, body in zip(names, bodies, strict=True)
@@ -67,7 +67,7 @@ def note_served(deploy_number: int) -> None:
 
 
 def serving(environment: Environment, secrets: Iterable[Secret]) -> dict[int, VersionUse]:
-    """What runs now, by the secret's pk."""
+    """The newest use of a deploy that succeeded, by the secret's pk."""
     rows = VersionUse.objects.filter(
         environment=environment, secret__in=list(secrets), served_at__isnull=False
     )

@@ -60,7 +60,7 @@ def import_page(request: HttpRequest, project: str, environment: str, file: int)
             text = (
                 text_of(content) if content is not None else form.cleaned_data["text"].replace("\r\n", "\n")
             )
-            prepare(person(request.user), found, text, secret=form.cleaned_data["secret"])
+            prepare(person(request.user), found, text, secret=form.cleaned_data["of"])
             return redirect(url_of("preview", found))
         except NotReadable as error:
             problems = error.problems
@@ -127,7 +127,7 @@ def download_page(request: HttpRequest, project: str, environment: str, file: in
 def _text(request: HttpRequest, file: SecretsFile, form: DownloadForm) -> str:
     data = form.cleaned_data
     return download(
-        person(request.user), file, form=data["form"], secret=data["secret"], leave_out=data["leave_out"],
+        person(request.user), file, form=data["form"], secret=data["of"], leave_out=data["leave_out"],
         reason=data["reason"],
     )  # fmt: skip
 

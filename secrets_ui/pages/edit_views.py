@@ -58,7 +58,7 @@ def add(request: HttpRequest, project: str, environment: str, file: int) -> Http
     def edit(form: forms.Form) -> Edit:
         data = form.cleaned_data
         value = loose if data["kept"] and loose is not None and data["wanted"] == b"" else data["wanted"]
-        return Edit(data["secret"], data["key"], "add", value)
+        return Edit(data["of"], data["key"], "add", value)
 
     return staged(request, found, form, edit, opened="")
 
@@ -170,7 +170,7 @@ def discard(request: HttpRequest, project: str, environment: str, file: int) -> 
 @require_POST
 @holds_values
 def mend_value(request: HttpRequest, project: str, environment: str, file: int) -> HttpResponse:
-    """What is odd about a value is mended, in the draft."""
+    """POST: mends one oddity of a value, in the draft."""
     found = editable(request, project, environment, file)
     form = MendForm(request.POST)
     if form.is_valid():

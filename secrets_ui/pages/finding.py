@@ -1,4 +1,4 @@
-"""What every view of secrets begins with: the environment, the file, and whether the sign-in is fresh enough."""
+"""Common to all views of secrets: fetching the file, addresses, the check for a fresh sign-in."""
 
 from __future__ import annotations
 

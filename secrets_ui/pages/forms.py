@@ -94,9 +94,9 @@ class ValueForm(GivenForm, PlaceForm):
 
 
 class AddForm(GivenForm):
-    """A new key with its value. `kept`: the value of a try before this one is to be taken."""
+    """A new key with its value. `of`: the name of its Secret. `kept`: the value of a try before this one is to be taken."""
 
-    secret = forms.CharField(required=False, max_length=300)
+    of = forms.CharField(required=False, max_length=300)
     key = forms.CharField(max_length=253, error_messages={"required": "Write the name of the key."})
     kept = forms.BooleanField(required=False)
 
@@ -119,24 +119,24 @@ class RevealForm(PlaceForm):
 
 
 class MendForm(PlaceForm):
-    """What one click mends. `back`: where the click was made."""
+    """One mend by its code. `back`: the page with the button."""
 
     code = forms.CharField(max_length=40)
     back = forms.CharField(required=False, max_length=10)
 
 
 class SaveForm(forms.Form):
-    """Why, and for production the environment's name where keys go away. `token` makes a double click one save."""
+    """Why, and for production the environment's name where keys go away. `save_id` makes a double click one save."""
 
     comment = forms.CharField(
         label="Why?", max_length=300, widget=forms.Textarea({"rows": 2}), error_messages={"required": REASON},
         help_text="Shown in the list of versions and in the audit. No values here, please.",
     )  # fmt: skip
-    token = forms.UUIDField(widget=forms.HiddenInput)
+    save_id = forms.UUIDField(widget=forms.HiddenInput)
     confirm = forms.CharField(required=False, max_length=50)
 
     def __init__(self, *args: Any, environment: Environment, removes: int = 0, **kwargs: Any) -> None:
-        kwargs.setdefault("initial", {"token": uuid.uuid4()})
+        kwargs.setdefault("initial", {"save_id": uuid.uuid4()})
         super().__init__(*args, **kwargs)
         self.asks = environment.slug if environment.is_production and removes else ""
         if not self.asks:
@@ -159,7 +159,7 @@ class RestoreForm(forms.Form):
 
     version = forms.CharField(max_length=64)
     over = forms.CharField(max_length=64)
-    token = forms.UUIDField(widget=forms.HiddenInput)
+    save_id = forms.UUIDField(widget=forms.HiddenInput)
     comment = forms.CharField(max_length=300, error_messages={"required": REASON})
 
 

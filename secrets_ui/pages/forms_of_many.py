@@ -15,7 +15,7 @@ from ui.forms import Unseen
 class ImportForm(forms.Form):
     """A text with values, pasted or as a file, and which Secret of the file it is for."""
 
-    secret = forms.ChoiceField(required=False, label="For the Secret")
+    of = forms.ChoiceField(required=False, label="For the Secret")
     text = forms.CharField(
         required=False, strip=False, label="Paste", widget=Unseen(rows=10),
         help_text="A .env text, a YAML mapping, a JSON object, or a Kubernetes Secret file. The form is recognised.",
@@ -28,13 +28,13 @@ class ImportForm(forms.Form):
         self.fields["text"].error_messages["null_characters_not_allowed"] = "A text holds no NUL."
         self.only = secrets[0] if len(secrets) == 1 else ""
         if len(secrets) > 1:
-            self.fields["secret"].choices = [(name, name) for name in secrets]  # type: ignore[attr-defined]
+            self.fields["of"].choices = [(name, name) for name in secrets]  # type: ignore[attr-defined]
         else:
-            del self.fields["secret"]
+            del self.fields["of"]
 
     def clean(self) -> dict[str, Any]:
         """Exactly one of text and file. `content`: bytes of the file, or None."""
-        data: dict[str, Any] = {"secret": self.only, **(super().clean() or {})}
+        data: dict[str, Any] = {"of": self.only, **(super().clean() or {})}
         given = data.get("file")
         if given is not None and given.size > MAX_TEXT:
             raise forms.ValidationError({"file": f"A file of up to {MAX_TEXT:,} bytes is taken."})
@@ -58,7 +58,7 @@ class DownloadForm(forms.Form):
         label="As", widget=forms.RadioSelect, initial=SECRET,
         choices=[(SECRET, "A Kubernetes Secret file: any value fits"), (ENV, "A .env text: text values only")],
     )  # fmt: skip
-    secret = forms.ChoiceField(required=False, label="Which Secret, for a .env text")
+    of = forms.ChoiceField(required=False, label="Which Secret, for a .env text")
     leave_out = forms.BooleanField(
         required=False,
         label="Leave out keys that it cannot carry",
@@ -72,12 +72,12 @@ class DownloadForm(forms.Form):
     def __init__(self, *args: Any, secrets: Sequence[str], needs_reason: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if len(secrets) > 1:
-            self.fields["secret"].choices = [(name, name) for name in secrets]  # type: ignore[attr-defined]
+            self.fields["of"].choices = [(name, name) for name in secrets]  # type: ignore[attr-defined]
         else:
-            del self.fields["secret"]
+            del self.fields["of"]
         if not needs_reason:
             del self.fields["reason"]
 
     def clean(self) -> dict[str, Any]:
         """What was not asked for is empty."""
-        return {"secret": "", "reason": "", **(super().clean() or {})}
+        return {"of": "", "reason": "", **(super().clean() or {})}

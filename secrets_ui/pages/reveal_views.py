@@ -44,7 +44,7 @@ def show(request: HttpRequest, project: str, environment: str, file: int) -> Htt
 @require_POST
 @holds_values
 def draft(request: HttpRequest, project: str, environment: str, file: int) -> HttpResponse:
-    """What the person typed for a key and has not saved."""
+    """POST: the unsaved value of a key in the person's draft."""
     found = file_for(request.user, project, environment, file)
     require(person(request.user), found, "reveal")
     form = PlaceForm(request.POST)

@@ -1,4 +1,4 @@
-"""What saving will change, the comment, and two people's changes side by side."""
+"""The review before a save: changes, comment, and the changes of two people side by side."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Change:
 
     @property
     def flags(self) -> list[tuple[str, str, str]]:
-        """What is odd about the new value."""
+        """Oddities of the new value."""
         return list(self.after.flags) if self.after is not None and self.edit.value is not None else []
 
     @property
@@ -114,7 +114,7 @@ def review_page(request: HttpRequest, project: str, environment: str, file: int)
     )
     if request.method == "POST" and form.is_valid():
         try:
-            token, comment = str(form.cleaned_data["token"]), form.cleaned_data["comment"]
+            token, comment = str(form.cleaned_data["save_id"]), form.cleaned_data["comment"]
             return saved(request, found, save(person(request.user), found, token=token, comment=comment))
         except SlipwayError as error:
             refuse(form, error)
@@ -135,7 +135,7 @@ def sent_before(request: HttpRequest, file: SecretsFile) -> SecretVersion | None
         return save(
             person(request.user),
             file,
-            token=str(form.cleaned_data["token"]),
+            token=str(form.cleaned_data["save_id"]),
             comment=form.cleaned_data["comment"],
         )
     except SlipwayError:
@@ -220,7 +220,7 @@ def counted(made: Iterable[Change]) -> str:
 
 
 def history_between(file: SecretsFile, merged: Merged) -> Mapping[str, SecretVersion]:
-    """Who touched a key last since the draft began, by the key's label."""
+    """The last version that touched a key since the draft began, by the key's label."""
     secret = secret_of(file)
     rows = (
         SecretVersion.objects.filter(secret=secret, state=SecretVersion.State.STORED)
@@ -246,7 +246,7 @@ def their(place: Place, kind: str, between: Mapping[str, SecretVersion]) -> Thei
 @require_POST
 @holds_values
 def decide(request: HttpRequest, project: str, environment: str, file: int) -> HttpResponse:
-    """Whose value stays, for each key that both changed."""
+    """POST: decides whose value stays, for each key that both changed."""
     found = editable(request, project, environment, file)
     actor = person(request.user)
     merged = review(actor, found)

@@ -68,12 +68,12 @@ class Row:
 
     @property
     def keeps_windows_ends(self) -> bool:
-        """What is typed for it is stored with the line ends that it has."""
+        """Whether a typed value is stored with CR LF, as the stored value has it."""
         return self.key is not None and self.key.breaks == CRLF
 
     @property
     def flags(self) -> list[tuple[str, str, str]]:
-        """What is odd about it beside its state: code, sentence, what one click would do."""
+        """Oddities beside its state: code, sentence, the words of the mend."""
         return [flag for flag in self.key.flags if flag[0] not in SHOWN_BY_STATE] if self.key else []
 
     @property
@@ -83,7 +83,7 @@ class Row:
 
     @property
     def weight(self) -> tuple[int, str]:
-        """What needs attention comes first, then by name."""
+        """Sorts rows that need attention first, then by name."""
         state = ORDER.index(self.state) if self.state in ATTENTION else len(ORDER)
         return state, self.id
 
@@ -108,7 +108,7 @@ class Counts:
 
     @property
     def parts(self) -> list[tuple[str, int]]:
-        """What there is of it, as pairs of a state's word and a number."""
+        """Pairs of a state's word and a number, without zeros."""
         named = [(state, getattr(self, state)) for state in ORDER[:5]]
         return [(state, number) for state, number in [*named, ("warning", self.flagged)] if number]
 

@@ -55,7 +55,7 @@ def versions(request: HttpRequest, project: str, environment: str, file: int) ->
 def _restored(request: HttpRequest, file: SecretsFile, form: RestoreForm) -> object:
     data = form.cleaned_data
     return restore(
-        person(request.user), file, version_id=data["version"], over=data["over"], token=str(data["token"]),
+        person(request.user), file, version_id=data["version"], over=data["over"], token=str(data["save_id"]),
         comment=data["comment"],
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What the pages show of an environment's secrets files. A fixed number of queries, however many files and keys there are."""
+"""Views of an environment's secrets files for pages. The number of queries does not depend on files and keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FileView:
 
     @property
     def is_read(self) -> bool:
-        """What may be shown of the current version is known."""
+        """Whether the public facts of the current version are known."""
         return self.version is not None and self.version.keys is not None
 
     @property
@@ -84,7 +84,7 @@ class FileView:
 
     @property
     def changed_by(self) -> list[str]:
-        """Who changed them."""
+        """The people who changed them."""
         return sorted({row.changed_by for row in self.rows if row.changed and row.changed_by})
 
 

@@ -23,6 +23,7 @@ from projects.models import SecretsFile
 from secrets_ui.editing.asking import label_of
 from secrets_ui.editing.writing import NotKnown, told
 from secrets_ui.known.looking import forget, look_again
+from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import require
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
@@ -54,13 +55,14 @@ def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: st
     """Makes the version that was asked for current. The same call by the same person again changes nothing.
 
     Raises Refused (right, one's own, decided or being decided), Stale when another version became current since, NotKnown
-    when AWS does not say, and ExternalError (then it still waits).
+    when AWS does not say, and ExternalError (then it still waits), ManifestError.
     """
     require(actor, file, "approve", what=request.version.version_id)
     if is_own(actor, request):
         raise Refused("You asked for this change: another person has to approve it.", code="secret-right")
     if _is_done(request, STATE.APPROVED, actor):
         return request
+    _register_values(file, request, note)
     _claim(actor, request, note)
     try:
         current = look_again(file).current_version
@@ -73,6 +75,12 @@ def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: st
     end(request, STATE.APPROVED, actor, note)
     _take_label_off(file, request)
     return request
+
+
+def _register_values(file: SecretsFile, request: ChangeRequest, note: str) -> None:
+    """Makes the values in question known to the redactor, so that a note that quotes one is kept without it."""
+    if note.strip() and waits(request):
+        read_version(file, request.secret, request.version.version_id)
 
 
 def _is_done(request: ChangeRequest, state: str, actor: Actor) -> bool:
@@ -165,6 +173,7 @@ def withdraw(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: s
 def _ended(actor: Actor, file: SecretsFile, request: ChangeRequest, state: str, note: str) -> ChangeRequest:
     if _is_done(request, state, actor):
         return request
+    _register_values(file, request, note)
     if (
         request.decided_at is not None
         or not waits(request)

@@ -56,11 +56,11 @@ def quiet_pages(tab: Client, world: World) -> list[Any]:
         post("set", place="app/TOKEN", value=f"{TYPED}\0", do="set"),
         post("set", place="app/TOKEN", value=f"{TYPED} no base64", encoding="base64", do="set"),
         tab.get(world.url("review")),
-        post("review", comment="", token=str(uuid.uuid4())),
-        post("review", comment=f"I put {TYPED} here", token=str(uuid.uuid4())),
+        post("review", comment="", save_id=str(uuid.uuid4())),
+        post("review", comment=f"I put {TYPED} here", save_id=str(uuid.uuid4())),
         tab.get(world.page),
         tab.get(world.url("versions")),
-        post("versions", version=first, over=world.version, comment="back", token=str(uuid.uuid4())),
+        post("versions", version=first, over=world.version, comment="back", save_id=str(uuid.uuid4())),
         tab.get("/secrets/"),
     ]
 
@@ -98,7 +98,7 @@ def test_an_error_of_ours_quotes_nothing(
     tab.post(world.url("set"), {"place": "app/TOKEN", "value": TYPED, "do": "set"})
     monkeypatch.setattr(review_views, "save", broken)
     answer = tab.post(
-        world.url("review"), {"comment": "x", "token": str(uuid.uuid4())}, headers={"accept": accept}
+        world.url("review"), {"comment": "x", "save_id": str(uuid.uuid4())}, headers={"accept": accept}
     )
     assert answer.status_code == 500
     assert everywhere(answer.content.decode()) == []

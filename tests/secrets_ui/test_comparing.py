@@ -175,7 +175,7 @@ def test_a_copy_waits_in_the_draft_of_the_target_and_is_saved_as_a_copy(
     assert len(draft_of(world.maintainer, secret_of(production)).edits) == 1
     review = f"/projects/{world.environment.project.slug}/production/secrets/{production.pk}/review/"
     assert "of-old-times" not in page(tab.get(review))
-    tab.post(review, {"comment": "as in staging", "token": str(uuid.uuid4())})
+    tab.post(review, {"comment": "as in staging", "save_id": str(uuid.uuid4())})
     row = SecretVersion.objects.exclude(source="outside").get()
     assert (row.source, row.state, row.touched) == ("copy", "stored", {"added": ["app-live/OLD"]})
     event = AuditEvent.objects.filter(verb="secrets.copied").first()

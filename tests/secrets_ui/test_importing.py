@@ -61,7 +61,7 @@ def test_a_paste_is_previewed_without_values_and_saved_by_the_review(tab: Client
     assert tab.post(world.url("import/preview"), {"do": "take"})["Location"] == world.url("review")
     review = tab.get(world.url("review"))
     assert PASTED not in review.content.decode()
-    tab.post(world.url("review"), {"comment": "from the vault", "token": str(uuid.uuid4())})
+    tab.post(world.url("review"), {"comment": "from the vault", "save_id": str(uuid.uuid4())})
     row = SecretVersion.objects.exclude(source="outside").get()
     assert (row.source, row.touched) == ("import", {"added": ["app/NEW"], "changed": ["app/TOKEN"]})
     assert b64(PASTED) in world.text

@@ -29,7 +29,7 @@ def html(response: Any) -> str:
 
 
 def saved(tab: Client, world: World, **more: str) -> Any:
-    data = {"comment": "new token", "token": str(uuid.uuid4()), **more}
+    data = {"comment": "new token", "save_id": str(uuid.uuid4()), **more}
     return tab.post(world.url("review"), data)
 
 
@@ -270,7 +270,7 @@ def test_without_a_reason_nothing_is_saved(tab: Client, world: World) -> None:
 
 def test_a_form_sent_twice_is_saved_once(tab: Client, world: World) -> None:
     set_value(tab, world, TYPED)
-    same = {"comment": "x", "token": str(uuid.uuid4())}
+    same = {"comment": "x", "save_id": str(uuid.uuid4())}
     assert tab.post(world.url("review"), same).status_code == 302
     again = tab.post(world.url("review"), same, follow=True)
     assert "Saved as version" in html(again)
@@ -278,18 +278,18 @@ def test_a_form_sent_twice_is_saved_once(tab: Client, world: World) -> None:
 
 
 def test_a_refused_key_keeps_its_value_and_does_not_show_it(tab: Client, world: World) -> None:
-    response = tab.post(world.url("add"), {"secret": "app", "key": "no key", "value": TYPED, "do": "set"})
+    response = tab.post(world.url("add"), {"of": "app", "key": "no key", "value": TYPED, "do": "set"})
     assert response.status_code == 422
     assert "is not a valid key" in html(response)
     assert "is kept, and not shown again" in html(response)
     assert TYPED not in html(response)
-    tab.post(world.url("add"), {"secret": "app", "key": "A_KEY", "value": "", "kept": "1", "do": "set"})
+    tab.post(world.url("add"), {"of": "app", "key": "A_KEY", "value": "", "kept": "1", "do": "set"})
     saved(tab, world)
     assert f"  A_KEY: {b64(TYPED)}" in world.text
 
 
 def test_add_rename_and_remove(tab: Client, world: World) -> None:
-    tab.post(world.url("add"), {"secret": "app", "key": "PASSWORD", "value": TYPED, "do": "set"})
+    tab.post(world.url("add"), {"of": "app", "key": "PASSWORD", "value": TYPED, "do": "set"})
     tab.post(world.url("rename"), {"place": "app/TOKEN", "to": "TOKEN_2"})
     tab.post(world.url("remove"), {"place": "app/OLD"})
     review = html(tab.get(world.url("review")))
@@ -431,7 +431,7 @@ def test_versions_tell_who_why_and_which_deploys(tab: Client, world: World) -> N
         "there when the portal",
     ):
         assert word in text
-    form = {"version": first, "over": world.version, "token": str(uuid.uuid4())}
+    form = {"version": first, "over": world.version, "save_id": str(uuid.uuid4())}
     assert tab.post(world.url("versions"), {**form, "comment": ""}).status_code == 422
     assert tab.post(world.url("versions"), {**form, "comment": "x"}, follow=True).status_code == 200
     assert "has what is stored already" in html(

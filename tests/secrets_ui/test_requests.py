@@ -421,7 +421,7 @@ def test_the_pages_ask_decide_and_count(asking: World, other: User) -> None:
     tab.post(asking.url("read"))
     tab.post(asking.url("set"), {"place": "app/TOKEN", "value": MINE, "do": "set"})
     assert "Ask for approval" in page(tab.get(asking.url("review")))
-    answer = tab.post(asking.url("review"), {"comment": "rotate", "token": str(uuid.uuid4())})
+    answer = tab.post(asking.url("review"), {"comment": "rotate", "save_id": str(uuid.uuid4())})
     assert answer["Location"] == asking.url("requests")
     request = ChangeRequest.objects.get()
     assert "1 change waits for approval" in page(theirs.get(asking.page))
