@@ -16,6 +16,7 @@ from projects import mirrors
 from runs.life.reconcile import reconcile
 from secrets_ui.editing import drafts, settling
 from secrets_ui.jobs import look_at_due
+from secrets_ui.requests import tending
 
 
 def tend_runs() -> None:
@@ -51,6 +52,7 @@ TICKS = (
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),
     Tick("secret saves", 30, settling.settle_due),
+    Tick("secret requests", 30, tending.tend_due),
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
 )

@@ -216,6 +216,11 @@ class Environment(models.Model):
         return Settling(float(seconds), keeps_old_pods=not self.policies.get("no_min_ready"))
 
     @property
+    def asks_for_secrets(self) -> bool:
+        """A change of its secrets waits until another person has approved it (secrets_ui/editing/asking.py)."""
+        return bool(self.policies.get("secret_requests"))
+
+    @property
     def channel(self) -> str:
         """The Slack channel: the environment's own, else the project's."""
         return self.slack_channel or self.project.slack_channel

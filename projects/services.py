@@ -31,7 +31,11 @@ from projects.models import (
 )
 
 ORDER_STEP = 10
-POLICIES = ("automatic_rollback", "no_min_ready")  # switches that are kept in Environment.policies
+POLICIES = (
+    "automatic_rollback",
+    "no_min_ready",
+    "secret_requests",
+)  # switches that are kept in Environment.policies
 NUMBERS = ("settle_seconds",)  # numbers kept there; None means the default
 
 

@@ -62,6 +62,8 @@ LOOKS: dict[str, Look] = {
     **_group("stopped", "plus", "Extra"),
     **_group("stopped", "check", "Set"),
     **_group("stopped", "info", "Info"),
+    **_group("stopped", "equal", "Same"),
+    **_group("stopped", "equal-not", "Different"),
 }
 # Synonyms that other parts of the product use.
 LOOKS |= {

@@ -156,6 +156,10 @@ class EnvironmentForm(CheckedForm):
         help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
         "until the new ones have lasted that long.",
     )  # fmt: skip
+    secret_requests = forms.BooleanField(
+        required=False, label="Changes of secrets are asked for", widget=Switch(),
+        help_text="A change waits until another person, who may approve, has looked at it.",
+    )  # fmt: skip
     may_see = right_field(
         "names", "Names of secret keys are seen by", "Others see only how many keys there are."
     )
@@ -166,7 +170,7 @@ class EnvironmentForm(CheckedForm):
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
         ("slack_channel", "pull_secret"),
-        ("may_see", "may_reveal"), ("may_edit", "may_approve"),
+        ("may_see", "may_reveal"), ("may_edit", "may_approve"), ("secret_requests",),
     )  # fmt: skip
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
