@@ -25,6 +25,7 @@ from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors,
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds, ref_of
+from engine.cluster.yielding import is_about_addition, yielding
 from engine.errors import SlipwayError
 from engine.manifests.masking import Digest
 from engine.manifests.plan import defined_kinds
@@ -51,6 +52,7 @@ class ObjectChange:
     field_errors: tuple[str, ...] = ()  # paths of the fields at fault
     warning: str = ""  # what it does about the number of replicas, where somebody should know
     warning_hint: str = ""
+    yielded: str = ""  # a sentence where a field that the portal adds by itself would be left out
 
     @property
     def warned_field(self) -> str:
@@ -138,6 +140,10 @@ class _Run:
 
     def change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
         """Dry-run one object. Raises ApiError, UnknownKind."""
+        change, words = yielding(manifest, lambda asked: self._change_of(asked, live))
+        return replace(change, yielded=words)
+
+    def _change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
         path = self._kinds.path_of(manifest)
         autoscaler = self._autoscalers.get(manifest.ref)
         if autoscaler is None:
@@ -185,7 +191,9 @@ class _Run:
             return self._send(path, manifest, DRY_RUN_QUERY)
         except ApiError as error:
             conflicts = conflicts_of(error.causes)
-            agreed = manifest.ref in self._overwrite
+            agreed = manifest.ref in self._overwrite and not any(
+                is_about_addition(manifest, conflict) for conflict in conflicts
+            )
             rest = [c for c in conflicts if not (c.by_handover or (agreed and c.by_person))]
             if not conflicts or not all(conflict.by_predecessor for conflict in rest):
                 raise
