@@ -40,7 +40,7 @@ LOOKS: dict[str, Look] = {
         "succeeded", "circle-check", "Succeeded", "Healthy", "Ready", "Valid", "Built", "Applied", "Passed"
     ),
     **_group("succeeded", "circle-check", "Reachable", "Active"),
-    **_group("failed", "circle-x", "Failed", "Build failed", "Crashing", "Missing", "Refused"),
+    **_group("failed", "circle-x", "Failed", "Failing", "Build failed", "Crashing", "Missing", "Refused"),
     **_group("failed", "circle-alert", "Errored", "Error", "Unreachable"),
     **_group("failed", "timer", "Timed out"),
     **_group(

@@ -9,6 +9,7 @@ from typing import Any
 
 from adapters.git.repository import Commit, commit_url
 from audit.actors import SYSTEM
+from clusters.models import Trouble
 from deployments.gate import marking, requests, turns, undoing
 from deployments.models import Deploy, ObjectState, Release
 from deployments.queries import last_good, last_succeeded, light
@@ -68,8 +69,8 @@ class Page:
 
     `target`: the deploy that the page offers to roll back to. `target_bad`, `again_bad`: warnings when that release, or one of
     the same revision, is marked as bad (`gate.marking.warning`). `stop_target`: the deploy that "Stop and roll back" goes back
-    to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy. `waits_for`: the
-    first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms.
+    to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy.
+    `aftermath`: workloads that failed soon after it. `waits_for`: the first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms.
     """
 
     deploy: Deploy
@@ -89,6 +90,7 @@ class Page:
     stop_target: Deploy | None = None
     why_no_stop_target: str = ""
     follower: Deploy | None = None
+    aftermath: list[Trouble] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -242,6 +244,7 @@ def with_what_follows(made: Page) -> Page:
     made = replace(made, follower=undoing.follower(deploy))
     if deploy.is_open:
         return made
+    made = replace(made, aftermath=list(Trouble.objects.filter(run_id=deploy.run_id)))
     target = rollback_target(deploy)
     if deploy.state != State.SUCCEEDED and not made.wrote:
         target = None  # nothing was changed, so there is nothing to roll back

@@ -26,7 +26,7 @@ from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of, predecessor
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
-from engine.cluster.yielding import is_about_addition, yielding
+from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
 from engine.types import FIELD_MANAGER, Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
 
@@ -65,14 +65,12 @@ class Applied:
     yielded: str = ""  # a sentence where a field that the portal added was left out
 
 
-Before = Mapping[
-    ObjectRef, Json
-]  # live objects (metadata suffices) by reference; what is missing did not exist
+# Live objects (metadata suffices) by reference; what is missing did not exist.
+Before = Mapping[ObjectRef, Json]
 
 
 class Applier:
-    """Applies manifests to one cluster. `before` tells what was there; without it, everything that existed
-    counts as changed."""
+    """Applies manifests to one cluster. `before` tells what was there; without it, all that existed is changed."""
 
     def __init__(
         self,
@@ -141,9 +139,7 @@ class Applier:
                 took_over = self._take_over(path, manifest, self._metadata(path))
                 if took_over:
                     return self._patiently(path, manifest, before, took_over, talk)
-            agreed = manifest.ref in self._overwrite and not any(
-                is_about_addition(manifest, conflict) for conflict in conflicts
-            )
+            agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
             if all(conflict.by_handover or (agreed and conflict.by_person) for conflict in conflicts):
                 return self._once(path, manifest, before, took_over, force=True)
             raise

@@ -25,7 +25,7 @@ from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors,
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds, ref_of
-from engine.cluster.yielding import is_about_addition, yielding
+from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
 from engine.manifests.masking import Digest
 from engine.manifests.plan import defined_kinds
@@ -191,9 +191,7 @@ class _Run:
             return self._send(path, manifest, DRY_RUN_QUERY)
         except ApiError as error:
             conflicts = conflicts_of(error.causes)
-            agreed = manifest.ref in self._overwrite and not any(
-                is_about_addition(manifest, conflict) for conflict in conflicts
-            )
+            agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
             rest = [c for c in conflicts if not (c.by_handover or (agreed and c.by_person))]
             if not conflicts or not all(conflict.by_predecessor for conflict in rest):
                 raise

@@ -18,9 +18,10 @@ from engine.types import Manifest
 Result = TypeVar("Result")
 
 
-def is_about_addition(manifest: Manifest, conflict: FieldConflict) -> bool:
-    """Whether the conflict is about a field that the portal added, rather than one of the manifest."""
-    return any(conflict.field == f"spec.{name}" for name in added_fields(manifest.body))
+def about_addition(manifest: Manifest, conflicts: Iterable[FieldConflict]) -> list[FieldConflict]:
+    """Those of the conflicts that are about a field that the portal added, rather than one of the manifest."""
+    added = {f"spec.{name}" for name in added_fields(manifest.body)}
+    return [conflict for conflict in conflicts if conflict.field in added]
 
 
 def yielding(manifest: Manifest, attempt: Callable[[Manifest], Result]) -> tuple[Result, str]:
@@ -29,7 +30,7 @@ def yielding(manifest: Manifest, attempt: Callable[[Manifest], Result]) -> tuple
     try:
         return attempt(manifest), ""
     except ApiError as error:
-        conflicts = [c for c in conflicts_of(error.causes) if is_about_addition(manifest, c)]
+        conflicts = about_addition(manifest, conflicts_of(error.causes))
         if not conflicts:
             raise
     lean = replace(manifest, body=without_added(manifest.body))

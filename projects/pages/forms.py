@@ -10,7 +10,17 @@ from engine.limits import LONGEST_SETTLE
 from engine.manifests.settling import Settling
 from people.models import User
 from projects import secret_rights
-from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
+from projects.models import (
+    LONGEST_WATCH,
+    WATCH_SECONDS,
+    Cluster,
+    Environment,
+    Image,
+    Project,
+    Registry,
+    Role,
+    SecretsFile,
+)
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
 from ui.formrender import Switch
 from ui.forms import Unseen
@@ -144,6 +154,11 @@ class EnvironmentForm(CheckedForm):
         help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
         "until the new ones have lasted that long.",
     )  # fmt: skip
+    watch_seconds = forms.IntegerField(
+        label="Watch after a deploy (seconds)", required=False, min_value=0, max_value=LONGEST_WATCH,
+        help_text=f"A workload that fails within that time is told with the deploy. {WATCH_SECONDS} if empty; 0 is off: then, "
+        "as later, it is told when it has failed for a minute.",
+    )  # fmt: skip
     may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
     may_reveal = right_field("Secret values are revealed by")
     may_edit = right_field("Secret values are changed by")
@@ -151,6 +166,7 @@ class EnvironmentForm(CheckedForm):
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
+        ("watch_seconds",),
         ("slack_channel", "pull_secret"),
         ("may_see", "may_reveal"), ("may_edit", "may_approve"),
     )  # fmt: skip
@@ -196,6 +212,7 @@ class EnvironmentForm(CheckedForm):
             "pull_secret": environment.pull_secret,
             "automatic_rollback": environment.rolls_back_by_itself,
             "settle_seconds": environment.policies.get("settle_seconds"),
+            "watch_seconds": environment.policies.get("watch_seconds"),
             "no_min_ready": not environment.settling.keeps_old_pods,
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
