@@ -91,9 +91,26 @@ class Entry:
         return bool(event.target_text) and not own and event.target_text != event.actor_text
 
     @property
+    def names_project(self) -> bool:
+        """Whether the page names the project beside the target: not when the target is the project itself."""
+        event = self.event
+        itself = event.target_kind in ("project", "membership")
+        return bool(event.project_slug) and not itself and event.project_slug not in event.target_text
+
+    @property
     def extra(self) -> str:
-        """The part of `data` that the list shows: a reason or a result."""
+        """The part of `data` that the list shows: a reason, a result, or a person and their role."""
+        if self.event.target_kind == "membership":
+            return self._role
         return next((change.after for change in self.changes if change.name in ("reason", "result")), "")
+
+    @property
+    def _role(self) -> str:
+        """`dev: viewer → deployer in staging`; the arrow only where one role took the place of another."""
+        data = self.event.data if isinstance(self.event.data, dict) else {}
+        roles = pair_of(self.event.verb, "role", data.get("role")) or ("", data.get("role", ""))
+        where = f" in {data['environment']}" if data.get("environment") else ""
+        return f"{data.get('person', '')}: {' → '.join(str(role) for role in roles if role)}{where}"
 
     @property
     def short_hash(self) -> str:

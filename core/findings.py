@@ -12,7 +12,8 @@ class Finding:
     """One result of a check, as `{% checks %}` shows it.
 
     `state`: passed, warning or failed (a failed check stops the request); `text`: a sentence; `detail`: what to do;
-    `field`: name of the form's field; `can_override`: the person may save anyway; `subject`: the object or file checked.
+    `field`: name of the form's field; `can_override`: the person may save anyway; `subject`: the object or file checked;
+    `keys`: names of secret keys that `text` only counts, because not every reader may see them.
     """
 
     state: str
@@ -21,6 +22,7 @@ class Finding:
     field: str = ""
     can_override: bool = False
     subject: str = ""
+    keys: tuple[str, ...] = ()
 
     @property
     def level(self) -> str:
@@ -29,5 +31,5 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The log line: subject, text and detail."""
+        """The log line: subject, text and detail, without `keys`."""
         return f"{f'{self.subject}: ' if self.subject else ''}{self.text} {self.detail}".strip()

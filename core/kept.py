@@ -52,12 +52,12 @@ def kept_form(request: HttpRequest) -> Kept:
         return Kept()
     known = [field for kind in kinds for field in patterns(kind)]
     fields: list[tuple[str, str]] = []
-    secrets = [name for name in request.POST.getlist(TYPED_AGAIN) if field_of(known, name)]
+    secrets = [name for name in request.POST.getlist(TYPED_AGAIN) if fields_named(known, name)]
     for name, values in request.POST.lists():
-        field = field_of(known, name)
-        if field is None:
+        found = fields_named(known, name)
+        if not found:
             continue
-        if not is_secret(field):
+        if not any(is_secret(field) for field in found):
             fields += [(name, str(value)) for value in values]
         elif any(values):
             secrets.append(name)
@@ -66,9 +66,9 @@ def kept_form(request: HttpRequest) -> Kept:
     return Kept(tuple(fields), tuple(dict.fromkeys(secrets)))
 
 
-def field_of(known: Iterable[tuple[str, forms.Field]], name: str) -> forms.Field | None:
-    """The field that is sent under this name, or None."""
-    return next((field for pattern, field in known if re.fullmatch(pattern, name)), None)
+def fields_named(known: Iterable[tuple[str, forms.Field]], name: str) -> list[forms.Field]:
+    """The fields that are sent under this name: one, or several when two forms of a page share the name."""
+    return [field for pattern, field in known if re.fullmatch(pattern, name)]
 
 
 def patterns(kind: Kind) -> Iterator[tuple[str, forms.Field]]:
@@ -102,7 +102,8 @@ def is_own_page(request: HttpRequest) -> bool:
     if site is not None:
         return site == "same-origin"
     source = request.headers.get("Origin") or request.headers.get("Referer", "")
-    return origin_of(source) in {origin_of(settings.BASE_URL), f"{request.scheme}://{request.get_host()}"}
+    own = {origin_of(settings.BASE_URL), origin_of(f"{request.scheme}://{request.get_host()}")}
+    return bool(origin_of(source)) and origin_of(source) in own
 
 
 def origin_of(address: str) -> str:
@@ -111,4 +112,4 @@ def origin_of(address: str) -> str:
         parts = urlsplit(address)
     except ValueError:
         return ""
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme and parts.netloc else ""

@@ -10,17 +10,22 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote, quote_plus
+
+from core.storable import storable_text
 
 MASK = "•••••"
 # A value of up to three characters looks like ordinary text ("1", "yes"): replacing it would garble every log, and the
 # gaps would reveal the value. Values of four and five characters are replaced where they stand alone.
 SHORTEST = 4
 STANDS_ALONE = 6
+# Texts come here cut by other code: by the engine, by the API server, by the container's runtime. None cuts shorter.
+SHORTEST_CUT = 190
+_END = re.compile(r"[\n\r…]|\Z")
 
 
 class Redactor:
@@ -37,13 +42,13 @@ class Redactor:
         forms = {form for value in values for form in forms_of(value) if len(form) >= SHORTEST}
         with self._lock:
             if not forms <= self._forms:
-                self._forms |= forms
+                self._forms = self._forms | forms  # a new set: another thread may be reading the old one
                 self._pattern = None
 
     def redact(self, text: str) -> str:
-        """`text` with each registered value replaced by five dots."""
+        """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning."""
         pattern = self._pattern or self._compiled()
-        return pattern.sub(MASK, text) if pattern else text
+        return without_cut_values(pattern.sub(MASK, text), self._forms) if pattern else text
 
     def _compiled(self) -> re.Pattern[str] | None:
         # Under the lock: a pattern must not be stored that lacks a value registered at the same time.
@@ -65,6 +70,7 @@ def forms_of(value: str | bytes) -> Iterator[str]:
         return
     stripped = plain.strip()
     yield stripped
+    yield storable_text(stripped)
     yield quote(stripped, safe="", errors="surrogatepass")
     yield quote_plus(stripped, errors="surrogatepass")
     yield json.dumps(stripped)[1:-1]  # as programs log it: JSON with and without \\uXXXX, and repr
@@ -73,6 +79,35 @@ def forms_of(value: str | bytes) -> Iterator[str]:
     for line in stripped.splitlines():
         if len(line.strip()) >= STANDS_ALONE + 2:
             yield line.strip()
+
+
+def without_cut_values(text: str, forms: Collection[str]) -> str:
+    """`text` without the beginning of a value at the end of a long line, or before “…”: there the line was cut, so that the
+    value as a whole is not found. A rest of fewer than STANDS_ALONE characters stays."""
+    if len(text) < SHORTEST_CUT:
+        return text
+    kept, position, line = [], 0, 0
+    for match in _END.finditer(text):
+        end = match.start()
+        if end - line >= SHORTEST_CUT:
+            cut = _cut_value_at(text, position, end, forms)
+            kept += [text[position:cut], MASK if cut < end else ""]
+            position = end
+        if match[0] in ("\n", "\r"):
+            line = match.end()
+    return "".join([*kept, text[position:]])
+
+
+def _cut_value_at(text: str, start: int, end: int, forms: Iterable[str]) -> int:
+    """The position from which `text` up to `end` is the beginning of one of the values; `end` when it is of none."""
+    first = end
+    for form in forms:
+        at = text.find(form[:STANDS_ALONE], max(start, end - len(form) + 1), end)
+        while at != -1 and not form.startswith(text[at:end]):
+            at = text.find(form[:STANDS_ALONE], at + 1, end)
+        if at != -1 and end - at >= STANDS_ALONE:
+            first = min(first, at)
+    return first
 
 
 def _pattern_for(forms: set[str]) -> re.Pattern[str]:

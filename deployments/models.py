@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from projects.models import Environment, Project
 from runs.models import Counter, Run
@@ -77,12 +76,15 @@ class Deploy(Run):
 
     `revision` is the full commit id; `subject`, `author` are copied from the commit, so that lists need neither Git nor the
     release. `evidence`: the failed objects, as `gate.ending.evidence_of` makes them. `undoes`: the deploy whose failure or
-    cancel this rollback follows.
+    cancel this rollback follows. `secret_versions`: the VersionId by path of each secrets file that the deploy is pinned to,
+    from the preview, the request, or the step `secrets`. `key_names`: names of secret keys by the sentence (in the result,
+    warnings or evidence) that only counts them.
     """
 
     class Kind(models.TextChoices):
         DEPLOY = "deploy", "Deploy"
         ROLLBACK = "rollback", "Rollback"
+        SECRETS = "secrets", "Secrets alone"  # what runs, with other secrets
 
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="deploys")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.DEPLOY)
@@ -105,6 +107,8 @@ class Deploy(Run):
         max_length=40, blank=True, help_text="What ran before, for the list of commits."
     )
     reason = models.CharField(max_length=500, blank=True)
+    secret_versions = models.JSONField(default=dict, db_default={}, blank=True)
+    key_names = models.JSONField(default=dict, db_default={}, blank=True)
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
 
     class Meta:
@@ -140,13 +144,6 @@ class Deploy(Run):
     def short(self) -> str:
         """The first seven characters of the revision."""
         return self.revision[:7]
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds from start to end, or to now while it runs; None before it starts."""
-        if self.started_at is None:
-            return None
-        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
 
 
 class DeployCounter(Counter):

@@ -21,5 +21,10 @@ urlpatterns = [
     path("deploys/<int:number>/stream", deploy_views.stream, name="stream"),
     path("projects/<str:project>/<str:environment>/deploy/", new_views.new, name="new"),
     path("projects/<str:project>/<str:environment>/deploy/preview/", new_views.preview_part, name="preview"),
+    path(
+        "projects/<str:project>/<str:environment>/changed-secrets/",
+        environment_views.changed_secrets,
+        name="changed-secrets",
+    ),
     path("projects/<str:project>/<str:environment>/", environment_views.environment, name="environment"),
 ]

@@ -6,20 +6,26 @@ error needs to know only `message` and `hint`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SlipwayError(Exception):
     """Something went wrong that a person can be told about.
 
     `message`: what happened and what was not changed, in a plain sentence. `hint`: what to do next, or empty.
-    Neither holds a secret value. `code`: one stable word for machines, by kind of error.
+    Neither holds a secret value. `code`: one stable word for machines, by kind of error. `key_names`: names of secret keys that
+    a sentence of this error leaves out, by that sentence: not everybody may see them.
     """
 
     code: str = "failed"
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", key_names: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.key_names = dict(key_names or {})
 
 
 class ManifestError(SlipwayError):
@@ -30,6 +36,9 @@ class ManifestError(SlipwayError):
 
     code = "manifest"
 
-    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, problems: tuple[str, ...] = (), hint: str = "",
+        key_names: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message, hint=hint, key_names=key_names)
         self.problems = problems

@@ -45,6 +45,8 @@ def deploy_message(facts: dict[str, Any]) -> Message:
     what = f"{facts['project']} {facts['revision']}"
     if facts["kind"] == "rollback":
         what = f"{facts['project']} (roll back to {facts['revision']})"
+    if facts["kind"] == "secrets":
+        what = f"{facts['project']} {facts['revision']} (secrets alone)"
     head = f"{escaped(what)} {WORDS.get(state, state)} {escaped(facts['environment'])}"
     link = f"<{facts['url']}|#{facts['number']}>"
     lines = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
+from django.contrib.auth.models import Group
 
 from audit.admin import ReadOnlyAdmin
 from people.models import SetupLink, User
@@ -13,6 +15,8 @@ from people.models import SetupLink, User
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 # allauth's own table shows the secret of the authenticator app.
 admin.site.unregister(Authenticator)
+# Tables of libraries that the portal does not use: rows made there would have no effect and no audit event.
+admin.site.unregister([EmailAddress, Group])
 
 
 @admin.register(User)

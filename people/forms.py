@@ -40,7 +40,7 @@ class NewPersonForm(forms.ModelForm):
 
     password = forms.CharField(
         label="First password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
-        help_text="Hand it over on a safe way; it can be changed after signing in.",
+        help_text="Hand it over in a safe way; it can be changed after signing in.",
     )  # fmt: skip
 
     class Meta:

@@ -6,6 +6,7 @@ longest address above a page is the current one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,7 +31,8 @@ def admins(user: Any) -> bool:
 
 @dataclass(frozen=True)
 class NavEntry:
-    """One entry. `jump`: the letter after `g`. `also`: further addresses that belong to it. `may`: whether a user sees it.
+    """One entry. `jump`: the letter after `g`. `also`: further addresses that belong to it, `*` for any word. `may`: whether a
+    user sees it.
 
     `current`, filled in for a page: "page" on it, "true" below it, empty elsewhere.
     """
@@ -47,6 +49,7 @@ class NavEntry:
 MAIN = (
     NavEntry("Board", reverse_lazy("portal:board"), "layout-grid", "b", also=("/projects/",)),
     NavEntry("Deploys", reverse_lazy("deployments:history"), "arrow-right-to-line", "d"),
+    NavEntry("Secrets", reverse_lazy("secrets:overview"), "key-round", "s", also=("/projects/*/*/secrets/",)),
     NavEntry("Audit", reverse_lazy("audit:list"), "scroll-text", "a", may=readers_of_the_audit),
 )
 # These stand apart from the others, at the lower end of the sidebar.
@@ -83,5 +86,11 @@ def marked(entries: Sequence[NavEntry], path: str) -> list[NavEntry]:
 def _reach(entry: NavEntry, path: str) -> int:
     """The length of the entry's longest address above `path`, 0 for none. The board's address matches only itself."""
     own = str(entry.url)
-    above = [address for address in (own, *entry.also) if path.startswith(address) and address != "/"]
-    return max([*map(len, above), len(own) if path == own else 0])
+    above = [_length(address, path) for address in (own, *entry.also) if address != "/"]
+    return max([*above, len(own) if path == own else 0])
+
+
+def _length(address: str, path: str) -> int:
+    """How much of `path` is this address, of which a `*` is one word."""
+    found = re.match(re.escape(address).replace(r"\*", "[^/]+"), path)
+    return len(found[0]) if found else 0

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "runs",
     "notify",
     "clusters",
+    "secrets_ui",
     "deployments",
     "portal",
 ]
@@ -141,6 +142,7 @@ WORKER_PRELOAD = [
     "clusters.jobs",
     "notify.outbox",
     "deployments.branches",
+    "secrets_ui.jobs",
     "adapters.kubernetes.http",
     "boto3",
 ]
@@ -165,6 +167,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60  # seconds: secret values of production need a sign-in that fresh
 ACCOUNT_ADAPTER = "people.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]

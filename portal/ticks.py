@@ -15,6 +15,8 @@ from deployments.gate.life import LIFE as DEPLOYS
 from notify.models import Outgoing
 from projects import mirrors
 from runs.life.reconcile import reconcile
+from secrets_ui.editing import drafts, settling
+from secrets_ui.jobs import look_at_due
 
 
 def tend_runs() -> None:
@@ -48,6 +50,9 @@ TICKS = (
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
     Tick("integrity", 600, integrity.verify_due),
+    Tick("secrets", 60, look_at_due),
+    Tick("secret drafts", 60, drafts.erase_ended),
+    Tick("secret saves", 30, settling.settle_due),
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
 )

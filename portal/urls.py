@@ -22,6 +22,7 @@ urlpatterns = [
     # Before the pages of environments: /projects/<slug>/settings/ must not be read as /projects/<slug>/<env>/.
     path("", include("projects.urls")),
     path("audit/", include("audit.urls")),
+    path("", include("secrets_ui.urls")),
     # Last: `/projects/<project>/` and `/projects/<project>/<environment>/` take any word.
     path("", include("portal.page_urls")),
     path("", include("deployments.urls")),

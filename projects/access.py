@@ -6,7 +6,7 @@ reason and the people to ask (core/problems.py makes it a 403).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -27,18 +27,30 @@ WORDS = {
 }
 
 
-def role_in(user: Any, project: Project, environment: Environment | None = None) -> Role | None:
+def role_in(
+    user: Any, project: Project, environment: Environment | None = None, *, elsewhere: bool = True
+) -> Role | None:
     """The strongest role of a user: on the project, or on this environment of it. Admins are maintainers everywhere.
 
-    With `environment=None` a role on any single environment counts as viewer of the project. None: no role.
+    A role on another environment counts as viewer of the project, unless `elsewhere` is false. None: no role.
     """
     if not user.is_authenticated or not user.is_active:
         return None
     if user.is_admin:
         return Role.MAINTAINER
+    return strongest(Membership.objects.filter(user=user, project=project), environment, elsewhere=elsewhere)
+
+
+def strongest(
+    memberships: Iterable[Membership], environment: Environment | None, *, elsewhere: bool = True
+) -> Role | None:
+    """The strongest role that a user's memberships of one project give, on the project or on this environment of it. A role
+    on another environment counts as viewer, or not at all without `elsewhere`. None without memberships."""
+    here = (None, environment.pk if environment else None)
     roles = [
-        Role(m.role) if m.environment_id in (None, environment.pk if environment else None) else Role.VIEWER
-        for m in Membership.objects.filter(user=user, project=project)
+        Role(m.role) if m.environment_id in here else Role.VIEWER
+        for m in memberships
+        if elsewhere or m.environment_id in here
     ]
     return max(roles, key=lambda role: role.rank, default=None)
 
@@ -103,8 +115,12 @@ def require_project(actor: Actor, project: Project, need: Role) -> None:
 
 
 def may_secret(user: Any, environment: Environment, right: Right) -> bool:
-    """Whether a user has a right on the secrets of an environment (projects/secret_rights.py)."""
-    return secret_rights.covers(role_in(user, environment.project, environment), environment, right)
+    """Whether a user has a right on the secrets of an environment (projects/secret_rights.py).
+
+    A role on another environment of the project lets its holder see names, as a viewer of the project, but no value.
+    """
+    role = role_in(user, environment.project, environment, elsewhere=right == "names")
+    return secret_rights.covers(role, environment, right)
 
 
 def require_secret(actor: Actor, environment: Environment, right: Right, *, what: str = "") -> None:
@@ -141,17 +157,8 @@ def roles_by_environment(user: Any, environments: Sequence[Environment]) -> dict
     """The user's role on each of many environments in one query, by the environment's pk (board, project page)."""
     if user.is_admin:
         return {e.pk: Role.MAINTAINER for e in environments}
-    rows = Membership.objects.filter(user=user, project__in={e.project_id for e in environments})
-    found: dict[int, Role | None] = {}
-    held = list(rows)
-    for e in environments:
-        roles = [
-            Role(m.role) if m.environment_id in (None, e.pk) else Role.VIEWER
-            for m in held
-            if m.project_id == e.project_id
-        ]
-        found[e.pk] = max(roles, key=lambda role: role.rank, default=None)
-    return found
+    held = list(Membership.objects.filter(user=user, project__in={e.project_id for e in environments}))
+    return {e.pk: strongest((m for m in held if m.project_id == e.project_id), e) for e in environments}
 
 
 def visible_filter(user: Any, prefix: str = "environment__project") -> Q:

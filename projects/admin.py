@@ -35,6 +35,7 @@ class ImageAdmin(ReadOnlyAdmin):
     """Images."""
 
     list_display = ("name", "project", "repository")
+    list_select_related = ("project",)
 
 
 @admin.register(Environment)
@@ -50,6 +51,7 @@ class SecretsFileAdmin(ReadOnlyAdmin):
     """Secrets files: path and secret of AWS."""
 
     list_display = ("path", "environment", "secret_id", "region")
+    list_select_related = ("environment",)
 
 
 @admin.register(Membership)

@@ -18,13 +18,14 @@ from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, ExternalError, NotFound
 from adapters.git.repository import UntrustedHost, UnusableKey
-from adapters.kubernetes.client import KubernetesClient, Right
+from adapters.kubernetes.client import KubernetesClient
 from adapters.kubernetes.limits import RetryPolicy
 from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
-from engine.manifests.secretfiles import check_against_reference
+from engine.manifests.secretfiles import NotOneSecret, check_against_reference
 from projects import connections
+from projects.cluster_rights import rights_needed
 from projects.models import Project, Registry, SecretsFile
 from projects.reference_files import newest, newest_reference
 from projects.secret_files import read_secret
@@ -73,22 +74,6 @@ def trouble(error: SlipwayError, field: str, *, may_come: bool = False) -> Findi
 
 
 # Clusters
-
-_WORKLOADS = (("apps", "deployments"), ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"))
-_APPLIED = (
-    *_WORKLOADS, ("batch", "cronjobs"), ("", "configmaps"), ("", "secrets"), ("", "services"), ("", "serviceaccounts"),
-    ("", "persistentvolumeclaims"), ("networking.k8s.io", "ingresses"),
-)  # fmt: skip
-_WATCHED = (*_WORKLOADS, ("apps", "replicasets"), ("", "pods"), ("", "events"))
-
-
-def rights_needed(namespace: str = "") -> list[Right]:
-    """The rights that a deploy of the usual kinds needs in a namespace (empty: in all): apply, watch, read logs."""
-    apply = [
-        Right(verb, group, kind, namespace) for group, kind in _APPLIED for verb in ("get", "create", "patch")
-    ]
-    watch = [Right(verb, group, kind, namespace) for group, kind in _WATCHED for verb in ("list", "watch")]
-    return [*apply, *watch, Right("get", "", "pods/log", namespace)]
 
 
 def cluster(kubeconfig: str, *, field: str = "kubeconfig") -> ClusterAnswer:
@@ -247,22 +232,34 @@ def image_repository(api: Ecr, name: str) -> list[Finding]:
 def secret(
     api: SecretsManager, secret_id: str, reference: Callable[[], Sequence[Document]], path: str
 ) -> list[Finding]:
-    """Whether the secret exists, is a Kubernetes Secret file, and has the keys of its reference file. Shows no value.
-    Raises RuntimeError where no redactor is in force."""
+    """Whether the secret exists, is a secrets file in one of the two forms, and has the keys of its reference file. Shows
+    no value. Raises RuntimeError where no redactor is in force."""
+    blank, trouble_with_it = _reference(reference)
     try:
-        populated = read_secret(api, secret_id, path).documents
+        populated = read_secret(api, secret_id, path, reference=blank).documents
     except NotFound as error:
         return [trouble(error, "secret_id", may_come=True)]
+    except NotOneSecret as error:
+        return trouble_with_it or [_unreadable(error)]
     except ManifestError as error:
-        first = f" {error.problems[0]}" if error.problems else ""
-        return [Finding(FAILED, f"The secret is no Kubernetes Secret file.{first}", error.hint, "secret_id")]
+        return [_unreadable(error)]
     except ExternalError as error:
         return [trouble(error, "secret_id")]
+    return trouble_with_it or _compare(blank, populated)
+
+
+def _reference(ask: Callable[[], Sequence[Document]]) -> tuple[Sequence[Document], list[Finding]]:
+    """The blank Secrets of the reference file, or why they are not to be had."""
     try:
-        blank = reference()
+        return ask(), []
     except (ExternalError, ManifestError) as error:
-        return [_no_reference(error)]
-    return _compare(blank, populated)
+        return (), [_no_reference(error)]
+
+
+def _unreadable(error: ManifestError) -> Finding:
+    first = f" {error.problems[0]}" if error.problems else ""
+    text = f"The secret is no Kubernetes Secret file, and no flat JSON object.{first}"
+    return Finding(FAILED, text, error.hint, "secret_id")
 
 
 def secrets_file(row: SecretsFile) -> list[Finding]:

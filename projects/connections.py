@@ -10,6 +10,7 @@ from django.conf import settings
 
 from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
+from adapters.aws.secrets_writer import SecretsWriter
 from adapters.aws.session import HASTY, PATIENT
 from adapters.git.repository import GitCredential, GitRepository
 from adapters.kubernetes.client import KubernetesClient
@@ -63,6 +64,13 @@ def secrets_manager(secrets_file: SecretsFile, *, hasty: bool = False) -> Secret
     """Secrets Manager in the file's region, with its role. boto3 reads the endpoint (`AWS_ENDPOINT_URL`). `hasty`: short
     timeouts, because a page waits."""
     return SecretsManager(
+        secrets_file.region, role_arn=secrets_file.role_arn, limits=HASTY if hasty else PATIENT
+    )
+
+
+def secrets_writer(secrets_file: SecretsFile, *, hasty: bool = False) -> SecretsWriter:
+    """The same, able to write."""
+    return SecretsWriter(
         secrets_file.region, role_arn=secrets_file.role_arn, limits=HASTY if hasty else PATIENT
     )
 

@@ -1,6 +1,6 @@
 """Creates, changes and deletes rows of every kind: with validation, optimistic locking and an audit event.
 
-The callers check the right (projects/services.py, projects/infrastructure.py).
+The callers check the right (projects/services.py, projects/memberships.py, projects/infrastructure.py).
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def shown(row: models.Model, name: str) -> Any:
 def stale(text: str) -> Stale:
     """The error for a concurrent edit. `text` names the row."""
     return Stale(
-        f"{text} was changed by another person since you opened this form; nothing was saved.",
-        hint="Open the page in another tab, check its current values, then save there.",
+        f"{text} was changed since you opened this form, by another person or in another tab; nothing was saved.",
+        hint="Open the page in a new tab, check its current values, then save there.",
     )
 
 

@@ -50,6 +50,14 @@ def files_at(environment: Environment, sha: str) -> dict[str, bytes]:
         raise ManifestError(error.message, hint=error.hint) from error
 
 
+def by_file(documents: Sequence[Document]) -> dict[str, list[Document]]:
+    """The documents of each file."""
+    found: dict[str, list[Document]] = {}
+    for document in documents:
+        found.setdefault(document.source.file, []).append(document)
+    return found
+
+
 def reference_documents(documents: Sequence[Document], path: str) -> list[Document]:
     """The documents of the blank Secret file at a path of the config directory. Raises ManifestError when it does not
     exist."""

@@ -5,32 +5,40 @@ current redactor first; without a redactor nothing is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from adapters.aws.secrets_manager import SecretsManager
+from adapters.aws.secrets_manager import SecretsManager, SecretText
+from adapters.errors import ExternalError, NotFound
 from core.secret_values import digest, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
 from engine.manifests.masking import key_digests
 from engine.manifests.rawparts import raw_parts
-from engine.manifests.secretfiles import parse_secrets_file
+from engine.manifests.secretfiles import FLAT, read_secrets, storage_form
 from engine.types import Json
 from projects.connections import secrets_manager
 from projects.models import Environment
+from projects.secret_names import without_names
 
 Answer = TypeVar("Answer")
 Patiently = Callable[[Callable[[], Any]], Any]  # calls a function that asks an outside system
+References = Mapping[str, Sequence[Document]]  # the blank Secrets by the path of their reference file
+HASTY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """One secrets file as read from AWS: its version, and its documents."""
+    """One secrets file as read from AWS: its version, and its documents. `arn`: of the secret; `flat`: stored as one flat JSON
+    object."""
 
     path: str
     version_id: str
     documents: tuple[Document, ...]
+    arn: str = ""
+    flat: bool = False
 
     def __repr__(self) -> str:
         return f"Fetched(path={self.path!r}, version_id={self.version_id!r})"
@@ -50,44 +58,113 @@ def at_once(ask: Callable[[], Answer]) -> Answer:
     return ask()
 
 
-def read_secret(manager: SecretsManager, secret_id: str, path: str, version_id: str = "") -> Fetched:
-    """A version of a secrets file (the current one without `version_id`). Does not use the database.
+def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> SecretText:
+    """A version of a secret (the current one without `version_id`) as the stored text, for editing. Registers everything in it
+    that could be a value. Raises ExternalError, and RuntimeError without a redactor.
+    """
+    register(())
+    secret = manager.get(secret_id, version_id)
+    register(raw_parts(secret.text))
+    return secret
 
-    Raises ExternalError (missing, denied, throttled), ManifestError (no Kubernetes Secret), without values, and
+
+def read_secret(
+    manager: SecretsManager, secret_id: str, path: str, version_id: str = "", *, reference: Sequence[Document]
+) -> Fetched:
+    """A version of a secrets file (the current one without `version_id`), in either form. Does not use the database.
+
+    `reference`: the blank Secrets of its reference file; a flat JSON object gets the name of that Secret. Raises
+    ExternalError (missing, denied, throttled), ManifestError (neither Secrets nor a flat object), without values, and
     RuntimeError without a redactor.
     """
     register(())
     secret = manager.get(secret_id, version_id)
     try:
-        documents = parse_secrets_file(secret.text, path=path)
+        documents = read_secrets(secret.text, path=path, reference=reference)
     except BaseException:  # signals too: register the values before any traceback can show them
         register(raw_parts(secret.text))
         raise
     register_objects([document.body for document in documents])
-    return Fetched(path, secret.version_id, tuple(documents))
+    flat = storage_form(secret.text) == FLAT
+    return Fetched(path, secret.version_id, tuple(documents), secret.arn, flat)
 
 
 def fetch_secrets(
-    environment: Environment, versions: Mapping[str, str] | None = None, *, patiently: Patiently = at_once,
-    hasty: bool = False,
+    environment: Environment, versions: Mapping[str, str] | None = None, *, references: References,
+    patiently: Patiently = at_once, hasty: bool = False,
 ) -> list[Fetched]:  # fmt: skip
-    """Every secrets file of the environment, at the given versions (path → VersionId) or the current ones.
+    """Every secrets file of the environment at its current version, or those of `versions` (path → VersionId; empty: the
+    current one).
 
-    `hasty`: short timeouts, because a page waits. Raises as `read_secret`, and ManifestError for a path that the
-    environment no longer has.
+    `hasty`: short timeouts, because a page waits. Raises as `read_secret`, but without names of keys in its sentences, and
+    ManifestError for a path that the environment no longer has.
     """
     found: list[Fetched] = []
     for file in environment.secrets_files.all():
         if versions is not None and file.path not in versions:
             continue
         manager, version = secrets_manager(file, hasty=hasty), (versions or {}).get(file.path, "")
-        found.append(patiently(partial(read_secret, manager, file.secret_id, file.path, version)))
+        reference = references.get(file.path, ())
+        ask = partial(read_secret, manager, file.secret_id, file.path, version, reference=reference)
+        try:
+            found.append(patiently(ask))
+        except ManifestError as error:
+            raise without_names(error) from None
+        except NotFound as error:
+            raise NotFound(
+                error.message, system=error.system, hint=_GONE if version else error.hint
+            ) from None
     missing = set(versions or {}) - {fetched.path for fetched in found}
     if missing:
         raise ManifestError(
             f"The release was made with the secrets file {', '.join(sorted(missing))}, which the environment no longer has.",
             hint="Add it again in the environment's settings, or deploy a revision instead of rolling back.",
         )
+    return found
+
+
+_GONE = (
+    "Nothing was changed on the cluster. Deploy from a new preview: that takes the version which is current now. A release "
+    "whose version is gone cannot be put in place again."
+)
+
+
+def current_versions(environment: Environment) -> dict[str, str]:
+    """The current VersionId by path of each secrets file, without reading a value. Files for which AWS refuses, or does not
+    answer within two seconds, are left out."""
+    files = list(environment.secrets_files.all())
+    if not files:
+        return {}
+    pool = ThreadPoolExecutor(max_workers=len(files), thread_name_prefix="versions")
+    asked = {
+        pool.submit(secrets_manager(file, hasty=True).current_version, file.secret_id): file.path
+        for file in files
+    }
+    done, _ = wait(asked, timeout=HASTY_SECONDS)
+    pool.shutdown(wait=False)
+    return {
+        path: ask.result()
+        for ask, path in asked.items()
+        if ask in done and not isinstance(ask.exception(), ExternalError)
+    }
+
+
+def moved(
+    environment: Environment, pinned: Mapping[str, str], *, patiently: Patiently = at_once
+) -> list[str]:
+    """The paths of pinned files (path → VersionId) of which AWS has a newer version. Files for which AWS does not answer soon
+    are left out: a pinned deploy does not need the answer."""
+    found = []
+    for file in environment.secrets_files.filter(
+        path__in=[path for path, version in pinned.items() if version]
+    ):
+        try:
+            ask = partial(secrets_manager(file, hasty=True).current_version, file.secret_id)
+            current = patiently(ask)
+        except ExternalError:
+            continue
+        if current != pinned[file.path]:
+            found.append(file.path)
     return found
 
 

@@ -1,4 +1,5 @@
 """All changes of projects and their parts. Each function checks the right and writes the audit event in one transaction.
+For roles see projects/memberships.py.
 
 All raise Refused (role too weak, or lost a race), Stale (a concurrent edit) and ValidationError (by field).
 """
@@ -6,7 +7,6 @@ All raise Refused (role too weak, or lost a race), Stale (a concurrent edit) and
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -15,17 +15,15 @@ from django.db import transaction
 from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
-from audit.record import before_after
 from engine.limits import LONGEST_SETTLE
-from people.models import User
 from people.services import require_admin
 from projects import editing, secret_rights, variables
 from projects.access import require_project
+from projects.credentials import missing_credential
 from projects.models import (
     LONGEST_WATCH,
     Environment,
     Image,
-    Membership,
     Project,
     Registry,
     Role,
@@ -47,8 +45,7 @@ def create_project(
     """Creates a project without environments. Admins only."""
     require_admin(actor)
     _check_git(repository_url, default_branch)
-    if credential_kind and not credential:
-        raise editing.refuse_field(credential="Enter the token or key, or choose “None (public)”.")
+    _require_credential(Project(), repository_url, credential_kind, credential)
     project = Project(
         slug=slug, name=name, repository_url=repository_url, default_branch=default_branch,
         credential_kind=credential_kind, credential=credential if credential_kind else "", slack_channel=slack_channel,
@@ -72,23 +69,16 @@ def change_project(
         values["credential"] = ""
     elif credential:
         values["credential"] = credential
-    elif credential_kind != project.credential_kind:
-        raise editing.refuse_field(credential="Enter the token or key, or choose “None (public)”.")
-    elif place_of(repository_url) != place_of(project.repository_url):
-        raise editing.refuse_field(
-            credential="The address leads to another host: enter its credential. The stored one is not sent there."
-        )
+    _require_credential(project, repository_url, credential_kind, credential)
     return editing.change(
         actor, project, values, edited=edited, verb="project.changed", text=project.name, project=project.slug
     )
 
 
-def place_of(url: str) -> tuple[str, str]:
-    """Protocol and host of a repository's address. A stored credential may be sent only there."""
-    if "://" not in url:
-        return "ssh", url.partition(":")[0].rpartition("@")[2].lower()
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+def _require_credential(project: Project, url: str, kind: str, entered: str) -> None:
+    """Raises ValidationError when the token or key must be entered."""
+    if missing := missing_credential(project, url=url, kind=kind, entered=entered):
+        raise editing.refuse_field(credential=missing)
 
 
 def _check_git(url: str, branch: str) -> None:
@@ -290,43 +280,3 @@ def remove_secrets_file(actor: Actor, *, secrets_file: SecretsFile) -> None:
 
 def _file_text(environment: Environment, path: str) -> str:
     return f"{environment.project.name} {environment.name} {path}"
-
-
-@transaction.atomic
-def grant(
-    actor: Actor, *, user: User, project: Project, role: str, environment: Environment | None = None
-) -> Membership:
-    """Grants a person a role on a project or on one of its environments. It replaces the person's role there."""
-    require_project(actor, project, Role.MAINTAINER)
-    if environment is not None and environment.project_id != project.pk:
-        raise editing.refuse_field(environment="That environment belongs to another project.")
-    held = Membership.objects.select_for_update().filter(user=user, project=project, environment=environment)
-    membership = held.first()
-    before = membership.role if membership else ""
-    if membership is None:
-        membership = Membership(user=user, project=project, environment=environment)
-    elif before == role:
-        return membership
-    membership.role = role
-    membership.full_clean()
-    membership.save()
-    _note_role(actor, membership, "membership.granted", {"role": before_after(before, role)})
-    return membership
-
-
-@transaction.atomic
-def revoke(actor: Actor, *, membership: Membership) -> None:
-    """Revokes a role. A role that is already revoked is no error."""
-    require_project(actor, membership.project, Role.MAINTAINER)
-    pk = membership.pk
-    if Membership.objects.filter(pk=pk).delete()[0]:
-        membership.pk = pk
-        _note_role(actor, membership, "membership.revoked", {"role": before_after(membership.role, "")})
-
-
-def _note_role(actor: Actor, membership: Membership, verb: str, data: dict[str, Any]) -> None:
-    where = membership.environment.slug if membership.environment else ""
-    editing.note(
-        actor, membership, verb=verb, text=membership.project.name, project=membership.project.slug,
-        data={"person": membership.user.username, "environment": where, **data},
-    )  # fmt: skip

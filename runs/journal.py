@@ -79,11 +79,12 @@ class Journal:
         self.flush()
 
     def line(self, text: str, *, level: str = "info") -> None:
-        """Adds a line (several, if `text` has line ends) to the current step's part of the log. Redacts it."""
+        """Adds a line (several, if `text` has line ends) to the current step's part of the log. Redacts it, after NUL is out:
+        a program that prints UTF-16 puts one between the letters of a value."""
         now = time.time()
         lines = [
             Line(now, level, self.step, part[:LONGEST_LINE])
-            for part in storable_text(self.redactor.redact(text)).splitlines() or [""]
+            for part in self.redactor.redact(storable_text(text)).splitlines() or [""]
         ]
         with self._lock:
             self._lines += lines

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from runs.models import LogChunk
 
+MOST_CHUNKS = 500
+
 
 @dataclass(frozen=True)
 class LogLine:
@@ -28,7 +30,7 @@ def lines_of(chunk: LogChunk) -> Iterator[LogLine]:
         yield LogLine(chunk.first_line + offset, datetime.fromtimestamp(float(at), UTC), level, step, text)
 
 
-def chunks_after(run_id: UUID, sequence: int, limit: int = 500) -> list[LogChunk]:
+def chunks_after(run_id: UUID, sequence: int, limit: int = MOST_CHUNKS) -> list[LogChunk]:
     """The chunks after a sequence number, in order, at most `limit`."""
     return list(LogChunk.objects.filter(run_id=run_id, sequence__gt=sequence).order_by("sequence")[:limit])
 
@@ -47,21 +49,21 @@ def last_chunk_before(run_id: UUID, line: int) -> int:
     return chunk.sequence if chunk.first_line + chunk.line_count <= line else chunk.sequence - 1
 
 
-def lines_after(run_id: UUID, line: int, limit: int = 500) -> list[LogLine]:
-    """The lines after a line number, of at most `limit` chunks."""
-    return read_from_line(run_id, line, limit)[0]
+def lines_after(run_id: UUID, line: int) -> list[LogLine]:
+    """The lines after a line number, of at most MOST_CHUNKS chunks."""
+    return read_from_line(run_id, line)[0]
 
 
-def read_from_line(run_id: UUID, line: int, limit: int = 500) -> tuple[list[LogLine], int]:
-    """The lines after a line number, of at most `limit` chunks, and the sequence number to pass to `read_on`."""
+def read_from_line(run_id: UUID, line: int) -> tuple[list[LogLine], int]:
+    """The lines after a line number, of at most MOST_CHUNKS chunks, and the sequence number to pass to `read_on`."""
     sequence = last_chunk_before(run_id, line + 1)
-    found, sequence = read_on(run_id, sequence, limit)
+    found, sequence = read_on(run_id, sequence)
     return [one for one in found if one.number > line], sequence
 
 
-def read_on(run_id: UUID, sequence: int, limit: int = 500) -> tuple[list[LogLine], int]:
-    """The lines of at most `limit` chunks after a sequence number, and the sequence number of the last of them."""
-    chunks = chunks_after(run_id, sequence, limit)
+def read_on(run_id: UUID, sequence: int) -> tuple[list[LogLine], int]:
+    """The lines of at most MOST_CHUNKS chunks after a sequence number, and the sequence number of the last of them."""
+    chunks = chunks_after(run_id, sequence)
     return lines(chunks), chunks[-1].sequence if chunks else sequence
 
 

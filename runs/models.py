@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.utils import timezone
 
 
 class State(models.TextChoices):
@@ -78,6 +79,13 @@ class Run(models.Model):
     def can_be_cancelled(self) -> bool:
         """Whether a cancel can still be requested."""
         return self.state in (State.QUEUED, State.WAITING, State.RUNNING)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from start to end, or to now while it runs; None before it starts."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
 
 
 class Counter(models.Model):

@@ -199,12 +199,12 @@ def tail(path: Path, count: int) -> list[str]:
         return []
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen there now. Connections of an earlier server that are still closing do not count."""
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1 now. Closing connections of an earlier server do not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(("127.0.0.1", port))
             return True
         except OSError:
             return False

@@ -41,9 +41,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def answer_json(self, body: object, status: int = 200) -> None:
+    def answer_json(self, body: object) -> None:
         """Sends one JSON answer."""
-        self.answer(status, json.dumps(body).encode(), {"Content-Type": "application/json; charset=utf-8"})
+        self.answer(200, json.dumps(body).encode(), {"Content-Type": "application/json; charset=utf-8"})
 
 
 class Server(http.server.ThreadingHTTPServer):

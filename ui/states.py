@@ -29,7 +29,7 @@ def _group(css: str, icon: str, *words: str) -> dict[str, Look]:
 
 LOOKS: dict[str, Look] = {
     **_group("waiting", "clock", "Queued", "Waiting", "Needs approval", "Pending"),
-    **_group("waiting", "triangle-alert", "Degraded", "Warning", "Ends soon", "Placeholder"),
+    **_group("waiting", "triangle-alert", "Degraded", "Warning", "Ends soon", "Placeholder", "Blank"),
     **_group(
         "running", "loader-circle", "Running", "Deploying", "Building", "Starting", "Progressing", "Checking"
     ),
@@ -40,7 +40,18 @@ LOOKS: dict[str, Look] = {
         "succeeded", "circle-check", "Succeeded", "Healthy", "Ready", "Valid", "Built", "Applied", "Passed"
     ),
     **_group("succeeded", "circle-check", "Reachable", "Active"),
-    **_group("failed", "circle-x", "Failed", "Failing", "Build failed", "Crashing", "Missing", "Refused"),
+    **_group(
+        "failed",
+        "circle-x",
+        "Failed",
+        "Failing",
+        "Build failed",
+        "Crashing",
+        "Missing",
+        "Refused",
+        "Unreadable",
+    ),
+    **_group("failed", "minus", "Removed"),
     **_group("failed", "circle-alert", "Errored", "Error", "Unreachable"),
     **_group("failed", "timer", "Timed out"),
     **_group(

@@ -24,6 +24,7 @@ class SecretText:
     version_id: str
     text: str = field(repr=False)
     created_at: datetime
+    arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class SecretsManager:
             answer = self._client().get_secret_value(SecretId=secret_id, **which)
             if "SecretBinary" not in answer:
                 created = answer["CreatedDate"].astimezone(UTC)
-                return SecretText(answer["VersionId"], answer["SecretString"], created)
+                return SecretText(answer["VersionId"], answer["SecretString"], created, answer["ARN"])
         hint = (
             "Store the secrets file as text (SecretString), as it stands in the repository, with its values."
         )

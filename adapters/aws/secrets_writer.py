@@ -97,12 +97,22 @@ class SecretsWriter(SecretsManager):
         """
         version = self.put(secret_id, text, token=token)
         try:
-            self.move_current(secret_id, to=version, expected_from=base)
-        except LostRace:
-            self.take_label_off(secret_id, version)
+            if not self._was_current(secret_id, version):
+                self.move_current(secret_id, to=version, expected_from=base)
+        except ExternalError as error:
+            if (
+                error.permanent
+            ):  # nothing was moved, and the same call would not move it: the value is left to expire
+                self.take_label_off(secret_id, version)
             raise
         self.take_label_off(secret_id, version)
         return version
+
+    def _was_current(self, secret_id: str, version_id: str) -> bool:
+        """Whether this version is or was current: then an earlier call has moved AWSCURRENT. To move it again would undo
+        what another writer did since, such as going back to `base`."""
+        labels = self.describe(secret_id).versions.get(version_id, ())
+        return CURRENT in labels or PREVIOUS in labels
 
     def take_label_off(self, secret_id: str, version_id: str, label: str = SAVING) -> None:
         """Removes our label from a version. Ignores a label that is on another version, and an AWS that does not answer."""

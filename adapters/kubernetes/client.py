@@ -16,7 +16,7 @@ from adapters.kubernetes.config import KubeconfigFacts, check_kubeconfig, read_k
 from adapters.kubernetes.errors import KubernetesError, KubernetesNotFound, KubernetesUnavailable
 from adapters.kubernetes.limits import READ_TIMEOUT, RetryPolicy
 from adapters.kubernetes.stream import HttpStream
-from engine.cluster.client import ACCEPT_JSON, Answer, Resource
+from engine.cluster.client import ACCEPT_JSON, Answer, Resource, path_of, root_of
 from engine.types import Json
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class KubernetesClient:
     def discover(self, group: str, version: str) -> list[Resource]:
         """The kinds of a group and version, without subresources; empty when it is not served."""
         try:
-            body = self.request("GET", f"/apis/{group}/{version}" if group else f"/api/{version}")
+            body = self.request("GET", path_of(root_of(group, version)))
         except KubernetesNotFound:
             return []
         return [

@@ -143,8 +143,9 @@ def _parse(text: str) -> dict[str, Any]:
         raise _invalid("it is larger than 1 MB")
     try:
         config = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _invalid("it is not valid YAML") from error
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # Not chained: the text of a YAML error quotes the line, and with it a token.
+        raise _invalid("it is not valid YAML") from None
     if not isinstance(config, dict) or config.get("kind", "Config") != "Config":
         raise _invalid("it is no kubeconfig", "Paste the whole file, from apiVersion to the end.")
     return config

@@ -14,6 +14,7 @@ from engine.types import ObjectStatus
 from runs.life.ending import as_stored
 from runs.life.hooks import End
 from runs.models import State, Step, StepState
+from secrets_ui.known.uses import note_served
 
 
 def evidence_of(status: ObjectStatus) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def on_end(deploy: Deploy, end: End) -> None:
         close_notify(deploy)
     if end.state == State.SUCCEEDED and deploy.release_id:
         Release.objects.filter(pk=deploy.release_id, verified_at=None).update(verified_at=deploy.ended_at)
+        note_served(deploy.number)
     tell_ended(deploy, undoing.follower(deploy) or undoing.roll_back_after_failure(deploy))
 
 

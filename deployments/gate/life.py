@@ -5,14 +5,20 @@ from __future__ import annotations
 from deployments.gate import ending, turns, undoing
 from deployments.gate.announcements import tell_started
 from deployments.gate.kind import DEPLOY
+from deployments.gate.secrets_alone import base_of
 from deployments.models import Deploy
 from deployments.queries import last_revision
 from runs.life.hooks import Life
 
 
 def changes_at_start(deploy: Deploy) -> dict[str, object]:
-    """The revision that runs now: another deploy may have ended while this one waited."""
-    return {"previous_revision": last_revision(deploy.environment_id)}
+    """The revision that runs now: another deploy may have ended while this one waited. A deploy of the secrets alone takes
+    that revision over."""
+    release, _ = base_of(deploy.environment) if deploy.kind == Deploy.Kind.SECRETS else (None, "")
+    changes: dict[str, object] = {"previous_revision": last_revision(deploy.environment_id)}
+    if release is not None:
+        changes |= {"revision": release.revision, "subject": release.subject, "author": release.author}
+    return changes
 
 
 def next_after(deploy: Deploy) -> Deploy | None:

@@ -5,7 +5,8 @@ Each function takes the actor, checks their right, and writes the audit event in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 
@@ -13,7 +14,7 @@ from adapters.git.repository import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from deployments.gate import revisions
+from deployments.gate import revisions, secret_pins
 from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy
 from deployments.queries import last_revision
@@ -32,22 +33,42 @@ class Answer:
     created: bool
 
 
+@dataclass(frozen=True)
+class Order:
+    """The checked content of a request. `requested`: the revision as typed; `key`: the idempotency key; `rolls_back_to`: the
+    deploy to roll back to; `undoes`: the deploy whose cancel or failure this one follows; `secret_versions`: the VersionId by
+    path of each secrets file that is pinned already."""
+
+    commit: Commit
+    requested: str
+    reason: str = ""
+    key: str = ""
+    kind: Deploy.Kind = Deploy.Kind.DEPLOY
+    rolls_back_to: Deploy | None = None
+    undoes: Deploy | None = None
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
+
+
 def request_deploy(
-    actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = ""
-) -> Answer:
+    actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
+    secret_versions: Mapping[str, str] | None = None,
+) -> Answer:  # fmt: skip
     """Requests the deploy of a revision (commit, branch or tag).
 
-    A repeated key of the same actor returns the deploy of that key; a commit that waits or runs already returns that
-    deploy. Raises Refused (role, unknown-revision) and ExternalError (repository unreachable); nothing is changed then.
+    `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
+    pinned to the current versions: here if AWS answers soon, else when its step reads them. A repeated key of the same
+    actor returns the deploy of that key; a commit that waits or runs already with the same versions returns that deploy.
+    Raises Refused (role, unknown-revision, secret-versions) and ExternalError (repository unreachable); nothing is changed
+    then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
-    return open_deploy(
-        actor, environment, commit, requested=revision.strip(), reason=reason, idempotency_key=idempotency_key
-    )
+    versions = secret_pins.pinned(environment, secret_versions)
+    order = Order(commit, revision.strip(), reason, idempotency_key, secret_versions=versions)
+    return open_deploy(actor, environment, order)
 
 
 def request_rollback(
@@ -75,10 +96,16 @@ def open_rollback(
 ) -> Answer:  # fmt: skip
     """Opens the rollback to `target`, which the caller has checked. `undoes`: the deploy whose cancel or failure it follows."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
-    return open_deploy(
-        actor, environment, commit, requested=f"#{target.number}", reason=reason, idempotency_key=idempotency_key,
-        rolls_back_to=target, undoes=undoes,
-    )  # fmt: skip
+    order = Order(
+        commit,
+        f"#{target.number}",
+        reason,
+        idempotency_key,
+        Deploy.Kind.ROLLBACK,
+        rolls_back_to=target,
+        undoes=undoes,
+    )
+    return open_deploy(actor, environment, order)
 
 
 def why_no_rollback_to(target: Deploy, environment: Environment, *, although_bad: bool = False) -> str:
@@ -116,44 +143,42 @@ def by_key(actor: Actor, key: str) -> Deploy | None:
     return Deploy.objects.filter(actor_kind=actor.kind, actor_id=actor.id, idempotency_key=key).first()
 
 
-def open_deploy(
-    actor: Actor, environment: Environment, commit: Commit, *, requested: str, reason: str, idempotency_key: str,
-    rolls_back_to: Deploy | None = None, undoes: Deploy | None = None,
-) -> Answer:  # fmt: skip
+def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
     """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it."""
     try:
         with transaction.atomic():
             # The row lock puts simultaneous requests for one environment in an order.
             Environment.objects.select_for_update().get(pk=environment.pk)
-            same = same_request(environment, commit.sha, rolls_back_to)
+            same = same_request(environment, order)
             if same:
-                put_first(same, undoes)
+                put_first(same, order.undoes)
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
-            deploy = create(
-                actor, environment, commit, requested, reason, idempotency_key, rolls_back_to, undoes
-            )
-            DEPLOY.audit(
-                actor, "deploy.requested", deploy, **({"undoes": f"#{undoes.number}"} if undoes else {})
-            )
+            deploy = create(actor, environment, order)
+            undoes = {"undoes": f"#{order.undoes.number}"} if order.undoes else {}
+            DEPLOY.audit(actor, "deploy.requested", deploy, **undoes)
             enqueue_run(DEPLOY, deploy)
         return Answer(deploy, created=True)
     except IntegrityError:
-        known = by_key(actor, idempotency_key)
+        known = by_key(actor, order.key)
         if known is None:
             raise
         return Answer(known, created=False)
 
 
-def same_request(environment: Environment, sha: str, rolls_back_to: Deploy | None) -> Deploy | None:
-    """An open deploy of the same revision and rollback target without a cancel request, or None."""
-    return Deploy.objects.filter(
+def same_request(environment: Environment, order: Order) -> Deploy | None:
+    """An open deploy of the same kind, revision, rollback target and (where they are pinned) versions of the secrets, without
+    a cancel request, or None."""
+    same = Deploy.objects.filter(
         environment=environment,
         state__in=OPEN,
-        revision=sha,
-        rolls_back_to=rolls_back_to,
+        kind=order.kind,
+        revision=order.commit.sha,
+        rolls_back_to=order.rolls_back_to,
         cancel_requested_at=None,
-    ).first()
+    )
+    wanted = dict(order.secret_versions)
+    return next((deploy for deploy in same if not wanted or deploy.secret_versions == wanted), None)
 
 
 def put_first(deploy: Deploy, undoes: Deploy | None) -> None:
@@ -162,30 +187,23 @@ def put_first(deploy: Deploy, undoes: Deploy | None) -> None:
         deploy.undoes = undoes
 
 
-def create(
-    actor: Actor,
-    environment: Environment,
-    commit: Commit,
-    requested: str,
-    reason: str,
-    key: str,
-    target: Deploy | None,
-    undoes: Deploy | None,
-) -> Deploy:
-    """Creates the deploy's row and its steps. `key` is the idempotency key, `target` the deploy to roll back to."""
+def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
+    """Creates the deploy's row and its steps."""
+    target, commit = order.rolls_back_to, order.commit
     return opening.create(
         DEPLOY,
         actor,
         environment=environment,
-        kind=Deploy.Kind.ROLLBACK if target else Deploy.Kind.DEPLOY,
+        kind=order.kind,
         revision=commit.sha,
-        requested=requested[:200],
+        requested=order.requested[:200],
         subject=commit.subject[:300],
         author=commit.author[:150],
         release=target.release if target else None,
         rolls_back_to=target,
-        undoes=undoes,
+        undoes=order.undoes,
         previous_revision=last_revision(environment.pk),
-        reason=reason[:500],
-        idempotency_key=key[:100] or None,
+        reason=order.reason[:500],
+        secret_versions=dict(order.secret_versions),
+        idempotency_key=order.key[:100] or None,
     )

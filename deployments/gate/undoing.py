@@ -6,6 +6,8 @@ cannot lose it.
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
 from audit.actors import SYSTEM_ACTOR, Actor
 from core.errors import Refused
 from deployments.gate import requests
@@ -58,7 +60,7 @@ def roll_back_after_failure(deploy: Deploy) -> Deploy | None:
     cluster, was cancelled, or is a rollback itself: a person decides then.
     """
     environment = deploy.environment
-    if deploy.state != State.FAILED or deploy.kind != Deploy.Kind.DEPLOY or deploy.cancel_requested_at:
+    if deploy.state != State.FAILED or deploy.kind == Deploy.Kind.ROLLBACK or deploy.cancel_requested_at:
         return None
     if not environment.rolls_back_by_itself or not written(deploy):
         return None
@@ -71,7 +73,12 @@ def roll_back_after_failure(deploy: Deploy) -> Deploy | None:
 
 def written(deploy: Deploy) -> int:
     """Number of objects that the deploy has created or changed on the cluster."""
-    return ObjectState.objects.filter(run_id=deploy.run_id, action__in=WRITTEN).count()
+    return written_objects(deploy).count()
+
+
+def written_objects(deploy: Deploy) -> QuerySet[ObjectState]:
+    """The objects that the deploy has created or changed on the cluster, in any attempt."""
+    return ObjectState.objects.filter(run_id=deploy.run_id, action__in=WRITTEN)
 
 
 def sentence(rollback: Deploy) -> str:

@@ -4,63 +4,27 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
-from adapters.git.repository import Commit, commit_url
+from adapters.git.repository import commit_url
 from audit.actors import SYSTEM
 from clusters.models import Trouble
 from deployments.gate import marking, requests, turns, undoing
 from deployments.models import Deploy, ObjectState, Release
+from deployments.pages.deploy_parts import (
+    FIRST,
+    ImageView,
+    ObjectView,
+    StepView,
+    images_of,
+    object_view,
+    trouble,
+)
 from deployments.queries import last_good, last_succeeded, light
-from engine.errors import SlipwayError
-from engine.types import ObjectRef
-from projects.connections import git_repository
 from runs.models import ACTIVE, State, Step
 from ui.states import look
 
-MOST_COMMITS = 50
 MOST_OBJECTS = 30  # changed objects in the table; the others are folded
-TROUBLE = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
-# Failed objects come first, then progressing ones; the rest stays in the order of the apply.
-FIRST = {"failed": 0, "timed_out": 0, "progressing": 1}
-
-
-@dataclass(frozen=True)
-class StepView:
-    """A step of the deploy, for `components/steps.html` and the log."""
-
-    name: str
-    state: str
-    seconds: float | None
-    started_at: datetime | None
-    summary: str
-
-
-@dataclass(frozen=True)
-class ObjectView:
-    """A row of the table of objects."""
-
-    kind: str
-    name: str
-    namespace: str
-    action: str
-    progress: str
-    sentence: str
-
-    @property
-    def stays(self) -> bool:
-        """Whether the object is unchanged and ready."""
-        return self.action == "unchanged" and self.progress not in FIRST
-
-
-@dataclass(frozen=True)
-class ImageView:
-    """An image of the release. `digest`: its first characters, or empty."""
-
-    name: str
-    reference: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -69,8 +33,10 @@ class Page:
 
     `target`: the deploy that the page offers to roll back to. `target_bad`, `again_bad`: warnings when that release, or one of
     the same revision, is marked as bad (`gate.marking.warning`). `stop_target`: the deploy that "Stop and roll back" goes back
-    to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy.
-    `aftermath`: workloads that failed soon after it. `waits_for`: the first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms.
+    to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy. `waits_for`: the
+    first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms. `named`: sentences that
+    count secret keys, with the names of these keys; empty without the right to see them. `aftermath`: workloads that failed
+    soon after it.
     """
 
     deploy: Deploy
@@ -91,6 +57,7 @@ class Page:
     why_no_stop_target: str = ""
     follower: Deploy | None = None
     aftermath: list[Trouble] = field(default_factory=list)
+    named: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +89,11 @@ class Page:
         """Title of the document. The state comes first, because a narrow tab shows only the beginning."""
         place = f"{self.deploy.environment.project.name} to {self.deploy.environment.name}"
         return f"{look(self.deploy.state).word} #{self.deploy.number}: {place} · Slipway"
+
+    @property
+    def is_secrets(self) -> bool:
+        """Whether it deploys the secrets alone."""
+        return self.deploy.kind == Deploy.Kind.SECRETS
 
     @property
     def favicon(self) -> str:
@@ -212,8 +184,9 @@ class Page:
         return f"Roll back to {self.target.short}" if self.target else ""
 
 
-def page(deploy: Deploy) -> Page:
-    """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`."""
+def page(deploy: Deploy, *, sees_names: bool) -> Page:
+    """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`. `sees_names`: the reader may see the names
+    of secret keys."""
     steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in steps_of(deploy)]
     objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
     changed = [one for one in objects if not one.stays]
@@ -231,6 +204,7 @@ def page(deploy: Deploy) -> Page:
         secrets=sorted(deploy.release.secret_versions.items()) if deploy.release else [],
         trouble=trouble(deploy),
         key=uuid.uuid4().hex,
+        named=sorted(deploy.key_names.items()) if sees_names else [],
     )
     return with_what_follows(made)
 
@@ -260,22 +234,6 @@ def steps_of(deploy: Deploy) -> list[Step]:
     return list(Step.objects.filter(run_id=deploy.run_id))
 
 
-def images_of(release: Release | None) -> list[ImageView]:
-    """The images of the release, by name."""
-    if release is None:
-        return []
-    return [
-        ImageView(name, f"{pin['repository']}:{pin['tag']}", str(pin.get("digest", ""))[:19])
-        for name, pin in sorted(release.images.items())
-    ]
-
-
-def object_view(row: ObjectState) -> ObjectView:
-    """The row of one object."""
-    ref = ObjectRef.parse(row.ref)
-    return ObjectView(ref.kind, ref.name, ref.namespace, row.action, row.progress, row.sentence)
-
-
 def queue_before(deploy: Deploy) -> list[Deploy]:
     """The deploys that go before a queued one, in order: the active one, then waiting ones. Empty in other states."""
     if deploy.state != State.QUEUED:
@@ -298,41 +256,3 @@ def rollback_target(deploy: Deploy) -> Deploy | None:
         return last_good(deploy.environment, unlike=deploy)
     usable = not requests.why_no_rollback_to(deploy, deploy.environment, although_bad=True)
     return deploy if usable and deploy.release_id != live.release_id else None
-
-
-def trouble(deploy: Deploy) -> dict[str, Any] | None:
-    """The context of `components/failure.html`, or None when the deploy did not fail."""
-    if deploy.state not in TROUBLE:
-        return None
-    proofs = [
-        {**item, "title": item.get("pod") or item.get("ref")}
-        for item in deploy.evidence
-        if item.get("pod") or item.get("events") or item.get("logs") or item.get("previous_logs")
-    ]
-    others = [
-        item["sentence"]
-        for item in deploy.evidence
-        if item.get("sentence") and item["sentence"] not in deploy.result
-    ]
-    return {
-        "tone": deploy.state,
-        "sentence": deploy.result,
-        "hint": deploy.hint,
-        "facts": [("Also", sentence) for sentence in others[:20]],
-        "evidence": proofs,
-    }
-
-
-def commits_between(deploy: Deploy) -> list[tuple[Commit, str]]:
-    """The commits since the revision that ran before, newest first, with their addresses. From Git's mirror, without the
-    network; empty when the mirror does not have them."""
-    if not deploy.previous_revision or deploy.previous_revision == deploy.revision:
-        return []
-    try:
-        found = git_repository(deploy.environment.project).log(
-            deploy.previous_revision, deploy.revision, MOST_COMMITS, ask_host=False
-        )
-    except SlipwayError:
-        return []  # the mirror is missing or no longer has the commits; the page works without them
-    url = deploy.environment.project.repository_url
-    return [(commit, commit_url(url, commit.sha)) for commit in found]

@@ -15,8 +15,9 @@ from deployments.gate import cancelling, marking, requests
 from deployments.lookup import deploy_for
 from deployments.models import Deploy
 from deployments.pages import deploy_page
+from deployments.pages.deploy_parts import commits_between
 from deployments.pages.forms import CancelForm, ConfirmedForm
-from projects.access import role_in
+from projects.access import may_secret, role_in
 from projects.models import Role
 from runs import live_log
 from runs.models import State
@@ -26,12 +27,12 @@ from runs.models import State
 def deploy(request: HttpRequest, number: int) -> HttpResponse:
     """GET: the whole page."""
     found = deploy_for(request.user, number)
-    shown = deploy_page.page(found)
+    shown = deploy_page.page(found, sees_names=may_secret(request.user, found.environment, "names"))
     stream_url = reverse("deployments:stream", args=[number])
     context = {
         **context_of(request, shown),
         **live_log.context(request, found, shown.steps, stream_url=stream_url),
-        "commits": deploy_page.commits_between(found),
+        "commits": commits_between(found),
     }
     return render(request, "deployments/deploy.html", context)
 
@@ -39,7 +40,8 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
 @require_safe
 def progress(request: HttpRequest, number: int) -> HttpResponse:
     """GET: the part above the log, for htmx while the deploy runs."""
-    shown = deploy_page.page(deploy_for(request.user, number))
+    found = deploy_for(request.user, number)
+    shown = deploy_page.page(found, sees_names=may_secret(request.user, found.environment, "names"))
     context = {**context_of(request, shown), "is_fragment": True, "was": request.GET.get("was", "")}
     return render(request, "deployments/partials/_progress_news.html", context)
 

@@ -9,9 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from deployments.gate import secrets_alone
 from deployments.models import Deploy
 from deployments.pages import deploy_rows, history, overview
-from projects.access import environment_for, maintainers_text
+from deployments.preparation.secret_state import secret_state
+from projects.access import environment_for, maintainers_text, may_secret, role_in
 from projects.models import Environment, Role
 
 SHOWN = 10
@@ -34,6 +36,22 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     }
     part = "deployments/_environment_live.html" if request.htmx else "deployments/environment.html"  # type: ignore[attr-defined]
     return render(request, part, context)
+
+
+@require_safe
+def changed_secrets(request: HttpRequest, project: str, environment: str) -> HttpResponse:
+    """For htmx: which secret keys have changed in AWS since what runs, and the button that deploys them alone."""
+    shown = environment_for(request.user, project, environment)
+    role = role_in(request.user, shown.project, shown)
+    release, why_not = secrets_alone.base_of(shown)
+    context = {
+        "environment": shown,
+        "state": secret_state(shown, release) if release else None,
+        "why_not": why_not,
+        "sees_names": may_secret(request.user, shown, "names"),
+        "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
+    }
+    return render(request, "deployments/partials/_changed_secrets.html", context)
 
 
 def environment_view(user: Any, shown: Environment) -> overview.EnvironmentView:

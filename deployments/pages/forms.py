@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from deployments.pages.shown_versions import opened
 from projects.models import Environment
 
 
@@ -75,5 +76,17 @@ class DeployForm(ConfirmedForm):
     """The button of the new deploy page."""
 
     revision = forms.CharField(max_length=200)
+    kind = forms.CharField(required=False, max_length=20)
+    secret_versions = forms.CharField(required=False, max_length=20_000, widget=forms.HiddenInput)
     reason = forms.CharField(required=False, max_length=500)
     branch = forms.CharField(required=False)  # branch of the listed commits, to show the page again
+
+    def clean_secret_versions(self) -> dict[str, str]:
+        """The versions of the secrets files that the preview showed."""
+        try:
+            return opened(self.environment, self.cleaned_data["secret_versions"])
+        except ValueError as error:
+            raise forms.ValidationError(
+                "The versions of the secrets in this form are not those of a preview. Look at the preview again. "
+                "Nothing was started."
+            ) from error

@@ -16,20 +16,21 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from adapters.errors import ExternalError, NotFound
 from adapters.git.repository import Commit, GitRepository, commit_url
-from audit.actors import person
+from audit.actors import Actor, person
 from core.errors import Refused
 from core.findings import WARNING, Finding
 from core.kept import keeps
-from deployments.gate import marking, requests, turns
+from deployments.gate import marking, requests, secrets_alone, turns
 from deployments.models import Deploy
 from deployments.pages.forms import DeployForm
+from deployments.pages.shown_versions import sealed
 from deployments.preparation.image_availability import not_built
 from deployments.preparation.preview import Preview, preview
 from deployments.queries import light, succeeded
 from engine.cluster.dryrun import ObjectChange
 from engine.errors import SlipwayError
 from engine.types import Action
-from projects.access import environment_for
+from projects.access import environment_for, may_secret
 from projects.connections import git_repository
 from projects.models import Environment, Role
 from runs.models import OPEN
@@ -55,16 +56,35 @@ class Pick:
 @dataclass(frozen=True)
 class Choice:
     """The left side of the page. `asked`: the revision as typed; `notice`: why the list may be out of date; `problem`: why no
-    revision is chosen, with `hint`."""
+    revision is chosen, with `hint`. `kind`: the kind of deploy; with `secrets` there is no revision to choose."""
 
     branch: str = ""
     branches: tuple[str, ...] = ()
     picks: tuple[Pick, ...] = ()
     chosen: Commit | None = None
     asked: str = ""
+    kind: str = Deploy.Kind.DEPLOY
     notice: str = ""
     problem: str = ""
     hint: str = ""
+
+    @property
+    def is_secrets(self) -> bool:
+        """Whether the secrets are deployed alone: there is no revision to pick."""
+        return self.kind == Deploy.Kind.SECRETS
+
+    @property
+    def query(self) -> str:
+        """What the page's address says of it."""
+        if self.is_secrets:
+            return urlencode({"kind": self.kind})
+        return urlencode({"branch": self.branch, "revision": self.chosen.sha if self.chosen else self.asked})
+
+    @property
+    def button(self) -> str:
+        """What the button does; the environment follows."""
+        short = self.chosen.short if self.chosen else ""
+        return f"Deploy the secrets of {short}" if self.is_secrets else f"Deploy {short}"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -73,45 +93,60 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """GET: the page. POST: requests the deploy; when it is refused, the page again with the reason (status 422)."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
     if request.method != "POST":
-        choice = with_built(place, choose(place, request.GET))
-        return render(request, "deployments/new.html", context_of(place, choice, see="see" in request.GET))
+        choice = chosen_by(place, request.GET)
+        return render(
+            request, "deployments/new.html", context_of(request, place, choice, see="see" in request.GET)
+        )
     bad = marking.bad_release_of(place, request.POST.get("revision", "")[:40])
     form = DeployForm(request.POST, environment=place, bad=marking.warning(bad))
     if form.is_valid():
-        data = form.cleaned_data
         try:
-            answer = requests.request_deploy(
-                person(request.user), environment=place, revision=data["revision"], reason=data["reason"],
-                idempotency_key=data["key"],
-            )  # fmt: skip
-            return redirect("deployments:deploy", answer.deploy.number)
+            return redirect(
+                "deployments:deploy", asked_for(person(request.user), place, form.cleaned_data).number
+            )
         except (Refused, ExternalError) as error:
             form.add_error(None, f"{error.message} {error.hint}".strip())
-    asked = {"revision": request.POST.get("revision", ""), "branch": request.POST.get("branch", "")}
-    choice = with_built(place, choose(place, asked))
-    return render(request, "deployments/new.html", context_of(place, choice, see=True, form=form), status=422)
+    choice = chosen_by(place, {name: request.POST.get(name, "") for name in ("kind", "revision", "branch")})
+    context = context_of(request, place, choice, see=True, form=form)
+    return render(request, "deployments/new.html", context, status=422)
+
+
+def asked_for(actor: Actor, place: Environment, data: Mapping[str, Any]) -> Deploy:
+    """What the gate makes of the form. Raises Refused, ExternalError."""
+    more = {
+        "reason": data["reason"],
+        "idempotency_key": data["key"],
+        "secret_versions": data["secret_versions"],
+    }
+    if data["kind"] == Deploy.Kind.SECRETS:
+        return secrets_alone.request_secrets_deploy(actor, environment=place, **more).deploy
+    return requests.request_deploy(actor, environment=place, revision=data["revision"], **more).deploy
 
 
 @require_safe
 def preview_part(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """GET: only the right side (preview and button), for htmx."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
-    choice = choose(place, request.GET)
-    response = render(request, "deployments/partials/_preview.html", context_of(place, choice, see=True))
+    choice = chosen_by(place, request.GET, quick=True)
+    context = context_of(request, place, choice, see=True)
+    response = render(request, "deployments/partials/_preview.html", context)
     if choice.chosen:  # reloading the page shows the same revision
-        chosen = urlencode({"branch": choice.branch, "revision": choice.chosen.sha})
-        response["HX-Replace-Url"] = f"{reverse('deployments:new', args=[project, environment])}?{chosen}"
+        address = reverse("deployments:new", args=[project, environment])
+        response["HX-Replace-Url"] = f"{address}?{choice.query}"
     return response
 
 
 def context_of(
-    place: Environment, choice: Choice, *, see: bool, form: DeployForm | None = None
+    request: HttpRequest, place: Environment, choice: Choice, *, see: bool, form: DeployForm | None = None
 ) -> dict[str, Any]:
     """The page's context. With `see` the preview is made now, else the page fetches it after loading."""
     url = place.project.repository_url
     bad = marking.warning(marking.bad_release_of(place, choice.chosen.sha)) if choice.chosen else ""
-    made = warned(preview(place, choice.chosen), bad) if see and choice.chosen else None
-    changed = [change for change in made.changes if change.action != "unchanged"] if made else []
+    made = warned(preview(place, choice.chosen, choice.kind), bad) if see and choice.chosen else None
+    sees_names = may_secret(request.user, place, "names")
+    changed = (
+        [shown(change, sees_names) for change in made.changes if change.action != "unchanged"] if made else []
+    )
     return {
         "environment": place,
         "project": place.project,
@@ -123,6 +158,8 @@ def context_of(
         "form": form or DeployForm(environment=place),
         "key": uuid.uuid4().hex,
         "bad": bad,
+        "sees_names": sees_names,
+        "secret_versions": sealed(place, made.secret_versions) if made else "",
         "open_deploys": sorted(
             light(Deploy.objects.filter(environment=place, state__in=OPEN)),
             key=turns.place,
@@ -138,9 +175,31 @@ def warned(made: Preview, bad: str) -> Preview:
     return replace(made, findings=(*made.findings, Finding(WARNING, bad, hint)))
 
 
+def shown(change: ObjectChange, sees_names: bool) -> ObjectChange:
+    """The change as this person may see it: the diff of a Secret names its keys."""
+    return change if sees_names or change.ref.kind != "Secret" else replace(change, diff=())
+
+
 def opens(change: ObjectChange) -> bool:
     """Whether the object's diff is unfolded: errors, and changes with a short diff. New objects have a long one."""
     return bool(change.error) or (change.action == Action.CHANGE and len(change.diff) <= LONGEST_OPEN)
+
+
+def chosen_by(place: Environment, query: Any, *, quick: bool = False) -> Choice:
+    """What the address or the form asks for. `quick`: without a look at the registry."""
+    if query.get("kind") == Deploy.Kind.SECRETS:
+        return choose_secrets(place)
+    choice = choose(place, query)
+    return choice if quick else with_built(place, choice)
+
+
+def choose_secrets(place: Environment) -> Choice:
+    """What runs, with other secrets: there is nothing to pick."""
+    release, why_not = secrets_alone.base_of(place)
+    if release is None:
+        problem = f"The secrets cannot be deployed alone: {why_not}"
+        return Choice(kind=Deploy.Kind.SECRETS, problem=problem, hint="Deploy a revision.")
+    return Choice(kind=Deploy.Kind.SECRETS, chosen=secrets_alone.commit_of(release))
 
 
 def choose(place: Environment, query: Any) -> Choice:

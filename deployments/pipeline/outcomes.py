@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.errors import ExternalError
+from adapters.errors import ExternalError, TimedOut, Unavailable
 from deployments.gate import undoing
 from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
 from deployments.pipeline.stages import ReleaseIsBad
 from deployments.pipeline.still_serving import what_still_serves
-from deployments.pipeline.work import Work
+from deployments.pipeline.work import Work, keep_key_names
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
 from engine.cluster.client import ApiError
@@ -24,6 +24,8 @@ from ui.words import duration
 
 def succeeded(work: Work) -> str:
     """The result of a deploy that succeeded."""
+    if work.deploy.kind == Deploy.Kind.SECRETS:
+        return f"{work.deploy.short} runs in {work.environment.name} with its new secrets; every object is ready."
     return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
 
 
@@ -49,7 +51,8 @@ def timed_out(work: Work) -> End:
 
 def failed(work: Work, error: SlipwayError) -> End:
     """The end for an error: `failed` or `timed_out` when the release is at fault, `errored` when the portal or an outside
-    system is."""
+    system is. Keeps the names of secret keys that the error carries. Raises FenceLost."""
+    keep_key_names(work, error.key_names)
     if isinstance(error, ReleaseIsBad):
         return release_is_bad(work, error)
     if isinstance(error, ApplyError):
@@ -57,7 +60,10 @@ def failed(work: Work, error: SlipwayError) -> End:
     if isinstance(error, (ManifestError, NotDeployable)):
         return not_deployable(work, error)
     if isinstance(error, (ExternalError, ApiError)):
-        return End(State.ERRORED, error.message, f"{error.hint} {what_was_left(work)}".strip())
+        hint = error.hint or (
+            "Deploy again when it answers." if isinstance(error, (Unavailable, TimedOut)) else ""
+        )
+        return End(State.ERRORED, error.message, f"{hint} {what_was_left(work)}".strip())
     return End(State.ERRORED, error.message, error.hint)
 
 

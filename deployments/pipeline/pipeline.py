@@ -30,7 +30,8 @@ def run(run_id: str, attempt: int) -> None:
 
 def opening(deploy: Deploy) -> str:
     """The first line of the log."""
-    return f"{deploy.actor_text} deploys {deploy.short} to {deploy.environment.label}"
+    what = f"the secrets of {deploy.short}" if deploy.kind == Deploy.Kind.SECRETS else deploy.short
+    return f"{deploy.actor_text} deploys {what} to {deploy.environment.label}"
 
 
 def seconds(deploy: Deploy) -> float:
@@ -58,7 +59,7 @@ def rollout_steps(work: Work) -> None:
     opened, observer = stages.open_rollout(work)
     with opened as rollout:
         try:
-            run_step(work, "apply", lambda w: stages.apply(w, rollout, observer))
+            run_step(work, "apply", lambda _: stages.apply(rollout, observer))
             run_step(work, "rollout", lambda w: stages.watch(w, rollout, observer))
         finally:
             observer.flush()

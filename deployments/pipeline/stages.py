@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core.secret_values import digest
+from deployments.gate.secrets_alone import base_of
 from deployments.models import Deploy, ObjectState, Release, compress
-from deployments.pipeline.work import RowObserver, Work
+from deployments.pipeline.work import RowObserver, Work, keep_key_names
 from deployments.preparation.preflight import plural, stop_for
 from deployments.preparation.preparation import Fresh, Preparation, Stored
 from deployments.preparation.prepare import NotDeployable
+from deployments.preparation.secrets_only import SecretsOnly
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
 from engine.limits import Limits
@@ -27,6 +29,7 @@ from engine.rollout.rollout import Rollout
 from engine.types import Manifest, ObjectRef, Progress, RolloutResult
 from projects.secret_files import Patiently
 from runs.life.ending import as_stored
+from secrets_ui.known.uses import note_use
 
 
 class ReleaseIsBad(NotDeployable):
@@ -72,15 +75,26 @@ class WorkMeans:
 
 def preparation_of(work: Work) -> Preparation:
     """The attempt's preparation, made on the first call. Raises NotDeployable for a release that was made for another
-    cluster or namespace."""
+    cluster or namespace, and when there is no release for a deploy of the secrets alone."""
     if work.preparation is None:
-        release, means = work.deploy.release, WorkMeans(work)
-        work.preparation = (
-            Stored(work.environment, release, means)
-            if release
-            else Fresh(work.environment, work.deploy.revision, means)
-        )
+        work.preparation = new_preparation(work)
     return work.preparation
+
+
+def new_preparation(work: Work) -> Preparation:
+    """By the kind of the deploy, and whether its release is made already. Raises NotDeployable."""
+    deploy, means = work.deploy, WorkMeans(work)
+    if deploy.release:
+        return Stored(work.environment, deploy.release, means)
+    if deploy.kind != Deploy.Kind.SECRETS:
+        return Fresh(work.environment, deploy.revision, means, deploy.secret_versions)
+    release, why_not = base_of(work.environment)
+    if release is None or release.revision != deploy.revision:
+        raise NotDeployable(
+            f"The secrets cannot be deployed alone: {why_not or 'what runs has changed meanwhile.'}",
+            hint="Nothing was changed on the cluster. Deploy a revision: that takes the secrets along.",
+        )
+    return SecretsOnly(work.environment, release, means, deploy.secret_versions)
 
 
 def checkout(work: Work) -> str:
@@ -94,9 +108,18 @@ def checkout(work: Work) -> str:
 
 
 def secrets(work: Work) -> str:
-    """Step `secrets`: fetches the secrets files, in their current versions or those of the stored release. Raises
-    ManifestError, NotDeployable, ExternalError."""
-    return preparation_of(work).secrets()
+    """Step `secrets`: fetches the secrets files in their pinned versions, and the other ones in their current versions. Pins
+    the deploy to all of them, so that a worker that takes over reads the same. Raises ManifestError, NotDeployable,
+    ExternalError, FenceLost."""
+    prepared = preparation_of(work)
+    summary = prepared.secrets()
+    work.warnings += prepared.notes
+    versions = {one.path: one.version_id for one in prepared.fetched}
+    if versions != work.deploy.secret_versions:
+        with work.fence.held():
+            Deploy.objects.filter(pk=work.deploy.pk).update(secret_versions=versions)
+        work.deploy.secret_versions = versions
+    return summary
 
 
 def render(work: Work) -> str:
@@ -110,9 +133,12 @@ def check(work: Work) -> str:
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]
+    keep_key_names(work, {finding.text: finding.keys for finding in found.findings if finding.keys})
     stop_for(found)
-    if work.deploy.release is None:
+    pinned = work.deploy.release is not None
+    if not pinned:
         store_release(work)
+    store_uses(work, pinned=pinned)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
 
 
@@ -136,6 +162,12 @@ def store_release(work: Work) -> None:
             place=deploy.environment.place,
         )
         Deploy.objects.filter(pk=deploy.pk).update(release=deploy.release, warnings=as_stored(work.warnings))
+
+
+def store_uses(work: Work, *, pinned: bool) -> None:
+    """Stores which versions of the secrets files the deploy will apply. `pinned`: those of a stored release. Raises FenceLost."""
+    with work.fence.held(), transaction.atomic():
+        note_use(work.environment, work.deploy.number, preparation_of(work).fetched, pinned=pinned)
 
 
 def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
@@ -163,7 +195,7 @@ def finished_jobs(work: Work) -> set[ObjectRef]:
     return {ObjectRef.parse(ref) for ref in rows.values_list("ref", flat=True)}
 
 
-def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
+def apply(rollout: Rollout, observer: RowObserver) -> str:
     """Step `apply`: writes all objects, stage by stage. Raises ApplyError, ApiError, FenceLost."""
     statuses = rollout.apply()
     observer.flush()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from adapters.kubernetes.client import KubernetesClient
+from deployments.gate import undoing
 from deployments.gate.ending import evidence_of
 from deployments.models import Deploy, ObjectState
 from deployments.preparation.preparation import Preparation
@@ -18,6 +19,7 @@ from engine.types import Manifest, ObjectStatus, Progress
 from projects.connections import cluster_client
 from projects.models import Environment
 from runs.life.attempt import Attempt
+from runs.life.ending import as_stored
 
 
 @dataclass
@@ -69,6 +71,17 @@ class Work(Attempt[Deploy]):
             self.client.close()
 
 
+def keep_key_names(work: Work, names: Mapping[str, Sequence[str]]) -> None:
+    """Stores names of secret keys by the sentence that counts them (`Deploy.key_names`). Raises FenceLost."""
+    if not names:
+        return
+    known = dict(work.deploy.key_names)
+    known |= {as_stored(sentence): as_stored(list(keys)) for sentence, keys in names.items()}
+    with work.fence.held():
+        Deploy.objects.filter(pk=work.deploy.pk).update(key_names=known)
+    work.deploy.key_names = known
+
+
 class RowObserver:
     """The engine's observer: writes lines to the log and states of objects to rows, and raises when the run must stop.
 
@@ -84,6 +97,8 @@ class RowObserver:
         self.positions = {str(manifest.ref): position for position, manifest in enumerate(order)}
         self._waiting: dict[str, ObjectStatus] = {}
         self._actions: dict[str, str] = {}
+        # What an earlier attempt wrote: this one finds it unchanged, but the deploy did change it.
+        self._written = dict(undoing.written_objects(work.deploy).values_list("ref", "action"))
         self._told: dict[str, tuple[Progress, str]] = {}
         self._next_flush = 0.0
 
@@ -139,7 +154,7 @@ class RowObserver:
             run_id=self.work.deploy.run_id,
             ref=ref[:400],
             position=self.positions.get(ref, len(self.positions)),
-            action=self._actions.get(ref, ""),
+            action=self._written.get(ref[:400]) or self._actions.get(ref, ""),
             progress=status.progress.value,
             sentence=shown["sentence"][:500],
             hint=shown["hint"][:500],

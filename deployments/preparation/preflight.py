@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -24,6 +25,7 @@ from projects.models import Environment, Image
 from projects.pull_secrets import PullCredential, prove, pull_credentials
 from projects.reference_files import reference_documents
 from projects.secret_files import Fetched
+from projects.secret_names import counted
 
 RENEW = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
 
@@ -62,23 +64,20 @@ def check_secrets_files(
     for one in fetched:
         result = check_against_reference(reference_documents(documents, one.path), one.documents)
         hint = "Edit the secrets file in AWS Secrets Manager; the reference file in the repository names the keys."
-        findings += [
-            Finding(FAILED, f"The secrets file lacks the key {key}.", hint, subject=one.path)
-            for key in result.missing
-        ]
-        findings += [
-            Finding(
-                WARNING,
-                f"The secrets file has the key {key}, which the reference file lacks.",
-                subject=one.path,
-            )
-            for key in result.extra
-        ]
-        findings += [
-            Finding(state, f"The value of {key} still is a placeholder.", hint, subject=one.path)
-            for key in result.placeholders
-        ]
+        file = f"the secrets file {one.path}"
+        findings += _of_keys(FAILED, f"T{file[1:]} lacks {{}} of its reference file.", result.missing, hint)
+        findings += _of_keys(
+            WARNING, f"T{file[1:]} has {{}} too many: the reference file lacks what it has.", result.extra
+        )
+        findings += _of_keys(
+            state, f"The value of {{}} of {file} still is a placeholder.", result.placeholders, hint
+        )
     return findings
+
+
+def _of_keys(state: str, sentence: str, keys: tuple[str, ...], hint: str = "") -> list[Finding]:
+    """One finding for all these keys, which its sentence only counts; none without keys."""
+    return [Finding(state, sentence.format(counted(keys)), hint, keys=keys)] if keys else []
 
 
 def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
@@ -95,15 +94,19 @@ def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
 def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
     """Errors for each Secret, ConfigMap or key that a workload needs and that neither the deploy nor the cluster has. Raises
     ApiError."""
-    missing = missing_references(manifests, live_keys(client))
-    return [
-        Finding(FAILED, reason, _reference_hint(reference), subject=str(reference.by))
-        for reference, reason in missing
-    ]
+    found: dict[tuple[str, str], Finding] = {}
+    for reference, reason in missing_references(manifests, live_keys(client)):
+        subject = str(reference.by)
+        hint = _reference_hint(reference)
+        known = found.get((subject, reason)) or Finding(FAILED, reason, hint, subject=subject)
+        key = (f"{reference.name}/{reference.key}",) if reference.kind == "Secret" and reference.key else ()
+        found[subject, reason] = replace(known, keys=(*known.keys, *key))
+    return list(found.values())
 
 
 def _reference_hint(reference: Reference) -> str:
-    what = f"the key {reference.key}" if reference.key else f"the {reference.kind} {reference.name}"
+    key = "the key" if reference.kind == "Secret" else f"the key {reference.key}"
+    what = key if reference.key else f"the {reference.kind} {reference.name}"
     return f"Add {what} to the manifests or to the secrets file, or mark the reference as optional."
 
 
@@ -214,7 +217,22 @@ def check_objects(
         changes = dry_run(
             client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
         )
-        return [*references.result(), *pull.result()], changes
+        return [*references.result(), *pull.result()], [_without_fields(change) for change in changes]
+
+
+_KEY_FIELD = re.compile(r"\b(data|stringData)(?:\[[^\]]*\]|\.[-._a-zA-Z0-9]+)")
+
+
+def _without_fields(change: ObjectChange) -> ObjectChange:
+    """What a dry run says of a Secret, without the names of its keys; the diff has them, for people with the right."""
+    if change.ref.kind != "Secret":
+        return change
+    return replace(
+        change,
+        error=_KEY_FIELD.sub(r"a key of \1", change.error),
+        conflicts=tuple(_KEY_FIELD.sub(r"a key of \1", text) for text in change.conflicts),
+        field_errors=(),
+    )
 
 
 def stop_for(found: Preflight) -> None:
@@ -227,6 +245,7 @@ def stop_for(found: Preflight) -> None:
     raise NotDeployable(
         f"{first.text}{more}",
         problems=tuple(finding.text for finding in found.errors),
+        key_names={finding.text: finding.keys for finding in found.errors if finding.keys},
         hint=f"{first.detail} Nothing was changed on the cluster.".strip(),
     )
 

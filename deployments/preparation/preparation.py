@@ -24,16 +24,17 @@ from deployments.preparation.preflight import (
     plural,
 )
 from deployments.preparation.prepare import NotDeployable
+from deployments.queries import last_release
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
 from engine.manifests.documents import Document
 from engine.manifests.render import ImagePin
-from engine.manifests.stored import from_stored
+from engine.manifests.stored import from_stored, secrets_of_files
 from engine.types import Manifest, Observer
 from projects.connections import git_repository
 from projects.models import Environment, Image
-from projects.reference_files import files_at
-from projects.secret_files import Fetched, Patiently, fetch_secrets
+from projects.reference_files import by_file, files_at
+from projects.secret_files import Fetched, Patiently, References, fetch_secrets, moved
 
 FETCH_SECONDS = 300.0
 
@@ -68,10 +69,12 @@ class Means(Protocol):
 
 
 class Preparation:
-    """The results of the steps so far. `files`: those of the config directory, by name."""
+    """The results of the steps so far. `files`: those of the config directory, by name; `notes`: warnings for the deploy's
+    page."""
 
     def __init__(self, environment: Environment, means: Means) -> None:
         self.environment = environment
+        self.notes: list[str] = []
         self.means = means
         self.files: Mapping[str, bytes] = {}
         self.documents: Sequence[Document] = ()
@@ -97,18 +100,35 @@ class Preparation:
 
     def _read(self, revision: str) -> None:
         if not self.means.hasty:
-            repository = git_repository(self.environment.project)
-            self.means.patiently(partial(repository.fetch, FETCH_SECONDS))
+            self._refresh()
         self.files = files_at(self.environment, revision)
         self.documents = prepare.read(self.environment, self.files)
 
-    def _fetch(self, versions: Mapping[str, str] | None) -> str:
+    def _refresh(self) -> None:
+        """Brings the mirror up to date. Raises ExternalError."""
+        repository = git_repository(self.environment.project)
+        self.means.patiently(partial(repository.fetch, FETCH_SECONDS))
+
+    def _fetch(self, versions: Mapping[str, str], references: References) -> str:
         means = self.means
-        self.fetched = fetch_secrets(self.environment, versions, patiently=means.patiently, hasty=means.hasty)
+        self.fetched = fetch_secrets(
+            self.environment, versions, references=references, patiently=means.patiently, hasty=means.hasty
+        )
         for one in self.fetched:
             keys = sum(len(document.body.get("data") or {}) for document in one.documents)
             means.log(f"{one.path}: version {one.version_id[:8]}, {plural(keys, 'key')}")
         return plural(len(self.fetched), "secrets file") if self.fetched else "no secrets files"
+
+    def _note_newer(self, pinned: Mapping[str, str]) -> None:
+        """Says of which pinned files AWS has a newer version by now."""
+        means = self.means
+        for path in moved(self.environment, pinned, patiently=means.patiently):
+            note = (
+                f"AWS has a newer version of {path} by now; this deploy uses the one that was current when it was previewed "
+                f"or asked for ({pinned[path][:8]})."
+            )
+            means.log(note, level="warning")
+            self.notes.append(note)
 
     def _check(
         self, pins: Sequence[ImagePin], images: Mapping[str, Image], *, with_diff: bool
@@ -123,11 +143,15 @@ class Preparation:
 
 
 class Fresh(Preparation):
-    """Makes a release from a revision, with the current versions of the secrets files."""
+    """Makes a release from a revision, with the secrets files in their pinned versions (`versions`: VersionId by path), and
+    the other ones in their current versions."""
 
-    def __init__(self, environment: Environment, revision: str, means: Means) -> None:
+    def __init__(
+        self, environment: Environment, revision: str, means: Means, versions: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(environment, means)
         self.revision = revision
+        self.versions = versions or {}
         self._warnings: Sequence[str] = ()
 
     def checkout(self) -> str:
@@ -136,8 +160,12 @@ class Fresh(Preparation):
         return f"{plural(len(self.documents), 'object')} in {self.environment.config_directory}"
 
     def secrets(self) -> str:
-        """Fetches the current version of every secrets file; the release keeps its VersionId."""
-        return self._fetch(None)
+        """Fetches every secrets file of the environment; the deploy is pinned to their versions."""
+        paths = self.environment.secrets_files.values_list("path", flat=True)
+        pinned = {path: self.versions.get(path, "") for path in paths}
+        summary = self._fetch(pinned, by_file(self.documents))
+        self._note_newer(pinned)
+        return summary
 
     def render(self) -> str:
         """Resolves images to digests, replaces variables, and fills in the secrets."""
@@ -147,9 +175,11 @@ class Fresh(Preparation):
         )
         for pin in self.pins:
             means.log(f"image {pin.name}: {pin.tag} is {pin.digest}")
+        release = last_release(self.environment)
         rendered = prepare.render_release(
-            self.environment, self.revision, self.documents, self.fetched, self.pins, means.kinds
-        )
+            self.environment, self.revision, self.documents, self.fetched, self.pins, means.kinds,
+            before=release.stored_objects if release else (),
+        )  # fmt: skip
         self.manifests, self._warnings = rendered.manifests, rendered.warnings
         return f"{plural(len(self.manifests), 'object')}, {plural(len(self.pins), 'image')}"
 
@@ -164,6 +194,11 @@ class Fresh(Preparation):
             *(Finding(WARNING, warning) for warning in self._warnings),
         ]
         return Preflight(tuple(findings), tuple(changes))
+
+
+def images_of(release: Release) -> list[ImagePin]:
+    """The images that a release pins."""
+    return [ImagePin(name=name, **image) for name, image in release.images.items()]
 
 
 class Stored(Preparation):
@@ -188,7 +223,7 @@ class Stored(Preparation):
 
     def secrets(self) -> str:
         """Fetches the versions of the secrets files that the release names."""
-        return self._fetch(self.release.secret_versions)
+        return self._fetch(self.release.secret_versions, secrets_of_files(self.release.stored_objects))
 
     def render(self) -> str:
         """Loads the stored objects and fills in their secret values."""
@@ -207,7 +242,7 @@ class Stored(Preparation):
     def preflight(self, *, with_diff: bool = False) -> Preflight:
         """Checks that the images still exist, the pull secret, the references and a dry run; the rest was checked when the
         release was made. Raises NotDeployable for images that no longer exist."""
-        pins = [ImagePin(name=name, **image) for name, image in self.release.images.items()]
+        pins = images_of(self.release)
         images = self._images()
         self._refuse_missing(pins, images)
         known = [pin for pin in pins if pin.name in images]

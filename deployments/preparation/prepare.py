@@ -12,6 +12,7 @@ from core.secret_values import digest, register_objects
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.render import ImagePin, Kinds, Rendered, Variable, built_in_variables, render
+from engine.types import Json
 from projects.connections import ecr
 from projects.models import Environment, Image
 from projects.secret_files import Fetched, Patiently, at_once
@@ -25,8 +26,11 @@ class NotDeployable(SlipwayError):
 
     code = "not-deployable"
 
-    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, problems: tuple[str, ...] = (), hint: str = "",
+        key_names: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message, hint=hint, key_names=key_names)
         self.problems = problems
 
 
@@ -117,9 +121,10 @@ def variables(environment: Environment, commit_sha: str, pins: Sequence[ImagePin
 
 def render_release(
     environment: Environment, sha: str, documents: Sequence[Document], fetched: Sequence[Fetched], pins: Sequence[ImagePin],
-    kinds: Kinds,
+    kinds: Kinds, *, before: Sequence[Json] = (),
 ) -> Rendered:  # fmt: skip
-    """Renders the objects to apply. Raises ManifestError with every problem (file, line, sentence)."""
+    """Renders the objects to apply. `before`: the stored objects of the release that runs. Raises ManifestError with every
+    problem (file, line, sentence)."""
     with located(environment):
         rendered = render(
             documents,
@@ -130,6 +135,7 @@ def render_release(
             secret_documents={one.path: list(one.documents) for one in fetched},
             kinds=kinds,
             digest=digest,
+            before=before,
             settling=environment.settling,
         )
     register_objects(

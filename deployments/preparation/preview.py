@@ -6,6 +6,8 @@ environment and commit, without secret values.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,9 +20,12 @@ from adapters.kubernetes.client import KubernetesClient
 from core.findings import FAILED, Finding
 from core.origin import origin
 from core.redactor import redact_text, redactor_in_force
-from deployments.models import Deploy
+from deployments.gate.secrets_alone import base_of
+from deployments.models import Deploy, Release
 from deployments.preparation.preflight import WithFindings
-from deployments.preparation.preparation import Fresh
+from deployments.preparation.preparation import Fresh, Preparation
+from deployments.preparation.prepare import NotDeployable
+from deployments.preparation.secrets_only import SecretsOnly
 from deployments.queries import last_release
 from engine.cluster.dryrun import ObjectChange
 from engine.cluster.resources import ClusterKinds
@@ -29,7 +34,7 @@ from engine.manifests.render import ImagePin
 from engine.types import Manifest
 from projects.connections import git_repository, hasty_client
 from projects.models import Environment
-from projects.secret_files import Patiently, SecretChange, at_once, secret_changes
+from projects.secret_files import Patiently, SecretChange, at_once, current_versions, secret_changes
 
 log = structlog.get_logger(__name__)
 KEPT_SECONDS = 30
@@ -42,7 +47,8 @@ class Preview(WithFindings):
     """What the page shows before a deploy is requested. No secret values.
 
     `commits`: from the live revision to the chosen one, newest first; `reverse`: the chosen one is older, and `commits` would
-    be undone. `findings`: errors stop the deploy. `changes`: the dry run's result for each object.
+    be undone. `secret_versions`: path and VersionId of each secrets file. `findings`: errors stop the deploy. `changes`: the
+    dry run's result for each object.
     """
 
     commit: Commit
@@ -52,6 +58,7 @@ class Preview(WithFindings):
     commit_count: int = 0
     images: tuple[ImagePin, ...] = ()
     secret_changes: tuple[SecretChange, ...] = ()
+    secret_versions: tuple[tuple[str, str], ...] = ()
     changes: tuple[ObjectChange, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
 
@@ -66,18 +73,25 @@ class Preview(WithFindings):
         return f"{len(self.warnings)} warning{'s' if len(self.warnings) != 1 else ''}"
 
 
-def preview(environment: Environment, commit: Commit) -> Preview:
+def preview(environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLOY) -> Preview:
     """The preview, from the cache or fresh. Errors of the revision and of outside systems become findings; it raises none of
-    them."""
-    key = f"preview-{environment.pk}-{environment.edited}-{commit.sha}-{last_number(environment)}"
+    them. `kind`: `deploy`, or `secrets` for the secrets alone."""
+    key = key_of(environment, commit, kind)
     kept = cache.get(key)
     if kept is not None:
         return kept
     with redactor_in_force():
-        made = make(environment, commit)
+        made = make(environment, commit, kind)
     if not made.errors:  # after a correction, the next look must not show old errors
         cache.set(key, made, KEPT_SECONDS)
     return made
+
+
+def key_of(environment: Environment, commit: Commit, kind: str) -> str:
+    """Of the cache: other settings, another deploy and another current version of a secret make another preview."""
+    versions = json.dumps(current_versions(environment), sort_keys=True)
+    secrets = hashlib.sha256(versions.encode()).hexdigest()[:16]
+    return f"preview-{kind}-{environment.pk}-{environment.edited}-{commit.sha}-{last_number(environment)}-{secrets}"
 
 
 def last_number(environment: Environment) -> int:
@@ -123,45 +137,67 @@ class PageMeans:
             self.client.close()
 
 
-def make(environment: Environment, commit: Commit) -> Preview:
+def preparation_of(environment: Environment, commit: Commit, kind: str, means: PageMeans) -> Preparation:
+    """The preparation that the pipeline would use. Raises NotDeployable when the secrets cannot be deployed alone."""
+    if kind != Deploy.Kind.SECRETS:
+        return Fresh(environment, commit.sha, means)
+    release, why_not = base_of(environment)
+    if release is None:
+        raise NotDeployable(f"The secrets cannot be deployed alone: {why_not}")
+    return SecretsOnly(environment, release, means)
+
+
+def make(environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLOY) -> Preview:
     """Makes a fresh preview. An error becomes a finding, and the later parts stay empty."""
     release = last_release(environment)
     result = with_commits(
         Preview(commit=commit, live_revision=release.revision if release else ""), environment
     )
     means = PageMeans(environment)
-    preparation = Fresh(environment, commit.sha, means)
+    preparation: Preparation | None = None
     try:
+        preparation = preparation_of(environment, commit, kind, means)
         preparation.checkout()
         preparation.secrets()
-        changed = (
-            secret_changes(release.stored_objects, preparation.fetched, environment.namespace)
-            if release
-            else []
-        )
-        result = replace(result, secret_changes=tuple(changed))
+        result = with_secrets(result, preparation, release)
         preparation.render()
         checked = preparation.preflight(with_diff=True)
     except SlipwayError as error:
-        return replace(result, images=tuple(preparation.pins), findings=findings_of(error))
+        return replace(result, images=images_of(preparation), findings=findings_of(error))
     except Exception:  # unforeseen: its text may hold secret values, so only the log gets it
         log.exception("a preview ended by an error of the portal", environment=environment.label)
         own = Finding(FAILED, OWN_ERROR, f"Reference: {origin().request_id}.")
-        return replace(result, images=tuple(preparation.pins), findings=(own,))
+        return replace(result, images=images_of(preparation), findings=(own,))
     finally:
         means.close()
     return replace(
         result,
-        images=tuple(preparation.pins),
+        images=images_of(preparation),
         changes=tuple(redacted_change(change) for change in checked.changes),
         findings=tuple(redacted_finding(finding) for finding in checked.findings),
     )
 
 
+def images_of(preparation: Preparation | None) -> tuple[ImagePin, ...]:
+    """Those that are known already."""
+    return tuple(preparation.pins) if preparation else ()
+
+
+def with_secrets(result: Preview, preparation: Preparation, release: Release | None) -> Preview:
+    """The versions of the secrets files that were read, and their keys that differ from those of what runs."""
+    fetched, namespace = preparation.fetched, preparation.environment.namespace
+    changed = secret_changes(release.stored_objects, fetched, namespace) if release else []
+    versions = tuple((one.path, one.version_id) for one in fetched)
+    return replace(result, secret_changes=tuple(changed), secret_versions=versions)
+
+
 def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
     """An error as findings that stop the deploy: one per problem that it lists, else its message. Redacted."""
     problems = getattr(error, "problems", ()) or (error.message,)
-    return tuple(Finding(FAILED, redact_text(problem), redact_text(error.hint)) for problem in problems)
+    return tuple(
+        Finding(FAILED, redact_text(problem), redact_text(error.hint), keys=error.key_names.get(problem, ()))
+        for problem in problems
+    )
 
 
 def with_commits(result: Preview, environment: Environment) -> Preview:

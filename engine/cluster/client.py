@@ -6,9 +6,10 @@ what newer servers send and cost ten times the parsing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from engine.errors import SlipwayError
 from engine.types import Json
@@ -69,6 +70,18 @@ class ApiError(SlipwayError):
         return self.status == 410 or self.reason in ("Expired", "Gone")
 
 
+def root_of(group: str, version: str) -> tuple[str, ...]:
+    """The parts of the URL path under which a group and version is served."""
+    return ("apis", group, version) if group else ("api", version)
+
+
+def path_of(parts: Iterable[str]) -> str:
+    """A URL path of these parts, each of them quoted: names come from manifests, and `..`, `/` or `?` in one would
+    address another object."""
+    quoted = [quote(part, safe=":") for part in parts]
+    return "".join("/" + (part.replace(".", "%2E") if part in (".", "..") else part) for part in quoted)
+
+
 @dataclass(frozen=True)
 class Resource:
     """A kind as the API server serves it. `verbs` is empty where the static table is the source."""
@@ -86,10 +99,11 @@ class Resource:
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """The URL path of one object, or of the list when `name` is empty (of all namespaces when that is
-        empty, too)."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+        empty, too). A name cannot lead to another path, whatever it holds."""
+        parts = [*root_of(self.group, self.version)]
+        parts += ["namespaces", namespace] if self.namespaced and namespace else []
+        parts += [self.plural, name] if name else [self.plural]
+        return path_of(parts)
 
 
 @dataclass(frozen=True)

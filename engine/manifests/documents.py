@@ -174,6 +174,9 @@ def object_problem(body: Json) -> str:
             return f"{key} is missing"
         if not isinstance(value, str):
             return f"{key} must be text, found {type_name(value)}"
+    group, slash, version = body["apiVersion"].rpartition("/")
+    if (slash and not group) or any(map(misleads, (body["kind"], group, version))):
+        return "apiVersion must be written as v1 or apps/v1, and kind as one word"
     metadata = body.get("metadata")
     if not isinstance(metadata, dict):
         return f"{body['kind']} has no metadata.name"
@@ -191,7 +194,14 @@ def _bad_metadata(kind: str, metadata: Json) -> str:
         value = metadata.get(key)
         if value is not None and not isinstance(value, str):
             return f"metadata.{key} of {kind} must be text, found {type_name(value)}; write it in quotes"
+        if value and misleads(value):
+            return f"metadata.{key} of {kind} must not be . or .. nor hold / or %"
     return _bad_texts(f"{kind} {name}", metadata)
+
+
+def misleads(text: str) -> bool:
+    """Whether a name would be taken for a part of an address. Kubernetes refuses such names for every kind."""
+    return text in (".", "..") or "/" in text or "%" in text
 
 
 def _bad_texts(what: str, metadata: Json) -> str:

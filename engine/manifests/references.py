@@ -163,7 +163,8 @@ def missing_references(manifests: Sequence[Manifest], live: Live) -> list[tuple[
     """The references that nothing satisfies, with the reason as a sentence.
 
     Looks among the manifests first, then asks `live(kind, namespace, name)`: the keys of the object on the cluster, or
-    None when it is not there (asked once each). Optional references are not missing, nor is the service account
+    None when it is not there (asked once each). Sentences leave out the names of Secrets' keys: not everybody may see them.
+    Optional references are not missing, nor is the service account
     `default`, which the cluster makes, nor a Secret that a resource or Job of the same deploy produces.
     """
     given = _given(manifests)
@@ -188,7 +189,8 @@ def _reason(reference: Reference, keys: set[str] | None) -> str:
     if keys is None:
         return f"{by} needs {what}, which is neither in the config directory nor in namespace {reference.namespace}"
     if reference.key and reference.key not in keys:
-        return f"{by} needs the key {reference.key} of {what}, which has no such key"
+        key = "a key" if reference.kind == "Secret" else f"the key {reference.key}"
+        return f"{by} needs {key} of {what}, which has no such key"
     return ""
 
 

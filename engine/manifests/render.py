@@ -7,22 +7,19 @@ marks of design.md §5 are set. Documents are not changed: what is rewritten is 
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from engine.manifests.digests import with_marks
 from engine.manifests.documents import Document, group_of, object_problem, refuse
 from engine.manifests.images import ImagePin, Pins, is_moving
-from engine.manifests.masking import Digest, is_secret, key_digests, without_last_applied
+from engine.manifests.masking import Digest, is_secret, without_last_applied
 from engine.manifests.plan import defined_kinds, phase_of
 from engine.manifests.references import (
     CONTAINER_LISTS,
     container_images,
-    mapping_of,
     pod_template_of,
-    pull_secrets_of,
-    references_of,
     with_pod_template,
 )
 from engine.manifests.secretfiles import normal_data, with_data
@@ -32,11 +29,6 @@ from engine.manifests.variables import Filler, Variable, built_in_variables
 from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest, ObjectRef
 
 __all__ = ["ImagePin", "Kinds", "Rendered", "Variable", "built_in_variables", "render"]
-
-SECRETS_ANNOTATION = (
-    "slipway.dev/secrets"  # on pod templates: changes with the Secret values that the pods read
-)
-_ROLLED_KINDS = {("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet")}
 
 
 class Kinds(Protocol):
@@ -78,10 +70,12 @@ def render(
     secret_documents: Mapping[str, list[Document]],
     kinds: Kinds,
     digest: Digest | None = None,
+    before: Sequence[Json] = (),
     settling: Settling = USUAL,
 ) -> Rendered:
     """Renders all documents. `environment_label`: `<project>.<environment>`; `secret_documents`: Secrets by the path of
-    the reference file that they replace; with `digest`, workloads carry a digest of the Secret values they read.
+    the reference file that they replace; with `digest`, workloads carry digests of the Secrets and ConfigMaps they read,
+    `before` being the stored objects of what runs now (engine/manifests/digests.py).
 
     Raises ManifestError with every problem as `file:line: what is wrong`, without secret values.
     """
@@ -91,11 +85,11 @@ def render(
     scopes = _Scopes(kinds, [document.body for document, _ in filled])
     manifests = [_manifest(doc, path, scopes, settings) for doc, path in filled]
     found = [manifest for manifest in manifests if manifest is not None]
-    settings.problems.extend(_same_twice(found))
+    settings.problems.extend(same_twice(found))
     if settings.problems:
         refuse(list(dict.fromkeys(settings.problems)))
     if digest is not None:
-        found = _with_secret_digests(found, digest)
+        found = with_marks(found, digest, before=before)
     references = tuple(
         dict.fromkeys(image for manifest in found for image in container_images(manifest.body))
     )
@@ -194,7 +188,7 @@ def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Setting
     if is_secret(body):
         where = f"{source}: Secret {ref.name}"
         body = with_data(body, normal_data(body, where=where, problems=settings.problems))
-    body = _pinned(_marked(body, ref, settings.environment_label), settings.pins)
+    body = _pinned(marked(body, ref, settings.environment_label), settings.pins)
     body = keeping_old_pods(body, settings.settling)
     settings.warnings.extend(f"{source}: {warning}" for warning in probe_warnings(body, settings.settling))
     if _changes_with_each_release(body, settings.pins):
@@ -225,7 +219,8 @@ def _clean(body: Json, source: Any, namespaced: bool, settings: _Settings) -> Js
     return cleaned
 
 
-def _marked(body: Json, ref: ObjectRef, environment_label: str) -> Json:
+def marked(body: Json, ref: ObjectRef, environment_label: str) -> Json:
+    """The object with its namespace and the marks by which the portal knows it again."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "namespace"}
     if ref.namespace:
         metadata["namespace"] = ref.namespace
@@ -260,7 +255,7 @@ def _used_variables(document: Document, settings: _Settings) -> tuple[tuple[str,
     )
 
 
-def _same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
+def same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
     """Objects that became the same by variables, namespaces or secrets files."""
     first: dict[ObjectRef, Manifest] = {}
     for manifest in manifests:
@@ -269,32 +264,3 @@ def _same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
             what = f"{manifest.ref.kind} {manifest.ref.name}"
             where = f" of namespace {manifest.ref.namespace}" if manifest.ref.namespace else ""
             yield f"{manifest.source}: {what}{where} is already defined at {known.source}"
-
-
-def _with_secret_digests(manifests: Sequence[Manifest], digest: Digest) -> list[Manifest]:
-    """Workloads that read Secrets of this deploy get a digest of exactly those keys on their pod template."""
-    secrets = {m.ref: key_digests(m.body, digest) for m in manifests if is_secret(m.body)}
-    if not secrets:
-        return list(manifests)
-    return [_with_secret_digest(manifest, secrets, digest) for manifest in manifests]
-
-
-def _with_secret_digest(
-    manifest: Manifest, secrets: Mapping[ObjectRef, dict[str, str]], digest: Digest
-) -> Manifest:
-    template = pod_template_of(manifest.body)
-    if template is None or (manifest.ref.group, manifest.ref.kind) not in _ROLLED_KINDS:
-        return manifest
-    pull_secrets = set(pull_secrets_of(manifest.body))
-    read = {}
-    for reference in references_of(manifest):
-        keys = secrets.get(ObjectRef("Secret", "", reference.namespace, reference.name))
-        if reference.kind == "Secret" and keys is not None and reference.name not in pull_secrets:
-            wanted = [reference.key] if reference.key else keys
-            read.update({f"{reference.name}/{key}": keys.get(key, "") for key in wanted})
-    if not read:
-        return manifest
-    metadata = dict(mapping_of(template.get("metadata")))
-    value = digest(json.dumps(read, sort_keys=True).encode())
-    metadata["annotations"] = {**mapping_of(metadata.get("annotations")), SECRETS_ANNOTATION: value}
-    return replace(manifest, body=with_pod_template(manifest.body, {**template, "metadata": metadata}))

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.errors import ManifestError
 from engine.manifests.documents import Document, duplicates, read_file, refuse, type_name
 from engine.manifests.jsonread import read_json_stream
 from engine.manifests.masking import is_secret, values_of
@@ -31,6 +32,10 @@ _PLACEHOLDER = re.compile(
     r"|\*{3,}|\.{3}|…)\Z",
     re.IGNORECASE,
 )
+
+
+class NotOneSecret(ManifestError):
+    """A flat secrets file whose reference file does not hold exactly one Secret."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def read_secrets(text: str, *, path: str, reference: Sequence[Document]) -> list
     """The Secrets of a secrets file in either form, with all values as base64 under `data`.
 
     A flat JSON object of strings stands for the one Secret of the reference file: it gets that one's name, type and
-    metadata. Raises ManifestError as `parse_secrets_file` does; also when the reference has not exactly one Secret.
+    metadata. Raises ManifestError as `parse_secrets_file` does, and NotOneSecret when the reference has none or several.
     """
     flat = _flat_object(text)
     if flat is None:
@@ -83,7 +88,8 @@ def read_secrets(text: str, *, path: str, reference: Sequence[Document]) -> list
     if len(wanted) != 1:
         count = "no Secret" if not wanted else f"{len(wanted)} Secrets"
         problem = f"{path}: is a flat JSON object, which stands for one Secret, but the reference file holds {count}"
-        refuse([problem], hint="Store the secrets file as Kubernetes Secrets, or correct the reference file.")
+        hint = "Store the secrets file as Kubernetes Secrets, or correct the reference file."
+        raise NotOneSecret(problem, problems=(problem,), hint=hint)
     body = with_data(wanted[0].body, {}) | {"stringData": flat.value}
     problems: list[str] = []
     secret = _secret(Document(body, Source(path, flat.line)), problems)
@@ -143,6 +149,22 @@ def normal_data(body: Json, *, where: str, problems: list[str]) -> dict[str, str
     if sum(len(value) for value in result.values()) * 3 // 4 > MAX_DECODED_BYTES:
         problems.append(f"{where}: its values are larger than 1 MiB together")
     return result
+
+
+def without_name(problem: str) -> tuple[str, str]:
+    """A problem of `parse_secrets_file` or `read_secrets` without the name of the key, and the name; without one, as it is."""
+    named = _NAMED.match(problem)
+    if named is None:
+        return problem, ""
+    part = f"a value of {named['part']}" if named["part"] else "a value"
+    return f"{named['where']}{part} {named['rest']}", named["key"]
+
+
+_NAMED = re.compile(
+    r"(?P<where>.*: Secret \S+: )(?:(?P<part>data|stringData)\.)?(?P<key>(?!(?:data|stringData) )[-._a-zA-Z0-9?]+) "
+    r"(?P<rest>(?:is|must) .*)\Z",
+    re.DOTALL | re.ASCII,
+)
 
 
 def key_problem(key: str) -> str:

@@ -75,6 +75,19 @@ def from_stored(
     return [_restored(entry, secrets, git_documents, digest) for entry in stored]
 
 
+def secrets_of_files(stored: Sequence[Json]) -> dict[str, list[Document]]:
+    """The Secrets that came from secrets files, without values, by the file's path: what a flat secrets file stands for
+    where there is no reference file to ask."""
+    found: dict[str, list[Document]] = {}
+    for entry in stored:
+        if path := entry.get("from", {}).get("file", ""):
+            kept, ref = entry["secret"], ObjectRef.parse(entry["secret"]["ref"])
+            metadata = {"name": ref.name, "namespace": ref.namespace}
+            body = {"apiVersion": kept["apiVersion"], "kind": ref.kind, "metadata": metadata}
+            found.setdefault(path, []).append(Document(body, _source(entry["source"])))
+    return found
+
+
 def _restored(
     entry: Json, secrets: Mapping[str, Sequence[Document]], git_documents: Sequence[Document], digest: Digest
 ) -> Manifest:
@@ -153,11 +166,11 @@ _HINT = "Nothing was changed on the cluster. Deploy the revision again instead; 
 def _check_digests(ref: ObjectRef, kept: Mapping[str, str], found: Mapping[str, str], origin: Json) -> None:
     changed = sorted(key for key in kept.keys() | found.keys() if kept.get(key) != found.get(key))
     if changed:
-        names = ", ".join(changed[:10]) + (f" and {len(changed) - 10} more" if len(changed) > 10 else "")
         where = origin.get("file") or origin.get("git")
         what = f"Secret {ref.namespace}/{ref.name} in {where}"
-        message = f"{what} no longer has the values of that release (keys: {names})."
-        raise SlipwayError(message, hint=_HINT)
+        count = "1 key differs" if len(changed) == 1 else f"{len(changed)} keys differ"
+        message = f"{what} no longer has the values of that release: {count}."
+        raise SlipwayError(message, hint=_HINT, key_names={message: tuple(changed)})
 
 
 def _source(text: str) -> Source:

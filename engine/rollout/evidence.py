@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from engine.cluster.client import ApiError, Client, list_all
 from engine.cluster.resources import built_in
-from engine.health.events import event_time
 from engine.health.crashes import statuses_of
+from engine.health.events import event_time
 from engine.health.trouble import Trouble, ended_state
 from engine.types import ClusterEvent, Evidence, Json
 

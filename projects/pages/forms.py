@@ -20,8 +20,10 @@ from projects.models import (
     Registry,
     Role,
     SecretsFile,
+    default_secret_rights,
 )
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
+from projects.services import POLICIES
 from ui.formrender import Switch
 from ui.forms import Unseen
 
@@ -88,12 +90,14 @@ SECRET_RIGHTS: dict[str, secret_rights.Right] = {
 }
 
 
-def right_field(label: str, help_text: str = "") -> forms.ChoiceField:
+def right_field(right: secret_rights.Right, label: str, help_text: str = "") -> forms.ChoiceField:
     """The weakest role that has a right; empty in a new environment: the default."""
-    return forms.ChoiceField(
-        choices=[("", "As usual"), *((role.value, f"{role.label}s and stronger") for role in Role)],
-        label=label, required=False, help_text=help_text,
-    )  # fmt: skip
+    usual = Role(default_secret_rights()[right])
+    choices = [
+        ("", f"As usual: {usual.label.lower()}s and stronger"),
+        *((role.value, f"{role.label}s and stronger") for role in Role),
+    ]
+    return forms.ChoiceField(choices=choices, label=label, required=False, help_text=help_text)
 
 
 class EnvironmentForm(CheckedForm):
@@ -159,10 +163,12 @@ class EnvironmentForm(CheckedForm):
         help_text=f"A workload that fails within that time is told with the deploy. {WATCH_SECONDS} if empty; 0 is off: then, "
         "as later, it is told when it has failed for a minute.",
     )  # fmt: skip
-    may_see = right_field("Names of secret keys are seen by", "Others see only how many keys there are.")
-    may_reveal = right_field("Secret values are revealed by")
-    may_edit = right_field("Secret values are changed by")
-    may_approve = right_field("Changes of secrets are approved by")
+    may_see = right_field(
+        "names", "Names of secret keys are seen by", "Others see only how many keys there are."
+    )
+    may_reveal = right_field("reveal", "Secret values are revealed by")
+    may_edit = right_field("edit", "Secret values are changed by")
+    may_approve = right_field("approve", "Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
@@ -210,10 +216,9 @@ class EnvironmentForm(CheckedForm):
         return {
             **{name: getattr(environment, name) for name in names},
             "pull_secret": environment.pull_secret,
-            "automatic_rollback": environment.rolls_back_by_itself,
             "settle_seconds": environment.policies.get("settle_seconds"),
             "watch_seconds": environment.policies.get("watch_seconds"),
-            "no_min_ready": not environment.settling.keeps_old_pods,
+            **{name: bool(environment.policies.get(name)) for name in POLICIES},
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{
                 name: secret_rights.role_for(environment, right).value

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from audit.actors import person
 from core.findings import Finding
 from core.kept import keeps
-from projects import checking, connections, services
+from projects import checking, connections, memberships, services
 from projects.lookup import image_of, membership_of, secrets_file_of, settings_of
 from projects.models import Environment, SecretsFile
 from projects.pages.checked_form import CheckedForm
@@ -182,7 +182,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
     form = MemberForm(posted(request), project=project)
 
     def save() -> None:
-        services.grant(person(request.user), project=project, **form.values())
+        memberships.grant(person(request.user), project=project, **form.values())
 
     if request.method == "POST" and saved(request, form, save, done="The role is given."):
         return redirect("projects:members", slug)
@@ -197,6 +197,6 @@ def member_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Revokes a role."""
     project = settings_of(request.user, slug)
     membership = membership_of(project, pk)
-    services.revoke(person(request.user), membership=membership)
+    memberships.revoke(person(request.user), membership=membership)
     messages.success(request, f"{membership.user} no longer has that role.")
     return redirect("projects:members", slug)

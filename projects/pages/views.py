@@ -19,6 +19,7 @@ from core.findings import FAILED, Finding
 from core.kept import keeps
 from people.services import require_admin
 from projects import checking, connections, editing, services
+from projects.credentials import missing_credential
 from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
 from projects.pages.checked_form import CheckedForm
@@ -48,7 +49,7 @@ def new(request: HttpRequest) -> HttpResponse:
         services.create_project(actor, **form.values())
 
     def checks() -> list[Finding]:
-        return checking.run([partial(checking.repository, _project_of(form, Project()))])
+        return _try_repository(form, Project())
 
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The project is made. Next: its first environment."
@@ -57,18 +58,17 @@ def new(request: HttpRequest) -> HttpResponse:
     return page(request, "projects/new.html", form)
 
 
-def _project_of(form: CheckedForm, project: Project) -> Project:
-    """`project` with the form's values, not saved, for live validation."""
+def _try_repository(form: CheckedForm, project: Project) -> list[Finding]:
+    """Tries the repository with the form's values. Nothing is asked without the credential that was chosen."""
     data = form.cleaned_data
+    kind, entered = data["credential_kind"], data["credential"]
+    if missing := missing_credential(project, url=data["repository_url"], kind=kind, entered=entered):
+        return [Finding(FAILED, missing, field="credential")]
     tried = Project(
         slug=data.get("slug", project.slug), name=data["name"], repository_url=data["repository_url"],
-        default_branch=data["default_branch"], credential_kind=data["credential_kind"],
+        default_branch=data["default_branch"], credential_kind=kind, credential=entered or project.credential,
     )  # fmt: skip
-    same_place = services.place_of(tried.repository_url) == services.place_of(project.repository_url)
-    # A stored credential is sent only to the host for which it was stored.
-    kept = project.credential if same_place and tried.credential_kind == project.credential_kind else ""
-    tried.credential = data["credential"] or kept
-    return tried
+    return checking.run([partial(checking.repository, tried)])
 
 
 @sensitive_post_parameters("credential")
@@ -88,7 +88,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
     def checks() -> list[Finding]:
         if not form.changes("repository_url", "default_branch", "credential_kind", "credential"):
             return []
-        return checking.run([partial(checking.repository, _project_of(form, project))])
+        return _try_repository(form, project)
 
     if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
         return redirect("projects:settings", slug)

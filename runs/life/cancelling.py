@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from audit.actors import Actor
 from runs.bell import CHANGED, Bell
-from runs.life.ending import end_unstarted
+from runs.life.ending import write_end
 from runs.life.hooks import End, Life
 from runs.life.kind import R
 from runs.models import State
@@ -26,7 +26,7 @@ def ask_to_stop(life: Life[R], actor: Actor, run: R) -> bool:
     asked = {"cancel_requested_at": Now(), "cancelled_by": actor.text[:150]}
     if rows.filter(state__in=(State.QUEUED, State.WAITING)).update(**asked) == 1:
         kind.audit(actor, f"{kind.name}.cancel_requested", run)
-        end_unstarted(life, run, End(State.CANCELLED, f"{actor.text} cancelled it before it started."))
+        write_end(life, run, End(State.CANCELLED, f"{actor.text} cancelled it before it started."))
     elif rows.filter(state=State.RUNNING).update(state=State.CANCELLING, **asked) == 1:
         kind.audit(actor, f"{kind.name}.cancel_requested", run)
         transaction.on_commit(lambda: Bell(run.run_id).ring(CHANGED))

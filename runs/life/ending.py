@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR
@@ -28,8 +29,10 @@ STEP_STATE = {
 
 
 def as_stored(value: Any) -> Any:
-    """A JSON value in the form for the database: redacted, and without characters that a database refuses."""
-    return storable(redact_nested(value))
+    """A JSON value in the form for the database: without characters that a database refuses, and redacted.
+
+    In this order: a NUL between the letters would hide a value from the redactor."""
+    return redact_nested(storable(value))
 
 
 def end_fenced(life: Life[R], fence: Fence, end: End, *, warnings: Sequence[str] = ()) -> None:
@@ -38,19 +41,14 @@ def end_fenced(life: Life[R], fence: Fence, end: End, *, warnings: Sequence[str]
         write_end(life, life.kind.rows(life.hooks_need).get(run_id=fence.run_id), end)
 
 
-def end_unstarted(life: Life[R], run: R, end: End) -> None:
-    """Ends a run without a worker. Call it in the transaction that has checked this by a conditional update."""
-    write_end(life, run, end)
-
-
-def end_given_up(life: Life[R], run: R, end: End) -> bool:
+def end_given_up(life: Life[R], run: R, end: End, *, still: Q) -> bool:
     """For the reconciler: ends a run whose worker is gone or does not stop. False when the run ended or was taken over
-    meanwhile.
+    meanwhile, or when the reason `still` no longer holds, because a worker wrote a heartbeat or claimed it.
 
     Increases the attempt, so that a worker which is still alive cannot write any more.
     """
     with transaction.atomic():
-        rows = life.kind.rows().filter(pk=run.pk, attempt=run.attempt, state__in=ACTIVE)
+        rows = life.kind.rows().filter(still, pk=run.pk, attempt=run.attempt, state__in=ACTIVE)
         if rows.update(attempt=run.attempt + 1) != 1:
             return False
         write_end(life, run, end)
@@ -59,8 +57,8 @@ def end_given_up(life: Life[R], run: R, end: End) -> bool:
 
 def write_end(life: Life[R], run: R, end: End) -> None:
     """Writes state, steps and audit event, calls the hook `on_end`, enqueues the next run, and rings the bell after the
-    commit. Call it in the transaction that ends the run, so that a crash loses none of this. Raises ValueError for a state
-    that is no end."""
+    commit. Call it in the transaction that ends the run, after a conditional update that makes sure of it, so that a crash
+    loses none of this. Raises ValueError for a state that is no end."""
     if end.state not in ENDS:
         raise ValueError(f"{end.state} is no end of a run.")
     kind = life.kind

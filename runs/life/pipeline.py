@@ -14,7 +14,6 @@ from uuid import UUID
 
 import structlog
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
 from core.origin import origin
@@ -112,8 +111,7 @@ def work_on(pipeline: Pipeline[R, W], run: R, redactor: Redactor) -> None:
 def begin(pipeline: Pipeline[R, W], run: R, fence: Fence, journal: Journal) -> W:
     """Makes the attempt; its deadline is the rest of the run's time limit, at least LEAST_SECONDS."""
     journal.cancelling = run.state == State.CANCELLING
-    used = (timezone.now() - run.started_at).total_seconds() if run.started_at else 0.0
-    deadline = time.monotonic() + max(LEAST_SECONDS, pipeline.seconds(run) - used)
+    deadline = time.monotonic() + max(LEAST_SECONDS, pipeline.seconds(run) - (run.seconds or 0.0))
     attempt = pipeline.attempt(
         run=run, fence=fence, journal=journal, deadline=deadline, warnings=list(run.warnings)
     )

@@ -33,6 +33,7 @@ MOST_ATTEMPTS = 5
 SILENT = Q(heartbeat_at=None) | Q(heartbeat_at__lt=Now() - HEARTBEAT_LOST)
 UNCLAIMED = Q(worker="")
 CANCELLING = Q(state=State.CANCELLING)
+WITHOUT_WORKER = SILENT | UNCLAIMED
 OVERDUE = Q(cancel_requested_at__lt=Now() - CANCEL_DEADLINE)
 
 
@@ -52,7 +53,7 @@ def reconcile(lives: Iterable[Life[Any]]) -> None:
 def repair(life: Life[R]) -> None:
     """Ends, abandons or takes over the active runs of one kind that need it."""
     cures: tuple[tuple[Q, Callable[[Life[R], R], bool]], ...] = (
-        (CANCELLING & (SILENT | UNCLAIMED), end_cancelled),
+        (CANCELLING & WITHOUT_WORKER, end_cancelled),
         (CANCELLING & OVERDUE, abandon),
         (Q(state=State.RUNNING) & SILENT & ~UNCLAIMED, take_over),
     )
@@ -71,6 +72,7 @@ def end_cancelled(life: Life[R], run: R) -> bool:
         life,
         run,
         End(State.CANCELLED, f"{who} cancelled it after its worker had stopped; {life.what_stays(run)}."),
+        still=WITHOUT_WORKER,
     )
 
 
@@ -84,6 +86,7 @@ def abandon(life: Life[R], run: R) -> bool:
             "It was cancelled but did not stop in time; the portal gave it up.",
             life.when_abandoned,
         ),
+        still=OVERDUE,
     )
 
 
@@ -95,6 +98,7 @@ def take_over(life: Life[R], run: R) -> bool:
             life, run,
             End(State.ERRORED, f"Its worker stopped {MOST_ATTEMPTS} times; the portal does not try again.",
                 f"Look at the workers' logs, then {kind.name} again."),
+            still=SILENT,
         )  # fmt: skip
     rows = kind.rows().filter(SILENT, pk=run.pk, attempt=run.attempt, state=State.RUNNING)
     if rows.update(attempt=run.attempt + 1, worker="", heartbeat_at=Now()) != 1:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from core.redactor import redact_text
+from core.storable import storable_text
 from runs.fence import Fence
 from runs.life.attempt import W
 from runs.models import Step, StepState
@@ -27,10 +29,10 @@ def start(fence: Fence, name: str) -> None:
 
 
 def end(fence: Fence, name: str, state: StepState, summary: str = "") -> None:
-    """Marks the step as ended. `summary`: one short sentence without secrets. Raises FenceLost."""
+    """Marks the step as ended. `summary`: one short sentence; it is redacted. Raises FenceLost."""
     with fence.held():
         Step.objects.filter(run_id=fence.run_id, name=name).update(
-            state=state, ended_at=timezone.now(), summary=summary[:300]
+            state=state, ended_at=timezone.now(), summary=redact_text(storable_text(summary))[:300]
         )
 
 

@@ -65,7 +65,6 @@ def publish_image(
     labels: Mapping[str, str],
     *,
     layers: Sequence[Mapping[str, bytes]] = (),
-    command: Sequence[str] = (),
     created: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> Published:
     """Makes an image of the given files by layer and puts it into `repository` (which must exist) under all `tags`.
@@ -77,7 +76,7 @@ def publish_image(
         "architecture": "amd64",
         "os": "linux",
         "created": created.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "config": {"Labels": dict(labels), "Cmd": list(command)},
+        "config": {"Labels": dict(labels), "Cmd": []},
         "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(archive)) for archive in archives]},
     }
     for archive in archives:

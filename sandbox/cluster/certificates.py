@@ -28,12 +28,12 @@ class Pair:
     key: bytes
 
 
-def make_authority(name: str, *, days: int = _TEN_YEARS) -> Pair:
+def make_authority(name: str) -> Pair:
     """A self-signed certificate that may sign others."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
-        _builder(subject, subject, key.public_key(), days)
+        _builder(subject, subject, key.public_key(), _TEN_YEARS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

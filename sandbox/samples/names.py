@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sandbox.samples import SAMPLES
-from sandbox.samples.model import SampleProject
 
 
-def namespaces(samples: Iterable[SampleProject] = SAMPLES) -> list[str]:
+def namespaces() -> list[str]:
     """Every namespace that the samples deploy to."""
-    return [environment.namespace for sample in samples for environment in sample.environments]
+    return [environment.namespace for sample in SAMPLES for environment in sample.environments]

@@ -42,16 +42,14 @@ class World:
         return self.commits[slug][branch][-1 - int(back or 0)]
 
 
-def make_world(
-    note: Path, repositories: Path, aws: str, *, samples: tuple[SampleProject, ...] = SAMPLES
-) -> World:
+def make_world(note: Path, repositories: Path, aws: str) -> World:
     """Makes whatever is not there yet. `aws`: the URL of the sandbox's AWS and registry. Returns the same each time."""
     if note.exists():
         return World(json.loads(note.read_text()))
     start = _started(note.with_suffix(".started"))
     commits: dict[str, dict[str, list[str]]] = {}
     registry = connect(aws)
-    for sample in samples:
+    for sample in SAMPLES:
         place = repositories / sample.repository
         revisions = make_repository(sample, place, start=start, registry_host=registry_host(aws))
         _publish_images(registry, sample, revisions)

@@ -24,7 +24,7 @@ from deployments.gate import requests as deploys  # noqa: E402
 from deployments.models import Deploy  # noqa: E402
 from people.models import User  # noqa: E402
 from people.services import create_user  # noqa: E402
-from projects import infrastructure, services  # noqa: E402
+from projects import infrastructure, memberships, services  # noqa: E402
 from projects.models import Cluster, Environment, Project, Registry, SecretsFile  # noqa: E402
 from runs.models import OPEN, State  # noqa: E402
 from sandbox import layout as layouts  # noqa: E402
@@ -123,7 +123,7 @@ def ensure_project(
             )  # fmt: skip
         for someone in PEOPLE:
             if someone.role != "admin":
-                services.grant(
+                memberships.grant(
                     SYSTEM_ACTOR, user=people[someone.username], project=project, role=someone.role
                 )
     for described in sample.environments:

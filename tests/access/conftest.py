@@ -27,8 +27,9 @@ class World:
 
 
 @pytest.fixture
-def world(db: None) -> World:
+def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
     """Project `shop` with staging and production, each with deploys; nothing of it answers from outside."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     project = make.make_project(slug="shop", repository_url=NOWHERE)
     registry = make.make_registry(slug="ecr", endpoint="https://127.0.0.1:1")
     make.make_image(project, name="web", registry=registry)

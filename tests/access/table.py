@@ -32,6 +32,7 @@ def post(getting: str, done: int) -> str:
 
 HAS_NO_SECOND_STEP = "302 404 404 404 404 404 404 404"
 SETTINGS = "/projects/shop/settings/"
+SECRETS = "/projects/shop/staging/secrets/"
 
 TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("healthz", "/healthz", ALWAYS, NOBODY),
@@ -92,6 +93,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("portal:board", "/", SIGNED_IN, NO_FORM),
     ("portal:project", "/projects/shop/", SEES, NO_FORM),
     ("deployments:environment", "/projects/shop/staging/", SEES, NO_FORM),
+    ("deployments:changed-secrets", "/projects/shop/staging/changed-secrets/", SEES, NO_FORM),
     ("deployments:history", "/deploys/", SIGNED_IN, NO_FORM),
     ("deployments:export", "/deploys/export.csv", SIGNED_IN, NO_FORM),
     ("deployments:deploy", "/deploys/{good}/", SEES, NO_FORM),
@@ -112,6 +114,24 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("deployments:mark-bad", "/deploys/{there}/bad/", ONLY_A_FORM, post(ELSEWHERE, 302)),
     ("deployments:unmark", "/deploys/{good}/not-bad/", ONLY_A_FORM, post(DEPLOYS, 302)),
     ("deployments:unmark", "/deploys/{there}/not-bad/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    # Secrets. Nothing answers from outside, so that nothing is known of the secret: 409
+    ("secrets:overview", "/secrets/", SIGNED_IN, NO_FORM),
+    ("secrets:environment", SECRETS, SEES, NO_FORM),
+    ("secrets:read", f"{SECRETS}{{file}}/read/", ONLY_A_FORM, post(SEES, 302)),
+    ("secrets:versions", f"{SECRETS}{{file}}/versions/", SEES, post(KEEPS, 422)),
+    ("secrets:create", f"{SECRETS}{{file}}/create/", KEEPS, post(KEEPS, 422)),
+    ("secrets:reveal", f"{SECRETS}{{file}}/reveal/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:draft", f"{SECRETS}{{file}}/draft/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:open", f"{SECRETS}{{file}}/open/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("secrets:set", f"{SECRETS}{{file}}/set/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:add", f"{SECRETS}{{file}}/add/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:rename", f"{SECRETS}{{file}}/rename/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:remove", f"{SECRETS}{{file}}/remove/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:undo", f"{SECRETS}{{file}}/undo/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("secrets:discard", f"{SECRETS}{{file}}/discard/", ONLY_A_FORM, post(KEEPS, 409)),
+    ("secrets:mend", f"{SECRETS}{{file}}/mend/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("secrets:review", f"{SECRETS}{{file}}/review/", post(KEEPS, 302).replace("401", "302"), post(KEEPS, 302)),
+    ("secrets:decide", f"{SECRETS}{{file}}/decide/", ONLY_A_FORM, post(KEEPS, 409)),
     # The audit
     ("audit:list", "/audit/", AUDITS, NO_FORM),
     ("audit:export", "/audit/export.csv", AUDITS, NO_FORM),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,10 @@ def test_a_client_can_be_made_without_a_connection() -> None:
     client = KubernetesClient.from_kubeconfig(kubeconfig(), user_agent="slipway/1")
     assert client.server == "https://cluster.example:6443"
     assert "t0ken" not in repr(client)
+
+
+@pytest.mark.parametrize("broken", ["token: canary-t0ken: x", 'token: canary-t0ken, "x'])
+def test_no_traceback_quotes_a_line_that_is_no_yaml(broken: str) -> None:
+    with pytest.raises(ExternalError, match="not valid YAML") as caught:
+        check_kubeconfig(f"apiVersion: v1\nkind: Config\nusers: [\n{{{broken}\n")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))

@@ -15,7 +15,7 @@ from audit import chain, integrity, reading
 from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent, IntegrityCheck
 from audit.record import before_after, record
-from projects import services
+from projects import memberships, services
 from projects.models import Role
 from tests.factories import grant, make_environment, make_project, make_user
 
@@ -71,6 +71,36 @@ def test_it_reads_as_sentences(events, admin, get):
     assert '<b>changed the project</b> <a href="/projects/shop/">shop</a>' in html
     assert "Container web exits." in html
     assert "You are viewer." in html
+
+
+def test_a_check_of_no_events_proves_nothing(admin, get):
+    IntegrityCheck.objects.create(checked_at=timezone.now(), seconds=0.1, events=0, broken=[], broken_count=0)
+    html = get(admin, "/audit/").content.decode()
+    assert "Unbroken" not in html
+    assert "There was no event when the chain was checked" in html
+
+
+def test_a_role_is_told_with_its_person_and_place(admin, get):
+    project, dev = make_project(slug="shop", name="Shop"), make_user("dev")
+    staging = make_environment(project, slug="staging")
+    memberships.grant(person(admin), project=project, user=dev, role=Role.VIEWER)
+    memberships.grant(person(admin), project=project, user=dev, role=Role.DEPLOYER)
+    membership = memberships.grant(
+        person(admin), project=project, user=dev, role=Role.MAINTAINER, environment=staging
+    )
+    memberships.revoke(person(admin), membership=membership)
+    entries = [reading.entry(e) for e in AuditEvent.objects.filter(target_kind="membership").order_by("id")]
+    assert [entry.extra for entry in entries] == [
+        "dev: viewer", "dev: viewer → deployer", "dev: maintainer in staging", "dev: maintainer in staging",
+    ]  # fmt: skip
+    assert "dev: viewer → deployer" in get(admin, "/audit/").content.decode()
+
+
+def test_a_project_is_not_named_beside_itself(admin, get):
+    record(person(admin), "project.created", target_kind="project", target_text="The Shop", project="shop")
+    record(person(admin), "image.created", target_kind="image", target_text="The Shop web", project="shop")
+    html = " ".join(get(admin, "/audit/").content.decode().split())
+    assert html.count('<span class="quiet">of shop</span>') == 1
 
 
 def test_changes_are_told_before_and_after(events, auditor, get):

@@ -116,7 +116,9 @@ def test_another_worker_ends_it(sandbox: Running, broken_off: BrokenOff, people:
 @pytest.mark.parametrize("name", CASES)
 def test_what_runs_is_what_was_asked_for(sandbox: Running, broken_off: BrokenOff, name: str) -> None:
     case = CASES[name]
-    for item in sandbox.objects("apis/apps/v1", f"{case.project}-{case.environment}", "deployments"):
+    found = sandbox.objects("apis/apps/v1", f"{case.project}-{case.environment}", "deployments")
+    assert found
+    for item in found:
         image = item["spec"]["template"]["spec"]["containers"][0]["image"]
         assert f":{broken_off.commits[name][:7]}@sha256:" in image
         assert item["status"]["readyReplicas"] == item["spec"]["replicas"]

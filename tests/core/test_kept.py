@@ -16,11 +16,23 @@ from core.kept import Kept, fields_of, is_secret, keeps, kept_form
 from tests.access.table import TABLE
 from ui.forms import Unseen
 
-OURS = ("core", "people", "projects", "audit", "deployments", "clusters", "portal", "runs", "notify", "ui")
+OURS = (
+    "core",
+    "people",
+    "projects",
+    "audit",
+    "deployments",
+    "secrets_ui",
+    "clusters",
+    "portal",
+    "runs",
+    "notify",
+    "ui",
+)
 CANARY = "canary-typed-secret"
 SOUNDS_SECRET = re.compile(r"password|credential|kubeconfig|token|secret|passphrase|^again$", re.IGNORECASE)
 # Names of things, and no secrets in spite of their names.
-NAMES_OF_THINGS = {"credential_kind", "pull_secret", "secret_id"}
+NAMES_OF_THINGS = {"secret_versions", "credential_kind", "pull_secret", "secret_id"}
 PAGE = {"accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
 
@@ -152,8 +164,10 @@ def test_every_view_that_takes_a_form_names_it() -> None:
         for name, address, _, posting in TABLE
         if posting.split()[5] != "405" and not getattr(view_at(address), "kept_forms", ())
     }
-    # Pages of allauth, with passwords and codes; and buttons, whose forms have no field.
+    # Pages of allauth, with passwords and codes; buttons, whose forms have no field; and what takes or shows secret values.
     assert {name for name in without if not name.startswith(("account_", "mfa_"))} == {
+        *(f"secrets:{name}" for name in ("read", "reveal", "draft", "open", "set", "add", "rename", "remove", "undo", "discard",
+                                         "mend", "decide")),
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
         "projects:environment-up", "projects:image-remove", "projects:secrets-file-remove", "projects:member-revoke",
         "deployments:unmark", "audit:verify",
@@ -185,3 +199,29 @@ def test_no_secret_comes_back_and_every_other_field_does(address: str) -> None:
     assert CANARY not in html
     for name, field in fields.items():
         assert (f'name="{name}" value="typed-{name}"' in html) is not is_secret(field), name
+
+
+class Open(forms.Form):
+    """Shares names with `Some`, without their secrets."""
+
+    password = forms.CharField()
+    text = forms.CharField()
+
+
+@pytest.mark.parametrize("order", [(Some, Open), (Open, Some)])
+def test_a_name_that_is_secret_in_one_form_is_secret_in_all(order: Any) -> None:
+    @keeps(*order)
+    def both(request: Any) -> None:
+        """Takes both."""
+
+    found = kept({"name": "a", "password": CANARY, "text": CANARY}, of=both)
+    assert CANARY not in repr(found)
+    assert set(found.secrets) == {"password", "text"}
+
+
+@pytest.mark.parametrize(
+    "source", [{"Origin": "null"}, {"Origin": "://"}, {"Referer": ""}, {"Origin": "testserver"}]
+)
+def test_a_form_without_a_known_source_is_not_kept(source: dict[str, str], settings: Any) -> None:
+    settings.BASE_URL = ""
+    assert kept({"name": "a"}, **{"accept": "text/html", **source}) == Kept()

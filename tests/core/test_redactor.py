@@ -158,3 +158,32 @@ def test_a_redactor_in_force_is_kept() -> None:
             assert other is not made
         assert current() is made
     assert current() is None
+
+
+CUT = "Zu9-kangaroo/4711:swordfish"
+
+
+@pytest.mark.parametrize("left", [6, 13, len(CUT) - 1])
+@pytest.mark.parametrize("after", ["", "\nnext line", "…", "…, and more", "\r\n"])
+def test_a_cut_leaves_no_beginning_of_a_value(left: int, after: str) -> None:
+    redactor = Redactor()
+    redactor.add([CUT])
+    line = "x" * (200 - left) + CUT[:left]
+    shown = redactor.redact(f"first line\n{line}{after}")
+    assert shown == "first line\n" + "x" * (200 - left) + MASK + after
+
+
+def test_a_cut_leaves_no_beginning_of_base64_or_of_one_of_two_values() -> None:
+    redactor = Redactor()
+    redactor.add([CUT, "kangaroo-in-the-outback"])
+    encoded = base64.b64encode(CUT.encode()).decode()
+    assert redactor.redact("x" * 300 + encoded[:20]) == "x" * 300 + MASK
+    assert redactor.redact("x" * 300 + "Zu9-kangaroo-in") == "x" * 300 + "Zu9-" + MASK
+    assert redactor.redact("x" * 300 + "swordf" + CUT[:8] + "?") == "x" * 300 + "swordf" + CUT[:8] + "?"
+    assert redactor.redact("Zu9-kangaroo") == "Zu9-kangaroo"  # no cut leaves so little
+
+
+def test_a_value_with_nul_is_known_without_it() -> None:
+    redactor = Redactor()
+    redactor.add(["hun\x00ter2-horse"])
+    assert redactor.redact("a hunter2-horse b") == f"a {MASK} b"

@@ -22,7 +22,7 @@ CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndat
 REFERENCE = b'apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\nstringData:\n  TOKEN: ""\n'
 POPULATED = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\ndata:\n  TOKEN: Y2FuYXJ5LXRva2VuLXZhbHVl\n"
 CANARY = "canary-token-value"
-VERSION = "version-1"  # of every secret
+VERSION = "version-1"  # of every secret, until another one is stored
 
 
 def commit(letter: str, subject: str = "") -> Commit:
@@ -32,7 +32,8 @@ def commit(letter: str, subject: str = "") -> Commit:
 @dataclass
 class Outside:
     """What there is outside. `fails`: an error by the name of the system (git, secrets, ecr, cluster), raised by all it is
-    asked; `refuses`: an error for every object that is dry-run; `asked`: tags that the registry was asked for."""
+    asked; `refuses`: an error for every object that is dry-run; `asked`: tags that the registry was asked for; `versions`,
+    `past`: the current VersionId of each secret, and the texts of older ones."""
 
     commits: list[Commit] = field(default_factory=lambda: [commit("c"), commit("b"), commit("a")])
     branches: dict[str, str] = field(default_factory=lambda: {"main": "c" * 40})
@@ -43,6 +44,13 @@ class Outside:
     fails: dict[str, Exception] = field(default_factory=dict)
     refuses: Exception | None = None
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    past: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def store(self, secret_id: str, text: str, version: str) -> None:
+        """Another version of a secret becomes the current one; the old one can still be read."""
+        self.past[secret_id, self.versions.get(secret_id, VERSION)] = self.secrets[secret_id]
+        self.secrets[secret_id], self.versions[secret_id] = text, version
 
     def check(self, system: str) -> None:
         """Raises what this system is to fail with."""
@@ -105,16 +113,26 @@ class FakeGit:
 
 
 class FakeSecrets:
-    """adapters.aws.secrets_manager.SecretsManager, of secrets that have one version."""
+    """adapters.aws.secrets_manager.SecretsManager."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
 
     def get(self, secret_id: str, version_id: str = "") -> SecretText:
         self.outside.check("secrets")
-        if secret_id not in self.outside.secrets or version_id not in ("", VERSION):
+        current = self.outside.versions.get(secret_id, VERSION)
+        text = self.outside.past.get((secret_id, version_id))
+        if version_id in ("", current):
+            text = self.outside.secrets.get(secret_id)
+        if text is None:
             raise NotFound(f"There is no secret {secret_id}.", system="Secrets Manager")
-        return SecretText(VERSION, self.outside.secrets[secret_id], datetime(2026, 11, 1, tzinfo=UTC))
+        return SecretText(version_id or current, text, datetime(2026, 11, 1, tzinfo=UTC))
+
+    def current_version(self, secret_id: str) -> str:
+        self.outside.check("secrets")
+        if secret_id not in self.outside.secrets:
+            raise NotFound(f"There is no secret {secret_id}.", system="Secrets Manager")
+        return self.outside.versions.get(secret_id, VERSION)
 
 
 class FakeEcr:

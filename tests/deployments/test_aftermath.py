@@ -206,7 +206,7 @@ def test_the_deploys_page_says_it(read: Any, deploy: Deploy, deployer: Any, clie
     read(210)
     page = client.get(f"/deploys/{deploy.number}/").content.decode()
     assert "Succeeded, but since" not in page
-    assert "It has recovered." in page
+    assert "it has recovered." in page
 
 
 def test_without_a_channel_the_page_still_says_it(

@@ -240,6 +240,7 @@ class TestAccess:
     @pytest.mark.parametrize("action", ["cancel", "rollback", "again"])
     def test_looking_starts_nothing(self, environment: Any, visit: Any, action: str) -> None:
         visit(f"/deploys/{good(environment).number}/{action}/", status=405)
+        assert Deploy.objects.count() == 1
 
     @pytest.mark.parametrize("number", ["0", "99999999", "-1", "abc", "1e3"])
     def test_no_such_deploy(self, environment: Any, visit: Any, number: str) -> None:

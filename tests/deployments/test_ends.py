@@ -18,7 +18,7 @@ from deployments.pipeline import outcomes, pipeline, work
 from deployments.preparation import preparation
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
-from engine.types import ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress
+from engine.types import Action, ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress
 from projects import connections
 from runs.life.pipeline import BrokenOff
 from runs.models import State
@@ -185,6 +185,7 @@ def test_what_the_revision_lacks_is_its_fault_not_gits(deploy, monkeypatch, erro
     deploy.refresh_from_db()
     assert (deploy.state, deploy.result) == (state, error.message)
     assert "Nothing was changed on the cluster." in deploy.hint
+    assert ("Deploy again when it answers." in deploy.hint) is isinstance(error, Unavailable)
 
 
 def test_a_later_attempt_tells_what_the_first_one_wrote(deploy, monkeypatch):
@@ -196,3 +197,20 @@ def test_a_later_attempt_tells_what_the_first_one_wrote(deploy, monkeypatch):
     )
     ended = ended_by(deploy, monkeypatch, NotDeployable("The secrets file is gone.", hint="Add it again."))
     assert ended.hint == "Add it again. 2 of 3 objects had been written and stay as they are."
+
+
+def test_what_the_first_attempt_wrote_counts_although_the_second_finds_it_unchanged(deploy, monkeypatch):
+    ObjectState.objects.create(run_id=deploy.run_id, ref=str(WEB), action="change", progress="progressing")
+
+    def step(work_):
+        observer = work.RowObserver(work_, ())
+        observer.status(ObjectStatus(WEB, Progress.APPLIED, Action.UNCHANGED, "", "", None))
+        observer.flush()
+        raise NotDeployable("The secrets file is gone.")
+
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    row = ObjectState.objects.get(run_id=deploy.run_id)
+    assert (row.action, row.progress) == ("change", "applied")
+    deploy.refresh_from_db()
+    assert deploy.hint == "1 of 1 objects had been written and stay as they are."

@@ -148,11 +148,32 @@ class TestSecretsManager:
         assert current.created_at.utcoffset() == timedelta(0)
         assert secrets.get(name, current.version_id) == current
 
+    def test_the_current_version_without_its_text(self, secrets: Any, name: str) -> None:
+        assert secrets.current_version(name) == secrets.get(name).version_id
+        with pytest.raises(NotFound):
+            secrets.current_version(f"{name}-other")
+
+    def test_an_older_version_stays_readable(self, secrets: Any, name: str, moto_url: str) -> None:  # noqa: F811
+        old = secrets.get(name)
+        store(secrets, name, "newer", moto_url)
+        assert secrets.get(name).text == "newer"
+        assert secrets.get(name, old.version_id).text == old.text
+        assert secrets.current_version(name) != old.version_id
+
     def test_what_is_not_there(self, secrets: Any, name: str) -> None:
         for asked in ((f"{name}-other",), (name, str(uuid.uuid4()))):
             with pytest.raises(NotFound) as caught:
                 secrets.get(*asked)
             assert caught.value.system == "Secrets Manager"
+
+
+def store(secrets: Any, name: str, text: str, url: str) -> None:
+    """Another program saves a secret."""
+    if isinstance(secrets, FakeSecrets):
+        secrets.outside.store(name, text, "version-2")
+        return
+    admin = boto3.client("secretsmanager", region_name=REGION, endpoint_url=url)
+    admin.put_secret_value(SecretId=name, SecretString=text)
 
 
 class TestEcr:

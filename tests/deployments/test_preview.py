@@ -170,13 +170,13 @@ class TestSecrets:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ('{"TOKEN": "canary-token-value"}', "secret.yaml"),
+            ('["canary-token-value"]', "secret.yaml"),
             (POPULATED.replace("kind: Secret", "kind: ConfigMap"), "secret.yaml"),
-            (POPULATED.replace("Y2FuYXJ5", "canary-token-value/"), "TOKEN"),
+            (POPULATED.replace("Y2FuYXJ5", "canary-token-value/"), "a value of data is not valid base64"),
             ("TOKEN: [canary-token-value", "secret.yaml"),
             ("", "secret.yaml"),
         ],
-        ids=["JSON of keys", "no Secret", "no base64", "no YAML", "empty"],
+        ids=["JSON list", "no Secret", "no base64", "no YAML", "empty"],
     )  # fmt: skip
     def test_what_is_no_kubernetes_secret_is_said_without_its_values(
         self, environment: Any, outside: Outside, text: str, words: str
@@ -189,7 +189,10 @@ class TestSecrets:
     def test_a_missing_key_stops_it(self, environment: Any, outside: Outside) -> None:
         with_secrets(environment, outside)
         outside.files["secret.yaml"] = REFERENCE + b'  OTHER: ""\n'
-        assert "lacks the key app/OTHER" in said(look(environment))
+        (found,) = look(environment).errors
+        assert (found.text, found.keys) == (
+            "The secrets file secret.yaml lacks 1 key of its reference file.", ("app/OTHER",),
+        )  # fmt: skip
 
     @pytest.mark.parametrize("stops", [True, False])
     def test_a_placeholder_warns_or_stops_as_the_environment_says(

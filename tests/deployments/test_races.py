@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from django.db import connections
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from adapters.git.repository import Commit
 from audit.actors import person
+from audit.models import AuditEvent
 from core.errors import Refused
 from deployments.gate import requests
 from deployments.gate.cancelling import cancel_deploy
@@ -50,9 +54,7 @@ def commit(n):
 
 
 def ask(deployer, environment, n, key=""):
-    return requests.open_deploy(
-        person(deployer), environment, commit(n), requested=str(n), reason="", idempotency_key=key
-    )
+    return requests.open_deploy(person(deployer), environment, requests.Order(commit(n), str(n), key=key))
 
 
 def test_the_same_form_sent_by_many_is_one_deploy(environment, deployer, pushed):
@@ -144,3 +146,55 @@ def test_many_who_stop_it_and_the_failure_itself_make_one_rollback(environment, 
     assert set(answers) <= {"ended", "cancelling", "failed"}
     assert Deploy.objects.get(pk=deploy.pk).state == State.FAILED
     assert claim(LIFE, rollback.run_id, 1) is not None
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_hand_over_a_cancel_and_reconcilers_at_once_end_it_once(
+    environment, deployer, pushed, monkeypatch, turn
+):
+    """A worker leaves in the moment of a cancel, while two reconcilers look and two workers take the next attempt."""
+    deploy = make_deploy(environment, State.RUNNING, worker="host:1")
+    Deploy.objects.filter(pk=deploy.pk).update(heartbeat_at=Now())
+
+    def hand_over():
+        with suppress(FenceLost), Fence(Deploy, deploy.run_id, 1).held(attempt=2, worker=""):
+            pass
+
+    def take():
+        for _ in range(3):
+            if claim(LIFE, deploy.run_id, 2) is not None:
+                while Deploy.objects.get(pk=deploy.pk).state == State.RUNNING:  # until it hears of the cancel
+                    time.sleep(0.01)
+                with suppress(FenceLost):
+                    end_fenced(LIFE, Fence(Deploy, deploy.run_id, 2), End(State.CANCELLED, "Cancelled."))
+
+    def somebody(n):
+        if n == 0:
+            hand_over()
+        elif n == 1:
+            cancel_deploy(person(deployer), deploy=deploy)
+        elif n in (2, 3):
+            for _ in range(4):
+                reconcile.repair(LIFE)
+        else:
+            take()
+
+    all_at_once(6, somebody)
+    take()
+    reconcile.repair(LIFE)
+    assert Deploy.objects.get(pk=deploy.pk).state == State.CANCELLED
+    assert AuditEvent.objects.filter(verb="deploy.ended", target_id=str(deploy.number)).count() == 1
+    with pytest.raises(FenceLost), Fence(Deploy, deploy.run_id, 1).held(worker="late"):
+        pytest.fail("the worker that was given up wrote")
+
+
+def test_many_reconcilers_take_a_silent_run_over_once(environment, pushed):
+    deploy = make_deploy(environment, State.RUNNING, worker="host:1")
+    Deploy.objects.filter(pk=deploy.pk).update(heartbeat_at=Now() - timedelta(minutes=5))
+    all_at_once(6, lambda n: reconcile.repair(LIFE))
+    row = Deploy.objects.get(pk=deploy.pk)
+    assert (row.attempt, row.worker, row.state) == (2, "", State.RUNNING)
+    won = all_at_once(6, lambda n: claim(LIFE, deploy.run_id, 2))
+    assert len([one for one in won if one is not None]) == 1
+    with pytest.raises(FenceLost), Fence(Deploy, deploy.run_id, 1).held():
+        pytest.fail("the worker that was given up wrote")

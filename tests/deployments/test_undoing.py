@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.actors import person
@@ -305,8 +306,8 @@ class TestByItself:
         """The end and its rollback are one transaction; who comes too late writes neither."""
         good(environment)
         deploy = running(environment)
-        assert end_given_up(LIFE, deploy, End(State.FAILED, "web: it crashed."))
-        assert not end_given_up(LIFE, deploy, End(State.FAILED, "late"))
+        assert end_given_up(LIFE, deploy, End(State.FAILED, "web: it crashed."), still=Q())
+        assert not end_given_up(LIFE, deploy, End(State.FAILED, "late"), still=Q())
         assert the_rollback().undoes == deploy
 
     def test_slack_is_told_what_follows(self, environment, settings):

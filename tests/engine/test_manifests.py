@@ -322,3 +322,23 @@ def test_published_install_files_are_read_as_kubectl_reads_them(file: str, tmp_p
     for body in ours:
         body["metadata"].setdefault("labels", {})["same"] = "for-all"
     assert theirs == ours
+
+
+@pytest.mark.parametrize("name", ["../secrets/db", "a/b", "..", ".", "a%2fb"])
+@pytest.mark.parametrize("key", ["name", "namespace"])
+def test_a_name_that_would_lead_elsewhere_is_refused(key: str, name: str) -> None:
+    body = config_map() | {"metadata": {"name": "a", key: name}}
+    with pytest.raises(ManifestError) as caught:
+        read_documents({"c.json": json.dumps(body).encode()})
+    assert f"metadata.{key} of ConfigMap" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("/v1", "Secret"), ("x/../../api/v1", "Secret"), ("a/b/c", "A"), ("v1", "A/b"), ("..", "A")],
+)
+def test_a_version_that_hides_the_kind_is_refused(version: str, kind: str) -> None:
+    body = {"apiVersion": version, "kind": kind, "metadata": {"name": "a"}}
+    with pytest.raises(ManifestError) as caught:
+        read_documents({"c.json": json.dumps(body).encode()})
+    assert "apiVersion must be written as" in caught.value.problems[0]

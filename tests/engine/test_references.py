@@ -144,7 +144,7 @@ def test_missing_objects_and_keys_are_named() -> None:
     live = LIVE | {("Secret", "app"): {"other"}}
     del live["ConfigMap", "files"]
     assert missing(DEPLOYMENT, live) == [
-        "Deployment web needs the key b of Secret app, which has no such key",
+        "Deployment web needs a key of Secret app, which has no such key",
         "Deployment web needs ConfigMap files, which is neither in the config directory nor in namespace shop-staging",
     ]
 
@@ -155,7 +155,7 @@ def test_what_the_deploy_brings_counts_before_what_is_live() -> None:
     live = dict(LIVE)
     del live["ConfigMap", "settings"]
     assert missing(DEPLOYMENT + secret + config, live) == [
-        "Deployment web needs the key b of Secret app, which has no such key"
+        "Deployment web needs a key of Secret app, which has no such key"
     ]
 
 

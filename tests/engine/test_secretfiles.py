@@ -18,6 +18,7 @@ from engine.manifests.secretfiles import (
     read_secrets,
     secret_values,
     storage_form,
+    without_name,
 )
 from tests.engine.support import b64, read
 
@@ -302,3 +303,24 @@ def test_what_is_refused_in_either_form(text: str, reference: str, problem: str)
     shown = f"{caught.value!r} {caught.value.problems} {caught.value.hint}"
     assert problem in caught.value.problems[0]
     assert CANARY not in shown or '"kind"' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "key"),
+    [
+        (HEAD + "data: {TOKEN: '%%%'}", "s.yaml:1: Secret app: a value of data is not valid base64", "TOKEN"),
+        (HEAD + "stringData: {A.b: 1}", None, ""),
+        (HEAD + "data: {'b d': eA==}", "s.yaml:1: Secret app: a value of data is not a valid key; use letters, "
+         "digits, -, _ and . (at most 253)", "?"),
+        (HEAD + "data: 12", "s.yaml:1: Secret app: data must be a mapping, found a number", ""),
+        ('{"TOKEN": 1}', "s.yaml:1: Secret app: a value must be text, found a number; write the value in quotes", "TOKEN"),
+    ],
+)  # fmt: skip
+def test_problems_can_be_told_without_the_names_of_keys(text: str, plain: str | None, key: str) -> None:
+    reference = read(HEAD + "data: {TOKEN: ''}\n")
+    if plain is None:
+        read_secrets(text, path="s.yaml", reference=reference)
+        return
+    with pytest.raises(ManifestError) as caught:
+        read_secrets(text, path="s.yaml", reference=reference)
+    assert without_name(caught.value.problems[0]) == (plain, key)

@@ -173,9 +173,9 @@ def test_a_value_that_changed_is_named_not_shown() -> None:
     kept = stored(release().manifests)
     message = failed(kept, secrets={"secrets.yaml": populated(b"hunter2-changed")})
     assert message == (
-        "Secret shop-staging/app in secrets.yaml no longer has the values of that release (keys: PASSWORD)."
+        "Secret shop-staging/app in secrets.yaml no longer has the values of that release: 1 key differs."
     )
-    assert "keys: PASSWORD, PORT" in failed(
+    assert "2 keys differ" in failed(
         [entry for entry in kept if "file" in entry.get("from", {})], digest=other_digest
     )
 
@@ -193,7 +193,9 @@ def test_keys_that_came_or_went_are_named() -> None:
     more = parse_secrets_file(
         "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\ndata: {NEW: eA==}", path="secrets.yaml"
     )
-    assert "keys: NEW, PASSWORD, PORT" in failed(kept, secrets={"secrets.yaml": more})
+    with pytest.raises(SlipwayError, match="3 keys differ") as caught:
+        restored(kept, secrets={"secrets.yaml": more})
+    assert caught.value.key_names == {caught.value.message: ("NEW", "PASSWORD", "PORT")}
 
 
 def test_content_hash_is_of_what_is_applied() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from urllib.parse import unquote
 
 import pytest
+from urllib3.util import parse_url
 
 from engine.cluster.client import ApiError, Cause
 from engine.cluster.diff import comparable, diff_lines
@@ -153,3 +155,24 @@ def test_kinds_come_from_the_table_from_definitions_and_from_the_cluster_once() 
         UnknownKind, match=r"app\.yaml:1: the cluster does not know the kind Odd \(y\.io/v1\)"
     ):
         kinds.path_of(strange)
+
+
+@pytest.mark.parametrize("name", ["../secrets/db", "..", ".", "a?dryRun=All", "a#b", "a%2fb", "a b"])
+def test_no_name_leads_to_another_path(name: str) -> None:
+    path = built_in("ConfigMap").path("shop", name)
+    sent = parse_url(f"https://cluster.example{path}")  # as the HTTP client does, which follows `..`
+    assert (sent.path, sent.query) == (path, None)
+    assert [unquote(part) for part in path.split("/")] == [
+        "",
+        "api",
+        "v1",
+        "namespaces",
+        "shop",
+        "configmaps",
+        name,
+    ]
+
+
+def test_names_of_roles_stay_readable() -> None:
+    path = built_in("ClusterRole", "rbac.authorization.k8s.io/v1").path("", "system:node")
+    assert path == "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet
 from django.apps import apps
 from django.contrib import admin
@@ -13,11 +14,13 @@ from django.urls import reverse
 
 from audit.models import AuditEvent
 from core.fields import EncryptedTextField
-from projects.models import Cluster, Project
+from deployments.models import Release
+from people.models import SetupLink, User
+from projects.models import Cluster, Environment, Membership, Project
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
-OURS = ["audit", "people", "projects", "runs", "notify", "clusters", "deployments"]
+OURS = ["audit", "people", "projects", "runs", "notify", "clusters", "secrets_ui", "deployments"]
 MODELS = [model for label in OURS for model in apps.get_app_config(label).get_models()]
 
 
@@ -62,6 +65,14 @@ def test_nothing_can_be_edited(as_admin: Client, rf: Any, model: Any) -> None:
     assert site.has_view_permission(request)
 
 
+def test_no_table_of_a_library_can_be_edited(rf: Any) -> None:
+    request = rf.get("/")
+    request.user = make.make_user(is_admin=True)
+    for model, site in admin.site._registry.items():
+        assert not site.has_add_permission(request), model
+        assert not site.has_change_permission(request), model
+
+
 def test_no_page_shows_a_credential(as_admin: Client) -> None:
     for name, row in rows().items():
         address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
@@ -72,8 +83,6 @@ def test_no_page_shows_a_credential(as_admin: Client) -> None:
 
 
 def test_the_second_steps_secret_is_not_shown(as_admin: Client) -> None:
-    from allauth.mfa.models import Authenticator
-
     row = Authenticator.objects.create(
         user=make.make_user(), type="totp", data={"secret": "canary-totp-secret"}
     )
@@ -113,6 +122,30 @@ def test_a_row_whose_credential_no_key_decrypts_can_be_looked_at(as_admin: Clien
     page = as_admin.get(reverse("admin:projects_cluster_change", args=[cluster.pk]))
     assert page.status_code == 200
     assert "London" in page.content.decode()
+
+
+def test_no_table_and_no_row_loads_the_credential_of_a_related_row(as_admin: Client, settings: Any) -> None:
+    made = rows()
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    for name, row in made.items():
+        assert as_admin.get(listing(type(row))).status_code == 200, name
+        address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+        assert as_admin.get(address).status_code == 200, name
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        (User, "password__startswith"), (SetupLink, "token_hash__startswith"), (Authenticator, "data__secret__startswith"),
+        (Cluster, "kubeconfig__regex"), (Project, "credential__gt"), (Environment, "cluster__kubeconfig__regex"),
+        (Membership, "user__password__startswith"), (Release, "objects_compressed__contains"),
+    ],
+)  # fmt: skip
+def test_the_address_of_a_table_cannot_ask_for_what_it_leaves_out(
+    as_admin: Client, model: Any, lookup: str
+) -> None:
+    assert as_admin.get(listing(model), {lookup: "a"}).status_code == 400
+    assert as_admin.get(listing(model), {"e": "1", lookup: "a"}).status_code == 400
 
 
 def test_nothing_that_history_hangs_on_can_be_deleted(as_admin: Client) -> None:

@@ -29,7 +29,12 @@ def test_every_entry_leads_to_a_page_and_has_a_letter_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("user", "names"),
-    [(NOBODY, []), (None, []), (DEVELOPER, ["Board", "Deploys"]), (AUDITOR, ["Board", "Deploys", "Audit"])],
+    [
+        (NOBODY, []),
+        (None, []),
+        (DEVELOPER, ["Board", "Deploys", "Secrets"]),
+        (AUDITOR, ["Board", "Deploys", "Secrets", "Audit"]),
+    ],
 )
 def test_who_sees_what(user: object, names: list[str]) -> None:
     assert [entry.name for entry in seen_by(user, (*MAIN, *END))] == names
@@ -52,7 +57,7 @@ def test_the_menu_of_the_admin(path: str, expected: dict[str, str]) -> None:
 def test_the_longest_address_above_a_page_wins() -> None:
     entries = (
         NavEntry("Board", "/", also=("/projects/",)),
-        NavEntry("Secrets", "/secrets/", also=("/projects/shop/staging/secrets/",)),
+        NavEntry("Secrets", "/secrets/", also=("/projects/*/*/secrets/",)),
     )
     assert current(entries, "/projects/shop/staging/secrets/x/") == {"Secrets": "true"}
     assert current(entries, "/projects/shop/staging/") == {"Board": "true"}

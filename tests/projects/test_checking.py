@@ -328,7 +328,9 @@ def secrets_file(project: Project, secret_id: str, path: str = "secret.yaml") ->
         (POPULATED, PASSED, "every key"),
         (POPULATED.replace("PASSWORD", "OTHER"), WARNING, "web/PASSWORD"),
         (POPULATED.replace(encoded("canary-pw"), encoded("changeme")), WARNING, "placeholder: web/PASSWORD"),
-        ('{"password": "canary-pw"}', FAILED, "no Kubernetes Secret file"),
+        ('{"PASSWORD": "canary-pw", "URL": "u"}', PASSED, "every key"),
+        ('{"OTHER": "canary-pw", "URL": "u"}', WARNING, "web/PASSWORD"),
+        ('["canary-pw"]', FAILED, "no Kubernetes Secret file"),
         ("kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\n", FAILED, "no Kubernetes Secret file"),
     ],
 )

@@ -13,6 +13,7 @@ import yaml
 from adapters.kubernetes.client import KubernetesClient
 from core.findings import FAILED, PASSED, WARNING, Finding
 from projects import checking
+from projects.cluster_rights import rights_needed
 from tests.planes import PLANES, running_plane
 
 OUTSIDE_IS_REAL = True
@@ -32,7 +33,7 @@ def role(*, without: str = "") -> list[dict[str, Any]]:
     """The rules of a Role with what deploys need."""
     return [
         {"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb]}
-        for right in checking.rights_needed("shop")
+        for right in rights_needed("shop")
         if f"{right.verb} {right.resource}" != without
     ] + [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]
 

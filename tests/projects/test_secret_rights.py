@@ -14,7 +14,8 @@ from audit.record import before_after
 from core.errors import Refused
 from projects import secret_rights, services
 from projects.access import may_secret, require_secret
-from projects.models import Environment, Role
+from projects.models import Environment, Membership, Role
+from tests.factories import grant, make_environment, make_user
 from tests.projects.conftest import World
 
 RIGHTS = {"names": "viewer", "reveal": "maintainer", "edit": "deployer", "approve": "maintainer"}
@@ -39,6 +40,29 @@ def test_a_right_belongs_to_its_role_and_every_stronger_one(world: World, right:
     for role, user in people:
         expected = role is not None and role.rank >= Role(RIGHTS[right]).rank
         assert may_secret(user, environment, right) is expected, (right, user)
+
+
+def test_a_role_on_another_environment_reaches_names_and_no_value(world: World) -> None:
+    environment = set_rights(world.environment, reveal="viewer", edit="viewer", approve="viewer")
+    other = make_environment(environment.project)
+    user = make_user()
+    grant(user, "maintainer", environment.project, other)
+    assert may_secret(user, environment, "names")
+    assert [right for right in ("reveal", "edit", "approve") if may_secret(user, environment, right)] == []
+    assert may_secret(user, set_rights(other, reveal="viewer"), "reveal")
+    with pytest.raises(Refused):
+        require_secret(person(user), environment, "reveal", what="db/password")
+
+
+@pytest.mark.parametrize("right", secret_rights.RIGHTS)
+def test_who_is_inactive_or_has_left_has_no_right(world: World, right: secret_rights.Right) -> None:
+    environment = set_rights(world.environment, **dict.fromkeys(RIGHTS, "viewer"))
+    for user in (world.maintainer, world.admin):
+        user.is_active = False
+        assert not may_secret(user, environment, right)
+    assert not may_secret(make_user(is_auditor=True), environment, right)
+    Membership.objects.filter(user=world.viewer).delete()
+    assert not may_secret(world.viewer, environment, right)
 
 
 def test_a_right_that_is_not_stored_has_its_default(world: World) -> None:

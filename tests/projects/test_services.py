@@ -12,7 +12,7 @@ from audit.models import AuditEvent
 from audit.reading import changes_of
 from audit.record import before_after
 from core.errors import Refused, Stale
-from projects import infrastructure, services
+from projects import infrastructure, memberships, services
 from projects.models import Environment, Image, Membership, Project, SecretsFile
 from tests import factories as make
 from tests.projects.conftest import World
@@ -103,7 +103,7 @@ def test_a_stored_credential_is_not_sent_to_another_host(world: World) -> None:
 
 def test_of_two_who_edit_at_once_the_second_is_told(world: World) -> None:
     change(world, edited=0, name="First")
-    with pytest.raises(Stale, match="changed by another person"):
+    with pytest.raises(Stale, match="changed since you opened this form"):
         change(world, edited=0, name="Second")
     assert Project.objects.get(pk=world.project.pk).name == "First"
     assert AuditEvent.objects.filter(verb="project.changed").count() == 1
@@ -142,8 +142,8 @@ def test_settings_are_for_maintainers_of_the_whole_project(world: World, who: st
             actor, secrets_file=world.secrets_file, edited=0, path="x", secret_id="production", region="eu-west-2"
         ),
         lambda: services.remove_secrets_file(actor, secrets_file=world.secrets_file),
-        lambda: services.grant(actor, user=world.stranger, project=world.project, role="viewer"),
-        lambda: services.revoke(actor, membership=Membership.objects.get(user=world.viewer)),
+        lambda: memberships.grant(actor, user=world.stranger, project=world.project, role="viewer"),
+        lambda: memberships.revoke(actor, membership=Membership.objects.get(user=world.viewer)),
         lambda: new_project(actor),
         lambda: infrastructure.create_cluster(actor, slug="c", name="c", kubeconfig=make.KUBECONFIG),
         lambda: infrastructure.change_cluster(actor, cluster=world.cluster, edited=0, name="c"),
@@ -323,15 +323,15 @@ def test_secrets_files_come_change_and_go(world: World) -> None:
 
 def test_granting_replaces_the_role_held_there(world: World) -> None:
     actor = person(world.maintainer)
-    services.grant(actor, user=world.viewer, project=world.project, role="deployer")
+    memberships.grant(actor, user=world.viewer, project=world.project, role="deployer")
     assert last("membership.granted").data == {
         "person": "vic",
         "environment": "",
         "role": before_after("viewer", "deployer"),
     }
-    services.grant(actor, user=world.viewer, project=world.project, role="deployer")
+    memberships.grant(actor, user=world.viewer, project=world.project, role="deployer")
     assert AuditEvent.objects.count() == 1
-    services.grant(
+    memberships.grant(
         actor, user=world.viewer, project=world.project, role="maintainer", environment=world.environment
     )
     assert Membership.objects.filter(user=world.viewer).count() == 2
@@ -340,7 +340,7 @@ def test_granting_replaces_the_role_held_there(world: World) -> None:
 def test_a_role_on_another_projects_environment_cannot_be_given(world: World) -> None:
     other = make.make_environment()
     with pytest.raises(ValidationError, match="another project"):
-        services.grant(
+        memberships.grant(
             person(world.maintainer),
             user=world.viewer,
             project=world.project,
@@ -348,13 +348,13 @@ def test_a_role_on_another_projects_environment_cannot_be_given(world: World) ->
             environment=other,
         )
     with pytest.raises(ValidationError):
-        services.grant(person(world.maintainer), user=world.viewer, project=world.project, role="owner")
+        memberships.grant(person(world.maintainer), user=world.viewer, project=world.project, role="owner")
 
 
 def test_revoking_twice_is_once(world: World) -> None:
     membership = Membership.objects.get(user=world.viewer)
     for _ in range(2):
-        services.revoke(person(world.maintainer), membership=membership)
+        memberships.revoke(person(world.maintainer), membership=membership)
     assert AuditEvent.objects.filter(verb="membership.revoked").count() == 1
 
 

@@ -86,6 +86,15 @@ def test_what_is_wrong_stands_at_its_field(
     assert not Project.objects.filter(slug="blog").exists()
 
 
+@pytest.mark.parametrize("typed", ["", "   "])
+def test_without_the_chosen_credential_nothing_is_tried(
+    world: World, sign_in: Any, outside: Any, typed: str
+) -> None:
+    outside["repository"] = [REFUSED]
+    answer = sign_in(world.admin).post(at("new"), {**PROJECT, "credential": typed})
+    assert errors(answer) == {"credential": ["Enter the token or key, or choose “None (public)”."]}
+
+
 def general(world: World, **fields: Any) -> dict[str, Any]:
     p = world.project
     return {
@@ -105,9 +114,20 @@ def test_a_stale_edit_loses_nothing_and_saves_nothing(world: World, sign_in: Any
     client.post(at("settings", "shop"), general(world, name="First"))
     answer = client.post(at("settings", "shop"), general(world, name="Second"))
     assert answer.status_code == 422
-    assert "changed by another person" in str(errors(answer))
+    assert "changed since you opened this form" in str(errors(answer))
     assert 'value="Second"' in answer.content.decode()
     assert Project.objects.get(pk=world.project.pk).name == "First"
+
+
+def test_another_host_needs_its_own_credential_before_it_is_tried(
+    world: World, sign_in: Any, outside: Any
+) -> None:
+    Project.objects.filter(pk=world.project.pk).update(credential_kind="token")
+    outside["repository"] = [REFUSED]
+    fields = general(world, credential_kind="token", repository_url="https://other.example/shop.git")
+    answer = sign_in(world.maintainer).post(at("settings", "shop"), fields)
+    assert list(errors(answer)) == ["credential"]
+    assert "leads to another host" in str(errors(answer)["credential"])
 
 
 def test_nothing_is_tried_when_nothing_outside_changed(world: World, sign_in: Any, outside: Any) -> None:
@@ -225,7 +245,7 @@ def test_a_stale_environment_is_not_overwritten(world: World, sign_in: Any) -> N
     Environment.objects.update(edited=5)
     answer = sign_in(world.maintainer).post(at("environment", "shop", "staging"), sent)
     assert answer.status_code == 422
-    assert "changed by another person" in str(errors(answer))
+    assert "changed since you opened this form" in str(errors(answer))
 
 
 def test_a_form_that_lost_its_counter_saves_nothing(world: World, sign_in: Any) -> None:

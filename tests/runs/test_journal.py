@@ -56,6 +56,12 @@ class TestLines:
         write(journal, "x" * (journals.LONGEST_LINE + 1))
         assert texts(fence) == ["x" * journals.LONGEST_LINE]
 
+    def test_a_value_in_utf_16_is_replaced(self, fence: Fence) -> None:
+        redactor = Redactor()
+        redactor.add(["canary-value"])
+        write(Journal(fence, redactor), "canary-value".encode("utf-16-le").decode())
+        assert texts(fence) == [MASK]
+
     def test_values_are_replaced_before_they_are_kept(self, fence: Fence) -> None:
         redactor = Redactor()
         redactor.add(["canary-value"])

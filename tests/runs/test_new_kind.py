@@ -17,6 +17,7 @@ from audit.actors import PERSON, Actor
 from audit.models import AuditEvent
 from deployments.gate.life import LIFE as DEPLOYS
 from runs import live_log
+from runs.fence import Fence
 from runs.life import pipeline, reconcile
 from runs.life.cancelling import ask_to_stop
 from runs.life.claim import claim
@@ -251,6 +252,28 @@ def test_too_many_workers_lost() -> None:
     reconcile.reconcile([LIFE])
     chore.refresh_from_db()
     assert (chore.state, chore.hint) == (State.ERRORED, "Look at the workers' logs, then chore again.")
+
+
+def test_a_worker_that_lives_again_while_it_is_given_up_keeps_its_run() -> None:
+    """The reconciler read the row before the heartbeat, and writes after it."""
+    chore = ask()
+    Chore.objects.update(
+        state=State.RUNNING, attempt=reconcile.MOST_ATTEMPTS, worker="host:1", heartbeat_at=Now() - LONG_AGO
+    )
+    seen = Chore.objects.get(pk=chore.pk)
+    with Fence(Chore, chore.run_id, seen.attempt).held():
+        pass
+    assert not reconcile.take_over(LIFE, seen)
+    assert Chore.objects.get(pk=chore.pk).state == State.RUNNING
+
+
+def test_a_cancelled_run_that_a_worker_claims_meanwhile_is_ended_by_the_worker() -> None:
+    chore = ask()
+    Chore.objects.update(state=State.CANCELLING, attempt=2, worker="", cancelled_by="ana")
+    seen = Chore.objects.get(pk=chore.pk)
+    assert claim(LIFE, chore.run_id, 2) is not None
+    assert not reconcile.end_cancelled(LIFE, seen)
+    assert Chore.objects.get(pk=chore.pk).state == State.CANCELLING
 
 
 def test_its_log_page(rf: Any) -> None:

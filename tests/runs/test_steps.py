@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from core.redactor import redacting
 from deployments.models import Deploy
 from runs.fence import Fence, FenceLost
 from runs.life import steps
@@ -63,3 +64,11 @@ def test_the_end_of_a_run_closes_what_is_open(fence: Fence) -> None:
     found = states(fence.run_id)
     assert (found.pop("checkout"), found.pop("secrets")) == (StepState.SUCCEEDED, StepState.ERRORED)
     assert set(found.values()) == {StepState.SKIPPED}
+
+
+def test_a_summary_holds_no_value_that_was_read(fence: Fence) -> None:
+    steps.start(fence, "checkout")
+    with redacting() as redactor:
+        redactor.add(["canary-value"])
+        steps.end(fence, "checkout", StepState.SUCCEEDED, "x" * 290 + " canary-value and a c\x00anary-value")
+    assert "canary" not in Step.objects.get(run_id=fence.run_id, name="checkout").summary

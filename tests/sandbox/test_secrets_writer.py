@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from adapters.aws.secret_errors import LostRace
 from adapters.aws.secrets_writer import SAVING, SecretsWriter
-from adapters.errors import Conflict, ExternalError, Invalid, NotFound, TimedOut
+from adapters.errors import Conflict, Denied, ExternalError, Invalid, NotFound, TimedOut
 from sandbox.layout import ROOT
 from tests.sandbox.ends import Aws
 
@@ -85,6 +85,34 @@ def test_the_same_save_again_is_the_same_save(writer: SecretsWriter, name: str) 
     assert writer.describe(name).current_version == other
     with pytest.raises(Conflict):
         writer.put(name, "another text", token=mine)
+
+
+def test_the_same_save_again_does_not_undo_a_way_back(writer: SecretsWriter, name: str) -> None:
+    """A job that is run again after a person went back to the version before."""
+    base = writer.create(name, "one", token=token()).version_id
+    mine = writer.swap(name, "mine", token=token(), base=base)
+    writer.move_current(name, to=base, expected_from=mine)
+    assert writer.swap(name, "mine", token=mine, base=base) == mine
+    assert writer.get(name).text == "one"
+    assert all(SAVING not in labels for labels in writer.describe(name).versions.values())
+
+
+def test_a_refused_move_leaves_no_label(
+    writer: SecretsWriter, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = writer.create(name, "one", token=token()).version_id
+    client = writer._client()
+    original = client.update_secret_version_stage
+
+    def refuses(**given: Any) -> Any:
+        if given["VersionStage"] == "AWSCURRENT":
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateSecretVersionStage")
+        return original(**given)
+
+    monkeypatch.setattr(client, "update_secret_version_stage", refuses)
+    with pytest.raises(Denied):
+        writer.swap(name, "two", token=token(), base=base)
+    assert writer.describe(name).versions == {base: ("AWSCURRENT",)}
 
 
 @pytest.mark.parametrize("happened", [True, False])

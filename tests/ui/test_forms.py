@@ -8,6 +8,7 @@ import pytest
 from django import forms
 
 from tests.ui.samples import SampleForm
+from ui.formrender import Switch
 
 
 class Elements(HTMLParser):
@@ -48,6 +49,27 @@ def test_hints_and_errors_are_described_by_ids_that_exist(wrong: Elements) -> No
     assert "id_namespace_error" in described
     assert "id_name_helptext" in described
     assert set(described) <= set(wrong.ids())
+
+
+class HintedForm(forms.Form):
+    """Hints with a sign of HTML, and what may stay empty."""
+
+    image = forms.CharField(help_text="In manifests as ${IMAGE_<NAME>}.")
+    ready = forms.BooleanField(help_text="a < b", widget=Switch())
+    where = forms.ChoiceField(choices=[("", "The whole project"), ("1", "Staging")], required=False)
+    why = forms.CharField(required=False)
+
+
+def test_hints_show_their_text_as_it_is_written() -> None:
+    html = str(HintedForm())
+    assert "${IMAGE_&lt;NAME&gt;}" in html
+    assert "a &lt; b" in html
+
+
+def test_a_list_of_choices_is_not_called_optional() -> None:
+    html = str(HintedForm())
+    assert html.count('class="optional"') == 1
+    assert 'Why <span class="optional">optional</span>' in html
 
 
 def test_ids_are_unique(wrong: Elements) -> None:

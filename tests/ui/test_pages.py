@@ -18,9 +18,9 @@ def names(user: object, path: str = "/") -> list[str]:
 
 
 def test_navigation_shows_what_a_person_may_open() -> None:
-    assert names(site.DEVELOPER) == ["Board", "Deploys"]
-    assert names(site.AUDITOR) == ["Board", "Deploys", "Audit"]
-    assert names(site.ADMIN) == ["Board", "Deploys", "Audit", "Admin"]
+    assert names(site.DEVELOPER) == ["Board", "Deploys", "Secrets"]
+    assert names(site.AUDITOR) == ["Board", "Deploys", "Secrets", "Audit"]
+    assert names(site.ADMIN) == ["Board", "Deploys", "Secrets", "Audit", "Admin"]
     assert names(site.NOBODY) == []
 
 
@@ -37,6 +37,8 @@ def test_a_phone_shows_what_fits_and_the_rest_under_more() -> None:
     [
         ("/", {"Board": "page"}),
         ("/projects/storefront/staging/", {"Board": "true"}),
+        ("/projects/storefront/staging/secrets/", {"Secrets": "true"}),
+        ("/secrets/", {"Secrets": "page"}),
         ("/deploys/", {"Deploys": "page"}),
         ("/deploys/17/", {"Deploys": "true"}),
         ("/elsewhere/", {}),

@@ -1,4 +1,5 @@
-"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--wait] [--json] [--as USER]`, for scripts and CI.
+"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--wait] [--json] [--as USER]`, for scripts and CI. With
+`--secrets-only` in place of `--revision` it deploys the secrets alone.
 
 Exit status: 0 the deploy succeeded (without --wait: was accepted), 1 it failed, 2 it was refused. The reason is on stderr.
 """
@@ -14,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.actors import SYSTEM_ACTOR, Actor, person
 from core.errors import Refused
-from deployments.gate import marking, requests, undoing
+from deployments.gate import marking, requests, secrets_alone, undoing
 from deployments.gate.announcements import url_of
 from deployments.models import Deploy
 from engine.errors import SlipwayError
@@ -29,12 +30,18 @@ POLL_SECONDS = 0.5
 class Command(BaseCommand):
     """Requests a deploy through the same gate as the page."""
 
-    help = "Deploy a revision of a project to an environment."
+    help = "Deploy a revision of a project to an environment, or the secrets alone to what runs there."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project")
         parser.add_argument("environment")
-        parser.add_argument("--revision", required=True, help="a commit (short or full), a branch or a tag")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--revision", help="a commit (short or full), a branch or a tag")
+        what.add_argument(
+            "--secrets-only",
+            action="store_true",
+            help="what runs stays, with the secrets files as they are in AWS now",
+        )
         parser.add_argument("--reason", default="", help="shown on the deploy's page and in Slack")
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the log")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
@@ -82,13 +89,12 @@ def request(options: dict[str, Any]) -> Deploy:
             f"There is no environment {options['environment']} of a project {options['project']}.",
             code="unknown",
         )
-    answer = requests.request_deploy(
-        actor_for(options["user"]),
-        environment=environment,
-        revision=options["revision"],
-        reason=options["reason"],
-    )
-    return answer.deploy
+    actor, reason = actor_for(options["user"]), options["reason"]
+    if options["secrets_only"]:
+        return secrets_alone.request_secrets_deploy(actor, environment=environment, reason=reason).deploy
+    return requests.request_deploy(
+        actor, environment=environment, revision=options["revision"], reason=reason
+    ).deploy
 
 
 def actor_for(username: str) -> Actor:

@@ -132,42 +132,44 @@ def test_a_broken_revision_crashes_with_its_words(
     assert "Error: setting PAYMENT_API_URL is missing" in log.splitlines()
 
 
+OBJECTS: list[Json] = [
+    {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "a", "annotations": {"note": "<b> & é"}},
+        "data": {"x": "1 < 2 & 3 > 2"},
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s"},
+        "data": {"k": base64.b64encode(b"v").decode()},
+    },
+    {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "d", "labels": {"app": "d"}},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "d"}},
+            "template": {
+                "metadata": {"labels": {"app": "d"}},
+                "spec": {"containers": [{"name": "c", "image": "example.invalid/c:1"}]},
+            },
+        },
+    },
+]
+
+
 def test_objects_look_as_kubectl_leaves_them(cluster: Plane, api: Api, tmp_path: Path) -> None:
     ours, theirs = f"ours-{uuid.uuid4().hex[:6]}", f"theirs-{uuid.uuid4().hex[:6]}"
     for name in (ours, theirs):
         api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    objects: list[Json] = [
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "a", "annotations": {"note": "<b> & é"}},
-            "data": {"x": "1 < 2 & 3 > 2"},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "s"},
-            "data": {"k": base64.b64encode(b"v").decode()},
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "d", "labels": {"app": "d"}},
-            "spec": {
-                "replicas": 0,
-                "selector": {"matchLabels": {"app": "d"}},
-                "template": {
-                    "metadata": {"labels": {"app": "d"}},
-                    "spec": {"containers": [{"name": "c", "image": "example.invalid/c:1"}]},
-                },
-            },
-        },
-    ]
-    placed = [{**body, "metadata": {**body["metadata"], "namespace": ours}} for body in objects]
+    placed = [{**body, "metadata": {**body["metadata"], "namespace": ours}} for body in OBJECTS]
     assert apply_as_kubectl(cluster.kubeconfig, placed) == ["ConfigMap/a", "Secret/s", "Deployment/d"]
     assert apply_as_kubectl(cluster.kubeconfig, placed) == []
     file = tmp_path / "objects.json"
-    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": OBJECTS}))
     kubectl = [
         str(kubectl_program()),
         "--kubeconfig",

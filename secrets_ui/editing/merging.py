@@ -1,0 +1,152 @@
+"""A draft laid over the version that is current now, which may be a later one than the draft began with.
+
+Keys that only one side touched fit together by themselves. The same key on both sides is a clash, for a person to decide;
+it names keys and people, never values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.errors import SlipwayError
+from projects.models import SecretsFile
+from secrets_ui.editing.drafts import Content, Edit
+from secrets_ui.files.edit import apply_edits, room
+from secrets_ui.files.edits import Add, EditError, Remove, Rename, Set
+from secrets_ui.files.edits import Edit as FileEdit
+from secrets_ui.files.model import SecretsText
+from secrets_ui.files.proof import NotAsMeant
+from secrets_ui.known.public import (
+    Key,
+    Place,
+    changed_places,
+    keys_of,
+    names_of,
+    public_rows,
+    value_digest,
+)
+from secrets_ui.known.reading import opened_text, read_version
+from secrets_ui.models import Secret, SecretVersion
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The result of a save before it is made. `before`, `after`: keys of the current version and of the next one.
+
+    `theirs`: what changed since the draft began, `clashes`: those of it that the draft changes, too, to something else.
+    `problems`: why an edit cannot be made, by its key. `text` is None where there are clashes or problems.
+    """
+
+    base_version: str
+    current: str
+    edits: tuple[Edit, ...]
+    before: Mapping[Place, Key]
+    after: Mapping[Place, Key]
+    theirs: Mapping[Place, str]
+    clashes: tuple[Place, ...]
+    problems: Mapping[Place, str]
+    text: str | None
+    used: int
+    allowed: int
+
+    def __repr__(self) -> str:
+        return f"Merged({self.current!r}, {len(self.edits)} edits)"
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Everything that was typed is stored already."""
+        return not self.clashes and not self.problems and changed_places(self.before, self.after) == {}
+
+
+def merge(file: SecretsFile, secret: Secret, content: Content, current: str) -> Merged:
+    """The draft laid over a version. Reads it, and the one that the draft began with where it is not known. Raises
+    ExternalError, ManifestError."""
+    opened = read_version(file, secret, current).opened
+    before = keys_of(public_rows(secret.arn, opened))
+    theirs = (
+        changed_places(base_keys(file, secret, content.base_version), before)
+        if content.base_version != current
+        else {}
+    )
+    clashes = tuple(place for edit in content.edits for place in _clashing(secret, edit, theirs, before))
+    text, problems = (None, {}) if clashes else applied(opened, content)
+    after = keys_of(public_rows(secret.arn, opened_text(text))) if text is not None else before
+    used, allowed = room(text if text is not None else opened.text)
+    return Merged(
+        content.base_version,
+        current,
+        content.edits,
+        before,
+        after,
+        theirs,
+        clashes,
+        problems,
+        text,
+        used,
+        allowed,
+    )
+
+
+def base_keys(file: SecretsFile, secret: Secret, version_id: str) -> dict[Place, Key]:
+    """The keys of the version that a draft began with; it is read if nobody has done so."""
+    row = SecretVersion.objects.filter(secret=secret, version_id=version_id).first()
+    if row is None or row.keys is None:
+        return keys_of(public_rows(secret.arn, read_version(file, secret, version_id).opened))
+    return keys_of(row.keys)
+
+
+def _clashing(
+    secret: Secret, edit: Edit, theirs: Mapping[Place, str], now: Mapping[Place, Key]
+) -> list[Place]:
+    """The keys of an edit that somebody else changed to something else."""
+    found = sorted(edit.places & theirs.keys())
+    return [place for place in found if not _agree(secret, edit, place, now.get(place))]
+
+
+def _agree(secret: Secret, edit: Edit, place: Place, now: Key | None) -> bool:
+    """Whether both wanted the same."""
+    if edit.do == "remove":
+        return now is None
+    return (
+        edit.do in ("set", "add")
+        and now is not None
+        and now.digest == value_digest(secret.arn, place, edit.value or b"")
+    )
+
+
+def applied(opened: SecretsText, content: Content) -> tuple[str | None, dict[Place, str]]:
+    """The text with the edits, or why one cannot be made, by its key."""
+    names = names_of(opened)
+    edits: dict[tuple[int, str], FileEdit] = {}
+    problems: dict[Place, str] = {}
+    for edit in content.edits:
+        if edit.secret not in names:
+            problems[edit.place] = "The file holds no Secret of this name any more."
+            continue
+        index = names.index(edit.secret)
+        made = _file_edit(edit, exists=opened.secrets[index].entry(edit.key) is not None)
+        if made is not None:
+            edits[index, edit.key] = made
+    if problems:
+        return None, problems
+    try:
+        return apply_edits(opened, edits), {}
+    except EditError as error:
+        return None, {(names[index], key): f"{problem}." for (index, key), problem in error.problems.items()}
+    except NotAsMeant as error:
+        return None, {edit.place: _said(error) for edit in content.edits}
+
+
+def _said(error: SlipwayError) -> str:
+    return f"{error.message} {error.hint}".strip()
+
+
+def _file_edit(edit: Edit, *, exists: bool) -> FileEdit | None:
+    """The edit as the current file needs it: a key may have come or gone since."""
+    value = edit.value or b""
+    if edit.do == "remove":
+        return Remove() if exists else None
+    if edit.do == "rename":
+        return Rename(edit.to, edit.value)
+    return Set(value) if exists else Add(value)

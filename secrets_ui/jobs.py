@@ -1,0 +1,44 @@
+"""RQ's entry points for secrets, and what asks for them."""
+
+from __future__ import annotations
+
+from core.jobs import enqueue
+from projects.models import SecretsFile
+from secrets_ui.editing import settling
+from secrets_ui.known.looking import due_files, look
+from secrets_ui.known.reading import learn
+
+
+def learn_version(file_id: int, version_id: str) -> None:
+    """Reads a version that a page does not know yet."""
+    file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
+    if file is not None:
+        learn(file, version_id)
+
+
+def look_at(file_id: int) -> None:
+    """Looks which version of a secret is current, and reads one that is not known: so that lists are true, and what was
+    changed outside of the portal is seen."""
+    file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
+    secret = look([file])[file.pk].secret if file is not None else None
+    if file is not None and secret is not None and secret.current_version:
+        learn(file, secret.current_version)
+
+
+def look_at_due() -> None:
+    """The tick: one job for each secret that nobody has looked at for a while."""
+    for pk in due_files():
+        enqueue("secrets_ui.jobs.look_at", pk, queue="short", job_id=f"secret-look-{pk}")
+
+
+def settle_version(version_pk: int) -> None:
+    """Finds out what became of a save whose end nobody saw."""
+    settling.settle(version_pk)
+
+
+def learn_soon(file: SecretsFile, version_id: str) -> None:
+    """Asks for it; the same version is not asked for twice while it waits."""
+    enqueue(
+        "secrets_ui.jobs.learn_version", file.pk, version_id,
+        queue="short", job_id=f"secret-{file.pk}-{version_id}", at_front=True,
+    )  # fmt: skip

@@ -1,0 +1,145 @@
+"""Asking AWS which version of a secret is current, without reading any value: for pages, soon or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.core.cache import cache
+from django.utils import timezone
+
+from adapters.aws.secrets_manager import SecretFacts
+from adapters.errors import ExternalError, NotFound
+from core.redactor import redact_text
+from projects.connections import secrets_writer
+from projects.models import SecretsFile
+from secrets_ui.known.secrets import note_facts, note_failures, refresh, secret_of, secrets_by_file
+from secrets_ui.models import Secret, SecretAddress
+
+FRESH_SECONDS = 4  # a page that refreshes itself does not ask each time
+AGAIN_SECONDS = 15  # after AWS gave no answer
+THREADS = 4
+LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no page does so
+
+
+@dataclass(frozen=True)
+class Look:
+    """The result of a look. `secret`: its row, None for an unseen one. `error`: the reason why AWS gave no answer. `missing`: AWS
+    has no such secret."""
+
+    secret: Secret | None
+    error: str = ""
+    missing: bool = False
+
+
+def look(files: Sequence[SecretsFile]) -> dict[int, Look]:
+    """Each file's secret, asked for where the last answer is not fresh; by the file's pk."""
+    known = secrets_by_file(files)
+    unseen = [file for file in files if file.pk not in known]
+    kept: dict[str, Look] = cache.get_many([_key(file) for file in unseen]) if unseen else {}
+    due = [file for file in files if file.pk in known and is_due(known[file.pk])]
+    answers = _ask([*due, *(file for file in unseen if _key(file) not in kept)])
+    _note(files, answers, known)
+    return {file.pk: _told(file, known.get(file.pk), answers.get(file.pk), kept) for file in files}
+
+
+def is_due(secret: Secret) -> bool:
+    """Whether the last answer, or the last failure, is old enough to ask again."""
+    if secret.tried_at is None:
+        return True
+    return timezone.now() - secret.tried_at > timedelta(
+        seconds=AGAIN_SECONDS if secret.error else FRESH_SECONDS
+    )
+
+
+def _note(
+    files: Sequence[SecretsFile], answers: Mapping[int, SecretFacts | ExternalError], known: dict[int, Secret]
+) -> None:
+    """Keeps the answers, and completes `known` by what was seen for the first time."""
+    failed: list[tuple[Secret, str]] = []
+    seen: list[tuple[Secret, SecretFacts]] = []
+    for file in files:
+        answer, secret = answers.get(file.pk), known.get(file.pk)
+        if isinstance(answer, ExternalError):
+            failed += [(secret, _said(answer))] if secret is not None else []
+        elif answer is not None and secret is not None and secret.arn == answer.arn:
+            seen.append((secret, answer))
+        elif answer is not None:
+            known[file.pk] = note_facts(file, answer)
+    if failed:
+        note_failures(failed)
+    if seen:
+        refresh(seen)
+
+
+def _told(
+    file: SecretsFile,
+    secret: Secret | None,
+    answer: SecretFacts | ExternalError | None,
+    kept: Mapping[str, Look],
+) -> Look:
+    if secret is not None:
+        return Look(secret, secret.error)
+    if answer is None:
+        return kept[_key(file)]
+    found = (
+        Look(None, _said(answer), isinstance(answer, NotFound))
+        if isinstance(answer, ExternalError)
+        else Look(None)
+    )
+    cache.set(_key(file), found, AGAIN_SECONDS)
+    return found
+
+
+def _said(error: ExternalError) -> str:
+    return redact_text(f"{error.message} {error.hint}".strip())[:500]
+
+
+def look_again(file: SecretsFile) -> SecretFacts:
+    """Asks now, for somebody who is about to write. Raises ExternalError."""
+    facts = secrets_writer(file, hasty=True).describe(file.secret_id)
+    note_facts(file, facts)
+    return facts
+
+
+def forget(file: SecretsFile) -> None:
+    """The next page asks again."""
+    secret = secret_of(file)
+    if secret is None:
+        cache.delete(_key(file))
+    else:
+        Secret.objects.filter(pk=secret.pk).update(tried_at=None)
+
+
+def _key(file: SecretsFile) -> str:
+    return f"secret-look-{file.pk}-{file.edited}"
+
+
+def _ask(files: Sequence[SecretsFile]) -> dict[int, SecretFacts | ExternalError]:
+    """Side by side, so that a page waits once for an AWS that is gone. The threads do not touch the database."""
+    if not files:
+        return {}
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        asked = {file.pk: pool.submit(copy_context().run, _describe, file) for file in files}
+        return {pk: answer.result() for pk, answer in asked.items()}
+
+
+def _describe(file: SecretsFile) -> SecretFacts | ExternalError:
+    try:
+        return secrets_writer(file, hasty=True).describe(file.secret_id)
+    except ExternalError as error:
+        return error
+
+
+def due_files() -> list[int]:
+    """Secrets files whose secret nobody has looked at for a while, each named once in that time."""
+    seen = SecretAddress.objects.filter(
+        secret__described_at__gt=timezone.now() - LOOKED_AT, secret__current_version__gt=""
+    )
+    fresh = set(seen.values_list("region", "role_arn", "named"))
+    files = SecretsFile.objects.values_list("pk", "region", "role_arn", "secret_id")
+    due = [pk for pk, *named in files if (*named,) not in fresh]
+    return [pk for pk in due if cache.add(f"secret-due-{pk}", True, LOOKED_AT.total_seconds())]

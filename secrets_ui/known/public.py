@@ -1,0 +1,162 @@
+"""Public facts of a secret's content, which pages show and rows keep: kind, length and oddities of each key, no value.
+
+A row of `SecretVersion.keys` is a mapping:
+  secret, key   where it stands (`secret` is empty in a flat JSON object)
+  kind, length  of the value; length counts characters, bytes of a binary value
+  digest        keyed hash over the secret's ARN, secret, key and value: tells whether two versions differ
+  breaks, final how its lines end (LF, CR LF, mixed, or empty), and whether its last line has an end
+  flags         lists of [code, sentence, what one click would do]
+  locked        why it cannot be edited in place, or empty
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.secret_values import digest, register
+from engine.types import Json
+from secrets_ui.files.model import Entry, SecretsText
+from secrets_ui.values.checks import Finding, check_pairs, check_raw, check_value
+from secrets_ui.values.kinds import kind_of, text_of
+
+Place = tuple[str, str]  # name of the Secret in its file, key
+LF, CRLF, MIXED = "LF", "CR LF", "mixed"
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a version, without its value: a row of `SecretVersion.keys` as an object."""
+
+    secret: str
+    key: str
+    kind: str
+    length: int
+    digest: str
+    breaks: str = ""
+    final: bool = False
+    flags: tuple[tuple[str, str, str], ...] = ()
+    locked: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.secret, self.key
+
+    def has(self, code: str) -> bool:
+        """Whether this is odd about it."""
+        return any(flag[0] == code for flag in self.flags)
+
+
+def keys_of(rows: Sequence[Json] | None) -> dict[Place, Key]:
+    """The keys of a version's rows, by place."""
+    found = [Key(**{**row, "flags": tuple((*flag,) for flag in row["flags"])}) for row in rows or ()]
+    return {key.place: key for key in found}
+
+
+def label(secret: str, key: str) -> str:
+    """How a place is written in addresses, history and audit: `app/TOKEN`, or `TOKEN` of a flat object."""
+    return f"{secret}/{key}" if secret else key
+
+
+def place_of(text: str) -> Place:
+    """The place behind such a text. Keys hold no slash."""
+    secret, _, key = text.rpartition("/")
+    return secret, key
+
+
+def names_of(opened: SecretsText) -> list[str]:
+    """A name for each Secret of a file, in order, that no other one has."""
+    names = [secret.name for secret in opened.secrets]
+    return [name if names.count(name) == 1 else f"{name}#{at}" for at, name in enumerate(names, start=1)]
+
+
+def register_values(opened: SecretsText) -> None:
+    """Makes every value of an opened file known to the redactor."""
+    register(value for secret in opened.secrets for value in secret.values().values())
+
+
+def public_rows(arn: str, opened: SecretsText) -> list[Json]:
+    """The public facts of an opened file."""
+    rows: list[Json] = []
+    for name, secret in zip(names_of(opened), opened.secrets, strict=True):
+        pairs = check_pairs(secret.values())
+        rows += [
+            _row(arn, name, entry, pairs) for entry in secret.entries if secret.entry(entry.key) is entry
+        ]
+    return rows
+
+
+def public_values(arn: str, secret: str, values: Mapping[str, bytes]) -> list[Json]:
+    """The same of values alone, as deploys read them."""
+    pairs = check_pairs(values)
+    return [_facts(arn, (secret, key), value, _with_pair(check_value(value), pairs.get(key)))
+            for key, value in values.items()]  # fmt: skip
+
+
+def _row(arn: str, name: str, entry: Entry, pairs: Mapping[str, Finding]) -> Json:
+    if entry.value is None:
+        flag = Finding(UNREADABLE, f"The value {entry.mistake}.")
+        found = [*check_raw(entry.raw), flag] if entry.part == "data" and entry.raw else [flag]
+        return {
+            **_facts(arn, (name, entry.key), entry.raw.encode(), found),
+            "kind": UNREADABLE,
+            "locked": entry.locked,
+        }
+    odd = check_value(entry.value)
+    if entry.part == "data":
+        odd = [*check_raw(entry.raw), *odd]
+    return {
+        **_facts(arn, (name, entry.key), entry.value, _with_pair(odd, pairs.get(entry.key))),
+        "locked": entry.locked,
+    }
+
+
+def _with_pair(found: list[Finding], pair: Finding | None) -> list[Finding]:
+    return [*found, pair] if pair else found
+
+
+def _facts(arn: str, place: Place, value: bytes, found: Iterable[Finding]) -> Json:
+    kind = kind_of(value)
+    breaks, final = line_ends(value)
+    return {
+        "secret": place[0],
+        "key": place[1],
+        "kind": kind.name,
+        "length": kind.size if kind.characters is None else kind.characters,
+        "digest": value_digest(arn, place, value),
+        "breaks": breaks,
+        "final": final,
+        "flags": [[finding.code, finding.text, finding.mend] for finding in found],
+        "locked": "",
+    }
+
+
+def value_digest(arn: str, place: Place, value: bytes) -> str:
+    """Equal for equal values of this key of this secret; says nothing about others."""
+    return digest(f"{arn}\0{label(*place)}\0".encode() + value)
+
+
+def line_ends(value: bytes) -> tuple[str, bool]:
+    """How the lines of a text end, and whether the last one has an end; nothing of what is binary or one line."""
+    if text_of(value) is None or b"\n" not in value:
+        return "", False
+    windows, all_ends = value.count(b"\r\n"), value.count(b"\n")
+    return CRLF if windows == all_ends else MIXED if windows else LF, value.endswith(b"\n")
+
+
+def changed_places(before: Mapping[Place, Key], after: Mapping[Place, Key]) -> dict[Place, str]:
+    """The differences between two versions: place → added, changed or removed."""
+    found = {place: "added" for place in after if place not in before}
+    found |= {place: "removed" for place in before if place not in after}
+    both = before.keys() & after.keys()
+    return found | {place: "changed" for place in both if before[place].digest != after[place].digest}
+
+
+def touched(before: Mapping[Place, Key], after: Mapping[Place, Key]) -> Json:
+    """The same as `SecretVersion.touched` keeps it."""
+    found: Json = {}
+    for place, kind in sorted(changed_places(before, after).items()):
+        found.setdefault(kind, []).append(label(*place))
+    return found

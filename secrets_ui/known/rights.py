@@ -1,0 +1,46 @@
+"""Rights on the secret behind a secrets file. A secret that several environments read needs the right in each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audit.actors import Actor
+from core.errors import Refused
+from projects.access import may_secret, require_secret
+from projects.models import Environment, SecretsFile
+from projects.secret_rights import Right
+from secrets_ui.known.secrets import files_of, secret_of
+
+
+def environments_of(file: SecretsFile) -> list[Environment]:
+    """Every environment that reads the file's secret, the file's own first."""
+    secret = secret_of(file)
+    others = {other.environment_id: other.environment for other in files_of(secret)} if secret else {}
+    others.pop(file.environment_id, None)
+    return [file.environment, *others.values()]
+
+
+def require(actor: Actor, file: SecretsFile, right: Right, *, what: str = "") -> list[Environment]:
+    """Raises Refused unless the actor has the right in every environment that reads the secret; returns those."""
+    require_secret(actor, file.environment, right, what=what)
+    environments = environments_of(file)
+    if actor.kind == "system":
+        return environments
+    for other in environments[1:]:
+        if not may_secret(actor.user, other, right):
+            raise Refused(
+                "Another environment reads this secret, too, and you do not have the right there. Nothing was changed.",
+                hint="Ask an admin, or give each environment a secret of its own.",
+                code="secret-right",
+            )
+    return environments
+
+
+def may(user: Any, file: SecretsFile, right: Right) -> bool:
+    """Whether a page offers it: the right in the file's own environment."""
+    return may_secret(user, file.environment, right)
+
+
+def is_production(file: SecretsFile) -> bool:
+    """Whether production reads the secret, through this file or another one."""
+    return any(environment.is_production for environment in environments_of(file))

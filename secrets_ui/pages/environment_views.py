@@ -1,0 +1,115 @@
+"""The page of an environment's secrets. Looking at it reads no value: AWS is only asked which version is current."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from projects.access import environment_for, maintainers_text, may_secret
+from projects.models import Environment, SecretsFile
+from secrets_ui.jobs import learn_soon
+from secrets_ui.known.looking import look
+from secrets_ui.known.public import Place, place_of
+from secrets_ui.known.reference import reference_at
+from secrets_ui.known.rights import environments_of
+from secrets_ui.known.uses import uses_of
+from secrets_ui.pages.rows import Row
+from secrets_ui.pages.views_of_files import FileView, file_views, version_lines
+from secrets_ui.values.random_values import KINDS
+
+SHOWN_VERSIONS = 5
+ALL, ATTENTION, CHANGED, TYPED = "", "attention", "changed", "typed"
+
+
+@never_cache
+@require_safe
+def environment(request: HttpRequest, project: str, environment: str) -> HttpResponse:
+    """All secrets files of an environment; the keys of the chosen one."""
+    place = environment_for(request.user, project, environment)
+    return render(request, "secrets_ui/environment.html", context_of(request, place))
+
+
+def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[str, Any]:
+    """The page's context. `more`: what a form that could not be accepted says."""
+    user, asked = request.user, request.GET
+    files = files_of(place)
+    chosen = chosen_file(files, more.get("file_pk") or asked.get("file", ""))
+    looks = look(files)
+    seen = {file.path: looks[file.pk].secret for file in files}
+    arns = {path: secret.arn for path, secret in seen.items() if secret is not None}
+    reference = reference_at(place, arns, asked.get("at", "")[:200])
+    views = file_views(user, place, files, looks, reference, chosen)
+    view = next((one for one in views if chosen is not None and one.file.pk == chosen.pk), None)
+    if view is not None and view.being_read and view.secret is not None:
+        learn_soon(view.file, view.secret.current_version)
+    rights = {right: may_secret(user, place, right) for right in ("names", "reveal", "edit")}
+    return {
+        "environment": place,
+        "project": place.project,
+        "views": views,
+        "view": view,
+        "may": rights,
+        "ask": "" if all(rights.values()) else maintainers_text(place.project),
+        "at": asked.get("at", ""),
+        **(_details(request, view, rights) if view is not None else {}),
+        **more,
+    }
+
+
+def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -> dict[str, Any]:
+    asked = request.GET
+    show, find = asked.get("show", ALL), asked.get("find", "").strip()
+    opened = {name: place_of(asked[name]) for name in ("edit", "reveal") if asked.get(name)}
+    kept = (
+        [row for row in view.rows if is_shown(row, show, find, [*opened.values()])] if rights["names"] else []
+    )
+    versions = [row.version_id for row in view.history[:SHOWN_VERSIONS]]
+    return {
+        "rows": kept,
+        "show": show,
+        "find": find,
+        "editing": opened.get("edit") if rights["edit"] else None,
+        "revealing": opened.get("reveal") if rights["reveal"] else None,
+        "versions": version_lines(view, uses_of(view.secret, versions), SHOWN_VERSIONS)
+        if view.secret
+        else [],
+        "others": [other for other in environments_of(view.file)[1:] if other.pk != view.file.environment_id],
+        "random_kinds": list(KINDS),
+        "draft": view.draft,
+    }
+
+
+def files_of(place: Environment) -> list[SecretsFile]:
+    """The environment's secrets files, each with the environment already there."""
+    files = list(place.secrets_files.all())
+    for file in files:
+        file.environment = place
+    return files
+
+
+def chosen_file(files: Sequence[SecretsFile], asked: str | int) -> SecretsFile | None:
+    """The file that the address names, else the first one. Raises Http404 for one of another environment."""
+    if not asked:
+        return files[0] if files else None
+    found = next((file for file in files if str(file.pk) == str(asked)), None)
+    if found is None:
+        raise Http404("There is no such secrets file here.")
+    return found
+
+
+def is_shown(row: Row, show: str, find: str, opened: Sequence[Place]) -> bool:
+    """Whether a filter lets a row through; what is opened is always there."""
+    if row.place in opened:
+        return True
+    if find and find.lower() not in row.id.lower():
+        return False
+    if show == ATTENTION:
+        return row.needs_attention
+    if show == TYPED:
+        return row.edit is not None
+    return row.changed if show == CHANGED else True

@@ -1,0 +1,83 @@
+"""Common to all views of secrets: fetching the file, addresses, the check for a fresh sign-in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.account.authentication import get_authentication_records
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from projects.access import environment_for
+from projects.models import Environment, SecretsFile
+from secrets_ui.known.public import Place, label
+from secrets_ui.known.rights import is_production
+
+View = Callable[..., HttpResponse]
+
+
+def holds_values(view: View) -> View:
+    """For views that take or give a value: nothing keeps the answer, and no error report shows the form."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+    return never_cache(sensitive_post_parameters()(sensitive_variables()(guarded)))
+
+
+def file_for(user: Any, project: str, environment: str, pk: int) -> SecretsFile:
+    """The secrets file of an environment that the person may see. Raises Http404."""
+    place = environment_for(user, project, environment)
+    return file_of(place, pk)
+
+
+def file_of(place: Environment, pk: int) -> SecretsFile:
+    """A secrets file of an environment already fetched. Raises Http404."""
+    file = SecretsFile.objects.filter(environment=place, pk=pk).first()
+    if file is None:
+        raise Http404("There is no such secrets file here.")
+    file.environment = place
+    return file
+
+
+def page_url(file: SecretsFile, place: Place | None = None, **more: str) -> str:
+    """The page with the file chosen, at a key's row."""
+    environment = file.environment
+    address = reverse("secrets:environment", args=[environment.project.slug, environment.slug])
+    row = f"#{label(*place)}" if place else ""
+    return f"{address}?{urlencode({'file': file.pk, **more})}{row}"
+
+
+def url_of(name: str, file: SecretsFile) -> str:
+    """The address of something about a file."""
+    environment = file.environment
+    return reverse(f"secrets:{name}", args=[environment.project.slug, environment.slug, file.pk])
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Whether the person signed in, or confirmed it, a short while ago."""
+    records = get_authentication_records(request, request.user)
+    newest = max((float(record.get("at", 0)) for record in records), default=0.0)
+    return time.time() - newest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+
+
+def sign_in_first(request: HttpRequest, file: SecretsFile, back: str) -> HttpResponse | None:
+    """Where the person is sent who wants to see a value of production and signed in too long ago; else nothing."""
+    if not is_production(file) or is_fresh(request):
+        return None
+    address = f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}"
+    if request.headers.get("HX-Request") or request.headers.get("X-Copy"):
+        answer = HttpResponse(status=204)
+        answer["HX-Redirect"] = address
+        return answer
+    return HttpResponseRedirect(address)
