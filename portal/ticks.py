@@ -10,6 +10,7 @@ from clusters.jobs import refresh_stale
 from core.jobs import enqueue
 from core.scheduler import Tick
 from deployments import branches
+from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify.models import Outgoing
 from projects import mirrors
@@ -45,6 +46,7 @@ def forget_sessions() -> None:
 TICKS = (
     Tick("reconcile", 5, tend_runs),
     Tick("live", 10, refresh_stale),
+    Tick("troubles", 10, tell_troubles),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
