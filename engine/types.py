@@ -122,6 +122,7 @@ class Evidence:
     events: tuple[ClusterEvent, ...] = ()  # newest last
     logs: tuple[str, ...] = ()  # last lines of the current container
     previous_logs: tuple[str, ...] = ()  # last lines of the container before the last restart
+    node: str = ""  # where the pod was placed; empty: nowhere yet
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,15 @@ def change_findings(
         for change in changes
         for notice in change.notices
     ]
+    findings += [
+        Finding(
+            WARNING,
+            f"{change.ref.kind} {change.ref.name}: {change.yielded}.",
+            subject=known.get(change.ref, str(change.ref)),
+        )
+        for change in changes
+        if change.yielded
+    ]
     taken = [change for change in changes if change.takes_over]
     if taken:
         managers = sorted({manager for change in taken for manager in change.takes_over})
@@ -197,7 +206,9 @@ def places(
     by_ref = {manifest.ref: manifest.source for manifest in manifests}
     found = {}
     for change in changes:
-        if (change.error or change.warning or change.notices or change.told) and change.ref in by_ref:
+        if (
+            change.error or change.warning or change.notices or change.told or change.yielded
+        ) and change.ref in by_ref:
             source = by_ref[change.ref]
             field = change.field_errors[0] if change.field_errors else change.warned_field
             if field and source.file in files:

@@ -27,6 +27,7 @@ from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
 from engine.cluster.takeover import APPLY_QUERY, give_up_defaults, take_over
 from engine.cluster.terminating import is_being_deleted, told
+from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
 from engine.types import Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
 
@@ -61,6 +62,7 @@ class Applied:
     uid: str
     took_over: tuple[str, ...] = ()
     handed_over: int | None = None  # the number of replicas that is left to an autoscaler from now on
+    yielded: str = ""  # a sentence where a field that the portal added was left out
 
 
 Before = Mapping[
@@ -98,7 +100,8 @@ class Applier:
         """Apply one object. Raises ApiError, UnknownKind, or Stopped when called off while it waits."""
         path = self._kinds.path_of(manifest)
         manifest, handed_over = self._leave_to_autoscaler(path, manifest)
-        return replace(self._apply(path, manifest, talk), handed_over=handed_over)
+        applied, words = yielding(manifest, lambda asked: self._apply(path, asked, talk))
+        return replace(applied, handed_over=handed_over, yielded=words)
 
     def _leave_to_autoscaler(self, path: str, manifest: Manifest) -> tuple[Manifest, int | None]:
         """The manifest without the number of replicas where an autoscaler decides it, and the number that was handed
@@ -138,7 +141,7 @@ class Applier:
                 took_over = self._take_over(path, manifest, self._metadata(path))
                 if took_over:
                     return self._giving_up_defaults(path, manifest, before, took_over, talk)
-            agreed = manifest.ref in self._overwrite
+            agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
             if all(conflict.by_handover or (agreed and conflict.by_person) for conflict in conflicts):
                 return self._once(path, manifest, before, took_over, force=True)
             raise
@@ -268,6 +271,8 @@ def status_of(applied: Applied) -> ObjectStatus:
         words += f", fields taken over from {' and '.join(applied.took_over)}"
     if applied.handed_over is not None:
         words += f", its {applied.handed_over} replicas handed over to the autoscaler"
+    if applied.yielded:
+        words += f"; {applied.yielded}"
     return ObjectStatus(applied.manifest.ref, Progress.APPLIED, applied.action, words)
 
 

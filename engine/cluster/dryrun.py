@@ -26,6 +26,7 @@ from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missin
 from engine.cluster.resources import ClusterKinds, ref_of
 from engine.cluster.takeover import DRY_RUN_QUERY, as_new, needs_preview, preview
 from engine.cluster.terminating import is_being_deleted, told
+from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
 from engine.health.held import warning_before
 from engine.manifests.masking import Digest
@@ -63,6 +64,7 @@ class ObjectChange:
     warning: str = ""  # about the number of replicas
     warning_hint: str = ""
     notices: tuple[Notice, ...] = ()  # further consequences that people should know
+    yielded: str = ""  # a sentence where a field that the portal adds by itself would be left out
 
     @property
     def warned_field(self) -> str:
@@ -152,6 +154,10 @@ class _Run:
 
     def change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
         """Dry-run one object. Raises ApiError, UnknownKind."""
+        change, words = yielding(manifest, lambda asked: self._change_of(asked, live))
+        return replace(change, yielded=words)
+
+    def _change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
         path = self._kinds.path_of(manifest)
         autoscaler = self._autoscalers.get(manifest.ref)
         if autoscaler is None:
@@ -212,7 +218,7 @@ class _Run:
             return self._send(path, manifest, DRY_RUN_QUERY)
         except ApiError as error:
             conflicts = conflicts_of(error.causes)
-            agreed = manifest.ref in self._overwrite
+            agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
             rest = [c for c in conflicts if not (c.by_handover or (agreed and c.by_person))]
             if not conflicts or not all(conflict.by_predecessor for conflict in rest):
                 raise

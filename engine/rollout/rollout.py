@@ -219,7 +219,7 @@ class Rollout:
         self._applied += applied
         for item in applied:
             ref = item.manifest.ref
-            if item.action != Action.UNCHANGED or item.handed_over is not None:
+            if item.action != Action.UNCHANGED or item.handed_over is not None or item.yielded:
                 self._observer.line(
                     f"{ref.kind} {ref.namespace + '/' if ref.namespace else ''}{ref.name}: {_words(item)}"
                 )

@@ -12,9 +12,10 @@ from adapters.errors import ExternalError, NotFound
 from core.jobs import enqueue
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
+from secrets_ui.editing.asking import settle_asked
 from secrets_ui.editing.writing import STATE, close
 from secrets_ui.known.secrets import files_of, note_facts
-from secrets_ui.models import SecretVersion
+from secrets_ui.models import ChangeRequest, SecretVersion
 
 # Longer than any save takes.
 GIVEN_UP = timedelta(minutes=3)
@@ -43,11 +44,14 @@ def settle(pk: int) -> bool:
     file = file_for(row) if row is not None else None
     if row is None or file is None:
         return False
+    asked = ChangeRequest.objects.filter(version=row).exists()
     try:
         facts = secrets_writer(file).describe(file.secret_id)
+        if asked:
+            return settle_asked(row, facts)
         became = _became_current(facts, row)
     except NotFound:
-        return close(row, STATE.FAILED, error=NOT_THERE)
+        return settle_asked(row, None) if asked else close(row, STATE.FAILED, error=NOT_THERE)
     except ExternalError:
         return False
     done = close(row, STATE.STORED) if became else close(row, STATE.FAILED, error=NOT_THERE)
