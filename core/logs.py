@@ -13,8 +13,19 @@ import structlog
 
 from core.redactor import redact_nested, redact_text
 
-# At DEBUG these print whole requests, secrets included: botocore prints bodies, urllib3 prints paths.
-TALKATIVE = ("botocore", "boto3", "urllib3", "kubernetes", "slack_sdk", "asyncio", "rq.worker")
+# At DEBUG these print whole requests, secrets included: botocore prints bodies, urllib3 prints paths, Django's templates
+# print the context that lacks a name, its database prints every parameter.
+TALKATIVE = (
+    "botocore",
+    "boto3",
+    "urllib3",
+    "kubernetes",
+    "slack_sdk",
+    "asyncio",
+    "rq.worker",
+    "django.template",
+    "django.db.backends",
+)
 
 
 def redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class Secret(models.Model):
     """One secret of AWS Secrets Manager, as it was described last.
 
     `labels`: VersionId → labels, of labelled versions. `described_at`: when this was true. `error`: why the newest attempt
-    (`tried_at`) gave no answer; the old answer stays. `deleted_at`: scheduled for deletion since.
+    (`tried_at`) gave no answer; the old answer stays. `deleted_at`: scheduled for deletion since. `gone_at`: AWS has said since
+    then that there is no such secret, although there was one at `described_at`.
     """
 
     arn = models.CharField(max_length=700, unique=True)
@@ -29,6 +30,7 @@ class Secret(models.Model):
     current_version = models.CharField(max_length=64, blank=True)
     labels = models.JSONField(default=dict)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    gone_at = models.DateTimeField(null=True, blank=True)
     described_at = models.DateTimeField(null=True, blank=True)
     tried_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=500, blank=True)

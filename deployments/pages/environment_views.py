@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from deployments.gate import secrets_alone
 from deployments.models import Deploy
 from deployments.pages import deploy_rows, history, overview
+from deployments.preparation.secret_people import changed_by
 from deployments.preparation.secret_state import secret_state
 from projects.access import environment_for, maintainers_text, may_secret, role_in
 from projects.models import Environment, Role
@@ -44,11 +45,16 @@ def changed_secrets(request: HttpRequest, project: str, environment: str) -> Htt
     shown = environment_for(request.user, project, environment)
     role = role_in(request.user, shown.project, shown)
     release, why_not = secrets_alone.base_of(shown)
+    state = secret_state(shown, release) if release else None
+    sees_names = may_secret(request.user, shown, "names")
     context = {
         "environment": shown,
-        "state": secret_state(shown, release) if release else None,
+        "state": state,
+        "changed_by": changed_by(shown, release.secret_versions, state.versions, state.changes)
+        if release and state and sees_names
+        else "",
         "why_not": why_not,
-        "sees_names": may_secret(request.user, shown, "names"),
+        "sees_names": sees_names,
         "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
     }
     return render(request, "deployments/partials/_changed_secrets.html", context)

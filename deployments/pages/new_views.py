@@ -26,6 +26,7 @@ from deployments.pages.forms import DeployForm
 from deployments.pages.shown_versions import sealed
 from deployments.preparation.image_availability import not_built
 from deployments.preparation.preview import Preview, preview
+from deployments.preparation.secret_people import changed_by
 from deployments.queries import light, succeeded
 from engine.cluster.dryrun import ObjectChange
 from engine.errors import SlipwayError
@@ -160,12 +161,18 @@ def context_of(
         "key": uuid.uuid4().hex,
         "bad": bad,
         "sees_names": sees_names,
+        "changed_by": people(place, made) if made and sees_names else "",
         "secret_versions": sealed(place, made.secret_versions) if made else "",
         "open_deploys": sorted(
             light(Deploy.objects.filter(environment=place, state__in=OPEN)),
             key=turns.place,
         ),
     }
+
+
+def people(place: Environment, made: Preview) -> str:
+    """Who changed the keys, for people who may see their names."""
+    return changed_by(place, dict(made.live_versions), dict(made.secret_versions), made.secret_changes)
 
 
 def warned(made: Preview, bad: str) -> Preview:

@@ -47,8 +47,8 @@ class Preview(WithFindings):
     """What the page shows before a deploy is requested. No secret values.
 
     `commits`: from the live revision to the chosen one, newest first; `reverse`: the chosen one is older, and `commits` would
-    be undone. `secret_versions`: path and VersionId of each secrets file. `findings`: errors stop the deploy. `changes`: the
-    dry run's result for each object.
+    be undone. `secret_versions`: path and VersionId of each secrets file; `live_versions`: the same of what runs. `findings`:
+    errors stop the deploy. `changes`: the dry run's result for each object.
     """
 
     commit: Commit
@@ -59,6 +59,7 @@ class Preview(WithFindings):
     images: tuple[ImagePin, ...] = ()
     secret_changes: tuple[SecretChange, ...] = ()
     secret_versions: tuple[tuple[str, str], ...] = ()
+    live_versions: tuple[tuple[str, str], ...] = ()
     changes: tuple[ObjectChange, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
 
@@ -188,7 +189,8 @@ def with_secrets(result: Preview, preparation: Preparation, release: Release | N
     fetched, namespace = preparation.fetched, preparation.environment.namespace
     changed = secret_changes(release.stored_objects, fetched, namespace) if release else []
     versions = tuple((one.path, one.version_id) for one in fetched)
-    return replace(result, secret_changes=tuple(changed), secret_versions=versions)
+    live = tuple(sorted(release.secret_versions.items())) if release else ()
+    return replace(result, secret_changes=tuple(changed), secret_versions=versions, live_versions=live)
 
 
 def findings_of(error: SlipwayError) -> tuple[Finding, ...]:

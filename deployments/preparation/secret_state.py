@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.core.cache import cache
 
@@ -24,10 +25,12 @@ KEPT_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class SecretState:
-    """`changes`: the keys that differ from the release that runs. `unknown`: why the comparison failed, or empty."""
+    """`changes`: the keys that differ from the release that runs. `unknown`: why the comparison failed, or empty.
+    `versions`: the current VersionId by path, where they were compared."""
 
     changes: tuple[SecretChange, ...] = ()
     unknown: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[str]:
@@ -50,13 +53,13 @@ def secret_state(environment: Environment, release: Release) -> SecretState:
     key = key_of(environment, release, versions)
     kept = cache.get(key)
     if kept is not None:
-        return SecretState(kept)
+        return SecretState(kept, versions=versions)
     try:
         changes = compare(environment, release, versions)
     except SlipwayError as error:
         return SecretState(unknown=redact_text(error.message))
     cache.set(key, changes, KEPT_SECONDS)
-    return SecretState(changes)
+    return SecretState(changes, versions=versions)
 
 
 def compare(environment: Environment, release: Release, versions: dict[str, str]) -> tuple[SecretChange, ...]:

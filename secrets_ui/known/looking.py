@@ -28,7 +28,7 @@ LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no pa
 @dataclass(frozen=True)
 class Look:
     """The result of a look. `secret`: its row, None for an unseen one. `error`: the reason why AWS gave no answer. `missing`: AWS
-    has no such secret."""
+    has no such secret, or not any more."""
 
     secret: Secret | None
     error: str = ""
@@ -59,12 +59,12 @@ def _note(
     files: Sequence[SecretsFile], answers: Mapping[int, SecretFacts | ExternalError], known: dict[int, Secret]
 ) -> None:
     """Keeps the answers, and completes `known` by what was seen for the first time."""
-    failed: list[tuple[Secret, str]] = []
+    failed: list[tuple[Secret, str, bool]] = []
     seen: list[tuple[Secret, SecretFacts]] = []
     for file in files:
         answer, secret = answers.get(file.pk), known.get(file.pk)
         if isinstance(answer, ExternalError):
-            failed += [(secret, _said(answer))] if secret is not None else []
+            failed += [(secret, _said(answer), isinstance(answer, NotFound))] if secret is not None else []
         elif answer is not None and secret is not None and secret.arn == answer.arn:
             seen.append((secret, answer))
         elif answer is not None:
@@ -82,7 +82,7 @@ def _told(
     kept: Mapping[str, Look],
 ) -> Look:
     if secret is not None:
-        return Look(secret, secret.error)
+        return Look(secret, secret.error, secret.gone_at is not None)
     if answer is None:
         return kept[_key(file)]
     found = (

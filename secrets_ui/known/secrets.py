@@ -64,9 +64,9 @@ def refresh(pairs: Sequence[tuple[Secret, SecretFacts]]) -> None:
             moved.append((secret, facts.current_version))
         secret.name, secret.current_version = facts.name, facts.current_version
         secret.labels = {version: list(labels) for version, labels in facts.versions.items()}
-        secret.deleted_at, secret.error = facts.deleted_at, ""
+        secret.deleted_at, secret.gone_at, secret.error = facts.deleted_at, None, ""
         secret.described_at = secret.tried_at = timezone.now()
-    fields = ["name", "current_version", "labels", "deleted_at", "described_at", "tried_at", "error"]
+    fields = ["name", "current_version", "labels", "deleted_at", "gone_at", "described_at", "tried_at", "error"]  # fmt: skip
     Secret.objects.bulk_update({secret.pk: secret for secret, _ in pairs}.values(), fields)
     for secret, version in moved:
         find_version(secret, version)
@@ -104,8 +104,11 @@ def stored_versions(secret: Secret) -> QuerySet[SecretVersion]:
     return SecretVersion.objects.filter(secret=secret, state=STATE.STORED).order_by("-id")
 
 
-def note_failures(pairs: Sequence[tuple[Secret, str]]) -> None:
-    """AWS gave no answer: the last one stays, with the reason; one query."""
-    for secret, error in pairs:
+def note_failures(failures: Sequence[tuple[Secret, str, bool]]) -> None:
+    """AWS gave no facts: the last ones stay, with the reason, and whether it is that the secret is gone; one query. An AWS
+    that does not answer does not bring a secret back that was gone."""
+    for secret, error, is_gone in failures:
         secret.tried_at, secret.error = timezone.now(), error
-    Secret.objects.bulk_update({secret.pk: secret for secret, _ in pairs}.values(), ["tried_at", "error"])
+        secret.gone_at = secret.gone_at or (timezone.now() if is_gone else None)
+    rows = {secret.pk: secret for secret, _, _ in failures}.values()
+    Secret.objects.bulk_update(rows, ["tried_at", "error", "gone_at"])

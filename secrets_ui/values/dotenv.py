@@ -2,6 +2,8 @@
 
 Single quotes hold their text as it is; in double quotes a backslash escapes; both may span lines. Without quotes the
 value ends at the line's end or at a `#` behind a space. Lines are compared by LF.
+
+Lines that look like a part of a value (base64 of an unquoted PEM) are no keys: a key is shown, and a value never is.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.errors import SlipwayError
+from engine.manifests.secretfiles import key_problem
 from secrets_ui.values.kinds import text_of
 
 _START = re.compile(r"[ \t]*(?:export[ \t]+)?([^\s=#'\"]+)[ \t]*=[ \t]*")
+_QUOTED = re.compile(rf"{_START.pattern}['\"]")
 _REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _SINGLE = re.compile(r"'([^']*)'")
@@ -22,7 +26,9 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "a": "\a", "b": "\b"}
 _WRITTEN = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"', "$": "\\$"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_BARE = re.compile(r"[A-Za-z0-9_./:@%+,=-]+\Z")
+_BARE = re.compile(r"(?!=\Z)[A-Za-z0-9_./:@%+,=-]+\Z")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}\Z")
+_EXPECTED = "KEY=value is expected here"
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def read_env(text: str) -> Pasted:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     values: dict[str, bytes] = {}
     problems: list[tuple[int, str]] = []
-    at = 0
+    at, in_pem = 0, False
     while at < len(text):
         line = text.count("\n", 0, at) + 1
         end = _line_end(text, at)
@@ -56,7 +62,12 @@ def read_env(text: str) -> Pasted:
         if not bare or bare.startswith("#"):
             at = end + 1
             continue
-        at, key, value, problem = _assignment(text, at)
+        begin = at
+        if in_pem and _BASE64.match(bare):
+            at, key, value, problem = end + 1, "", "", _EXPECTED
+        else:
+            at, key, value, problem = _assignment(text, at)
+        in_pem = _opens_pem(text[begin:at], in_pem and not key, problem)
         problem = problem or (f"{key} stands twice" if key in values else "")
         if problem:
             problems.append((line, problem))
@@ -65,12 +76,20 @@ def read_env(text: str) -> Pasted:
     return Pasted(values, tuple(problems))
 
 
+def _opens_pem(part: str, was_open: bool, problem: str) -> bool:
+    """Whether a PEM is still open behind this part of the text. One that stands whole in quotes is not."""
+    begins, ends = part.rfind("-----BEGIN "), part.rfind("-----END ")
+    if begins <= ends:
+        return was_open and ends < 0
+    return bool(problem) or _QUOTED.match(part) is None
+
+
 def _assignment(text: str, at: int) -> tuple[int, str, str, str]:
     """Where to go on, key, value, problem."""
     end = _line_end(text, at)
     start = _START.match(text, at, end)
-    if start is None:
-        return end + 1, "", "", "KEY=value is expected here"
+    if start is None or key_problem(start[1]) or text[start.end() - 1 : end].strip() == "==":
+        return end + 1, "", "", _EXPECTED
     key, place = start[1], start.end()
     quote = text[place : place + 1]
     if quote not in ("'", '"') or place >= end:

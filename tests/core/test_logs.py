@@ -8,8 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from django.db import connection
+from django.template import Context, Template
+from django.test.utils import CaptureQueriesContext
 from structlog.stdlib import ProcessorFormatter
 
+from core.logs import TALKATIVE
 from core.redactor import redacting
 
 CANARY = "canary-77aa-value"
@@ -54,3 +58,20 @@ def test_tracebacks_and_messages_of_other_libraries(lines: list[str]) -> None:
     line = lines[-1]
     assert CANARY not in line
     assert "ValueError" in json.loads(line)["exception"]
+
+
+@pytest.mark.django_db
+def test_django_prints_no_context_and_no_parameter_at_debug(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("", "django"):
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
+    for name in TALKATIVE:  # levels are remembered by each logger
+        monkeypatch.setattr(logging.getLogger(name), "_cache", {})
+    logging.getLogger("somebody").debug("DEBUG is on")
+    template = Template("{% for one in missing.name %}{{ one }}{% endfor %}{{ nothing }}")
+    template.render(Context({"given": CANARY}))
+    with CaptureQueriesContext(connection), connection.cursor() as cursor:
+        cursor.execute("select %s", [CANARY])
+    assert any("DEBUG is on" in line for line in lines)
+    assert CANARY not in "".join(lines)

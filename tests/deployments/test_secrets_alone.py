@@ -21,6 +21,9 @@ from engine.manifests.digests import SECRETS_ANNOTATION
 from notify.messages import deploy_message
 from projects.models import Role
 from runs.models import State
+from secrets_ui.known import people
+from secrets_ui.known.secrets import note_address
+from secrets_ui.models import Secret, SecretVersion
 from tests.deployments.driven import OTHER, drive, reader, said, with_secrets, without_cluster  # noqa: F401
 from tests.deployments.outside import POPULATED, REFERENCE, VERSION, Outside
 from tests.factories import grant, make_deploy, make_image, make_release, make_user
@@ -50,6 +53,32 @@ def place(environment: Any, outside: Outside, deployer: Any) -> Any:
 
 def ask(user: Any, place: Any, **more: Any) -> requests.Answer:
     return secrets_alone.request_secrets_deploy(person(user), environment=place, **more)
+
+
+def versions(place: Any, rows: list[tuple[str, str | None]]) -> None:
+    """Versions of the secret behind the one that runs, the last of them the current one; and an older one."""
+    file = place.secrets_files.get()
+    Secret.objects.all().delete()
+    if not rows:
+        return
+    secret = Secret.objects.create(arn="arn:app", region=file.region, name=file.secret_id)
+    note_address(file, secret)
+    make: Any = SecretVersion.objects.create
+    make(
+        secret=secret,
+        version_id="older",
+        actor_text="before",
+        state="stored",
+        touched={"changed": ["app/TOKEN"]},
+    )
+    make(secret=secret, version_id=VERSION, base_version="older", actor_text="before", state="stored",
+         touched={"changed": ["app/TOKEN"]})  # fmt: skip
+    base = VERSION
+    for number, (who, key) in enumerate(rows, 1):
+        version = NEWER if number == len(rows) else f"v{number}"
+        make(secret=secret, version_id=version, base_version=base, actor_text=who, state="stored",
+             touched={"changed": [f"app/{key}"]} if key else {})  # fmt: skip
+        base = version
 
 
 def templates(deploy: Deploy) -> dict[str, Any]:
@@ -288,6 +317,61 @@ class TestPages:
         grant(maintainer, Role.MAINTAINER, place.project)
         client.force_login(maintainer)
         assert "TOKEN" in client.get(f"{address}changed-secrets/").content.decode()
+
+    @pytest.mark.parametrize(
+        ("rows", "said"),
+        [
+            ([("dev", "TOKEN"), ("lead", "TOKEN")], "since what runs, by dev and lead"),
+            (
+                [("ana", "TOKEN"), ("dev", "TOKEN"), ("lead", "TOKEN")],
+                "since what runs, by ana, dev and lead",
+            ),
+            ([("dev", "TOKEN"), ("lead", "OTHER")], "since what runs, by dev"),
+            ([("dev", "TOKEN"), ("", "TOKEN")], "since what runs, by dev, and outside the portal"),
+            ([("", None)], "since what runs, outside the portal"),
+            ([("dev", "OTHER"), ("", None)], "since what runs, outside the portal"),
+            ([], "since what runs"),
+        ],
+    )
+    def test_the_people_who_changed_them_are_named(
+        self, client: Client, deployer: Any, place: Any, address: str, rows: list[Any], said: str
+    ) -> None:
+        """Only those of the versions behind the one that runs, and only who touched a key that differs."""
+        versions(place, rows)
+        client.force_login(deployer)
+        part = client.get(f"{address}changed-secrets/").content.decode()
+        assert f"1 key changed {said}</b>" in part
+        page = client.get(f"{address}deploy/?revision={'b' * 40}&see=1").content.decode()
+        assert f"1 changed {said};" in page
+        place.secret_rights = {"names": "maintainer"}
+        place.save()
+        cache.clear()
+        for shown in ("changed-secrets/", f"deploy/?revision={'b' * 40}&see=1"):
+            text = client.get(f"{address}{shown}").content.decode()
+            assert "changed since what runs" in text
+            assert not any(word in text for word in (", by ", "outside the portal"))
+
+    def test_naming_them_takes_one_query_for_all_files(
+        self, place: Any, django_assert_num_queries: Any
+    ) -> None:
+        versions(place, [("dev", "TOKEN"), ("lead", "TOKEN")])
+        file = place.secrets_files.get()
+        spans = [people.Span(file, VERSION, NEWER, ["TOKEN"]), people.Span(file, "v1", NEWER, ["TOKEN"])]
+        with django_assert_num_queries(1):
+            assert people.changed_by(spans) == "by dev and lead"
+        with django_assert_num_queries(1):
+            assert people.changed_by(spans[1:]) == "by lead"
+        with django_assert_num_queries(0):
+            assert people.changed_by([]) == ""
+
+    def test_a_way_between_versions_that_is_not_known_names_nobody(
+        self, client: Client, deployer: Any, place: Any, address: str
+    ) -> None:
+        versions(place, [("dev", "TOKEN")])
+        SecretVersion.objects.filter(version_id=NEWER).update(base_version="")
+        client.force_login(deployer)
+        part = client.get(f"{address}changed-secrets/").content.decode()
+        assert "1 key changed since what runs</b>" in part
 
     def test_values_are_read_once_for_a_version(
         self, client: Client, deployer: Any, address: str, monkeypatch: pytest.MonkeyPatch

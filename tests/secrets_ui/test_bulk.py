@@ -142,6 +142,40 @@ def test_problems_are_told_by_line(text: str, problem: tuple[int, str]) -> None:
     assert "c4n4ry" not in repr(read.problems)
 
 
+PEM_ENDS = "A=-----BEGIN X-----\nMIIBc4n4ry\n{}\n-----END X-----\nB=1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "kept"),
+    [
+        ("A=1\nc4n4ry==\nB=1\n", [2], "AB"),
+        ("A=1\nc4n4ry== \nB=1\n", [2], "AB"),
+        ("A=1\nc4n+4ry=\n", [2], "A"),
+        ("c4n/4ry='x' x\nA=1\n", [1], "A"),
+        *((PEM_ENDS.format(last), [2, 3, 4], "AB") for last in ("c4n4ry", "c4n4ry=", "c4n4ry==", "c4+n4ry=")),
+        (PEM_ENDS.format("c4n4ry=").removeprefix("A="), [1, 2, 3, 4], "B"),
+        (PEM_ENDS.format("c4n4ry=").replace("A=", "A='"), [1, 2, 3, 4], "B"),
+        (PEM_ENDS.format("c4n4ry=").replace("\nMII", "\nProc-Type: 4,ENCRYPTED\n\nMII"), [2, 4, 5, 6], "AB"),
+        ("A=-----BEGIN X-----\nB=1\nc4n4ry=\n", [], "AB"),
+        ("A='-----BEGIN X-----\nMII=\n-----END X-----'\nc4n4ry=\n", [], "A"),
+    ],
+)
+def test_lines_of_base64_are_no_keys(text: str, lines: list[int], kept: str) -> None:
+    """Keys are shown in the preview; a part of a value must not become one. An empty value behind a plain name is taken."""
+    read = read_env(text)
+    assert read.problems == tuple((line, "KEY=value is expected here") for line in lines) or (
+        "'-----" in text and [line for line, _ in read.problems] == lines
+    )
+    assert set(read.values) - {"c4n4ry"} == set(kept)
+    assert ("c4n4ry" in read.values) == (not lines)
+    assert "c4n4ry" not in repr(read_pasted(text).problems)
+
+
+@pytest.mark.parametrize("value", ["=", "==", "=a", "a==", "-----BEGIN X-----", ""])
+def test_values_that_resemble_base64_come_back(value: str) -> None:
+    assert read_env(write_env({"A": value.encode(), "B": b""})).values == {"A": value.encode(), "B": b""}
+
+
 def test_letters_of_keys() -> None:
     assert set(string.ascii_letters) <= set(
         "".join(read_env("\n".join(f"{c}=1" for c in string.ascii_letters)).values)

@@ -454,3 +454,52 @@ def test_a_secret_that_is_not_there_is_made_from_the_reference(
     assert made["SecretString"] == git.files["z.yaml"].decode()
     assert AuditEvent.objects.filter(verb="secrets.created").count() == 1
     assert SecretVersion.objects.get(version_id=made["VersionId"]).source == "create"
+
+
+def test_a_secret_that_is_scheduled_for_deletion(tab: Client, world: World) -> None:
+    assert "TOKEN" in html(tab.get(world.page))
+    world.aws.delete_secret(SecretId=world.file.secret_id)
+    Secret.objects.update(tried_at=None)
+    text = html(tab.get(world.page))
+    assert "scheduled for deletion</b> since" in text
+    assert "Restore it in AWS" in text
+    assert "gave no answer" not in text
+    assert world.url("create") not in text
+
+
+def test_a_secret_that_is_gone_is_made_anew(
+    tab: Client, world: World, git: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "TOKEN" in html(tab.get(world.page))
+    world.aws.delete_secret(SecretId=world.file.secret_id, ForceDeleteWithoutRecovery=True)
+    Secret.objects.update(tried_at=None)
+    for _ in range(2):  # the second look takes what the first one kept
+        text = html(tab.get(world.page))
+        assert "The secret is deleted in AWS" in text
+        assert "AWS has not had it since" in text
+        assert "gave no answer" not in text
+        assert world.url("create") in text
+    assert world.url("create") not in html(signed_in(world.viewer).get(world.page))
+    since = Secret.objects.get().gone_at
+    Secret.objects.update(tried_at=None)
+    with monkeypatch.context() as away:
+        away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        assert "The secret is deleted in AWS" in html(tab.get(world.page))
+    assert Secret.objects.get().gone_at == since
+    assert tab.post(world.url("create"), {"comment": "anew"}).status_code == 302
+    text = html(tab.get(world.page))
+    assert "deleted in AWS" not in text
+    assert "Blank" in text
+    assert world.text == git.files["secret.yaml"].decode()
+
+
+def test_a_gone_secret_that_is_named_by_its_arn_is_not_offered(tab: Client, world: World) -> None:
+    arn = Secret.objects.get().arn
+    world.file.secret_id = arn
+    world.file.save()
+    assert "TOKEN" in html(tab.get(world.page))
+    world.aws.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+    Secret.objects.update(tried_at=None)
+    text = html(tab.get(world.page))
+    assert "write a name into the settings" in text
+    assert world.url("create") not in text
