@@ -77,7 +77,7 @@ def text_of(merged: Merged) -> str:
     if merged.clashes:
         names = ", ".join(label(*place) for place in merged.clashes)
         raise Refused(
-            f"Somebody else changed {names} meanwhile. Nothing was saved; what you typed is kept.",
+            f"Another save changed {names} meanwhile. Nothing was saved; what you typed is kept.",
             hint="Say whose value stays.",
             code="stale",
         )
