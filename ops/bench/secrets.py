@@ -132,9 +132,7 @@ class Bench:
         from secrets_ui.editing.staging import stage
 
         stage(self.actor, self.file, Edit("bench", "KEY_000", "set", f"saved {number}".encode()))
-        taken = seconds(
-            lambda: save(self.actor, self.file, token=str(uuid.uuid4()), comment="the benchmark")
-        )
+        taken = seconds(lambda: save(self.actor, self.file, token=str(uuid.uuid4()), comment="the benchmark"))
         if self.current("ours")[1] != stored(f"saved {number}"):
             raise RuntimeError("The save of the benchmark did not store what was typed.")
         return taken
