@@ -26,6 +26,7 @@ KEYS = 500
 PEER = "the calls to AWS alone"
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: bench\ntype: Opaque\ndata:\n"
 REGION = "eu-west-2"
+OURS, FLOOR = "ours", "floor"
 
 
 def rows(*, rounds: int = 15) -> list[dict[str, Any]]:
@@ -98,7 +99,7 @@ class Bench:
         from projects.models import Cluster, Environment, Project, SecretsFile
 
         self.aws: Any = boto3.client("secretsmanager")
-        for name in ("ours", "floor"):
+        for name in (OURS, FLOOR):
             self.aws.create_secret(Name=name, SecretString=stored("at the beginning"))
         cluster = Cluster.objects.create(slug="bench", name="Bench", kubeconfig="x")
         project = Project.objects.create(
@@ -108,7 +109,7 @@ class Bench:
             project=project, slug="bench", name="Bench", cluster=cluster, namespace="bench"
         )
         self.file = SecretsFile.objects.create(
-            environment=place, path="secret.yaml", secret_id="ours", region=REGION
+            environment=place, path="secret.yaml", secret_id=OURS, region=REGION
         )
         self.actor = person(User.objects.create(username="bench", is_admin=True))
 
@@ -117,13 +118,13 @@ class Bench:
         from secrets_ui.known.looking import look_again
         from secrets_ui.known.reading import learn
 
-        self.aws.put_secret_value(SecretId="ours", SecretString=stored(f"opened {number}"))
+        self.aws.put_secret_value(SecretId=OURS, SecretString=stored(f"opened {number}"))
         return seconds(lambda: learn(self.file, look_again(self.file).current_version))
 
     def open_alone(self, number: int) -> float:
         """Seconds of the calls of `open`."""
-        self.aws.put_secret_value(SecretId="floor", SecretString=stored(f"opened {number}"))
-        return seconds(lambda: self.current("floor"))
+        self.aws.put_secret_value(SecretId=FLOOR, SecretString=stored(f"opened {number}"))
+        return seconds(lambda: self.current(FLOOR))
 
     def save(self, number: int) -> float:
         """Seconds of a save; the typed value must be stored afterwards."""
@@ -133,7 +134,7 @@ class Bench:
 
         stage(self.actor, self.file, Edit("bench", "KEY_000", "set", f"saved {number}".encode()))
         taken = seconds(lambda: save(self.actor, self.file, token=str(uuid.uuid4()), comment="the benchmark"))
-        if self.current("ours")[1] != stored(f"saved {number}"):
+        if self.current(OURS)[1] != stored(f"saved {number}"):
             raise RuntimeError("The save of the benchmark did not store what was typed.")
         return taken
 
@@ -148,15 +149,15 @@ class Bench:
         return version, self.aws.get_secret_value(SecretId=name, VersionId=version)["SecretString"]
 
     def _swap(self, text: str) -> None:
-        base, _ = self.current("floor")
+        base, _ = self.current(FLOOR)
         token, label = str(uuid.uuid4()), "SLIPWAYSAVING"
         self.aws.put_secret_value(
-            SecretId="floor", SecretString=text, ClientRequestToken=token, VersionStages=[label]
+            SecretId=FLOOR, SecretString=text, ClientRequestToken=token, VersionStages=[label]
         )
-        self.aws.describe_secret(SecretId="floor")
+        self.aws.describe_secret(SecretId=FLOOR)
         move = self.aws.update_secret_version_stage
-        move(SecretId="floor", VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=base)
-        move(SecretId="floor", VersionStage=label, RemoveFromVersionId=token)
+        move(SecretId=FLOOR, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=base)
+        move(SecretId=FLOOR, VersionStage=label, RemoveFromVersionId=token)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
 import yaml
@@ -73,9 +74,23 @@ def secrets_manager(running: Running) -> object:
 
 def read_secret(running: Running, secret_id: str) -> dict[str, str]:
     """The values of a populated secrets file, in plain text."""
+    return {key: value.decode(errors="replace") for key, value in read_bytes(running, secret_id).items()}
+
+
+def read_bytes(running: Running, secret_id: str) -> dict[str, bytes]:
+    """The values of a populated secrets file, as the cluster gets them."""
+    return {key: base64.b64decode(value) for key, value in _stored(running, secret_id)["data"].items()}
+
+
+def secret_name(running: Running, secret_id: str) -> str:
+    """The name of the Secret in a populated secrets file."""
+    return str(_stored(running, secret_id)["metadata"]["name"])
+
+
+def _stored(running: Running, secret_id: str) -> dict[str, Any]:
     text = secrets_manager(running).get_secret_value(SecretId=secret_id)["SecretString"]  # type: ignore[attr-defined]
-    data: dict[str, str] = yaml.safe_load(text)["data"]
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
 
 
 def add_to_secret(running: Running, secret_id: str, values: Mapping[str, str]) -> None:
