@@ -58,7 +58,7 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         discard(actor.user, secret, content)
         return None
     text = text_of(merged)
-    wanted = Wanted(text, merged.current, token, SOURCE.EDIT, comment.strip())
+    wanted = Wanted(text, merged.current, token, SOURCE.EDIT, comment.strip(), merged.rows)
     row = write(actor, file, secret, wanted)
     discard(actor.user, secret, content)
     return row
