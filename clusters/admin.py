@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
-from clusters.models import LiveState
+from clusters.models import LiveState, Trouble
 
 
 @admin.register(LiveState)
@@ -15,3 +15,11 @@ class LiveStateAdmin(ReadOnlyAdmin):
     list_display = ("environment", "health", "sentence", "read_at", "error")
     list_select_related = ("environment",)
     list_filter = ("health",)
+
+
+@admin.register(Trouble)
+class TroubleAdmin(ReadOnlyAdmin):
+    """Workloads that failed between deploys, read only."""
+
+    list_display = ("environment", "name", "sentence", "began_at", "ended_at", "told_at")
+    list_select_related = ("environment",)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from clusters import troubles
 from clusters.models import LiveState
 from core.redactor import redact_text
 from engine.cluster.live import Workload, read_live
@@ -17,7 +19,7 @@ from projects.models import Environment
 from projects.reachability import note_cluster, note_failure, why_down
 
 # From worst to best: an environment is as healthy as its worst workload.
-ORDER = ("degraded", "progressing", "unknown", "suspended", "healthy")
+ORDER = ("failing", "degraded", "progressing", "unknown", "suspended", "healthy")
 
 
 def worst(workloads: Sequence[Workload]) -> tuple[str, str]:
@@ -56,10 +58,14 @@ def refresh_environment(environment: Environment) -> bool:
         note_failure(environment.cluster, error)
         return False
     health, sentence = worst(workloads)
-    rows.update(
-        workloads=[shown(workload) for workload in workloads], health=health, sentence=redact_text(sentence)[:300],
-        read_at=now, tried_at=now, error="",
-    )  # fmt: skip
+    with transaction.atomic():
+        held = rows.select_for_update().get()
+        if held.read_at is None or held.read_at <= now:  # else a read that began later has answered already
+            rows.update(
+                workloads=[shown(workload) for workload in workloads], health=health, sentence=redact_text(sentence)[:300],
+                read_at=now, tried_at=now, error="",
+            )  # fmt: skip
+            troubles.note(environment, workloads, now)
     note_cluster(environment.cluster, "")
     return True
 

@@ -78,7 +78,9 @@ class Deploy(Run):
     release. `evidence`: the failed objects, as `gate.ending.evidence_of` makes them. `undoes`: the deploy whose failure or
     cancel this rollback follows. `secret_versions`: the VersionId by path of each secrets file that the deploy is pinned to,
     from the preview, the request, or the step `secrets`. `key_names`: names of secret keys by the sentence (in the result,
-    warnings or evidence) that only counts them.
+    warnings or evidence) that only counts them. `override_reason`: why findings that a person may override do not stop
+    this deploy; empty where nothing is overridden. `is_held_back`: a workload that it changed does not replace its pods by
+    itself (paused, OnDelete), so the release is not taken for verified.
     """
 
     class Kind(models.TextChoices):
@@ -107,6 +109,8 @@ class Deploy(Run):
         max_length=40, blank=True, help_text="What ran before, for the list of commits."
     )
     reason = models.CharField(max_length=500, blank=True)
+    override_reason = models.CharField(max_length=300, blank=True, default="", db_default="")
+    is_held_back = models.BooleanField(default=False, db_default=False)
     secret_versions = models.JSONField(default=dict, db_default={}, blank=True)
     key_names = models.JSONField(default=dict, db_default={}, blank=True)
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)

@@ -56,6 +56,9 @@ class Limits:
     # missing-secret, missing-configmap-key), and an operator may be about to make it.
     config_missing: float = 15.0
     config_fresh: float = 30.0  # written by this deploy a moment ago: two looks of the kubelet
+    # A controller is about to make it from another object of this deploy. An operator that first starts a database, and
+    # an ACME order, take minutes.
+    config_awaited: float = 300.0
     mount_missing: float = 15.0  # the same for volumes (recorded: missing-configmap-volume)
     mount: float = 120.0  # any other volume that cannot be mounted: a disk may still hang at the old node
     pod_refused: float = 30.0  # no pod may be created (quota, policy): heals when old pods leave

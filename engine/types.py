@@ -29,7 +29,7 @@ class ObjectRef:
     name: str
 
     def __str__(self) -> str:
-        """The form of the annotation `slipway.dev/object` (design.md §5): `Deployment.apps/shop/web`.
+        """The form of the annotation `slipway.dev/object`: `Deployment.apps/shop/web`.
 
         The core group leaves out the dot, as Kubernetes' own GroupKind does: `ConfigMap/shop/web`, `Namespace//shop`.
         """
@@ -122,6 +122,7 @@ class Evidence:
     events: tuple[ClusterEvent, ...] = ()  # newest last
     logs: tuple[str, ...] = ()  # last lines of the current container
     previous_logs: tuple[str, ...] = ()  # last lines of the container before the last restart
+    node: str = ""  # where the pod was placed; empty: nowhere yet
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,14 @@ class ObjectStatus:
 
 @dataclass(frozen=True)
 class RolloutResult:
-    """The end of a rollout. `ok` only when everything watched became ready."""
+    """The end of a rollout. `ok` only when everything watched became ready. `held`: sentences about workloads that this
+    deploy changed and that do not replace their pods by themselves."""
 
     ok: bool
     timed_out: bool
     statuses: tuple[ObjectStatus, ...] = ()
     warnings: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[ObjectStatus, ...]:

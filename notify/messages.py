@@ -68,3 +68,22 @@ def deploy_message(facts: dict[str, Any]) -> Message:
         details = "\n".join(escaped(facts[key]) for key in ("result", "hint") if facts.get(key))
     blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": body[:2900]}}]
     return Message(text=f"{head} (#{facts['number']})", blocks=blocks, details=details[:2900])
+
+
+def trouble_text(facts: dict[str, Any]) -> str:
+    """The text about workloads that fail between deploys, or about their end. `facts`: as from `deployments.gate.aftermath`;
+    with a `number` the workloads fail after that deploy."""
+    place = f"{escaped(facts['project'])} in {escaped(facts['environment'])}"
+    when = (
+        f"<!date^{facts['since']}^{{time}}|{escaped(facts['clock'])}>"  # Slack shows it in the reader's zone
+    )
+    number = facts.get("number")
+    link = f"<{facts['url']}|{f'#{number}' if number else 'Look'}>"
+    if facts["about"] == "over":
+        names = ", ".join(escaped(name) for name in facts["names"])
+        recovered = f"{names} recovered" if number else f"{place} recovered ({names})"
+        return f":white_check_mark: *{recovered}* at {when} {link}"[:2900]
+    head = f"Deploy {link} succeeded, but since {when} it fails" if number else f"{place} fails since {when}"
+    lines = [f":rotating_light: *{head}*" + ("" if number else f" {link}")]
+    lines += [f"• {escaped(one['name'])}: {escaped(one['sentence'])}" for one in facts["troubles"]]
+    return "\n".join(lines)[:2900]

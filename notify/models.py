@@ -11,11 +11,13 @@ class Outgoing(models.Model):
     """One message to an outside system. `key` is unique: a repeated write, for example after a take-over, sends nothing twice.
 
     `thread`: messages of one thread are sent in order. In Slack the first one is posted, later ones update it, and details are
-    replies below it. `payload`: the data of the message, without secret values.
+    replies below it; a note is a reply, or the first message where there is none. `payload`: the data of the message, without
+    secret values.
     """
 
     class Kind(models.TextChoices):
-        SLACK = "slack"
+        SLACK = "slack", "message about a deploy"
+        SLACK_NOTE = "slack_note", "note in a thread"
 
     class State(models.TextChoices):
         WAITING = "waiting"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -28,9 +29,18 @@ def slack_message(channel: str, *, key: str, thread: str, payload: dict[str, Any
     """
     if not channel or not settings.SLACK_BOT_TOKEN:
         return
+    _write(Outgoing.Kind.SLACK, channel, key, thread, payload)
+
+
+def slack_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
+    """Like `slack_message`, for a note that is added to the thread and updates nothing; `notify/messages.py: trouble_text`."""
+    if channel and settings.SLACK_BOT_TOKEN:
+        _write(Outgoing.Kind.SLACK_NOTE, channel, key, thread, payload)
+
+
+def _write(kind: Outgoing.Kind, channel: str, key: str, thread: str, payload: dict[str, Any]) -> None:
     row, created = Outgoing.objects.get_or_create(
-        key=key,
-        defaults={"kind": Outgoing.Kind.SLACK, "recipient": channel, "thread": thread, "payload": payload},
+        key=key, defaults={"kind": kind, "recipient": channel, "thread": thread, "payload": payload}
     )
     if created:
         enqueue("notify.outbox.send_due", queue="short", job_id=f"send-{row.pk}", at_front=True)
@@ -94,24 +104,40 @@ def send(pk: int) -> bool:
 
 
 def deliver(row: Outgoing) -> str:
-    """Posts the first message of a thread, or updates it; adds details as a reply. Raises ExternalError.
+    """Sends a row as its kind asks for. Raises ExternalError.
 
-    Returns `<channel id>:<ts>` of the first message, because Slack's `chat.update` needs the channel's id, not its name.
+    Returns `<channel id>:<ts>` of the thread's first message, because Slack's `chat.update` needs the channel's id, not its
+    name.
     """
     slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL)
+    sent = Outgoing.objects.filter(thread=row.thread, state="sent").exclude(external_id="").order_by("pk")
+    first = sent.values_list("external_id", flat=True).first() or ""
+    return DELIVERIES[row.kind](slack, row, first)
+
+
+def deliver_deploy(slack: Slack, row: Outgoing, first: str) -> str:
+    """Posts the first message of a thread, or updates it (`first`); adds details as a reply."""
     message = messages.deploy_message(row.payload)
-    first = (
-        Outgoing.objects.filter(thread=row.thread, state="sent")
-        .exclude(external_id="")
-        .order_by("pk")
-        .first()
-    )
-    if first is None:
+    channel, _, ts = first.partition(":")
+    if first:
+        slack.update(channel, ts, message.text, message.blocks)
+    else:
         posted = slack.post(row.recipient, message.text, message.blocks)
         channel, ts = posted.channel, posted.ts
-    else:
-        channel, _, ts = first.external_id.partition(":")
-        slack.update(channel, ts, message.text, message.blocks)
     if message.details:
         slack.post(channel, message.details, [], thread_ts=ts)
     return f"{channel}:{ts}"
+
+
+def deliver_note(slack: Slack, row: Outgoing, first: str) -> str:
+    """Posts a note below the first message, or as the first one."""
+    text = messages.trouble_text(row.payload)
+    channel, _, ts = first.partition(":")
+    posted = slack.post(channel or row.recipient, text, [], thread_ts=ts)
+    return first or f"{posted.channel}:{posted.ts}"
+
+
+DELIVERIES: dict[str, Callable[[Slack, Outgoing, str], str]] = {
+    Outgoing.Kind.SLACK: deliver_deploy,
+    Outgoing.Kind.SLACK_NOTE: deliver_note,
+}

@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A problem that waits for the person: an environment whose newest deploy failed, or that is degraded."""
+    """A problem that waits for the person: an environment whose newest deploy failed, or that is degraded or failing."""
 
     environment: Environment
     deploy: Deploy | None
@@ -194,7 +194,7 @@ def troubles_of(user: Any) -> tuple[list[Trouble], int]:
     rows = rows.defer("project__credential").annotate(
         ended_id=Subquery(ended.values("pk")[:1]), ended_state=Subquery(ended.values("state")[:1])
     )
-    degraded = Q(live__health=LiveState.Health.DEGRADED)
+    degraded = Q(live__health__in=(LiveState.Health.FAILING, LiveState.Health.DEGRADED))
     found = list(
         rows.filter(Q(ended_state__in=BAD_ENDS) | degraded).order_by(F("ended_id").desc(nulls_last=True))[
             :200

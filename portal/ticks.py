@@ -10,12 +10,14 @@ from clusters.jobs import refresh_stale
 from core.jobs import enqueue
 from core.scheduler import Tick
 from deployments import branches
+from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify.models import Outgoing
 from projects import mirrors
 from runs.life.reconcile import reconcile
 from secrets_ui.editing import drafts, settling
 from secrets_ui.jobs import look_at_due
+from secrets_ui.requests import tending
 
 
 def tend_runs() -> None:
@@ -44,6 +46,7 @@ def forget_sessions() -> None:
 TICKS = (
     Tick("reconcile", 5, tend_runs),
     Tick("live", 10, refresh_stale),
+    Tick("troubles", 10, tell_troubles),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
@@ -51,6 +54,7 @@ TICKS = (
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),
     Tick("secret saves", 30, settling.settle_due),
+    Tick("secret requests", 30, tending.tend_due),
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
 )

@@ -147,6 +147,10 @@ class Image(models.Model):
         return f"{self.registry.host}/{self.repository}"
 
 
+WATCH_SECONDS = 900  # default of the policy `watch_seconds`
+LONGEST_WATCH = 86_400
+
+
 def default_secret_rights() -> dict[str, str]:
     """The default of `Environment.secret_rights`: right → weakest role that has it."""
     return {"names": "viewer", "reveal": "maintainer", "edit": "maintainer", "approve": "maintainer"}
@@ -214,6 +218,16 @@ class Environment(models.Model):
         """How long containers without a readiness probe are watched, and whether old pods are kept meanwhile."""
         seconds = self.policies.get("settle_seconds", Settling.seconds)
         return Settling(float(seconds), keeps_old_pods=not self.policies.get("no_min_ready"))
+
+    @property
+    def asks_for_secrets(self) -> bool:
+        """A change of its secrets waits until another person has approved it (secrets_ui/editing/asking.py)."""
+        return bool(self.policies.get("secret_requests"))
+
+    @property
+    def watch_seconds(self) -> int:
+        """For how long after a deploy a workload that turns bad is told with that deploy; 0 is off."""
+        return int(self.policies.get("watch_seconds", WATCH_SECONDS))
 
     @property
     def channel(self) -> str:

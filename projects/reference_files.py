@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adapters.errors import Invalid, NotFound
 from adapters.git.repository import GitRepository
 from engine.errors import ManifestError
-from engine.manifests.documents import Document
+from engine.manifests.documents import Document, is_read
 from engine.manifests.secretfiles import parse_secrets_file
 from projects import connections
 from projects.models import Environment, Project
@@ -26,8 +26,8 @@ class Newest:
     sha: str
 
     def files(self, directory: str) -> dict[str, bytes]:
-        """The files of a directory at this revision, without subdirectories. Raises ExternalError."""
-        return self.repository.files(self.sha, directory, recursive=False)
+        """The manifests of a directory at this revision, without subdirectories. Raises ExternalError."""
+        return self.repository.files(self.sha, directory, recursive=False, wanted=is_read)
 
 
 def newest(project: Project) -> Newest:
@@ -39,11 +39,11 @@ def newest(project: Project) -> Newest:
 
 
 def files_at(environment: Environment, sha: str) -> dict[str, bytes]:
-    """The files of the config directory at a commit. Raises ManifestError, because the revision is at fault, when there
-    is no such directory, or it contains links or oversized files."""
+    """The manifests of the config directory at a commit. Raises ManifestError, because the revision is at fault, when there
+    is no such directory, or a manifest is a link or too large."""
     repository = connections.git_repository(environment.project)
     try:
-        return repository.files(sha, environment.config_directory, recursive=False)
+        return repository.files(sha, environment.config_directory, recursive=False, wanted=is_read)
     except (NotFound, Invalid) as error:
         if not error.permanent:
             raise

@@ -21,6 +21,7 @@ from projects import editing, secret_rights, variables
 from projects.access import require_project
 from projects.credentials import missing_credential
 from projects.models import (
+    LONGEST_WATCH,
     Environment,
     Image,
     Project,
@@ -31,8 +32,10 @@ from projects.models import (
 )
 
 ORDER_STEP = 10
-POLICIES = ("automatic_rollback", "no_min_ready")  # switches that are kept in Environment.policies
-NUMBERS = ("settle_seconds",)  # numbers kept there; None means the default
+# Switches that are kept in Environment.policies.
+POLICIES = ("automatic_rollback", "no_min_ready", "secret_requests")
+# Seconds kept there, with the most that each may be; None means the default.
+NUMBERS = {"settle_seconds": int(LONGEST_SETTLE), "watch_seconds": LONGEST_WATCH}
 
 
 @transaction.atomic
@@ -135,11 +138,10 @@ def _with_policies(values: dict[str, Any], held: dict[str, Any]) -> dict[str, An
 
 def _seconds(name: str, value: Any) -> int | None:
     """A number of seconds as policies keep it. Raises ValidationError."""
-    if value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_SETTLE
-    ):
+    most = NUMBERS[name]
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most):
         return value
-    raise editing.refuse_field(**{name: f"Enter whole seconds from 0 to {LONGEST_SETTLE:.0f}, or nothing."})
+    raise editing.refuse_field(**{name: f"Enter whole seconds from 0 to {most}, or nothing."})
 
 
 def _next_order(project: Project) -> int:

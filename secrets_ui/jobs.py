@@ -7,6 +7,7 @@ from projects.models import SecretsFile
 from secrets_ui.editing import settling
 from secrets_ui.known.looking import due_files, look
 from secrets_ui.known.reading import learn
+from secrets_ui.requests import tending
 
 
 def learn_version(file_id: int, version_id: str) -> None:
@@ -34,6 +35,11 @@ def look_at_due() -> None:
 def settle_version(version_pk: int) -> None:
     """Finds out what became of a save whose end nobody saw."""
     settling.settle(version_pk)
+
+
+def tend_request(request_pk: int) -> None:
+    """Ends a request for a change that is stale or was left half approved."""
+    tending.tend(request_pk)
 
 
 def learn_soon(file: SecretsFile, version_id: str) -> None:

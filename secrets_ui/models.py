@@ -62,6 +62,7 @@ class SecretVersion(models.Model):
 
     class State(models.TextChoices):
         OPEN = "open", "being saved"
+        WAITING = "waiting", "waits for approval"
         STORED = "stored", "stored"
         REFUSED = "refused", "not saved: another version came first"
         FAILED = "failed", "not saved"
@@ -145,7 +146,10 @@ class VersionUse(models.Model):
 
 
 class ChangeRequest(models.Model):
-    """A version that waits in AWS for another person's approval, under one of ten labels (`slot`)."""
+    """A version that waits in AWS for another person's approval, under one of ten labels (`slot`).
+
+    `decided_at` while it waits: an approval is under way. It waits from when its version does (`SecretVersion.state`).
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from django.urls import path
 
 from secrets_ui.pages import (
+    bulk_views,
+    compare_views,
     edit_views,
     environment_views,
     overview_views,
+    request_views,
     reveal_views,
     review_views,
     version_views,
@@ -19,6 +22,15 @@ _FILE = f"{_PAGE}<int:file>/"
 urlpatterns = [
     path("secrets/", overview_views.overview, name="overview"),
     path(_PAGE, environment_views.environment, name="environment"),
+    path(f"{_PAGE}compare/", compare_views.compare_page, name="compare"),
+    path(f"{_FILE}copy/", compare_views.copy_page, name="copy"),
+    path(f"{_FILE}import/", bulk_views.import_page, name="import"),
+    path(f"{_FILE}import/preview/", bulk_views.preview, name="preview"),
+    path(f"{_FILE}download/", bulk_views.download_page, name="download"),
+    path(f"{_FILE}requests/", request_views.requests, name="requests"),
+    path(f"{_FILE}requests/<int:asked>/", request_views.request_page, name="request"),
+    path(f"{_FILE}requests/<int:asked>/redo/", request_views.do_again, name="request-redo"),
+    path(f"{_FILE}requests/<int:asked>/reveal/", request_views.look_at_value, name="request-reveal"),
     path(f"{_FILE}read/", version_views.read, name="read"),
     path(f"{_FILE}create/", version_views.make, name="create"),
     path(f"{_FILE}versions/", version_views.versions, name="versions"),

@@ -40,7 +40,17 @@ LOOKS: dict[str, Look] = {
         "succeeded", "circle-check", "Succeeded", "Healthy", "Ready", "Valid", "Built", "Applied", "Passed"
     ),
     **_group("succeeded", "circle-check", "Reachable", "Active"),
-    **_group("failed", "circle-x", "Failed", "Build failed", "Crashing", "Missing", "Refused", "Unreadable"),
+    **_group(
+        "failed",
+        "circle-x",
+        "Failed",
+        "Failing",
+        "Build failed",
+        "Crashing",
+        "Missing",
+        "Refused",
+        "Unreadable",
+    ),
     **_group("failed", "minus", "Removed"),
     **_group("failed", "circle-alert", "Errored", "Error", "Unreachable"),
     **_group("failed", "timer", "Timed out"),
@@ -62,6 +72,8 @@ LOOKS: dict[str, Look] = {
     **_group("stopped", "plus", "Extra"),
     **_group("stopped", "check", "Set"),
     **_group("stopped", "info", "Info"),
+    **_group("stopped", "equal", "Same"),
+    **_group("stopped", "equal-not", "Different"),
 }
 # Synonyms that other parts of the product use.
 LOOKS |= {

@@ -34,7 +34,7 @@ from adapters.git.records import (
     refs,
     repository_facts,
 )
-from adapters.git.tree import Limits, read_tree
+from adapters.git.tree import Limits, Wanted, everything, read_tree
 
 __all__ = [
     "Branch",
@@ -133,17 +133,21 @@ class GitRepository:
         return int(ahead), int(behind)
 
     def files(
-        self, sha: str, directory: str, *, recursive: bool = True, limits: Limits | None = None
-    ) -> dict[str, bytes]:
+        self, sha: str, directory: str, *, recursive: bool = True, limits: Limits | None = None,
+        wanted: Wanted = everything,
+    ) -> dict[str, bytes]:  # fmt: skip
         """The files of a directory at a commit (full hash), by their path relative to it; `""` or `.` is the root.
 
-        `recursive=False` reads the directory's own files only. Raises NotFound when the commit or the
-        directory does not exist, Invalid for symbolic links, submodules, Git LFS pointers and files beyond `limits`.
+        `recursive=False` reads the directory's own files only; `wanted` decides by the path whether a file is read.
+        Raises NotFound when the commit or the directory does not exist, Invalid for symbolic links, submodules, Git
+        LFS pointers and files beyond `limits`.
         """
         path = check_directory(directory)
         self._require(sha)
         return self._healing(
-            lambda: read_tree(self._local, sha, path, recursive=recursive, limits=limits or Limits())
+            lambda: read_tree(
+                self._local, sha, path, recursive=recursive, limits=limits or Limits(), wanted=wanted
+            )
         )
 
     def _candidates(self, name: str) -> list[str]:

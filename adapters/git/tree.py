@@ -6,7 +6,7 @@ and filters, and refuses links.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,14 @@ class LocalGit(Protocol):
     def __call__(self, args: Sequence[str], stdin: bytes = b"", max_output: int = ...) -> bytes: ...
 
 
+Wanted = Callable[[str], bool]
+
+
+def everything(path: str) -> bool:
+    """Wants every file."""
+    return True
+
+
 @dataclass(frozen=True)
 class _Entry:
     mode: str
@@ -41,16 +49,18 @@ class _Entry:
 
 
 def read_tree(
-    git: LocalGit, sha: str, directory: str, *, recursive: bool, limits: Limits
+    git: LocalGit, sha: str, directory: str, *, recursive: bool, limits: Limits, wanted: Wanted = everything
 ) -> dict[str, bytes]:
-    """The files below `directory` (empty: the root) at the commit `sha` (full hash), by relative path.
+    """The files below `directory` (empty: the root) at the commit `sha` (full hash), by relative path. Files that are not
+    `wanted` are left out, even those that could not be read.
 
     Raises NotFound when the directory does not exist, Invalid for links, submodules, LFS pointers and files beyond
     `limits`.
     """
     tree = _find_directory(git, sha, directory) if directory else sha
     entries = _list(git, ["-l", *(["-r"] if recursive else [])], tree)
-    files = [entry for entry in entries if _is_readable(entry, directory, recursive=recursive)]
+    looked_at = [entry for entry in entries if entry.mode == _DIRECTORY or wanted(entry.path)]
+    files = [entry for entry in looked_at if _is_readable(entry, directory, recursive=recursive)]
     _check_limits(files, directory, limits)
     contents = _contents(git, [entry.oid for entry in files], sum(entry.size for entry in files))
     found = dict(zip((entry.path for entry in files), contents, strict=True))

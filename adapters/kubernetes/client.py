@@ -106,7 +106,7 @@ class KubernetesClient:
     ) -> Answer:
         """Sends one request and returns its answer. `timeout`: seconds to wait for the answer (30 by default). Raises
         KubernetesError."""
-        status, data = self._transport.send(
+        status, data, warnings = self._transport.send(
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
         )
         try:
@@ -119,7 +119,7 @@ class KubernetesClient:
             raise KubernetesUnavailable(
                 f"The cluster at {self.server} answered {status} without a JSON object."
             )
-        return Answer(status, parsed)
+        return Answer(status, parsed, warnings)
 
     def request(
         self,
@@ -148,10 +148,10 @@ class KubernetesClient:
 
     def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
         """A text, such as a log."""
-        _, data = self._transport.send(
+        received = self._transport.send(
             "GET", path, query=query, body=None, content_type="", accept="*/*", timeout=None
         )
-        return data.decode("utf-8", "replace")
+        return received.data.decode("utf-8", "replace")
 
     def lines(self, path: str, *, query: Mapping[str, str] | None = None) -> HttpStream:
         """Yields the lines of a text as they arrive."""

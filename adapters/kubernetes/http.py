@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from kubernetes.client import ApiClient, ApiException
@@ -31,6 +31,7 @@ from adapters.kubernetes.errors import (
     unreachable,
 )
 from adapters.kubernetes.limits import CONNECT_TIMEOUT, READ_TIMEOUT, RetryPolicy
+from adapters.kubernetes.notices import warnings_of
 from adapters.kubernetes.stream import HttpStream
 from engine.cluster.client import APPLY, JSON_PATCH
 
@@ -38,6 +39,14 @@ STREAM_TIMEOUT = (
     30.0  # silence on a watch after which it is opened anew: a half-open connection looks just like silence
 )
 T = TypeVar("T")
+
+
+class Received(NamedTuple):
+    """A successful answer: HTTP status, body, and the texts of its warnings."""
+
+    status: int
+    data: bytes
+    warnings: tuple[str, ...]
 
 
 class Transport:
@@ -78,8 +87,8 @@ class Transport:
         content_type: str,
         accept: str,
         timeout: float | None,
-    ) -> tuple[int, bytes]:
-        """Status and body of a successful answer. Raises a KubernetesError."""
+    ) -> Received:
+        """A successful answer. Raises a KubernetesError."""
         headers = {**self._headers, "Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -117,9 +126,7 @@ class Transport:
             )
         )
 
-    def _once(
-        self, method: str, url: str, headers: dict[str, str], body: Any, timeout: float
-    ) -> tuple[int, bytes]:
+    def _once(self, method: str, url: str, headers: dict[str, str], body: Any, timeout: float) -> Received:
         response = self._exchange(method, url, headers, body, timeout)
         try:
             data = response.read()
@@ -127,7 +134,7 @@ class Transport:
             raise unreachable(self.server, error) from error
         if response.status >= 300:
             raise refused(self.server, response.status, response.headers, data)
-        return response.status, data
+        return Received(response.status, data, warnings_of(response.response.headers.getlist("Warning")))
 
     def _exchange(
         self, method: str, url: str, headers: dict[str, str], body: Any, timeout: float

@@ -36,7 +36,8 @@ def on_end(deploy: Deploy, end: End) -> None:
     Slack message. All in the ending transaction, so a crash cannot lose any of it."""
     if deploy.started_at is not None:
         close_notify(deploy)
-    if end.state == State.SUCCEEDED and deploy.release_id:
+    held_back = Deploy.objects.filter(pk=deploy.pk, is_held_back=True).exists()
+    if end.state == State.SUCCEEDED and deploy.release_id and not held_back:
         Release.objects.filter(pk=deploy.release_id, verified_at=None).update(verified_at=deploy.ended_at)
         note_served(deploy.number)
     tell_ended(deploy, undoing.follower(deploy) or undoing.roll_back_after_failure(deploy))

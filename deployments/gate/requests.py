@@ -37,7 +37,7 @@ class Answer:
 class Order:
     """The checked content of a request. `requested`: the revision as typed; `key`: the idempotency key; `rolls_back_to`: the
     deploy to roll back to; `undoes`: the deploy whose cancel or failure this one follows; `secret_versions`: the VersionId by
-    path of each secrets file that is pinned already."""
+    path of each secrets file that is pinned already; `override`: why findings that a person may override do not stop it."""
 
     commit: Commit
     requested: str
@@ -47,16 +47,18 @@ class Order:
     rolls_back_to: Deploy | None = None
     undoes: Deploy | None = None
     secret_versions: Mapping[str, str] = field(default_factory=dict)
+    override: str = ""
 
 
 def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
-    secret_versions: Mapping[str, str] | None = None,
+    secret_versions: Mapping[str, str] | None = None, override: str = "",
 ) -> Answer:  # fmt: skip
     """Requests the deploy of a revision (commit, branch or tag).
 
     `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
-    pinned to the current versions: here if AWS answers soon, else when its step reads them. A repeated key of the same
+    pinned to the current versions: here if AWS answers soon, else when its step reads them. `override`: why findings that
+    a person may override do not stop this one deploy. A repeated key of the same
     actor returns the deploy of that key; a commit that waits or runs already with the same versions returns that deploy.
     Raises Refused (role, unknown-revision, secret-versions) and ExternalError (repository unreachable); nothing is changed
     then.
@@ -67,7 +69,9 @@ def request_deploy(
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
     versions = secret_pins.pinned(environment, secret_versions)
-    order = Order(commit, revision.strip(), reason, idempotency_key, secret_versions=versions)
+    order = Order(
+        commit, revision.strip(), reason, idempotency_key, secret_versions=versions, override=override.strip()
+    )
     return open_deploy(actor, environment, order)
 
 
@@ -94,7 +98,8 @@ def open_rollback(
     actor: Actor, environment: Environment, target: Deploy, *, reason: str, idempotency_key: str = "",
     undoes: Deploy | None = None,
 ) -> Answer:  # fmt: skip
-    """Opens the rollback to `target`, which the caller has checked. `undoes`: the deploy whose cancel or failure it follows."""
+    """Opens the rollback to `target`, which the caller has checked. `undoes`: the deploy whose cancel or failure it follows. An
+    override of the release stays: the release was verified with it."""
     commit = Commit(target.revision, target.subject, target.author, target.release.authored_at)  # type: ignore[union-attr,arg-type]
     order = Order(
         commit,
@@ -104,6 +109,7 @@ def open_rollback(
         Deploy.Kind.ROLLBACK,
         rolls_back_to=target,
         undoes=undoes,
+        override=target.override_reason,
     )
     return open_deploy(actor, environment, order)
 
@@ -155,8 +161,7 @@ def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
             deploy = create(actor, environment, order)
-            undoes = {"undoes": f"#{order.undoes.number}"} if order.undoes else {}
-            DEPLOY.audit(actor, "deploy.requested", deploy, **undoes)
+            DEPLOY.audit(actor, "deploy.requested", deploy, **audited(order))
             enqueue_run(DEPLOY, deploy)
         return Answer(deploy, created=True)
     except IntegrityError:
@@ -166,9 +171,15 @@ def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
         return Answer(known, created=False)
 
 
+def audited(order: Order) -> dict[str, str]:
+    """Further facts of the audit event: the deploy that it undoes, and why checks are overridden."""
+    facts = {"undoes": f"#{order.undoes.number}" if order.undoes else "", "override": order.override[:300]}
+    return {name: text for name, text in facts.items() if text}
+
+
 def same_request(environment: Environment, order: Order) -> Deploy | None:
     """An open deploy of the same kind, revision, rollback target and (where they are pinned) versions of the secrets, without
-    a cancel request, or None."""
+    a cancel request, or None. A request with an override is equal only to a deploy with one."""
     same = Deploy.objects.filter(
         environment=environment,
         state__in=OPEN,
@@ -178,6 +189,8 @@ def same_request(environment: Environment, order: Order) -> Deploy | None:
         cancel_requested_at=None,
     )
     wanted = dict(order.secret_versions)
+    if order.override:
+        same = same.exclude(override_reason="")
     return next((deploy for deploy in same if not wanted or deploy.secret_versions == wanted), None)
 
 
@@ -204,6 +217,7 @@ def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
         undoes=order.undoes,
         previous_revision=last_revision(environment.pk),
         reason=order.reason[:500],
+        override_reason=order.override[:300],
         secret_versions=dict(order.secret_versions),
         idempotency_key=order.key[:100] or None,
     )

@@ -39,9 +39,10 @@ def commit_of(release: Release) -> Commit:
 
 def request_secrets_deploy(
     actor: Actor, *, environment: Environment, reason: str = "", idempotency_key: str = "",
-    secret_versions: Mapping[str, str] | None = None,
+    secret_versions: Mapping[str, str] | None = None, override: str = "",
 ) -> Answer:  # fmt: skip
-    """Requests a deploy of the secrets alone. `secret_versions` and repeated requests: as in `requests.request_deploy`.
+    """Requests a deploy of the secrets alone. `secret_versions`, `override` and repeated requests: as in
+    `requests.request_deploy`.
 
     Raises Refused (role, no-release, secret-versions).
     """
@@ -58,6 +59,7 @@ def request_secrets_deploy(
         )
     versions = secret_pins.pinned(environment, secret_versions)
     order = Order(
-        commit_of(release), "secrets", reason, idempotency_key, Deploy.Kind.SECRETS, secret_versions=versions
-    )
+        commit_of(release), "secrets", reason, idempotency_key, Deploy.Kind.SECRETS, secret_versions=versions,
+        override=override.strip(),
+    )  # fmt: skip
     return requests.open_deploy(actor, environment, order)

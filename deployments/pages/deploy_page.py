@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters.git.repository import commit_url
 from audit.actors import SYSTEM
+from clusters.models import Trouble
 from deployments.gate import marking, requests, turns, undoing
 from deployments.models import Deploy, ObjectState, Release
 from deployments.pages.deploy_parts import (
@@ -34,7 +35,8 @@ class Page:
     the same revision, is marked as bad (`gate.marking.warning`). `stop_target`: the deploy that "Stop and roll back" goes back
     to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy. `waits_for`: the
     first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms. `named`: sentences that
-    count secret keys, with the names of these keys; empty without the right to see them.
+    count secret keys, with the names of these keys; empty without the right to see them. `aftermath`: workloads that failed
+    soon after it.
     """
 
     deploy: Deploy
@@ -54,6 +56,7 @@ class Page:
     stop_target: Deploy | None = None
     why_no_stop_target: str = ""
     follower: Deploy | None = None
+    aftermath: list[Trouble] = field(default_factory=list)
     named: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property
@@ -215,6 +218,7 @@ def with_what_follows(made: Page) -> Page:
     made = replace(made, follower=undoing.follower(deploy))
     if deploy.is_open:
         return made
+    made = replace(made, aftermath=list(Trouble.objects.filter(run_id=deploy.run_id)))
     target = rollback_target(deploy)
     if deploy.state != State.SUCCEEDED and not made.wrote:
         target = None  # nothing was changed, so there is nothing to roll back

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,16 @@ class LiveRevision:
     """The release that a cluster runs.
 
     `release`: the release whose images run, or None. `compared`: whether there were images to compare. `differs`: running
-    images that the first of the compared releases does not have.
+    images that the first of the compared releases does not have. `held`: a workload that does not replace its pods by itself.
     """
 
     release: Release | None
     compared: bool
     differs: tuple[str, ...] = ()
+    held: str = ""
 
 
-def live_revision(workloads: Iterable[Mapping[str, Any]], releases: Sequence[Release]) -> LiveRevision:
+def live_revision(workloads: Sequence[Mapping[str, Any]], releases: Sequence[Release]) -> LiveRevision:
     """The first of `releases` whose images are those of the portal's workloads.
 
     `workloads`: as in LiveState. Only workloads with the portal's label count, and only images from repositories of one of
@@ -40,11 +41,12 @@ def live_revision(workloads: Iterable[Mapping[str, Any]], releases: Sequence[Rel
     shown = {text: image for text, image in shown.items() if image.repository in ours}
     if not shown:
         return LiveRevision(None, compared=False)
+    held = next((str(w["name"]) for w in workloads if w.get("health") == "suspended"), "")
     differs = tuple(text for text, image in shown.items() if not fits(image, releases[0]))
     for release in releases:
         if all(fits(image, release) for image in shown.values()):
-            return LiveRevision(release, compared=True, differs=differs)
-    return LiveRevision(None, compared=True, differs=differs)
+            return LiveRevision(release, compared=True, differs=differs, held=held)
+    return LiveRevision(None, compared=True, differs=differs, held=held)
 
 
 def fits(image: ImageReference, release: Release) -> bool:
@@ -69,12 +71,16 @@ def what_runs(
     if trouble is not None and trouble.release is not None and found.release == trouble.release:
         ended = look(trouble.state).word.lower()
         return found.release, f"Left by deploy #{trouble.number} ({ended}); {should}.", False
+    cause = (
+        f"{found.held} does not replace its pods by itself" if found.held else "Changed outside the portal"
+    )
+    outside = not found.held
     if found.release is not None:
         runs = f"the cluster runs {found.release.revision[:7]}"
-        return found.release, f"Changed outside the portal: {runs}, {should}.", True
+        return found.release, f"{cause}: {runs}, {should}.", outside
     images = ", ".join(short_image(image) for image in found.differs[:3])
     more = f" and {len(found.differs) - 3} more" if len(found.differs) > 3 else ""
-    return deployed, f"Changed outside the portal: the cluster runs {images}{more}; {should}.", True
+    return deployed, f"{cause}: the cluster runs {images}{more}; {should}.", outside
 
 
 def short_image(reference: str) -> str:

@@ -79,6 +79,8 @@ class DeployForm(ConfirmedForm):
     kind = forms.CharField(required=False, max_length=20)
     secret_versions = forms.CharField(required=False, max_length=20_000, widget=forms.HiddenInput)
     reason = forms.CharField(required=False, max_length=500)
+    override = forms.BooleanField(required=False)
+    override_reason = forms.CharField(required=False, max_length=300)
     branch = forms.CharField(required=False)  # branch of the listed commits, to show the page again
 
     def clean_secret_versions(self) -> dict[str, str]:
@@ -90,3 +92,10 @@ class DeployForm(ConfirmedForm):
                 "The versions of the secrets in this form are not those of a preview. Look at the preview again. "
                 "Nothing was started."
             ) from error
+
+    def clean_override_reason(self) -> str:
+        """Why findings are overridden: required with the box, ignored without it."""
+        reason: str = self.cleaned_data["override_reason"].strip()
+        if self.cleaned_data.get("override") and not reason:
+            raise forms.ValidationError("Say why it may be deployed nevertheless. Nothing was started.")
+        return reason if self.cleaned_data.get("override") else ""

@@ -117,6 +117,7 @@ def asked_for(actor: Actor, place: Environment, data: Mapping[str, Any]) -> Depl
         "reason": data["reason"],
         "idempotency_key": data["key"],
         "secret_versions": data["secret_versions"],
+        "override": data["override_reason"],
     }
     if data["kind"] == Deploy.Kind.SECRETS:
         return secrets_alone.request_secrets_deploy(actor, environment=place, **more).deploy

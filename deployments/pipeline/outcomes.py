@@ -24,6 +24,9 @@ from ui.words import duration
 
 def succeeded(work: Work) -> str:
     """The result of a deploy that succeeded."""
+    if work.held:
+        more = f" And {len(work.held) - 1} more." if len(work.held) > 1 else ""
+        return f"{work.deploy.short} is applied in {work.environment.name}, but does not run everywhere. {work.held[0]}{more}"
     if work.deploy.kind == Deploy.Kind.SECRETS:
         return f"{work.deploy.short} runs in {work.environment.name} with its new secrets; every object is ready."
     return f"{work.deploy.short} runs in {work.environment.name}; every object is ready."
@@ -91,8 +94,9 @@ def not_applied(work: Work, error: ApplyError) -> End:
 
 
 def not_deployable(work: Work, error: ManifestError | NotDeployable) -> End:
-    """The revision, its images or its secrets files have an error. Logs every problem."""
-    for problem in error.problems:
+    """The revision, its images or its secrets files have an error. Logs every problem that the log does not have."""
+    in_log = isinstance(error, NotDeployable) and error.in_log
+    for problem in () if in_log else error.problems:
         work.log(problem, level="error")
     left = what_was_left(work)
     return End(

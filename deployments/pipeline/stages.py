@@ -23,6 +23,7 @@ from deployments.preparation.secrets_only import SecretsOnly
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
 from engine.limits import Limits
+from engine.manifests.missing import awaited
 from engine.manifests.plan import stages
 from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
@@ -129,7 +130,7 @@ def render(work: Work) -> str:
 
 def check(work: Work) -> str:
     """Step `preflight`; afterwards stores a release that is not stored yet. Raises NotDeployable, ApiError, FenceLost."""
-    found = preparation_of(work).preflight()
+    found = preparation_of(work).preflight().overridden(work.deploy.override_reason)
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]
@@ -182,6 +183,7 @@ def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
         observer=observer,
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
+        awaited=awaited(work.manifests, all_of_them=bool(work.deploy.override_reason)),
         limits=Limits(settle=work.environment.settling.seconds),
     )
     return rollout, observer
@@ -205,6 +207,13 @@ def apply(rollout: Rollout, observer: RowObserver) -> str:
                      for action, count in counts.items()) or "nothing to apply"  # fmt: skip
 
 
+def note_held(work: Work, held: Sequence[str]) -> None:
+    """Workloads of this deploy do not replace their pods by themselves: the release is in place, and not verified."""
+    work.held = tuple(held)
+    with work.fence.held():
+        Deploy.objects.filter(pk=work.deploy.pk).update(is_held_back=bool(held))
+
+
 def watch(work: Work, rollout: Rollout, observer: RowObserver) -> str:
     """Step `rollout`: waits until every object is ready. Raises ReleaseIsBad, ApiError, FenceLost."""
     result = rollout.wait()
@@ -212,5 +221,6 @@ def watch(work: Work, rollout: Rollout, observer: RowObserver) -> str:
     work.warnings += list(result.warnings)
     if not result.ok:
         raise ReleaseIsBad(result)
+    note_held(work, result.held)
     ready = sum(1 for status in result.statuses if status.progress == Progress.READY)
     return f"{plural(ready, 'object')} ready" if ready else "nothing to wait for"

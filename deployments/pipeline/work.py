@@ -28,6 +28,7 @@ class Work(Attempt[Deploy]):
     again."""
 
     preparation: Preparation | None = None
+    held: tuple[str, ...] = ()  # about workloads that do not replace their pods by themselves
 
     @property
     def deploy(self) -> Deploy:

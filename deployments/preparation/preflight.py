@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from adapters.errors import Denied, ExternalError, NotFound
 from core.findings import FAILED, WARNING, Finding
 from core.secret_values import digest
 from deployments.preparation.prepare import NotDeployable
-from engine.cluster.client import Client, find
+from deployments.preparation.reference_check import check_references
+from engine.cluster.client import Client
 from engine.cluster.dryrun import ObjectChange, dry_run
-from engine.cluster.resources import ClusterKinds, built_in
+from engine.cluster.resources import ClusterKinds
 from engine.manifests.documents import Document
 from engine.manifests.fieldlines import line_of_field
-from engine.manifests.references import Reference, missing_references
 from engine.manifests.render import ImagePin
 from engine.manifests.secretfiles import check_against_reference
 from engine.types import Manifest, ObjectRef, Observer
@@ -45,6 +45,11 @@ class WithFindings:
         """The findings that do not stop it."""
         return tuple(finding for finding in self.findings if finding.state == WARNING)
 
+    @property
+    def can_be_overridden(self) -> bool:
+        """Whether something stops the deploy, and a person may deploy nevertheless, with a reason."""
+        return bool(self.errors) and all(finding.can_override for finding in self.errors)
+
 
 @dataclass(frozen=True)
 class Preflight(WithFindings):
@@ -52,6 +57,18 @@ class Preflight(WithFindings):
 
     findings: tuple[Finding, ...]
     changes: tuple[ObjectChange, ...]
+
+    def overridden(self, reason: str) -> Preflight:
+        """The same with what may be overridden as warnings that say why; without a reason as it is."""
+        if not reason:
+            return self
+        return replace(self, findings=tuple(_overridden(finding, reason) for finding in self.findings))
+
+
+def _overridden(finding: Finding, reason: str) -> Finding:
+    if finding.state != FAILED or not finding.can_override:
+        return finding
+    return replace(finding, state=WARNING, detail=f"Overridden for this deploy: {reason}")
 
 
 def check_secrets_files(
@@ -78,36 +95,6 @@ def check_secrets_files(
 def _of_keys(state: str, sentence: str, keys: tuple[str, ...], hint: str = "") -> list[Finding]:
     """One finding for all these keys, which its sentence only counts; none without keys."""
     return [Finding(state, sentence.format(counted(keys)), hint, keys=keys)] if keys else []
-
-
-def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
-    """A function (kind, namespace, name) → keys of the Secret or ConfigMap on the cluster, None when it does not exist; for
-    references to objects that are not part of the deploy. It raises ApiError."""
-
-    def keys(kind: str, namespace: str, name: str) -> set[str] | None:
-        body = find(client, built_in(kind).path(namespace, name))
-        return None if body is None else set(body.get("data") or {}) | set(body.get("binaryData") or {})
-
-    return keys
-
-
-def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
-    """Errors for each Secret, ConfigMap or key that a workload needs and that neither the deploy nor the cluster has. Raises
-    ApiError."""
-    found: dict[tuple[str, str], Finding] = {}
-    for reference, reason in missing_references(manifests, live_keys(client)):
-        subject = str(reference.by)
-        hint = _reference_hint(reference)
-        known = found.get((subject, reason)) or Finding(FAILED, reason, hint, subject=subject)
-        key = (f"{reference.name}/{reference.key}",) if reference.kind == "Secret" and reference.key else ()
-        found[subject, reason] = replace(known, keys=(*known.keys, *key))
-    return list(found.values())
-
-
-def _reference_hint(reference: Reference) -> str:
-    key = "the key" if reference.kind == "Secret" else f"the key {reference.key}"
-    what = key if reference.key else f"the {reference.kind} {reference.name}"
-    return f"Add {what} to the manifests or to the secrets file, or mark the reference as optional."
 
 
 def check_pull_secret(
@@ -157,10 +144,25 @@ def change_findings(
         for change in changes
         if change.error
     ]
+    findings += told_findings(changes, known)
     findings += [
         Finding(WARNING, change.warning, change.warning_hint, subject=known.get(change.ref, str(change.ref)))
         for change in changes
         if change.warning
+    ]
+    findings += [
+        Finding(WARNING, notice.text, notice.hint, subject=known.get(change.ref, str(change.ref)))
+        for change in changes
+        for notice in change.notices
+    ]
+    findings += [
+        Finding(
+            WARNING,
+            f"{change.ref.kind} {change.ref.name}: {change.yielded}.",
+            subject=known.get(change.ref, str(change.ref)),
+        )
+        for change in changes
+        if change.yielded
     ]
     taken = [change for change in changes if change.takes_over]
     if taken:
@@ -176,6 +178,23 @@ def change_findings(
     return findings
 
 
+def told_findings(changes: Sequence[ObjectChange], known: Mapping[ObjectRef, str]) -> list[Finding]:
+    """The API server's own warnings, each once, with the first object that it was said of."""
+    about: dict[str, list[ObjectChange]] = {}
+    for change in changes:
+        for text in change.told:
+            about.setdefault(text, []).append(change)
+    return [
+        Finding(
+            WARNING,
+            f"The cluster warns: {text}",
+            f"Of {plural(len(found), 'object')}." if len(found) > 1 else "",
+            subject=known.get(found[0].ref, str(found[0].ref)),
+        )
+        for text, found in about.items()
+    ]
+
+
 def places(
     environment: Environment,
     changes: Sequence[ObjectChange],
@@ -187,7 +206,9 @@ def places(
     by_ref = {manifest.ref: manifest.source for manifest in manifests}
     found = {}
     for change in changes:
-        if (change.error or change.warning) and change.ref in by_ref:
+        if (
+            change.error or change.warning or change.notices or change.told or change.yielded
+        ) and change.ref in by_ref:
             source = by_ref[change.ref]
             field = change.field_errors[0] if change.field_errors else change.warned_field
             if field and source.file in files:
@@ -226,18 +247,25 @@ def _without_fields(change: ObjectChange) -> ObjectChange:
     )
 
 
+OVERRIDE_HINT = "Or override it, with a reason: the box below the checks of the new deploy, or --override."
+
+
 def stop_for(found: Preflight) -> None:
     """Raises NotDeployable when there are errors: the message has the first one and the number of the others; `problems` has
-    all."""
+    all. The findings must be in the log."""
     if not found.errors:
         return
     first, count = found.errors[0], len(found.errors) - 1
+    override = OVERRIDE_HINT if found.can_be_overridden else ""
     more = f" And {plural(count, 'more problem')}." if count else ""
     raise NotDeployable(
         f"{first.text}{more}",
         problems=tuple(finding.text for finding in found.errors),
+        in_log=True,
         key_names={finding.text: finding.keys for finding in found.errors if finding.keys},
-        hint=f"{first.detail} Nothing was changed on the cluster.".strip(),
+        hint=" ".join(
+            part for part in (first.detail, override, "Nothing was changed on the cluster.") if part
+        ),
     )
 
 

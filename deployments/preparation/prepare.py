@@ -22,16 +22,17 @@ FILE_AND_LINE = re.compile(r"[\w./ -]+:\d+: ")
 
 class NotDeployable(SlipwayError):
     """The revision, its images, its secrets files or its release cannot be deployed. `problems`: every finding, one line
-    each."""
+    each; `in_log`: the log has them already."""
 
     code = "not-deployable"
 
     def __init__(
-        self, message: str, *, problems: tuple[str, ...] = (), hint: str = "",
+        self, message: str, *, problems: tuple[str, ...] = (), hint: str = "", in_log: bool = False,
         key_names: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(message, hint=hint, key_names=key_names)
         self.problems = problems
+        self.in_log = in_log
 
 
 @contextmanager

@@ -229,7 +229,9 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
         hint=redact_text(change.hint),
         warning=redact_text(change.warning),
         warning_hint=redact_text(change.warning_hint),
+        notices=tuple(replace(notice, text=redact_text(notice.text)) for notice in change.notices),
         conflicts=tuple(redact_text(text) for text in change.conflicts),
+        told=tuple(redact_text(text) for text in change.told),
     )
 
 

@@ -1,7 +1,7 @@
 """Applies objects: one request each (server-side apply), as the field manager `slipway`.
 
-Conflicts are never forced, with one exception each way: the fields of `kubectl apply` and Helm are taken over
-on the first deploy (engine/cluster/ownership.py), and those of people where somebody agreed to it for that object.
+Conflicts are not forced, with two exceptions: the fields of `kubectl apply` and Helm are taken over on the first deploy
+(engine/cluster/takeover.py), and changes by people are overwritten where a person agreed to it for that object.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from engine.cluster.client import (
     ACCEPT_METADATA,
     ACCEPT_METADATA_LIST,
     APPLY,
-    JSON_PATCH,
     ApiError,
     Client,
     find,
     list_all,
 )
-from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of, predecessors, taken_over
+from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
+from engine.cluster.takeover import APPLY_QUERY, give_up_defaults, take_over
+from engine.cluster.terminating import is_being_deleted, told
+from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
-from engine.types import FIELD_MANAGER, Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
-
-APPLY_QUERY = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+from engine.types import Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
 
 
 class ApplyError(SlipwayError):
@@ -48,12 +48,13 @@ class Patience:
     webhook: float = 120.0  # an admission webhook whose pods are starting
     kind: float = 15.0  # a kind whose definition was applied a moment ago
     pause: float = 1.0  # between two tries
-    takeover_tries: int = 4  # an object that somebody else keeps changing while we take it over
+    deletion: float = 60.0  # an object that is being deleted
+    takeover_tries: int = 4  # an object that another program changes while it is taken over
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What the cluster made of one object."""
+    """The result of applying one object."""
 
     manifest: Manifest
     action: Action
@@ -61,16 +62,17 @@ class Applied:
     uid: str
     took_over: tuple[str, ...] = ()
     handed_over: int | None = None  # the number of replicas that is left to an autoscaler from now on
+    yielded: str = ""  # a sentence where a field that the portal added was left out
 
 
 Before = Mapping[
     ObjectRef, Json
-]  # live objects (metadata suffices) by reference; what is missing did not exist
+]  # live objects (metadata suffices) by reference; an object that is not in it did not exist
 
 
 class Applier:
-    """Applies manifests to one cluster. `before` tells what was there; without it, everything that existed
-    counts as changed."""
+    """Applies manifests to one cluster. `before`: the objects that existed; without it, every existing object counts as
+    changed."""
 
     def __init__(
         self,
@@ -98,7 +100,8 @@ class Applier:
         """Apply one object. Raises ApiError, UnknownKind, or Stopped when called off while it waits."""
         path = self._kinds.path_of(manifest)
         manifest, handed_over = self._leave_to_autoscaler(path, manifest)
-        return replace(self._apply(path, manifest, talk), handed_over=handed_over)
+        applied, words = yielding(manifest, lambda asked: self._apply(path, asked, talk))
+        return replace(applied, handed_over=handed_over, yielded=words)
 
     def _leave_to_autoscaler(self, path: str, manifest: Manifest) -> tuple[Manifest, int | None]:
         """The manifest without the number of replicas where an autoscaler decides it, and the number that was handed
@@ -112,7 +115,7 @@ class Applier:
         return without_replicas(manifest), replicas.keeps if done else None
 
     def _hand_over(self, path: str, manifest: Manifest, number: int) -> bool:
-        """Whether it had to be done: a conflict says that somebody else set another number meanwhile, and owns it."""
+        """Whether the number had to be handed over: after a conflict, another program has set a number and owns it."""
         query = {**APPLY_QUERY, "fieldManager": HANDOVER_MANAGER}
         body = handover(manifest, number)
         try:
@@ -129,7 +132,7 @@ class Applier:
         before = self._before.get(manifest.ref) if self._before is not None else None
         took_over = self._take_over(path, manifest, before) if before else ()
         try:
-            return self._patiently(path, manifest, before, took_over, talk)
+            return self._giving_up_defaults(path, manifest, before, took_over, talk)
         except ApiError as error:
             conflicts = conflicts_of(error.causes)
             if not conflicts:
@@ -137,11 +140,23 @@ class Applier:
             if all(conflict.by_predecessor for conflict in conflicts):
                 took_over = self._take_over(path, manifest, self._metadata(path))
                 if took_over:
-                    return self._patiently(path, manifest, before, took_over, talk)
-            agreed = manifest.ref in self._overwrite
+                    return self._giving_up_defaults(path, manifest, before, took_over, talk)
+            agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
             if all(conflict.by_handover or (agreed and conflict.by_person) for conflict in conflicts):
                 return self._once(path, manifest, before, took_over, force=True)
             raise
+
+    def _giving_up_defaults(
+        self, path: str, manifest: Manifest, before: Json | None, took_over: tuple[str, ...], talk: Talk
+    ) -> Applied:
+        """Apply; a second time where defaults of the server stand in the way that the manifest makes obsolete."""
+        try:
+            return self._patiently(path, manifest, before, took_over, talk)
+        except ApiError as error:
+            tries = self._patience.takeover_tries
+            if error.status != 422 or not give_up_defaults(self._client, path, manifest, tries=tries):
+                raise
+        return self._patiently(path, manifest, before, took_over, talk)
 
     def _patiently(
         self, path: str, manifest: Manifest, before: Json | None, took_over: tuple[str, ...], talk: Talk
@@ -180,6 +195,8 @@ class Applier:
             "PATCH", path, query=query, body=manifest.body, content_type=APPLY, accept=ACCEPT_METADATA
         )
         after = answer.body["metadata"]
+        if is_being_deleted(answer.body):  # its deletion began after the check: it goes, with our changes
+            raise told(manifest.ref, answer.body)
         action = Action.CREATE if answer.status == 201 else self._action(before, after)
         return Applied(manifest, action, int(after.get("generation") or 0), after.get("uid", ""), took_over)
 
@@ -198,46 +215,13 @@ class Applier:
         return self._client.request("GET", path, accept=ACCEPT_METADATA)
 
     def _take_over(self, path: str, manifest: Manifest, live: Json) -> tuple[str, ...]:
-        """Make the predecessors' fields ours, before the first apply: that one then removes what the manifest
-        has not."""
-        for _ in range(self._patience.takeover_tries):
-            metadata = live["metadata"]
-            managed = metadata.get("managedFields") or []
-            names = predecessors(managed)
-            if not names:
-                return ()
-            patch = [
-                {
-                    "op": "replace",
-                    "path": "/metadata/managedFields",
-                    "value": taken_over(managed, manifest.api_version),
-                },
-                {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-            ]
-            try:
-                self._client.request(
-                    "PATCH",
-                    path,
-                    query={"fieldManager": FIELD_MANAGER},
-                    body=patch,
-                    content_type=JSON_PATCH,
-                    accept=ACCEPT_METADATA,
-                )
-                return names
-            except ApiError as error:
-                if error.status != 409:
-                    raise
-            live = self._metadata(path)
-        raise SlipwayError(
-            f"{manifest.ref.kind} {manifest.ref.name} is being changed by somebody else again and again.",
-            hint="Stop what changes it and deploy again.",
-        )
+        return take_over(self._client, path, manifest, live, tries=self._patience.takeover_tries)
 
 
 def read_before(
     client: Client, kinds: ClusterKinds, manifests: Sequence[Manifest], observer: Observer | None
 ) -> dict[ObjectRef, Json] | None:
-    """The metadata of what is there of the manifests' kinds, one list per kind and namespace; None when the
+    """The metadata of all existing objects of the manifests' kinds, one list per kind and namespace; None when the
     account may not list. Kinds that the cluster does not know yet have no objects."""
     places = {}
     for manifest in manifests:
@@ -269,7 +253,7 @@ def _ref(like: ObjectRef, item: Json) -> ObjectRef:
 
 
 def _written(metadata: Json) -> tuple[Json, Json]:
-    """Labels and annotations, without what the controller of Deployments counts there."""
+    """Labels and annotations, without the revision that the controller of Deployments counts there."""
     annotations = {
         key: value
         for key, value in (metadata.get("annotations") or {}).items()
@@ -287,6 +271,8 @@ def status_of(applied: Applied) -> ObjectStatus:
         words += f", fields taken over from {' and '.join(applied.took_over)}"
     if applied.handed_over is not None:
         words += f", its {applied.handed_over} replicas handed over to the autoscaler"
+    if applied.yielded:
+        words += f"; {applied.yielded}"
     return ObjectStatus(applied.manifest.ref, Progress.APPLIED, applied.action, words)
 
 

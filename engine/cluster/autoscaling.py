@@ -30,7 +30,7 @@ _FIELD: Json = {"f:spec": {"f:replicas": {}}}
 
 @dataclass(frozen=True)
 class Autoscaler:
-    """Who decides the number of a workload's replicas. `in_deploy`: whether the deploy brings it, too."""
+    """The autoscaler that decides the number of a workload's replicas. `in_deploy`: whether the deploy brings it, too."""
 
     name: str
     in_deploy: bool
@@ -41,7 +41,7 @@ Autoscalers = Mapping[ObjectRef, Autoscaler]  # by the workload that it scales
 
 @dataclass(frozen=True)
 class Replicas:
-    """What a deploy does about the number of one workload's replicas.
+    """The decision of a deploy about the number of one workload's replicas.
 
     `keeps`: the number that stays whatever the manifest says; None: as the manifest says. `hands_over`: nobody but us
     owns the field, so that it must be handed over first. `warning`, `hint`: what somebody should read about it.
@@ -64,7 +64,7 @@ def read_autoscalers(client: Client, manifests: Sequence[Manifest]) -> dict[Obje
 
 
 def replicas_of(manifest: Manifest, live: Json | None, autoscaler: Autoscaler | None) -> Replicas:
-    """What to do about one workload. `live`: it as it is on the cluster, None when it is not there."""
+    """The decision for one workload. `live`: the object on the cluster, None when it does not exist."""
     wanted, now = _number(manifest.body), _number(live) if live else None
     if autoscaler is None or (wanted is None and (now is None or _says(manifest.body))):
         return Replicas()
@@ -121,12 +121,12 @@ def without_replicas(manifest: Manifest) -> Manifest:
 
 
 def with_replicas(manifest: Manifest, number: int) -> Manifest:
-    """The manifest with the number that stays, to ask what applying it would do."""
+    """The manifest with the number that stays, for a dry run."""
     return replace(manifest, body={**manifest.body, "spec": {**manifest.body["spec"], "replicas": number}})
 
 
 def handover(manifest: Manifest, number: int) -> Json:
-    """What is applied to hand the number over: that field of that object, and nothing else."""
+    """The body that is applied to hand the number over: this one field of the object."""
     metadata = {"name": manifest.ref.name, "namespace": manifest.ref.namespace}
     spec = {"replicas": number}
     return {

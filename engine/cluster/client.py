@@ -1,4 +1,4 @@
-"""What the engine needs of a Kubernetes client: a protocol, its data and its one error.
+"""The engine's view of a Kubernetes client: a protocol, its data and its one error.
 
 `adapters/kubernetes/client.py` provides the real thing. Everything is plain JSON: no typed models, since they refuse
 what newer servers send and cost ten times the parsing.
@@ -22,7 +22,8 @@ ACCEPT_JSON = "application/json"
 # object, which serves as well.
 ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 ACCEPT_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-MESSAGE_LIMIT = 300  # of texts taken from the API server, in characters
+MESSAGE_LIMIT = 300  # of texts taken from the API server that are shown as they are, in characters
+WORDS_LIMIT = 20_000  # of texts taken from the API server that are interpreted, in characters
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ class ApiError(SlipwayError):
     """The API server refused, or did not answer.
 
     `status` is the HTTP status, 0 when there was no answer; `reason` the Status object's word (`NotFound`,
-    `Invalid`, …); `retry_after` seconds, when the server named them. The message is cut to 300 characters and
-    may quote an object's values: redact it before it is kept.
+    `Invalid`, …); `retry_after` seconds, when the server named them. `words` is the server's whole text, to be
+    interpreted; `message` is cut to 300 characters, to be shown. Both may quote an object's values: redact them
+    before they are kept.
     """
 
+    words: str
     status: int
     reason: str
     causes: tuple[Cause, ...]
@@ -59,6 +62,7 @@ class ApiError(SlipwayError):
         hint: str = "",
     ) -> None:
         SlipwayError.__init__(self, message[:MESSAGE_LIMIT], hint=hint)
+        self.words = message[:WORDS_LIMIT]
         self.status = status
         self.reason = reason
         self.causes = tuple(causes)
@@ -108,10 +112,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful answer: HTTP status (201: created) and body."""
+    """A successful answer: HTTP status (201: created), body, and the warnings that the server sent with it."""
 
     status: int
     body: Json
+    warnings: tuple[str, ...] = ()
 
 
 class Stream(Protocol):
@@ -152,7 +157,7 @@ class Client(Protocol):
         accept: str = ACCEPT_JSON,
         timeout: float | None = None,
     ) -> Json:
-        """As `send`, for those who need the body only."""
+        """As `send`; returns only the body."""
 
     def watch(
         self, path: str, *, query: Mapping[str, str] | None = None, accept: str = ACCEPT_JSON

@@ -30,7 +30,7 @@ _NOISY_ANNOTATIONS = (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Multi-line strings as blocks; repeated parts written out, since `&id001` helps nobody."""
+    """Multi-line strings as blocks; repeated parts written out instead of as `&id001`."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -45,7 +45,7 @@ _Dumper.add_representer(str, _string)
 
 
 def comparable(body: Json) -> Json:
-    """The object without what the server keeps for itself and without status: equal ones are unchanged."""
+    """The object without the server's own fields and without its status. Equal results mean: unchanged."""
     metadata = {key: value for key, value in (body.get("metadata") or {}).items() if key not in _NOISE}
     annotations = metadata.get("annotations")
     if isinstance(annotations, dict):

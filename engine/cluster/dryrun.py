@@ -1,8 +1,7 @@
-"""Asks the API server what applying would do, of all objects at once, and writes nothing.
+"""Dry-runs all objects at once: the API server answers with the result of applying, and writes nothing.
 
-The server validates strictly, runs its admission, and merges as it would for real. What depends on a namespace
-or a kind that comes with the same deploy cannot be asked yet and is marked deferred; the rollout asks for it
-when these exist.
+The server validates strictly, runs its admission, and merges as in a real apply. An object whose namespace or kind
+comes with the same deploy cannot be dry-run yet. It is marked as deferred; the rollout dry-runs it when both exist.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from engine.cluster.apply import APPLY_QUERY
 from engine.cluster.autoscaling import (
     Autoscalers,
     Replicas,
@@ -21,22 +19,35 @@ from engine.cluster.autoscaling import (
 )
 from engine.cluster.client import APPLY, Answer, ApiError, Client, find, list_all
 from engine.cluster.diff import comparable, diff_lines
-from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors, without_fields
+from engine.cluster.fieldsets import without_fields
+from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds, ref_of
+from engine.cluster.takeover import DRY_RUN_QUERY, as_new, needs_preview, preview
+from engine.cluster.terminating import is_being_deleted, told
+from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
+from engine.health.held import warning_before
 from engine.manifests.masking import Digest
 from engine.manifests.plan import defined_kinds
 from engine.types import ENVIRONMENT_LABEL, Action, Json, Manifest, ObjectRef, Observer
 
-DRY_RUN_QUERY = {**APPLY_QUERY, "dryRun": "All"}
 _LIST_FROM = 3  # objects of one kind and namespace from which a list is cheaper than single reads
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A consequence of applying an object that people should know: a sentence, a hint, the path of the field."""
+
+    text: str
+    hint: str = ""
+    field: str = ""
+
+
+@dataclass(frozen=True)
 class ObjectChange:
-    """What applying one object would do. `action` is None when that is not known: refused, or deferred."""
+    """The result of one object's dry run. `action` is None where it is not known: refused or deferred."""
 
     ref: ObjectRef
     action: Action | None
@@ -49,13 +60,18 @@ class ObjectChange:
         False  # its namespace or kind comes with the same deploy, or its webhook allows no dry run
     )
     field_errors: tuple[str, ...] = ()  # paths of the fields at fault
-    warning: str = ""  # what it does about the number of replicas, where somebody should know
+    told: tuple[str, ...] = ()  # warnings of the API server, in its own words
+    warning: str = ""  # about the number of replicas
     warning_hint: str = ""
+    notices: tuple[Notice, ...] = ()  # further consequences that people should know
+    yielded: str = ""  # a sentence where a field that the portal adds by itself would be left out
 
     @property
     def warned_field(self) -> str:
         """The path of the field that the warning is about."""
-        return "spec.replicas" if self.warning else ""
+        if self.warning:
+            return "spec.replicas"
+        return self.notices[0].field if self.notices else ""
 
 
 def dry_run(
@@ -68,7 +84,7 @@ def dry_run(
     observer: Observer | None = None,
     overwrite: Collection[ObjectRef] = (),
 ) -> list[ObjectChange]:
-    """What applying the manifests would do, in their order; refusals are results, not exceptions.
+    """The result for each manifest, in their order. Refusals are results, not exceptions.
 
     `overwrite`: objects on which changes by people may be overwritten. Raises ApiError when the cluster does
     not answer or does not accept the credentials, and whatever the observer's `check` raises.
@@ -91,7 +107,7 @@ def dry_run(
 
 
 class _Run:
-    """One dry run: what all its objects share."""
+    """One dry run: the state that all its objects share."""
 
     def __init__(
         self,
@@ -115,7 +131,7 @@ class _Run:
         self._webhooks = {name for manifest in manifests for name in _webhooks_of(manifest.body)}
 
     def read_live(self, observer: Observer | None) -> dict[ObjectRef, Json]:
-        """What is there of the kinds of which the deploy has several objects, found by the environment's label."""
+        """The existing objects of each kind of which the deploy has several, found by the environment's label."""
         places: dict[tuple[str, str], list[Manifest]] = {}
         for manifest in self._manifests:
             resource = self._kinds.find(manifest.ref.group, manifest.version, manifest.ref.kind)
@@ -127,7 +143,7 @@ class _Run:
         ]
         live: dict[ObjectRef, Json] = {}
         for _, items in Outcomes(wanted, self._list, observer):
-            if not isinstance(items, SlipwayError):  # what a list does not tell is read one by one
+            if not isinstance(items, SlipwayError):  # objects that no list has are read one by one
                 live |= {ref_of(item): item for item in items}
         return live
 
@@ -138,6 +154,10 @@ class _Run:
 
     def change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
         """Dry-run one object. Raises ApiError, UnknownKind."""
+        change, words = yielding(manifest, lambda asked: self._change_of(asked, live))
+        return replace(change, yielded=words)
+
+    def _change_of(self, manifest: Manifest, live: Json | None) -> ObjectChange:
         path = self._kinds.path_of(manifest)
         autoscaler = self._autoscalers.get(manifest.ref)
         if autoscaler is None:
@@ -148,18 +168,36 @@ class _Run:
         return _warned(self._compared(path, asked, live), replicas)
 
     def _compared(self, path: str, manifest: Manifest, live: Json | None) -> ObjectChange:
-        answer = self._ask(path, manifest)
+        try:
+            answer = self._ask(path, manifest)
+        except ApiError as error:
+            if error.status != 422:
+                raise
+            live = live or find(self._client, path)
+            if live is None or not needs_preview(manifest, live):
+                raise
+            return self._after_giving_up(manifest, live)
         if answer.status == 201:
             diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
-            return ObjectChange(manifest.ref, Action.CREATE, diff=diff)
+            change = ObjectChange(manifest.ref, Action.CREATE, diff=diff, told=answer.warnings)
+            return _noticed(change, None, answer.body)
         names = predecessors(_without_ours(answer.body, live))
         result = self._after_take_over(manifest, answer.body) if names else answer.body
         live = live or self._client.request("GET", path)
-        if comparable(live) == comparable(result):
-            return ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names)
-        diff = diff_lines(live, result, digest=self._digest) if self._with_diff else ()
-        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff)
-        return _warned(change, falls_to_one(manifest, live, result))
+        return self._change(manifest, live, replace(answer, body=result), names)
+
+    def _after_giving_up(self, manifest: Manifest, live: Json) -> ObjectChange:
+        """The change where the dry run is refused because of fields that a take-over removes."""
+        answer = preview(self._client, self._kinds.resource_of(manifest), manifest, live)
+        return self._change(manifest, live, answer, predecessors(live["metadata"].get("managedFields") or []))
+
+    def _change(self, manifest: Manifest, live: Json, answer: Answer, names: tuple[str, ...]) -> ObjectChange:
+        if comparable(live) == comparable(answer.body):
+            change = ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names, told=answer.warnings)
+            return _noticed(change, live, answer.body)
+        diff = diff_lines(live, answer.body, digest=self._digest) if self._with_diff else ()
+        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff, told=answer.warnings)
+        return _noticed(_warned(change, falls_to_one(manifest, live, answer.body)), live, answer.body)
 
     def _after_take_over(self, manifest: Manifest, result: Json) -> Json:
         """The result without the fields that only predecessors own. To tell those that the server would fill in
@@ -168,16 +206,11 @@ class _Run:
         dropped = dropped_fields(result["metadata"].get("managedFields") or [])
         if not dropped:
             return result
-        metadata = {**manifest.body["metadata"], "name": f"{manifest.ref.name[:40]}-slipway-preview"}
-        resource = self._kinds.resource_of(manifest)
-        path = resource.path(manifest.ref.namespace, metadata["name"])
         try:
-            fresh = self._send(
-                path, replace(manifest, body={**manifest.body, "metadata": metadata}), DRY_RUN_QUERY
-            )
+            fresh = as_new(self._client, self._kinds.resource_of(manifest), manifest)
         except ApiError:
             return result
-        return without_fields(result, dropped, fresh.body)
+        return without_fields(result, dropped, fresh)
 
     def _ask(self, path: str, manifest: Manifest) -> Answer:
         """The server's answer; a second time, forced, where the real apply would take over or overwrite."""
@@ -185,12 +218,12 @@ class _Run:
             return self._send(path, manifest, DRY_RUN_QUERY)
         except ApiError as error:
             conflicts = conflicts_of(error.causes)
-            agreed = manifest.ref in self._overwrite
+            agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
             rest = [c for c in conflicts if not (c.by_handover or (agreed and c.by_person))]
             if not conflicts or not all(conflict.by_predecessor for conflict in rest):
                 raise
             if rest and not agreed and not predecessors(self._managed(path)):
-                raise  # it is ours already: somebody ran `kubectl apply` over it later
+                raise  # it is ours already: `kubectl apply` was run over it later
         return self._send(path, manifest, {**DRY_RUN_QUERY, "force": "true"})
 
     def _send(self, path: str, manifest: Manifest, query: dict[str, str]) -> Answer:
@@ -232,6 +265,22 @@ def _warned(change: ObjectChange, replicas: Replicas) -> ObjectChange:
     return replace(
         change, warning=replicas.warning or change.warning, warning_hint=replicas.hint or change.warning_hint
     )
+
+
+def _noticed(change: ObjectChange, live: Json | None, result: Json) -> ObjectChange:
+    """The change with its notices: pods are not replaced, the object is being deleted."""
+    notices = []
+    if warning := warning_before(change.ref.kind, change.ref.name, live, result):
+        text, held = warning
+        notices.append(Notice(text, held.hint, held.field))
+    if live is not None and is_being_deleted(live):
+        error = told(change.ref, live)
+        notices.append(
+            Notice(
+                f"{error.message} A deploy waits for its end, and is refused if it does not come.", error.hint
+            )
+        )
+    return replace(change, notices=tuple(notices)) if notices else change
 
 
 def _without_ours(result: Json, live: Json | None) -> list[Json]:

@@ -1,9 +1,8 @@
-"""What the cluster says while we wait: one watch per kind and namespace, kept alive, and the objects they tell
-of.
+"""Follows the cluster during a rollout: one watch per kind and namespace, kept alive, and the objects that it reports.
 
-A feed reads a list and then follows it in a thread of its own. It survives what happens to watches: the server
-ends them every few minutes, connections break or fall silent, a resource version becomes too old (410), the API
-server restarts. All feeds put what they hear into one queue; one thread reads it into a `World`.
+A feed reads a list and then follows it in a thread of its own. It goes on when the server ends a watch (every few
+minutes), a connection breaks or falls silent, a resource version becomes too old (410) or the API server restarts.
+All feeds put their news into one queue; one thread reads it into a `World`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ LONGEST_PAUSE = 5.0  # between two tries to reach the cluster
 
 @dataclass(frozen=True)
 class Topic:
-    """What a feed follows: a kind, in one namespace or everywhere, perhaps one object only (`field_selector`)."""
+    """The objects that a feed follows: of a kind, in one namespace or in all, or one object only (`field_selector`)."""
 
     resource: Resource
     namespace: str = ""
@@ -50,7 +49,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class News:
-    """Something a feed heard. `kind`: listed (all objects), changed, deleted, lost (`error` says why), found
+    """A message of a feed. `kind`: listed (all objects), changed, deleted, lost (`error` says why), found
     (again)."""
 
     topic: Topic
@@ -197,8 +196,8 @@ class World:
             raise errors[0]
 
     def follow_when_possible(self, topics: Iterable[Topic]) -> None:
-        """As `follow`, in the background: what the account may not read is left out, and a cluster that is away
-        is waited for."""
+        """As `follow`, in the background. Kinds that the account may not read are left out; while the cluster does not
+        answer, the feeds try again."""
         for topic in topics:
             if topic not in self._feeds:
                 self._feeds[topic] = Feed(self.client, topic, self.news)

@@ -1,27 +1,26 @@
-"""What runs in a namespace now: its workloads, their images and their health, for the board."""
+"""Reads the workloads of a namespace as they are now: their images and their health, for the board."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine.cluster.client import ACCEPT_JSON, ACCEPT_METADATA_LIST, Client, list_all
+from engine.cluster.client import ACCEPT_JSON, ACCEPT_METADATA_LIST, ApiError, Client, list_all
 from engine.cluster.resources import built_in
-from engine.health.crashes import running_exits
-from engine.health.objects import Judgement, current_pods, judge
-from engine.health.pods import condition, troubles_of
-from engine.health.trouble import Trouble
-from engine.limits import Limits
+from engine.health.events import event_time
+from engine.health.held import held_back, what_is_held
+from engine.health.lasting import is_calm, standing
+from engine.health.objects import current_pods, is_owned, judge
 from engine.types import ENVIRONMENT_LABEL, Json, ObjectRef, Progress
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
-_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload as it stands. `health`: healthy, progressing, degraded, suspended or unknown."""
+    """One workload as it stands. `health`: as in engine/health/lasting.py, or unknown."""
 
     ref: ObjectRef
     images: tuple[str, ...]
@@ -33,17 +32,27 @@ class Workload:
     managed: bool  # carries this environment's label
 
 
-def read_live(client: Client, namespace: str, *, environment_label: str) -> list[Workload]:
-    """The Deployments, StatefulSets and DaemonSets of a namespace, by kind and name. Four or five reads at
-    once, no more, however many there are. Raises ApiError."""
+def read_live(
+    client: Client, namespace: str, *, environment_label: str, wall: Callable[[], float] = time.time
+) -> list[Workload]:
+    """The Deployments, StatefulSets and DaemonSets of a namespace, by kind and name. Five reads at once, and one of events
+    where something is not as it should be; no more, however many there are. Raises ApiError."""
     with ThreadPoolExecutor(max_workers=5) as pool:
         lists = [pool.submit(_read, client, kind, namespace) for kind in (*_WORKLOADS, "Pod", "ReplicaSet")]
         *workloads, pods, replica_sets = [found.result() for found in lists]
-    seen: list[Workload] = []
+    found: list[tuple[str, Json, list[Json]]] = []
     for kind, bodies in zip(_WORKLOADS, workloads, strict=True):
         for body in sorted(bodies, key=lambda item: str(item["metadata"]["name"])):
-            troubles = _troubles(kind, body, pods, replica_sets)
-            seen.append(workload_of(kind, body, troubles, environment_label=environment_label))
+            found.append((kind, body, current_pods(kind, body, pods, replica_sets)))
+    now = wall()
+    is_well = all(_is_well(kind, body, mine, now) for kind, body, mine in found)
+    events = {} if is_well else _warnings(client, namespace)
+    seen: list[Workload] = []
+    for kind, body, mine in found:
+        workload = workload_of(kind, body, mine, events, now, environment_label=environment_label)
+        if held_back(kind, body) and (running := _running_images(body, pods, replica_sets)):
+            workload = replace(workload, images=running)
+        seen.append(workload)
     return seen
 
 
@@ -55,36 +64,54 @@ def _read(client: Client, kind: str, namespace: str) -> list[Json]:
     return list_all(client, built_in(kind, api_version).path(namespace), accept=accept)[0]
 
 
-def _troubles(kind: str, body: Json, pods: list[Json], replica_sets: list[Json]) -> list[Trouble]:
-    """What is wrong now: neither ends of containers that run again, nor pods that their node ended."""
-    mine = current_pods(kind, body, pods, replica_sets)
-    found = [t for pod in mine for t in troubles_of(pod, limits=_LIMITS, forgiven=running_exits(pod))]
-    return [trouble for trouble in found if trouble.topic != "evicted"]
+def _is_well(kind: str, body: Json, pods: list[Json], wall: float) -> bool:
+    """Whether there is nothing that events could explain."""
+    judgement = judge(kind, body, int(body["metadata"].get("generation") or 0))
+    return judgement.progress == Progress.READY and all(is_calm(pod, wall) for pod in pods)
 
 
-def workload_of(kind: str, body: Json, troubles: list[Trouble], *, environment_label: str) -> Workload:
-    """One workload from its object and what is wrong with its current pods."""
+def _warnings(client: Client, namespace: str) -> dict[str, list[Json]]:
+    """Warnings by the uid of what they are about, oldest first; none where they may not be read."""
+    try:
+        path = built_in("Event").path(namespace)
+        items = list_all(client, path, query={"fieldSelector": "type=Warning"})[0]
+    except ApiError:
+        return {}
+    found: dict[str, list[Json]] = {}
+    for event in sorted(items, key=event_time):
+        found.setdefault(str((event.get("involvedObject") or {}).get("uid") or ""), []).append(event)
+    return found
+
+
+def workload_of(
+    kind: str,
+    body: Json,
+    pods: list[Json],
+    events: Mapping[str, list[Json]],
+    wall: float,
+    *,
+    environment_label: str,
+) -> Workload:
+    """One workload from its object, its current pods, and the Warnings about them."""
     metadata, status = body["metadata"], body.get("status") or {}
     judgement = judge(kind, body, int(metadata.get("generation") or 0))
-    health, sentence = _health(kind, body, judgement, troubles)
+    how = standing(kind, body, judgement, pods, events, wall)
     desired, ready, updated = _counts(kind, body, status)
     ref = ObjectRef(kind, "apps", metadata.get("namespace") or "", metadata["name"])
     managed = (metadata.get("labels") or {}).get(ENVIRONMENT_LABEL) == environment_label
+    held = what_is_held(kind, body)
+    in_trouble = how.health in ("failing", "degraded")
+    health, sentence = ("suspended", held) if held and not in_trouble else (how.health, how.sentence)
     return Workload(ref, tuple(_images(body)), desired, ready, updated, health, sentence, managed)
 
 
-def _health(kind: str, body: Json, judgement: Judgement, troubles: list[Trouble]) -> tuple[str, str]:
-    if (body.get("spec") or {}).get("paused"):
-        return "suspended", judgement.sentence
-    if judgement.progress == Progress.FAILED:
-        return "degraded", judgement.sentence
-    if troubles:
-        return "degraded", min(troubles, key=lambda trouble: trouble.grace).sentence
-    if judgement.progress == Progress.READY:
-        return "healthy", judgement.sentence
-    if kind == "Deployment" and condition(body, "Available").get("status") == "False":
-        return "progressing", f"{judgement.sentence}; fewer than it needs"
-    return "progressing", judgement.sentence
+def _running_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> tuple[str, ...]:
+    """The images of the pods that a workload has, old ones as well: where pods are not replaced, the template does not tell
+    which images run."""
+    uid = str(body["metadata"].get("uid") or "")
+    owners = {uid, *(str(item["metadata"].get("uid")) for item in replica_sets if is_owned(item, uid))}
+    mine = [pod for pod in pods if any(is_owned(pod, owner) for owner in owners)]
+    return tuple(dict.fromkeys(image for pod in mine for image in _images({"spec": {"template": pod}})))
 
 
 def _counts(kind: str, body: Json, status: Json) -> tuple[int, int, int]:

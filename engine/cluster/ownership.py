@@ -1,4 +1,4 @@
-"""Who owns which field of an object (`metadata.managedFields`), whose fields we take over, and what that
+"""The owners of an object's fields (`metadata.managedFields`): which owners a first deploy takes over, and which fields that
 removes.
 
 Kubernetes keeps, for every writer of an object, the set of fields it wrote. Server-side apply refuses to change
@@ -9,17 +9,16 @@ ours (as client-go's `csaupgrade` does), so that what is later dropped from the 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from engine.cluster.client import Cause
+from engine.cluster.fieldsets import difference, union
 from engine.types import FIELD_MANAGER, Json
 
 # Manager and operation of the tools whose objects a first deploy takes over. `before-first-apply` stands for
-# whatever wrote an object before Kubernetes kept account.
+# all writers from before Kubernetes kept account.
 PREDECESSORS = frozenset(
     {
         ("kubectl-client-side-apply", "Update"),
@@ -107,7 +106,7 @@ def predecessors(managed: Sequence[Json]) -> tuple[str, ...]:
 
 
 def only_we_own(managed: Sequence[Json], fields: Json) -> bool:
-    """Whether the fields are owned by us, or by predecessors whose fields become ours, and by nobody else."""
+    """Whether the fields are owned by us, or by predecessors whose fields become ours, and by no other manager."""
     ours: Json = {}
     others: Json = {}
     for entry in managed:
@@ -141,6 +140,36 @@ def taken_over(managed: Sequence[Json], api_version: str) -> list[Json]:
     return [*kept, ours]
 
 
+def with_more_of_ours(managed: Sequence[Json], fields: Json, api_version: str) -> list[Json]:
+    """`managedFields` with these fields among ours, which the next apply then removes, unless the manifest has them."""
+    ours = next((entry for entry in managed if _key(entry) == (FIELD_MANAGER, "Apply")), None)
+    if ours is None:
+        mine = {"manager": FIELD_MANAGER, "operation": "Apply", "apiVersion": api_version}
+        return [*managed, {**mine, "fieldsType": "FieldsV1", "fieldsV1": fields}]
+    more = {**ours, "fieldsV1": union(ours.get("fieldsV1") or {}, fields)}
+    return [more if entry is ours else entry for entry in managed]
+
+
+def own_fields(managed: Sequence[Json]) -> Json:
+    """The fields that our last apply had."""
+    return next(
+        (entry.get("fieldsV1") or {} for entry in managed if _key(entry) == (FIELD_MANAGER, "Apply")), {}
+    )
+
+
+def all_fields(managed: Sequence[Json]) -> Json:
+    """The fields that any manager owns."""
+    found: Json = {}
+    for entry in managed:
+        found = union(found, entry.get("fieldsV1") or {})
+    return found
+
+
+def fields_of_others(managed: Sequence[Json]) -> Json:
+    """The fields that others own, whether we own them too or not."""
+    return all_fields([entry for entry in managed if _key(entry) != (FIELD_MANAGER, "Apply")])
+
+
 def dropped_fields(managed: Sequence[Json]) -> Json:
     """The fields that only predecessors own, by the `managedFields` of a dry run's result: a take-over lets
     them go."""
@@ -155,37 +184,6 @@ def dropped_fields(managed: Sequence[Json]) -> Json:
     return difference(theirs, others)
 
 
-def without_fields(result: Json, dropped: Json, fresh: Json) -> Json:
-    """What a first deploy leaves of an object: the result of a dry run (which cannot show a take-over) without
-    those fields.
-
-    `fresh` is the manifest as the server would complete it if the object were new: predecessors often own the
-    server's defaults, too, and those come back.
-    """
-    copy: Json = json.loads(json.dumps(result))
-    _remove(copy, dropped, fresh)
-    return copy
-
-
-def union(left: Json, right: Json) -> Json:
-    """The union of two field sets."""
-    merged = dict(left)
-    for key, fields in right.items():
-        merged[key] = union(merged.get(key) or {}, fields)
-    return merged
-
-
-def difference(left: Json, right: Json) -> Json:
-    """The fields of `left` that are not in `right`."""
-    rest: Json = {}
-    for key, fields in left.items():
-        if key not in right:
-            rest[key] = fields
-        elif fields and (below := difference(fields, right[key])):
-            rest[key] = below
-    return rest
-
-
 def _key(entry: Json) -> tuple[str, str]:
     return (
         (entry.get("manager", ""), entry.get("operation", "")) if not entry.get("subresource") else ("", "")
@@ -194,42 +192,3 @@ def _key(entry: Json) -> tuple[str, str]:
 
 def _is_predecessor(entry: Json) -> bool:
     return _key(entry) in PREDECESSORS
-
-
-def _remove(value: Any, fields: Json, fresh: Any) -> None:
-    """Take the fields out of a value, in place. `f:` names a member, `k:` an item by its keys, `v:` a member of
-    a set."""
-    for path, below in fields.items():
-        kind, _, name = path.partition(":")
-        if kind == "f" and isinstance(value, dict) and name in value:
-            _remove_at(value, name, below, fresh.get(name) if isinstance(fresh, dict) else None)
-        elif kind == "k" and isinstance(value, list):
-            keys = json.loads(name)
-            new = next((item for item in _items(fresh) if _matches(item, keys)), None)
-            for index in reversed([i for i, item in enumerate(value) if _matches(item, keys)]):
-                _remove_at(value, index, below, new)
-        elif kind == "v" and isinstance(value, list):
-            member = json.loads(name)
-            value[:] = [item for item in value if item != member or item in _items(fresh)]
-
-
-def _remove_at(container: Any, key: str | int, below: Json, fresh: Any) -> None:
-    """Leaves go, or get the value that a new object has. What has members goes when it is owned itself (`.`)
-    and empty."""
-    if not below or not isinstance(container[key], dict | list):
-        if fresh is None:
-            del container[key]
-        else:
-            container[key] = fresh
-        return
-    _remove(container[key], below, fresh)
-    if not container[key] and not fresh:
-        del container[key]
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _matches(item: Any, keys: Json) -> bool:
-    return isinstance(item, dict) and all(item.get(key) == value for key, value in keys.items())

@@ -1,4 +1,4 @@
-"""Many small pieces of work at once, with one thread that keeps telling and asking the observer."""
+"""Runs many small pieces of work at once; one thread calls the observer meanwhile."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Stopped(SlipwayError):
 
 
 class Talk:
-    """How a worker speaks: lines for the observer (who is called by one thread only), and pauses that end when
-    all is called off."""
+    """Given to each piece of work: sends lines to the observer (which only one thread calls), and pauses until the work is
+    called off."""
 
     def __init__(self) -> None:
         self.lines: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()

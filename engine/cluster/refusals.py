@@ -1,12 +1,13 @@
-"""Says in plain words why the API server refused an object, and what helps."""
+"""Explains refusals of the API server: the reason in plain words, and a hint."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from engine.cluster.client import ApiError
+from engine.cluster.client import MESSAGE_LIMIT, ApiError
 from engine.cluster.ownership import FieldConflict, conflicts_of
+from engine.cluster.server_words import Told, missing_rights, told
 from engine.types import Manifest
 
 _UNKNOWN_FIELD = re.compile(r'unknown field "([^"]+)"|\.([\w.\[\]"=/-]+): field not declared in schema')
@@ -15,6 +16,7 @@ _NO_SERVICE = re.compile(r'no endpoints available for service "([^"]+)"')
 _DENIED = re.compile(r'admission webhook "([^"]+)" denied the request: (.*)', re.DOTALL)
 _NO_DRY_RUN = re.compile(r'admission webhook "([^"]+)" does not support dry run')
 _NO_NAMESPACE = re.compile(r'namespaces "([^"]+)" not found')
+_MOST_SLIPS = 8  # of one object; further ones are only counted
 _RECIPES = {
     "Deployment": "Give the Deployment a new name, or delete it first (its pods stop meanwhile).",
     "DaemonSet": "Give the DaemonSet a new name, or delete it first (its pods stop meanwhile).",
@@ -37,7 +39,7 @@ _RECIPES = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an object was refused. `fields` are the paths at fault, where the server names them."""
+    """The reason of a refusal. `fields`: the paths at fault, where the server names them."""
 
     sentence: str
     hint: str = ""
@@ -62,7 +64,7 @@ def explain(error: ApiError, manifest: Manifest) -> Refusal:
 def unknown_fields(error: ApiError) -> tuple[str, ...]:
     """The fields that the schema does not have, of strict validation (400) or of server-side apply itself
     (500)."""
-    return tuple(first or second for first, second in _UNKNOWN_FIELD.findall(error.message))
+    return tuple(first or second for first, second in _UNKNOWN_FIELD.findall(error.words))
 
 
 def silent_webhook(error: ApiError) -> str:
@@ -92,7 +94,7 @@ def missing_namespace(error: ApiError) -> str:
 def _explain_conflicts(name: str, conflicts: tuple[FieldConflict, ...]) -> Refusal:
     shown = "; ".join(sorted({str(conflict) for conflict in conflicts})[:5])
     more = f" and {len(conflicts) - 5} more" if len(conflicts) > 5 else ""
-    sentence = f"{name}: the manifest wants to change what somebody else has set: {shown}{more}."
+    sentence = f"{name}: the manifest changes fields that another manager has set: {shown}{more}."
     fields = tuple(sorted({conflict.field for conflict in conflicts}))
     if any(conflict.by_autoscaler for conflict in conflicts):
         hint = (
@@ -120,6 +122,8 @@ def _explain_missing(name: str, error: ApiError, manifest: Manifest) -> Refusal:
 
 def _explain_forbidden(name: str, error: ApiError) -> Refusal:
     text = error.message
+    if rights := missing_rights(error.words):
+        return _explain_escalation(name, rights)
     if match := _DENIED.search(text):
         return Refusal(f"{name}: refused by the admission webhook {match[1]}: {match[2]}")
     if "exceeded quota" in text:
@@ -131,6 +135,15 @@ def _explain_forbidden(name: str, error: ApiError) -> Refusal:
     return Refusal(
         f"{name}: the cluster's account may not do this: {text}",
         "Give the account of the cluster's kubeconfig this right (a Role or ClusterRole with a binding).",
+    )
+
+
+def _explain_escalation(name: str, rights: tuple[str, ...]) -> Refusal:
+    """All missing rights, however many: without the last one the next try would fail again."""
+    return Refusal(
+        f"{name}: the cluster's account may not grant rights that it does not have itself: {'; '.join(rights)}.",
+        "Give the account of the cluster's kubeconfig these rights, or the verb escalate on roles (bind, for a "
+        "binding), or let somebody apply this object who has them.",
     )
 
 
@@ -148,6 +161,8 @@ def _explain_invalid(name: str, error: ApiError, manifest: Manifest) -> Refusal:
         return Refusal(f"{name}: refused by the admission webhook {match[1]}: {match[2]}")
     if webhook := silent_webhook(error):
         return _explain_silent(name, webhook, error)
+    if slips := _slips(error):
+        return _explain_slips(name, slips, manifest)
     fields = tuple(dict.fromkeys(cause.field for cause in error.causes if cause.field))
     if any(
         "immutable" in cause.message or "may not change once set" in cause.message for cause in error.causes
@@ -162,6 +177,22 @@ def _explain_invalid(name: str, error: ApiError, manifest: Manifest) -> Refusal:
             f"{name}: only some fields of a StatefulSet can be changed.", _RECIPES["StatefulSet"], fields
         )
     return Refusal(f"{name}: {_invalid_text(error, manifest)}", error.hint, fields)
+
+
+def _slips(error: ApiError) -> tuple[Told, ...]:
+    """The slips that the table of server words knows; none unless it knows every cause."""
+    if not error.causes:
+        return told(error.words)
+    found = [told(f"{cause.field}: {cause.message}") for cause in error.causes]
+    return tuple(dict.fromkeys(slip for slips in found for slip in slips)) if all(found) else ()
+
+
+def _explain_slips(name: str, slips: tuple[Told, ...], manifest: Manifest) -> Refusal:
+    shown = "; ".join(slip.sentence for slip in slips[:_MOST_SLIPS])
+    more = f"; and {len(slips) - _MOST_SLIPS} more" if len(slips) > _MOST_SLIPS else ""
+    hint = " ".join(dict.fromkeys(slip.hint for slip in slips))
+    fields = tuple(slip.field for slip in slips)
+    return Refusal(f"{name}: {shown}{more} ({manifest.source}).", hint, fields)
 
 
 def _explain_silent(name: str, webhook: str, error: ApiError) -> Refusal:
@@ -180,5 +211,7 @@ def _invalid_text(error: ApiError, manifest: Manifest) -> str:
         fields = ", ".join(cause.field for cause in error.causes if cause.field)
         return f"the cluster refuses it: {fields or 'it is not a valid Secret'} ({manifest.source})."
     if error.causes:
-        return "; ".join(f"{cause.field}: {cause.message}".removeprefix(": ") for cause in error.causes)[:600]
+        texts = [f"{cause.field}: {cause.message}".removeprefix(": ") for cause in error.causes]
+        more = f"; and {len(texts) - _MOST_SLIPS} more" if len(texts) > _MOST_SLIPS else ""
+        return "; ".join(text[:MESSAGE_LIMIT] for text in texts[:_MOST_SLIPS]) + more
     return error.message

@@ -1,11 +1,12 @@
-"""Which URL an object has: a table of the built-in kinds (no request), CRDs of the same deploy, and discovery
-for the rest."""
+"""The URL of each object: from a table of the built-in kinds (without a request), from CRDs of the same deploy, or from
+discovery."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
 
+from engine.cluster.apiservices import discover
 from engine.cluster.client import Client, Resource
 from engine.errors import SlipwayError
 from engine.types import Json, Manifest, ObjectRef
@@ -113,7 +114,7 @@ class ClusterKinds:
                     self._learned[resource.group, resource.version, resource.kind] = resource
 
     def find(self, group: str, version: str, kind: str) -> Resource | None:
-        """The resource, or None when nobody knows the kind. Raises ApiError when the cluster does not answer."""
+        """The resource, or None when the kind is unknown. Raises ApiError when the cluster does not answer."""
         key = (group, version, kind)
         return BUILT_IN.get(key) or self._learned.get(key) or self._discovered(group, version).get(kind)
 
@@ -140,6 +141,6 @@ class ClusterKinds:
     def _discovered(self, group: str, version: str) -> dict[str, Resource]:
         with self._lock:
             if (group, version) not in self._asked:
-                found = self._client.discover(group, version)
+                found = discover(self._client, group, version)
                 self._asked[group, version] = {resource.kind: resource for resource in found}
             return self._asked[group, version]

@@ -7,7 +7,7 @@ which it may last before the pod counts as doomed: see `Limits`. Containers that
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.health.crashes import crash_of, start_failure
 from engine.health.trouble import Subject, Trouble
@@ -46,7 +46,7 @@ def troubles_of_container(
     is_init: bool,
     events: Sequence[Json],
     limits: Limits,
-    fresh: Collection[tuple[str, str]],
+    fresh: Mapping[tuple[str, str], float],
     forgiven: Mapping[str, int],
 ) -> Iterator[Trouble]:
     """What is wrong with one container, by its status: one trouble at most. `events`: those about its pod; `forgiven`:
@@ -112,7 +112,13 @@ def _pulls(subject: Subject, events: Sequence[Json]) -> tuple[str, int]:
     return text, tries
 
 
-def _config_trouble(subject: Subject, limits: Limits, fresh: Collection[tuple[str, str]]) -> Trouble:
+def grace_of(kind: str, name: str, fresh: Mapping[tuple[str, str], float], usual: float) -> float:
+    """Seconds for which a Secret or ConfigMap may be missing. `kind` in small letters; `fresh`: other graces by kind and
+    name."""
+    return next((grace for (k, n), grace in fresh.items() if k.lower() == kind and n == name), usual)
+
+
+def _config_trouble(subject: Subject, limits: Limits, fresh: Mapping[tuple[str, str], float]) -> Trouble:
     sentence = f"{subject.name} cannot start: {subject.message}"
     hint = "Add what is missing to the Secret or ConfigMap, or to the config directory."
     match = _CONFIG.search(subject.message)
@@ -120,6 +126,5 @@ def _config_trouble(subject: Subject, limits: Limits, fresh: Collection[tuple[st
     if match:
         kind = (match[1] or match[4]).lower()
         name = match[2] or match[5].rpartition("/")[2]
-        just_written = any(k.lower() == kind and n == name for k, n in fresh)
-        grace = limits.config_fresh if just_written else limits.config_missing
+        grace = grace_of(kind, name, fresh, limits.config_missing)
     return subject.trouble("config", "CreateContainerConfigError", grace, sentence, hint)

@@ -43,15 +43,6 @@ def exits_of_pod(pod: Json) -> dict[str, int]:
     }
 
 
-def running_exits(pod: Json) -> dict[str, int]:
-    """By container, how often those that run now have ended before."""
-    return {
-        str(status.get("name", "")): exits_of(status)
-        for status, _ in statuses_of(pod)
-        if "running" in (status.get("state") or {})
-    }
-
-
 def statuses_of(pod: Json) -> Iterator[tuple[Json, bool]]:
     """The status of each container, and whether it is an init container."""
     status = pod.get("status") or {}

@@ -246,19 +246,20 @@ def current_pods(kind: str, body: Json, pods: Iterable[Json], replica_sets: Iter
             wanted = {"pod-template-generation": generation}
     elif kind == "Pod":
         return [body]
-    return [pod for pod in pods if owner and _is_owned(pod, owner) and _has_labels(pod, wanted)]
+    return [pod for pod in pods if owner and is_owned(pod, owner) and _has_labels(pod, wanted)]
 
 
 def _current_replica_set(body: Json, replica_sets: Iterable[Json]) -> str:
     revision = (body["metadata"].get("annotations") or {}).get(REVISION)
     for item in replica_sets:
         annotations = item["metadata"].get("annotations") or {}
-        if revision and annotations.get(REVISION) == revision and _is_owned(item, body["metadata"]["uid"]):
+        if revision and annotations.get(REVISION) == revision and is_owned(item, body["metadata"]["uid"]):
             return str(item["metadata"]["uid"])
     return ""
 
 
-def _is_owned(body: Json, uid: str) -> bool:
+def is_owned(body: Json, uid: str) -> bool:
+    """Whether the object with that uid owns this one, which is not on its way out."""
     metadata = body["metadata"]
     return not metadata.get("deletionTimestamp") and any(
         owner.get("uid") == uid for owner in metadata.get("ownerReferences") or []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from engine.health.containers import troubles_of_container
+from engine.health.containers import grace_of, troubles_of_container
 from engine.health.crashes import statuses_of
 from engine.health.trouble import NEVER, Trouble, ended_state
 from engine.limits import Limits
@@ -56,10 +56,10 @@ def troubles_of(
     events: Sequence[Json] = (),
     *,
     limits: Limits,
-    fresh: Collection[tuple[str, str]] = (),
+    fresh: Mapping[tuple[str, str], float] = MappingProxyType({}),
     forgiven: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Trouble]:
-    """Everything wrong with a pod. `events`: those about it; `fresh`: kind and name of Secrets and ConfigMaps
+    """Everything wrong with a pod. `events`: those about it; `fresh`: graces by kind and name of Secrets and ConfigMaps
     that this deploy wrote; `forgiven`: ends, by container, that are no concern of this rollout."""
     if pod["metadata"].get("deletionTimestamp"):
         return []
@@ -120,7 +120,7 @@ _MOUNT_MISSING = re.compile(
 
 
 def _of_events(
-    pod: Json, events: Sequence[Json], limits: Limits, fresh: Collection[tuple[str, str]]
+    pod: Json, events: Sequence[Json], limits: Limits, fresh: Mapping[tuple[str, str], float]
 ) -> Iterator[Trouble]:
     """Volumes that cannot be mounted leave no reason in the pod's status, only events."""
     if (pod.get("status") or {}).get("phase") != "Pending":
@@ -136,12 +136,11 @@ def _of_events(
             return
 
 
-def _mount_grace(message: str, limits: Limits, fresh: Collection[tuple[str, str]]) -> float:
+def _mount_grace(message: str, limits: Limits, fresh: Mapping[tuple[str, str], float]) -> float:
     match = _MOUNT_MISSING.search(message)
     if not match:
         return limits.mount
-    just_written = any(k.lower() == (match[1] or "").lower() and n == match[2] for k, n in fresh)
-    return limits.config_fresh if just_written else limits.mount_missing
+    return grace_of((match[1] or "").lower(), match[2] or "", fresh, limits.mount_missing)
 
 
 def _exit_words(pod: Json) -> str:

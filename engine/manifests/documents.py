@@ -1,37 +1,41 @@
 """Reads a config directory into documents: one object each, as written, with file and line.
 
-It reads what `kubectl apply -f DIRECTORY` reads: the YAML and JSON files of the top level, every document of them, and
-the items of lists. It is stricter where kubectl silently loses something: duplicate keys and duplicate objects are
+It reads what `kubectl apply -f DIRECTORY` reads: the YAML and JSON files of the top level, every document of them,
+and the items of lists. It is stricter where kubectl silently loses data: duplicate keys and duplicate objects are
 errors. All problems of all files are reported at once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
 from engine.errors import ManifestError
-from engine.manifests.jsonread import read_json_stream
+from engine.manifests.jsonread import read_json_stream, with_lines
 from engine.manifests.yamlread import YamlDocument, YamlError, read_yaml
 from engine.types import Json, Source
 
 MAX_FILE_BYTES = 2_000_000
 MAX_TOTAL_BYTES = 10_000_000
 MAX_OBJECTS = 2000
-MAX_PROBLEMS = 100  # more help nobody
+MAX_PROBLEMS = 100  # further ones are only counted
 _SUFFIXES = (".yaml", ".yml", ".json")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
 @dataclass(frozen=True)
 class Document:
-    """One object as written. `marks`: line and text of each string of its file document that holds `${`."""
+    """One object as written. `marks`: line and text of each string of its file document that holds `${`. `content`: the
+    whole file, for the line of a field that something is wrong with."""
 
     body: Json = field(repr=False)  # may hold secret values
     source: Source
     marks: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    content: bytes = field(default=b"", repr=False)
 
     def line_of(self, text: str) -> int:
         """The line of a string scalar that holds `${`; the object's own line when it came by an alias."""
@@ -43,7 +47,7 @@ class Document:
 def read_documents(files: Mapping[str, bytes]) -> list[Document]:
     """The objects of a config directory, in the order of file names and lines.
 
-    `files`: content by path relative to the directory; those of subdirectories and with other endings are not read.
+    `files`: content by path relative to the directory; those that `is_read` does not name are left out.
     Raises ManifestError with every problem as `file:line: what is wrong`.
     """
     problems = [
@@ -51,7 +55,7 @@ def read_documents(files: Mapping[str, bytes]) -> list[Document]:
         for name in _KUSTOMIZATIONS
         if name in files
     ]
-    names = sorted(name for name in files if _is_manifest(name) and name not in _KUSTOMIZATIONS)
+    names = sorted(name for name in files if is_read(name) and name not in _KUSTOMIZATIONS)
     if sum(len(files[name]) for name in names) > MAX_TOTAL_BYTES:
         problems.append(
             f"the config directory holds more than {MAX_TOTAL_BYTES // 1_000_000} MB of manifests"
@@ -88,32 +92,54 @@ def read_file(
     """The objects of one file. Problems are appended to `problems`; none of them quotes a value."""
     documents: list[Document] = []
     try:
-        for parsed in parse_file(content, is_json=name.endswith(".json"), text_under=text_under):
-            documents += _objects(name, parsed, problems)
+        for parsed in parse_file(content, text_under=text_under):
+            documents += _objects(name, parsed, content, problems)
     except YamlError as error:
         problems.append(f"{name}:{error.line}: {error.problem}")
     return documents
 
 
 def parse_file(
-    content: bytes,
-    *,
-    is_json: bool = False,
-    text_under: frozenset[str] = frozenset(),
-    with_key_lines: bool = False,
+    content: bytes, *, text_under: frozenset[str] = frozenset(), with_key_lines: bool = False
 ) -> Sequence[YamlDocument]:
-    """The documents of a YAML file, or of a file of JSON values one after the other. Raises YamlError."""
+    """The documents of a YAML file, or of a file of JSON values one after the other. Raises YamlError.
+
+    As for kubectl, what begins with `{` is JSON, and YAML only where it is no JSON. The two are not the same: in a JSON
+    text U+0085 and U+2028 are characters like others, in YAML they end a line.
+    """
     text = _decoded(content)
+    is_json = text.lstrip().startswith("{")
+    # Under `text_under` an unquoted `1234` is text, which JSON cannot keep: it is read as YAML, where that is the same.
+    if is_json and not (text_under and text == text.translate(_LINE_ENDS_OF_YAML)):
+        with contextlib.suppress(YamlError):  # YAML says better where the text is wrong
+            if parsed := read_json_stream(text):
+                return with_lines(parsed, _positions(text, with_key_lines))
     try:
         return list(read_yaml(text, text_under=text_under, with_key_lines=with_key_lines))
+    except YamlError as error:
+        if is_json and (parsed := read_json_stream(text)):
+            return parsed
+        raise _named_mark(error, text) from None
+
+
+_LINE_ENDS_OF_YAML = dict.fromkeys((0x85, 0x2028, 0x2029), " ")
+
+
+def _positions(text: str, with_key_lines: bool) -> list[YamlDocument]:
+    """A JSON text read as YAML, for its lines; nothing where YAML cannot read it."""
+    try:
+        return list(read_yaml(text.translate(_LINE_ENDS_OF_YAML), with_key_lines=with_key_lines))
     except YamlError:
-        # YAML covers nearly all of JSON, but not several values without `---`, surrogate pairs and tabs.
-        if not (is_json or text.lstrip().startswith("{")):
-            raise
-        parsed = read_json_stream(text)
-        if parsed is None:
-            raise
-        return parsed
+        return []
+
+
+def _named_mark(error: YamlError, text: str) -> YamlError:
+    """A byte order mark in the middle of a file is invisible: it is named where it stands."""
+    mark = text.find(_MARK)
+    if mark < 0:
+        return error
+    line = text.count("\n", 0, mark) + 1
+    return YamlError(line, "an invisible character, a byte order mark (U+FEFF), stands here; remove it")
 
 
 def _decoded(content: bytes) -> str:
@@ -125,15 +151,22 @@ def _decoded(content: bytes) -> str:
         raise YamlError(content.count(b"\n", 0, error.start) + 1, "the file is not UTF-8 text") from None
     if (nul := text.find("\0")) >= 0:
         raise YamlError(text.count("\n", 0, nul) + 1, "the file holds a NUL byte; it is not text")
-    return text
+    return _AFTER_SEPARATOR.sub(r"\1", text)
 
 
-def _is_manifest(name: str) -> bool:
-    return "/" not in name and PurePosixPath(name).suffix in _SUFFIXES
+_MARK = "\ufeff"
+# Files that were joined: as for kubectl, which separates documents first, each may begin with a byte order mark.
+_AFTER_SEPARATOR = re.compile(rf"^(---[^\n]*\n){_MARK}", re.MULTILINE)
 
 
-def _objects(name: str, parsed: YamlDocument, problems: list[str]) -> Iterator[Document]:
-    """The objects of one YAML document, lists flattened; what is no object becomes a problem."""
+def is_read(name: str) -> bool:
+    """Whether a file of a config directory is looked at: manifests by their ending, as kubectl does, and kustomizations,
+    to refuse them. Other files (a README, a picture, an archive) are not looked at."""
+    return "/" not in name and (PurePosixPath(name).suffix in _SUFFIXES or name in _KUSTOMIZATIONS)
+
+
+def _objects(name: str, parsed: YamlDocument, content: bytes, problems: list[str]) -> Iterator[Document]:
+    """The objects of one YAML document, lists flattened. A value that is no object becomes a problem."""
     waiting: list[tuple[Any, int]] = [(parsed.value, parsed.line)]
     while waiting:
         body, line = waiting.pop(0)
@@ -146,7 +179,7 @@ def _objects(name: str, parsed: YamlDocument, problems: list[str]) -> Iterator[D
         elif problem := object_problem(body):
             problems.append(f"{name}:{line}: {problem}")
         else:
-            yield Document(body, Source(name, line), parsed.marks)
+            yield Document(body, Source(name, line), parsed.marks, content)
 
 
 def _is_list(body: Json) -> bool:
@@ -167,7 +200,7 @@ def _items(body: Json) -> Iterator[Any]:
 
 
 def object_problem(body: Json) -> str:
-    """Why this mapping is no Kubernetes object, or nothing."""
+    """The reason why this mapping is no Kubernetes object, or an empty text."""
     for key in ("apiVersion", "kind"):
         value = body.get(key)
         if value is None or value == "":

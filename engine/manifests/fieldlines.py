@@ -1,11 +1,12 @@
 """Finds the line of a field that the API server complains of.
 
-The server names a field by its path (`spec.template.spec.containers[0].imagePullPolcy`); whoever wrote the file wants
-`web.yaml:31`. The file is read a second time for it, with the line of every key, only when there is something to say.
+The server names a field by its path (`spec.template.spec.containers[0].imagePullPolcy`); the author of the file needs
+`web.yaml:31`. Only then the file is read a second time, with the line of every key.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -13,16 +14,18 @@ from engine.manifests.documents import parse_file
 from engine.manifests.yamlread import YamlDocument, YamlError
 from engine.types import Source
 
-_STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
+_STEP = re.compile(r"""\[((?:[^"\]]|"(?:[^"\\]|\\.)*")*)\]|([^.\[\]]+)""")
+_KEY = re.compile(r"""([\w-]+)=("(?:[^"\\]|\\.)*"|[\w.-]+)(?:,|$)""")
 
 
 def line_of_field(content: bytes, source: Source, path: str) -> Source:
     """Where the field stands in the file that `source` points into: the deepest part of the path that can be found.
 
-    `content`: the file as read. `path` as API servers write it; keys with dots stand in brackets or are pieced together.
+    `content`: the file as read. `path` as API servers write it: keys with dots stand in brackets or are pieced together,
+    items of lists are named by their place (`[0]`) or by their keys (`[name="web"]`: the last such item).
     """
     try:
-        documents = list(parse_file(content, is_json=source.file.endswith(".json"), with_key_lines=True))
+        documents = list(parse_file(content, with_key_lines=True))
     except YamlError:
         return source
     for document in documents:
@@ -33,7 +36,10 @@ def line_of_field(content: bytes, source: Source, path: str) -> Source:
 
 
 def _steps(path: str) -> list[str]:
-    return [bracketed.strip("\"'") or plain for bracketed, plain in _STEP.findall(path)]
+    return [
+        bracketed if _KEY.match(bracketed) else bracketed.strip("\"'") or plain
+        for bracketed, plain in _STEP.findall(path)
+    ]
 
 
 def _object_at(value: Any, document: YamlDocument, line: int) -> Any:
@@ -48,12 +54,28 @@ def _line(value: Any, key_lines: dict[int, dict[str, int]], steps: list[str], li
         if isinstance(value, list) and steps[0].isdigit() and int(steps[0]) < len(value):
             value, steps = value[int(steps[0])], steps[1:]
             continue
+        if isinstance(value, list) and (item := _item(value, steps[0])) is not None:
+            value, steps = item, steps[1:]
+            line = min(key_lines.get(id(value), {}).values(), default=line)
+            continue
         key = _longest_key(value, steps)
         if key is None:
             break
         line = key_lines.get(id(value), {}).get(key, line)
         value, steps = value[key], steps[key.count(".") + 1 if key != steps[0] else 1 :]
     return line
+
+
+def _item(items: list[Any], step: str) -> Any:
+    """The last item whose members are those of a step such as `name="web"` or `containerPort=8080,protocol="TCP"`. A
+    member that the file leaves out (a default) counts as equal."""
+    wanted = {name: json.loads(value) if value[0] == '"' else value for name, value in _KEY.findall(step)}
+    for item in reversed(items):
+        if not isinstance(item, dict) or not any(name in item for name in wanted):
+            continue
+        if all(str(item.get(name, value)) == str(value) for name, value in wanted.items()):
+            return item
+    return None
 
 
 def _longest_key(value: Any, steps: list[str]) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from engine.manifests.scalars import json_value
@@ -45,6 +46,33 @@ def read_json_stream(text: str) -> list[YamlDocument] | None:
         documents.append(YamlDocument(value, line, marks, {}, {}))
         line += text.count("\n", start, position)
     return documents
+
+
+def with_lines(documents: list[YamlDocument], positions: Sequence[YamlDocument]) -> list[YamlDocument]:
+    """The JSON values with the lines of the same text read as YAML; as they are where the two differ in their form."""
+    if len(documents) != len(positions):
+        return documents
+    return [_placed(*pair) for pair in zip(documents, positions, strict=True)]
+
+
+def _placed(document: YamlDocument, position: YamlDocument) -> YamlDocument:
+    lines: dict[int, int] = {}
+    key_lines: dict[int, dict[str, int]] = {}
+    waiting = [(document.value, position.value)]
+    while waiting:
+        mine, theirs = waiting.pop()
+        if isinstance(mine, dict) and isinstance(theirs, dict) and mine.keys() == theirs.keys():
+            lines[id(mine)] = position.lines.get(id(theirs), document.line)
+            key_lines[id(mine)] = position.key_lines.get(id(theirs), {})
+            waiting += [(mine[key], theirs[key]) for key in mine]
+        elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+            waiting += zip(mine, theirs, strict=True)
+    marks = position.marks if _same_texts(document, position) else document.marks
+    return replace(document, line=position.line, marks=marks, lines=lines, key_lines=key_lines)
+
+
+def _same_texts(document: YamlDocument, position: YamlDocument) -> bool:
+    return {text for _, text in document.marks} == {text for _, text in position.marks}
 
 
 def strings_of(value: Any) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Keeps secret values out of everything that is shown or kept.
 
-A value is replaced by a keyed digest of it: equal digests say "the same", different ones "changed", and nobody can
-guess the value from it without the key. The digest covers namespace, name and key too, so that equal values elsewhere
-do not show as equal (whoever may set one could otherwise test guesses of the other).
+A value is replaced by a keyed digest of it: equal digests mean "the same", different ones "changed". Without the key the
+digest does not reveal the value. The digest also covers namespace, name and key, so that equal values in two places have
+different digests: otherwise a person who may set one value could test guesses of another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_secret(body: Json) -> bool:
 
 
 def decode_value(text: Any) -> bytes:
-    """The bytes behind a value of `data`. What is not base64 counts as itself: it is just as secret."""
+    """The bytes behind a value of `data`. Text that is not base64 stands for itself: it is as secret."""
     raw = text if isinstance(text, str) else "" if text is None else str(text)
     try:
         return base64.b64decode("".join(raw.split()), validate=True)

@@ -1,8 +1,8 @@
 """The order in which a deploy's objects are applied: few stages, everything inside one at once.
 
 A later stage may need an earlier one to exist (a namespace, a definition, a Secret that a Job reads); inside a stage
-Kubernetes itself sorts things out. Webhooks come after the workloads that answer them, since a webhook without a pod
-refuses everything it watches.
+Kubernetes itself sorts things out. Webhooks come after the workloads that answer them, because a webhook without a pod
+refuses every object that it watches.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from engine.types import OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest
 
 MAX_JOB_NAME = 63  # it becomes the value of the pods' label job-name
 CRD_GROUP = "apiextensions.k8s.io"
+TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 
 
 class Phase(enum.StrEnum):
-    """What a stage is for."""
+    """The purpose of a stage."""
 
     FOUNDATIONS = "foundations"
     CONFIG = "config"
@@ -67,7 +68,7 @@ _CONFIG = {
     ("external-secrets.io", "ExternalSecret"),
     ("bitnami.com", "SealedSecret"),
 }
-_GATES = {  # they let the API server ask pods of this deploy, or refuse its objects
+_GATES = {  # with these the API server calls pods of this deploy, or refuses objects
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
@@ -79,6 +80,7 @@ _GATES = {  # they let the API server ask pods of this deploy, or refuse its obj
 _ROOMS = (  # in order, with the phase that each belongs to
     ("foundations", Phase.FOUNDATIONS),
     ("config", Phase.CONFIG),
+    ("tokens", Phase.CONFIG),
     ("predeploy", Phase.PREDEPLOY),
     ("workloads", Phase.WORKLOADS),
     ("gates", Phase.WORKLOADS),
@@ -128,6 +130,8 @@ def _room(manifest: Manifest, defined: dict[tuple[str, str], Json]) -> str:
         return "custom"
     if kind in _FOUNDATIONS:
         return "foundations"
+    if kind == ("", "Secret") and manifest.body.get("type") == TOKEN_SECRET:
+        return "tokens"  # the cluster deletes one whose ServiceAccount is not there yet
     if kind in _CONFIG:
         return "config"
     if kind in _GATES:

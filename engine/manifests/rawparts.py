@@ -1,4 +1,4 @@
-"""What may be a value in a text that is no secrets file, though it should be one: for hiding, so rather too much than too
+"""The parts of a broken secrets file that may be values. They are hidden, so the list is rather too long than too
 little. What a reader needs to find the mistake (names of keys and objects, kinds) is left out where it can be told.
 """
 

@@ -1,4 +1,4 @@
-"""What the objects of a deploy refer to: Secrets, ConfigMaps, service accounts, volume claims, images.
+"""The references of a deploy's objects: Secrets, ConfigMaps, service accounts, volume claims, images.
 
 Read from pod templates wherever they stand (workloads, CronJobs, custom resources with a `template`), so that a missing
 Secret key is named before anything is written instead of leaving pods in CreateContainerConfigError.
@@ -6,14 +6,13 @@ Secret key is named before anything is written instead of leaving pods in Create
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from engine.types import Json, Manifest, ObjectRef
 
 CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
-Live = Callable[[str, str, str], set[str] | None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def pod_template_of(body: Json) -> Json | None:
 
 
 def with_pod_template(body: Json, template: Json) -> Json:
-    """The object with another pod template; only what lies on the way to it is copied. It must have one."""
+    """The object with another pod template in place of its own. Only the parts on the way to it are copied."""
     path = _template_path(body) or ()
     return _with(body, path, template)
 
@@ -114,13 +113,14 @@ def _found(body: Json) -> Iterator[_Found]:
     yield "ServiceAccount", str(spec.get("serviceAccountName") or spec.get("serviceAccount") or ""), "", False
     for container in containers_of(template):
         yield from _of_container(container)
-    templates = {mapping_of(claim.get("metadata")).get("name") for claim in _claim_templates(body)}
+    templates = {mapping_of(claim.get("metadata")).get("name") for claim in claim_templates(body)}
     for volume in mappings_of(spec.get("volumes")):
         if volume.get("name") not in templates:
             yield from _of_volume(volume)
 
 
-def _claim_templates(body: Json) -> list[Json]:
+def claim_templates(body: Json) -> list[Json]:
+    """The claim templates of a StatefulSet."""
     return mappings_of(mapping_of(body.get("spec")).get("volumeClaimTemplates"))
 
 
@@ -140,7 +140,7 @@ def _of_volume(volume: Json) -> Iterator[_Found]:
     config = mapping_of(volume.get("configMap"))
     yield from _projected("ConfigMap", config, config.get("name"))
     claim = mapping_of(volume.get("persistentVolumeClaim"))
-    yield "PersistentVolumeClaim", _text(claim.get("claimName")), "", False
+    yield "PersistentVolumeClaim", text_of(claim.get("claimName")), "", False
     for source in mappings_of(mapping_of(volume.get("projected")).get("sources")):
         for kind, field in (("Secret", "secret"), ("ConfigMap", "configMap")):
             entry = mapping_of(source.get(field))
@@ -149,88 +149,14 @@ def _of_volume(volume: Json) -> Iterator[_Found]:
 
 def _selected(kind: str, selector: Any) -> Iterator[_Found]:
     entry = mapping_of(selector)
-    yield kind, _text(entry.get("name")), _text(entry.get("key")), entry.get("optional") is True
+    yield kind, text_of(entry.get("name")), text_of(entry.get("key")), entry.get("optional") is True
 
 
 def _projected(kind: str, volume: Json, name: Any) -> Iterator[_Found]:
     optional = volume.get("optional") is True
-    keys = [_text(item.get("key")) for item in mappings_of(volume.get("items"))]
+    keys = [text_of(item.get("key")) for item in mappings_of(volume.get("items"))]
     for key in keys or [""]:
-        yield kind, _text(name), key, optional
-
-
-def missing_references(manifests: Sequence[Manifest], live: Live) -> list[tuple[Reference, str]]:
-    """The references that nothing satisfies, with the reason as a sentence.
-
-    Looks among the manifests first, then asks `live(kind, namespace, name)`: the keys of the object on the cluster, or
-    None when it is not there (asked once each). Sentences leave out the names of Secrets' keys: not everybody may see them.
-    Optional references are not missing, nor is the service account
-    `default`, which the cluster makes, nor a Secret that a resource or Job of the same deploy produces.
-    """
-    given = _given(manifests)
-    produced = set(_produced(manifests))
-    asked: dict[tuple[str, str, str], set[str] | None] = {}
-    missing = []
-    for reference in (r for manifest in manifests for r in references_of(manifest) if not r.optional):
-        target = (reference.kind, reference.namespace, reference.name)
-        if target in produced or (reference.kind, reference.name) == ("ServiceAccount", "default"):
-            continue
-        if target not in given and target not in asked:
-            asked[target] = live(*target)
-        reason = _reason(reference, given[target] if target in given else asked[target])
-        if reason:
-            missing.append((reference, reason))
-    return missing
-
-
-def _reason(reference: Reference, keys: set[str] | None) -> str:
-    by = f"{reference.by.kind} {reference.by.name}"
-    what = f"{reference.kind} {reference.name}"
-    if keys is None:
-        return f"{by} needs {what}, which is neither in the config directory nor in namespace {reference.namespace}"
-    if reference.key and reference.key not in keys:
-        key = "a key" if reference.kind == "Secret" else f"the key {reference.key}"
-        return f"{by} needs {key} of {what}, which has no such key"
-    return ""
-
-
-def _given(manifests: Iterable[Manifest]) -> dict[tuple[str, str, str], set[str]]:
-    kinds = {"Secret", "ConfigMap", "ServiceAccount", "PersistentVolumeClaim"}
-    return {
-        (m.ref.kind, m.ref.namespace, m.ref.name): keys_of(m.body)
-        for m in manifests
-        if not m.ref.group and m.ref.kind in kinds
-    }
-
-
-def keys_of(body: Json) -> set[str]:
-    """The keys that a Secret or ConfigMap offers to pods."""
-    return {key for part in ("data", "stringData", "binaryData") for key in mapping_of(body.get(part))}
-
-
-def _produced(manifests: Iterable[Manifest]) -> Iterator[tuple[str, str, str]]:
-    """Secrets and ConfigMaps that appear only once something of the same deploy runs."""
-    for manifest in manifests:
-        spec = mapping_of(manifest.body.get("spec"))
-        names: Iterable[str] = ()
-        if manifest.ref.kind == "Certificate":
-            names = [_text(spec.get("secretName"))]
-        elif manifest.ref.kind == "ExternalSecret":
-            names = [_text(mapping_of(spec.get("target")).get("name")) or manifest.ref.name]
-        elif manifest.ref.kind == "SealedSecret":
-            names = [manifest.ref.name]
-        elif manifest.ref.kind == "Job":
-            # ingress-nginx's admission Job: `--secret-name=ingress-nginx-admission`
-            names = _words_of_job(manifest.body)
-        for name in names:
-            yield "Secret", manifest.ref.namespace, name
-            yield "ConfigMap", manifest.ref.namespace, name
-
-
-def _words_of_job(body: Json) -> Iterator[str]:
-    for container in containers_of(pod_template_of(body) or {}):
-        for argument in [*_list(container.get("command")), *_list(container.get("args"))]:
-            yield from str(argument).replace("=", " ").split()
+        yield kind, text_of(name), key, optional
 
 
 def _has_containers(template: Json) -> bool:
@@ -242,14 +168,16 @@ def mapping_of(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def list_of(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def mappings_of(value: Any) -> list[Json]:
     """The mappings of a list; nothing when it is no list. Manifests may hold anything."""
-    return [item for item in _list(value) if isinstance(item, dict)]
+    return [item for item in list_of(value) if isinstance(item, dict)]
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The value if it is text, else empty."""
     return value if isinstance(value, str) else ""

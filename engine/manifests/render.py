@@ -1,7 +1,7 @@
 """Turns a config directory's documents into the objects that a deploy applies.
 
-Secrets files take the place of their blank reference files, variables and images are filled in, namespaces and the
-marks of design.md §5 are set. Documents are not changed: what is rewritten is copied along its path, the rest shared.
+Secrets files replace their blank reference files, variables and images are filled in, namespaces and Slipway's label and
+annotations are set. Documents are not changed: rewritten parts are copied, all other parts are shared.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from engine.manifests.digests import with_marks
 from engine.manifests.documents import Document, group_of, object_problem, refuse
+from engine.manifests.fieldlines import line_of_field
 from engine.manifests.images import ImagePin, Pins, is_moving
-from engine.manifests.masking import Digest, is_secret, without_last_applied
+from engine.manifests.masking import LAST_APPLIED, Digest, is_secret
 from engine.manifests.plan import defined_kinds, phase_of
 from engine.manifests.references import (
     CONTAINER_LISTS,
@@ -23,16 +24,26 @@ from engine.manifests.references import (
     with_pod_template,
 )
 from engine.manifests.secretfiles import normal_data, with_data
+from engine.manifests.serverfields import without_server_fields
 from engine.manifests.settling import USUAL, Settling, keeping_old_pods, probe_warnings
 from engine.manifests.slips import problems_of
+from engine.manifests.textslips import text_slips
 from engine.manifests.variables import Filler, Variable, built_in_variables
-from engine.types import ENVIRONMENT_LABEL, OBJECT_ANNOTATION, PHASE_ANNOTATION, Json, Manifest, ObjectRef
+from engine.types import (
+    ENVIRONMENT_LABEL,
+    OBJECT_ANNOTATION,
+    PHASE_ANNOTATION,
+    Json,
+    Manifest,
+    ObjectRef,
+    Source,
+)
 
 __all__ = ["ImagePin", "Kinds", "Rendered", "Variable", "built_in_variables", "render"]
 
 
 class Kinds(Protocol):
-    """What render must know of the cluster's kinds."""
+    """The knowledge of the cluster's kinds that rendering needs."""
 
     def namespaced(self, group: str, version: str, kind: str) -> bool | None:
         """Whether objects of this kind live in namespaces; None when the cluster does not know the kind."""
@@ -49,7 +60,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class _Settings:
-    """What stays the same for all objects of one render."""
+    """The settings and results that all objects of one rendering share."""
 
     variables: Sequence[Variable]
     pins: Pins
@@ -116,7 +127,7 @@ def _with_secrets_files(
 
 
 def _filled(document: Document, settings: _Settings) -> Document:
-    """The document with its variables filled; `marks` then name what was used."""
+    """The document with its variables filled in."""
     if not document.marks:
         return document
     filler = Filler(settings.variables)
@@ -181,7 +192,8 @@ def _manifest(document: Document, path: str, scopes: _Scopes, settings: _Setting
         )
         return None
     settings.problems.extend(f"{source}: {problem}" for problem in problems_of(body))
-    body = _clean(body, source, namespaced, settings)
+    settings.problems.extend(f"{place_of(document, path)}: {text}" for path, text in text_slips(body))
+    body = _clean(document, namespaced, settings)
     metadata = body["metadata"]
     namespace = (metadata.get("namespace") or settings.namespace) if namespaced else ""
     ref = ObjectRef(kind, group_of(api_version), namespace, metadata["name"])
@@ -207,12 +219,23 @@ def _changes_with_each_release(body: Json, pins: Pins) -> bool:
     return body["kind"] == "Job" and not phase_of(body) and any(map(pins.has, container_images(body)))
 
 
-def _clean(body: Json, source: Any, namespaced: bool, settings: _Settings) -> Json:
-    """Without what must not be applied: kubectl's copy of the object, a namespace on what has none."""
-    cleaned = without_last_applied(body)
-    if cleaned is not body:
+def place_of(document: Document, field: str) -> Source:
+    """Where a field of the object stands: its line, or the nearest above it that can be told."""
+    if not document.content:
+        return document.source
+    return line_of_field(document.content, document.source, field)
+
+
+def _clean(document: Document, namespaced: bool, settings: _Settings) -> Json:
+    """The object without fields that must not be applied: those of the server, kubectl's copy of the object, and the namespace of
+    an object that lives in none."""
+    body, source = document.body, document.source
+    cleaned, left_out = without_server_fields(body)
+    if left_out:
+        names = ", ".join(path.replace(LAST_APPLIED, "last-applied-configuration") for path in left_out)
         settings.warnings.append(
-            f"{source}: the annotation last-applied-configuration is left out; it may hold secrets"
+            f"{place_of(document, left_out[0])}: {names} of {body['kind']} {body['metadata']['name']} "
+            f"{'is' if len(left_out) == 1 else 'are'} left out: only the cluster writes that; remove it from the file"
         )
     if not namespaced and cleaned["metadata"].get("namespace"):
         settings.warnings.append(f"{source}: {body['kind']} lives in no namespace; the one given is left out")
@@ -256,7 +279,7 @@ def _used_variables(document: Document, settings: _Settings) -> tuple[tuple[str,
 
 
 def same_twice(manifests: Iterable[Manifest]) -> Iterable[str]:
-    """Objects that became the same by variables, namespaces or secrets files."""
+    """A problem for each object that variables, namespaces or secrets files have made equal to another one."""
     first: dict[ObjectRef, Manifest] = {}
     for manifest in manifests:
         known = first.setdefault(manifest.ref, manifest)

@@ -1,4 +1,4 @@
-"""What a plain YAML scalar means to `kubectl`.
+"""The meaning of plain YAML scalars, as `kubectl` reads them.
 
 kubectl reads manifests with sigs.k8s.io/yaml, which resolves scalars as go-yaml v2 does (YAML 1.1 with Go's number
 syntax) and then passes through JSON, where a float without a fraction becomes an integer again. The rules here follow

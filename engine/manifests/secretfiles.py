@@ -44,7 +44,7 @@ class SecretsFileCheck:
 
     missing: tuple[str, ...]  # in the reference, not in the secrets file
     extra: tuple[str, ...]  # the other way round
-    placeholders: tuple[str, ...]  # values that nobody has filled in yet
+    placeholders: tuple[str, ...]  # values that are not filled in yet
 
 
 def parse_secrets_file(text: str, *, path: str) -> list[Document]:

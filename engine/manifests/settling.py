@@ -122,6 +122,14 @@ def added_fields(body: Json) -> dict[str, str]:
     return {field: f"added by Slipway {why}"} if why else {}
 
 
+def without_added(body: Json) -> Json:
+    """The object without the fields that were added at rendering, and without the annotation about them."""
+    metadata = body["metadata"]
+    spec = {name: value for name, value in body["spec"].items() if name not in added_fields(body)}
+    annotations = {n: v for n, v in (metadata.get("annotations") or {}).items() if n != ADDED_ANNOTATION}
+    return {**body, "metadata": {**metadata, "annotations": annotations}, "spec": spec}
+
+
 def _containers(names: list[str]) -> str:
     """`container web has`, `containers web and proxy have`."""
     if len(names) == 1:

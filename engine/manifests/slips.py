@@ -1,4 +1,4 @@
-"""Slips that the API server would refuse with a sentence nobody understands, found before it is asked.
+"""Finds mistakes in manifests that the API server would refuse without a clear reason.
 
 Each check takes a rendered object and returns a problem in plain words, or nothing. They are certain: nothing that a
 cluster accepts is refused here.
@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.limits import parse_duration, parse_settle
-from engine.manifests.documents import group_of, not_text
-from engine.manifests.references import containers_of, mappings_of, pod_template_of
+from engine.manifests.documents import group_of
 from engine.manifests.settling import settles
 from engine.types import (
     MIN_READY_ANNOTATION,
@@ -27,7 +26,6 @@ PRUNE_ANNOTATION = "slipway.dev/prune"
 def problems_of(body: Json) -> Iterator[str]:
     """All problems of one object; none of them quotes a value that could be secret."""
     yield from _steering_problems(body)
-    yield from _text_problems(body)
 
 
 def _steering_problems(body: Json) -> Iterator[str]:
@@ -55,23 +53,3 @@ def _settle_problems(body: Json, annotations: Json) -> Iterator[str]:
     for name in (SETTLE_ANNOTATION, MIN_READY_ANNOTATION):
         if annotations.get(name) is not None and not settles(body):
             yield f"{name} is for workloads whose pods run for ever; this is a {body['kind']}"
-
-
-def _text_problems(body: Json) -> Iterator[str]:
-    """Values that must be text and are not: `true`, `8080`, or a variable of type number that is the whole value."""
-    data = body.get("data")
-    if (
-        body["kind"] == "ConfigMap"
-        and body["apiVersion"] == "v1"
-        and isinstance(data, dict)
-        and (slip := not_text(data))
-    ):
-        yield f"data.{slip[0]} of ConfigMap {body['metadata']['name']} {_must_be_text(slip[1])}"
-    for container in containers_of(pod_template_of(body) or {}):
-        for variable in mappings_of(container.get("env")):
-            if slip := not_text({"value": variable.get("value")}):
-                yield f"the value of {variable.get('name')} in env of {container.get('name')} {_must_be_text(slip[1])}"
-
-
-def _must_be_text(found: str) -> str:
-    return f"must be text, found {found}; write it in quotes, and use variables of type string there"

@@ -35,7 +35,7 @@ def _stored(manifest: Manifest, digest: Digest, version_ids: Mapping[str, str]) 
 
 
 def _stored_secret(manifest: Manifest, digest: Digest) -> Json:
-    """What is public of a Secret; fields that are not known to be public are not kept."""
+    """The public part of a Secret. A field that is not known to be public is not kept."""
     body, metadata = manifest.body, manifest.body["metadata"]
     annotations = {
         key: value for key, value in (metadata.get("annotations") or {}).items() if key != LAST_APPLIED
@@ -179,7 +179,7 @@ def _source(text: str) -> Source:
 
 
 def content_hash(stored: Sequence[Json]) -> str:
-    """A hash (SHA-256, hex) of what is applied: independent of order, of source lines and of version ids."""
+    """A hash (SHA-256, hex) of the applied objects. Order, source lines and version ids do not change it."""
     parts = sorted(_canonical(entry.get("object", entry.get("secret"))) for entry in stored)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

@@ -1,6 +1,6 @@
 """What the cluster shows about a failure: the pod's reason, its events, and the last lines of its log.
 
-Captured at once, since a rollback deletes the pods. Whatever cannot be read is left out: a missing log must not
+Captured at once, since a rollback or a person deletes the pods. Whatever cannot be read is left out: a missing log must not
 hide the verdict.
 """
 
@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from engine.cluster.client import ApiError, Client, list_all
 from engine.cluster.resources import built_in
-from engine.health.trouble import Trouble
+from engine.health.crashes import statuses_of
+from engine.health.events import event_time
+from engine.health.trouble import Trouble, ended_state
 from engine.types import ClusterEvent, Evidence, Json
 
 LOG_LINES = 50
@@ -30,16 +33,33 @@ def collect(client: Client, namespace: str, pod: Json, trouble: Trouble | None) 
         events = pool.submit(events_about, client, namespace, metadata.get("uid", ""))
         logs = pool.submit(log_of, client, namespace, metadata["name"], container, previous=False)
         previous = pool.submit(log_of, client, namespace, metadata["name"], container, previous=True)
+    status = next((one for one, _ in statuses_of(pod) if one.get("name") == container), {})
+    ended = ended_state(status)
     return Evidence(
         pod=metadata["name"],
         container=container,
-        reason=trouble.reason if trouble else "",
-        message=trouble.message if trouble else "",
-        exit_code=trouble.exit_code if trouble else None,
-        restarts=trouble.restarts if trouble else 0,
+        reason=(trouble.reason if trouble else "") or str(ended.get("reason") or ""),
+        message=(trouble.message if trouble else "") or str(ended.get("message") or "")[:MAX_LINE],
+        exit_code=trouble.exit_code if trouble and trouble.exit_code is not None else ended.get("exitCode"),
+        restarts=int(status.get("restartCount") or 0),
+        node=str((pod.get("spec") or {}).get("nodeName") or ""),
         events=tuple(event_of(event) for event in events.result()[-MAX_EVENTS:]),
         logs=logs.result(),
         previous_logs=previous.result(),
+    )
+
+
+def completed(newer: Evidence | None, older: Evidence | None) -> Evidence | None:
+    """The newer evidence, with what only the older one still has: pods may be gone since."""
+    if newer is None or older is None:
+        return newer or older
+    if newer.pod != older.pod:
+        return newer if newer.logs or newer.previous_logs else older
+    return replace(
+        newer,
+        events=newer.events or older.events,
+        logs=newer.logs or older.logs,
+        previous_logs=newer.previous_logs or older.previous_logs,
     )
 
 
@@ -53,13 +73,6 @@ def events_about(client: Client, namespace: str, uid: str) -> list[Json]:
     except ApiError:
         return []
     return sorted(items, key=event_time)
-
-
-def event_time(event: Json) -> str:
-    """When an event was last seen; old and new ones keep it in different places."""
-    series = event.get("series") or {}
-    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
-    return next((str(time) for time in times if time), str(event["metadata"].get("creationTimestamp") or ""))
 
 
 def event_of(event: Json) -> ClusterEvent:

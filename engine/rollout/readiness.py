@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from engine.health.crashes import exits_of_pod, statuses_of
+from engine.health.events import age_of
 from engine.health.pods import condition, is_ready
 from engine.types import Json
 
@@ -76,14 +76,6 @@ class Readiness:
 
     def _age(self, stamp: object) -> float:
         return age_of(stamp, self._wall())
-
-
-def age_of(stamp: object, wall: float) -> float:
-    """Seconds since a time that the cluster wrote, by our clock; 0 when the cluster's is ahead, or where it says none."""
-    try:
-        return max(0.0, wall - datetime.fromisoformat(str(stamp)).timestamp())
-    except ValueError:
-        return 0.0
 
 
 def _uid(pod: Json) -> str:

@@ -15,11 +15,14 @@ from engine.cluster.feed import Topic, World
 from engine.cluster.parallel import Outcomes
 from engine.cluster.refusals import is_no_answer
 from engine.cluster.resources import ClusterKinds, built_in
+from engine.cluster.terminating import is_being_deleted, wait_until_gone
 from engine.errors import SlipwayError
+from engine.health.held import what_is_held
 from engine.limits import Limits
 from engine.manifests.plan import Phase, Stage, defined_kinds
 from engine.rollout.readiness_warnings import soft_warnings
-from engine.rollout.targets import WAITED_FOR, is_waited_for
+from engine.rollout.targets import is_waited_for
+from engine.rollout.topics import is_watched, topics_of
 from engine.rollout.waiting import Waiter
 from engine.types import (
     WAIT_ANNOTATION,
@@ -51,14 +54,15 @@ class Rollout:
         observer: Observer,
         timeout: float,
         finished_jobs: Container[ObjectRef] = (),
+        awaited: Collection[tuple[str, str]] = (),
         overwrite: Collection[ObjectRef] = (),
         limits: Limits | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`timeout`: seconds for all of it, from entering on. `finished_jobs`: pre- and post-deploy Jobs that
-        are known to have succeeded; they are not run again. `overwrite`: objects on which changes by people may
-        be overwritten."""
+        """`timeout`: seconds for all of it, from entering on. `finished_jobs`: pre- and post-deploy Jobs that are known to
+        have succeeded; they are not run again. `awaited`: kind and name of Secrets and ConfigMaps that something is about
+        to make; pods wait for them a while. `overwrite`: objects on which changes by people may be overwritten."""
         self._client = client
         self._stages = stages
         self._manifests = [manifest for stage in stages for manifest in stage.manifests]
@@ -72,6 +76,7 @@ class Rollout:
         self._clock = clock
         self._world = World(client)
         self._waiter = Waiter(client, self._world, observer, self._limits, clock=clock)
+        self._waiter.verdicts.fresh.update(dict.fromkeys(awaited, self._limits.config_awaited))
         self._before: dict[ObjectRef, Json] | None = None
         self._autoscalers: dict[ObjectRef, Autoscaler] = {}
         self._fresh_kinds: set[tuple[str, str]] = set()
@@ -84,10 +89,10 @@ class Rollout:
         self._deadline = self._clock() + self._timeout
         self._kinds.learn(self._manifests)
         self._observer.check()
-        others = [m for m in self._manifests if not _is_watched(m)]
+        others = [m for m in self._manifests if not is_watched(m)]
         try:
             with ThreadPoolExecutor(max_workers=2) as pool:
-                opening = pool.submit(self._world.follow, _topics(self._manifests, self._kinds))
+                opening = pool.submit(self._world.follow, topics_of(self._manifests, self._kinds))
                 autoscalers = pool.submit(read_autoscalers, self._client, self._manifests)
                 before = read_before(self._client, self._kinds, others, self._observer)
                 opening.result()
@@ -113,6 +118,7 @@ class Rollout:
         (later stages are not applied then), ApiError when the cluster does not answer, and what the observer's
         `check` raises.
         """
+        self._wait_for_deletions()
         for stage in self._stages:
             if stage.phase != Phase.POSTDEPLOY:
                 self._apply_stage(stage)
@@ -126,16 +132,44 @@ class Rollout:
         for stage in self._stages:
             if ok and stage.phase == Phase.POSTDEPLOY:
                 ok = self._run_jobs(stage, self._apply_all(stage))
-        warnings = soft_warnings(self._client, self._kinds, self._manifests) if ok else []
+        held, unchanged = self._held()
+        soft = soft_warnings(self._client, self._kinds, self._manifests) if ok else []
+        warnings = [*held, *unchanged, *soft]
         for warning in warnings:
             self._observer.line(warning, level="warning")
-        return self._result(ok, warnings)
+        return self._result(ok, warnings, held)
 
-    def _result(self, ok: bool, warnings: Sequence[str]) -> RolloutResult:
+    def _held(self) -> tuple[list[str], list[str]]:
+        """What does not run because its workload replaces no pods by itself: of workloads that this deploy changed, and of
+        others."""
+        told: tuple[list[str], list[str]] = ([], [])
+        for applied in self._applied:
+            ref, body = applied.manifest.ref, self._world.objects.get(applied.manifest.ref)
+            if body and (text := what_is_held(ref.kind, body)):
+                told[applied.action == Action.UNCHANGED].append(f"{ref.kind} {ref.name} {text}.")
+        return told
+
+    def _result(self, ok: bool, warnings: Sequence[str], held: Sequence[str]) -> RolloutResult:
         statuses = tuple(self._waiter.statuses.values())
         progress = {status.progress for status in statuses}
         timed_out = Progress.TIMED_OUT in progress and Progress.FAILED not in progress
-        return RolloutResult(ok, timed_out, statuses, tuple(warnings))
+        return RolloutResult(ok, timed_out, statuses, tuple(warnings), tuple(held))
+
+    def _wait_for_deletions(self) -> None:
+        """Objects of this deploy that are being deleted must be gone before anything is written."""
+        before = self._before or {}
+        going = [m for m in self._manifests if m.ref in before and is_being_deleted(before[m.ref])]
+        patience = self._patience
+        stuck = wait_until_gone(
+            self._client, self._kinds, going, self._observer, seconds=patience.deletion, pause=patience.pause
+        )
+        for manifest in going:
+            if manifest.ref in stuck:
+                self._waiter.tell(failed_status(manifest, stuck[manifest.ref]))
+            else:
+                del before[manifest.ref]
+        if stuck:
+            raise self._error("Nothing was changed on the cluster.")
 
     def _apply_stage(self, stage: Stage) -> None:
         self._observer.check()
@@ -185,12 +219,12 @@ class Rollout:
         self._applied += applied
         for item in applied:
             ref = item.manifest.ref
-            if item.action != Action.UNCHANGED or item.handed_over is not None:
+            if item.action != Action.UNCHANGED or item.handed_over is not None or item.yielded:
                 self._observer.line(
                     f"{ref.kind} {ref.namespace + '/' if ref.namespace else ''}{ref.name}: {_words(item)}"
                 )
                 if ref.kind in ("Secret", "ConfigMap"):
-                    self._waiter.verdicts.fresh.add((ref.kind, ref.name))
+                    self._waiter.verdicts.fresh.setdefault((ref.kind, ref.name), self._limits.config_fresh)
         same = sum(1 for item in applied if item.action == Action.UNCHANGED)
         if same:
             self._observer.line(f"{stage.phase}: {same} of {len(stage.manifests)} objects unchanged")
@@ -260,23 +294,3 @@ def _words(applied: Applied) -> str:
 def _no_digest(value: bytes) -> str:
     """No diff is made where this is given."""
     return ""
-
-
-def _is_watched(manifest: Manifest) -> bool:
-    return (manifest.ref.group, manifest.ref.kind) in WAITED_FOR or _is_load_balancer(manifest)
-
-
-def _is_load_balancer(manifest: Manifest) -> bool:
-    spec = manifest.body.get("spec") or {}
-    return manifest.ref.kind == "Service" and not manifest.ref.group and spec.get("type") == "LoadBalancer"
-
-
-def _topics(manifests: Sequence[Manifest], kinds: ClusterKinds) -> list[Topic]:
-    """What to follow from the start: the kinds that are waited for, and pods wherever one of them makes some."""
-    topics: dict[Topic, None] = {}
-    for manifest in manifests:
-        if _is_watched(manifest):
-            topics[Topic(kinds.resource_of(manifest), manifest.ref.namespace)] = None
-            if manifest.ref.kind != "Service":
-                topics[Topic(built_in("Pod"), manifest.ref.namespace)] = None
-    return list(topics)

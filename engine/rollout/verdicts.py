@@ -13,6 +13,7 @@ from dataclasses import replace
 from engine.cluster.apply import Applied
 from engine.cluster.feed import World
 from engine.health.creation import refused_pods
+from engine.health.events import age_of, event_time
 from engine.health.objects import (
     Judgement,
     current_pods,
@@ -27,8 +28,7 @@ from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import Trouble
 from engine.limits import Limits, timeout_of
 from engine.manifests.settling import settle_reason, settle_time
-from engine.rollout.evidence import event_time
-from engine.rollout.readiness import Readiness, Seen, age_of
+from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
 from engine.rollout.targets import Target, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
@@ -59,9 +59,9 @@ class Verdicts:
         self._replica_sets: dict[str, list[Json]] = {}
         self._events: dict[str, list[Json]] = {}
         self.targets: dict[ObjectRef, Target] = {}
-        self.fresh: set[tuple[str, str]] = (
-            set()
-        )  # kind and name of Secrets and ConfigMaps that this deploy wrote
+        # Grace in seconds by kind and name of Secrets and ConfigMaps that this deploy has just written, or that a
+        # controller is about to make.
+        self.fresh: dict[tuple[str, str], float] = {}
         self.notes: list[str] = []  # lines for the log, to be taken out by whoever tells them
 
     def remember(self) -> None:
@@ -82,9 +82,22 @@ class Verdicts:
         found = {}
         for ref in refs:
             target = self.targets[ref]
-            target.last = self._judge(target)
+            target.last = self._judge_again(target)
             found[ref] = target.last
         return found
+
+    def _judge_again(self, target: Target) -> Judgement:
+        """The judgement now. A failure is final: what is deleted afterwards has failed for its cause all the same."""
+        pods, last = target.pods, target.last
+        found = self._judge(target)
+        if (
+            last is None
+            or last.progress != Progress.FAILED
+            or (found.trouble and found.progress == last.progress)
+        ):
+            return found
+        target.pods = pods
+        return last
 
     def _index(self) -> None:
         """Pods and ReplicaSets by their owner, events by what they are about: once per round, not per target."""

@@ -14,7 +14,7 @@ from engine.cluster.feed import Topic, World
 from engine.cluster.resources import built_in
 from engine.health.objects import Judgement
 from engine.limits import Limits
-from engine.rollout.evidence import collect, last_word, newest_text
+from engine.rollout.evidence import collect, completed, last_word, newest_text
 from engine.rollout.joblog import JobLogs
 from engine.rollout.targets import Target
 from engine.rollout.verdicts import Verdicts
@@ -48,6 +48,7 @@ class Waiter:
         self.verdicts = Verdicts(world, limits, clock=clock, wall=wall)
         self.statuses: dict[ObjectRef, ObjectStatus] = {}  # the last told of each object
         self.warnings: list[str] = []
+        self._secured: dict[ObjectRef, Evidence | None] = {}  # collected at the first sight of a failure
         self._lost_since: float | None = None
         self._is_lost = False
 
@@ -95,6 +96,7 @@ class Waiter:
                 failed_at = failed_at if failed_at is not None else self._clock()
                 if Progress.PROGRESSING not in progress or self._clock() - failed_at >= self._limits.gather:
                     return False
+                self._secure(targets)
             self._check_silence()
             if self._world.read_news(min(ROUND, self._limits.gather) if failed_at is not None else ROUND):
                 time.sleep(_BREATH)
@@ -165,9 +167,15 @@ class Waiter:
         for line in logs.lines():
             self._observer.line(line)
 
+    def _secure(self, targets: Sequence[Target]) -> None:
+        """Ask about what has failed before waiting for what else fails: a person may delete it meanwhile."""
+        for target in _bad(targets)[:_MAX_EVIDENCE]:
+            if target.ref not in self._secured:
+                self._secured[target.ref] = self._collect(target)
+
     def _add_evidence(self, targets: Sequence[Target]) -> None:
         """Ask the cluster about what failed, and tell it."""
-        bad = [t for t in targets if t.last and t.last.progress in (Progress.FAILED, Progress.TIMED_OUT)]
+        bad = _bad(targets)
         with ThreadPoolExecutor(max_workers=_MAX_EVIDENCE) as pool:
             found = list(pool.map(self._evidence, bad[:_MAX_EVIDENCE]))
         for target, evidence in zip(bad, [*found, *[None] * len(bad)], strict=False):
@@ -178,6 +186,9 @@ class Waiter:
                 self._tell_failure(self.statuses[target.ref])
 
     def _evidence(self, target: Target) -> Evidence | None:
+        return completed(self._collect(target), self._secured.get(target.ref))
+
+    def _collect(self, target: Target) -> Evidence | None:
         trouble = target.last.trouble if target.last else None
         named = [pod for pod in target.pods if trouble and pod["metadata"]["name"] == trouble.pod]
         pods = (
@@ -194,6 +205,10 @@ class Waiter:
             self._observer.line(f"  event: {event}", level="error")
         for line in (evidence.previous_logs or evidence.logs)[-_TAIL:]:
             self._observer.line(f"  {evidence.container}: {line}", level="error")
+
+
+def _bad(targets: Sequence[Target]) -> list[Target]:
+    return [t for t in targets if t.last and t.last.progress in (Progress.FAILED, Progress.TIMED_OUT)]
 
 
 def _status(target: Target, judgement: Judgement) -> ObjectStatus:

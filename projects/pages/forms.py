@@ -11,6 +11,8 @@ from engine.manifests.settling import Settling
 from people.models import User
 from projects import secret_rights
 from projects.models import (
+    LONGEST_WATCH,
+    WATCH_SECONDS,
     Cluster,
     Environment,
     Image,
@@ -156,6 +158,15 @@ class EnvironmentForm(CheckedForm):
         help_text="Else workloads that set none and have such a container get that time, so that their old pods serve on "
         "until the new ones have lasted that long.",
     )  # fmt: skip
+    secret_requests = forms.BooleanField(
+        required=False, label="Changes of secrets are asked for", widget=Switch(),
+        help_text="A change waits until another person, who may approve, has looked at it.",
+    )  # fmt: skip
+    watch_seconds = forms.IntegerField(
+        label="Watch after a deploy (seconds)", required=False, min_value=0, max_value=LONGEST_WATCH,
+        help_text=f"A workload that fails within that time is told with the deploy. {WATCH_SECONDS} if empty; 0 is off: then, "
+        "as later, it is told when it has failed for a minute.",
+    )  # fmt: skip
     may_see = right_field(
         "names", "Names of secret keys are seen by", "Others see only how many keys there are."
     )
@@ -165,8 +176,9 @@ class EnvironmentForm(CheckedForm):
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
         ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
+        ("watch_seconds",),
         ("slack_channel", "pull_secret"),
-        ("may_see", "may_reveal"), ("may_edit", "may_approve"),
+        ("may_see", "may_reveal"), ("may_edit", "may_approve"), ("secret_requests",),
     )  # fmt: skip
 
     def __init__(self, *args: Any, project: Project, existing: bool = False, **kwargs: Any) -> None:
@@ -209,6 +221,7 @@ class EnvironmentForm(CheckedForm):
             **{name: getattr(environment, name) for name in names},
             "pull_secret": environment.pull_secret,
             "settle_seconds": environment.policies.get("settle_seconds"),
+            "watch_seconds": environment.policies.get("watch_seconds"),
             **{name: bool(environment.policies.get(name)) for name in POLICIES},
             "placeholders": "stop" if environment.placeholders_stop else "warn",
             **{

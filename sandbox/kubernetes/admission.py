@@ -9,6 +9,7 @@ import ipaddress
 import random
 
 from engine.types import Json
+from sandbox.kubernetes import refusals
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.store import Store
 
@@ -18,7 +19,7 @@ _ADDRESS_FIELDS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
-def admit_new(body: Json, kind: Kind, store: Store) -> None:
+def admit_new(body: Json, kind: Kind, store: Store, *, dry_run: bool) -> None:
     """Completes a new object in place."""
     metadata = body["metadata"]
     if kind.has_status and not kind.custom:
@@ -29,6 +30,7 @@ def admit_new(body: Json, kind: Kind, store: Store) -> None:
         case "", "Pod":
             body["status"] = {"phase": "Pending", "qosClass": _quality(body["spec"])}
         case "", "Service":
+            _refuse_addresses(body, {}, store, dry_run=dry_run)
             _give_addresses(body["spec"], {}, store)
         case "batch", "Job":
             _label_job(body["spec"], metadata)
@@ -38,7 +40,7 @@ def admit_new(body: Json, kind: Kind, store: Store) -> None:
             metadata.setdefault("finalizers", []).append(CLEANUP)
 
 
-def admit_change(new: Json, old: Json, kind: Kind, store: Store) -> None:
+def admit_change(new: Json, old: Json, kind: Kind, store: Store, *, dry_run: bool) -> None:
     """Completes a changed object in place: some fields keep their old values unless the change sets them."""
     match kind.group, kind.kind:
         case "", "Namespace":
@@ -46,6 +48,7 @@ def admit_change(new: Json, old: Json, kind: Kind, store: Store) -> None:
         case "", "Pod":
             _keep(new["spec"], old["spec"], "nodeName", "serviceAccountName", "serviceAccount")
         case "", "Service":
+            _refuse_addresses(new, old.get("spec") or {}, store, dry_run=dry_run)
             _give_addresses(new["spec"], old.get("spec") or {}, store)
         case "batch", "Job":
             _keep(new["spec"], old["spec"], "selector")
@@ -114,6 +117,35 @@ def _give_addresses(spec: Json, before: Json, store: Store) -> None:
     spec.setdefault("ipFamilyPolicy", "SingleStack")
     if spec.get("type") in ("NodePort", "LoadBalancer"):
         _give_ports(spec, before, services)
+
+
+def _refuse_addresses(body: Json, before: Json, store: Store, *, dry_run: bool) -> None:
+    """Raises Refused (422) for an address out of the cluster's range, and for node ports that are taken or out of theirs
+    (which a dry run does not see, as on the real server)."""
+    spec, name = body["spec"], body["metadata"].get("name", "")
+    address = spec.get("clusterIP")
+    if address not in (None, "", "None", before.get("clusterIP")) and not _is_ours(address):
+        why = f"failed to allocate IP {address}: the provided network does not match the current range"
+        cause = refusals.invalid_value("spec.clusterIPs", [address], why)
+        raise refusals.invalid("Service", "", name, [cause])
+    own = {port.get("nodePort") for port in before.get("ports") or []}
+    others = store.bodies(("", "services"))
+    taken = {p.get("nodePort") for s in others for p in s["spec"].get("ports") or []} - own
+    for index, port in enumerate(spec.get("ports") or []):
+        field, number = f"spec.ports[{index}].nodePort", port.get("nodePort")
+        if number and number not in _NODE_PORTS and not dry_run:
+            words = "provided port is not in the valid range. The range of valid ports is 30000-32767"
+            raise refusals.invalid("Service", "", name, [refusals.invalid_value(field, number, words)])
+        if number and number in taken:
+            words = "provided port is already allocated"
+            raise refusals.invalid("Service", "", name, [refusals.invalid_value(field, number, words)])
+
+
+def _is_ours(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in _ADDRESSES
+    except ValueError:
+        return False
 
 
 def _give_ports(spec: Json, before: Json, services: list[Json]) -> None:

@@ -19,6 +19,7 @@ import jsonpointer
 import yaml
 
 from engine.types import Json
+from sandbox.kubernetes import typed
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.operations import Change
 from sandbox.kubernetes.refusals import Refused, bad_request, invalid
@@ -33,8 +34,6 @@ _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]
 _BASE64 = re.compile(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _BAD_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _FOUND = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
-_NUMERIC = "numeric (int or float)"
-_EXPECTED = {"integer": _NUMERIC, "number": _NUMERIC, "struct": "map", "int-or-string": "string"}
 _CLASSES: dict[str, tuple[type, ...]] = {
     **{"struct": (dict,), "map": (dict,), "empty": (dict,), "list": (list,), "string": (str,)},
     **{"boolean": (), "integer": (int,), "number": (int, float)},  # bools are ints for Python only
@@ -94,8 +93,7 @@ def checked(body: Json, kind: Kind, request: Request, twice: Twice = ()) -> Json
     look = _Look(twice, applied)
     look.at(body, kind.type, "", kind.kind)
     if applied and (wrong := [*look.fields, *look.misfits.values()]):
-        where = f"{kind.api_version}, Kind={kind.kind}"
-        raise Refused(500, "", f"failed to create typed patch object ({where}): {wrong[0]}")
+        raise Refused(500, "", typed.refusal(body, kind, wrong))
     for path, words in look.misfits.items():
         if not kind.custom or path.startswith(".metadata"):  # of the rest, validation of custom kinds tells
             raise bad_request(f"{cannot}: {words}")
@@ -157,7 +155,7 @@ class _Look:
             return _BAD_QUANTITY if kind.form == "quantity" else "illegal base64 data at input byte 0"
         found = _FOUND.get(type(value), "null")
         if self.applied:
-            return f"{path}: expected {_EXPECTED.get(kind.form, kind.form)}, got {found}"
+            return typed.misfit(path, kind.form, value)
         wanted = "bool" if kind.form == "boolean" else kind.int_format or kind.name or kind.form
         return f"json: cannot unmarshal {found} into Go struct field {owner}.{path[1:]} of type {wanted}"
 

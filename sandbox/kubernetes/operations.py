@@ -11,7 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.types import Json
-from sandbox.kubernetes import admission, apply, defaults, quotas, validation, webhooks
+from sandbox.kubernetes import (
+    admission,
+    apply,
+    defaults,
+    limitranges,
+    podsecurity,
+    quotas,
+    validation,
+    webhooks,
+)
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.clock import stamp
 from sandbox.kubernetes.kinds import Kind, Kinds
@@ -73,10 +82,15 @@ class Operations:
         metadata["uid"] = str(uuid.uuid4())
         if kind.has_status and kind.kind not in ("Node", "PersistentVolumeClaim"):
             body.pop("status", None)
+        if kind.key == ("", "pods"):
+            limitranges.complete(self.store, body)
         self._prepare(kind, None, body, manager, managed)
+        if kind.key == ("", "pods"):
+            limitranges.check(body)
         if self.store.get(kind.key, namespace, metadata["name"]):
             words = f'{kind.full_plural} "{metadata["name"]}" already exists'
             raise Refused(409, "AlreadyExists", words, about(kind, metadata["name"]))
+        podsecurity.refuse(self.store, kind, body)
         quotas.check(self.store, kind, body)
         metadata["creationTimestamp"] = stamp()
         if kind.has_generation():
@@ -99,9 +113,9 @@ class Operations:
         defaults.fill(new, kind)
         tracked = apply.track_update(old, new, kind.type, manager) if managed is None else managed
         if old is None:
-            admission.admit_new(new, kind, self.store)
+            admission.admit_new(new, kind, self.store, dry_run=self.dry_run)
         else:
-            admission.admit_change(new, old, kind, self.store)
+            admission.admit_change(new, old, kind, self.store, dry_run=self.dry_run)
         new["metadata"]["managedFields"] = tracked
         if not manager.subresource:
             webhooks.ask(self.store, kind, "UPDATE" if old else "CREATE", new, dry_run=self.dry_run)
@@ -142,8 +156,10 @@ class Operations:
         if old is None:
             if part:
                 raise not_found(kind, name)
-            if metadata.get("resourceVersion") or metadata.get("uid"):
-                raise conflict(kind, name)
+            metadata.pop("resourceVersion", None)
+            if wanted := metadata.get("uid"):
+                why = f"uid mismatch: the provided object specified uid {wanted}, and no existing object was found"
+                raise conflict(kind, name, why)
             body, managed = apply.apply(None, config, kind.type, manager, force=force)
             return self.create(kind, namespace, body, managed=managed), True
         metadata.pop("creationTimestamp", None)

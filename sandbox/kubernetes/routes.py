@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engine.types import Json
-from sandbox.kubernetes import bodies, discovery, subresources
+from sandbox.kubernetes import aggregation, bodies, discovery, escalation, podsecurity, subresources
 from sandbox.kubernetes.access import Access, Act, act_on
 from sandbox.kubernetes.apply import Manager
 from sandbox.kubernetes.faults import PATH, Faults
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.openapi import OpenApi
-from sandbox.kubernetes.operations import Deletion, Operations
+from sandbox.kubernetes.operations import Change, Deletion, Operations
 from sandbox.kubernetes.refusals import Refused, about, bad_request, expired, invalid, invalid_value
 from sandbox.kubernetes.rendering import listed, renderer
 from sandbox.kubernetes.requests import APPLY, Answer, Call, Request, form_of, json_answer, text_answer
@@ -51,12 +51,14 @@ class Routes:
         parts = [part for part in request.path.split("/") if part]
         path = ["apis", "", *parts[1:]] if parts[:1] == ["api"] else parts
         if path[:1] != ["apis"] or len(path) < 4:
-            return self._outside(request, parts)
+            return aggregation.answer(self.operations.store, path) or self._outside(request, parts)
         _, group, version, *rest = path
         namespace = ""
         if rest[0] == "namespaces" and len(rest) > 2 and (group or rest[2] not in ("status", "finalize")):
             _, namespace, *rest = rest
         plural, name, part, *more = [*rest, "", ""]
+        if down := aggregation.answer(self.operations.store, path):
+            return down
         kind = self.operations.kinds.find(group, version, plural)
         if kind is None and group not in self.operations.kinds.groups():
             return discovery.page_not_found()
@@ -101,6 +103,8 @@ class Routes:
         if call.subresource == "scale":
             return json_answer(subresources.scale_of(stored.body), status)
         data = renderer(call.kind, form, include=_include(call))(stored)
+        if call.verb not in ("get", "list") and not call.subresource:
+            call.request.warnings.extend(podsecurity.warnings(self.operations.store, call.kind, stored.body))
         warnings = ", ".join(f"299 - {json.dumps(words)}" for words in call.request.warnings)
         return Answer(status, data + b"\n", headers={"Warning": warnings} if warnings else {})
 
@@ -127,6 +131,7 @@ class Routes:
             return json_answer(subresources.CREATED[part](call, body, operations, self.access), 201)
         if kind.verbs == ("create",):
             return json_answer(subresources.review(call, body, self.access), 201)
+        self._may_grant(call, body)
         stored = operations.create(kind, call.namespace, body, manager=Manager(request.manager))
         return self._one(call, form, stored, 201)
 
@@ -137,12 +142,26 @@ class Routes:
         if request.content_type == APPLY:
             manager, force = Manager(request.manager, "Apply", part), request.flag("force")
             config = bodies.read(request, kind)
+            self._may_grant(call, config)
             stored, is_new = operations.apply(kind, *where, config, manager=manager, force=force)
             return self._one(call, form, stored, 201 if is_new else 200)
         change = bodies.change_of(request, subresources.SHAPES.get(part, kind))
-        change = subresources.scaled(change) if part == "scale" else change
+        change = subresources.scaled(change) if part == "scale" else self._granting(call, change)
         stored = operations.update(kind, *where, change, manager=Manager(request.manager, "Update", part))
         return self._one(call, form, stored)
+
+    def _may_grant(self, call: Call, body: Json) -> None:
+        """Raises Refused (403) for roles and bindings that grant more than their author has."""
+        named = {**body, "metadata": {"name": call.name, "namespace": call.namespace, **body["metadata"]}}
+        escalation.check(self.access, self.operations.store, call.request.user, call.kind, named)
+
+    def _granting(self, call: Call, change: Change) -> Change:
+        def checked(old: Json) -> Json:
+            new = change(old)
+            self._may_grant(call, new)
+            return new
+
+        return checked
 
     def _delete(self, call: Call, form: str) -> Answer:
         how, operations = self._deletion(call)

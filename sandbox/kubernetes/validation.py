@@ -51,6 +51,8 @@ def check(body: Json, kind: Kind, old: Json | None) -> None:
     """Raises Refused (422) with every cause when the object is not valid, or may not become so from `old`."""
     causes = [*metadata(body, kind)]
     _judge(body, kind.type, "", kind.custom, causes)
+    if kind.kind == "StatefulSet":  # its template mounts claims; the server leaves all mounts there alone
+        causes = [cause for cause in causes if cause[1] != "FieldValueNotFound"]
     if old is not None:
         causes += unchangeable(body, old, kind)
     if causes:
@@ -115,14 +117,34 @@ def _by_rules(value: Json, name: str, at: str) -> Causes:
 
 def _pod(spec: Json, at: str) -> Causes:
     yield from _unique(spec, at, "volumes")
+    yield from _volumes(spec, at)
     yield from _unique(spec, at, "initContainers", "containers")
-    volumes = [volume.get("name") for volume in spec.get("volumes") or []]
+    volumes = [v.get("name") for v in spec.get("volumes") or [] if len(_sources_of(v)) < 2]
     for field, container in _items(spec, at, "initContainers", "containers"):
         if at == "spec":  # of a pod: templates are not asked for that
             yield from must_be("trimmed", f"{field}.image", container.get("image"))
         for place, mount in _items(container, field, "volumeMounts"):
             if mount.get("name") not in volumes:
                 yield f"{place}.name", "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"'
+
+
+def _volumes(spec: Json, at: str) -> Causes:
+    """A volume has one source; the fields of others are forbidden, in the order of Kubernetes' own checks."""
+    for place, volume in _items(spec, at, "volumes"):
+        for name in _sources_of(volume)[1:]:
+            yield forbidden_value(f"{place}.{name}", "may not specify more than 1 volume type")
+
+
+def _sources_of(volume: Json) -> list[str]:
+    return [name for name in _SOURCES if name in volume]
+
+
+_SOURCES = (
+    "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi", "glusterfs",
+    "persistentVolumeClaim", "rbd", "cinder", "cephfs", "flocker", "downwardAPI", "fc", "flexVolume", "configMap",
+    "azureFile", "vsphereVolume", "quobyte", "azureDisk", "storageos", "portworxVolume", "scaleIO", "projected", "csi",
+    "ephemeral", "image",
+)  # fmt: skip
 
 
 def _items(value: Json, at: str, *fields: str) -> Iterator[tuple[str, Json]]:
@@ -167,6 +189,16 @@ def _deployment(spec: Json, at: str) -> Causes:
     seconds = spec["progressDeadlineSeconds"]
     if seconds <= spec.get("minReadySeconds", 0):
         yield invalid_value(f"{at}.progressDeadlineSeconds", seconds, "must be greater than minReadySeconds")
+
+
+def _stateful_set(spec: Json, at: str) -> Causes:
+    yield from _workload(spec, at)
+    strategy = spec.get("updateStrategy") or {}
+    rolling = strategy.get("rollingUpdate")
+    if strategy.get("type") == "OnDelete" and rolling:
+        shown = {"Partition": rolling.get("partition"), "MaxUnavailable": rolling.get("maxUnavailable", 1)}
+        words = "only allowed for updateStrategy 'RollingUpdate'"
+        yield invalid_value(f"{at}.updateStrategy.rollingUpdate", shown, words)
 
 
 def _service(spec: Json, at: str) -> Causes:
@@ -244,6 +276,6 @@ _FITS: dict[str, Callable[[Json, str], Causes]] = {
     "ReplicaSetSpec": _workload,
     "Secret": _secret,
     "ServiceSpec": _service,
-    "StatefulSetSpec": _workload,
+    "StatefulSetSpec": _stateful_set,
 }
 _JUDGED = _RULES.keys() | _FITS.keys()

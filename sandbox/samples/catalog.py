@@ -119,7 +119,7 @@ _BROKEN = (
 )
 
 
-def _secrets_file(environment: str) -> SecretsFile:
+def _secrets_file(environment: str, *, windows: bool = False) -> SecretsFile:
     return SecretsFile(
         path=f"kubernetes/{environment}/secrets.yaml",
         secret_id=f"slipway/catalog/{environment}",
@@ -127,6 +127,7 @@ def _secrets_file(environment: str) -> SecretsFile:
             "DATABASE_URL": f"postgres://catalog:{{random}}@db.{environment}.internal:5432/catalog",
             "API_SIGNING_KEY": "{random}{random}",
         },
+        windows=windows,
     )
 
 
@@ -165,7 +166,7 @@ CATALOG = SampleProject(
             namespace="catalog-production",
             config_directory=_PRODUCTION,
             variables=(Variable("PUBLIC_HOST", "catalog.example.com"), Variable("CACHE_SECONDS", "300")),
-            secrets_files=(_secrets_file("production"),),
+            secrets_files=(_secrets_file("production", windows=True),),
             by_kubectl="main~5",
         ),
     ),

@@ -68,16 +68,32 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Save:
+    """A version of a secrets file that somebody (`by`: a sample person) saves in the portal, with a comment.
+
+    `values`: the new values by `secret/key`. `after_deploy`: only once the seeded deploys have ended, so that the newest
+    version is not the deployed one.
+    """
+
+    by: str
+    comment: str
+    values: dict[str, str]
+    after_deploy: bool = False
+
+
+@dataclass(frozen=True)
 class SecretsFile:
     """A populated secrets file: the AWS secret `secret_id` that stands for the reference file `path`.
 
-    `values` are plain text by key; `{random}` in one is replaced by a fresh random word when it is first
-    stored.
+    `values`: by key, as `values.filled` takes them. They are the first version, which does not come from the portal;
+    `saves` are the later ones. `windows`: its lines end with CR LF.
     """
 
     path: str
     secret_id: str
     values: dict[str, str]
+    saves: tuple[Save, ...] = ()
+    windows: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,13 +132,18 @@ class SampleProject:
     mirrored: tuple[MirroredImage, ...] = ()
     broken: tuple[Change, ...] = ()  # branched off the end of main, as the next
     crashes_late: tuple[Change, ...] = ()
+    more_keys: tuple[Change, ...] = ()
     default_branch: str = "main"
     needs: str = ""
 
     @property
     def branches(self) -> tuple[tuple[str, tuple[Change, ...]], ...]:
         """Those beside the default branch, all of them begun at its end."""
-        return (("broken", self.broken), ("crashes-late", self.crashes_late))
+        return (
+            ("broken", self.broken),
+            ("crashes-late", self.crashes_late),
+            ("more-keys", self.more_keys),
+        )
 
     @property
     def repository(self) -> str:

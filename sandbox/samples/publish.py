@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +24,7 @@ from sandbox.aws.images import RegistryClient, connect, ecr_call, publish_image,
 from sandbox.samples import SAMPLES
 from sandbox.samples.history import Revision, make_repository
 from sandbox.samples.model import Image, SampleProject, SecretsFile
+from sandbox.samples.values import filled
 
 _LABEL = re.compile(r'^LABEL (?P<name>\S+?)="(?P<value>(?:[^"\\]|\\.)*)"$', re.MULTILINE)
 _ESCAPES = {"\\n": "\n", "\\t": "\t", '\\"': '"', "\\\\": "\\"}
@@ -146,12 +146,12 @@ def _store_secrets(sample: SampleProject, revisions: list[Revision], aws: str) -
 def populated(reference: str, file: SecretsFile) -> str:
     """The reference file with each blank value filled in, base64; comments and order stay. Raises ValueError."""
     text = reference
-    for key, value in file.values.items():
-        plain = re.sub(r"\{random\}", lambda _: secrets.token_hex(12), value)
-        encoded = base64.b64encode(plain.encode()).decode()
+    for key, pattern in file.values.items():
+        encoded = base64.b64encode(filled(pattern)).decode()
         text, count = re.subn(rf'^(\s+{re.escape(key)}:) ""$', rf"\1 {encoded}", text, flags=re.MULTILINE)
         if count != 1:
             raise ValueError(f"{file.path} has no blank {key}")
-    return text.replace(
+    text = text.replace(
         "# Blank on purpose. The populated version of this file is kept in AWS Secrets Manager.\n", ""
     )
+    return text.replace("\n", "\r\n") if file.windows else text

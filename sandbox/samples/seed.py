@@ -33,6 +33,7 @@ from sandbox.samples import CLUSTER, PEOPLE, REGISTRY, SAMPLES  # noqa: E402
 from sandbox.samples import model as samples  # noqa: E402
 from sandbox.samples.by_hand import objects_by_hand  # noqa: E402
 from sandbox.samples.publish import World, make_world  # noqa: E402
+from sandbox.samples.secret_versions import save_versions  # noqa: E402
 
 PATIENCE_SECONDS = 180
 SIMULATED = "simulated cluster"
@@ -55,13 +56,38 @@ def main() -> int:
     environments = [
         pair for sample in SAMPLES for pair in ensure_project(sample, layout, cluster, registry, people)
     ]
-    if not options.existing_cluster:
-        ready, waiting = in_order(environments)
-        wait_for(first_deploys(ready, world, people))
-        for sample_environment, environment in waiting:
-            past_by_hand(sample_environment, environment, layout, world, kubeconfig)
-        wait_for(first_deploys(waiting, world, people))
+    if options.existing_cluster:
+        save_first_versions(environments, people)
+    else:
+        seed_cluster(environments, layout, world, people, kubeconfig)
     return 0
+
+
+def seed_cluster(
+    environments: list[Pair], layout: layouts.Layout, world: World, people: dict[str, User], kubeconfig: Path
+) -> None:
+    """Versions of secrets, objects made by hand, first deploys. A start waits for this, so they go on side by side."""
+    needed, free, waiting = in_order(environments)
+    first = first_deploys(needed, world, people)
+    save_first_versions(free, people)
+    others = first_deploys(free, world, people)
+    wait_for(first)
+    save_first_versions(waiting, people)
+    for described, environment in waiting:
+        past_by_hand(described, environment, layout, world, kubeconfig)
+    others += first_deploys(waiting, world, people)
+    wait_for(others)
+    deployed = {deploy.environment_id for deploy in others}
+    for described, environment in environments:
+        if environment.pk in deployed:
+            save_versions(described, environment, people, after_deploy=True)
+
+
+def save_first_versions(environments: list[Pair], people: dict[str, User]) -> None:
+    """Saves the versions of secrets that come before the first deploy, in environments that had none yet."""
+    for described, environment in environments:
+        if not Deploy.objects.filter(environment=environment).exists():
+            save_versions(described, environment, people, after_deploy=False)
 
 
 def ensure_person(sample: samples.SamplePerson, password: str) -> User:
@@ -178,11 +204,13 @@ def past_by_hand(
         refresh_environment(environment)  # what was made behind the portal's back is on the board at once
 
 
-def in_order(environments: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Those that need nothing, and those whose sample needs another one's kinds on the cluster first."""
-    needing = {sample.slug for sample in SAMPLES if sample.needs}
-    waiting = [pair for pair in environments if pair[1].project.slug in needing]
-    return [pair for pair in environments if pair not in waiting], waiting
+def in_order(environments: list[Pair]) -> tuple[list[Pair], list[Pair], list[Pair]]:
+    """Those whose kinds another sample needs on the cluster, those that have to do with no other, and those that need such
+    kinds."""
+    needing = {sample.slug: sample.needs for sample in SAMPLES if sample.needs}
+    first = [pair for pair in environments if pair[1].project.slug in needing.values()]
+    last = [pair for pair in environments if pair[1].project.slug in needing]
+    return first, [pair for pair in environments if pair not in first + last], last
 
 
 def first_deploys(environments: list[Pair], world: World, people: dict[str, User]) -> list[Deploy]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.samples.model import Change, Edit, Environment, Image, SampleProject, SecretsFile, Variable
+from sandbox.samples.model import Change, Edit, Environment, Image, SampleProject, Save, SecretsFile, Variable
 from sandbox.samples.people import DEVIN, LENA, ROBIN, SASHA
+from sandbox.samples.values import PRIVATE_KEY, RAW_KEY
 
 _STAGING, _PRODUCTION = "kubernetes/staging", "kubernetes/production"
 
@@ -154,7 +155,57 @@ _CRASHES_LATE = (
 )
 
 
-def _secrets_file(environment: str) -> SecretsFile:
+# Its reference files name one key more than the secrets files have, so that no revision of it can be deployed yet.
+_MORE_KEYS = (
+    Change(
+        ROBIN,
+        1.6,
+        "Ask the fraud check before a payment",
+        body="Needs FRAUD_CHECK_TOKEN in the secrets of every environment.",
+        edits=(
+            *_both("secrets.yaml", '  PAYMENT_TOKEN: ""', '  PAYMENT_TOKEN: ""\n  FRAUD_CHECK_TOKEN: ""'),
+            *_both(
+                "web.yaml",
+                "                  key: SESSION_KEY\n",
+                "                  key: SESSION_KEY\n"
+                "            - name: FRAUD_CHECK_TOKEN\n"
+                "              valueFrom:\n"
+                "                secretKeyRef:\n"
+                "                  name: storefront-secrets\n"
+                "                  key: FRAUD_CHECK_TOKEN\n",
+            ),
+        ),
+    ),
+)
+
+_STAGING_SAVES = (
+    Save(
+        "lead",
+        "The payment provider's test account, which all of us may use",
+        {"storefront-secrets/PAYMENT_TOKEN": "pay_test_{random}"},
+    ),
+    Save(  # pasted with its line end, which the portal points out
+        "dev",
+        "The mail server has new passwords",
+        {"storefront-keys/mail-password": "{random}\n"},
+    ),
+)
+_PRODUCTION_SAVES = (
+    Save(
+        "lead",
+        "Both yearly rotations: sessions and receipts",
+        {"storefront-secrets/SESSION_KEY": "{random}{random}", "storefront-keys/receipts.pem": PRIVATE_KEY},
+    ),
+    Save(
+        "lead",
+        "The payment provider's new token; the old one ends with the month",
+        {"storefront-secrets/PAYMENT_TOKEN": "pay_{random}"},
+        after_deploy=True,
+    ),
+)
+
+
+def _secrets_file(environment: str, saves: tuple[Save, ...], *, newsletter_token: str) -> SecretsFile:
     return SecretsFile(
         path=f"kubernetes/{environment}/secrets.yaml",
         secret_id=f"slipway/storefront/{environment}",
@@ -162,7 +213,12 @@ def _secrets_file(environment: str) -> SecretsFile:
             "DATABASE_URL": f"postgres://storefront:{{random}}@db.{environment}.internal:5432/storefront",
             "SESSION_KEY": "{random}{random}",
             "PAYMENT_TOKEN": "pay_{random}",
+            "mail-password": "{random}",
+            "receipts.pem": PRIVATE_KEY,
+            "unsubscribe.key": RAW_KEY,
+            "newsletter-token": newsletter_token,
         },
+        saves=saves,
     )
 
 
@@ -175,6 +231,7 @@ STOREFRONT = SampleProject(
     main=_MAIN,
     broken=_BROKEN,
     crashes_late=_CRASHES_LATE,
+    more_keys=_MORE_KEYS,
     images=(
         Image("web", "storefront/web", "web/Dockerfile"),
         Image("worker", "storefront/worker", "worker/Dockerfile"),
@@ -191,7 +248,7 @@ STOREFRONT = SampleProject(
                 Variable("LOG_LEVEL", "debug"),
                 Variable("PUBLIC_HOST", "shop.staging.example.com"),
             ),
-            secrets_files=(_secrets_file("staging"),),
+            secrets_files=(_secrets_file("staging", _STAGING_SAVES, newsletter_token="change-me"),),
             seeded=("main~2", "main~1"),
         ),
         Environment(
@@ -207,7 +264,7 @@ STOREFRONT = SampleProject(
                 Variable("LOG_LEVEL", "info"),
                 Variable("PUBLIC_HOST", "shop.example.com"),
             ),
-            secrets_files=(_secrets_file("production"),),
+            secrets_files=(_secrets_file("production", _PRODUCTION_SAVES, newsletter_token="news_{random}"),),
             seeded=("main~4",),
         ),
     ),

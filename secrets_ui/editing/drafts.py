@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -25,13 +25,15 @@ Do = Literal["set", "add", "remove", "rename"]
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit of one key. `to`: the new name of a rename. `value`: None where the value stays, or goes."""
+    """One edit of one key. `to`: the new name of a rename. `value`: None where the value stays, or goes. `source`: where the
+    value comes from, as `SecretVersion.Source` has it."""
 
     secret: str
     key: str
     do: Do
     value: bytes | None = field(default=None, repr=False)
     to: str = ""
+    source: str = "edit"
 
     @property
     def place(self) -> Place:
@@ -47,10 +49,11 @@ class Edit:
 @dataclass(frozen=True)
 class Content:
     """The content of a draft. `loose`: a value that was typed for a key that could not be added, kept for the next try.
-    `edited`: counts the changes of the draft."""
+    `pending`: pasted values that wait for their preview to be accepted. `edited`: counts the changes of the draft."""
 
     edits: tuple[Edit, ...] = ()
     loose: bytes | None = field(default=None, repr=False)
+    pending: tuple[Edit, ...] = ()
     base_version: str = ""
     ends_at: datetime | None = None
     edited: int = 0
@@ -83,7 +86,7 @@ def change_draft(user: Any, secret: Secret, change: Callable[[Content], Content]
     alive = row is not None and row.ends_at > timezone.now()
     before = _content(row) if row is not None and alive else Content(base_version=secret.current_version)
     after = replace(change(before), ends_at=timezone.now() + KEPT)
-    if not after.edits and after.loose is None:
+    if not after.edits and not after.pending and after.loose is None:
         Draft.objects.filter(user=user, secret=secret).delete()
         return Content()
     values = {"edits": _text(after), "base_version": after.base_version, "ends_at": after.ends_at}
@@ -106,18 +109,26 @@ def erase_ended() -> None:
 
 def _content(row: Draft) -> Content:
     stored = json.loads(row.edits) if row.edits else {"edits": []}
-    edits = tuple(Edit(**{**one, "value": _bytes(one["value"])}) for one in stored["edits"])
+    edits, pending = (_edits(stored.get(name, ())) for name in ("edits", "pending"))
     loose = _bytes(stored.get("loose"))
-    register(value for value in (loose, *(edit.value for edit in edits)) if value)
-    return Content(edits, loose, row.base_version, row.ends_at, row.edited)
+    register(value for value in (loose, *(edit.value for edit in (*edits, *pending))) if value)
+    return Content(edits, loose, pending, row.base_version, row.ends_at, row.edited)
+
+
+def _edits(stored: Iterable[dict[str, Any]]) -> tuple[Edit, ...]:
+    return tuple(Edit(**{**one, "value": _bytes(one["value"])}) for one in stored)
 
 
 def _text(content: Content) -> str:
-    edits = [
-        {"secret": e.secret, "key": e.key, "do": e.do, "value": _base64(e.value), "to": e.to}
-        for e in content.edits
-    ]
-    return json.dumps({"edits": edits, "loose": _base64(content.loose)})
+    edits, pending = ([_kept(edit) for edit in given] for given in (content.edits, content.pending))
+    return json.dumps({"edits": edits, "loose": _base64(content.loose), "pending": pending})
+
+
+def _kept(edit: Edit) -> dict[str, Any]:
+    return {
+        "secret": edit.secret, "key": edit.key, "do": edit.do, "value": _base64(edit.value), "to": edit.to,
+        "source": edit.source,
+    }  # fmt: skip
 
 
 def _base64(value: bytes | None) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from audit.actors import Actor
 from core.errors import Refused, Stale
 from projects.models import SecretsFile
+from secrets_ui.editing.asking import store
 from secrets_ui.editing.saving import finished
 from secrets_ui.editing.staging import known_secret
-from secrets_ui.editing.writing import SOURCE, Wanted, write
+from secrets_ui.editing.writing import SOURCE, Wanted
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import require
@@ -38,4 +39,4 @@ def restore(
     old, now = (read_version(file, secret, version).opened.text for version in (version_id, current))
     if old == now:
         return None
-    return write(actor, file, secret, Wanted(old, current, token, SOURCE.RESTORE, comment.strip()))
+    return store(actor, file, secret, Wanted(old, current, token, SOURCE.RESTORE, comment.strip()))

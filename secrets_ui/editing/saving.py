@@ -9,10 +9,11 @@ from dataclasses import replace
 from audit.actors import Actor
 from core.errors import Refused
 from projects.models import SecretsFile
+from secrets_ui.editing.asking import store
 from secrets_ui.editing.drafts import Content, change_draft, discard, draft_of
 from secrets_ui.editing.merging import Merged, merge
 from secrets_ui.editing.staging import known_secret
-from secrets_ui.editing.writing import SOURCE, STATE, Wanted, write
+from secrets_ui.editing.writing import SOURCE, STATE, Wanted
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import require
@@ -58,17 +59,27 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         discard(actor.user, secret, content)
         return None
     text = text_of(merged)
-    wanted = Wanted(text, merged.current, token, SOURCE.EDIT, comment.strip(), merged.rows)
-    row = write(actor, file, secret, wanted)
+    wanted = Wanted(text, merged.current, token, source_of(content), comment.strip(), merged.rows)
+    row = store(actor, file, secret, wanted)
     discard(actor.user, secret, content)
     return row
 
 
+def source_of(content: Content) -> str:
+    """Where all edits come from, if that is one place; what comes from several is an edit."""
+    sources = {edit.source for edit in content.edits}
+    return sources.pop() if len(sources) == 1 else SOURCE.EDIT
+
+
 def finished(actor: Actor, secret: Secret, token: str) -> SecretVersion | None:
-    """The version of a form that was sent before and stored."""
+    """The version of a form that was sent before and stored, or waits."""
     uuid.UUID(token)
     return SecretVersion.objects.filter(
-        secret=secret, version_id=token, state=STATE.STORED, actor_kind=actor.kind, actor_id=actor.id
+        secret=secret,
+        version_id=token,
+        state__in=(STATE.STORED, STATE.WAITING),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
     ).first()
 
 

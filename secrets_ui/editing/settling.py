@@ -12,13 +12,16 @@ from adapters.errors import ExternalError, NotFound
 from core.jobs import enqueue
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
+from secrets_ui.editing.asking import settle_asked
 from secrets_ui.editing.writing import STATE, close
 from secrets_ui.known.secrets import files_of, note_facts
-from secrets_ui.models import SecretVersion
+from secrets_ui.models import ChangeRequest, SecretVersion
 
 # Longer than any save takes.
 GIVEN_UP = timedelta(minutes=3)
-NOT_THERE = "AWS did not answer while it was being saved, and has no such version now. Save it again."
+NOT_THERE = (
+    "AWS did not answer while it was being saved, and nothing shows that it became current. Save it again."
+)
 
 
 def settle_due() -> None:
@@ -41,11 +44,14 @@ def settle(pk: int) -> bool:
     file = file_for(row) if row is not None else None
     if row is None or file is None:
         return False
+    asked = ChangeRequest.objects.filter(version=row).exists()
     try:
         facts = secrets_writer(file).describe(file.secret_id)
-        became = _became_current(file, facts, row)
+        if asked:
+            return settle_asked(row, facts)
+        became = _became_current(facts, row)
     except NotFound:
-        return close(row, STATE.FAILED, error=NOT_THERE)
+        return settle_asked(row, None) if asked else close(row, STATE.FAILED, error=NOT_THERE)
     except ExternalError:
         return False
     done = close(row, STATE.STORED) if became else close(row, STATE.FAILED, error=NOT_THERE)
@@ -62,12 +68,15 @@ def file_for(row: SecretVersion) -> SecretsFile | None:
     return next(iter([*own, *files]), None)
 
 
-def _became_current(file: SecretsFile, facts: SecretFacts, row: SecretVersion) -> bool:
-    """Whether AWSCURRENT is on the version, was on it until now, or was on it and has moved on twice since: then it holds
-    no label of ours any more, though AWS has it."""
-    labels = facts.versions.get(row.version_id)
-    if labels is not None:
-        return CURRENT in labels or PREVIOUS in labels
-    return any(
-        version.version_id == row.version_id for version in secrets_writer(file).versions(file.secret_id)
+def _became_current(facts: SecretFacts, row: SecretVersion) -> bool:
+    """Whether AWSCURRENT is, or was, on the version: its labels say so, or a version that was saved over it.
+
+    A version without a label proves nothing: the next save takes the label of ours from one that never became current.
+    """
+    labels = facts.versions.get(row.version_id, ())
+    if CURRENT in labels or PREVIOUS in labels:
+        return True
+    over_it = SecretVersion.objects.filter(
+        secret=row.secret_id, base_version=row.version_id, state=STATE.STORED
     )
+    return over_it.exists()

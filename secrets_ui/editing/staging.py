@@ -68,13 +68,13 @@ def merged(content: Content, edit: Edit) -> Content:
             return content.without(edit.place)
         if edit.do == "rename":
             return content.without(edit.place).with_edit(
-                Edit(edit.secret, edit.to, "add", edit.value or before.value)
+                Edit(edit.secret, edit.to, "add", edit.value or before.value, source=before.source)
             )
-        return content.with_edit(replace(before, value=edit.value))
+        return content.with_edit(replace(before, value=edit.value, source=edit.source))
     if before is not None and before.do == "rename" and edit.do == "set":
-        return content.with_edit(replace(before, value=edit.value))
+        return content.with_edit(replace(before, value=edit.value, source=edit.source))
     if before is not None and before.do == "set" and edit.do == "rename" and edit.value is None:
-        return content.with_edit(replace(edit, value=before.value))
+        return content.with_edit(replace(edit, value=before.value, source=before.source))
     return content.with_edit(edit)
 
 

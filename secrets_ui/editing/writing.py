@@ -68,7 +68,7 @@ def write(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> Se
     Raises CameFirst, NotKnown, and ExternalError (then nothing was stored).
     """
     check_size(file.secret_id, wanted.text)
-    row, is_new = _opened_row(actor, file, secret, wanted)
+    row, is_new = opened_row(actor, file, secret, wanted)
     if not is_new:
         return _answer(row)
     try:
@@ -89,9 +89,8 @@ def write(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> Se
     return row
 
 
-def _opened_row(
-    actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted
-) -> tuple[SecretVersion, bool]:
+def opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> tuple[SecretVersion, bool]:
+    """The row of a version to be made, and whether it is new. Raises Refused for the token of another person."""
     before = SecretVersion.objects.filter(secret=secret, version_id=wanted.base).first()
     rows = wanted.rows or public_rows(secret.arn, opened_text(wanted.text))
     known: Json = (
@@ -154,9 +153,9 @@ def _record(row: SecretVersion) -> None:
         "project": row.environment.project.slug if row.environment else "",
     }  # fmt: skip
     if row.state == STATE.STORED:
-        record(actor, "secrets.saved", **where, data=_told(row))
+        record(actor, "secrets.saved", **where, data=told(row))
     else:
-        record(actor, "secrets.not_saved", **where, data=_told(row))
+        record(actor, "secrets.not_saved", **where, data=told(row))
 
 
 def _target(row: SecretVersion) -> str:
@@ -164,7 +163,7 @@ def _target(row: SecretVersion) -> str:
     return f"{place}{row.secret.name}"
 
 
-def _told(row: SecretVersion) -> Json:
+def told(row: SecretVersion) -> Json:
     """The data of the audit event: names of keys, never a value."""
     told: Json = {"version": row.version_id, "base": row.base_version, "how": row.get_source_display()}
     told |= {name: keys for name, keys in row.touched.items() if keys}

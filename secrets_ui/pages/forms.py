@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 
 from engine.manifests.secretfiles import strict_base64
-from projects.models import Environment
+from projects.models import Environment, SecretsFile
 from secrets_ui.known.public import CRLF, Key, Place, place_of
 from secrets_ui.values.random_values import KINDS, MAX_LENGTH, MIN_LENGTH, random_value
 from ui.forms import Unseen
@@ -173,3 +173,47 @@ def decisions(data: Mapping[str, Any], clashes: Sequence[Place]) -> dict[Place, 
     """For each clash that was decided, whether one's own edit stays: fields `side-0`, `side-1`, in the order of the page."""
     chosen = {place: data.get(f"side-{at}") for at, place in enumerate(clashes)}
     return {place: side == "mine" for place, side in chosen.items() if side in ("mine", "theirs")}
+
+
+class CopyForm(PlaceForm):
+    """Which key goes where, and out of production also why."""
+
+    to = forms.TypedChoiceField(label="To", coerce=int)
+    reason = forms.CharField(
+        label="Why does it leave production?", max_length=300, help_text="Kept in the audit with your name.",
+        error_messages={"required": "Say why this value leaves production. Nothing was copied."},
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, targets: Sequence[SecretsFile], needs_reason: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["place"].widget = forms.HiddenInput()
+        self.fields["to"].choices = [(file.pk, f"{file.environment.name}: {file.path}") for file in targets]  # type: ignore[attr-defined]
+        if not needs_reason:
+            del self.fields["reason"]
+
+    def clean(self) -> dict[str, Any]:
+        """The reason is empty where none is asked for."""
+        data: dict[str, Any] = super().clean() or {}
+        return {"reason": "", **data}
+
+
+class DecideForm(forms.Form):
+    """What becomes of a request, and why. `do`: the button that was pressed."""
+
+    APPROVE, REFUSE, WITHDRAW = "approve", "refuse", "withdraw"
+
+    do = forms.ChoiceField(
+        choices=[(APPROVE, APPROVE), (REFUSE, REFUSE), (WITHDRAW, WITHDRAW)], widget=forms.HiddenInput
+    )
+    note = forms.CharField(
+        required=False, max_length=300, label="Why?", help_text="Needed to refuse. No values here, please."
+    )
+
+
+class SideForm(PlaceForm):
+    """One value of a request: before or after it."""
+
+    BEFORE, AFTER = "before", "after"
+
+    side = forms.ChoiceField(choices=[(BEFORE, BEFORE), (AFTER, AFTER)])
+    reason = forms.CharField(required=False, max_length=300)

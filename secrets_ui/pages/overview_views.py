@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +19,7 @@ from secrets_ui.known.uses import served_keys
 from secrets_ui.models import Secret, SecretVersion, VersionUse
 from secrets_ui.pages.rows import Counts, counts, rows
 from secrets_ui.pages.views_of_files import current_versions, is_flat
+from secrets_ui.requests.lists import waiting_counts
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Line:
     version: SecretVersion | None
     counts: Counts
     reference: Reference
+    waiting: int = 0
 
 
 @require_safe
@@ -55,8 +57,12 @@ def lines(user: Any) -> list[Line]:
     versions = current_versions(list({secret.pk: secret for secret in known.values()}.values()))
     served = _serving(files, known)
     references = _references(files, known)
-    return [
+    asked = waiting_counts(known.values())
+    found = [
         _line(file, known.get(file.pk), versions, served, references[file.environment_id]) for file in files
+    ]
+    return [
+        replace(line, waiting=asked.get(line.look.secret.pk, 0) if line.look.secret else 0) for line in found
     ]
 
 

@@ -19,6 +19,7 @@ from core.errors import Refused
 from core.kept import keeps
 from engine.errors import ManifestError, SlipwayError
 from projects.models import SecretsFile
+from secrets_ui.editing.asking import demands_request
 from secrets_ui.editing.drafts import Edit
 from secrets_ui.editing.merging import Merged
 from secrets_ui.editing.saving import resolve, review, save
@@ -146,6 +147,9 @@ def saved(request: HttpRequest, file: SecretsFile, row: SecretVersion | None) ->
     """Back to the page."""
     if row is None:
         messages.info(request, "All of this is stored already: nothing was saved.")
+    elif row.state == SecretVersion.State.WAITING:
+        messages.success(request, "Asked for. It waits until another person has approved it.")
+        return redirect(url_of("requests", file))
     else:
         messages.success(
             request, f"Saved as version {row.version_id[:8]}. Pods take it with the next deploy."
@@ -183,6 +187,7 @@ def context_of(request: HttpRequest, file: SecretsFile, merged: Merged, form: Sa
         "back": page_url(file),
         "blocked": bool(merged.clashes or merged.problems),
         "secret": secret,
+        "asks": demands_request(file),
     }
 
 

@@ -63,6 +63,8 @@ def _restored(request: HttpRequest, file: SecretsFile, form: RestoreForm) -> obj
 def _told(request: HttpRequest, row: object) -> None:
     if row is None:
         messages.info(request, "That version has what is stored already: nothing was saved.")
+    elif isinstance(row, SecretVersion) and row.state == SecretVersion.State.WAITING:
+        messages.success(request, "Asked for. It waits until another person has approved it.")
     else:
         messages.success(request, "Restored as a new version. Pods take it with the next deploy.")
 

@@ -117,6 +117,16 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # Secrets. Nothing answers from outside, so that nothing is known of the secret: 409
     ("secrets:overview", "/secrets/", SIGNED_IN, NO_FORM),
     ("secrets:environment", SECRETS, SEES, NO_FORM),
+    ("secrets:compare", f"{SECRETS}compare/", SEES, post(SEES, 422)),
+    ("secrets:copy", f"{SECRETS}{{file}}/copy/", KEEPS, post(KEEPS, 422)),
+    ("secrets:import", f"{SECRETS}{{file}}/import/", KEEPS, post(KEEPS, 422)),
+    ("secrets:preview", f"{SECRETS}{{file}}/import/preview/", post(KEEPS, 302).replace("401", "302"), post(KEEPS, 302)),
+    ("secrets:download", f"{SECRETS}{{file}}/download/", KEEPS, post(KEEPS, 422)),
+    ("secrets:requests", f"{SECRETS}{{file}}/requests/", SEES, NO_FORM),
+    # There is no such request; what needs a right refuses before it looks.
+    ("secrets:request", f"{SECRETS}{{file}}/requests/7/", SEES.replace("200", "404"), post(SEES, 404)),
+    ("secrets:request-redo", f"{SECRETS}{{file}}/requests/7/redo/", ONLY_A_FORM, post(KEEPS, 404)),
+    ("secrets:request-reveal", f"{SECRETS}{{file}}/requests/7/reveal/", ONLY_A_FORM, post(KEEPS, 404)),
     ("secrets:read", f"{SECRETS}{{file}}/read/", ONLY_A_FORM, post(SEES, 302)),
     ("secrets:versions", f"{SECRETS}{{file}}/versions/", SEES, post(KEEPS, 422)),
     ("secrets:create", f"{SECRETS}{{file}}/create/", KEEPS, post(KEEPS, 422)),

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.errors import Denied, Invalid, NotFound
 from adapters.git.repository import GitCredential, GitRepository, Limits
+from engine.manifests.documents import is_read
 
 TOKEN = "canary-token-7f3a"
 
@@ -200,6 +201,24 @@ def test_large_file_storage_is_explained(origin, repository) -> None:
     repository.fetch(0)
     with pytest.raises(Invalid, match=r"lfs/x\.yaml is kept in Git LFS"):
         repository.files(sha, "lfs")
+
+
+def test_what_is_not_wanted_is_not_looked_at(origin, repository) -> None:
+    """Beside manifests lie links, pictures in Git LFS, archives: none of them stops a deploy."""
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 5\n"
+    (origin.work / "mixed").mkdir()
+    (origin.work / "mixed" / "README.md").symlink_to("../README.md")
+    files = {"mixed/a.yaml": "kind: A", "mixed/logo.png": pointer, "mixed/old.tar.gz": b"x" * 6_000_000}
+    sha = origin.commit("Mixed", files)
+    repository.fetch(0)
+    assert repository.files(sha, "mixed", wanted=is_read) == {"a.yaml": b"kind: A"}
+    with pytest.raises(Invalid, match=r"mixed/README\.md is a symbolic link"):
+        repository.files(sha, "mixed")
+    (origin.work / "mixed" / "b.yaml").symlink_to("a.yaml")
+    sha = origin.commit("A linked manifest")
+    repository.fetch(0)
+    with pytest.raises(Invalid, match=r"mixed/b\.yaml is a symbolic link"):
+        repository.files(sha, "mixed", wanted=is_read)
 
 
 def test_commit_whose_branch_is_gone_is_still_read(origin, repository, tmp_path: Path) -> None:

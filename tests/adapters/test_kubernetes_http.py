@@ -105,6 +105,18 @@ def test_what_is_sent(client: KubernetesClient, httpserver: HTTPServer) -> None:
     assert json.loads(request.get_data()) == {"a": "ü"}
 
 
+def test_warnings_come_with_the_answer(client: KubernetesClient, httpserver: HTTPServer) -> None:
+    """Several in several headers or in one, quoted as Go quotes; what is no such warning is left out."""
+    answer = ok()
+    answer.headers.add("Warning", '299 - "a \\"b\\" c\\\\d"')
+    answer.headers.add("Warning", '299 - "second", 299 kube "third"')
+    answer.headers.add("Warning", '110 anderson/1.3.37 "stale", 299 - "second"')
+    handle, _ = answers(answer, ok())
+    httpserver.expect_request("/x").respond_with_handler(handle)
+    assert client.send("GET", "/x").warnings == ('a "b" c\\d', "second", "third")
+    assert client.send("GET", "/x").warnings == ()
+
+
 @pytest.mark.parametrize(
     ("code", "kind", "permanent"),
     [

@@ -32,7 +32,7 @@ OURS = (
 CANARY = "canary-typed-secret"
 SOUNDS_SECRET = re.compile(r"password|credential|kubeconfig|token|secret|passphrase|^again$", re.IGNORECASE)
 # Names of things, and no secrets in spite of their names.
-NAMES_OF_THINGS = {"secret_versions", "credential_kind", "pull_secret", "secret_id"}
+NAMES_OF_THINGS = {"secret_versions", "credential_kind", "pull_secret", "secret_id", "secret_requests"}
 PAGE = {"accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
 
@@ -167,7 +167,8 @@ def test_every_view_that_takes_a_form_names_it() -> None:
     # Pages of allauth, with passwords and codes; buttons, whose forms have no field; and what takes or shows secret values.
     assert {name for name in without if not name.startswith(("account_", "mfa_"))} == {
         *(f"secrets:{name}" for name in ("read", "reveal", "draft", "open", "set", "add", "rename", "remove", "undo", "discard",
-                                         "mend", "decide")),
+                                         "mend", "decide", "compare", "import", "preview", "download", "request-redo",
+                                             "request-reveal")),
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
         "projects:environment-up", "projects:image-remove", "projects:secrets-file-remove", "projects:member-revoke",
         "deployments:unmark", "audit:verify",

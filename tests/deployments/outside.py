@@ -15,6 +15,7 @@ from adapters.aws.secrets_manager import SecretText
 from adapters.errors import NotFound
 from adapters.git.names import check_revision, is_short_commit
 from adapters.git.repository import Branch, Commit, Limits
+from adapters.git.tree import Wanted, everything
 from engine.cluster.client import ACCEPT_JSON, Answer, ApiError, Resource
 from engine.types import Json
 
@@ -93,11 +94,13 @@ class FakeGit:
         return max(ahead, 0), max(-ahead, 0)
 
     def files(
-        self, sha: str, directory: str, *, recursive: bool = True, limits: Limits | None = None
-    ) -> dict[str, bytes]:
+        self, sha: str, directory: str, *, recursive: bool = True, limits: Limits | None = None,
+        wanted: Wanted = everything,
+    ) -> dict[str, bytes]:  # fmt: skip
         self.outside.check("files")
         self._known(sha)
-        return {path: text for path, text in self.outside.files.items() if recursive or "/" not in path}
+        shown = {path: text for path, text in self.outside.files.items() if recursive or "/" not in path}
+        return {path: text for path, text in shown.items() if wanted(path)}
 
     def _place(self, sha: str) -> int:
         return self.outside.commits.index(self._known(sha))

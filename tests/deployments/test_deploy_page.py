@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.models import Deploy, ObjectState
-from engine.types import ClusterEvent
+from engine.types import ClusterEvent, Evidence
 from runs import log_page
 from runs.models import LogChunk, State, Step
 from tests.factories import make_deploy, make_environment, make_release, make_user
@@ -102,6 +102,11 @@ class TestWhatItSays:
         assert "Look at its log." in page
         assert "&lt;b&gt;other&lt;/b&gt;" in page
         assert "<b>other</b>" not in page
+
+    def test_the_evidence_names_exit_code_and_node(self, environment: Any, visit: Any) -> None:
+        kept = asdict(Evidence(pod="web-1", container="web", exit_code=137, restarts=2, node="node-7"))
+        page = visit(f"/deploys/{failed(environment, evidence=[kept]).number}/")
+        assert "container web, exit code 137, 2 restarts, on node node-7" in page
 
     def test_events_are_shown_as_they_are_kept_now_and_as_older_deploys_kept_them(
         self, environment: Any, visit: Any

@@ -176,7 +176,7 @@ def test_what_the_revision_lacks_is_its_fault_not_gits(deploy, monkeypatch, erro
         def fetch(self, max_age):
             return False
 
-        def files(self, sha, directory, *, recursive):
+        def files(self, sha, directory, *, recursive, wanted):
             raise error
 
     monkeypatch.setattr(preparation, "git_repository", lambda project: Repository())

@@ -7,11 +7,13 @@ import html
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
 import yaml
 
+from engine.manifests.secretfiles import is_placeholder
+from secrets_ui.values.kinds import text_of
 from tests.e2e import world
 from tests.e2e.running import Running
 
@@ -51,18 +53,20 @@ def reference_edit() -> world.Edit:
 
 @dataclass(frozen=True)
 class Canaries:
-    """What must be found nowhere. `values`: by a name that may be shown when one is found."""
+    """What must be found nowhere. `values`: by a name that may be shown when one is found; `binary`: those that are no text."""
 
     values: Mapping[str, str]
+    binary: Mapping[str, bytes] = field(default_factory=dict)
 
     def needles(self) -> dict[bytes, str]:
         """Every form of every value, and the name it belongs to."""
-        return {
+        texts = {
             form.encode(): name
             for name, value in self.values.items()
             for form in forms_of(value)
             if len(form) >= SHORTEST
         }
+        return texts | {form: name for name, value in self.binary.items() for form in forms_of_bytes(value)}
 
     def found_in(self, *texts: bytes) -> list[str]:
         """The names of those found in any of the texts."""
@@ -92,20 +96,32 @@ def forms_of(value: str) -> Iterator[str]:
         yield from (line.strip() for line in plain.splitlines() if not line.startswith("-----"))
 
 
+def forms_of_bytes(value: bytes) -> Iterator[bytes]:
+    """As it is, base64 in both spellings, hexadecimal, and as programs print bytes."""
+    yield value
+    yield base64.b64encode(value).rstrip(b"=")
+    yield base64.urlsafe_b64encode(value).rstrip(b"=")
+    yield value.hex().encode()
+    yield repr(value)[2:-1].encode()
+
+
 def plant(running: Running) -> Canaries:
     """Puts the difficult values into a secrets file of the sandbox; these, the samples' own, and its credentials."""
     difficult = planted()
     world.add_to_secret(running, PLANTED, difficult)
     values = {f"{PLANTED} {key}": value for key, value in difficult.items()}
+    binary = {}
     for secret_id in SECRET_IDS:
-        values |= {
-            f"{secret_id} {key}": value for key, value in world.read_secret(running, secret_id).items()
-        }
+        for key, value in world.read_secret(running, secret_id).items():
+            if (text := text_of(value)) is None:
+                binary[f"{secret_id} {key}"] = value
+            elif not is_placeholder(value):  # that one is a word of our own pages, too
+                values[f"{secret_id} {key}"] = text
     keys = json.loads((running.directory / "keys.json").read_text())
     values |= {name: keys[name] for name in KEYS_FOUND_NOWHERE}
     values["password"] = keys["password"]
     values["git's header"] = base64.b64encode(f"x-access-token:{keys['git_token']}".encode()).decode()
-    return Canaries(values | dict(kubeconfig_secrets(running)))
+    return Canaries(values | dict(kubeconfig_secrets(running)), binary)
 
 
 def kubeconfig_secrets(running: Running) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from secrets_ui.files.model import open_text
 from tests.e2e import world
 from tests.e2e.browsing import SLOWLY, Visitor, needs_axe, needs_browser
 from tests.e2e.running import Running
@@ -30,6 +31,12 @@ def as_before(sandbox: Running) -> object:
     for name, text in texts.items():
         if client.get_secret_value(SecretId=name)["SecretString"] != text:  # type: ignore[attr-defined]
             client.put_secret_value(SecretId=name, SecretString=text)  # type: ignore[attr-defined]
+
+
+def texts(sandbox: Running, secret_id: str) -> dict[str, str]:
+    """The values of a populated secrets file; what is no text shows as signs of replacement."""
+    found = world.read_secret(sandbox, secret_id)
+    return {key: value.decode(errors="replace") for key, value in found.items()}
 
 
 def fresh(word: str) -> str:
@@ -80,7 +87,7 @@ def save(page: Page, why: str) -> None:
 
 
 def test_a_value_of_production_is_shown_for_a_while(visit: Visit, sandbox: Running) -> None:
-    value = world.read_secret(sandbox, "slipway/catalog/production")[KEY]
+    value = texts(sandbox, "slipway/catalog/production")[KEY]
     visitor = visit("lead")
     page = visitor.page
     page.clock.install()
@@ -105,7 +112,7 @@ def test_a_value_of_production_is_shown_for_a_while(visit: Visit, sandbox: Runni
 
 
 def test_a_value_is_not_there_when_going_back(visit: Visit, sandbox: Running) -> None:
-    value = world.read_secret(sandbox, STORED)[KEY]
+    value = texts(sandbox, STORED)[KEY]
     page = visit("lead").page
     kept: list[str | None] = []
     page.on(
@@ -156,11 +163,12 @@ def session_key(visitor: Visitor) -> str:
 
 def key_at(sandbox: Running, key: str) -> str:
     """A key of the catalog as addresses name it."""
-    return f"{world.secret_name(sandbox, STORED)}/{key}"
+    text = world.secrets_manager(sandbox).get_secret_value(SecretId=STORED)["SecretString"]  # type: ignore[attr-defined]
+    return next(f"{secret.name}/{key}" for secret in open_text(text).secrets if secret.entry(key))
 
 
 def test_edit_review_save(visit: Visit, sandbox: Running) -> None:
-    before, value, added = world.read_secret(sandbox, STORED), fresh("typed"), new_key()
+    before, value, added = texts(sandbox, STORED), fresh("typed"), new_key()
     visitor = visit("lead")
     page = visitor.page
     opened(page, STAGING)
@@ -178,7 +186,7 @@ def test_edit_review_save(visit: Visit, sandbox: Running) -> None:
     page.get_by_role("button", name="Take the line end away").click()
     expect(page.locator(".flag")).to_have_count(0)
     save(page, "a new database")
-    assert world.read_secret(sandbox, STORED) == {**before, KEY: value, added: "flag"}
+    assert texts(sandbox, STORED) == {**before, KEY: value, added: "flag"}
     page.get_by_role("link", name="Versions").first.click()
     newest = page.locator("ol.versions > li").first
     expect(newest).to_contain_text("a new database")
@@ -187,7 +195,7 @@ def test_edit_review_save(visit: Visit, sandbox: Running) -> None:
 
 
 def test_a_restore_brings_every_key_back(visit: Visit, sandbox: Running) -> None:
-    before = world.read_secret(sandbox, STORED)
+    before = texts(sandbox, STORED)
     page = visit("lead").page
     edit(page, KEY, fresh("wrong"))
     review(page)
@@ -197,7 +205,7 @@ def test_a_restore_brings_every_key_back(visit: Visit, sandbox: Running) -> None
     page.get_by_label("Why does it come back?").fill("the wrong database")
     page.get_by_role("button", name="Restore as a new version").click()
     expect(page.locator(".message, .notice").first).to_contain_text("Restored as a new version")
-    assert world.read_secret(sandbox, STORED) == before
+    assert texts(sandbox, STORED) == before
 
 
 def test_two_people_change_the_same_key(visit: Visit, sandbox: Running) -> None:
@@ -213,7 +221,7 @@ def test_two_people_change_the_same_key(visit: Visit, sandbox: Running) -> None:
     mine.page.get_by_text("Yours").check()
     mine.page.get_by_role("button", name="Go on with these").click()
     save(mine.page, "this one counts")
-    assert world.read_secret(sandbox, STORED)[KEY] == value
+    assert texts(sandbox, STORED)[KEY] == value
 
 
 def test_two_people_change_different_keys(visit: Visit, sandbox: Running) -> None:
@@ -226,7 +234,7 @@ def test_two_people_change_different_keys(visit: Visit, sandbox: Running) -> Non
     review(mine.page)
     expect(mine.page.locator(".notice")).to_contain_text("Both fit together.")
     save(mine.page, "a new database")
-    found = world.read_secret(sandbox, STORED)
+    found = texts(sandbox, STORED)
     assert (found[KEY], found[added]) == (value, other)
 
 
@@ -243,12 +251,12 @@ def test_a_binary_file_is_stored_byte_for_byte(visit: Visit, sandbox: Running) -
     review(page)
     expect(page.locator("table tbody tr")).to_contain_text("binary")
     save(page, "a keystore")
-    assert world.read_bytes(sandbox, STORED)[KEY] == body
+    assert world.read_secret(sandbox, STORED)[KEY] == body
     page.get_by_label(f"Edit {KEY}", exact=True).click()
     page.get_by_role("button", name="Make one").click()  # a text again, for the tests after this one
     review(page)
     save(page, "a random value")
-    assert re.fullmatch(r"[A-Za-z0-9]{32}", world.read_secret(sandbox, STORED)[KEY])
+    assert re.fullmatch(r"[A-Za-z0-9]{32}", texts(sandbox, STORED)[KEY])
 
 
 def test_without_script(visit: Visit, sandbox: Running) -> None:
@@ -257,12 +265,12 @@ def test_without_script(visit: Visit, sandbox: Running) -> None:
     page.goto(STAGING)
     page.get_by_label(f"Reveal {KEY}", exact=True).click()
     page.get_by_role("button", name="Show", exact=True).click()
-    expect(page.locator("output.value")).to_have_text(world.read_secret(sandbox, STORED)[KEY])
+    expect(page.locator("output.value")).to_have_text(texts(sandbox, STORED)[KEY])
     page.get_by_role("link", name="Hide").click()
     edit(page, KEY, value)
     review(page)
     save(page, "without script")
-    assert world.read_secret(sandbox, STORED)[KEY] == value
+    assert texts(sandbox, STORED)[KEY] == value
 
 
 @needs_axe

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import boto3
-import yaml
 
 from sandbox.aws import REGION
 from sandbox.aws.images import connect, publish_image
+from secrets_ui.files.edit import apply_edits
+from secrets_ui.files.edits import Add
+from secrets_ui.files.model import open_text
 from tests.e2e.running import Running
 
 BEHAVIOUR, LOG = "slipway.sandbox/behaviour", "slipway.sandbox/log"
@@ -72,30 +72,15 @@ def secrets_manager(running: Running) -> object:
     )  # fmt: skip
 
 
-def read_secret(running: Running, secret_id: str) -> dict[str, str]:
-    """The values of a populated secrets file, in plain text."""
-    return {key: value.decode(errors="replace") for key, value in read_bytes(running, secret_id).items()}
-
-
-def read_bytes(running: Running, secret_id: str) -> dict[str, bytes]:
-    """The values of a populated secrets file, as the cluster gets them."""
-    return {key: base64.b64decode(value) for key, value in _stored(running, secret_id)["data"].items()}
-
-
-def secret_name(running: Running, secret_id: str) -> str:
-    """The name of the Secret in a populated secrets file."""
-    return str(_stored(running, secret_id)["metadata"]["name"])
-
-
-def _stored(running: Running, secret_id: str) -> dict[str, Any]:
+def read_secret(running: Running, secret_id: str) -> dict[str, bytes]:
+    """The values of a populated secrets file, by key, of all its Secrets."""
     text = secrets_manager(running).get_secret_value(SecretId=secret_id)["SecretString"]  # type: ignore[attr-defined]
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+    return {key: value for secret in open_text(text).secrets for key, value in secret.values().items()}
 
 
 def add_to_secret(running: Running, secret_id: str, values: Mapping[str, str]) -> None:
-    """Puts more keys into a populated secrets file: a new version of it."""
+    """Puts more keys into the first Secret of a populated secrets file: a new version of it. All else stays as it is."""
     client = secrets_manager(running)
-    body = yaml.safe_load(client.get_secret_value(SecretId=secret_id)["SecretString"])  # type: ignore[attr-defined]
-    body["data"] |= {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    client.put_secret_value(SecretId=secret_id, SecretString=yaml.safe_dump(body))  # type: ignore[attr-defined]
+    opened = open_text(client.get_secret_value(SecretId=secret_id)["SecretString"])  # type: ignore[attr-defined]
+    text = apply_edits(opened, {(0, key): Add(value.encode()) for key, value in values.items()})
+    client.put_secret_value(SecretId=secret_id, SecretString=text)  # type: ignore[attr-defined]

@@ -8,9 +8,9 @@ import pytest
 
 from engine.manifests.documents import read_documents
 from engine.manifests.fieldlines import line_of_field
+from engine.manifests.missing import missing_references
 from engine.manifests.references import (
     container_images,
-    missing_references,
     pod_template_of,
     pull_secrets_of,
     references_of,

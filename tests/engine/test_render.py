@@ -13,8 +13,9 @@ from engine.errors import ManifestError
 from engine.manifests.digests import SECRETS_ANNOTATION
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.masking import LAST_APPLIED
+from engine.manifests.missing import missing_references
 from engine.manifests.plan import stages
-from engine.manifests.references import missing_references, references_of
+from engine.manifests.references import references_of
 from engine.manifests.render import Variable
 from engine.manifests.secretfiles import parse_secrets_file
 from engine.manifests.stored import from_stored, to_stored
@@ -223,9 +224,9 @@ def test_values_that_must_be_text() -> None:
     text = DEPLOYMENT.replace("valueFrom: {secretKeyRef: {name: app, key: PASSWORD}}", "value: yes")
     config = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {PORT: '${REPLICAS}'}\n"
     assert refused(read(text + config), Variable("REPLICAS", "1", "number")) == (
-        "web.yaml:1: the value of PASSWORD in env of web must be text, found true or false; "
+        "web.yaml:13: the value of PASSWORD in env of web must be text, found true or false; "
         "write it in quotes, and use variables of type string there",
-        "web.yaml:15: data.PORT of ConfigMap c must be text, found a number; "
+        "web.yaml:18: data.PORT of ConfigMap c must be text, found a number; "
         "write it in quotes, and use variables of type string there",
     )
 

@@ -121,4 +121,4 @@ def cluster(plane: Plane) -> Iterator[Cluster]:
         made = Cluster(client, plane.kubeconfig, f"shop-{uuid.uuid4().hex[:8]}")
         client.request("POST", "/api/v1/namespaces", body={"metadata": {"name": made.namespace}})
         yield made
-        client.request("DELETE", f"/api/v1/namespaces/{made.namespace}")
+        made.delete(f"/api/v1/namespaces/{made.namespace}")

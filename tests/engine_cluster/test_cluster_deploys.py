@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from engine.rollout.evidence import LOG_LINES
 from engine.types import Action, ObjectRef, Progress
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import (
+    BEHAVIOUR,
     ENVIRONMENT,
     PROBE,
     config_map,
@@ -96,7 +98,7 @@ def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves
     assert failure.evidence.previous_logs
     assert len(failure.evidence.logs) <= LOG_LINES
     (seen,) = read_live(cluster.client, where, environment_label=ENVIRONMENT)
-    assert (seen.health, seen.ready, seen.managed) == ("degraded", 2, True)
+    assert (seen.health, seen.ready, seen.managed) == ("failing", 2, True)
 
 
 def test_an_image_that_cannot_be(cluster: Cluster) -> None:
@@ -273,3 +275,45 @@ def test_an_object_deleted_during_the_rollout(cluster: Cluster) -> None:
         cluster.client.request("DELETE", f"{cluster.apps}/deployments/web")
         result = rollout.wait()
     assert "deleted by somebody else" in result.failures[0].sentence
+
+
+def test_what_turns_bad_between_deploys_is_seen_with_its_sentence(cluster: Cluster) -> None:
+    """A rollout that nobody watched to its end: the state is read later, as the board does."""
+    where = cluster.namespace
+    cluster.deploy(deployment(where, "web", replicas=1), deployment(where, "worker", replicas=1))
+    states = read_live(cluster.client, where, environment_label=ENVIRONMENT)
+    assert [(one.ref.name, one.health) for one in states] == [("web", "healthy"), ("worker", "healthy")]
+    patch = {"spec": {"template": {"metadata": {"annotations": {BEHAVIOUR: "crash"}}}}}
+    cluster.kubectl("-n", where, "patch", "deploy/web", "--type=merge", "-p", json.dumps(patch))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        web, worker = read_live(cluster.client, where, environment_label=ENVIRONMENT)
+        if web.health == "failing":
+            break
+        time.sleep(0.5)
+    assert (web.health, worker.health) == ("failing", "healthy")
+    assert web.sentence.startswith("container web crashed")
+
+
+def test_the_evidence_stands_although_the_namespace_is_deleted_at_once(cluster: Cluster) -> None:
+    """One workload fails while the other is still on its way, and a person deletes the namespace in that second; its pods and
+    their logs are gone at once."""
+    where = cluster.namespace
+    observer = Watching()
+
+    def delete_when_failed() -> None:
+        if any(status.progress == Progress.FAILED for status in observer.statuses):
+            cluster.delete(f"/api/v1/namespaces/{where}")
+            cluster.client.request("DELETE", f"{cluster.core}/pods", query={"gracePeriodSeconds": "0"})
+
+    observer.stop = delete_when_failed
+    slow = deployment(where, "slow", behaviour="never-ready", container=PROBE)
+    result, _ = cluster.deploy(deployment(where, behaviour="crash"), slow, observer=observer)
+    failure = next(one for one in result.failures if one.ref.name == "web")
+    assert failure.sentence.startswith("web: container web crashed twice at start (exit code 1)")
+    assert failure.evidence
+    assert failure.evidence.exit_code == 1
+    assert failure.evidence.node
+    assert failure.evidence.previous_logs
+    assert failure.evidence.pod.startswith("web-")
+    assert failure.evidence.container == "web"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from engine.cluster.client import Cause
+from engine.cluster.fieldsets import union, without_fields
 from engine.cluster.ownership import (
     conflicts_of,
     dropped_fields,
     predecessors,
     taken_over,
-    union,
-    without_fields,
 )
 from engine.types import Json
 

@@ -195,15 +195,16 @@ def test_images_that_can_never_come(reason: str) -> None:
 @pytest.mark.parametrize(
     ("message", "fresh", "grace"),
     [
-        ('secret "keys" not found', (), 15),
-        ('secret "keys" not found', (("Secret", "keys"),), 30),
-        ('configmap "settings" not found', (("Secret", "settings"),), 15),
-        ("couldn't find key PORT in Secret shop/keys", (("Secret", "keys"),), 30),
-        ("couldn't find key PORT in ConfigMap shop/settings", (), 15),
-        ("something else", (), 60),
+        ('secret "keys" not found', {}, 15),
+        ('secret "keys" not found', {("Secret", "keys"): 30.0}, 30),
+        ('secret "keys" not found', {("Secret", "keys"): 300.0}, 300),
+        ('configmap "settings" not found', {("Secret", "settings"): 30.0}, 15),
+        ("couldn't find key PORT in Secret shop/keys", {("Secret", "keys"): 30.0}, 30),
+        ("couldn't find key PORT in ConfigMap shop/settings", {}, 15),
+        ("something else", {}, 60),
     ],
 )
-def test_missing_configuration(message: str, fresh: tuple[tuple[str, str], ...], grace: float) -> None:
+def test_missing_configuration(message: str, fresh: dict[tuple[str, str], float], grace: float) -> None:
     found = only(pod(containers=[waiting("CreateContainerConfigError", message)]), fresh=fresh)
     assert (found.grace, found.topic) == (grace, "config")
     assert message in found.sentence

@@ -304,7 +304,11 @@ def test_one_doomed_pod_fails_the_rollout_only_when_the_others_get_nowhere() -> 
 
 
 def test_a_missing_secret_that_was_just_written_gets_time() -> None:
-    for fresh, progress in ((set(), Progress.FAILED), ({("Secret", "keys")}, Progress.PROGRESSING)):
+    cases: tuple[tuple[dict[tuple[str, str], float], Progress], ...] = (
+        ({}, Progress.FAILED),
+        ({("Secret", "keys"): 30.0}, Progress.PROGRESSING),
+    )
+    for fresh, progress in cases:
         scene = Scene()
         scene.verdicts.fresh = fresh
         scene.show(pod(containers=[waiting("CreateContainerConfigError", 'secret "keys" not found')]))

@@ -14,6 +14,7 @@ from adapters.errors import Denied, NotFound, Throttled, Unavailable
 from notify import outbox
 from notify.models import Outgoing
 from portal.ticks import send_waiting
+from tests.notify.conftest import FakeSlack
 
 DOWN = Unavailable("Slack does not answer.", system="Slack")
 
@@ -192,3 +193,37 @@ def test_a_row_that_cannot_be_told_keeps_back_no_other(row: Any, slack: Any) -> 
     good = row("started", thread="deploy-2")
     outbox.send_due()
     assert (again(broken).state, again(good).state) == ("failed", "sent")
+
+
+TROUBLE = {
+    "about": "began", "project": "The Shop", "environment": "Staging", "number": 12, "since": 1782914520, "clock": "14:02 UTC",
+    "url": "https://deploy.example/deploys/12/", "troubles": [{"name": "web", "sentence": "container web crashed <twice>"}],
+}  # fmt: skip
+
+
+def note(key: str, thread: str, **facts: Any) -> Outgoing:
+    return Outgoing.objects.create(
+        kind="slack_note", recipient="#shop", key=key, thread=thread, payload={**TROUBLE, **facts}
+    )
+
+
+def test_a_note_is_a_reply_and_leaves_the_first_message_alone(row: Any, slack: FakeSlack) -> None:
+    row("started")
+    note("n1", "deploy-12")
+    row("again", state="succeeded")
+    outbox.send_due()
+    first, reply, update = slack.calls
+    assert reply[:2] == ("post", "C1")
+    assert reply[3] == "ts1"
+    assert "succeeded, but since <!date^1782914520^{time}|14:02 UTC> it fails" in reply[2]
+    assert "• web: container web crashed &lt;twice&gt;" in reply[2]
+    assert (first[0], update[:3]) == ("post", ("update", "C1", "ts1"))
+
+
+def test_a_note_without_a_first_message_is_the_first_itself(db: None, slack: FakeSlack) -> None:
+    note("n1", "trouble-5", number=None)
+    note("n2", "trouble-5", number=None, about="over", names=["web"])
+    outbox.send_due()
+    assert [(call[1], call[3]) for call in slack.calls] == [("#shop", ""), ("C1", "ts1")]
+    assert slack.calls[0][2].startswith(":rotating_light: *The Shop in Staging fails since")
+    assert "The Shop in Staging recovered (web)" in slack.calls[1][2]

@@ -475,3 +475,15 @@ def test_the_settle_time_is_a_policy_with_a_default(world: World) -> None:
     for wrong in (-1, 601, True, "10"):
         with pytest.raises(ValidationError, match="Enter whole seconds"):
             services.change_environment(actor, environment=usual, edited=2, settle_seconds=wrong)
+
+
+def test_the_watch_after_a_deploy_is_a_policy_with_a_default(world: World) -> None:
+    actor = person(world.maintainer)
+    environment = Environment.objects.get(pk=world.environment.pk)
+    assert environment.watch_seconds == 900
+    off = services.change_environment(actor, environment=environment, edited=0, watch_seconds=0)
+    assert off.watch_seconds == 0
+    longer = services.change_environment(actor, environment=off, edited=1, watch_seconds=86_400)
+    assert longer.policies == {"watch_seconds": 86_400}
+    with pytest.raises(ValidationError, match="from 0 to 86400"):
+        services.change_environment(actor, environment=longer, edited=2, watch_seconds=86_401)

@@ -544,3 +544,14 @@ def test_all_who_share_a_namespace_are_named_at_once(world: World, sign_in: Any)
     sent = {**ENVIRONMENT, "cluster": world.cluster.pk, "namespace": "shop"}
     answer = sign_in(world.maintainer).post(at("environment-new", "shop"), sent)
     assert "Shop More, Shop Staging deploy into shop" in str(errors(answer)["namespace"])
+
+
+def test_asking_for_changes_of_secrets_is_off_until_somebody_switches_it_on(
+    world: World, sign_in: Any
+) -> None:
+    client, address = sign_in(world.maintainer), at("environment", "shop", "staging")
+    assert client.post(address, existing(world, secret_requests="on")).status_code == 302
+    assert Environment.objects.get(pk=world.environment.pk).asks_for_secrets
+    assert re.search(r"<input[^>]*secret_requests[^>]*checked", client.get(address).content.decode())
+    assert client.post(address, existing(world)).status_code == 302
+    assert not Environment.objects.get(pk=world.environment.pk).asks_for_secrets

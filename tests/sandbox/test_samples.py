@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from engine.manifests.secretfiles import SecretsFileCheck, check_against_reference, parse_secrets_file
 from engine.manifests.settling import settle_time, unprobed
 from sandbox.samples import PEOPLE, SAMPLES
 from sandbox.samples.by_hand import objects_by_hand
@@ -17,6 +18,10 @@ from sandbox.samples.model import SampleProject
 from sandbox.samples.names import namespaces
 from sandbox.samples.publish import World, labels_of, make_world, populated
 from sandbox.samples.storefront import STOREFRONT
+from sandbox.samples.values import PRIVATE_KEY, RAW_KEY, filled
+from secrets_ui.files.model import open_text
+from secrets_ui.values.checks import check_value
+from secrets_ui.values.kinds import BINARY, PEM, kind_of
 from tests.sandbox.ends import Aws
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.slug)
@@ -93,16 +98,63 @@ def test_manifests_are_complete_once_filled_in(
         assert environment.namespace in namespaces()
 
 
+def secrets_text(sample: SampleProject, name: str, aws: Aws) -> str:
+    """The populated secrets file of an environment, as AWS has it."""
+    (file,) = next(e for e in sample.environments if e.slug == name).secrets_files
+    return aws.client("secretsmanager").get_secret_value(SecretId=file.secret_id)["SecretString"]
+
+
+def fits(sample: SampleProject, name: str, aws: Aws, place: Path, commit: str) -> SecretsFileCheck:
+    """How it fits the reference file of a commit."""
+    path = f"kubernetes/{name}/secrets.yaml"
+    git = ["git", "-C", str(place / "git" / sample.repository), "show", f"{commit}:{path}"]
+    reference = subprocess.run(git, check=True, capture_output=True, text=True).stdout
+    populated = parse_secrets_file(secrets_text(sample, name, aws), path=path)
+    return check_against_reference(parse_secrets_file(reference, path=path), populated)
+
+
 @pytest.mark.parametrize("sample", [s for s in SAMPLES if s.images], ids=lambda sample: sample.slug)
-def test_secrets_files_fit_their_reference_files(
-    sample: SampleProject, world: World, aws: Aws, place: Path
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_secrets_files_fit_the_reference_files_of_every_revision_that_is_deployed(
+    sample: SampleProject, name: str, world: World, aws: Aws, place: Path
 ) -> None:
-    for environment in sample.environments:
-        (secret,) = [o for o in objects(sample, environment.slug, world, place, aws) if o["kind"] == "Secret"]
-        (file,) = environment.secrets_files
-        values = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
-        assert values.keys() == file.values.keys()
-        assert all(len(value) > 10 and "{random}" not in value for value in values.values())
+    for commit in [*world.commits[sample.slug]["main"][-6:], world.commits[sample.slug]["broken"][-1]]:
+        found = fits(sample, name, aws, place, commit)
+        assert (found.missing, found.extra) == ((), ())
+        blank = (
+            ("storefront-keys/newsletter-token",) if (sample.slug, name) == ("storefront", "staging") else ()
+        )
+        assert found.placeholders == blank
+
+
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_one_branch_wants_a_key_that_no_secrets_file_has(
+    name: str, world: World, aws: Aws, place: Path
+) -> None:
+    commit = world.resolve("storefront", "more-keys")
+    assert fits(STOREFRONT, name, aws, place, commit).missing == ("storefront-secrets/FRAUD_CHECK_TOKEN",)
+
+
+def test_the_secrets_files_are_as_different_as_real_ones(world: World, aws: Aws) -> None:
+    opened = open_text(secrets_text(STOREFRONT, "staging", aws))
+    assert [secret.name for secret in opened.secrets] == ["storefront-secrets", "storefront-keys"]
+    assert "  # A new one signs every customer out.\n" in opened.text
+    values = {key: value for secret in opened.secrets for key, value in secret.values().items()}
+    kinds = {key: kind_of(value).name for key, value in values.items()}
+    assert kinds["receipts.pem"] == PEM
+    assert kinds["unsubscribe.key"] == BINARY
+    assert [finding.code for key in kinds for finding in check_value(values[key])] == ["placeholder"]
+    windows = secrets_text(SAMPLES[2], "production", aws)
+    assert windows.count("\r\n") == windows.count("\n") > 5
+
+
+def test_later_versions_are_of_keys_that_the_files_have_and_by_people_who_may_save_them() -> None:
+    files = [(e, file) for sample in SAMPLES for e in sample.environments for file in e.secrets_files]
+    saves = [(environment, file, one) for environment, file in files for one in file.saves]
+    assert {one.by for _, _, one in saves} == {"lead", "dev"}
+    for environment, file, one in saves:
+        assert {name.partition("/")[2] for name in one.values} <= file.values.keys()
+        assert one.by == "lead" or not environment.production
 
 
 @pytest.mark.parametrize("slug", ["storefront", "catalog"])
@@ -151,6 +203,12 @@ def test_a_populated_file_keeps_everything_but_the_blanks() -> None:
     text = populated(blank, file)
     assert text.startswith("# note\nkind: Secret\n")
     assert yaml.safe_load(text)["data"].keys() == file.values.keys()
+
+
+def test_values_differ_each_time() -> None:
+    for pattern in ("{random}", "pay_{random}", RAW_KEY, PRIVATE_KEY):
+        assert filled(pattern) != filled(pattern)
+    assert filled("change-me") == b"change-me"
 
 
 def test_there_are_the_four_people_of_the_contract() -> None:

@@ -235,6 +235,48 @@ def test_a_tick_finds_out_what_became_of_a_lost_answer(
     assert len(events("secrets.saved" if state == STATE.STORED else "secrets.not_saved")) == 1
 
 
+def test_a_version_that_never_became_current_is_not_told_as_saved(
+    world: World, other: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next save takes the label from it: AWS still has the version, without any label."""
+    typed(world, "TOKEN", MINE)
+    with monkeypatch.context() as patched:
+        patched.setattr(SecretsWriter, "move_current", unanswered)
+        with pytest.raises(NotKnown):
+            stored(world)
+    row = SecretVersion.objects.get(state=STATE.OPEN)
+    typed(world, "TOKEN", THEIRS, other)
+    stored(world, other)
+    assert settle(row.pk)
+    row.refresh_from_db()
+    assert row.state == STATE.FAILED
+    assert b64(THEIRS) in world.text
+
+
+def test_a_version_that_others_saved_over_twice_is_told_as_saved(
+    world: World, other: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no label any more, but the version that came after it was saved over it."""
+    typed(world, "TOKEN", MINE)
+    with monkeypatch.context() as patched:
+        lost_answer(patched, before=False)
+        with pytest.raises(NotKnown):
+            stored(world)
+    row = SecretVersion.objects.get(state=STATE.OPEN)
+    for value in ("canary-value-second", "canary-value-third"):
+        look_again(world.file)
+        typed(world, "TOKEN", value, other)
+        stored(world, other)
+    assert settle(row.pk)
+    row.refresh_from_db()
+    assert row.state == STATE.STORED
+
+
+def unanswered(self: Any, *args: Any, **more: Any) -> None:
+    """A call that AWS neither does nor answers."""
+    raise TimedOut("AWS did not answer.", system="Secrets Manager")
+
+
 def test_a_save_that_stays_open_for_want_of_an_answer_is_asked_for_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

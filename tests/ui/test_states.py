@@ -11,7 +11,7 @@ from ui.states import LOOKS, look
 from ui.templatetags import ui
 
 TONES = {"waiting", "running", "succeeded", "failed", "stopped"}
-HEALTH = ("healthy", "progressing", "degraded", "suspended", "unknown")
+HEALTH = ("healthy", "progressing", "degraded", "failing", "suspended", "unknown")
 
 
 @pytest.mark.parametrize("value", [*State, *StepState, *Progress, *Action, *HEALTH], ids=repr)

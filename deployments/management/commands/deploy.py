@@ -1,5 +1,5 @@
-"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--wait] [--json] [--as USER]`, for scripts and CI. With
-`--secrets-only` in place of `--revision` it deploys the secrets alone.
+"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--override REASON] [--wait] [--json] [--as USER]`, for scripts and CI.
+With `--secrets-only` in place of `--revision` it deploys the secrets alone.
 
 Exit status: 0 the deploy succeeded (without --wait: was accepted), 1 it failed, 2 it was refused. The reason is on stderr.
 """
@@ -43,6 +43,10 @@ class Command(BaseCommand):
             help="what runs stays, with the secrets files as they are in AWS now",
         )
         parser.add_argument("--reason", default="", help="shown on the deploy's page and in Slack")
+        parser.add_argument(
+            "--override", default="", metavar="REASON",
+            help="deploy although checks failed that a person may override (a Secret that is not there yet), and why",
+        )  # fmt: skip
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the log")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
         parser.add_argument(
@@ -89,12 +93,12 @@ def request(options: dict[str, Any]) -> Deploy:
             f"There is no environment {options['environment']} of a project {options['project']}.",
             code="unknown",
         )
-    actor, reason = actor_for(options["user"]), options["reason"]
+    actor = actor_for(options["user"])
+    more = {"reason": options["reason"], "override": options["override"]}
     if options["secrets_only"]:
-        return secrets_alone.request_secrets_deploy(actor, environment=environment, reason=reason).deploy
-    return requests.request_deploy(
-        actor, environment=environment, revision=options["revision"], reason=reason
-    ).deploy
+        return secrets_alone.request_secrets_deploy(actor, environment=environment, **more).deploy
+    revision = options["revision"]
+    return requests.request_deploy(actor, environment=environment, revision=revision, **more).deploy
 
 
 def actor_for(username: str) -> Actor:

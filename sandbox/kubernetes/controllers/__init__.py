@@ -24,6 +24,7 @@ _LOOKS: dict[KindKey, Look] = {
     keys.NAMESPACES: housekeeping.furnish_namespace,
     keys.SECRETS: housekeeping.fill_token,
     keys.DEFINITIONS: housekeeping.establish,
+    keys.API_SERVICES: housekeeping.look_for_service,
 }
 _LAST_LOOKS: dict[KindKey, Look] = {  # at objects that are to go
     keys.NAMESPACES: housekeeping.drain_namespace,
@@ -33,6 +34,7 @@ _CONCERNS: dict[KindKey, tuple[KindKey, ...]] = {  # a change of one concerns al
     keys.NODES: (keys.PODS, keys.DAEMON_SETS),
     keys.CLAIMS: (keys.PODS,),
     keys.ACCOUNTS: (keys.SECRETS,),
+    keys.SERVICES: (keys.API_SERVICES,),
 }
 _UNHEARD = (keys.EVENTS, keys.LEASES)
 

@@ -7,6 +7,7 @@ import base64
 from collections import Counter
 
 from engine.types import Json
+from sandbox.kubernetes import aggregation
 from sandbox.kubernetes.admission import CLEANUP
 from sandbox.kubernetes.clock import since, stamp
 from sandbox.kubernetes.controllers import keys
@@ -53,6 +54,11 @@ def furnish_namespace(work: Work, stored: Stored) -> None:
     name, authority = stored.key[2], {"ca.crt": work.authority.decode()}
     work.provide(keys.ACCOUNTS, name, {"name": "default"})
     work.provide(keys.CONFIG_MAPS, name, {"name": "kube-root-ca.crt"}, data=authority)
+
+
+def look_for_service(work: Work, stored: Stored) -> None:
+    """One look at an APIService: whether the service behind it is there."""
+    work.report(stored, {}, aggregation.condition_of(work.store, stored.body.get("spec") or {}))
 
 
 def fill_token(work: Work, stored: Stored) -> None:

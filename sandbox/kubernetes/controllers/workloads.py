@@ -352,11 +352,15 @@ def daemon_set(work: Work, stored: Stored) -> None:
             work.delete(pod)
         else:
             pods.setdefault(_target(pod.body), []).append(pod)
+    refusal: Refused | None = None
     for node, found in pods.items():
         if not found:
             named = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
             spec["affinity"] = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [named]}}}
-            work.add_pod(owner, {"labels": {_HASH: digest}}, spec)
+            try:
+                work.add_pod(owner, {"labels": {_HASH: digest}}, spec)
+            except Refused as error:
+                refusal = error
         for pod in found[1:] if node in nodes else found:
             work.remove_pod(owner, pod)
     placed = [pods[node][0] for node in nodes if pods[node] and not is_going(pods[node][0].body)]
@@ -367,6 +371,8 @@ def daemon_set(work: Work, stored: Stored) -> None:
     status |= {"numberMisscheduled": len(pods) - len(nodes)}
     status |= {"updatedNumberScheduled": [_revision_name(p) for p in placed].count(digest)}
     work.report(stored, status)
+    if refusal:
+        raise refusal
 
 
 def _target(pod: Json) -> str:

@@ -1,0 +1,51 @@
+"""Checks that every Secret, ConfigMap, claim, account and key that a workload needs exists, or that a controller makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from core.findings import FAILED, Finding
+from engine.cluster.client import Client, find
+from engine.cluster.resources import built_in
+from engine.manifests.makers import custom_objects, keys_of
+from engine.manifests.missing import missing_references
+from engine.manifests.references import Reference
+from engine.types import Manifest
+
+
+def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
+    """A function (kind, namespace, name) → keys of the Secret or ConfigMap on the cluster, None when it does not exist; for
+    references to objects that are not part of the deploy. It raises ApiError."""
+
+    def keys(kind: str, namespace: str, name: str) -> set[str] | None:
+        body = find(client, built_in(kind).path(namespace, name))
+        return None if body is None else keys_of(body)
+
+    return keys
+
+
+def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
+    """Errors for each Secret, ConfigMap or key that a workload needs and that neither the deploy nor the cluster has. An
+    operator that Slipway does not know may make a missing object: a person can override the error. Raises ApiError."""
+    found: dict[tuple[str, str], Finding] = {}
+    for reference, reason in missing_references(manifests, live_keys(client)):
+        subject = str(reference.by)
+        hint = _reference_hint(reference, custom_objects(manifests, reference.namespace))
+        new = Finding(FAILED, f"{reason}.", hint, can_override=True, subject=subject)
+        known = found.get((subject, reason)) or new
+        key = (f"{reference.name}/{reference.key}",) if reference.kind == "Secret" and reference.key else ()
+        found[subject, reason] = replace(known, keys=(*known.keys, *key))
+    return list(found.values())
+
+
+def _reference_hint(reference: Reference, makers: Sequence[str]) -> str:
+    key = "the key" if reference.kind == "Secret" else f"the key {reference.key}"
+    what = key if reference.key else f"the {reference.kind} {reference.name}"
+    add = f"Add {what} to the manifests or to the secrets file, or mark the reference as optional."
+    if not makers:
+        return f"{add} If something on the cluster makes it, override this for the deploy."
+    return f"{add} If {' or '.join(makers[:_MOST_MAKERS])} makes it, override this for the deploy."
+
+
+_MOST_MAKERS = 3  # custom objects that are named

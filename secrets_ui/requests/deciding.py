@@ -1,0 +1,232 @@
+"""Approving, refusing and withdrawing a change that waits.
+
+An approval first claims the request in the database (`decided_at` while it still waits), then moves AWSCURRENT by
+compare-and-swap from the version that the request started from, then ends the request: two approvers at once, or one who
+approves while another refuses, end in one decision. A claim whose process died is settled by `tending`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from adapters.aws.secret_errors import LostRace
+from adapters.errors import ExternalError, TimedOut, Unavailable
+from audit.actors import Actor
+from audit.record import record
+from core.errors import Refused, Stale
+from core.redactor import redact_text
+from projects.connections import secrets_writer
+from projects.models import SecretsFile
+from secrets_ui.editing.asking import label_of
+from secrets_ui.editing.writing import NotKnown, told
+from secrets_ui.known.looking import forget, look_again
+from secrets_ui.known.reading import read_version
+from secrets_ui.known.rights import require
+from secrets_ui.models import ChangeRequest, Secret, SecretVersion
+
+STATE = ChangeRequest.State
+_VERBS = {
+    STATE.APPROVED: "secrets.approved", STATE.REFUSED: "secrets.not_approved", STATE.WITHDRAWN: "secrets.withdrawn",
+    STATE.STALE: "secrets.lapsed",
+}  # fmt: skip
+_LAPSED = "Another version became current after this was asked for."
+
+
+def is_own(actor: Actor, request: ChangeRequest) -> bool:
+    """Whether the actor asked for it."""
+    return (request.version.actor_kind, request.version.actor_id) == (actor.kind, actor.id)
+
+
+def waits(request: ChangeRequest) -> bool:
+    """Whether it can be decided: AWS has its version, and nobody has decided."""
+    return request.state == STATE.WAITING and request.version.state == SecretVersion.State.WAITING
+
+
+def is_stale(request: ChangeRequest) -> bool:
+    """Whether the version that it started from is known to be no longer current."""
+    current = request.secret.current_version
+    return waits(request) and current not in ("", request.version.base_version, request.version.version_id)
+
+
+def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: str = "") -> ChangeRequest:
+    """Makes the version that was asked for current. The same call by the same person again changes nothing.
+
+    Raises Refused (right, one's own, decided or being decided), Stale when another version became current since, NotKnown
+    when AWS does not say, and ExternalError (then it still waits), ManifestError.
+    """
+    require(actor, file, "approve", what=request.version.version_id)
+    if is_own(actor, request):
+        raise Refused("You asked for this change: another person has to approve it.", code="secret-right")
+    if _is_done(request, STATE.APPROVED, actor):
+        return request
+    _register_values(file, request, note)
+    _claim(actor, request, note)
+    try:
+        current = look_again(file).current_version
+    except ExternalError:
+        release(request)
+        raise
+    if current not in (request.version.base_version, request.version.version_id):
+        raise _lapse(file, request)
+    _move(file, request)
+    end(request, STATE.APPROVED, actor, note)
+    _take_label_off(file, request)
+    return request
+
+
+def _register_values(file: SecretsFile, request: ChangeRequest, note: str) -> None:
+    """Makes the values in question known to the redactor, so that a note that quotes one is kept without it."""
+    if note.strip() and waits(request):
+        read_version(file, request.secret, request.version.version_id)
+
+
+def _is_done(request: ChangeRequest, state: str, actor: Actor) -> bool:
+    request.refresh_from_db()
+    return request.state == state and request.decided_by == actor.text
+
+
+def _claim(actor: Actor, request: ChangeRequest, note: str) -> None:
+    free = ChangeRequest.objects.filter(
+        pk=request.pk, state=STATE.WAITING, decided_at=None, version__state=SecretVersion.State.WAITING
+    )
+    claimed = free.update(
+        decided_by=actor.text[:150], decided_at=timezone.now(), decision=redact_text(note.strip())[:300]
+    )
+    request.refresh_from_db()
+    if not claimed:
+        raise decided(request)
+
+
+def release(request: ChangeRequest) -> None:
+    """An approval that did not take place: it waits again."""
+    ChangeRequest.objects.filter(pk=request.pk, state=STATE.WAITING).update(
+        decided_by="", decided_at=None, decision=""
+    )
+
+
+def _move(file: SecretsFile, request: ChangeRequest) -> None:
+    version = request.version
+    try:
+        secrets_writer(file, hasty=True).move_current(
+            file.secret_id, to=version.version_id, expected_from=version.base_version
+        )
+    except LostRace:
+        raise _lapse(file, request) from None
+    except (TimedOut, Unavailable):
+        raise NotKnown() from None
+    except ExternalError:
+        release(request)
+        raise
+    finally:
+        forget(file)
+
+
+def _lapse(file: SecretsFile, request: ChangeRequest) -> Stale:
+    lapse(file, request)
+    return Stale(
+        "Another version became current after this was asked for. Nothing was approved.",
+        hint="Whoever asked can do it again on what is current now.",
+    )
+
+
+def lapse(file: SecretsFile, request: ChangeRequest, actor: Actor | None = None) -> None:
+    """Ends a request whose base is no longer current, and takes its label off."""
+    who = actor or Actor("system", "", "system")
+    if end(request, STATE.STALE, who, _LAPSED):
+        _take_label_off(file, request)
+
+
+def decided(request: ChangeRequest) -> Refused:
+    """Why a request cannot be decided any more, or not now."""
+    if request.state == STATE.WAITING and request.decided_at is not None:
+        return Refused(f"{request.decided_by} is approving this at the moment.", code="busy")
+    if request.state == STATE.WAITING:
+        return Refused("The version is not stored yet. Look again in a minute.", code="busy")
+    words = {STATE.APPROVED: "approved", STATE.REFUSED: "refused", STATE.WITHDRAWN: "withdrawn"}
+    word = words.get(STATE(request.state), "")
+    by = f" by {request.decided_by}" if request.decided_by else ""
+    said = f"It was {word}{by} already." if word else "It is stale: another version became current since."
+    return Refused(f"{said} Nothing was changed.", code="stale")
+
+
+def refuse(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: str) -> ChangeRequest:
+    """Says no, with a reason. Raises Refused."""
+    require(actor, file, "approve", what=request.version.version_id)
+    if is_own(actor, request):
+        raise Refused("You asked for this change: withdraw it instead.", code="secret-right")
+    if not note.strip():
+        raise Refused("Say why, for the person who asked. Nothing was decided.", code="reason")
+    return _ended(actor, file, request, STATE.REFUSED, note)
+
+
+def withdraw(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: str = "") -> ChangeRequest:
+    """Takes one's own request back. Raises Refused."""
+    require(actor, file, "edit", what=request.version.version_id)
+    if not is_own(actor, request):
+        raise Refused("Only the person who asked withdraws a request.", code="secret-right")
+    return _ended(actor, file, request, STATE.WITHDRAWN, note)
+
+
+def _ended(actor: Actor, file: SecretsFile, request: ChangeRequest, state: str, note: str) -> ChangeRequest:
+    if _is_done(request, state, actor):
+        return request
+    _register_values(file, request, note)
+    if (
+        request.decided_at is not None
+        or not waits(request)
+        or not end(request, state, actor, note, claimed=False)
+    ):
+        request.refresh_from_db()
+        raise decided(request)
+    _take_label_off(file, request)
+    return request
+
+
+@transaction.atomic
+def end(request: ChangeRequest, state: str, actor: Actor, note: str, *, claimed: bool = True) -> bool:
+    """Ends a request that waits, with its version and the audit event; whether it did. `claimed`: an approval was under way,
+    or may have been."""
+    rows = ChangeRequest.objects.filter(pk=request.pk, state=STATE.WAITING)
+    rows = rows if claimed else rows.filter(decided_at=None)
+    said = redact_text(note.strip())[:300]
+    if not rows.update(state=state, decided_by=actor.text[:150], decided_at=timezone.now(), decision=said):
+        return False
+    _end_version(request, state, actor, said)
+    request.refresh_from_db()
+    _record(request, actor, said)
+    return True
+
+
+def _end_version(request: ChangeRequest, state: str, actor: Actor, said: str) -> None:
+    stored = state == STATE.APPROVED
+    values: dict[str, Any] = {
+        "state": SecretVersion.State.FAILED,
+        "error": f"{STATE(state).label}. {said}".strip()[:500],
+    }
+    if stored:
+        values = {"state": SecretVersion.State.STORED, "stored_at": timezone.now()}
+    SecretVersion.objects.filter(pk=request.version_id).update(**values)
+    if stored:
+        version = request.version
+        Secret.objects.filter(pk=request.secret_id, current_version=version.base_version).update(
+            current_version=version.version_id
+        )
+
+
+def _record(request: ChangeRequest, actor: Actor, said: str) -> None:
+    environment, version = request.environment, request.version
+    data = told(version) | {"asked_by": version.actor_text} | ({"why": said} if said else {})
+    record(
+        actor, _VERBS[STATE(request.state)], target_kind="secrets", target_id=environment.pk,
+        target_text=f"{environment.label}: {request.secret.name}", project=environment.project.slug, data=data,
+    )  # fmt: skip
+
+
+def _take_label_off(file: SecretsFile, request: ChangeRequest) -> None:
+    secrets_writer(file, hasty=True).take_label_off(
+        file.secret_id, request.version.version_id, label_of(request.slot)
+    )
+    forget(file)
