@@ -106,6 +106,15 @@ def is_own_page(request: HttpRequest) -> bool:
     return bool(origin_of(source)) and origin_of(source) in own
 
 
+def page_of_form(request: HttpRequest) -> str:
+    """The address of the page with the form that was sent: many forms are sent to an address that is no page."""
+    source = request.headers.get("Referer", "")
+    if not is_own_page(request) or origin_of(source) != origin_of(f"{request.scheme}://{request.get_host()}"):
+        return request.path
+    parts = urlsplit(source)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
 def origin_of(address: str) -> str:
     """Protocol and host of an address; empty for a text that is not an address."""
     try:

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 
-from core.kept import kept_form
+from core.kept import kept_form, page_of_form
 from core.origin import Origin, new_request_id, set_origin
 from core.problems import Problem, answer, document, problem_of
 from engine.errors import SlipwayError
@@ -105,7 +105,8 @@ class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
             response["HX-Redirect"] = settings.BASE_URL + "/login/"
             return response
         if request.method not in {"GET", "HEAD"}:
-            return render(request, "session_ended.html", {"kept": kept_form(request)}, status=401)
+            context = {"kept": kept_form(request), "page": page_of_form(request)}
+            return render(request, "session_ended.html", context, status=401)
         return super().handle_no_permission(request, view_func)
 
 

@@ -29,33 +29,29 @@ _END = re.compile(r"[\n\r…]|\Z")
 
 
 class Redactor:
-    """Replaces registered values in text, in one pass of a compiled pattern. The first `redact` after an `add` compiles
-    it: add values together. Threads may share a redactor."""
+    """Replaces registered values in text. Threads may share a redactor."""
 
     def __init__(self) -> None:
+        self._values: set[str | bytes] = set()
         self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
 
     def add(self, values: Iterable[str | bytes]) -> None:
         """Registers values in every form they may appear in (`forms_of`)."""
-        forms = {form for value in values for form in forms_of(value) if len(form) >= SHORTEST}
-        with self._lock:
-            if not forms <= self._forms:
-                self._forms = self._forms | forms  # a new set: another thread may be reading the old one
-                self._pattern = None
+        new = set(values) - self._values
+        forms = {form for value in new for form in forms_of(value) if len(form) >= SHORTEST}
+        with self._lock:  # new sets: another thread may be reading the old ones
+            self._forms = self._forms | forms
+            self._values = self._values | new
 
     def redact(self, text: str) -> str:
         """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning."""
-        pattern = self._pattern or self._compiled()
-        return without_cut_values(pattern.sub(MASK, text), self._forms) if pattern else text
-
-    def _compiled(self) -> re.Pattern[str] | None:
-        # Under the lock: a pattern must not be stored that lacks a value registered at the same time.
-        with self._lock:
-            if self._pattern is None and self._forms:
-                self._pattern = _pattern_for(self._forms)
-            return self._pattern
+        forms = self._forms
+        # Only those that stand in the text: the pattern of a file with hundreds of keys takes a second to compile.
+        found = {form for form in forms if form in text}
+        if found:
+            text = _pattern_for(found).sub(MASK, text)
+        return without_cut_values(text, forms) if forms else text
 
 
 def forms_of(value: str | bytes) -> Iterator[str]:

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from core.kept import kept_form
+from core.kept import kept_form, page_of_form
 from core.problems import Problem, document, wants_document
 from portal.shell import THEME_COOKIE, THEMES
 
@@ -17,7 +17,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     form can be sent once more."""
     if wants_document(request):
         return document(problem(request, 403, "The form's token is not valid", code="form-token"))
-    return render(request, "session_ended.html", {"kept": kept_form(request), "signed_in": True}, status=403)
+    context = {"kept": kept_form(request), "page": page_of_form(request), "signed_in": True}
+    return render(request, "session_ended.html", context, status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

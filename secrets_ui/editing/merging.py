@@ -7,9 +7,10 @@ it names keys and people, never values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.errors import SlipwayError
+from engine.types import Json
 from projects.models import SecretsFile
 from secrets_ui.editing.drafts import Content, Edit
 from secrets_ui.files.edit import apply_edits, room
@@ -35,7 +36,8 @@ class Merged:
     """The result of a save before it is made. `before`, `after`: keys of the current version and of the next one.
 
     `theirs`: what changed since the draft began, `clashes`: those of it that the draft changes, too, to something else.
-    `problems`: why an edit cannot be made, by its key. `text` is None where there are clashes or problems.
+    `problems`: why an edit cannot be made, by its key. `text` is None where there are clashes or problems;
+    `rows` is what may be shown of it.
     """
 
     base_version: str
@@ -49,6 +51,7 @@ class Merged:
     text: str | None
     used: int
     allowed: int
+    rows: list[Json] = field(default_factory=list, repr=False)
 
     def __repr__(self) -> str:
         return f"Merged({self.current!r}, {len(self.edits)} edits)"
@@ -71,7 +74,8 @@ def merge(file: SecretsFile, secret: Secret, content: Content, current: str) -> 
     )
     clashes = tuple(place for edit in content.edits for place in _clashing(secret, edit, theirs, before))
     text, problems = (None, {}) if clashes else applied(opened, content)
-    after = keys_of(public_rows(secret.arn, opened_text(text))) if text is not None else before
+    rows = public_rows(secret.arn, opened_text(text)) if text is not None else []
+    after = keys_of(rows) if text is not None else before
     used, allowed = room(text if text is not None else opened.text)
     return Merged(
         content.base_version,
@@ -85,6 +89,7 @@ def merge(file: SecretsFile, secret: Secret, content: Content, current: str) -> 
         text,
         used,
         allowed,
+        rows,
     )
 
 

@@ -59,7 +59,7 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         discard(actor.user, secret, content)
         return None
     text = text_of(merged)
-    wanted = Wanted(text, merged.current, token, source_of(content), comment.strip())
+    wanted = Wanted(text, merged.current, token, source_of(content), comment.strip(), merged.rows)
     row = store(actor, file, secret, wanted)
     discard(actor.user, secret, content)
     return row
@@ -88,7 +88,7 @@ def text_of(merged: Merged) -> str:
     if merged.clashes:
         names = ", ".join(label(*place) for place in merged.clashes)
         raise Refused(
-            f"Somebody else changed {names} meanwhile. Nothing was saved; what you typed is kept.",
+            f"Another save changed {names} meanwhile. Nothing was saved; what you typed is kept.",
             hint="Say whose value stays.",
             code="stale",
         )

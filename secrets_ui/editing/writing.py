@@ -29,13 +29,15 @@ SOURCE, STATE = SecretVersion.Source, SecretVersion.State
 
 @dataclass(frozen=True)
 class Wanted:
-    """A version to be made: over `base`, with AWS's token, and what history tells of it."""
+    """A version to be made: over `base`, with AWS's token, and what history tells of it. `rows`: what may be shown of the
+    text, where that is known already."""
 
     text: str = field(repr=False)
     base: str
     token: str
     source: str
     comment: str
+    rows: list[Json] = field(default_factory=list, repr=False)
 
 
 class NotKnown(Refused):
@@ -90,7 +92,7 @@ def write(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> Se
 def opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> tuple[SecretVersion, bool]:
     """The row of a version to be made, and whether it is new. Raises Refused for the token of another person."""
     before = SecretVersion.objects.filter(secret=secret, version_id=wanted.base).first()
-    rows = public_rows(secret.arn, opened_text(wanted.text))
+    rows = wanted.rows or public_rows(secret.arn, opened_text(wanted.text))
     known: Json = (
         touched(keys_of(before.keys), keys_of(rows)) if before is not None and before.keys is not None else {}
     )

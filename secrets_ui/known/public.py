@@ -82,9 +82,8 @@ def public_rows(arn: str, opened: SecretsText) -> list[Json]:
     rows: list[Json] = []
     for name, secret in zip(names_of(opened), opened.secrets, strict=True):
         pairs = check_pairs(secret.values())
-        rows += [
-            _row(arn, name, entry, pairs) for entry in secret.entries if secret.entry(entry.key) is entry
-        ]
+        counting = {entry.key: entry for entry in secret.entries}  # of several of one name the last
+        rows += [_row(arn, name, entry, pairs) for entry in counting.values()]
     return rows
 
 

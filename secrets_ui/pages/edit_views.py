@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from audit.actors import person
 from core.errors import Refused
 from core.secret_values import register
+from engine.errors import SlipwayError
 from projects.models import SecretsFile
 from secrets_ui.editing.drafts import Do, Edit, draft_of
 from secrets_ui.editing.revealing import reveal
@@ -22,7 +23,7 @@ from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import is_production, require
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.pages.environment_views import context_of
-from secrets_ui.pages.finding import file_for, holds_values, page_url, sign_in_first, url_of
+from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first, url_of
 from secrets_ui.pages.forms import AddForm, MendForm, PlaceForm, RenameForm, RevealForm, ValueForm
 from secrets_ui.values.kinds import text_of
 from ui.forms import refuse
@@ -137,7 +138,11 @@ def open_value(request: HttpRequest, project: str, environment: str, file: int) 
         return redirect(page_url(found, place, edit=label(*place)))
     if (first := sign_in_first(request, found, page_url(found, place, edit=label(*place)))) is not None:
         return first
-    text = text_of(reveal(person(request.user), found, place, how="opened for editing", reason=reason))
+    try:
+        text = text_of(reveal(person(request.user), found, place, how="opened for editing", reason=reason))
+    except SlipwayError as error:
+        messages.error(request, said(error, before="Nothing was shown. "))
+        return redirect(page_url(found, place, edit=label(*place)))
     if text is None:
         messages.error(request, "This value is binary: it comes and goes as a file.")
         return redirect(page_url(found, place, edit=label(*place)))
@@ -174,7 +179,10 @@ def mend_value(request: HttpRequest, project: str, environment: str, file: int) 
     found = editable(request, project, environment, file)
     form = MendForm(request.POST)
     if form.is_valid():
-        mend(person(request.user), found, form.cleaned_data["place"], form.cleaned_data["code"])
+        try:
+            mend(person(request.user), found, form.cleaned_data["place"], form.cleaned_data["code"])
+        except SlipwayError as error:
+            messages.error(request, said(error))
     return back(found, form)
 
 

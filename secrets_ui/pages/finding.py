@@ -15,6 +15,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
+from core.redactor import redact_text
+from engine.errors import SlipwayError
 from projects.access import environment_for
 from projects.models import Environment, SecretsFile
 from secrets_ui.known.public import Place, label
@@ -81,3 +83,8 @@ def sign_in_first(request: HttpRequest, file: SecretsFile, back: str) -> HttpRes
         answer["HX-Redirect"] = address
         return answer
     return HttpResponseRedirect(address)
+
+
+def said(error: SlipwayError, *, before: str = "") -> str:
+    """An error as one sentence or two of a page."""
+    return redact_text(f"{before}{error.message} {error.hint}").strip()

@@ -10,12 +10,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
 from audit.actors import person
+from engine.errors import SlipwayError
 from projects.models import SecretsFile
 from secrets_ui.editing.revealing import How, reveal, reveal_draft
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import is_production, require
 from secrets_ui.pages.environment_views import context_of
-from secrets_ui.pages.finding import file_for, holds_values, page_url, sign_in_first
+from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first
 from secrets_ui.pages.forms import BASE64, PlaceForm, RevealForm
 from secrets_ui.values.kinds import text_of
 
@@ -37,7 +38,10 @@ def show(request: HttpRequest, project: str, environment: str, file: int) -> Htt
         return refused(request, found, "Say why you need to see this value. Nothing was shown.", place)
     if (first := sign_in_first(request, found, page_url(found, place, reveal=label(*place)))) is not None:
         return first
-    value = reveal(person(request.user), found, place, how=_HOW.get(how, "shown"), reason=reason)
+    try:
+        value = reveal(person(request.user), found, place, how=_HOW.get(how, "shown"), reason=reason)
+    except SlipwayError as error:
+        return refused(request, found, said(error, before="Nothing was shown. "), place)
     return answer(request, found, place, value, how, reason)
 
 
@@ -53,7 +57,10 @@ def draft(request: HttpRequest, project: str, environment: str, file: int) -> Ht
     place = form.cleaned_data["place"]
     if (first := sign_in_first(request, found, page_url(found, place, edit=label(*place)))) is not None:
         return first
-    value = reveal_draft(person(request.user), found, place)
+    try:
+        value = reveal_draft(person(request.user), found, place)
+    except SlipwayError as error:
+        return refused(request, found, said(error, before="Nothing was shown. "), place)
     return answer(request, found, place, value, RevealForm.SHOWN, "", own=True)
 
 
@@ -95,7 +102,9 @@ def raw(place: Place, value: bytes, *, attachment: bool) -> HttpResponse:
 def refused(
     request: HttpRequest, file: SecretsFile, problem: str, place: Place | None = None
 ) -> HttpResponse:
-    """The page again, saying why nothing was shown."""
+    """The page again, saying why nothing was shown; a script gets only the reason."""
+    if request.headers.get("X-Copy"):
+        return HttpResponse(problem, content_type="text/plain; charset=utf-8", status=422)
     if request.headers.get("HX-Request"):
         return render(request, "secrets_ui/_refused.html", {"problem": problem}, status=422)
     context = context_of(request, file.environment, file_pk=file.pk)

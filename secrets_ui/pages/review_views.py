@@ -79,7 +79,8 @@ class Change:
     def ends(self) -> SafeString:
         """How line ends change, where they do."""
         texts = [_ends(key) for key in (self.before, self.after) if key]
-        return _arrow(texts) if len(set(texts)) > 1 or (not self.before and any(texts)) else SafeString("")
+        is_odd = len(set(texts)) > 1 or (self.before is None and self.after is not None and self.after.breaks)
+        return _arrow(texts) if is_odd else SafeString("")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,16 @@ document.addEventListener("htmx:load", (event) => {
 });
 window.addEventListener("pagehide", hideAll);
 
+/* A button whose request failed says why, below its form */
+function tell(button, text) {
+  const line = document.createElement("p");
+  line.className = "error";
+  line.textContent = text;
+  button.closest("td")?.querySelector(".revealed-here")?.replaceChildren(line);
+}
+document.addEventListener("htmx:sendError", (event) => tell(event.detail.elt, "Nothing was shown: the portal does not answer."));
+document.addEventListener("htmx:responseError", (event) => tell(event.detail.elt, "Nothing was shown: the portal could not read the value."));
+
 /* Copied by a request of its own: the value never stands in the page */
 async function copyValue(button) {
   if (!button.form.reportValidity()) return;
@@ -16,7 +26,7 @@ async function copyValue(button) {
   const answer = await fetch(button.form.action, { method: "POST", body, headers: { "X-Copy": "1" }, redirect: "error" });
   const elsewhere = answer.headers.get("HX-Redirect");
   if (elsewhere) location.href = elsewhere;
-  if (answer.status !== 200) { say("Not copied"); return; }
+  if (answer.status !== 200) { tell(button, answer.status === 422 ? await answer.text() : "Not copied: the portal could not read the value."); return; }
   await navigator.clipboard.writeText(await answer.text());
   button.classList.add("copied");
   say("Copied");
@@ -24,5 +34,5 @@ async function copyValue(button) {
 }
 document.addEventListener("click", (event) => {
   const button = event.target instanceof Element ? event.target.closest("[data-copy-value]") : null;
-  if (button) copyValue(button).catch(() => say("Not copied"));
+  if (button) copyValue(button).catch(() => tell(button, "Not copied: the portal or the clipboard did not answer."));
 });

@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -87,12 +87,12 @@ class Visitor:
         found = self.page.evaluate("options => axe.run(options)", options)["violations"]
         return [(item["id"], [node["html"][:160] for node in item["nodes"]]) for item in found]
 
-    def take_picture(self, name: str) -> None:
-        """For the documentation, light and dark, where SCREENSHOTS=1 asks for it."""
+    def take_picture(self, name: str, *schemes: Literal["light", "dark"]) -> None:
+        """For the documentation, light and dark unless told otherwise, where SCREENSHOTS=1 asks for it."""
         if os.environ.get("SCREENSHOTS") != "1":
             return
         PICTURES.mkdir(parents=True, exist_ok=True)
-        for scheme in ("light", "dark"):
+        for scheme in schemes or ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)
             path = PICTURES / f"{name}-{scheme}.png"
             path.write_bytes(smaller(self.page.screenshot(animations="disabled")))

@@ -130,6 +130,17 @@ def test_a_form_of_another_site_is_not_kept() -> None:
     assert "typed_again" not in page
 
 
+def test_a_late_form_leads_back_to_the_page_it_stood_on() -> None:
+    def page(**headers: str) -> str:
+        return Client().post("/deploys/1/cancel/", headers=headers).content.decode()
+
+    shown_at = "http://testserver/deploys/1/?all=1"
+    assert 'href="/deploys/1/?all=1"' in page(**OWN_PAGE, Referer=shown_at)
+    assert 'href="/deploys/1/?all=1"' in page(Referer=shown_at)
+    assert "evil" not in page(**{"Sec-Fetch-Site": "cross-site"}, Referer="https://evil.example/")
+    assert "evil" not in page(**OWN_PAGE, Referer="https://evil.example/")
+
+
 def test_the_kept_form_can_be_sent_after_signing_in() -> None:
     late()
     client = Client(enforce_csrf_checks=True)

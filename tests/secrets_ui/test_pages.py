@@ -237,10 +237,38 @@ def test_a_value_of_production_needs_a_reason_and_a_fresh_sign_in(
     assert reveal(client, production, reason="incident 12").status_code == 302
 
 
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}, {"X-Copy": "1"}])
+def test_a_value_that_aws_does_not_give_is_explained_where_it_was_asked_for(
+    tab: Client, world: World, no_aws: None, headers: dict[str, str]
+) -> None:
+    answer = tab.post(world.url("reveal"), {"place": "app/TOKEN"}, headers=headers)
+    assert answer.status_code == 422
+    assert "Nothing was shown. " in html(answer)
+    assert "Secrets Manager" in html(answer)
+    assert ("<html" in html(answer)) is not bool(headers)
+
+
+def test_what_needs_the_stored_value_says_why_it_cannot_be_done(
+    tab: Client, world: World, no_aws: None
+) -> None:
+    for name in ("open", "mend"):
+        answer = tab.post(world.url(name), {"place": "app/TOKEN", "code": "add-final"}, follow=True)
+        assert answer.status_code == 200
+        assert "Secrets Manager" in html(answer)
+    assert not Draft.objects.exists()
+
+
+def test_the_review_names_line_ends_only_where_there_is_something_to_say(tab: Client, world: World) -> None:
+    tab.post(world.url("add"), {"of": "app", "key": "FLAT", "value": "one line", "do": "set"})
+    assert "line ends:" not in html(tab.get(world.url("review")))
+    tab.post(world.url("add"), {"of": "app", "key": "LONG", "value": "two\nlines", "do": "set"})
+    assert "line ends: LF, no final line end" in html(tab.get(world.url("review")))
+
+
 def test_what_was_typed_can_be_looked_at_by_who_may_see_values(tab: Client, world: World) -> None:
     set_value(tab, world, TYPED)
     assert TYPED in html(tab.post(world.url("draft"), {"place": "app/TOKEN"}))
-    assert tab.post(world.url("draft"), {"place": "app/URL"}).status_code == 409
+    assert tab.post(world.url("draft"), {"place": "app/URL"}).status_code == 422
 
 
 # Editing
@@ -394,7 +422,7 @@ def test_a_clash_names_keys_and_people_and_keeps_both(tab: Client, world: World)
     set_value(theirs, world, "canary-of-tom-12345")
     saved(theirs, world, comment="tom was here")
     review = html(tab.get(world.url("review")))
-    for word in ("Somebody else changed the same key", "tom", "tom was here", "app/TOKEN"):
+    for word in ("The same key was changed meanwhile", "tom", "tom was here", "app/TOKEN"):
         assert word in review
     assert not {TYPED, "canary-of-tom-12345"} & set(re.findall(r"[\w-]+", review))
     assert saved(tab, world).status_code == 422

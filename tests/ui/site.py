@@ -84,7 +84,7 @@ def pages() -> dict[str, Answer]:
         "problem": page(
             "problem", message="The cluster apps-lon1 did not answer.", hint="Try again.", status=502
         ),
-        "session_ended": page("session_ended", kept=kept, signed_in=False),
+        "session_ended": page("session_ended", kept=kept, page="/projects/new/", signed_in=False),
     }
 
 

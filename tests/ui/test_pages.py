@@ -125,7 +125,7 @@ def test_what_django_says_by_itself_is_not_shown(words: str | None) -> None:
 
 
 def test_an_ended_session_keeps_what_was_typed() -> None:
-    context = {"kept": Kept((("note", 'a "quoted" note'),)), "signed_in": False}
+    context = {"kept": Kept((("note", 'a "quoted" note'),)), "page": "/projects/new/", "signed_in": False}
     html = render_to_string("session_ended.html", context, site.request("/projects/new/"))
     assert 'name="note" value="a &quot;quoted&quot; note"' in html
     assert 'action="/projects/new/"' in html

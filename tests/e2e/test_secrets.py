@@ -1,0 +1,313 @@
+"""Secrets in a browser: looking at a value, editing, two people at once, files, without script, on a phone."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from secrets_ui.files.model import open_text
+from tests.e2e import world
+from tests.e2e.browsing import SLOWLY, Visitor, needs_axe, needs_browser
+from tests.e2e.running import Running
+
+pytestmark = needs_browser
+Visit = Callable[..., Visitor]
+STAGING, PRODUCTION = "/projects/catalog/staging/secrets/", "/projects/catalog/production/secrets/"
+STORED = "slipway/catalog/staging"
+KEY = "DATABASE_URL"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_before(sandbox: Running) -> object:
+    """The tests after these find the samples' own values."""
+    client = world.secrets_manager(sandbox)
+    ids = (STORED, "slipway/catalog/production")
+    texts = {name: client.get_secret_value(SecretId=name)["SecretString"] for name in ids}  # type: ignore[attr-defined]
+    yield
+    for name, text in texts.items():
+        if client.get_secret_value(SecretId=name)["SecretString"] != text:  # type: ignore[attr-defined]
+            client.put_secret_value(SecretId=name, SecretString=text)  # type: ignore[attr-defined]
+
+
+def texts(sandbox: Running, secret_id: str) -> dict[str, str]:
+    """The values of a populated secrets file; what is no text shows as signs of replacement."""
+    found = world.read_secret(sandbox, secret_id)
+    return {key: value.decode(errors="replace") for key, value in found.items()}
+
+
+def fresh(word: str) -> str:
+    """A value that stands nowhere else."""
+    return f"{word}-{secrets.token_hex(8)}"
+
+
+def new_key() -> str:
+    """A key that no test has added yet."""
+    return f"TRY_{secrets.token_hex(3).upper()}"
+
+
+def opened(page: Page, address: str) -> None:
+    """The page once the current version is known."""
+    page.goto(address)
+    expect(page.locator("table.secrets")).to_be_visible(timeout=SLOWLY)
+
+
+def edit(page: Page, key: str, value: str) -> None:
+    """Types a new value for a key of staging, and keeps it for the review."""
+    opened(page, STAGING)
+    page.get_by_label(f"Edit {key}", exact=True).click()
+    page.get_by_label("New value of").fill(value)
+    page.get_by_role("button", name="Keep for the review").click()
+    expect(page.locator(".action-bar")).to_contain_text("nothing saved yet")
+
+
+def add(page: Page, key: str, value: str) -> None:
+    """Adds a key to staging, and keeps it for the review."""
+    opened(page, STAGING)
+    page.get_by_label("Add a key").fill(key)
+    page.get_by_label("Value", exact=True).fill(value)
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("tr", has_text=key)).to_contain_text("you add it")
+
+
+def review(page: Page) -> None:
+    """From the keys to the review."""
+    page.get_by_role("link", name="Review ").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("changes? to|changed meanwhile"))
+
+
+def save(page: Page, why: str) -> None:
+    """Saves what the review shows."""
+    page.get_by_label("Why?").fill(why)
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.locator(".message, .notice").first).to_contain_text("Saved as version")
+
+
+def test_a_value_of_production_is_shown_for_a_while(visit: Visit, sandbox: Running) -> None:
+    value = texts(sandbox, "slipway/catalog/production")[KEY]
+    visitor = visit("lead")
+    page = visitor.page
+    page.clock.install()
+    opened(page, PRODUCTION)
+    page.get_by_label(f"Reveal {KEY}", exact=True).click()
+    reason = page.get_by_label("Why do you need to see it?")
+    show = page.get_by_role("button", name="Show", exact=True)
+    reason.fill("the provider asks")
+    show.click()
+    shown = page.locator("[data-hide-after]")
+    expect(shown).to_contain_text(value)
+    assert shown.get_attribute("data-hide-after") == "30"
+    visitor.take_picture("secrets-reveal", "light")
+    page.clock.run_for(15_000)  # on top of the time that this test itself takes
+    expect(shown).to_contain_text(value)
+    page.clock.run_for(15_000)
+    expect(shown).to_have_count(0)
+    assert value not in page.content()
+    told = sandbox.rows("SELECT data FROM audit_auditevent WHERE verb = 'secrets.revealed' ORDER BY id DESC")
+    assert "the provider asks" in told[0]["data"]
+    assert value not in told[0]["data"]
+
+
+def test_a_value_is_not_there_when_going_back(visit: Visit, sandbox: Running) -> None:
+    value = texts(sandbox, STORED)[KEY]
+    page = visit("lead").page
+    kept: list[str | None] = []
+    page.on(
+        "response",
+        lambda answer: "/secrets/" in answer.url and kept.append(answer.headers.get("cache-control")),
+    )
+    opened(page, STAGING)
+    page.get_by_label(f"Reveal {KEY}", exact=True).click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("[data-hide-after]")).to_contain_text(value)
+    page.goto("/deploys/")
+    page.go_back()
+    expect(page.locator("table.secrets")).to_be_visible()
+    assert value not in page.content()
+    assert value not in page.evaluate(
+        "JSON.stringify([{...sessionStorage}, {...localStorage}, history.state])"
+    )
+    assert kept
+    assert all("no-store" in str(words) for words in kept)
+
+
+def test_an_old_sign_in_is_asked_for_again(visit: Visit, sandbox: Running) -> None:
+    """Who signed in long ago types the password once more, and comes back to the key."""
+    visitor = visit("lead")
+    page = visitor.page
+    aged = (
+        "from django.contrib.sessions.models import Session\n"
+        "from importlib import import_module\nfrom django.conf import settings\n"
+        f"s = import_module(settings.SESSION_ENGINE).SessionStore({session_key(visitor)!r})\n"
+        "for record in s['account_authentication_methods']: record['at'] -= 100_000\n"
+        "s.save()\n"
+    )
+    done = sandbox.manage("shell", "-c", aged)
+    assert done.returncode == 0, done.stderr
+    opened(page, f"{PRODUCTION}?reveal={key_at(sandbox, KEY)}")
+    page.get_by_label("Why do you need to see it?").fill("the provider asks")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.wait_for_url("**/reauthenticate/**")
+    page.get_by_label("Password").fill(sandbox.env["SLIPWAY_PASSWORD"])
+    page.locator("main button").first.click()
+    expect(page.get_by_label("Why do you need to see it?")).to_be_visible()
+
+
+def session_key(visitor: Visitor) -> str:
+    """The session of a browser."""
+    return next(cookie["value"] for cookie in visitor.context.cookies() if cookie["name"] == "sessionid")
+
+
+def key_at(sandbox: Running, key: str) -> str:
+    """A key of the catalog as addresses name it."""
+    text = world.secrets_manager(sandbox).get_secret_value(SecretId=STORED)["SecretString"]  # type: ignore[attr-defined]
+    return next(f"{secret.name}/{key}" for secret in open_text(text).secrets if secret.entry(key))
+
+
+def test_edit_review_save(visit: Visit, sandbox: Running) -> None:
+    before, value, added = texts(sandbox, STORED), fresh("typed"), new_key()
+    visitor = visit("lead")
+    page = visitor.page
+    opened(page, STAGING)
+    visitor.take_picture("secrets", "light")
+    page.get_by_label(f"Edit {KEY}", exact=True).click()
+    visitor.take_picture("secrets-edit", "light")
+    edit(page, KEY, f"{value}\n")
+    add(page, added, "flag")
+    assert value not in page.content()
+    review(page)
+    assert value not in page.content()
+    expect(page.locator("table tbody tr")).to_have_count(2)
+    expect(page.locator(".flag")).to_contain_text("It ends with a line end.")
+    visitor.take_picture("secrets-review", "light")
+    page.get_by_role("button", name="Take the line end away").click()
+    expect(page.locator(".flag")).to_have_count(0)
+    save(page, "a new database")
+    assert texts(sandbox, STORED) == {**before, KEY: value, added: "flag"}
+    page.get_by_role("link", name="Versions").first.click()
+    newest = page.locator("ol.versions > li").first
+    expect(newest).to_contain_text("a new database")
+    expect(newest).to_contain_text(added)
+    visitor.take_picture("secrets-versions", "light")
+
+
+def test_a_restore_brings_every_key_back(visit: Visit, sandbox: Running) -> None:
+    before = texts(sandbox, STORED)
+    page = visit("lead").page
+    edit(page, KEY, fresh("wrong"))
+    review(page)
+    save(page, "by mistake")
+    page.get_by_role("link", name="Versions").first.click()
+    page.get_by_role("link", name="Restore…").first.click()
+    page.get_by_label("Why does it come back?").fill("the wrong database")
+    page.get_by_role("button", name="Restore as a new version").click()
+    expect(page.locator(".message, .notice").first).to_contain_text("Restored as a new version")
+    assert texts(sandbox, STORED) == before
+
+
+def test_two_people_change_the_same_key(visit: Visit, sandbox: Running) -> None:
+    mine, theirs = visit("lead"), visit("admin")
+    value = fresh("of-lead")
+    edit(mine.page, KEY, value)
+    edit(theirs.page, KEY, fresh("of-admin"))
+    review(theirs.page)
+    save(theirs.page, "the admin was first")
+    review(mine.page)
+    expect(mine.page.locator(".clash")).to_contain_text("the admin was first")
+    mine.take_picture("secrets-conflict", "light")
+    mine.page.get_by_text("Yours").check()
+    mine.page.get_by_role("button", name="Go on with these").click()
+    save(mine.page, "this one counts")
+    assert texts(sandbox, STORED)[KEY] == value
+
+
+def test_two_people_change_different_keys(visit: Visit, sandbox: Running) -> None:
+    mine, theirs = visit("lead"), visit("admin")
+    value, other, added = fresh("of-lead"), fresh("of-admin"), new_key()
+    edit(mine.page, KEY, value)
+    add(theirs.page, added, other)
+    review(theirs.page)
+    save(theirs.page, "one more key")
+    review(mine.page)
+    expect(mine.page.locator(".notice")).to_contain_text("Both fit together.")
+    save(mine.page, "a new database")
+    found = texts(sandbox, STORED)
+    assert (found[KEY], found[added]) == (value, other)
+
+
+def test_a_binary_file_is_stored_byte_for_byte(visit: Visit, sandbox: Running) -> None:
+    body = bytes(range(256))
+    page = visit("lead").page
+    opened(page, STAGING)
+    page.get_by_label(f"Edit {KEY}", exact=True).click()
+    page.locator("details.more summary").click()
+    page.get_by_label("From a file").set_input_files(
+        {"name": "key.bin", "mimeType": "application/octet-stream", "buffer": body}
+    )
+    page.get_by_role("button", name="Keep the file").click()
+    review(page)
+    expect(page.locator("table tbody tr")).to_contain_text("binary")
+    save(page, "a keystore")
+    assert world.read_secret(sandbox, STORED)[KEY] == body
+    page.get_by_label(f"Edit {KEY}", exact=True).click()
+    page.get_by_role("button", name="Make one").click()  # a text again, for the tests after this one
+    review(page)
+    save(page, "a random value")
+    assert re.fullmatch(r"[A-Za-z0-9]{32}", texts(sandbox, STORED)[KEY])
+
+
+def test_without_script(visit: Visit, sandbox: Running) -> None:
+    value = fresh("plain")
+    page = visit("lead", script=False).page
+    page.goto(STAGING)
+    page.get_by_label(f"Reveal {KEY}", exact=True).click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("output.value")).to_have_text(texts(sandbox, STORED)[KEY])
+    page.get_by_role("link", name="Hide").click()
+    edit(page, KEY, value)
+    review(page)
+    save(page, "without script")
+    assert texts(sandbox, STORED)[KEY] == value
+
+
+@needs_axe
+@pytest.mark.parametrize("width", [390, 1440])
+def test_what_is_opened_is_for_everybody(visit: Visit, sandbox: Running, width: int) -> None:
+    """Axe, and the width of a phone, on the pages that only come up while somebody edits."""
+    mine, theirs = visit("lead", width=width, bypass_csp=True), visit("admin")
+    page, wide = mine.page, []
+
+    def look() -> None:
+        assert mine.axe() == [], page.url
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(page.url)
+
+    opened(page, PRODUCTION)
+    page.get_by_label(f"Reveal {KEY}", exact=True).click()
+    page.get_by_label("Why do you need to see it?").fill("to look at it")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("[data-hide-after]")).to_be_visible()
+    look()
+    edit(page, KEY, f" {fresh('of-lead')} \n")
+    look()
+    page.get_by_label(f"Edit {KEY}", exact=True).click()
+    look()
+    review(page)
+    look()
+    edit(theirs.page, KEY, fresh("of-admin"))
+    review(theirs.page)
+    save(theirs.page, "the admin was first")
+    page.reload()
+    expect(page.locator(".clash")).to_be_visible()
+    look()
+    page.goto(f"{STAGING}?show=changed")
+    page.get_by_role("link", name="Versions").first.click()
+    look()
+    page.get_by_role("link", name="Restore…").first.click()
+    look()
+    page.goto(STAGING)
+    page.get_by_role("button", name="Discard").click()
+    assert wide == []
