@@ -153,12 +153,18 @@ def maintainers_text(project: Project) -> str:
     return ", ".join(names) or admins_text()
 
 
-def roles_by_environment(user: Any, environments: Sequence[Environment]) -> dict[int, Role | None]:
-    """The user's role on each of many environments in one query, by the environment's pk (board, project page)."""
+def roles_by_environment(
+    user: Any, environments: Sequence[Environment], *, elsewhere: bool = True
+) -> dict[int, Role | None]:
+    """The user's role on each of many environments in one query, by the environment's pk (board, project page).
+    `elsewhere`: as for `role_in`."""
     if user.is_admin:
         return {e.pk: Role.MAINTAINER for e in environments}
     held = list(Membership.objects.filter(user=user, project__in={e.project_id for e in environments}))
-    return {e.pk: strongest((m for m in held if m.project_id == e.project_id), e) for e in environments}
+    return {
+        e.pk: strongest((m for m in held if m.project_id == e.project_id), e, elsewhere=elsewhere)
+        for e in environments
+    }
 
 
 def visible_filter(user: Any, prefix: str = "environment__project") -> Q:
