@@ -48,9 +48,9 @@ def read_env(text: str) -> Pasted:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     values: dict[str, bytes] = {}
     problems: list[tuple[int, str]] = []
-    at = 0
+    at, counted, line = 0, 0, 1
     while at < len(text):
-        line = text.count("\n", 0, at) + 1
+        line, counted = line + text.count("\n", counted, at), at
         end = _line_end(text, at)
         bare = text[at:end].strip()
         if not bare or bare.startswith("#"):
