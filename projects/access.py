@@ -130,11 +130,8 @@ def require_secret(actor: Actor, environment: Environment, right: Right, *, what
     """
     if actor.kind == "system" or (actor.user is not None and may_secret(actor.user, environment, right)):
         return
+    note_refused(actor, environment, right, what=what)
     need = secret_rights.role_for(environment, right)
-    record(
-        actor, "secrets.refused", target_kind="environment", target_id=environment.pk, target_text=environment.label,
-        project=environment.project.slug, data={"right": right, "what": what} if what else {"right": right},
-    )  # fmt: skip
     raise Refused(
         f"To {secret_rights.WORDS[right]} of {environment.project} {environment.name} you need the role"
         f" {need.label.lower()} there. Nothing was changed.",
@@ -142,6 +139,14 @@ def require_secret(actor: Actor, environment: Environment, right: Right, *, what
         code="secret-right",
         ask=maintainers_text(environment.project),
     )
+
+
+def note_refused(actor: Actor, environment: Environment, right: Right, *, what: str = "") -> None:
+    """Audits an attempt for which the right is lacking."""
+    record(
+        actor, "secrets.refused", target_kind="environment", target_id=environment.pk, target_text=environment.label,
+        project=environment.project.slug, data={"right": right, "what": what} if what else {"right": right},
+    )  # fmt: skip
 
 
 def maintainers_text(project: Project) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from audit.actors import Actor
 from core.errors import Refused
-from projects.access import may_secret, require_secret
+from projects.access import may_secret, note_refused, require_secret
 from projects.models import Environment, SecretsFile
 from projects.secret_rights import Right
 from secrets_ui.known.secrets import files_named_like, files_of, secret_of
@@ -29,6 +29,7 @@ def require(actor: Actor, file: SecretsFile, right: Right, *, what: str = "") ->
         return environments
     for other in environments[1:]:
         if not may_secret(actor.user, other, right):
+            note_refused(actor, file.environment, right, what=what)
             raise Refused(
                 "Another environment reads this secret, too, and you do not have the right there. Nothing was changed.",
                 hint="Ask an admin, or give each environment a secret of its own.",

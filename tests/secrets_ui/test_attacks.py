@@ -122,6 +122,7 @@ def test_making_a_secret_asks_for_the_right_wherever_it_is_named(world: World, g
     mine = make.make_secrets_file(world.environment, path="new.yaml", secret_id=name)
     with pytest.raises(Refused, match="Another environment"):
         create(person(world.maintainer), mine, comment="first")
+    assert AuditEvent.objects.get(verb="secrets.refused").data == {"right": "edit"}
 
 
 def test_a_key_of_odd_signs_breaks_no_header(tab: Client, world: World) -> None:
