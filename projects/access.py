@@ -130,11 +130,8 @@ def require_secret(actor: Actor, environment: Environment, right: Right, *, what
     """
     if actor.kind == "system" or (actor.user is not None and may_secret(actor.user, environment, right)):
         return
+    note_refused(actor, environment, right, what=what)
     need = secret_rights.role_for(environment, right)
-    record(
-        actor, "secrets.refused", target_kind="environment", target_id=environment.pk, target_text=environment.label,
-        project=environment.project.slug, data={"right": right, "what": what} if what else {"right": right},
-    )  # fmt: skip
     raise Refused(
         f"To {secret_rights.WORDS[right]} of {environment.project} {environment.name} you need the role"
         f" {need.label.lower()} there. Nothing was changed.",
@@ -142,6 +139,14 @@ def require_secret(actor: Actor, environment: Environment, right: Right, *, what
         code="secret-right",
         ask=maintainers_text(environment.project),
     )
+
+
+def note_refused(actor: Actor, environment: Environment, right: Right, *, what: str = "") -> None:
+    """Audits an attempt for which the right is lacking."""
+    record(
+        actor, "secrets.refused", target_kind="environment", target_id=environment.pk, target_text=environment.label,
+        project=environment.project.slug, data={"right": right, "what": what} if what else {"right": right},
+    )  # fmt: skip
 
 
 def maintainers_text(project: Project) -> str:
@@ -153,12 +158,18 @@ def maintainers_text(project: Project) -> str:
     return ", ".join(names) or admins_text()
 
 
-def roles_by_environment(user: Any, environments: Sequence[Environment]) -> dict[int, Role | None]:
-    """The user's role on each of many environments in one query, by the environment's pk (board, project page)."""
+def roles_by_environment(
+    user: Any, environments: Sequence[Environment], *, elsewhere: bool = True
+) -> dict[int, Role | None]:
+    """The user's role on each of many environments in one query, by the environment's pk (board, project page).
+    `elsewhere`: as for `role_in`."""
     if user.is_admin:
         return {e.pk: Role.MAINTAINER for e in environments}
     held = list(Membership.objects.filter(user=user, project__in={e.project_id for e in environments}))
-    return {e.pk: strongest((m for m in held if m.project_id == e.project_id), e) for e in environments}
+    return {
+        e.pk: strongest((m for m in held if m.project_id == e.project_id), e, elsewhere=elsewhere)
+        for e in environments
+    }
 
 
 def visible_filter(user: Any, prefix: str = "environment__project") -> Q:

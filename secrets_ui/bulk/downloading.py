@@ -37,7 +37,8 @@ def download(
     """The text. `secret`: which Secret of the file, for `.env`; `leave_out`: keys that the form cannot carry are left out
     and named in a comment, instead of refused.
 
-    The right to reveal is needed, on production a reason, too. That it is asked for is written down before anything is read.
+    The right to reveal is needed, on production a reason, too. That it was asked for is written down before anything is
+    given out; after reading, so that a reason that quotes a value is kept without it.
     Raises Refused, CannotWrite naming the keys, ExternalError, ManifestError.
     """
     environments = require(actor, file, "reveal", what="all keys")
@@ -45,8 +46,10 @@ def download(
         raise Refused("Say why you need all values. Nothing was given out.", code="reason")
     held = known_secret(file)
     version = look_again(file).current_version
-    _told(actor, file, form, reason, version)
-    opened = read_version(file, held, version).opened
+    try:
+        opened = read_version(file, held, version).opened
+    finally:
+        _told(actor, file, form, reason, version)
     by_name = dict(zip(names_of(opened), opened.secrets, strict=True))
     if form == "env":
         return _env(_chosen(by_name, secret), leave_out=leave_out)

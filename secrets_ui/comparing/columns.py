@@ -17,7 +17,7 @@ from secrets_ui.known.reference import Reference, newest_references
 from secrets_ui.known.secrets import secrets_by_file
 from secrets_ui.models import Secret, SecretVersion
 
-SHOWN_RIGHTS: tuple[Right, ...] = ("names", "reveal", "edit")
+VALUE_RIGHTS: tuple[Right, ...] = ("reveal", "edit")
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,15 @@ def columns_of(user: Any, project: Project) -> dict[str, list[Column]]:
     files = _files(project)
     known = secrets_by_file(files)
     versions = current_rows(list(known.values()))
-    roles = roles_by_environment(user, [file.environment for file in files])
+    environments = [file.environment for file in files]
+    roles = roles_by_environment(user, environments)
+    # A role on another environment lets its holder see names, but no value.
+    own = roles_by_environment(user, environments, elsewhere=False)
     references = _references(files, known)
     found: dict[str, list[Column]] = {}
     for file in files:
-        role, secret = roles[file.environment_id], known.get(file.pk)
-        sees, reveals, edits = (covers(role, file.environment, right) for right in SHOWN_RIGHTS)
+        secret, sees = known.get(file.pk), covers(roles[file.environment_id], file.environment, "names")
+        reveals, edits = (covers(own[file.environment_id], file.environment, right) for right in VALUE_RIGHTS)
         column = Column(file, secret, sees, reveals, edits)
         row = versions.get(secret.pk) if secret else None
         found.setdefault(file.path, []).append(_known(column, row, references[file.environment_id]))

@@ -89,7 +89,9 @@ def compare(actor: Actor, environment: Environment) -> list[Table]:
     values. Raises Refused when there are not two such environments; what AWS does not answer is told in its column."""
     require_secret(actor, environment, "names")
     found = columns_of(actor.user, environment.project)
-    part = [column for columns in found.values() for column in _comparable(actor, columns)]
+    part = _comparable_of(actor, found)
+    looks = look([column.file for column in part])
+    part = _comparable_of(actor, found)  # the look may have told whose secret a file names
     if not part:
         raise Refused(
             "Values are only compared where you may reveal or change them, in two environments at least.",
@@ -99,12 +101,15 @@ def compare(actor: Actor, environment: Environment) -> list[Table]:
     _told(actor, environment, part)
     key = secrets.token_bytes(32)
     digests: dict[int, dict[Place, bytes]] = {}
-    looks = look([column.file for column in part])
     read = {column.file.pk: _read(column, looks[column.file.pk], key, digests) for column in part}
     return [
         _table(path, [read.get(column.file.pk, column) for column in columns], digests)
         for path, columns in found.items()
     ]
+
+
+def _comparable_of(actor: Actor, found: Mapping[str, Sequence[Column]]) -> list[Column]:
+    return [column for columns in found.values() for column in _comparable(actor, columns)]
 
 
 def _comparable(actor: Actor, columns: Sequence[Column]) -> list[Column]:
@@ -115,11 +120,13 @@ def _comparable(actor: Actor, columns: Sequence[Column]) -> list[Column]:
 
 def takes_part(actor: Actor, column: Column) -> bool:
     """Whether the values of a column may be compared: the person may reveal or edit them wherever the secret is read."""
-    others = environments_of(column.file)[1:]
     return (
         column.sees
         and column.compares
-        and all(any(may_secret(actor.user, other, right) for right in ("reveal", "edit")) for other in others)
+        and all(
+            any(may_secret(actor.user, place, right) for right in ("reveal", "edit"))
+            for place in environments_of(column.file)
+        )
     )
 
 

@@ -50,8 +50,10 @@ def copy(
     keys = known_keys(there, there.current_version)
     to = place_in(keys, place, secrets)
     version = look_again(source).current_version
-    _told(actor, source, target, place, reason, version)
-    opened = read_version(source, secret, version).opened
+    try:  # first the read: a reason that quotes the value is kept without it
+        opened = read_version(source, secret, version).opened
+    finally:
+        _told(actor, source, target, place, reason, version)
     by_name = dict(zip(names_of(opened), opened.secrets, strict=True))
     entry = by_name[place[0]].entry(place[1]) if place[0] in by_name else None
     if entry is None or entry.value is None:

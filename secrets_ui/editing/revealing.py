@@ -30,15 +30,18 @@ def reveal(
 ) -> bytes:
     """The value of a key, of the current version or a given one. On production a reason is needed.
 
-    Raises Refused, ExternalError, ManifestError. What is told of it is written down before the value is read.
+    Raises Refused, ExternalError, ManifestError. What is told of it is written down before the value is given out, also when
+    it could not be read; after reading, so that a reason that quotes the value is kept without it.
     """
     environments = require(actor, file, "reveal", what=label(*place))
     if any(environment.is_production for environment in environments) and not reason.strip():
         raise Refused("Say why you need to see this value. Nothing was shown.", code="reason")
     secret = known_secret(file)
     version = version_id or look_again(file).current_version
-    _told(actor, file, place, how, reason, version)
-    opened = read_version(file, secret, version).opened
+    try:
+        opened = read_version(file, secret, version).opened
+    finally:
+        _told(actor, file, place, how, reason, version)
     by_name = dict(zip(names_of(opened), opened.secrets, strict=True))
     entry = by_name[place[0]].entry(place[1]) if place[0] in by_name else None
     if entry is None:

@@ -7,6 +7,7 @@ where reading for a deploy is strict, so that a broken value can be seen and rep
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from engine.errors import ManifestError
 from engine.manifests.secretfiles import FILE, FLAT, strict_base64
@@ -17,6 +18,7 @@ from secrets_ui.files.walk import Found, members, secrets_of, text_of
 from secrets_ui.files.yaml_nodes import yaml_tree
 
 DATA, STRING_DATA, WHOLE = "data", "stringData", "object"
+MOST_LINES = 5  # that a sentence names
 _FORMS = {"": "plain", "'": "single-quoted", '"': "double-quoted", "|": "literal block", ">": "folded block"}
 
 
@@ -61,7 +63,11 @@ class Secret:
 
     def entry(self, key: str) -> Entry | None:
         """The key's entry; of several the one that counts."""
-        return next((e for e in reversed(self.entries) if e.key == key), None)
+        return self._by_key.get(key)
+
+    @cached_property
+    def _by_key(self) -> dict[str, Entry]:
+        return {entry.key: entry for entry in self.entries}
 
     def values(self) -> dict[str, bytes]:
         """Every value that can be read, by key."""
@@ -167,16 +173,16 @@ def _without_twins(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     places: dict[str, list[Entry]] = {}
     for entry in entries:
         places.setdefault(entry.key, []).append(entry)
+    reasons = {key: _twice(twins) for key, twins in places.items() if len(twins) > 1}
     return tuple(
-        replace(entry, locked=entry.locked or _twice(places[entry.key]))
-        if len(places[entry.key]) > 1
-        else entry
+        replace(entry, locked=entry.locked or reasons[entry.key]) if entry.key in reasons else entry
         for entry in entries
     )
 
 
 def _twice(entries: list[Entry]) -> str:
-    lines = " and ".join(str(entry.line) for entry in entries)
+    shown = [str(entry.line) for entry in entries[:MOST_LINES]]
+    lines = " and ".join([*shown, *(["others"] if len(entries) > MOST_LINES else [])])
     return f"it stands more than once, in lines {lines}; take all but one out of the file as text"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.core.cache import cache
 
@@ -23,6 +23,7 @@ from engine.types import Manifest, ObjectRef
 from projects.connections import git_repository
 from projects.models import Environment, Project
 from projects.reference_files import files_at
+from projects.secret_names import without_names
 from secrets_ui.known.public import Place, value_digest
 
 KEPT_SECONDS = 3600
@@ -43,6 +44,11 @@ class Reference:
         """The workloads that read a key, each once."""
         found = [*self.readers.get(place, ()), *self.readers.get((place[0], ""), ())]
         return list(dict.fromkeys(found))
+
+    def without_samples(self) -> Reference:
+        """The same keys, but no sample is known: none is told to be equal to a stored value."""
+        wanted = {path: dict.fromkeys(places, "") for path, places in self.wanted.items()}
+        return replace(self, wanted=wanted)
 
 
 def newest_sha(project: Project) -> str:
@@ -102,8 +108,10 @@ def _read(environment: Environment, arns: Mapping[str, str], sha: str) -> Refere
     try:
         files = files_at(environment, sha)
         wanted = {path: _wanted(files[path], path, arns.get(path, "")) for path in paths if path in files}
-    except (ExternalError, ManifestError) as error:
+    except ExternalError as error:
         return Reference(sha, problem=_said(error))
+    except ManifestError as error:  # read also by people who may not see names of keys
+        return Reference(sha, problem=_said(without_names(error)))
     lacking = [path for path in paths if path not in files]
     problem = (
         f"There is no {', '.join(lacking)} in {environment.config_directory} at {sha[:7]}." if lacking else ""

@@ -6,16 +6,17 @@ from typing import Any
 
 from audit.actors import Actor
 from core.errors import Refused
-from projects.access import may_secret, require_secret
+from projects.access import may_secret, note_refused, require_secret
 from projects.models import Environment, SecretsFile
 from projects.secret_rights import Right
-from secrets_ui.known.secrets import files_of, secret_of
+from secrets_ui.known.secrets import files_named_like, files_of, secret_of
 
 
 def environments_of(file: SecretsFile) -> list[Environment]:
     """Every environment that reads the file's secret, the file's own first."""
     secret = secret_of(file)
-    others = {other.environment_id: other.environment for other in files_of(secret)} if secret else {}
+    files = files_of(secret) if secret is not None else files_named_like(file)
+    others = {other.environment_id: other.environment for other in files}
     others.pop(file.environment_id, None)
     return [file.environment, *others.values()]
 
@@ -28,6 +29,7 @@ def require(actor: Actor, file: SecretsFile, right: Right, *, what: str = "") ->
         return environments
     for other in environments[1:]:
         if not may_secret(actor.user, other, right):
+            note_refused(actor, file.environment, right, what=what)
             raise Refused(
                 "Another environment reads this secret, too, and you do not have the right there. Nothing was changed.",
                 hint="Ask an admin, or give each environment a secret of its own.",

@@ -38,6 +38,15 @@ def files_of(secret: Secret) -> list[SecretsFile]:
     wanted = Q(pk=None)
     for named, region, role in secret.addresses.values_list("named", "region", "role_arn"):
         wanted |= Q(secret_id=named, region=region, role_arn=role)
+    return _with_environments(wanted)
+
+
+def files_named_like(file: SecretsFile) -> list[SecretsFile]:
+    """Every secrets file with the same name, region and role: all that is known while AWS has not told of the secret."""
+    return _with_environments(Q(secret_id=file.secret_id, region=file.region, role_arn=file.role_arn))
+
+
+def _with_environments(wanted: Q) -> list[SecretsFile]:
     return list(
         SecretsFile.objects.filter(wanted)
         .select_related("environment__project", "environment__cluster")

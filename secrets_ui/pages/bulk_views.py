@@ -32,7 +32,7 @@ from secrets_ui.known.reference import reference_at
 from secrets_ui.known.rights import is_production, require
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.pages.edit_views import editable
-from secrets_ui.pages.finding import file_for, holds_values, page_url, sign_in_first, url_of
+from secrets_ui.pages.finding import file_for, file_name, holds_values, page_url, sign_in_first, url_of
 from secrets_ui.pages.forms_of_many import DownloadForm, ImportForm
 from ui import forms as ui
 
@@ -138,7 +138,7 @@ def attachment(file: SecretsFile, text: str, form: str) -> HttpResponse:
     stem = f"{file.environment.project.slug}-{file.environment.slug}-{PurePosixPath(file.path).stem}"
     name = f"{stem}.env" if form == DownloadForm.ENV else f"{stem}.yaml"
     response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Content-Disposition"] = file_name(name)
     return response
 
 

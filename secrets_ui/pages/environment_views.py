@@ -44,12 +44,15 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
     looks = look(files)
     seen = {file.path: looks[file.pk].secret for file in files}
     arns = {path: secret.arn for path, secret in seen.items() if secret is not None}
+    rights = {right: may_secret(user, place, right) for right in ("names", "reveal", "edit")}
     reference = reference_at(place, arns, asked.get("at", "")[:200])
+    if asked.get("at") and not (rights["reveal"] or rights["edit"]):
+        # Any branch can be asked for: whoever pushes one with a guess as the sample would learn whether it is the value.
+        reference = reference.without_samples()
     views = file_views(user, place, files, looks, reference, chosen)
     view = next((one for one in views if chosen is not None and one.file.pk == chosen.pk), None)
     if view is not None and view.being_read and view.secret is not None:
         learn_soon(view.file, view.secret.current_version)
-    rights = {right: may_secret(user, place, right) for right in ("names", "reveal", "edit")}
     return {
         "environment": place,
         "project": place.project,

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from allauth.account.authentication import get_authentication_records
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
@@ -56,8 +57,14 @@ def page_url(file: SecretsFile, place: Place | None = None, **more: str) -> str:
     """The page with the file chosen, at a key's row."""
     environment = file.environment
     address = reverse("secrets:environment", args=[environment.project.slug, environment.slug])
-    row = f"#{label(*place)}" if place else ""
+    row = f"#{quote(label(*place))}" if place else ""  # a stored key may hold anything, also line ends
     return f"{address}?{urlencode({'file': file.pk, **more})}{row}"
+
+
+def file_name(name: str) -> str:
+    """The header that makes an answer a file of this name, whatever signs the name holds."""
+    plain = "".join(sign if sign.isprintable() else "_" for sign in name)
+    return content_disposition_header(as_attachment=True, filename=plain) or "attachment"
 
 
 def url_of(name: str, file: SecretsFile) -> str:

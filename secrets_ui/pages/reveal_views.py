@@ -16,7 +16,7 @@ from secrets_ui.editing.revealing import How, reveal, reveal_draft
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import is_production, require
 from secrets_ui.pages.environment_views import context_of
-from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first
+from secrets_ui.pages.finding import file_for, file_name, holds_values, page_url, said, sign_in_first
 from secrets_ui.pages.forms import BASE64, PlaceForm, RevealForm
 from secrets_ui.values.kinds import text_of
 
@@ -95,7 +95,7 @@ def raw(place: Place, value: bytes, *, attachment: bool) -> HttpResponse:
     response = HttpResponse(value, content_type="application/octet-stream")
     response["X-Content-Type-Options"] = "nosniff"
     if attachment:
-        response["Content-Disposition"] = f'attachment; filename="{place[1]}"'
+        response["Content-Disposition"] = file_name(place[1])
     return response
 
 

@@ -54,9 +54,9 @@ def read_env(text: str) -> Pasted:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     values: dict[str, bytes] = {}
     problems: list[tuple[int, str]] = []
-    at, in_pem = 0, False
+    at, counted, line, in_pem = 0, 0, 1, False
     while at < len(text):
-        line = text.count("\n", 0, at) + 1
+        line, counted = line + text.count("\n", counted, at), at
         end = _line_end(text, at)
         bare = text[at:end].strip()
         if not bare or bare.startswith("#"):

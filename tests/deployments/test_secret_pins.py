@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from adapters.errors import Unavailable
 from audit.actors import person
@@ -115,6 +118,14 @@ class TestPage:
     def test_sealed_versions_come_back(self, place: Any) -> None:
         assert opened(place, sealed(place, [("a.yaml", "v")])) == {"a.yaml": "v"}
         assert (sealed(place, []), opened(place, "")) == ("", {})
+
+    def test_they_end_after_half_a_day(self, press: Any, place: Any) -> None:
+        with time_machine.travel(timezone.now() - timedelta(hours=13)):
+            sent = sealed(place, [("secret.yaml", NEWER)])
+        answer = press(secret_versions=sent)
+        assert answer.status_code == 422
+        assert "Look at the preview again" in answer.content.decode()
+        assert not Deploy.objects.exists()
 
     def test_a_file_that_was_removed_meanwhile(self, press: Any, place: Any) -> None:
         sent = sealed(place, [("secret.yaml", VERSION)])
