@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 
 # No-break spaces become spaces; what has no width goes.
@@ -39,7 +40,9 @@ MENDS: dict[str, Callable[[bytes], bytes]] = {
     "trailing-newline": lambda value: value.rstrip(b"\r\n"),
     "trailing-space": lambda value: value.rstrip(b" \t"),
     "leading-space": lambda value: value.lstrip(b" \t\r\n"),
-    "crlf": lambda value: value.replace(b"\r\n", b"\n"),
+    "crlf": lambda value: re.sub(
+        rb"\r+\n", b"\n", value
+    ),  # several CR before one LF: the first pass would leave a CR LF
     "invisible": _text(lambda text: text.translate(_TABLE)),
     "quotes": _unquoted,
     "double-base64": decoded_twice,

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from secrets_ui.values.checks import check_pairs, check_raw, check_value
@@ -186,6 +186,7 @@ def test_any_bytes_can_be_looked_at_and_mended(value: bytes) -> None:
             )  # fmt: skip
 
 
+@example("\r\r\n=")
 @given(st.text(alphabet=" \r\n\t\u00a0\u200b\"'ab{}[]=\\n", max_size=12))
 def test_a_mend_does_away_with_its_finding(text: str) -> None:
     for finding in check_value(text.encode()):
