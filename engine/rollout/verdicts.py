@@ -25,7 +25,7 @@ from engine.health.objects import (
 )
 from engine.health.pods import condition, failed_by_its_node, is_ready, troubles_of
 from engine.health.quorum import crash_of_many, decisive, rank
-from engine.health.trouble import Trouble
+from engine.health.trouble import NEVER, Trouble
 from engine.limits import Limits, timeout_of
 from engine.manifests.settling import settle_reason, settle_time
 from engine.rollout.readiness import Readiness, Seen
@@ -267,7 +267,8 @@ class Verdicts:
             target.most_ready, target.grew = now_ready, now
         if not doomed:
             return False
-        graces = [target.troubles[t.key] + _finite(t.grace) for t in doomed if t.key in target.troubles]
+        known = [t for t in doomed if t.key in target.troubles]
+        graces = [target.troubles[t.key] + (0.0 if t.grace == NEVER else t.grace) for t in known]
         return now - max([target.grew, *graces]) >= self._limits.quorum
 
     def _note(self, target: Target, words: str) -> None:
@@ -296,7 +297,3 @@ _LATE_HINT = (
 def _is_same(body: Json, target: Target) -> bool:
     """Whether it is the object that was applied, and not another one of its name."""
     return not target.applied.uid or body["metadata"].get("uid") == target.applied.uid
-
-
-def _finite(grace: float) -> float:
-    return 0.0 if grace == float("inf") else grace

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox.kubernetes.controllers import housekeeping, jobs, keys, scheduler, workloads
+from sandbox.kubernetes.controllers import deployments, housekeeping, jobs, keys, pod_sets, scheduler
 from sandbox.kubernetes.controllers.bodies import is_going, is_over
 from sandbox.kubernetes.controllers.work import Work
 from sandbox.kubernetes.store import Change, KindKey, Stored
@@ -15,10 +15,10 @@ from sandbox.kubernetes.store import Change, KindKey, Stored
 Look = Callable[[Work, Stored], None]
 _LOOKS: dict[KindKey, Look] = {
     keys.PODS: scheduler.schedule,
-    keys.DEPLOYMENTS: workloads.roll_out,
-    keys.REPLICA_SETS: workloads.replica_set,
-    keys.STATEFUL_SETS: workloads.stateful_set,
-    keys.DAEMON_SETS: workloads.daemon_set,
+    keys.DEPLOYMENTS: deployments.roll_out,
+    keys.REPLICA_SETS: pod_sets.replica_set,
+    keys.STATEFUL_SETS: pod_sets.stateful_set,
+    keys.DAEMON_SETS: pod_sets.daemon_set,
     keys.JOBS: jobs.run,
     keys.CRON_JOBS: jobs.start_on_time,
     keys.NAMESPACES: housekeeping.furnish_namespace,
