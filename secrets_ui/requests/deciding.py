@@ -28,10 +28,6 @@ from secrets_ui.known.rights import require
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
 STATE = ChangeRequest.State
-_VERBS = {
-    STATE.APPROVED: "secrets.approved", STATE.REFUSED: "secrets.not_approved", STATE.WITHDRAWN: "secrets.withdrawn",
-    STATE.STALE: "secrets.lapsed",
-}  # fmt: skip
 _LAPSED = "Another version became current after this was asked for."
 
 
@@ -218,11 +214,19 @@ def _end_version(request: ChangeRequest, state: str, actor: Actor, said: str) ->
 
 def _record(request: ChangeRequest, actor: Actor, said: str) -> None:
     environment, version = request.environment, request.version
-    data = told(version) | {"asked_by": version.actor_text} | ({"why": said} if said else {})
-    record(
-        actor, _VERBS[STATE(request.state)], target_kind="secrets", target_id=environment.pk,
-        target_text=f"{environment.label}: {request.secret.name}", project=environment.project.slug, data=data,
-    )  # fmt: skip
+    where: dict[str, Any] = {
+        "target_kind": "secrets", "target_id": environment.pk, "project": environment.project.slug,
+        "target_text": f"{environment.label}: {request.secret.name}",
+        "data": told(version) | {"asked_by": version.actor_text} | ({"why": said} if said else {}),
+    }  # fmt: skip
+    if request.state == STATE.APPROVED:
+        record(actor, "secrets.approved", **where)
+    elif request.state == STATE.REFUSED:
+        record(actor, "secrets.not_approved", **where)
+    elif request.state == STATE.WITHDRAWN:
+        record(actor, "secrets.withdrawn", **where)
+    else:
+        record(actor, "secrets.lapsed", **where)
 
 
 def _take_label_off(file: SecretsFile, request: ChangeRequest) -> None:
