@@ -37,7 +37,10 @@ PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control pl
 ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)
 MOST_SHAKY = 8
 QUICK_TESTS = APP_TESTS
-QUICK_LANES = (("deployments", "people"), ("adapters", "engine", "runs", "core"))  # and the rest
+QUICK_LANES = (
+    ("deployments", "people", "secrets_ui"),
+    ("adapters", "engine", "runs", "core"),
+)  # and the rest
 _printing = threading.Lock()
 
 
@@ -65,14 +68,11 @@ def lanes() -> list[list[Part]]:
     rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET}))
     return [
         [Part("everything else", rest, patient=True)],
-        [
-            Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True, patient=True),
-            Part("engine", ENGINE),
-        ],
+        [Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True, patient=True)],
         [Part("the product on the real control plane", PRODUCT, "control_plane")],
         [Part("the product on the simulated one", PRODUCT, "not control_plane")],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
-        [Part("rollouts on a real node", KUBELET)],
+        [Part("rollouts on a real node", KUBELET), Part("engine", ENGINE)],
     ]
 
 
