@@ -1,4 +1,4 @@
-"""A portal with one of everything, and one person of every role (design.md §7)."""
+"""A portal with one of everything, and one person of every role."""
 
 from __future__ import annotations
 

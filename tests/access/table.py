@@ -1,4 +1,4 @@
-"""Who gets which answer at which address: the whole table (style.md §4.3). Read a row as: name, address, GET, POST.
+"""Who gets which answer at which address: the whole table. Read a row as: name, address, GET, POST.
 
 Each answer is eight statuses in the order of COLUMNS, or one of the words below for rows that are alike. 302: sent to
 the sign-in page or to where the action leads; 401: a form after the session ended; 403: too weak, with the reason and

@@ -27,7 +27,7 @@ from ui.static import StaticFiles
 
 pytestmark = pytest.mark.static_files
 ROOT = Path(__file__).resolve().parents[2]
-MOST_BYTES = 60_000  # ui.md: the first load of the board
+MOST_BYTES = 60_000  # the first load of the board, on a slow line
 
 
 @pytest.fixture(scope="module")
