@@ -7,6 +7,7 @@ the release was stored). Every step keeps its results in the preparation and ret
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -68,7 +69,7 @@ class Means(Protocol):
         """The observer of the dry run, or None."""
 
 
-class Preparation:
+class Preparation(ABC):
     """The results of the steps so far. `files`: those of the config directory, by name; `notes`: warnings for the deploy's
     page."""
 
@@ -82,21 +83,21 @@ class Preparation:
         self.pins: Sequence[ImagePin] = ()
         self.manifests: Sequence[Manifest] = ()
 
+    @abstractmethod
     def checkout(self) -> str:
         """Reads the needed files of the revision. Raises ManifestError, ExternalError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def secrets(self) -> str:
         """Fetches the secrets files. Raises ManifestError, ExternalError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def render(self) -> str:
         """Makes the objects to apply (`manifests`). Raises ManifestError, NotDeployable, ExternalError, ApiError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def preflight(self, *, with_diff: bool = False) -> Preflight:
         """Runs every check, without a write. Raises ApiError when the cluster does not answer."""
-        raise NotImplementedError
 
     def _read(self, revision: str) -> None:
         if not self.means.hasty:
