@@ -6,7 +6,7 @@ Code that reads a secret registers it with the current redactor; code that write
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 import re
 import threading
@@ -25,6 +25,7 @@ SHORTEST = 4
 STANDS_ALONE = 6
 # Texts come here cut by other code: by the engine, by the API server, by the container's runtime. None cuts shorter.
 SHORTEST_CUT = 190
+MANY_FORMS = 400  # from which cutting the text into pieces takes less time than looking for each form
 _END = re.compile(r"[\n\r…]|\Z")
 
 
@@ -34,47 +35,92 @@ class Redactor:
     def __init__(self) -> None:
         self._values: set[str | bytes] = set()
         self._forms: set[str] = set()
+        self._by_beginning: dict[str, list[str]] = {}  # the forms by their first SHORTEST characters
         self._lock = threading.Lock()
 
     def add(self, values: Iterable[str | bytes]) -> None:
         """Registers values in every form they may appear in (`forms_of`)."""
-        new = set(values) - self._values
+        new = {_text_of(value) for value in values} - self._values
         forms = {form for value in new for form in forms_of(value) if len(form) >= SHORTEST}
         with self._lock:  # new sets: another thread may be reading the old ones
+            for form in forms - self._forms:
+                self._by_beginning.setdefault(form[:SHORTEST], []).append(form)
             self._forms = self._forms | forms
             self._values = self._values | new
 
     def redact(self, text: str) -> str:
         """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning."""
-        forms = self._forms
         # Only those that stand in the text: the pattern of a file with hundreds of keys takes a second to compile.
-        found = {form for form in forms if form in text}
+        found = {form for form in self._near(text) if form in text}
         if found:
             text = _pattern_for(found).sub(MASK, text)
-        return without_cut_values(text, forms) if forms else text
+        return without_cut_values(text, self._near(text)) if len(text) >= SHORTEST_CUT else text
+
+    def _near(self, text: str) -> Collection[str]:
+        """The forms that may stand in the text. Of many, those whose beginning does: a preview has thousands of lines, and
+        looking for each form in each line took seconds."""
+        if len(self._forms) < MANY_FORMS:
+            return self._forms
+        pieces = {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
+        return [form for piece in pieces for form in self._by_beginning.get(piece, ())]
 
 
-def forms_of(value: str | bytes) -> Iterator[str]:
-    """Yields the spellings under which a value may appear in text. Base64 and URL-safe Base64 come without padding."""
+def _text_of(value: str | bytes) -> str | bytes:
+    """Bytes that are text as that text: both have the same forms."""
+    try:
+        return value if isinstance(value, str) else value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def forms_of(value: str | bytes) -> list[str]:
+    """The spellings under which a value may appear in text. Base64 and URL-safe Base64 come without padding."""
     raw = value.encode(errors="surrogatepass") if isinstance(value, str) else value
-    for data in (raw, raw.strip()):
-        yield base64.b64encode(data).decode().rstrip("=")
-        yield base64.urlsafe_b64encode(data).decode().rstrip("=")
+    forms = _base64_forms(raw)
+    if (bare := raw.strip()) != raw:
+        forms += _base64_forms(bare)
     try:
         plain = value if isinstance(value, str) else value.decode()
     except UnicodeDecodeError:
-        return
+        return forms
     stripped = plain.strip()
-    yield stripped
-    yield storable_text(stripped)
-    yield quote(stripped, safe="", errors="surrogatepass")
-    yield quote_plus(stripped, errors="surrogatepass")
-    yield json.dumps(stripped)[1:-1]  # as programs log it: JSON with and without \\uXXXX, and repr
-    yield json.dumps(stripped, ensure_ascii=False)[1:-1]
-    yield repr(stripped)[1:-1]
-    for line in stripped.splitlines():
-        if len(line.strip()) >= STANDS_ALONE + 2:
-            yield line.strip()
+    forms.append(stripped)
+    if _SAME_IN_URLS.match(stripped):  # secrets files hold hundreds of such values: the same in all spellings
+        return forms
+    return forms + (_url_forms(stripped) if _SAME_IN_JSON.match(stripped) else _escaped_forms(stripped))
+
+
+_SAME_IN_URLS = re.compile(r"[A-Za-z0-9_.~-]*\Z")
+_SAME_IN_JSON = re.compile(
+    r"[ !#-\[\]-~]*\Z"
+)  # printable ASCII without `"` and `\`: in one line, also the same in repr
+_ESCAPED_IN_URLS = re.compile(r"[^A-Za-z0-9_.~-]")
+
+
+def _base64_forms(data: bytes) -> list[str]:
+    text = binascii.b2a_base64(data, newline=False).decode().rstrip("=")
+    if "+" in text or "/" in text:
+        return [text, text.replace("+", "-").replace("/", "_")]
+    return [text]
+
+
+def _url_forms(text: str) -> list[str]:
+    """As URLs carry a text of ASCII."""
+    quoted = _ESCAPED_IN_URLS.sub(lambda sign: f"%{ord(sign[0]):02X}", text)
+    return [quoted, quoted.replace("%20", "+")]
+
+
+def _escaped_forms(text: str) -> list[str]:
+    """As databases, URLs, JSON and programs' logs carry any text, and its longer lines."""
+    return [
+        storable_text(text),
+        quote(text, safe="", errors="surrogatepass"),
+        quote_plus(text, errors="surrogatepass"),
+        json.dumps(text)[1:-1],  # as programs log it: JSON with and without \\uXXXX, and repr
+        json.dumps(text, ensure_ascii=False)[1:-1],
+        repr(text)[1:-1],
+        *(line.strip() for line in text.splitlines() if len(line.strip()) >= STANDS_ALONE + 2),
+    ]
 
 
 def without_cut_values(text: str, forms: Collection[str]) -> str:
