@@ -187,3 +187,19 @@ def test_a_value_with_nul_is_known_without_it() -> None:
     redactor = Redactor()
     redactor.add(["hun\x00ter2-horse"])
     assert redactor.redact("a hunter2-horse b") == f"a {MASK} b"
+
+
+@given(
+    values=st.lists(VALUES, min_size=1, max_size=8),
+    parts=st.lists(st.tuples(st.integers(0, 7), st.integers(1, 60), AROUND), max_size=30),
+)
+def test_of_many_values_the_same_is_hidden_as_of_few(
+    values: list[str], parts: list[tuple[int, int, str]]
+) -> None:
+    text = "".join(values[at % len(values)][:length] + around for at, length, around in parts)
+    few, many = Redactor(), Redactor()
+    few.add(values)
+    many.add(f"~{number:06}~" for number in range(module.MANY_FORMS))
+    many.add(values)
+    assert many.redact(text) == few.redact(text)
+    assert many.redact(f"{text}~000007~").endswith(MASK)
