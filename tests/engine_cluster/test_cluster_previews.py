@@ -225,3 +225,15 @@ def test_a_right_that_is_missing_is_named(cluster: Cluster) -> None:
         (change,) = dry_run(weak, given, kinds=ClusterKinds(weak), digest=lambda b: "", with_diff=False)
     assert "the cluster's account may not do this" in change.error
     assert "cannot patch resource" in change.error
+
+
+def test_what_another_environment_applied_is_neither_shown_nor_taken(cluster: Cluster) -> None:
+    where = cluster.namespace
+    cluster.deploy(config_map(where, KEY="canary-of-others"))
+    label = {"metadata": {"labels": {"slipway.dev/environment": "catalog.production"}}}
+    path = f"{cluster.core}/configmaps/settings"
+    cluster.client.request("PATCH", path, body=label, content_type="application/merge-patch+json")
+    (change,) = cluster.preview(config_map(where, KEY="ours"))
+    assert change.action is None
+    assert change.error == "ConfigMap settings belongs to another environment of this cluster."
+    assert "canary" not in repr(change)
