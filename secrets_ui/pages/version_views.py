@@ -29,7 +29,7 @@ from secrets_ui.models import Secret, SecretVersion
 from secrets_ui.pages.edit_views import editable
 from secrets_ui.pages.finding import file_for, page_url
 from secrets_ui.pages.forms import CreateForm, RestoreForm
-from secrets_ui.pages.views_of_files import VersionLine
+from secrets_ui.pages.views_of_files import VersionLine, current_versions, has_one_secret
 from ui import forms as ui
 
 PER_PAGE = 25
@@ -77,9 +77,10 @@ def _context(
     uses = uses_of(secret, [row.version_id for row in page]) if secret else {}
     runs = serving(file.environment, [secret]).get(secret.pk) if secret else None
     current = secret.current_version if secret else ""
+    alone = has_one_secret(current_versions([secret]).get(secret.pk) if secret else None)
     lines = [
         VersionLine(row, uses.get(row.version_id, ()), row.version_id == current,
-                    runs is not None and row.version_id == runs.version_id)
+                    runs is not None and row.version_id == runs.version_id, alone)
         for row in page
     ]  # fmt: skip
     return {
