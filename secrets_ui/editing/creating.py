@@ -21,6 +21,7 @@ from secrets_ui.known.looking import forget
 from secrets_ui.known.public import public_rows
 from secrets_ui.known.reading import opened_text
 from secrets_ui.known.rights import require
+from secrets_ui.known.said import said
 from secrets_ui.known.secrets import note_address
 from secrets_ui.models import Secret, SecretVersion
 
@@ -59,7 +60,7 @@ def create(actor: Actor, file: SecretsFile, *, comment: str) -> Secret:
     token = str(uuid.uuid5(_NAMESPACE, f"{file.region}\0{file.role_arn}\0{file.secret_id}\0{text}"))
     made = secrets_writer(file, hasty=True).create(file.secret_id, text, token=token)
     forget(file)
-    return _kept(actor, file, made.arn, made.version_id, text, f"{comment.strip()} (reference at {sha[:7]})")
+    return _kept(actor, file, made.arn, made.version_id, text, f"{said(comment)} (reference at {sha[:7]})")
 
 
 @transaction.atomic

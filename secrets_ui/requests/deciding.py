@@ -17,14 +17,13 @@ from adapters.errors import ExternalError, TimedOut, Unavailable
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused, Stale
-from core.redactor import redact_text
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from secrets_ui.editing.asking import label_of
 from secrets_ui.editing.writing import NotKnown, told
 from secrets_ui.known.looking import forget, look_again
-from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import require
+from secrets_ui.known.said import know_values, said
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
 STATE = ChangeRequest.State
@@ -74,9 +73,10 @@ def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: st
 
 
 def _register_values(file: SecretsFile, request: ChangeRequest, note: str) -> None:
-    """Makes the values in question known to the redactor, so that a note that quotes one is kept without it."""
+    """Makes the values in question known to the redactor, so that a note that quotes one is kept without it: the asked-for
+    ones, and those that they replace."""
     if note.strip() and waits(request):
-        read_version(file, request.secret, request.version.version_id)
+        know_values(file, request.secret, (request.version.version_id, request.version.base_version))
 
 
 def _is_done(request: ChangeRequest, state: str, actor: Actor) -> bool:
@@ -89,7 +89,7 @@ def _claim(actor: Actor, request: ChangeRequest, note: str) -> None:
         pk=request.pk, state=STATE.WAITING, decided_at=None, version__state=SecretVersion.State.WAITING
     )
     claimed = free.update(
-        decided_by=actor.text[:150], decided_at=timezone.now(), decision=redact_text(note.strip())[:300]
+        decided_by=actor.text[:150], decided_at=timezone.now(), decision=said(note)
     )
     request.refresh_from_db()
     if not claimed:
@@ -187,20 +187,20 @@ def end(request: ChangeRequest, state: str, actor: Actor, note: str, *, claimed:
     or may have been."""
     rows = ChangeRequest.objects.filter(pk=request.pk, state=STATE.WAITING)
     rows = rows if claimed else rows.filter(decided_at=None)
-    said = redact_text(note.strip())[:300]
-    if not rows.update(state=state, decided_by=actor.text[:150], decided_at=timezone.now(), decision=said):
+    kept = said(note)
+    if not rows.update(state=state, decided_by=actor.text[:150], decided_at=timezone.now(), decision=kept):
         return False
-    _end_version(request, state, actor, said)
+    _end_version(request, state, actor, kept)
     request.refresh_from_db()
-    _record(request, actor, said)
+    _record(request, actor, kept)
     return True
 
 
-def _end_version(request: ChangeRequest, state: str, actor: Actor, said: str) -> None:
+def _end_version(request: ChangeRequest, state: str, actor: Actor, why: str) -> None:
     stored = state == STATE.APPROVED
     values: dict[str, Any] = {
         "state": SecretVersion.State.FAILED,
-        "error": f"{STATE(state).label}. {said}".strip()[:500],
+        "error": f"{STATE(state).label}. {why}".strip()[:500],
     }
     if stored:
         values = {"state": SecretVersion.State.STORED, "stored_at": timezone.now()}
@@ -212,12 +212,12 @@ def _end_version(request: ChangeRequest, state: str, actor: Actor, said: str) ->
         )
 
 
-def _record(request: ChangeRequest, actor: Actor, said: str) -> None:
+def _record(request: ChangeRequest, actor: Actor, why: str) -> None:
     environment, version = request.environment, request.version
     where: dict[str, Any] = {
         "target_kind": "secrets", "target_id": environment.pk, "project": environment.project.slug,
         "target_text": f"{environment.label}: {request.secret.name}",
-        "data": told(version) | {"asked_by": version.actor_text} | ({"why": said} if said else {}),
+        "data": told(version) | {"asked_by": version.actor_text} | ({"why": why} if why else {}),
     }  # fmt: skip
     if request.state == STATE.APPROVED:
         record(actor, "secrets.approved", **where)
