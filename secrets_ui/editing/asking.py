@@ -22,6 +22,7 @@ from secrets_ui.editing.writing import SOURCE, STATE, NotKnown, Wanted, close, o
 from secrets_ui.known.looking import forget
 from secrets_ui.known.rights import environments_of
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
+from secrets_ui.known.telling import tell
 
 SLOTS = range(1, 11)
 NOT_THERE = "AWS did not answer while it was being stored, and has no such version now. Ask again."
@@ -116,6 +117,7 @@ def _confirm(row: SecretVersion) -> bool:
         target_text=f"{environment.label}: {row.secret.name}" if environment else row.secret.name,
         project=environment.project.slug if environment else "",
     )  # fmt: skip
+    tell(ChangeRequest.objects.select_related("version", "environment__project").get(version=row))
     return True
 
 

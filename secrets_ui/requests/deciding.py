@@ -25,6 +25,7 @@ from secrets_ui.known.looking import forget, look_again
 from secrets_ui.known.rights import require
 from secrets_ui.known.said import know_values, said
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
+from secrets_ui.known.telling import tell
 
 STATE = ChangeRequest.State
 _LAPSED = "Another version became current after this was asked for."
@@ -193,6 +194,7 @@ def end(request: ChangeRequest, state: str, actor: Actor, note: str, *, claimed:
     _end_version(request, state, actor, kept)
     request.refresh_from_db()
     _record(request, actor, kept)
+    tell(request)
     return True
 
 
