@@ -191,8 +191,8 @@ def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace
         for document in one.documents
         for key, found in key_digests(_placed(document, namespace), digest).items()
     }
-    kinds = {place: "added" for place in after.keys() - before.keys()}
-    kinds |= {place: "removed" for place in before.keys() - after.keys()}
+    kinds = dict.fromkeys(after.keys() - before.keys(), "added")
+    kinds |= dict.fromkeys(before.keys() - after.keys(), "removed")
     both = after.keys() & before.keys()
     kinds |= {place: "changed" for place in both if after[place] != before[place]}
     several = _of_several_secrets({*before, *after})

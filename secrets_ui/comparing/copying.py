@@ -63,8 +63,8 @@ def copy(
             "There is no such key any more, or its value cannot be read. Nothing was copied.", code="unknown"
         )
     register([entry.value])
-    do = "set" if to in known_keys(there, there.current_version) else "add"
-    return stage(actor, target, Edit(*to, do, entry.value, source="copy"))
+    is_there = to in known_keys(there, there.current_version)
+    return stage(actor, target, Edit(*to, "set" if is_there else "add", entry.value, source="copy"))
 
 
 def _told(

@@ -21,8 +21,8 @@ from projects.models import SecretsFile
 from secrets_ui.editing.writing import SOURCE, STATE, NotKnown, Wanted, close, opened_row, told, write
 from secrets_ui.known.looking import forget
 from secrets_ui.known.rights import environments_of
-from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 from secrets_ui.known.telling import tell
+from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
 SLOTS = range(1, 11)
 NOT_THERE = "AWS did not answer while it was being stored, and has no such version now. Ask again."

@@ -58,9 +58,7 @@ def _people(span: Span, known: Mapping[str, SecretVersion]) -> Iterator[str]:
 def _is_among(place: Place, touched: set[Place]) -> bool:
     """Whether a version touched the key: of this Secret, where its name is known on both sides."""
     secret, key = place
-    return place in touched or any(
-        other == key and not (secret and name) for name, other in touched
-    )
+    return place in touched or any(other == key and not (secret and name) for name, other in touched)
 
 
 def _touched(row: SecretVersion) -> Iterator[Place]:

@@ -35,5 +35,8 @@ def know_values(file: SecretsFile, secret: Secret, versions: Iterable[str]) -> N
     for version in dict.fromkeys(filter(None, versions)):
         try:
             read_version(file, secret, version)
-        except (NotFound, ManifestError):  # of a text that is no Secret every part is registered before that is said
+        except (
+            NotFound,
+            ManifestError,
+        ):  # of a text that is no Secret every part is registered before that is said
             continue

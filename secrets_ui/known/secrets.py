@@ -43,7 +43,12 @@ def files_of(secret: Secret) -> list[SecretsFile]:
 
 def files_named_like(file: SecretsFile) -> list[SecretsFile]:
     """Every secrets file with the same name, region and role: all that is known while AWS has not told of the secret."""
-    return _with_environments(Q(secret_id=file.secret_id, region=file.region, role_arn=file.role_arn))
+    return files_named(file.region, file.role_arn, file.secret_id)
+
+
+def files_named(region: str, role_arn: str, named: str) -> list[SecretsFile]:
+    """Every secrets file that names a secret so."""
+    return _with_environments(Q(secret_id=named, region=region, role_arn=role_arn))
 
 
 def _with_environments(wanted: Q) -> list[SecretsFile]:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from notify.outbox import slack_request
 from projects.models import Environment, SecretsFile
 from secrets_ui.known.secrets import files_of
-from secrets_ui.models import ChangeRequest, Secret
+from secrets_ui.models import ChangeRequest, CreationRequest, Secret
 
 
 def tell(request: ChangeRequest) -> None:
@@ -30,6 +30,20 @@ def tell(request: ChangeRequest) -> None:
     )  # fmt: skip
 
 
+def tell_creation(request: CreationRequest) -> None:
+    """The same of a request to make a secret."""
+    environment = request.environment
+    thread, file = f"secret-making-{request.pk}", _file_at(environment, request.path)
+    more = ("creation", file.pk, request.pk) if file is not None else ("environment",)
+    slack_request(
+        environment.channel, key=f"{thread}-{request.state}", thread=thread,
+        payload={
+            **facts(environment, request.state, request.actor_text, request.decided_by),
+            "keys": 0, "makes": True, "url": page_of(environment, *more),
+        },
+    )  # fmt: skip
+
+
 def facts(environment: Environment, state: str, asked_by: str, decided_by: str) -> dict[str, Any]:
     """What a message tells of every request. `decided_by` is left out where nobody decided."""
     decided = decided_by if state in ("approved", "refused") else ""
@@ -39,7 +53,7 @@ def facts(environment: Environment, state: str, asked_by: str, decided_by: str) 
     }  # fmt: skip
 
 
-def page_of(environment: Environment, name: str, *args: object) -> str:
+def page_of(environment: Environment, name: object, *args: object) -> str:
     """The absolute address of a page of the environment's secrets."""
     address = reverse(f"secrets:{name}", args=[environment.project.slug, environment.slug, *args])
     return f"{settings.BASE_URL}{address}"
@@ -55,6 +69,10 @@ def _url(request: ChangeRequest) -> str:
     if file is None:
         return page_of(request.environment, "environment")
     return page_of(request.environment, "request", file.pk, request.pk)
+
+
+def _file_at(environment: Environment, path: str) -> SecretsFile | None:
+    return SecretsFile.objects.filter(environment=environment, path=path).first()
 
 
 def _file_of(environment: Environment, secret: Secret) -> SecretsFile | None:

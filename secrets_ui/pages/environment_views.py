@@ -20,6 +20,7 @@ from secrets_ui.known.rights import environments_of
 from secrets_ui.known.uses import uses_of
 from secrets_ui.pages.rows import Row
 from secrets_ui.pages.views_of_files import FileView, file_views, version_lines
+from secrets_ui.requests.creation import waiting_for
 from secrets_ui.requests.deciding import is_stale
 from secrets_ui.requests.lists import waiting_of
 from secrets_ui.values.random_values import KINDS
@@ -86,6 +87,7 @@ def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -
         "others": [other for other in environments_of(view.file)[1:] if other.pk != view.file.environment_id],
         "random_kinds": list(KINDS),
         "draft": view.draft,
+        "creation": waiting_for(view.file) if view.look.missing else None,
         "requests": [(row, is_stale(row)) for row in waiting_of(view.secret)],
     }
 

@@ -185,7 +185,9 @@ def version_lines(view: FileView, uses: Mapping[str, Sequence[VersionUse]], limi
     runs = view.use.version_id if view.use else ""
     alone = has_one_secret(view.version)
     return [
-        VersionLine(row, uses.get(row.version_id, ()), row.version_id == current, row.version_id == runs, alone)
+        VersionLine(
+            row, uses.get(row.version_id, ()), row.version_id == current, row.version_id == runs, alone
+        )
         for row in view.history[:limit]
     ]
 

@@ -24,8 +24,8 @@ from secrets_ui.editing.writing import NotKnown, told
 from secrets_ui.known.looking import forget, look_again
 from secrets_ui.known.rights import require
 from secrets_ui.known.said import know_values, said
-from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 from secrets_ui.known.telling import tell
+from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
 STATE = ChangeRequest.State
 _LAPSED = "Another version became current after this was asked for."
@@ -89,9 +89,7 @@ def _claim(actor: Actor, request: ChangeRequest, note: str) -> None:
     free = ChangeRequest.objects.filter(
         pk=request.pk, state=STATE.WAITING, decided_at=None, version__state=SecretVersion.State.WAITING
     )
-    claimed = free.update(
-        decided_by=actor.text[:150], decided_at=timezone.now(), decision=said(note)
-    )
+    claimed = free.update(decided_by=actor.text[:150], decided_at=timezone.now(), decision=said(note))
     request.refresh_from_db()
     if not claimed:
         raise decided(request)

@@ -180,7 +180,8 @@ def test_the_same_key_of_two_secrets_in_one_file_is_two_changes(
                 "secret": {
                     "ref": f"Secret/shop/{document.body['metadata']['name']}",
                     "keys": key_digests(
-                        {**document.body, "metadata": {**document.body["metadata"], "namespace": "shop"}}, digest
+                        {**document.body, "metadata": {**document.body["metadata"], "namespace": "shop"}},
+                        digest,
                     ),
                 },
                 "from": {"file": "a.yaml"},
@@ -189,7 +190,9 @@ def test_the_same_key_of_two_secrets_in_one_file_is_two_changes(
         ]
         assert secret_changes(stored, before, "shop") == []
         manager.text = secrets_text(app="first-value-2", worker="second-value-1")
-        (change,) = secret_changes(stored, fetch_secrets(environment, {"a.yaml": "v-2"}, references={}), "shop")
+        (change,) = secret_changes(
+            stored, fetch_secrets(environment, {"a.yaml": "v-2"}, references={}), "shop"
+        )
         assert (change.secret, change.key, change.name) == ("app", "TOKEN", "app/TOKEN")
         manager.text = secrets_text(app="first-value-2", worker="second-value-2")
         both = secret_changes(stored, fetch_secrets(environment, {"a.yaml": "v-3"}, references={}), "shop")

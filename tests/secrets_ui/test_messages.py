@@ -139,9 +139,7 @@ def test_deciding_twice_tells_once(asking: World, other: User, slack: FakeSlack)
     ]
 
 
-def test_a_slack_that_is_gone_gets_both_later_in_order(
-    asking: World, other: User, slack: FakeSlack
-) -> None:
+def test_a_slack_that_is_gone_gets_both_later_in_order(asking: World, other: User, slack: FakeSlack) -> None:
     slack.fails = [Unavailable("no answer", system="Slack")]
     request = asked(asking)
     sent()
