@@ -30,6 +30,7 @@ from projects.models import (
     SecretsFile,
     default_secret_rights,
 )
+from projects.shared_secrets import require_where_named
 
 ORDER_STEP = 10
 # Switches that are kept in Environment.policies.
@@ -239,33 +240,37 @@ def remove_image(actor: Actor, *, image: Image) -> None:
     )
 
 
-@transaction.atomic
 def create_secrets_file(
     actor: Actor, *, environment: Environment, path: str, secret_id: str, region: str = "eu-west-2", role_arn: str = ""
 ) -> SecretsFile:  # fmt: skip
-    """Adds a secret of AWS that replaces a blank file in this environment."""
+    """Adds a secret of AWS that replaces a blank file in this environment. Raises Refused also for a secret of another
+    environment whose values the actor may not reveal."""
     project = environment.project
     require_project(actor, project, Role.MAINTAINER)
     row = SecretsFile(
         environment=environment, path=path, secret_id=secret_id, region=region, role_arn=role_arn
     )
-    return editing.create(
-        actor, row, verb="secrets_file.created", text=_file_text(environment, path), project=project.slug
-    )
+    require_where_named(actor, row)  # outside of the transaction: its audit event stays
+    with transaction.atomic():
+        return editing.create(
+            actor, row, verb="secrets_file.created", text=_file_text(environment, path), project=project.slug
+        )
 
 
-@transaction.atomic
 def change_secrets_file(
     actor: Actor, *, secrets_file: SecretsFile, edited: int, path: str, secret_id: str, region: str, role_arn: str = ""
 ) -> SecretsFile:  # fmt: skip
-    """Changes the path or the secret of a secrets file."""
+    """Changes the path or the secret of a secrets file. Raises Refused as `create_secrets_file`."""
     environment = secrets_file.environment
     require_project(actor, environment.project, Role.MAINTAINER)
     values = {"path": path, "secret_id": secret_id, "region": region, "role_arn": role_arn}
-    return editing.change(
-        actor, secrets_file, values, edited=edited, verb="secrets_file.changed",
-        text=_file_text(environment, path), project=environment.project.slug,
-    )  # fmt: skip
+    if (secret_id, region, role_arn) != (secrets_file.secret_id, secrets_file.region, secrets_file.role_arn):
+        require_where_named(actor, SecretsFile(environment=environment, **values))
+    with transaction.atomic():
+        return editing.change(
+            actor, secrets_file, values, edited=edited, verb="secrets_file.changed",
+            text=_file_text(environment, path), project=environment.project.slug,
+        )  # fmt: skip
 
 
 @transaction.atomic

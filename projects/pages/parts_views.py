@@ -18,6 +18,7 @@ from projects.models import Environment, SecretsFile
 from projects.pages.checked_form import CheckedForm
 from projects.pages.forms import ImageForm, MemberForm, SecretsFileForm
 from projects.pages.saving import saved, settings_page
+from projects.shared_secrets import problem
 from ui.forms import posted
 
 
@@ -118,7 +119,8 @@ def secrets_file_new(request: HttpRequest, slug: str) -> HttpResponse:
 
     def checks() -> list[Finding]:
         data = form.cleaned_data
-        return checking.run([partial(checking.secrets_file, _file_of(form, data["environment"]))])
+        file = _file_of(form, data["environment"])
+        return problem(person(request.user), file) or checking.run([partial(checking.secrets_file, file)])
 
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The secrets file is added."
@@ -144,9 +146,9 @@ def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
     def checks() -> list[Finding]:
         changed = form.changes("path", "secret_id", "region", "role_arn")
-        return checking.run(
-            [partial(checking.secrets_file, _file_of(form, row.environment))] if changed else []
-        )
+        file = _file_of(form, row.environment)
+        found = problem(person(request.user), file) if form.changes("secret_id", "region", "role_arn") else []
+        return found or checking.run([partial(checking.secrets_file, file)] if changed else [])
 
     if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
         return redirect("projects:secrets-files", slug)

@@ -76,7 +76,7 @@ def _context(
 ) -> dict[str, Any]:
     rows = (stored_versions(secret) if secret else SecretVersion.objects.none()).defer("keys")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    uses = uses_of(secret, [row.version_id for row in page]) if secret else {}
+    uses = uses_of(request.user, secret, [row.version_id for row in page]) if secret else {}
     runs = serving(file.environment, [secret]).get(secret.pk) if secret else None
     current = secret.current_version if secret else ""
     alone = has_one_secret(current_versions([secret]).get(secret.pk) if secret else None)
