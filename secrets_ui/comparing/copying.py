@@ -13,7 +13,7 @@ from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Key, Place, label, names_of
 from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import is_production, require
-from secrets_ui.known.said import know_values, said, unchecked
+from secrets_ui.known.said import checked, unchecked
 
 
 def place_in(keys: dict[Place, Key], place: Place, secrets: list[str]) -> Place:
@@ -52,8 +52,7 @@ def copy(
     why = unchecked(reason)
     try:  # first the reads: a reason that quotes the value, or the one that it is to replace, is kept without it
         opened = read_version(source, secret, version).opened
-        know_values(target, there, [there.current_version] if reason.strip() else [])
-        why = said(reason)
+        why = checked(reason, target, there, [there.current_version])
     finally:
         _told(actor, source, target, place, why, version)
     by_name = dict(zip(names_of(opened), opened.secrets, strict=True))

@@ -14,7 +14,7 @@ from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Place, label, names_of
 from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import require
-from secrets_ui.known.said import know_values, said, unchecked
+from secrets_ui.known.said import checked, unchecked
 from secrets_ui.models import Secret, SecretVersion
 
 How = Literal["shown", "copied", "downloaded", "opened for editing", "own draft shown"]
@@ -59,9 +59,9 @@ def _checked(actor: Actor, file: SecretsFile, secret: Secret, version: str, reas
         return ""
     draft_of(actor.user, secret)
     row = SecretVersion.objects.filter(secret=secret, version_id=version).defer("keys").first()
-    if row is not None and version != secret.current_version:
-        know_values(file, secret, (row.base_version, secret.current_version))
-    return said(reason)
+    is_other = row is not None and version != secret.current_version
+    others = (row.base_version, secret.current_version) if row is not None and is_other else ()
+    return checked(reason, file, secret, others)
 
 
 def reveal_draft(actor: Actor, file: SecretsFile, place: Place) -> bytes:

@@ -17,7 +17,7 @@ from secrets_ui.editing.writing import SOURCE, STATE, Wanted
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import require
-from secrets_ui.known.said import know_values
+from secrets_ui.known.said import checked
 from secrets_ui.models import Secret, SecretVersion
 
 
@@ -61,7 +61,7 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         return None
     text = text_of(merged)
     if content.base_version != merged.current:  # the comment may quote what the person saw
-        know_values(file, secret, [content.base_version])
+        comment = checked(comment, file, secret, [content.base_version])
     wanted = Wanted(text, merged.current, token, source_of(content), comment.strip(), merged.rows)
     row = store(actor, file, secret, wanted)
     discard(actor.user, secret, content)

@@ -6,6 +6,7 @@ the old values as well as the new ones.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from adapters.errors import NotFound
@@ -29,14 +30,22 @@ def unchecked(text: str) -> str:
     return _UNCHECKED if text.strip() else ""
 
 
-def know_values(file: SecretsFile, secret: Secret, versions: Iterable[str]) -> None:
-    """Makes the values of these versions known to the redactor. One that AWS has removed is left out: its values are
-    nowhere to be read any more. Raises ExternalError."""
-    for version in dict.fromkeys(filter(None, versions)):
-        try:
-            read_version(file, secret, version)
-        except (
-            NotFound,
-            ManifestError,
-        ):  # of a text that is no Secret every part is registered before that is said
-            continue
+def checked(text: str, file: SecretsFile, secret: Secret, versions: Iterable[str]) -> str:
+    """The text without the values of these versions; nothing of it where AWS does not give one of them any more, such as those of
+    a secret that is scheduled for deletion. Asks AWS only where there is a text. Raises ExternalError."""
+    if not text.strip():
+        return ""
+    return said(text) if know_values(file, secret, versions) else unchecked(text)
+
+
+def know_values(file: SecretsFile, secret: Secret, versions: Iterable[str]) -> bool:
+    """Makes the values of these versions known to the redactor; whether AWS gave all of them. Raises ExternalError."""
+    try:
+        for version in dict.fromkeys(filter(None, versions)):
+            with contextlib.suppress(
+                ManifestError
+            ):  # every part of such a text is registered before that is said
+                read_version(file, secret, version)
+    except NotFound:
+        return False
+    return True

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from adapters.aws.secret_errors import LostRace
 from adapters.errors import ExternalError, TimedOut, Unavailable
-from audit.actors import Actor
+from audit.actors import SYSTEM_ACTOR, Actor
 from audit.record import record
 from core.errors import Refused, Stale
 from projects.connections import secrets_writer
@@ -23,7 +23,7 @@ from secrets_ui.editing.asking import label_of
 from secrets_ui.editing.writing import NotKnown, told
 from secrets_ui.known.looking import forget, look_again
 from secrets_ui.known.rights import require
-from secrets_ui.known.said import know_values, said
+from secrets_ui.known.said import checked, said
 from secrets_ui.known.telling import tell
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
@@ -58,11 +58,11 @@ def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: st
         raise Refused("You asked for this change: another person has to approve it.", code="secret-right")
     if _is_done(request, STATE.APPROVED, actor):
         return request
-    _register_values(file, request, note)
+    note = _checked(file, request, note)
     _claim(actor, request, note)
     try:
-        current = look_again(file).current_version
-    except ExternalError:
+        current = _current(file)
+    except (ExternalError, Refused):
         release(request)
         raise
     if current not in (request.version.base_version, request.version.version_id):
@@ -73,11 +73,23 @@ def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: st
     return request
 
 
-def _register_values(file: SecretsFile, request: ChangeRequest, note: str) -> None:
-    """Makes the values in question known to the redactor, so that a note that quotes one is kept without it: the asked-for
-    ones, and those that they replace."""
-    if note.strip() and waits(request):
-        know_values(file, request.secret, (request.version.version_id, request.version.base_version))
+def _current(file: SecretsFile) -> str:
+    """The version that is current now. Raises Refused for a secret that is about to be deleted, and ExternalError."""
+    facts = look_again(file)
+    if facts.deleted_at is not None:
+        raise Refused(
+            "The secret is scheduled for deletion. Nothing was approved.",
+            hint="Restore it in AWS first.",
+            code="stale",
+        )
+    return facts.current_version
+
+
+def _checked(file: SecretsFile, request: ChangeRequest, note: str) -> str:
+    """The note without the values in question: the asked-for ones, and those that they replace."""
+    if not waits(request):
+        return said(note)
+    return checked(note, file, request.secret, (request.version.version_id, request.version.base_version))
 
 
 def _is_done(request: ChangeRequest, state: str, actor: Actor) -> bool:
@@ -127,10 +139,9 @@ def _lapse(file: SecretsFile, request: ChangeRequest) -> Stale:
     )
 
 
-def lapse(file: SecretsFile, request: ChangeRequest, actor: Actor | None = None) -> None:
+def lapse(file: SecretsFile, request: ChangeRequest, why: str = _LAPSED) -> None:
     """Ends a request whose base is no longer current, and takes its label off."""
-    who = actor or Actor("system", "", "system")
-    if end(request, STATE.STALE, who, _LAPSED):
+    if end(request, STATE.STALE, SYSTEM_ACTOR, why):
         _take_label_off(file, request)
 
 
@@ -168,7 +179,7 @@ def withdraw(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: s
 def _ended(actor: Actor, file: SecretsFile, request: ChangeRequest, state: str, note: str) -> ChangeRequest:
     if _is_done(request, state, actor):
         return request
-    _register_values(file, request, note)
+    note = _checked(file, request, note)
     if (
         request.decided_at is not None
         or not waits(request)

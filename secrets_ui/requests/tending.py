@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from adapters.aws.secrets_manager import CURRENT
 from adapters.aws.secrets_writer import PREVIOUS
-from adapters.errors import ExternalError
+from adapters.errors import ExternalError, NotFound
 from audit.actors import SYSTEM_ACTOR, Actor
 from core.jobs import enqueue
 from projects.connections import secrets_writer
@@ -24,7 +24,7 @@ def tend_due() -> None:
     current = F("secret__current_version")
     moved = Q(decided_at=None) & ~Q(secret__current_version="") & ~Q(version__base_version=current)
     due = ChangeRequest.objects.filter(
-        moved | Q(decided_at__lt=now - GIVEN_UP),
+        moved | Q(secret__gone_at__isnull=False) | Q(decided_at__lt=now - GIVEN_UP),
         state=STATE.WAITING,
         version__state=SecretVersion.State.WAITING,
     )
@@ -59,6 +59,9 @@ def tend(pk: int) -> None:
         return
     try:
         facts = secrets_writer(file).describe(file.secret_id)
+    except NotFound:
+        lapse(file, request, "The secret is deleted in AWS.")
+        return
     except ExternalError:
         return
     version = request.version
