@@ -121,9 +121,9 @@ def approve(actor: Actor, file: SecretsFile, request: CreationRequest, *, note: 
         raise Refused("You asked for this: another person has to approve it.", code="secret-right")
     if _is_done(request, STATE.APPROVED, actor):
         return request
+    blank = blank_at(file, request.sha)
     _claim(actor, request, note)
     try:
-        blank = blank_at(file, request.sha)
         arn, version_id = in_aws(file, blank)
     except Conflict:
         end(request, STATE.STALE, SYSTEM_ACTOR, _LAPSED)
