@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from audit.actors import person
-from audit.models import AuditEvent
-from core.errors import Refused
-from projects import services
-from projects.models import Environment, Role, SecretsFile
+from projects.models import Role, SecretsFile
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.reading import learn
 from secrets_ui.known.secrets import secret_of
@@ -77,74 +73,3 @@ def test_deploys_of_an_environment_that_a_person_may_not_see_are_not_listed(
     make.grant(world.maintainer, Role.VIEWER, theirs.environment.project)
     for address in (world.page, world.url("versions")):
         assert str(row.deploy_number) in seen(world.maintainer, address)
-
-
-# Naming the secret of another environment in one's own settings
-
-
-@pytest.fixture
-def outsider(world: World) -> tuple[Any, Environment]:
-    """A maintainer of another project, who has no role on the world's."""
-    project = make.make_project(slug=f"curious-{uuid.uuid4().hex[:6]}", name="Curious")
-    user = make.make_user("carl")
-    make.grant(user, Role.MAINTAINER, project)
-    return user, make.make_environment(project, slug="dev")
-
-
-def arn_of(world: World) -> str:
-    return str(world.aws.describe_secret(SecretId=world.file.secret_id)["ARN"])
-
-
-@pytest.mark.parametrize("how", ["name", "arn", "arn without its end"])
-def test_naming_it_needs_the_right_to_reveal_there(world: World, outsider: Any, how: str) -> None:
-    user, place = outsider
-    named = {"name": world.file.secret_id, "arn": arn_of(world), "arn without its end": arn_of(world)[:-7]}[
-        how
-    ]
-    with pytest.raises(Refused, match="Another environment reads this secret"):
-        services.create_secrets_file(person(user), environment=place, path="a.yaml", secret_id=named)
-    assert not SecretsFile.objects.filter(environment=place).exists()
-    (event,) = AuditEvent.objects.filter(verb="secrets.refused")
-    assert event.actor_text == "carl"
-    own = services.create_secrets_file(person(user), environment=place, path="a.yaml", secret_id="own")
-    with pytest.raises(Refused):
-        services.change_secrets_file(
-            person(user), secrets_file=own, edited=own.edited, path="a.yaml", secret_id=named,
-            region=own.region,
-        )  # fmt: skip
-    make.grant(user, Role.MAINTAINER, world.environment.project)
-    services.create_secrets_file(person(user), environment=place, path="b.yaml", secret_id=named)
-
-
-def test_named_by_arn_there_and_by_name_here_is_the_same(world: World, outsider: Any) -> None:
-    user, place = outsider
-    name = world.file.secret_id
-    SecretsFile.objects.filter(pk=world.file.pk).update(secret_id=arn_of(world))
-    with pytest.raises(Refused):
-        services.create_secrets_file(person(user), environment=place, path="a.yaml", secret_id=name)
-    services.create_secrets_file(person(user), environment=place, path="a.yaml", secret_id=name[:-1])
-
-
-def test_the_form_reads_nothing_of_it_either(world: World, outsider: Any) -> None:
-    user, place = outsider
-    client = Client()
-    client.force_login(user)
-    form = {
-        "environment": place.pk, "path": "secret.yaml", "secret_id": world.file.secret_id, "region": "eu-west-2",
-        "role_arn": "",
-    }  # fmt: skip
-    for button in ({}, {"check": "1"}, {"try": "1"}, {"override": "on"}):
-        text = client.post(f"/projects/{place.project.slug}/settings/secrets-files/new/", {**form, **button})
-        assert "Another environment reads this secret" in text.content.decode()
-        for name in ("TOKEN", "PASSWORD", "OLD", "URL"):
-            assert f"{name}." not in text.content.decode()
-            assert f"/{name}" not in text.content.decode()
-    assert not SecretsFile.objects.filter(environment=place).exists()
-
-
-def test_a_file_that_shares_already_can_still_be_changed_otherwise(world: World, theirs: SecretsFile) -> None:
-    changed = services.change_secrets_file(
-        person(world.maintainer), secrets_file=world.file, edited=world.file.edited, path="other.yaml",
-        secret_id=world.file.secret_id, region=world.file.region,
-    )  # fmt: skip
-    assert changed.path == "other.yaml"
