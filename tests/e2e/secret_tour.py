@@ -9,10 +9,12 @@ import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import requests
 
+from sandbox.cluster.api import Api, ApiFailed
 from secrets_ui.files.model import open_text
 from tests.e2e import world
 from tests.e2e.portal import Person, number_of
@@ -23,6 +25,53 @@ LIVE_PAGE = "/projects/catalog/production/secrets/"
 _FILE = re.compile(r"/secrets/(\d+)/")
 _HIDDEN = re.compile(r'<input type="hidden" name="(kind|key|revision|secret_versions)" value="([^"]*)"')
 _REQUEST = re.compile(r"/requests/(\d+)/")
+
+
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_NAME = {"name": "tour-quotes-a-value"}
+_KIND = "admissionregistration.k8s.io/v1"
+# A policy of the cluster whose message repeats what is wrong, as they do.
+QUOTING: dict[str, Any] = {
+    "validatingadmissionpolicies": {
+        "apiVersion": _KIND,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": _NAME,
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["secrets"]}
+                ]
+            },
+            "validations": [
+                {
+                    "expression": "!has(object.data) || !('TOUR_PLAIN' in object.data)",
+                    "messageExpression": "'not allowed: ' + string(object.data['TOUR_PLAIN'])",
+                }
+            ],
+        },
+    },
+    "validatingadmissionpolicybindings": {
+        "apiVersion": _KIND,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": _NAME,
+        "spec": {"policyName": _NAME["name"], "validationActions": ["Deny"]},
+    },
+}
+
+
+def is_denied(api: Api) -> bool:
+    """Whether the policy holds already: the API server takes it up after a moment."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "tried"},
+        "data": {"TOUR_PLAIN": "eA=="},
+    }
+    try:
+        api.create("/api/v1/namespaces/catalog-staging/secrets?dryRun=All", body)
+    except ApiFailed as error:
+        return "not allowed: eA==" in error.message
+    return False
 
 
 def values() -> tuple[dict[str, str], dict[str, bytes]]:
@@ -74,6 +123,8 @@ class Tour:
         self.copy(lead)
         self.ask(lead, self.people("admin"))
         self.deploys["secrets alone"] = self.deploy_alone(lead)
+        if self.sandbox.plane == "real":
+            self.deploys["quoted"] = self.deploy_quoted(lead)
         self.send(lead, f"{PAGE}compare/", {})
 
     def file_of(self, who: Person, page: str) -> str:
@@ -160,6 +211,23 @@ class Tour:
         number = number_of(self.send(who, place, dict(_HIDDEN.findall(page.text))))
         self.sandbox.ended(number)
         return number
+
+    def deploy_quoted(self, who: Person) -> int:
+        """The API server refuses the Secret, and quotes a value in its error."""
+        api = Api.from_kubeconfig(Path(self.sandbox.env["KUBECONFIG"]), user_agent="tests")
+        for kind, body in QUOTING.items():
+            api.create(f"{_ADMISSION}/{kind}", body)
+        try:
+            until("the policy holds", lambda: is_denied(api), pause=0.5)
+            self.change(who, "PLAIN", self.texts["BEFORE"])
+            self.save(who, "for the policy")
+            number = self.deploy_alone(who)
+            self.change(who, "PLAIN", self.texts["PLAIN"])
+            self.save(who, "back again")
+            return number
+        finally:
+            for kind, body in QUOTING.items():
+                api.delete(f"{_ADMISSION}/{kind}/{body['metadata']['name']}")
 
     # --- how ---
 

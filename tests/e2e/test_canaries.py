@@ -141,6 +141,17 @@ def test_what_a_program_prints_is_masked(sandbox: Running, leaks: dict[str, int]
     assert any(MASK in text for text in strings(evidence))
 
 
+def test_an_error_of_the_cluster_that_quotes_a_value_is_told_without_it(
+    sandbox: Running, leaks: dict[str, int]
+) -> None:
+    if sandbox.plane != "real":
+        pytest.skip("the simulated control plane has no policies of admission")
+    told = sandbox.deploy(leaks["quoted"])
+    assert told["state"] == "failed"
+    assert "Secret catalog-secrets: the cluster refuses it" in told["result"]
+    assert "not allowed" not in told["result"] + told["hint"] + sandbox.log(leaks["quoted"])
+
+
 @pytest.mark.parametrize("name", ["no yaml", "no secret", "bad base64", "bad type"])
 def test_bad_secrets_files_are_explained(sandbox: Running, leaks: dict[str, int], name: str) -> None:
     found = sandbox.deploy(leaks[name])

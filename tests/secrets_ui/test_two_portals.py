@@ -26,32 +26,16 @@ from secrets_ui.known.looking import look_again
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 from tests import factories as make
-from tests.sandbox.ends import Aws
 from tests.secrets_ui import portal_process
 from tests.secrets_ui.conftest import CANARY, REFERENCE, STORED, World, made_world
 from tests.secrets_ui.portal_process import Portal
 from tests.secrets_ui.support import b64
-from tests.secrets_ui.wire import PATIENCE, Wire, running_wire
+from tests.secrets_ui.wire import PATIENCE, Wire
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("secret_world")]
 MINE, THEIRS, OUTSIDE = "canary-value-of-mine", "canary-value-of-theirs", "canary-written-outside"
 PUT, MOVE, CURRENT = "PutSecretValue", "UpdateSecretVersionStage", "AWSCURRENT"
 STATE = SecretVersion.State
-
-
-@pytest.fixture(scope="module")
-def line(aws_end: Aws) -> Iterator[Wire]:
-    with running_wire(aws_end.url) as found:
-        yield found
-
-
-@pytest.fixture
-def wire(line: Wire, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The line that the portals of this test, this process among them, reach AWS by."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", line.url)
-    line.calls.clear()
-    yield line
-    line.mend()
 
 
 _started: list[Portal] = []
