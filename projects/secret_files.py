@@ -77,10 +77,9 @@ def _register_parts(text: str) -> None:
         with contextlib.suppress(ManifestError):
             bodies = [document.body for document in parse_secrets_file(text, path="")]
     finally:
-        labels = {label for body in bodies for label in (body["metadata"].get("labels") or {}).values()}
-        register(
-            part for part in raw_parts(text) if part not in labels and part not in map(decode_value, labels)
-        )
+        plain = {label for body in bodies for label in (body["metadata"].get("labels") or {}).values()}
+        labels: set[str | bytes] = plain | set(map(decode_value, plain))
+        register(part for part in raw_parts(text) if part not in labels)
     register_objects(bodies)
 
 
