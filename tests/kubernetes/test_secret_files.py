@@ -14,7 +14,7 @@ import yaml
 
 from engine.manifests.secretfiles import parse_secrets_file, read_secrets
 from secrets_ui.files.edit import apply_edits
-from secrets_ui.files.edits import Add, Set
+from secrets_ui.files.edits import Add, Remove, Set
 from secrets_ui.files.model import open_text
 from tests.kubernetes.support import SSA, Home, Raw
 from tests.planes import kubectl_program
@@ -168,6 +168,17 @@ def test_a_deploy_s_own_apply(home: Home, raw: Raw, files: Files) -> None:
         (document,) = parse_secrets_file(text, path="s.yaml")
         assert applied(home, raw, dict(document.body)) in (200, 201)
     assert stored(home) == wanted(few)
+
+
+def test_a_key_that_is_removed_goes_from_the_cluster(home: Home, raw: Raw) -> None:
+    """It does not stay, and does not become empty; the others do not change."""
+    text = HEAD.format(name="app") + "data:\n  a: eA==\n  b: eA==\nstringData:\n  c: x\n  d: x\n"
+    (before,) = parse_secrets_file(text, path="s.yaml")
+    assert applied(home, raw, dict(before.body)) == 201
+    text = apply_edits(open_text(text), {(0, "b"): Remove(), (0, "d"): Remove()})
+    (after,) = parse_secrets_file(text, path="s.yaml")
+    assert applied(home, raw, dict(after.body)) == 200
+    assert stored(home) == {"app": {"a": b"x", "c": b"x"}}
 
 
 def test_a_flat_file_reaches_the_cluster(home: Home, raw: Raw) -> None:
