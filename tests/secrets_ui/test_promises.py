@@ -99,7 +99,7 @@ TRAPS = {
         f"{UI}/test_pages.py::test_windows_line_ends_stay_where_they_were",
         f"{UI}/test_exactness.py::test_a_text_is_kept_as_it_is_typed",
     ),
-    "a form or file that is too long is refused in words, and no upload is written to a disk": (
+    "a form or file that is too long is refused in words, and no upload leaves a file behind": (
         f"{UI}/test_bad_input.py::test_a_form_that_is_far_too_long",
         f"{UI}/test_bad_input.py::test_a_value_that_cannot_be_stored",
         "tests/e2e/test_canaries.py::test_not_in_files",

@@ -369,17 +369,18 @@ def test_a_success_that_looked_like_an_error_is_a_success(world: World, wire: Wi
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("call", "code", "words"),
     [
-        ("EncryptionFailure", "kms:GenerateDataKey"),
-        ("AccessDeniedException", "secretsmanager:PutSecretValue"),
-        ("ThrottlingException", "Try again in a minute"),
-        ("LimitExceededException", "about 100 versions"),
-        ("InvalidRequestException", "scheduled for deletion"),
-        ("ResourceNotFoundException", "Check its name and region"),
+        (PUT, "EncryptionFailure", "kms:GenerateDataKey"),
+        (PUT, "AccessDeniedException", "secretsmanager:PutSecretValue"),
+        (PUT, "ThrottlingException", "Try again in a minute"),
+        (PUT, "LimitExceededException", "about 100 versions"),
+        (PUT, "InvalidRequestException", "scheduled for deletion"),
+        (PUT, "ResourceNotFoundException", "Check its name and region"),
+        (MOVE, "AccessDeniedException", "UpdateSecretVersionStage"),
+        (MOVE, "LimitExceededException", "20 labels"),
     ],
 )
-@pytest.mark.parametrize("call", [PUT, MOVE])
 def test_what_aws_refuses_is_told_in_words_that_quote_nothing(
     world: World, wire: Wire, call: str, code: str, words: str
 ) -> None:
