@@ -4,6 +4,7 @@ current redactor first; without a redactor nothing is read.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -16,9 +17,9 @@ from adapters.errors import ExternalError, NotFound
 from core.secret_values import digest, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
-from engine.manifests.masking import key_digests
+from engine.manifests.masking import decode_value, key_digests
 from engine.manifests.rawparts import raw_parts
-from engine.manifests.secretfiles import FLAT, read_secrets, storage_form
+from engine.manifests.secretfiles import FLAT, parse_secrets_file, read_secrets, storage_form
 from engine.types import Json, ObjectRef
 from projects.connections import secrets_manager
 from projects.models import Environment
@@ -72,8 +73,22 @@ def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> 
     """
     register(())
     secret = manager.get(secret_id, version_id)
-    register(raw_parts(secret.text))
+    _register_parts(secret.text)
     return secret
+
+
+def _register_parts(text: str) -> None:
+    """Registers everything that could be a value. In a Kubernetes Secret file labels are none: they are words such as the
+    project's name, which the portal writes itself."""
+    bodies: list[Json] = []
+    try:
+        with contextlib.suppress(ManifestError):
+            bodies = [document.body for document in parse_secrets_file(text, path="")]
+    finally:
+        plain = {label for body in bodies for label in (body["metadata"].get("labels") or {}).values()}
+        labels: set[str | bytes] = plain | set(map(decode_value, plain))
+        register(part for part in raw_parts(text) if part not in labels)
+    register_objects(bodies)
 
 
 def read_secret(

@@ -28,7 +28,7 @@ from secrets_ui.known.secrets import stored_versions
 from secrets_ui.known.uses import serving, uses_of
 from secrets_ui.models import CreationRequest, Secret, SecretVersion
 from secrets_ui.pages.edit_views import editable
-from secrets_ui.pages.finding import file_for, page_url, url_of
+from secrets_ui.pages.finding import file_for, page_url, said, url_of
 from secrets_ui.pages.forms import CreateForm, RestoreForm
 from secrets_ui.pages.views_of_files import VersionLine, current_versions, has_one_secret
 from secrets_ui.requests import creation
@@ -102,7 +102,7 @@ def read(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     try:
         version = look_again(found).current_version
     except ExternalError as error:
-        messages.error(request, f"{error.message} {error.hint}".strip())
+        messages.error(request, said(error))
         return redirect(page_url(found))
     if not learn(found, version):
         messages.error(request, "It could not be read. The page says why.")
@@ -143,4 +143,4 @@ def _problem(file: SecretsFile) -> str:
     try:
         return cannot_create(file)
     except SlipwayError as error:
-        return f"{error.message} {error.hint}".strip()
+        return said(error)

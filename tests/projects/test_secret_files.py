@@ -25,6 +25,7 @@ from projects.secret_files import (
     fetch_secrets,
     moved,
     read_secret,
+    read_text,
     secret_changes,
 )
 from tests.factories import make_environment, make_secrets_file
@@ -124,6 +125,27 @@ def test_a_text_that_is_no_secrets_file_is_registered_before_its_error_leaves(te
             read_secret(Manager(text), "shop/a", "a.yaml", reference=())  # type: ignore[arg-type]
         assert CANARY not in repr(raised.value.problems) + raised.value.message
         assert CANARY not in redactor.redact(text)
+
+
+LABELLED = f"""apiVersion: v1
+kind: Secret
+metadata:
+  name: app
+  labels: {{part-of: storefront, tier: {CANARY}}}
+# it was old-value-in-a-comment
+stringData: {{TOKEN: {CANARY}}}
+"""
+
+
+@pytest.mark.parametrize(("text", "shown"), [(LABELLED, True), (f"{LABELLED}\n---\n- broken", False)])
+def test_labels_are_no_values(text: str, shown: bool) -> None:
+    """A project's name stands in the portal's own sentences and addresses. In a broken file it could be anything."""
+    with redacting() as redactor:
+        read_text(Manager(text), "shop/a")  # type: ignore[arg-type]
+        said = redactor.redact(f"/projects/storefront/ {CANARY}")
+    assert ("/projects/storefront/" in said) is shown
+    assert CANARY not in said
+    assert "old-value" not in redactor.redact("# it was old-value-in-a-comment")
 
 
 def test_also_by_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
