@@ -44,10 +44,16 @@ def opened_text(text: str) -> SecretsText:
 
 
 def note_content(secret: Secret, version_id: str, opened: SecretsText) -> None:
-    """Keeps what may be shown of a version that was read, unless it is known."""
+    """Keeps what may be shown of a version that was read, unless all of it is known: a deploy tells keys, but not the size
+    of the text nor what is locked."""
     row = find_version(secret, version_id)
-    if row.keys is None:
+    if not is_known(row):
         keep(row, public_rows(secret.arn, opened), len(opened.text.encode("utf-8", "surrogatepass")))
+
+
+def is_known(row: SecretVersion) -> bool:
+    """Whether the whole text of a version was read."""
+    return row.keys is not None and row.byte_count is not None
 
 
 def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) -> None:
@@ -75,7 +81,7 @@ def learn(file: SecretsFile, version_id: str) -> bool:
     if secret is None:
         return False
     row = find_version(secret, version_id)
-    if row.keys is not None:
+    if is_known(row):
         return True
     try:
         read_version(file, secret, version_id, hasty=False)

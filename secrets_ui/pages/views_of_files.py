@@ -63,6 +63,11 @@ class FileView:
         )
 
     @property
+    def lacks_size(self) -> bool:
+        """The current version is known from a deploy only, which tells its keys, but not the size of the text."""
+        return self.version is not None and self.version.keys is not None and self.version.byte_count is None
+
+    @property
     def used(self) -> int:
         """Bytes of the stored text."""
         return (self.version.byte_count if self.version else None) or 0
