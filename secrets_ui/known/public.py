@@ -94,6 +94,11 @@ def public_values(arn: str, secret: str, values: Mapping[str, bytes]) -> list[Js
             for key, value in values.items()]  # fmt: skip
 
 
+def typed_key(arn: str, secret: str, key: str, value: bytes) -> Key:
+    """A key with a value that stands in no file yet."""
+    return next(iter(keys_of(public_values(arn, secret, {key: value})).values()))
+
+
 def _row(arn: str, name: str, entry: Entry, pairs: Mapping[str, Finding]) -> Json:
     if entry.value is None:
         flag = Finding(UNREADABLE, f"The value {entry.mistake}.")

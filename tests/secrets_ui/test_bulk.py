@@ -19,6 +19,7 @@ from secrets_ui.values.bulk import read_pasted, write_secret_file
 from secrets_ui.values.dotenv import CannotWrite, read_env, write_env
 from secrets_ui.values.kinds import text_of
 from tests.secrets_ui.styles import KEYS, VALUES
+from tests.secrets_ui.test_edit_properties import MANY
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,252}\Z")
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
@@ -65,6 +66,7 @@ def test_env_problems_have_lines_and_no_values() -> None:
     assert "c4n4ry" not in repr(read)
 
 
+@MANY
 @given(st.dictionaries(NAMES, TEXTS, max_size=5))
 def test_what_env_carries_comes_back(values: dict[str, str]) -> None:
     wanted = {key: value.encode() for key, value in values.items()}
@@ -189,6 +191,7 @@ def test_letters_of_keys() -> None:
     )
 
 
+@MANY
 @given(st.dictionaries(NAMES, TEXTS, max_size=4))
 def test_a_downloaded_env_text_is_imported_to_the_byte(texts: dict[str, str]) -> None:
     """The import tells the form of a text by its content: whatever the values hold, it is taken for a `.env` text."""
@@ -197,6 +200,7 @@ def test_a_downloaded_env_text_is_imported_to_the_byte(texts: dict[str, str]) ->
     assert (read.values, read.problems) == (values, ())
 
 
+@MANY
 @given(st.dictionaries(st.text(min_size=1), st.one_of(st.binary(max_size=20), TEXTS.map(str.encode))))
 def test_what_is_left_out_stays_behind_its_comment_whatever_its_name_holds(values: dict[str, bytes]) -> None:
     fitting = {key: value for key, value in values.items() if NAME.match(key) and text_of(value) is not None}
