@@ -79,7 +79,13 @@ class FileView:
     @property
     def lacks_size(self) -> bool:
         """The current version is known from a deploy only, which tells its keys, but not the size of the text."""
-        return self.version is not None and self.version.keys is not None and self.version.byte_count is None
+        version = self.version
+        return (
+            version is not None
+            and version.keys is not None
+            and version.byte_count is None
+            and not version.error
+        )
 
     @property
     def used(self) -> int:

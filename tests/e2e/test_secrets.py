@@ -172,6 +172,7 @@ def test_edit_review_save(visit: Visit, sandbox: Running) -> None:
     visitor = visit("lead")
     page = visitor.page
     opened(page, STAGING)
+    expect(page.get_by_role("meter", name="Size")).to_be_visible(timeout=SLOWLY)  # it comes by itself
     visitor.take_picture("secrets", "light")
     page.get_by_label(f"Edit {KEY}", exact=True).click()
     visitor.take_picture("secrets-edit", "light")

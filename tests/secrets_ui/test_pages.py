@@ -217,6 +217,7 @@ def test_the_size_of_a_version_that_only_a_deploy_knows_is_read_soon(
     text = html(tab.get(world.page))
     assert "Not known yet" in text
     assert "hx-trigger" not in text.split('id="file"')[1].split(">")[0]  # the keys are there already
+    assert "hx-trigger" in text.split('id="size-of"')[1].split(">")[0]
     assert asked == [("secrets_ui.jobs.learn_version", (world.file.pk, world.version))]
     learn_version(world.file.pk, world.version)
     assert f"<b>{size}</b> of" in html(tab.get(world.page))
