@@ -36,6 +36,8 @@ class Redactor:
         """Registers values with all their parts, in every form in which they may appear (core/secret_forms.py)."""
         with self._lock:
             for value in values:
+                if isinstance(value, bytes) and value.isascii():
+                    value = value.decode()  # the same forms, once
                 known = value if len(value) <= LARGE else hash(value).to_bytes(8, signed=True)
                 if known not in self._values:
                     self._values.add(known)

@@ -98,13 +98,13 @@ def key_edits(content: Content) -> tuple[Edit, ...]:
     return tuple(edit for edit in content.edits if not edit.is_whole and edit.secret not in new)
 
 
-def with_whole(text: str, content: Content) -> tuple[str, dict[Place, str]]:
-    """The text with the Secrets that come and go, and why one cannot, by its place; what another save has removed meanwhile is
+def with_whole(opened: SecretsText, content: Content) -> tuple[SecretsText, dict[Place, str]]:
+    """The file with the Secrets that come and go, and why one cannot, by its place; what another save has removed meanwhile is
     gone as it should be."""
     problems: dict[Place, str] = {}
-    for edit, index in _dropped(opened_text(text), content):
+    for edit, index in _dropped(opened, content):
         try:
-            text = remove_secret(opened_text(text), index)
+            opened = opened_text(remove_secret(opened, index))
         except SlipwayError as error:
             problems[edit.place] = _said(error)
         if new_values(content, edit.secret):
@@ -114,12 +114,12 @@ def with_whole(text: str, content: Content) -> tuple[str, dict[Place, str]]:
             continue
         values = new_values(content, edit.secret)
         try:
-            text = add_secret(opened_text(text), NewSecret(edit.secret, edit.to, values))
+            opened = opened_text(add_secret(opened, NewSecret(edit.secret, edit.to, values)))
         except SlipwayError as error:
             problems[edit.place] = _said(error)
         if problem := content_problem(edit.to, values):
             problems[edit.place] = problem
-    return text, problems
+    return opened, problems
 
 
 def _said(error: SlipwayError) -> str:
