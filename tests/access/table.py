@@ -146,6 +146,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("secrets:add", f"{SECRETS}{{file}}/add/", ONLY_A_FORM, post(KEEPS, 422)),
     ("secrets:rename", f"{SECRETS}{{file}}/rename/", ONLY_A_FORM, post(KEEPS, 422)),
     ("secrets:remove", f"{SECRETS}{{file}}/remove/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:secret-new", f"{SECRETS}{{file}}/secret/new/", KEEPS, post(KEEPS, 422)),
+    ("secrets:secret-drop", f"{SECRETS}{{file}}/secret/remove/", ONLY_A_FORM, post(KEEPS, 302)),
     ("secrets:undo", f"{SECRETS}{{file}}/undo/", ONLY_A_FORM, post(KEEPS, 302)),
     ("secrets:discard", f"{SECRETS}{{file}}/discard/", ONLY_A_FORM, post(KEEPS, 409)),
     ("secrets:mend", f"{SECRETS}{{file}}/mend/", ONLY_A_FORM, post(KEEPS, 302)),
