@@ -149,8 +149,8 @@ class ObjectStatus:
 
 @dataclass(frozen=True)
 class RolloutResult:
-    """The end of a rollout. `ok` only when everything watched became ready. `held`: sentences about workloads that this
-    deploy changed and that do not replace their pods by themselves."""
+    """The end of a rollout. `ok` only when everything watched became ready. `held`: sentences about workloads that
+    do not replace their pods by themselves, while pods of before run."""
 
     ok: bool
     timed_out: bool

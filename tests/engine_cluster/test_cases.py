@@ -219,8 +219,12 @@ def test_what_will_not_roll_by_itself_is_said_before_and_after(
     now = running(cluster, name)
     assert (now.images, now.health) == (image, "suspended")
     assert now.sentence == f"{why}: 1 of 1 pods still runs what ran before"
-    result, _ = deploy(cluster, case, "kubernetes-2")
-    assert (result.held, len(result.warnings)) == ((), 1), "this deploy changed nothing of it"
+    again = f"{kind} {name} is still held back: it {why}: 1 of 1 pods still runs what ran before."
+    change = preview(cluster, case, "kubernetes-2")[kind]
+    assert (change.action, change.notices[0].text) == (Action.UNCHANGED, again)
+    result, observer = deploy(cluster, case, "kubernetes-2")
+    assert (result.held, result.warnings) == ((again,), (again,))
+    assert observer.text.count(again) == 1
 
 
 def test_a_new_deployment_that_is_paused_runs_nothing(cluster: Cluster) -> None:
