@@ -75,9 +75,11 @@ def _taken(client: Client, services: Sequence[Manifest]) -> Iterator[Ungranted]:
     for manifest, field, value in wanted:
         owner = owners.get(value)
         if owner and (owner.get("namespace"), owner["name"]) != (manifest.ref.namespace, manifest.ref.name):
-            yield _refused(
-                manifest, field, value, f"which Service {owner.get('namespace')}/{owner['name']} has."
-            )
+            is_near = (
+                owner.get("namespace") == manifest.ref.namespace
+            )  # names of other places are not for everybody here
+            whose = f"Service {owner['name']}" if is_near else "another Service of the cluster"
+            yield _refused(manifest, field, value, f"which {whose} has.")
 
 
 def _refused(manifest: Manifest, field: str, value: object, why: str) -> Ungranted:

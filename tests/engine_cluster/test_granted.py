@@ -78,7 +78,12 @@ def test_an_address_that_another_service_has_is_refused(cluster: Cluster) -> Non
     address = given(cluster, "there")["clusterIP"]
     body = service(where, "web", clusterIP=address)
     (change,) = cluster.preview(body)
-    assert change.error == f"Service web: spec.clusterIP is {address}, which Service {where}/there has."
+    assert change.error == f"Service web: spec.clusterIP is {address}, which Service there has."
+    elsewhere = service("default", "web", clusterIP=address)
+    (change,) = cluster.preview(elsewhere)
+    assert (
+        change.error == f"Service web: spec.clusterIP is {address}, which another Service of the cluster has."
+    )
     with pytest.raises(ApplyError) as refused:
         cluster.deploy(body)
     assert (
