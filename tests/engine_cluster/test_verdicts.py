@@ -340,7 +340,7 @@ def test_refused_pods_fail_when_nothing_moves_any_more() -> None:
     assert judgement.progress == Progress.PROGRESSING
     assert "its pods cannot be created: exceeded quota: few" in judgement.sentence
     scene.show(refused(1))
-    assert scene.after(29).progress == Progress.PROGRESSING  # one more came
+    assert scene.after(10).progress == Progress.PROGRESSING  # one more came
     assert scene.after(29).progress == Progress.PROGRESSING
     judgement = scene.after(1)
     assert judgement.progress == Progress.FAILED
