@@ -101,6 +101,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("portal:board", "/", SIGNED_IN, NO_FORM),
     ("portal:project", "/projects/shop/", SEES, NO_FORM),
     ("deployments:environment", "/projects/shop/staging/", SEES, NO_FORM),
+    ("deployments:alarms", "/projects/shop/staging/alarms/", SEES, NO_FORM),
     ("deployments:changed-secrets", "/projects/shop/staging/changed-secrets/", SEES, NO_FORM),
     ("deployments:history", "/deploys/", SIGNED_IN, NO_FORM),
     ("deployments:export", "/deploys/export.csv", SIGNED_IN, NO_FORM),
