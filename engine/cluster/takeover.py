@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from engine.cluster.client import ACCEPT_METADATA, APPLY, JSON_PATCH, Answer, ApiError, Client, Resource
+from engine.cluster.client import ACCEPT_METADATA, APPLY, JSON_PATCH, Answer, ApiError, Client, Resource, find
 from engine.cluster.fieldsets import difference, union, with_fields, without_fields
 from engine.cluster.obsolete import obsolete_fields
 from engine.cluster.ownership import (
@@ -33,7 +33,8 @@ def take_over(
 ) -> tuple[str, ...]:
     """Make the predecessors' fields ours, before the first apply. Returns their names, none if there is nothing to do.
 
-    `live`: the object's metadata. `confirm`: raises when this work may no longer write; called before a repeat. Raises ApiError, and SlipwayError for an object that changes again and again.
+    `live`: the object's metadata. `confirm`: raises when this work may no longer write; called before a repeat.
+    Raises ApiError, and SlipwayError for an object that changes again and again.
     """
     for _ in range(tries):
         managed = live["metadata"].get("managedFields") or []
@@ -48,9 +49,12 @@ def take_over(
 def give_up_defaults(
     client: Client, path: str, manifest: Manifest, *, tries: int, confirm: Callable[[], None]
 ) -> bool:
-    """Make the defaults ours that the manifest makes obsolete. Whether there were any. Raises as `take_over` does."""
+    """Make the defaults ours that the manifest makes obsolete. Whether there were any; an object that is not there yet has
+    none. Raises as `take_over` does."""
     for _ in range(tries):
-        live = client.request("GET", path)
+        live = find(client, path)
+        if live is None:
+            return False
         confirm()
         fields = obsolete_fields(manifest.body, live)
         managed = live["metadata"].get("managedFields") or []

@@ -6,9 +6,9 @@ secret and key on purpose, so that nobody who reads the database can tell which 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,12 +21,12 @@ from projects.access import may_secret, require_secret
 from projects.models import Environment
 from secrets_ui.comparing.columns import Column, columns_of
 from secrets_ui.known.looking import Look, look
-from secrets_ui.known.public import Key, Place, keys_of, label, names_of, public_rows
+from secrets_ui.known.public import Key, Place, keys_of, label, names_of
 from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import environments_of
 from secrets_ui.values.kinds import EMPTY
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = string.ascii_uppercase
 SAME, DIFFERENT, ONE, UNTOLD, NOWHERE = "same", "different", "one", "untold", "nowhere"
 
 
@@ -145,15 +145,15 @@ def _read(column: Column, seen: Look, key: bytes, digests: dict[int, dict[Place,
     if seen.error or secret is None or not secret.current_version:
         return replace(column, problem=seen.error or "It holds no value yet.")
     try:
-        opened = read_version(column.file, secret, secret.current_version).opened
+        stored = read_version(column.file, secret, secret.current_version)
     except (ExternalError, ManifestError) as error:
         return replace(column, problem=f"{error.message} {error.hint}".strip())
     digests[column.file.pk] = {
-        (name, entry): hmac.new(key, value, hashlib.sha256).digest()
-        for name, held in zip(names_of(opened), opened.secrets, strict=True)
+        (name, entry): hmac.digest(key, value, "sha256")
+        for name, held in zip(names_of(stored.opened), stored.opened.secrets, strict=True)
         for entry, value in held.values().items()
     }
-    return replace(column, secret=secret, keys=keys_of(public_rows(secret.arn, opened)), problem="")
+    return replace(column, secret=secret, keys=keys_of(stored.rows), problem="")
 
 
 def _table(path: str, columns: Sequence[Column], digests: Mapping[int, Mapping[Place, bytes]]) -> Table:
@@ -188,10 +188,16 @@ def _line(
         key = (column.keys or {}).get(place)
         value = digests.get(column.file.pk, {}).get(place)
         if value is not None and value not in letters:
-            letters[value] = LETTERS[len(letters) % len(LETTERS)]
+            letters[value] = letter_of(len(letters))
         missing = key is None and name in places
         cells.append(Cell(column, place, key, letters.get(value or b"", ""), missing))
     return Line(name, tuple(cells), _result(cells), _is_shared(cells))
+
+
+def letter_of(number: int) -> str:
+    """The mark of a group of equal values, counted from 0: A to Z, then AA, AB and so on. No two groups of a line share one."""
+    more, last = divmod(number, len(LETTERS))
+    return (letter_of(more - 1) if more else "") + LETTERS[last]
 
 
 def _result(cells: Sequence[Cell]) -> str:
