@@ -194,7 +194,7 @@ class Rollout:
             autoscalers=self._autoscalers,
         )
         applied: list[Applied] = []
-        for manifest, outcome in Outcomes(manifests, applier.apply, self._observer):
+        for manifest, outcome in Outcomes(manifests, applier.apply, self._observer, writes=True):
             if isinstance(outcome, ApiError) and is_no_answer(outcome):
                 raise outcome
             if isinstance(outcome, SlipwayError):
