@@ -16,6 +16,7 @@ from adapters.slack import Slack
 from core.jobs import enqueue
 from notify import messages
 from notify.models import Outgoing
+from projects.contacts import SLACK, note_answer, note_error
 
 log = structlog.get_logger(__name__)
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
@@ -36,6 +37,12 @@ def slack_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) 
     """Like `slack_message`, for a note that is added to the thread and updates nothing; `notify/messages.py: trouble_text`."""
     if channel and settings.SLACK_BOT_TOKEN:
         _write(Outgoing.Kind.SLACK_NOTE, channel, key, thread, payload)
+
+
+def operations_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
+    """Like `slack_note`, for a warning to operations; `notify/messages.py: operations_text`."""
+    if channel and settings.SLACK_BOT_TOKEN:
+        _write(Outgoing.Kind.OPERATIONS, channel, key, thread, payload)
 
 
 def _write(kind: Outgoing.Kind, channel: str, key: str, thread: str, payload: dict[str, Any]) -> None:
@@ -82,6 +89,7 @@ def send(pk: int) -> bool:
     try:
         external_id = deliver(row)
     except ExternalError as error:
+        note_error(SLACK, error)
         last = error.permanent or row.tries > len(BACKOFF_SECONDS)
         wait = BACKOFF_SECONDS[min(row.tries - 1, len(BACKOFF_SECONDS) - 1)]
         log.warning("message not sent", key=row.key, error=error.message, tries=row.tries, gives_up=last)
@@ -97,6 +105,7 @@ def send(pk: int) -> bool:
             state="failed", result="An error of the portal; its log has more."
         )
         return True
+    note_answer(SLACK)
     Outgoing.objects.filter(pk=pk).update(
         state="sent", sent_at=timezone.now(), result="", external_id=external_id
     )
@@ -131,13 +140,18 @@ def deliver_deploy(slack: Slack, row: Outgoing, first: str) -> str:
 
 def deliver_note(slack: Slack, row: Outgoing, first: str) -> str:
     """Posts a note below the first message, or as the first one."""
-    text = messages.trouble_text(row.payload)
+    text = TEXTS[row.kind](row.payload)
     channel, _, ts = first.partition(":")
     posted = slack.post(channel or row.recipient, text, [], thread_ts=ts)
     return first or f"{posted.channel}:{posted.ts}"
 
 
+TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
+    Outgoing.Kind.SLACK_NOTE: messages.trouble_text,
+    Outgoing.Kind.OPERATIONS: messages.operations_text,
+}
 DELIVERIES: dict[str, Callable[[Slack, Outgoing, str], str]] = {
     Outgoing.Kind.SLACK: deliver_deploy,
     Outgoing.Kind.SLACK_NOTE: deliver_note,
+    Outgoing.Kind.OPERATIONS: deliver_note,
 }

@@ -19,8 +19,9 @@ from engine.manifests.masking import key_digests
 from engine.manifests.rawparts import raw_parts
 from engine.manifests.secretfiles import FLAT, read_secrets, storage_form
 from engine.types import Json
+from projects import contacts
 from projects.connections import secrets_manager
-from projects.models import Environment
+from projects.models import Environment, SecretsFile
 from projects.secret_names import without_names
 
 Answer = TypeVar("Answer")
@@ -107,7 +108,7 @@ def fetch_secrets(
         reference = references.get(file.path, ())
         ask = partial(read_secret, manager, file.secret_id, file.path, version, reference=reference)
         try:
-            found.append(patiently(ask))
+            found.append(_noted(file, patiently, ask))
         except ManifestError as error:
             raise without_names(error) from None
         except NotFound as error:
@@ -121,6 +122,18 @@ def fetch_secrets(
             hint="Add it again in the environment's settings, or deploy a revision instead of rolling back.",
         )
     return found
+
+
+def _noted(file: SecretsFile, patiently: Patiently, ask: Callable[[], Fetched]) -> Fetched:
+    """The answer; whether AWS gave one is noted in the contacts."""
+    aws = contacts.name_of(contacts.AWS, file.region)
+    try:
+        fetched: Fetched = patiently(ask)
+    except ExternalError as error:
+        contacts.note_error(aws, error)
+        raise
+    contacts.note_answer(aws)
+    return fetched
 
 
 _GONE = (
