@@ -62,7 +62,8 @@ class Heart:
 
     def works(self, what: str) -> None:
         """The process began `what`, a job or the work of a scheduler; empty: it waits. The next beat writes it."""
-        self._work = (what[:200], time.monotonic())
+        if what[:200] != self._work[0]:
+            self._work = (what[:200], time.monotonic())
 
     def beat(self) -> None:
         """Writes the row if the last beat is BEAT_SECONDS old."""

@@ -15,7 +15,7 @@ from datetime import datetime
 class Row:
     """One dependency of the portal.
 
-    `group`: the heading on the page; people who are no admins see one row for each outside group. `state`: a word of
+    `group`: its kind; people who are no admins see one row for each kind of outside system. `state`: a word of
     `ui/states.py`. `sentence`: its state in plain words. `error`, `remedy`: the last error, and what to do; empty while all
     is well. `details`: for admins only, such as hosts. `answered_at`: the last success. `failed_at`: since when it fails.
     `url`: a page with more, for admins.

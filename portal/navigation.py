@@ -53,7 +53,11 @@ MAIN = (
     NavEntry("Audit", reverse_lazy("audit:list"), "scroll-text", "a", may=readers_of_the_audit),
 )
 # These stand apart from the others, at the lower end of the sidebar.
-END = (NavEntry("Admin", reverse_lazy("portal:admin"), "sliders-horizontal", "m", may=admins),)
+END = (
+    NavEntry(
+        "Admin", reverse_lazy("portal:admin"), "sliders-horizontal", "m", also=("/status/",), may=admins
+    ),
+)
 
 ADMIN_MENU = (
     NavEntry("Overview", reverse_lazy("portal:admin")),

@@ -8,7 +8,6 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from core.status import Row
 from portal.status import dependencies, own, telling, watch
 
 BAD = ("failed", "unreachable", "warning")
@@ -22,22 +21,16 @@ def status(request: HttpRequest) -> HttpResponse:
     pulse = watch.now()
     telling.look()
     outside = dependencies.rows()
-    groups = grouped([*own.rows(pulse), *(outside if is_admin else dependencies.for_others(outside))])
+    if not is_admin:
+        outside = dependencies.for_others(outside)
+    groups = [("Portal", own.rows(pulse)), ("Outside systems", outside)]
     rows = [row for _, of_group in groups for row in of_group]
     context = {
         "groups": groups,
-        "bad": sum(row.state in BAD for row in rows),
+        "bad": [row.name for row in rows if row.state in BAD],
         "unknown": sum(row.state == "unknown" for row in rows),
         "is_admin": is_admin,
         "at": timezone.now(),
     }
     part = "portal/_status.html" if request.htmx else "portal/status.html"  # type: ignore[attr-defined]
     return render(request, part, context)
-
-
-def grouped(rows: list[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows by group: the portal's own parts first, then what is outside, in the order of their first rows."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(own.GROUP if not row.outside else row.group, []).append(row)
-    return list(groups.items())
