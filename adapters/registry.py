@@ -77,6 +77,10 @@ class Registry:
         """Asks whether a registry answers there; a sign-in that it demands is an answer, too. Raises ExternalError when it
         does not."""
         status, headers, _ = self._ask("GET", "/v2/")
+        if status == 404:
+            raise NotFound(
+                f"{self.host} answers, but not as a registry.", system=SYSTEM, hint="Check its address."
+            )
         if status not in (200, 401, 403):
             raise self._refusal(status, headers, b"", "", "")
 
