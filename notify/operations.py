@@ -43,8 +43,11 @@ def warn(key: str, level: str, text: str, link: str = "") -> None:
         return
     said = {"level": level, "text": redact_text(text)[:1000], "link": link, "began_at": Now()}
     alarm, is_new = Alarm.objects.get_or_create(key=key, ended_at=None, defaults=said)
+    opened = Alarm.objects.filter(pk=alarm.pk, ended_at=None)
     if not is_new and alarm.well_since is not None:
-        Alarm.objects.filter(pk=alarm.pk, ended_at=None).update(well_since=None)
+        opened.update(well_since=None)
+    if alarm.told_at is None and alarm.text != said["text"]:  # it is told as it is then, not as it began
+        opened.filter(told_at=None).update(text=said["text"], level=level)
 
 
 def well(key: str) -> None:

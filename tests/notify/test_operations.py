@@ -44,11 +44,12 @@ def told(slack: FakeSlack) -> list[tuple[Any, ...]]:
 
 
 def test_one_message_and_one_answer(slack: FakeSlack) -> None:
+    warn("portal.redis", "failed", "Redis is gone since a moment ago.", LINK)
     for _ in range(3):
         warn("portal.redis", "failed", "Redis <is> gone.", LINK)
     later()
-    warn("portal.redis", "failed", "Redis is gone, for longer.", LINK)
     (begun,) = told(slack)
+    warn("portal.redis", "failed", "Redis is gone, for longer.", LINK)
     assert begun == ("post", "#ops", f":rotating_light: Redis &lt;is&gt; gone. <{LINK}|Look>", "")
     later()
     assert len(told(slack)) == 1
