@@ -15,9 +15,9 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from adapters.errors import Denied, ExternalError, Throttled, TimedOut, Unavailable
+from adapters.git.command import host_of
 from core.models import Contact
 from core.redactor import redact_text
-from projects.credentials import place_of
 from projects.models import Project
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ def name_of(kind: str, address: str) -> str:
 
 def git_host(project: Project) -> str:
     """The name of the contact with the host of a project's repository."""
-    return name_of(GIT, place_of(project.repository_url)[1] or "this machine")
+    return name_of(GIT, host_of(project.repository_url).lower())
 
 
 def heard(prefix: str = "") -> dict[str, Contact]:

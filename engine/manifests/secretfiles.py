@@ -185,11 +185,13 @@ def _value_problem(value: Any, part: str) -> str:
 def strict_base64(text: str) -> bytes | None:
     """The bytes behind base64, strictly: only whitespace is ignored, and encoding again gives the same text."""
     compact = "".join(text.split())
+    if len(compact) % 4:
+        return None
     try:
-        value = base64.b64decode(compact, validate=True)
+        value = binascii.a2b_base64(compact, strict_mode=True)
     except (binascii.Error, ValueError):
         return None
-    return value if base64.b64encode(value).decode() == compact else None
+    return value if binascii.b2a_base64(value, newline=False).decode() == compact else None
 
 
 def _encoded(value: str, part: str) -> str:

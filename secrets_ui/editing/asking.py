@@ -32,14 +32,15 @@ def label_of(slot: int) -> str:
     return f"SLIPWAY_REQUEST_{slot}"
 
 
-def demands_request(file: SecretsFile) -> bool:
-    """Whether a change of the file's secret needs another person: any environment that reads it may demand that."""
-    return any(environment.asks_for_secrets for environment in environments_of(file))
+def demands_request(file: SecretsFile, secret: Secret | None = None) -> bool:
+    """Whether a change of the file's secret needs another person: any environment that reads it may demand that. `secret`:
+    as for `environments_of`."""
+    return any(environment.asks_for_secrets for environment in environments_of(file, secret))
 
 
 def store(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> SecretVersion:
     """Makes a version current, or asks for that where it is demanded. Raises what `write` raises, and Refused when ten wait."""
-    return (ask if demands_request(file) else write)(actor, file, secret, wanted)
+    return (ask if demands_request(file, secret) else write)(actor, file, secret, wanted)
 
 
 def ask(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> SecretVersion:
