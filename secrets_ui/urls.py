@@ -7,6 +7,7 @@ from django.urls import path
 from secrets_ui.pages import (
     bulk_views,
     compare_views,
+    creation_views,
     edit_views,
     environment_views,
     overview_views,
@@ -14,6 +15,7 @@ from secrets_ui.pages import (
     reveal_views,
     review_views,
     version_views,
+    whole_views,
 )
 
 app_name = "secrets"
@@ -33,6 +35,7 @@ urlpatterns = [
     path(f"{_FILE}requests/<int:asked>/reveal/", request_views.look_at_value, name="request-reveal"),
     path(f"{_FILE}read/", version_views.read, name="read"),
     path(f"{_FILE}create/", version_views.make, name="create"),
+    path(f"{_FILE}create/<int:asked>/", creation_views.creation_page, name="creation"),
     path(f"{_FILE}versions/", version_views.versions, name="versions"),
     path(f"{_FILE}reveal/", reveal_views.show, name="reveal"),
     path(f"{_FILE}draft/", reveal_views.draft, name="draft"),
@@ -41,6 +44,8 @@ urlpatterns = [
     path(f"{_FILE}add/", edit_views.add, name="add"),
     path(f"{_FILE}rename/", edit_views.rename, name="rename"),
     path(f"{_FILE}remove/", edit_views.remove, name="remove"),
+    path(f"{_FILE}secret/new/", whole_views.new_secret, name="secret-new"),
+    path(f"{_FILE}secret/remove/", whole_views.drop_secret, name="secret-drop"),
     path(f"{_FILE}undo/", edit_views.take_back, name="undo"),
     path(f"{_FILE}discard/", edit_views.discard, name="discard"),
     path(f"{_FILE}mend/", edit_views.mend_value, name="mend"),

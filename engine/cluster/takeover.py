@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.cluster.client import ACCEPT_METADATA, APPLY, JSON_PATCH, Answer, ApiError, Client, Resource
+from engine.cluster.client import ACCEPT_METADATA, APPLY, JSON_PATCH, Answer, ApiError, Client, Resource, find
 from engine.cluster.fieldsets import difference, union, with_fields, without_fields
 from engine.cluster.obsolete import obsolete_fields
 from engine.cluster.ownership import (
@@ -42,9 +42,12 @@ def take_over(client: Client, path: str, manifest: Manifest, live: Json, *, trie
 
 
 def give_up_defaults(client: Client, path: str, manifest: Manifest, *, tries: int) -> bool:
-    """Make the defaults ours that the manifest makes obsolete. Whether there were any. Raises as `take_over` does."""
+    """Make the defaults ours that the manifest makes obsolete. Whether there were any; an object that is not there yet has
+    none. Raises as `take_over` does."""
     for _ in range(tries):
-        live = client.request("GET", path)
+        live = find(client, path)
+        if live is None:
+            return False
         fields = obsolete_fields(manifest.body, live)
         managed = live["metadata"].get("managedFields") or []
         if not fields:

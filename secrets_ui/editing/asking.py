@@ -21,6 +21,7 @@ from projects.models import SecretsFile
 from secrets_ui.editing.writing import SOURCE, STATE, NotKnown, Wanted, close, opened_row, told, write
 from secrets_ui.known.looking import forget
 from secrets_ui.known.rights import environments_of
+from secrets_ui.known.telling import tell
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
 SLOTS = range(1, 11)
@@ -117,6 +118,7 @@ def _confirm(row: SecretVersion) -> bool:
         target_text=f"{environment.label}: {row.secret.name}" if environment else row.secret.name,
         project=environment.project.slug if environment else "",
     )  # fmt: skip
+    tell(ChangeRequest.objects.select_related("version", "environment__project").get(version=row))
     return True
 
 

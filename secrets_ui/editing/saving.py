@@ -17,6 +17,7 @@ from secrets_ui.editing.writing import SOURCE, STATE, Wanted
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import require
+from secrets_ui.known.said import checked
 from secrets_ui.models import Secret, SecretVersion
 
 
@@ -59,6 +60,8 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
         discard(actor.user, secret, content)
         return None
     text = text_of(merged)
+    if content.base_version != merged.current:  # the comment may quote what the person saw
+        comment = checked(comment, file, secret, [content.base_version])
     how = source_of(content)
     wanted = Wanted(text, merged.current, token, how, comment.strip(), merged.rows, merged.changes)
     row = store(actor, file, secret, wanted)

@@ -22,6 +22,7 @@ from projects.models import SecretsFile
 from secrets_ui.known.looking import forget
 from secrets_ui.known.public import public_rows, touched
 from secrets_ui.known.reading import opened_text
+from secrets_ui.known.said import said
 from secrets_ui.models import Secret, SecretVersion
 
 SOURCE, STATE = SecretVersion.Source, SecretVersion.State
@@ -100,7 +101,7 @@ def opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) 
         defaults={
             "base_version": wanted.base,
             "source": wanted.source,
-            "comment": redact_text(wanted.comment)[:300],
+            "comment": said(wanted.comment),
             "environment": file.environment,
             "actor_kind": actor.kind,
             "actor_id": actor.id,

@@ -48,6 +48,11 @@ def files_elsewhere(file: SecretsFile, secret: Secret | None) -> list[SecretsFil
     return _with_environments(others) if others.exists() else []  # mostly there is none, which is soon known
 
 
+def files_named(region: str, role_arn: str, named: str) -> list[SecretsFile]:
+    """Every secrets file that names a secret so."""
+    return _with_environments(SecretsFile.objects.filter(secret_id=named, region=region, role_arn=role_arn))
+
+
 def _naming(secret: Secret) -> Exists:
     return Exists(
         SecretAddress.objects.filter(

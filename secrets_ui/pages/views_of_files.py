@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -57,9 +58,33 @@ class FileView:
 
     @property
     def secrets(self) -> list[str]:
-        """The names of the Secrets in the file, to which a key can be added."""
-        return list(dict.fromkeys(row.place[0] for row in self.rows if row.key is not None)) or sorted(
+        """The names of the Secrets in the file and of typed ones, to which a key can be added."""
+        wholes = {edit.secret: edit.do for edit in self.draft.edits if edit.is_whole}
+        new = [name for name, do in wholes.items() if do == "new"]
+        stored = [name for name, _ in self.held] or sorted(
             {place[0] for place in self.reference.wanted.get(self.file.path, {})}
+        )
+        return [name for name in dict.fromkeys([*stored, *new]) if wholes.get(name) != "drop"]
+
+    @property
+    def held(self) -> list[tuple[str, int]]:
+        """The Secrets that the stored file holds, with the numbers of their keys."""
+        return list(Counter(row.place[0] for row in self.rows if row.key is not None).items())
+
+    @property
+    def is_flat(self) -> bool:
+        """The stored file is one flat JSON object."""
+        return [name for name, _ in self.held] == [""]
+
+    @property
+    def lacks_size(self) -> bool:
+        """The current version is known from a deploy only, which tells its keys, but not the size of the text."""
+        version = self.version
+        return (
+            version is not None
+            and version.keys is not None
+            and version.byte_count is None
+            and not version.error
         )
 
     @property
@@ -146,20 +171,26 @@ def is_flat(keys: Mapping[Place, Key]) -> bool:
     return bool(keys) and all(secret == "" for secret, _ in keys)
 
 
+def has_one_secret(version: SecretVersion | None) -> bool:
+    """Whether a version's file holds one Secret only, as far as it was read; else its keys are told with their Secret."""
+    return version is None or len({secret for secret, _ in keys_of(version.keys)}) <= 1
+
+
 @dataclass(frozen=True)
 class VersionLine:
-    """One version in a list. `number` counts those that the portal knows."""
+    """One version in a list. `alone`: the file holds one Secret only."""
 
     row: SecretVersion
     uses: Sequence[VersionUse]
     is_current: bool
     serves: bool
+    alone: bool = True
 
     @property
     def names(self) -> list[str]:
-        """The keys that it touched; of one Secret without that one's name."""
+        """The keys that it touched; of a file with one Secret without that one's name."""
         found = [place_of(text) for text in dict.fromkeys(labels_of(self.row))]
-        alone = len({secret for secret, _ in found}) == 1
+        alone = self.alone and len({secret for secret, _ in found}) == 1
         return [key if alone else label(secret, key) for secret, key in found]
 
     @property
@@ -177,8 +208,11 @@ def version_lines(view: FileView, uses: Mapping[str, Sequence[VersionUse]], limi
     """The newest versions of a file's secret."""
     current = view.secret.current_version if view.secret else ""
     runs = view.use.version_id if view.use else ""
+    alone = has_one_secret(view.version)
     return [
-        VersionLine(row, uses.get(row.version_id, ()), row.version_id == current, row.version_id == runs)
+        VersionLine(
+            row, uses.get(row.version_id, ()), row.version_id == current, row.version_id == runs, alone
+        )
         for row in view.history[:limit]
     ]
 
