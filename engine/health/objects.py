@@ -187,9 +187,17 @@ def _job(body: Json) -> Judgement:
     return waiting("running" if active else "waiting for its pod")
 
 
+def failed_pods(body: Json) -> int:
+    """How many pods of a Job have failed. Its controller first lists those that it has seen, and counts them a moment later;
+    it may say that the Job has failed in between."""
+    status = body.get("status") or {}
+    listed = (status.get("uncountedTerminatedPods") or {}).get("failed") or []
+    return int(status.get("failed") or 0) + len(listed)
+
+
 def _job_reason(entry: Json, body: Json) -> str:
     if entry.get("reason") == "BackoffLimitExceeded":
-        count = int((body.get("status") or {}).get("failed") or 0)
+        count = failed_pods(body)
         return f"its pod failed {times(count)}" if count else "its pod failed"
     if entry.get("reason") == "DeadlineExceeded":
         return f"it ran longer than {(body.get('spec') or {}).get('activeDeadlineSeconds')} seconds"

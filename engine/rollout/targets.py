@@ -68,6 +68,13 @@ def wanted_pods(kind: str, body: Json) -> int:
     return 1 if replicas is None else int(replicas)
 
 
+def extra_time(kind: str, body: Json) -> float:
+    """What `minReadySeconds` costs where pods are replaced one after the other."""
+    if kind not in ("StatefulSet", "DaemonSet"):
+        return 0.0
+    return float((body.get("spec") or {}).get("minReadySeconds") or 0) * wanted_pods(kind, body)
+
+
 def replaces_pods(body: Json) -> bool:
     """Whether new pods come by themselves: not of a paused Deployment, nor where somebody has to delete the old ones."""
     spec = body.get("spec") or {}

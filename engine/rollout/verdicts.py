@@ -30,8 +30,9 @@ from engine.limits import Limits, timeout_of
 from engine.manifests.settling import settle_reason, settle_time
 from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
-from engine.rollout.targets import Target, replaces_pods, wanted_pods
+from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
+from engine.rollout.waits import old_refusal
 from engine.types import Json, ObjectRef, Progress
 
 _ENDED = (Progress.READY, Progress.FAILED)
@@ -90,11 +91,8 @@ class Verdicts:
         """The judgement now. A failure is final: what is deleted afterwards has failed for its cause all the same."""
         pods, last = target.pods, target.last
         found = self._judge(target)
-        if (
-            last is None
-            or last.progress != Progress.FAILED
-            or (found.trouble and found.progress == last.progress)
-        ):
+        had_failed = last is not None and last.progress == Progress.FAILED
+        if last is None or not had_failed or (found.trouble and found.progress == Progress.FAILED):
             return found
         target.pods = pods
         return last
@@ -125,7 +123,7 @@ class Verdicts:
         if by_status != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
         judgement = self._judge_pods(target, body, judgement, seen)
-        allowed = target.timeout + self._extra_time(target, body)
+        allowed = target.timeout + extra_time(target.ref.kind, body)
         in_time = by_status == Progress.READY or self._clock() - target.started < allowed
         if judgement.progress in _ENDED or in_time:
             return judgement
@@ -154,13 +152,6 @@ class Verdicts:
         why = f"{settle_reason(target.manifest.body)}: watched {target.settle:g} s more"
         self._note(target, why)
         return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
-
-    def _extra_time(self, target: Target, body: Json) -> float:
-        """What `minReadySeconds` costs where pods are replaced one after the other."""
-        if target.ref.kind not in ("StatefulSet", "DaemonSet"):
-            return 0.0
-        seconds = float((body.get("spec") or {}).get("minReadySeconds") or 0)
-        return seconds * wanted_pods(target.ref.kind, body)
 
     def _judge_missing(self, target: Target) -> Judgement:
         """A Job may be collected as soon as it is complete; anything else should stay."""
@@ -242,15 +233,23 @@ class Verdicts:
         crashing = crash_of_many(troubles, self._limits.crash_exits)
         doomed = []
         for trouble in troubles:
-            over = self._is_window_over(target, trouble, seen)
-            grace = (
-                0.0 if over or (trouble.topic == "crash" and trouble.container in crashing) else trouble.grace
-            )
+            crashes = trouble.topic == "crash" and trouble.container in crashing
+            over = crashes or self._is_window_over(target, trouble, seen)
+            grace = 0.0 if over else self._grace(target, trouble, seen)
             if now - target.troubles[trouble.key] >= grace:
                 doomed.append(trouble)
             if trouble.topic == "unschedulable":
                 self._note(target, trouble.sentence)
         return doomed
+
+    def _grace(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> float:
+        """For how long the trouble may last."""
+        pod = seen.get(trouble.pod)
+        old = old_refusal(trouble, pod.waits, self._limits) if pod else None
+        if old is None:
+            return trouble.grace
+        self._note(target, f"{trouble.sentence}, as before this deploy; the node has not tried again yet")
+        return old
 
     def _is_window_over(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> bool:
         """Whether a container ended within the settle time of its pod, and that time has passed."""

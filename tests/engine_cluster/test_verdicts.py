@@ -252,6 +252,65 @@ def test_a_blip_of_the_registry_fails_nothing() -> None:
     assert scene.after(59).progress == Progress.PROGRESSING
 
 
+def pulling(name: str, reason: str) -> Json:
+    return pod(name, containers=[waiting(reason, NOT_FOUND)])
+
+
+@pytest.mark.parametrize("begins", ["ErrImagePull", "ImagePullBackOff"])
+def test_a_refusal_from_before_counts_when_a_try_after_it_is_refused(begins: str) -> None:
+    """The image was pushed, or the password renewed, and the same revision is deployed again: until the kubelet tries again
+    it shows what it has shown before."""
+    scene = Scene()
+    scene.show(pulling("a", begins))
+    scene.verdicts.remember()
+    shown = ["ErrImagePull"] if begins == "ImagePullBackOff" else []  # of a try that may have been before
+    for reason in (begins, *shown, "ImagePullBackOff"):
+        scene.show(pulling("a", reason))
+        judgement = scene.after(20)
+        assert judgement.progress == Progress.PROGRESSING
+        assert "was not found in the registry" in judgement.sentence
+    assert scene.verdicts.notes == [
+        "web: image registry.example/app:abc was not found in the registry, as before this deploy; "
+        "the node has not tried again yet"
+    ]
+    scene.show(pulling("a", "ErrImagePull"))
+    assert scene.after(20).progress == Progress.FAILED
+
+
+def test_a_refusal_from_before_counts_when_the_longest_pause_is_over() -> None:
+    scene = Scene()
+    scene.show(pulling("a", "ImagePullBackOff"))
+    scene.verdicts.remember()
+    scene.after(0)
+    assert scene.after(314).progress == Progress.PROGRESSING
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_refusal_of_a_new_pod_counts_at_once() -> None:
+    scene = Scene()
+    scene.verdicts.remember()
+    scene.show(pulling("a", "ErrImagePull"))
+    assert scene.after(0).progress == Progress.FAILED
+
+
+def test_a_volume_that_was_missing_before_gets_time_for_the_nodes_next_look() -> None:
+    scene = Scene()
+    scene.show(pod("a"))
+    scene.verdicts.remember()
+    message = 'MountVolume.SetUp failed for volume "v" : configmap "settings" not found'
+    event = {
+        "kind": "Event",
+        "metadata": {"name": "e", "namespace": "shop"},
+        "involvedObject": {"uid": "uid-a"},
+        "reason": "FailedMount",
+        "message": message,
+    }
+    scene.put(ObjectRef("Event", "", "shop", "e"), event)
+    scene.after(0)
+    assert scene.after(100).progress == Progress.PROGRESSING
+    assert scene.after(35).progress == Progress.FAILED
+
+
 def test_the_second_end_decides_and_the_first_does_not() -> None:
     scene = Scene(probed=True)
     scene.show(ended_pod("a"))

@@ -38,7 +38,7 @@ FAULTS: Mapping[str, str] = {  # a pattern of the verdict by mode
     "crash-8": CRASHED,
     "oom": r"for using more memory than its limit of 20Mi \(OOMKilled, exit code 137\)",
     "wrong-tag": "was not found in the registry",
-    "missing-key": "lacks the key gone|has no key|key gone",
+    "missing-key": "needs a key of Secret pull, which has no such key",
     "hang": "Readiness probe failed",
     "init": r"init container setup crashed twice at start \(exit code 3\): no such table",
 }

@@ -20,8 +20,8 @@ _SERVE = f'mkdir /tmp/w; echo "$VERSION $TOKEN" >/tmp/w/index.html; httpd -p {PO
 PROGRAM = (
     "sh",
     "-c",
-    # It serves for a second after it was asked to end, as long as the news takes to those who send requests.
-    "trap 'sleep 1; exit 0' TERM; "
+    # It serves on after it was asked to end, as long as the news takes to those who send requests.
+    "trap 'sleep ${LINGER:-0}; exit 0' TERM; "
     f'case "$MODE" in crash-*) sleep ${{MODE#crash-}}; echo "{SAYS}"; exit 3;; '
     f"oom) exec tail /dev/zero;; hang) :;; *) {_SERVE};; esac; "
     "while :; do sleep 1 & wait $!; done",
@@ -120,6 +120,8 @@ def _workload(name: str, part: Part, made: Images) -> Json:
 
 def _pod(name: str, part: Part, made: Images) -> Json:
     env: list[Json] = [{"name": "VERSION", "value": str(part.version)}]
+    if name in SERVING:
+        env.append({"name": "LINGER", "value": "3"})
     if part.mode:
         env.append({"name": "MODE", "value": part.mode})
     if name in READS_SECRET:
@@ -135,7 +137,7 @@ def _pod(name: str, part: Part, made: Images) -> Json:
     if name in PROBED or part.mode == "hang":
         main["readinessProbe"] = PROBE
     pod: Json = {
-        "terminationGracePeriodSeconds": 3,
+        "terminationGracePeriodSeconds": 6,
         "imagePullSecrets": [{"name": "pull"}],
         "containers": [main],
     }
