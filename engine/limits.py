@@ -65,6 +65,7 @@ class Limits:
     old_image: float = 315.0
     old_mount: float = 135.0
     pod_refused: float = 30.0  # no pod may be created (quota, policy): heals when old pods leave
+    old_deadline: float = 30.0  # a progress deadline that was over before: two looks of the kubelet
     quorum: float = 30.0  # one pod failed while the others make no progress
     gather: float = 1.0  # after the first failure, to see what else fails
     silence: float = 120.0  # the cluster does not answer at all

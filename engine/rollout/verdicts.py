@@ -28,6 +28,7 @@ from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import NEVER, Trouble
 from engine.limits import Limits, timeout_of
 from engine.manifests.settling import settle_reason, settle_time
+from engine.rollout.deadlines import deadlines_over, without_old_deadline
 from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
 from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
@@ -59,6 +60,7 @@ class Verdicts:
         self._pods: dict[str, list[Json]] = {}
         self._replica_sets: dict[str, list[Json]] = {}
         self._events: dict[str, list[Json]] = {}
+        self._old_deadlines: dict[str, str] = {}
         self.targets: dict[ObjectRef, Target] = {}
         # Grace in seconds by kind and name of Secrets and ConfigMaps that this deploy has just written, or that a
         # controller is about to make.
@@ -66,8 +68,9 @@ class Verdicts:
         self.notes: list[str] = []  # lines for the log, to be taken out by whoever tells them
 
     def remember(self) -> None:
-        """Take note of the pods that are there before the first write."""
+        """Take note of the pods, and of the deadlines that are over, before the first write."""
         self._readiness.remember(body for ref, body in self._world.objects.items() if ref.kind == "Pod")
+        self._old_deadlines = deadlines_over(self._world.objects.values())
 
     def add(self, applied: Applied, deadline: float = float("inf")) -> None:
         """Wait for one more object, from now on. `deadline`: when the deploy's time is over."""
@@ -113,7 +116,7 @@ class Verdicts:
         body = self._world.objects.get(target.ref)
         if body is None or not _is_same(body, target):
             return self._judge_missing(target)
-        judgement = judge(target.ref.kind, body, target.applied.generation)
+        judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
         known = is_observed(target.ref.kind, body, target.applied.generation)
         target.pods = self._pods_of(target, body) if known else []
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
@@ -130,6 +133,12 @@ class Verdicts:
         words = f"{judgement.sentence} after {allowed:.0f} seconds"
         hint = judgement.trouble.hint if judgement.trouble and judgement.trouble.hint else _LATE_HINT
         return Judgement(Progress.TIMED_OUT, words, hint, judgement.trouble)
+
+    def _as_of_now(self, target: Target, body: Json) -> Json:
+        """The object, without a deadline of an earlier rollout for as long as its pods may still heal."""
+        if self._clock() - max(target.started, target.grew) >= self._limits.old_deadline:
+            return body
+        return without_old_deadline(body, self._old_deadlines)
 
     def _has_settled(self, target: Target, body: Json, seen: dict[str, Seen]) -> bool:
         """Whether what its own status calls ready has been so for long enough, pod by pod."""

@@ -442,6 +442,31 @@ def test_the_objects_own_deadline_and_its_pods_give_one_sentence() -> None:
     assert judgement.sentence.startswith("its new pods did not become ready within 600 seconds: image ")
 
 
+def test_a_deadline_that_was_over_before_counts_when_nothing_has_moved_for_a_while() -> None:
+    scene = Scene(probed=True)
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "before"}]))
+    scene.verdicts.remember()
+    scene.show(ready_pod("a", ready=False))
+    scene.show(ready_pod("b", ready=False))
+    judgement = scene.after(0)
+    assert (judgement.progress, judgement.sentence) == (Progress.PROGRESSING, "0 of 2 replicas ready")
+    assert scene.after(20).progress == Progress.PROGRESSING
+    scene.show(ready_pod("a"))
+    assert scene.after(1).progress == Progress.PROGRESSING
+    assert scene.after(29).progress == Progress.PROGRESSING  # one has become ready meanwhile
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_deadline_of_this_rollout_counts_at_once() -> None:
+    scene = Scene(probed=True)
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "before"}]))
+    scene.verdicts.remember()
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "now"}]))
+    assert scene.after(0).progress == Progress.FAILED
+
+
 def test_time_runs_out() -> None:
     scene = Scene()
     assert scene.after(629).progress == Progress.PROGRESSING
