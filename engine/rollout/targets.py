@@ -39,6 +39,7 @@ class Target:
     pods: list[Json] = field(default_factory=list)  # of the last judgement
     tries: int = 0  # failed ones, of a Job
     tried_at: float = 0.0
+    waits: bool = False  # whether a pod shows a refusal from before the first write
     refused: tuple[float, str] = (0.0, "")  # since when its pods are refused, and its counts at that time
 
     @property

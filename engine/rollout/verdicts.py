@@ -20,10 +20,9 @@ from engine.health.objects import (
     failed,
     is_observed,
     judge,
-    ready,
     waiting,
 )
-from engine.health.pods import condition, failed_by_its_node, is_ready, troubles_of
+from engine.health.pods import failed_by_its_node, is_ready, troubles_of
 from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import NEVER, Trouble
 from engine.limits import Limits, timeout_of
@@ -33,6 +32,7 @@ from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
 from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
+from engine.rollout.vanished import is_same, judge_vanished
 from engine.rollout.waits import old_refusal
 from engine.types import Json, ObjectRef, Progress
 
@@ -114,8 +114,9 @@ class Verdicts:
 
     def _judge(self, target: Target) -> Judgement:
         body = self._world.objects.get(target.ref)
-        if body is None or not _is_same(body, target):
-            return self._judge_missing(target)
+        if body is None or not is_same(body, target):
+            gone = self._world.gone.get(target.ref)
+            return judge_vanished(target, gone, now=self._clock())
         judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
         known = is_observed(target.ref.kind, body, target.applied.generation)
         target.pods = self._pods_of(target, body) if known else []
@@ -136,7 +137,8 @@ class Verdicts:
 
     def _as_of_now(self, target: Target, body: Json) -> Json:
         """The object, without a deadline of an earlier rollout for as long as its pods may still heal."""
-        if self._clock() - max(target.started, target.grew) >= self._limits.old_deadline:
+        since = max(target.started, target.grew)
+        if not target.waits and self._clock() - since >= self._limits.old_deadline:
             return body
         return without_old_deadline(body, self._old_deadlines)
 
@@ -161,28 +163,6 @@ class Verdicts:
         why = f"{settle_reason(target.manifest.body)}: watched {target.settle:g} s more"
         self._note(target, why)
         return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
-
-    def _judge_missing(self, target: Target) -> Judgement:
-        """A Job may be collected as soon as it is complete; anything else should stay."""
-        last = self._world.gone.get(target.ref)
-        if last is None or not _is_same(last, target):
-            if self._clock() - target.started < target.timeout:
-                return waiting("waiting for the cluster to show it")
-            words = f"the cluster did not show it within {target.timeout:.0f} seconds"
-            return Judgement(Progress.TIMED_OUT, words, "Is something deleting it at once?")
-        if target.ref.kind == "Job":
-            metadata = {key: value for key, value in last["metadata"].items() if key != "deletionTimestamp"}
-            judgement = judge("Job", {**last, "metadata": metadata}, target.applied.generation)
-            if judgement.progress == Progress.FAILED:
-                return judgement
-            if (
-                judgement.progress == Progress.READY
-                or condition(last, "SuccessCriteriaMet").get("status") == "True"
-            ):
-                return ready("completed, and collected")
-        return failed(
-            "was deleted by somebody else during the deploy", "Find out who deletes it, then deploy again."
-        )
 
     def _judge_pods(
         self, target: Target, body: Json, judgement: Judgement, seen: dict[str, Seen]
@@ -240,7 +220,7 @@ class Verdicts:
         now = self._clock()
         target.troubles = {t.key: target.troubles.get(t.key, now) for t in troubles}
         crashing = crash_of_many(troubles, self._limits.crash_exits)
-        doomed = []
+        target.waits, doomed = False, []
         for trouble in troubles:
             crashes = trouble.topic == "crash" and trouble.container in crashing
             over = crashes or self._is_window_over(target, trouble, seen)
@@ -258,6 +238,7 @@ class Verdicts:
         if old is None:
             return trouble.grace
         self._note(target, f"{trouble.sentence}, as before this deploy; the node has not tried again yet")
+        target.waits = True
         return old
 
     def _is_window_over(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> bool:
@@ -300,8 +281,3 @@ class Verdicts:
 _LATE_HINT = (
     "Look at the pods' log and events. If it only needs longer, raise the annotation slipway.dev/timeout."
 )
-
-
-def _is_same(body: Json, target: Target) -> bool:
-    """Whether it is the object that was applied, and not another one of its name."""
-    return not target.applied.uid or body["metadata"].get("uid") == target.applied.uid

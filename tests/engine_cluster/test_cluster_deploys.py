@@ -84,16 +84,21 @@ def test_every_kind_of_workload_becomes_ready(cluster: Cluster) -> None:
 
 def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves(cluster: Cluster) -> None:
     where = cluster.namespace
-    cluster.deploy(deployment(where, replicas=2, minReadySeconds=1))
+    cluster.deploy(deployment(where, replicas=2))
     started = time.monotonic()
-    result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash", minReadySeconds=1))
+    # Longer than a crashing container is ready, also on a busy machine: else the old pods are taken away.
+    result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash", minReadySeconds=10))
     assert time.monotonic() - started < 25
     assert (result.ok, result.timed_out) == (False, False)
     (failure,) = result.failures
-    assert failure.sentence.startswith("web: container web crashed twice at start (exit code 1): ")
+    # On a busy machine more ends may be seen at once.
+    assert re.match(
+        r"web: container web crashed (twice|\d times) at start \(exit code 1\): ", failure.sentence
+    )
     assert failure.evidence
     assert failure.evidence.reason == "CrashLoopBackOff"
-    assert (failure.evidence.exit_code, failure.evidence.restarts) == (1, 1)
+    assert failure.evidence.exit_code == 1
+    assert 1 <= failure.evidence.restarts <= 3
     (backed_off,) = [event for event in failure.evidence.events if event.reason == "BackOff"]
     assert (backed_off.type, backed_off.object) == ("Warning", f"Pod/{failure.evidence.pod}")
     assert str(backed_off).startswith("Warning BackOff")
@@ -157,6 +162,20 @@ def test_the_deadline_of_an_earlier_deploy_does_not_fail_one_that_heals_it(clust
     )
     assert result.ok, result.failures
     assert actions(observer) == {"keys": Action.CREATE, "web": Action.UNCHANGED}
+
+
+def test_the_way_back_from_a_deadline_that_is_over_succeeds(cluster: Cluster) -> None:
+    """The Deployment's status says so for a while after it was changed back."""
+    where = cluster.namespace
+    good = deployment(where, container=PROBE, progressDeadlineSeconds=3)
+    assert cluster.deploy(good)[0].ok
+    bad = deployment(where, behaviour="never-ready", container=PROBE, progressDeadlineSeconds=3)
+    for _ in range(2):
+        result, _ = cluster.deploy(bad)
+        assert not result.ok
+        until_exceeded(cluster)
+        result, _ = cluster.deploy(good)
+        assert result.ok, result.failures
 
 
 def test_never_ready_again_ends_soon_after_a_deadline_that_is_over(cluster: Cluster) -> None:

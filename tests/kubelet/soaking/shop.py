@@ -38,6 +38,7 @@ PROBED = ("api", "db")
 SERVING = ("web", "api")  # behind a Service
 READS_SECRET = ("api",)
 READS_CONFIG = ("web",)
+LINGERS = 3  # seconds for which a pod behind a Service serves on after it was asked to end
 LATE = 25  # seconds after which a rollout without progress is over
 
 
@@ -121,7 +122,7 @@ def _workload(name: str, part: Part, made: Images) -> Json:
 def _pod(name: str, part: Part, made: Images) -> Json:
     env: list[Json] = [{"name": "VERSION", "value": str(part.version)}]
     if name in SERVING:
-        env.append({"name": "LINGER", "value": "3"})
+        env.append({"name": "LINGER", "value": str(LINGERS)})
     if part.mode:
         env.append({"name": "MODE", "value": part.mode})
     if name in READS_SECRET:

@@ -75,13 +75,14 @@ def _reason(container: Json) -> str:
 
 @dataclass(frozen=True)
 class Lost:
-    """A request that failed. `age`: seconds for which its pod had been ready."""
+    """A request that failed. When it was sent, its pod had been ready for `age` seconds, and on its way out for `leaving`."""
 
     at: float
     app: str
     address: str
     error: str
     age: float
+    leaving: float
 
 
 @dataclass
@@ -92,6 +93,7 @@ class Truth:
     namespace: str
     pods: dict[str, Pod] = field(default_factory=dict)  # by uid, those that are there now
     ready_since: dict[str, float] = field(default_factory=dict)  # by uid
+    left: dict[str, float] = field(default_factory=dict)  # by uid, when it was first seen on its way out
     timeline: list[tuple[float, str]] = field(default_factory=list)
     answered: dict[str, int] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
@@ -148,6 +150,8 @@ class Truth:
                 self.ready_since.pop(uid, None)
             if pod.ready:
                 self.ready_since.setdefault(uid, now)
+            if pod.leaving:
+                self.left.setdefault(uid, now)
             if pod.address:
                 self.known[pod.address] = pod
         for uid in self.pods.keys() - seen.keys():
@@ -177,13 +181,14 @@ class Truth:
                     yield end["addresses"][0]
 
     def _send(self, app: str, address: str) -> None:
+        sent = time.monotonic()
         try:
             answer(address)
             self.answered[app] = self.answered.get(app, 0) + 1
         except OSError as error:
-            now, pod = time.monotonic(), self.known.get(address)
-            age = now - self.ready_since.get(pod.uid, now) if pod else 0.0
-            self.lost.append(Lost(now, app, address, str(error), age))
+            uid = pod.uid if (pod := self.known.get(address)) else ""
+            age = sent - self.ready_since.get(uid, sent)
+            self.lost.append(Lost(sent, app, address, str(error), age, sent - self.left.get(uid, sent)))
             self.note(f"request to {app} at {address} lost: {error}")
 
 
