@@ -15,6 +15,7 @@ from runs.models import State
 from tests.kubelet.soaking.portal import Portal, fresh, has_applied, log_of, token_of
 from tests.kubelet.soaking.shop import (
     KINDS,
+    LINGERS,
     PROBED,
     READS_CONFIG,
     READS_SECRET,
