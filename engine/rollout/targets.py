@@ -40,6 +40,7 @@ class Target:
     tries: int = 0  # failed ones, of a Job
     tried_at: float = 0.0
     waits: bool = False  # whether a pod shows a refusal from before the first write
+    blocked: tuple[float, str] = (0.0, "")  # since when a pod is in the way, and its uid
     refused: tuple[float, str] = (0.0, "")  # since when its pods are refused, and its counts at that time
 
     @property

@@ -30,6 +30,7 @@ from engine.manifests.settling import settle_reason, settle_time
 from engine.rollout.deadlines import deadlines_over, without_old_deadline
 from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
+from engine.rollout.revisions import judge_blocked, with_old_pods
 from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
 from engine.rollout.vanished import is_same, judge_vanished
@@ -78,6 +79,9 @@ class Verdicts:
         timeout = timeout_of(applied.manifest, self._limits)
         settle = settle_time(applied.manifest.body, self._limits.settle)
         target = Target(applied, now, timeout, settle, min(now + timeout, deadline), grew=now)
+        shown = self._world.objects.get(target.ref)
+        if shown:  # a deadline may have passed since the first look
+            self._old_deadlines.update(deadlines_over([shown]))
         self.targets[target.ref] = target
 
     def judge_all(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Judgement]:
@@ -117,9 +121,13 @@ class Verdicts:
         if body is None or not is_same(body, target):
             gone = self._world.gone.get(target.ref)
             return judge_vanished(target, gone, now=self._clock())
-        judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
         known = is_observed(target.ref.kind, body, target.applied.generation)
+        if not known:  # what its status says is of the rollout before
+            self._old_deadlines.update(deadlines_over([body]))
+        judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
         target.pods = self._pods_of(target, body) if known else []
+        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods] if known else []
+        judgement = with_old_pods(target, body, judgement, others)
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
         if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement
@@ -127,6 +135,11 @@ class Verdicts:
         if by_status != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
         judgement = self._judge_pods(target, body, judgement, seen)
+        if judgement.progress == Progress.PROGRESSING:
+            now, patience = self._clock(), self._limits.quorum
+            judgement = judge_blocked(
+                target, body, judgement, others, self._of_one, now=now, patience=patience
+            )
         allowed = target.timeout + extra_time(target.ref.kind, body)
         in_time = by_status == Progress.READY or self._clock() - target.started < allowed
         if judgement.progress in _ENDED or in_time:
@@ -198,6 +211,11 @@ class Verdicts:
         sets = self._replica_sets.get(uid, [])
         owners = [item["metadata"]["uid"] for item in sets] if target.ref.kind == "Deployment" else [uid]
         return [pod for owner in owners for pod in self._pods.get(owner, [])]
+
+    def _of_one(self, pod: Json) -> list[Trouble]:
+        """The troubles of a pod that is not current."""
+        events = sorted(self._events.get(pod["metadata"].get("uid") or "", []), key=event_time)
+        return troubles_of(pod, events, limits=self._limits)
 
     def _troubles(self, target: Target, seen: dict[str, Seen]) -> list[Trouble]:
         found = []

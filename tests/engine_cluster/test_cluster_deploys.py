@@ -88,7 +88,7 @@ def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves
     started = time.monotonic()
     # Longer than a crashing container is ready, also on a busy machine: else the old pods are taken away.
     result, _observer = cluster.deploy(deployment(where, replicas=2, behaviour="crash", minReadySeconds=10))
-    assert time.monotonic() - started < 25
+    assert time.monotonic() - started < 60  # its own deadline would come after 600
     assert (result.ok, result.timed_out) == (False, False)
     (failure,) = result.failures
     # On a busy machine more ends may be seen at once.

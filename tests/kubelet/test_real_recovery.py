@@ -18,9 +18,14 @@ from tests.kubelet.soaking.history import BEGINS
 from tests.kubelet.soaking.portal import has_applied, portal_for
 from tests.kubelet.soaking.shop import PROBED, PROGRAM, Part, Shop, files, images
 from tests.kubelet.soaking.truth import Truth
+from tests.observer import Watching
 from tests.planes import RealNode, kubectl_program
 
 PROBE = {"readinessProbe": {"httpGet": {"port": PORT}, "periodSeconds": 1}}
+
+
+class Stop(Exception):
+    """A person stops the deploy."""
 
 
 def uids(place: Place) -> dict[str, str]:
@@ -154,3 +159,53 @@ def test_an_image_that_is_pushed_later_lets_the_same_deploy_succeed(place: Place
     second = place.deploy(body)
     assert second.ok, second.sentence
     assert uids(place) == before
+
+
+def stateful(image: str, version: str, **container: object) -> Json:
+    env = [{"name": "VERSION", "value": version}]
+    body = workload(image, kind="StatefulSet", env=env, **PROBE, **container)
+    body["spec"]["serviceName"] = "app"
+    return body
+
+
+def versions(place: Place) -> dict[str, str]:
+    """What the pods run, by their names."""
+    return {pod["metadata"]["name"]: pod["spec"]["containers"][0]["env"][0]["value"] for pod in place.pods()}
+
+
+def test_a_pod_that_is_in_the_way_of_a_stateful_set_is_named(place: Place, good_image: str) -> None:
+    """Its controller replaces no pod while one is not ready, also when the template is changed back."""
+    assert place.deploy(service(), stateful(good_image, "one")).ok
+    kept = next(uid for uid, name in uids(place).items() if name == "app-0")
+    broken = place.deploy(service(), stateful(good_image, "two", command=["sh", "-c", "exit 3"]))
+    assert "crashed twice at start (exit code 3)" in broken.sentence
+    back = place.deploy(service(), stateful(good_image, "one"))
+    assert (back.ok, back.timed_out) == (False, False)
+    assert back.sentence.startswith("app: pod app-1 of an earlier release is in the way")
+    assert "container app crashed" in back.sentence
+    assert f"kubectl -n {place.name} delete pod app-1" in back.failures[0].hint
+    assert 25 < back.seconds < 45
+    place.client.request("DELETE", f"{place.core}/pods/app-1")
+    again = place.deploy(service(), stateful(good_image, "one"))
+    assert again.ok, again.sentence
+    assert uids(place)[kept] == "app-0"
+    assert versions(place) == {"app-0": "one", "app-1": "one"}
+
+
+def test_the_way_back_of_a_stateful_set_in_the_middle_is_over_when_all_pods_are_old_again(
+    place: Place, good_image: str
+) -> None:
+    assert place.deploy(service(), stateful(good_image, "one")).ok
+    watching = Watching()
+
+    def stop_in_the_middle() -> None:
+        if versions(place).get("app-1") == "two" and len(place.addresses()) == 2:
+            raise Stop
+
+    watching.stop = stop_in_the_middle
+    slow = stateful(good_image, "two", lifecycle={"preStop": {"exec": {"command": ["sleep", "2"]}}})
+    with pytest.raises(Stop):
+        place.deploy(service(), slow, observer=watching)
+    back = place.deploy(service(), stateful(good_image, "one"))
+    assert back.ok, back.sentence
+    assert versions(place) == {"app-0": "one", "app-1": "one"}

@@ -15,7 +15,6 @@ from runs.models import State
 from tests.kubelet.soaking.portal import Portal, fresh, has_applied, log_of, token_of
 from tests.kubelet.soaking.shop import (
     KINDS,
-    LINGERS,
     PROBED,
     READS_CONFIG,
     READS_SECRET,
@@ -206,10 +205,32 @@ class History:
         self._check_old(deploy, shop, name)
         self._check_lost(deploy)
         self.is_clean, kept = False, self._kept()
+        if name == "db" and self.chance.random() < 0.5:
+            self._blocked(self.good.shop)
+        self._clear_way()
         if self.chance.random() < 0.5:
             back = self.portal.ask_back(self.good.deploy)
             self._judge_good("back after bad", self.good.shop, back, token=self.good.token)
             self._check_kept(kept, fresh(back))
+
+    def _blocked(self, shop: Shop) -> None:
+        """A deploy while a pod of the bad release stands in the way of the StatefulSet: it fails, and says what to do."""
+        late = [pod for pod in self.truth.of("db") if not pod.ready]
+        if not late:
+            return
+        self._begin()
+        deploy = self.portal.work(self.portal.ask(self._commit(shop)))
+        self._tell("good, but blocked", deploy)
+        words = f"pod {late[0].name} of an earlier release is in the way"
+        if deploy.state != State.FAILED or words not in deploy.result or "delete pod" not in deploy.hint:
+            raise self._wrong(deploy, "the pod in the way is not named")
+        self._check_lost(deploy)
+
+    def _clear_way(self) -> None:
+        """What the verdict tells people to do."""
+        for pod in self.truth.of("db"):
+            if not pod.ready:
+                self.truth.delete(pod.name)
 
     def _check_pods(self, deploy: Deploy, shop: Shop, token: int) -> None:
         """All pods of the new revision are ready, stay so for as long as is watched, and answer."""
@@ -259,10 +280,11 @@ class History:
                 raise self._wrong(deploy, f"of {app} only {len(well)} of {least} pods serve: {found}")
 
     def _check_lost(self, deploy: Deploy) -> None:
-        """No request was lost but to pods with a fault, and to those without a probe that had just begun to run. One that was
-        sent to a pod at the end of its life came late because the machine was busy."""
+        """No request was lost but to pods with a fault, and to those without a probe that had just begun to run. What was sent
+        to a pod that nobody saw staying after that says how late a busy machine is."""
         lost = [one for one in self.truth.lost if one.at >= self.began]
-        lost = [one for one in lost if (one.app in PROBED or one.age >= BEGINS) and one.leaving < LINGERS - 1]
+        lost = [one for one in lost if self.truth.stayed.get(one.uid, 0.0) > one.at]
+        lost = [one for one in lost if one.app in PROBED or one.age >= BEGINS]
         bad = [one for one in lost if not (pod := self.truth.known.get(one.address)) or not pod.mode]
         if bad:
             raise self._wrong(deploy, f"requests were lost: {bad}")

@@ -75,14 +75,14 @@ def _reason(container: Json) -> str:
 
 @dataclass(frozen=True)
 class Lost:
-    """A request that failed. When it was sent, its pod had been ready for `age` seconds, and on its way out for `leaving`."""
+    """A request that failed. When it was sent (`at`), its pod had been ready for `age` seconds."""
 
     at: float
     app: str
     address: str
     error: str
     age: float
-    leaving: float
+    uid: str
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Truth:
     namespace: str
     pods: dict[str, Pod] = field(default_factory=dict)  # by uid, those that are there now
     ready_since: dict[str, float] = field(default_factory=dict)  # by uid
-    left: dict[str, float] = field(default_factory=dict)  # by uid, when it was first seen on its way out
+    stayed: dict[str, float] = field(default_factory=dict)  # by uid, when it was last seen not on its way out
     timeline: list[tuple[float, str]] = field(default_factory=list)
     answered: dict[str, int] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
@@ -116,6 +116,11 @@ class Truth:
     def of(self, app: str) -> list[Pod]:
         """Pods of a workload that are not on their way out."""
         return [pod for pod in list(self.pods.values()) if pod.app == app and not pod.leaving]
+
+    def delete(self, pod: str) -> None:
+        """Deletes a pod, as a person does."""
+        self.client.request("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
+        self.note(f"a person deletes {pod}")
 
     def look_again(self) -> None:
         """Waits until the pods have been read once from now on."""
@@ -150,8 +155,8 @@ class Truth:
                 self.ready_since.pop(uid, None)
             if pod.ready:
                 self.ready_since.setdefault(uid, now)
-            if pod.leaving:
-                self.left.setdefault(uid, now)
+            if not pod.leaving:
+                self.stayed[uid] = now
             if pod.address:
                 self.known[pod.address] = pod
         for uid in self.pods.keys() - seen.keys():
@@ -188,7 +193,7 @@ class Truth:
         except OSError as error:
             uid = pod.uid if (pod := self.known.get(address)) else ""
             age = sent - self.ready_since.get(uid, sent)
-            self.lost.append(Lost(sent, app, address, str(error), age, sent - self.left.get(uid, sent)))
+            self.lost.append(Lost(sent, app, address, str(error), age, uid))
             self.note(f"request to {app} at {address} lost: {error}")
 
 
