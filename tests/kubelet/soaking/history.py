@@ -205,9 +205,8 @@ class History:
         self._check_old(deploy, shop, name)
         self._check_lost(deploy)
         self.is_clean, kept = False, self._kept()
-        if name == "db" and self.chance.random() < 0.5:
+        if name == "db":
             self._blocked(self.good.shop)
-        self._clear_way()
         if self.chance.random() < 0.5:
             back = self.portal.ask_back(self.good.deploy)
             self._judge_good("back after bad", self.good.shop, back, token=self.good.token)
@@ -225,12 +224,7 @@ class History:
         if deploy.state != State.FAILED or words not in deploy.result or "delete pod" not in deploy.hint:
             raise self._wrong(deploy, "the pod in the way is not named")
         self._check_lost(deploy)
-
-    def _clear_way(self) -> None:
-        """What the verdict tells people to do."""
-        for pod in self.truth.of("db"):
-            if not pod.ready:
-                self.truth.delete(pod.name)
+        self.truth.delete(late[0].name)  # what the verdict tells people to do
 
     def _check_pods(self, deploy: Deploy, shop: Shop, token: int) -> None:
         """All pods of the new revision are ready, stay so for as long as is watched, and answer."""
