@@ -187,14 +187,6 @@ def _job(body: Json) -> Judgement:
     return waiting("running" if active else "waiting for its pod")
 
 
-def failed_pods(body: Json) -> int:
-    """How many pods of a Job have failed. Its controller first lists those that it has seen, and counts them a moment later;
-    it may say that the Job has failed in between."""
-    status = body.get("status") or {}
-    listed = (status.get("uncountedTerminatedPods") or {}).get("failed") or []
-    return int(status.get("failed") or 0) + len(listed)
-
-
 def _job_reason(entry: Json, body: Json) -> str:
     if entry.get("reason") == "BackoffLimitExceeded":
         count = failed_pods(body)
@@ -202,6 +194,13 @@ def _job_reason(entry: Json, body: Json) -> str:
     if entry.get("reason") == "DeadlineExceeded":
         return f"it ran longer than {(body.get('spec') or {}).get('activeDeadlineSeconds')} seconds"
     return str(entry.get("message") or entry.get("reason") or "no reason given")
+
+
+def failed_pods(body: Json) -> int:
+    """How many pods of a Job have failed; the controller says that the Job will fail before it has counted the last of them."""
+    status = body.get("status") or {}
+    uncounted = (status.get("uncountedTerminatedPods") or {}).get("failed") or []
+    return int(status.get("failed") or 0) + len(uncounted)
 
 
 def _pod(body: Json) -> Judgement:

@@ -20,6 +20,15 @@ WAITED_FOR = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """Since when pods are refused, when the object's counts last changed meanwhile, and these counts."""
+
+    since: float
+    moved: float
+    counts: str
+
+
 @dataclass
 class Target:
     """One object that is waited for. `settle`: seconds for which each new pod must have been ready; `ends`: when its time
@@ -41,7 +50,7 @@ class Target:
     tried_at: float = 0.0
     waits: bool = False  # whether a pod shows a refusal from before the first write
     blocked: tuple[float, str] = (0.0, "")  # since when a pod is in the way, and its uid
-    refused: tuple[float, str] = (0.0, "")  # since when its pods are refused, and its counts at that time
+    refused: Refusals | None = None
 
     @property
     def ref(self) -> ObjectRef:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -121,6 +122,27 @@ def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves
     assert len(failure.evidence.logs) <= LOG_LINES
     (seen,) = read_live(cluster.client, where, environment_label=ENVIRONMENT)
     assert (seen.health, seen.ready, seen.managed) == ("failing", 2, True)
+
+
+def test_the_evidence_has_every_container_of_the_failed_pods(cluster: Cluster) -> None:
+    body = deployment(
+        cluster.namespace, replicas=2, behaviour="crash:3", container={"resources": {"limits": {"cpu": "1"}}}
+    )
+    body["spec"]["template"]["spec"]["containers"].append(
+        {"name": "proxy", "image": "registry.example/proxy:1"}
+    )
+    result, _ = cluster.deploy(body)
+    (failure,) = result.failures
+    first = failure.evidence
+    assert first
+    pods = {(one.pod, one.container): one for one in (first, *first.others)}
+    assert len({pod for pod, _ in pods}) == 2
+    assert Counter(container for _, container in pods) == {"web": 2, "proxy": 2}
+    for (_, container), one in pods.items():
+        assert one.node
+        if container == "web":
+            assert (one.exit_code, one.limits) == (3, ("cpu 1",))
+            assert one.previous_logs or one.logs
 
 
 def exceeded(cluster: Cluster, name: str = "web") -> bool:
