@@ -54,6 +54,12 @@ class Registry:
             self._headers["Authorization"] = f"Basic {pair}"
         self._timeout = urllib3.Timeout(connect=timeout, read=timeout)
 
+    def sign_in(self) -> None:
+        """Asks for `/v2/`: the registry knows the credential. That alone does not prove a right to pull. Raises as `digest`."""
+        status, headers, body = self._ask("GET", "/v2/")
+        if status != 200:
+            raise self._refusal(status, headers, body, "", "")
+
     def digest(self, repository: str, reference: str) -> str:
         """The digest of a tag's (or digest's) manifest. The result proves that the image exists and may be pulled.
 
@@ -113,7 +119,7 @@ class Registry:
         text = body[:2000].decode(errors="replace").lower()
         if status in (401, 403):
             return self._denial(status, headers, text, repository)
-        if status == 404:
+        if status == 404 and repository:
             missing = f"repository {repository}" if "name_unknown" in text else f"image {image}"
             return NotFound(f"The registry {self.host} has no {missing}.", system=SYSTEM)
         if status == 429:
@@ -137,9 +143,8 @@ class Registry:
         if status == 401:
             return Denied(f"The registry {self.host} does not accept the pull credential.", system=SYSTEM)
         hint = "Give its owner the right to pull, such as ecr:BatchGetImage and GetDownloadUrlForLayer."
-        return Denied(
-            f"The pull credential of {self.host} may not pull from {repository}.", system=SYSTEM, hint=hint
-        )
+        where = f"pull from {repository}" if repository else "sign in"
+        return Denied(f"The pull credential of {self.host} may not {where}.", system=SYSTEM, hint=hint)
 
 
 def _pool(url: str) -> urllib3.PoolManager:

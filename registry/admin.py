@@ -7,6 +7,7 @@ from django.contrib import admin
 from audit.admin import ReadOnlyAdmin
 from registry.models import (
     Credential,
+    KnownImage,
     PullPolicy,
     Refresh,
     RefreshResult,
@@ -70,3 +71,11 @@ class WriterLeaseAdmin(ReadOnlyAdmin):
     """Who may write."""
 
     list_display = ("name", "holder", "until", "fence")
+
+
+@admin.register(KnownImage)
+class KnownImageAdmin(ReadOnlyAdmin):
+    """Images that tokens are tried on."""
+
+    list_display = ("image", "reference", "noted_at")
+    list_select_related = ("image",)

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.fields import EncryptedTextField
-from projects.models import Cluster, Registry
+from projects.models import Cluster, Image, Registry
 
 SECRET_NAME = RegexValidator(
     r"\A[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z", "Write the name of a Kubernetes Secret."
@@ -122,6 +122,14 @@ class RegistryToken(models.Model):
         if self.ends_at is None or self.minted_at is None:
             return None
         return self.minted_at + (self.ends_at - self.minted_at) / 2
+
+
+class KnownImage(models.Model):
+    """An image that is known to be in its registry: a token is tried on it. Deploys write these rows."""
+
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="+")
+    reference = models.CharField(max_length=140)  # digest or tag
+    noted_at = models.DateTimeField()
 
 
 class Watch(models.Model):

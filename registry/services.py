@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -47,7 +48,9 @@ def refresh(by: Actor, cluster: Cluster, *, namespace: str = "", cause: str = Ca
 
 def start(row: Refresh) -> None:
     """Enqueues the job of a renewal; a tick does so again when the job is lost."""
-    job = f"pull-refresh-{row.pk}-{row.tries}"
+    job = (
+        f"pull-refresh-{row.pk}-{row.tries}-{int(time.time()) // 60}"  # a failed job's id is not taken again
+    )
     enqueue("registry.jobs.refresh_asked", row.pk, queue=QUEUE, job_id=job, at_front=True)
 
 

@@ -22,10 +22,11 @@ from engine.manifests.render import ImagePin
 from engine.manifests.secretfiles import check_against_reference
 from engine.types import Manifest, ObjectRef, Observer
 from projects.models import Environment, Image
-from projects.pull_secrets import PullCredential, prove, pull_credentials
 from projects.reference_files import reference_documents
 from projects.secret_files import Fetched
 from projects.secret_names import counted
+from registry.pull_secrets import prove, pull_credentials
+from registry.secrets import PullCredential
 
 RENEW = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
 

@@ -12,7 +12,7 @@ from adapters.errors import Denied
 from core.redactor import redacting
 from deployments.preparation import preflight
 from engine.manifests.render import ImagePin
-from projects import pull_secrets
+from registry import pull_secrets
 from tests.factories import make_environment, make_image
 
 pytestmark = pytest.mark.django_db
