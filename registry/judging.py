@@ -68,7 +68,7 @@ def is_fought_over(row: Credential, now: datetime) -> bool:
 def _of_others(place: Place, live: Seen, row: Credential, content: Content | None, want: Wanted) -> Verdict:
     if row.adopt:
         if content is None:
-            return Verdict("", Cause.ADOPTED, State.FOREIGN, want.fault)
+            return Verdict("", Cause.ADOPTED, "", want.fault)
         return Verdict(WRITE if live.can_be_patched else REPLACE, Cause.ADOPTED)
     by = f"by {live.writer}" if live.writer else "by a writer that the cluster does not name"
     if live.type != TYPE:

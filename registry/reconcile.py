@@ -115,7 +115,7 @@ class Look:
             note(self.held, looked, want, verdicts, {})
             return self._report(looked, (), verdicts)
         renewal = Renewal(self, looked, start)
-        renewal.open(self._todo(looked, verdicts), by_token=bool(old))
+        renewal.open(self._todo(looked, verdicts), verdicts, by_token=bool(old))
         if old:
             renewal.step(history.TOKEN)
             for identity, group in old.items():
@@ -165,12 +165,14 @@ class Renewal:
     rows: dict[str, Refresh] = field(default_factory=dict)  # by cause
     repeated: set[str] = field(default_factory=set)
 
-    def open(self, todo: Mapping[Place, Verdict], *, by_token: bool) -> None:
-        """Opens the rows for the causes that are known so far."""
-        for cause in dict.fromkeys(verdict.cause for verdict in todo.values()):
-            self._row(cause, [self.looked.rows[p] for p, v in todo.items() if v.cause == cause])
-        if by_token or not todo:
-            self._row(Cause.DUE, list(self.looked.rows.values()))
+    def open(self, todo: Mapping[Place, Verdict], verdicts: Mapping[Place, Verdict], *, by_token: bool) -> None:
+        """Opens the rows for the causes that are known so far. A new token is a cause for every Secret that is kept."""
+        members: dict[str, list[Credential]] = {}
+        for place, verdict in verdicts.items():
+            if place in todo or (by_token and verdict.is_kept):
+                members.setdefault(verdict.cause or Cause.DUE, []).append(self.looked.rows[place])
+        for cause, rows in (members or {Cause.DUE: []}).items():
+            self._row(cause, rows)
 
     def _name(self, cause: str) -> str:
         return self.look.ask.cause or self.start or cause or Cause.DUE

@@ -242,12 +242,12 @@ def _as_json(proofs: Sequence[Proof], now: datetime) -> dict[str, Any]:
 
 
 def _failed(
-    row: RegistryToken, held: Held, fault: Fault, proofs: Sequence[Proof], **values: Any
+    row: RegistryToken, held: Held, fault: Fault, tried_now: Sequence[Proof], **values: Any
 ) -> tuple[RegistryToken, Fault]:
     now = timezone.now()
     attempts = row.attempts + 1
-    if proofs and "proofs" not in values:
-        values["proofs"] = {**row.proofs, **_as_json(proofs, now)}
+    if tried_now and "proofs" not in values:
+        values["proofs"] = {**row.proofs, **_as_json(tried_now, now)}
     values |= {
         "attempts": attempts, "next_try_at": now + pause_after(attempts), "failing_since": row.failing_since or now,
         "last_error": redact_text(fault.sentence)[:500], "hint": redact_text(fault.hint)[:500],

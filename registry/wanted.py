@@ -20,16 +20,18 @@ from registry.tokens import Identity, by_identity, opened, stored
 
 @dataclass(frozen=True)
 class Wanted:
-    """The credentials by host, the tokens that they come from, and why other hosts have none."""
+    """The credentials by host, the tokens that they come from, why other hosts have none, and why tokens that still live could
+    not be renewed."""
 
     credentials: Mapping[str, PullCredential] = field(repr=False)
     tokens: Mapping[str, RegistryToken] = field(repr=False)
     lacking: Mapping[str, Fault]
+    ageing: Mapping[str, Fault]
 
     @property
     def fault(self) -> Fault | None:
-        """Why a registry has no credential, the first one's."""
-        return next(iter(self.lacking.values()), None)
+        """What is wrong with the tokens: a registry without one first."""
+        return next(iter((*self.lacking.values(), *self.ageing.values())), None)
 
 
 def wanted(registries: Sequence[Registry]) -> Wanted:
@@ -37,6 +39,7 @@ def wanted(registries: Sequence[Registry]) -> Wanted:
     credentials: dict[str, PullCredential] = {}
     tokens: dict[str, RegistryToken] = {}
     lacking: dict[str, Fault] = {}
+    ageing: dict[str, Fault] = {}
     groups = by_identity(registries)
     rows = stored(list(groups))
     for identity, group in groups.items():
@@ -46,7 +49,9 @@ def wanted(registries: Sequence[Registry]) -> Wanted:
             tokens[registry.host] = rows[identity]
             if registry.host not in open_here:
                 lacking[registry.host] = _why(rows[identity], registry, identity)
-    return Wanted(credentials, tokens, lacking)
+            elif rows[identity].last_error:
+                ageing[registry.host] = Fault(rows[identity].last_error, rows[identity].hint)
+    return Wanted(credentials, tokens, lacking, ageing)
 
 
 def _why(row: RegistryToken, registry: Registry, identity: Identity) -> Fault:
