@@ -36,6 +36,10 @@ _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64}")
 
 
+class Expired(Denied):
+    """The credential was valid once and has ended."""
+
+
 class Registry:
     """One registry, with a user name and password (ECR's user is `AWS`, its password the token)."""
 
@@ -134,7 +138,9 @@ class Registry:
     def _denial(self, status: int, headers: Mapping[str, str], text: str, repository: str) -> ExternalError:
         """The error for a 401 or 403. ECR answers 403 for an expired token, in plain text or in JSON."""
         if "expired" in text:
-            return Denied(f"The pull credential of {self.host} has expired.", system=SYSTEM, hint="Renew it.")
+            return Expired(
+                f"The pull credential of {self.host} has expired.", system=SYSTEM, hint="Renew it."
+            )
         if headers.get("www-authenticate", "").lower().startswith("bearer"):
             message = f"The registry {self.host} wants a sign-in by tokens, which is not supported."
             return Invalid(

@@ -100,7 +100,7 @@ def close(row: Refresh, done: Sequence[Done], want: Wanted, *, is_new: bool) -> 
     row.expires_at = min((c.credential.expires_at for c in written if c.credential.expires_at), default=None)
     row.step, row.done, row.total = READ_BACK, len(done) - len(bad), len(done)
     row.save()
-    if is_new or written:
+    if written or (is_new and bad):
         _audit(row, written, bad, want)
 
 
@@ -120,6 +120,8 @@ def _sentence(done: Sequence[Done], written: Sequence[Done], bad: Sequence[Done]
         parts.append(f"{_count(fresh)} fresh already.")
     if bad:
         parts.append(f"{_count(len(bad))} not renewed; {bad[0].credential.namespace}: {bad[0].sentence}")
+    if not parts and done:
+        parts.append(f"{_count(len(done))} skipped; {done[0].credential.namespace}: {done[0].sentence}")
     return " ".join(parts) or "There was nothing to renew."
 
 

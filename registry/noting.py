@@ -68,9 +68,10 @@ def _note_outcome(
 ) -> None:
     now = timezone.now()
     if outcome.content is None or outcome.fault is not None:
-        row.attempts += 1
-        row.next_try_at = now + pause_after(row.attempts)
-        _fault(row, outcome.fault or Fault("It was not written."), now)
+        fault = outcome.fault or Fault("It was not written.")
+        row.attempts = 0 if fault.kind in (GONE, TERMINATING) else row.attempts + 1
+        row.next_try_at = now + pause_after(row.attempts) if row.attempts else None
+        _fault(row, fault, now)
         row.state = verdict.state or state_of(row, now)
         return
     _holds(row, outcome.content)

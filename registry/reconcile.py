@@ -165,7 +165,9 @@ class Renewal:
     rows: dict[str, Refresh] = field(default_factory=dict)  # by cause
     repeated: set[str] = field(default_factory=set)
 
-    def open(self, todo: Mapping[Place, Verdict], verdicts: Mapping[Place, Verdict], *, by_token: bool) -> None:
+    def open(
+        self, todo: Mapping[Place, Verdict], verdicts: Mapping[Place, Verdict], *, by_token: bool
+    ) -> None:
         """Opens the rows for the causes that are known so far. A new token is a cause for every Secret that is kept."""
         members: dict[str, list[Credential]] = {}
         for place, verdict in verdicts.items():
@@ -231,11 +233,9 @@ class Renewal:
 
 
 def _done(row: Credential, verdict: Verdict, outcome: Outcome | None) -> Done:
-    if outcome is not None:
-        if outcome.fault is None and outcome.content is not None:
-            return Done(row, RESULT.WRITTEN)
-        return Done(row, RESULT.FAILED, outcome.fault.sentence if outcome.fault else "")
-    fault = verdict.fault
+    if outcome is not None and outcome.fault is None:
+        return Done(row, RESULT.WRITTEN) if outcome.content else Done(row, RESULT.FAILED)
+    fault = outcome.fault if outcome is not None else verdict.fault
     if verdict.state == State.FOREIGN:
         return Done(row, RESULT.FOREIGN, fault.sentence if fault else "")
     if verdict.state == State.PAUSED:

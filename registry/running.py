@@ -60,9 +60,9 @@ def carry_out(refresh_id: int) -> None:
             history.fail(row, report.fault.sentence, report.fault.hint)
 
 
-def due_clusters() -> list[int]:
-    """The clusters to look at now: those that are to have pull secrets, or had some, and not those whose pause after a failure
-    is not over."""
+def due_clusters(*, waiting: bool = False) -> list[int]:
+    """The clusters to look at now: those that are to have pull secrets, or had some. Those whose pause after a failure is not
+    over only with `waiting`."""
     waits = Q(pull_watch__next_try_at__gt=timezone.now())
     naming = Environment.objects.filter(cluster=OuterRef("pk")).exclude(pull_secret="")
     wanted = (
@@ -70,4 +70,5 @@ def due_clusters() -> list[int]:
         | Q(Exists(Credential.objects.filter(cluster=OuterRef("pk"))))
         | Q(pull_policy__namespaces__in=(Namespaces.SELECTOR, Namespaces.ALL))
     )
-    return list(Cluster.objects.filter(wanted).exclude(waits).values_list("pk", flat=True))
+    rows = Cluster.objects.filter(wanted)
+    return list((rows if waiting else rows.exclude(waits)).values_list("pk", flat=True))

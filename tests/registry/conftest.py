@@ -102,9 +102,17 @@ class Place:
 
     def put(self, environment: Environment, *, manager: str = "kubectl-create", **body) -> None:
         """What another writer makes there."""
-        given = {"metadata": {"name": environment.pull_secret}, "type": TYPE, "data": {KEY: config("theirs")}, **body}
+        given = {
+            "metadata": {"name": environment.pull_secret},
+            "type": TYPE,
+            "data": {KEY: config("theirs")},
+            **body,
+        }
         self.api.request(
-            "POST", f"/api/v1/namespaces/{environment.namespace}/secrets", body=given, query={"fieldManager": manager}
+            "POST",
+            f"/api/v1/namespaces/{environment.namespace}/secrets",
+            body=given,
+            query={"fieldManager": manager},
         )
 
     def tamper(self, environment: Environment, text: str = "") -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from adapters.aws.ecr import RegistryToken
 from adapters.errors import Denied, NotFound, Unavailable
+from adapters.registry import Expired
 
 
 def now() -> datetime:
@@ -76,14 +77,20 @@ class FakeRegistry:
         if self.host in self.world.silent:
             raise Unavailable(f"The registry {self.host} is not reachable.", system="the registry")
         if not self.world.opens(self.password):
-            raise Denied(f"The pull credential of {self.host} has expired.", system="the registry", hint="Renew it.")
+            raise Expired(
+                f"The pull credential of {self.host} has expired.", system="the registry", hint="Renew it."
+            )
         if self.host in self.world.refusing:
             raise Denied(f"The pull credential of {self.host} may not sign in.", system="the registry")
 
     def digest(self, repository: str, reference: str) -> str:
         self.sign_in()
         if repository in self.world.closed:
-            raise Denied(f"The pull credential of {self.host} may not pull from {repository}.", system="the registry")
+            raise Denied(
+                f"The pull credential of {self.host} may not pull from {repository}.", system="the registry"
+            )
         if (repository, reference) not in self.world.images:
-            raise NotFound(f"The registry {self.host} has no image {repository}:{reference}.", system="the registry")
+            raise NotFound(
+                f"The registry {self.host} has no image {repository}:{reference}.", system="the registry"
+            )
         return "sha256:" + "1" * 64

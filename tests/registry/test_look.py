@@ -189,7 +189,10 @@ def test_aws_away_keeps_the_living_one(place, clock) -> None:
     assert place.pulls(first)
     assert place.pulls(second)
     row = place.row(first)
-    assert (row.state, row.last_error) == (State.FAILING, "ECR is not reachable; could not issue a registry token.")
+    assert (row.state, row.last_error) == (
+        State.FAILING,
+        "ECR is not reachable; could not issue a registry token.",
+    )
     clock.shift(3 * HOUR)
     place.look()
     assert place.row(first).state == State.ENDS_SOON
@@ -215,7 +218,9 @@ def test_a_failure_that_goes_on_is_one_row_and_one_event(place, clock) -> None:
         clock.shift(timedelta(minutes=1))
         place.look()
     assert len(place.world.asked) <= 1 + 1 + 4 + 8 + 1  # pauses of 1, 2, 4, 8 and then 15 minutes
-    assert Refresh.objects.filter(state="failed").count() == 2  # the first was told as START, after hours without a look
+    assert (
+        Refresh.objects.filter(state="failed").count() == 2
+    )  # the first was told as START, after hours without a look
     assert AuditEvent.objects.count() <= events + 1
 
 
@@ -261,10 +266,7 @@ def test_nothing_secret_is_stored(place, clock) -> None:
     place.look()
     token = place.world.last
     stored = json.dumps(
-        [
-            list(model.objects.values())
-            for model in (Refresh, RefreshResult, AuditEvent, Credential)
-        ],
+        [list(model.objects.values()) for model in (Refresh, RefreshResult, AuditEvent, Credential)],
         default=str,
     )
     assert token not in stored
