@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import time_machine
 
 from projects import connections
-from projects.models import Cluster, Environment
+from projects.models import Cluster, Environment, Registry
 from registry import pull_secrets, running, tokens
 from registry.models import Credential
 from registry.reconcile import Ask, Report
-from sandbox.cluster.api import Api
+from sandbox.cluster.api import Api, ApiFailed
 from tests.factories import make_cluster, make_environment, make_registry
 from tests.planes import PLANES, Plane, running_plane
 from tests.registry.outside import FakeEcr, FakeRegistry, World
@@ -62,6 +64,8 @@ class Place:
     cluster: Cluster
     api: Api
     world: World
+    registry: Registry
+    path_of_kubeconfig: Path
     made: list[str] = field(default_factory=list)
 
     def home(self, *, secret: str = "ecr-pull", exists: bool = True, **labels: str) -> Environment:
@@ -115,6 +119,15 @@ class Place:
             query={"fieldManager": manager},
         )
 
+    def refusal(self, environment: Environment) -> str:
+        """Why the cluster does not take a Secret there now; empty when it would."""
+        path = f"/api/v1/namespaces/{environment.namespace}/secrets"
+        try:
+            self.api.request("POST", path, body={"metadata": {"name": "trial"}}, query={"dryRun": "All"})
+        except ApiFailed as error:
+            return str(error)
+        return ""
+
     def tamper(self, environment: Environment, text: str = "") -> None:
         """What `kubectl edit` does."""
         self.api.merge(self.path(environment), {"data": {KEY: text or config("theirs")}})
@@ -123,8 +136,10 @@ class Place:
 @pytest.fixture
 def place(db, plane: Plane, world: World) -> Iterator[Place]:
     cluster = make_cluster(kubeconfig=plane.kubeconfig.read_text())
-    make_registry(endpoint=f"https://{HOST}")
-    found = Place(cluster, Api.from_kubeconfig(plane.kubeconfig, user_agent="tests"), world)
+    registry = make_registry(endpoint=f"https://{HOST}")
+    api = Api.from_kubeconfig(plane.kubeconfig, user_agent="tests")
+    found = Place(cluster, api, world, registry, plane.kubeconfig)
     yield found
     for name in found.made:
-        found.api.delete(f"/api/v1/namespaces/{name}")
+        with contextlib.suppress(ApiFailed):  # a test has deleted it
+            found.api.delete(f"/api/v1/namespaces/{name}")
