@@ -86,11 +86,19 @@ def close(row: Refresh, done: Sequence[Done], want: Wanted, *, is_new: bool) -> 
     """Ends a renewal with its results. `is_new`: not the repetition of a failure, so that it is audited."""
     bad = [one for one in done if one.result in (RESULT.FAILED, RESULT.FOREIGN)]
     written = [one for one in done if one.result == RESULT.WRITTEN]
-    for one in done:
-        RefreshResult.objects.update_or_create(
-            refresh=row, credential=one.credential,
-            defaults={"result": one.result, "sentence": redact_text(one.sentence)[:500]},
-        )  # fmt: skip
+    results = [
+        RefreshResult(
+            refresh=row,
+            credential=one.credential,
+            result=one.result,
+            sentence=redact_text(one.sentence)[:500],
+        )
+        for one in done
+    ]
+    RefreshResult.objects.bulk_create(
+        results, batch_size=200, update_conflicts=True, unique_fields=["refresh", "credential"],
+        update_fields=["result", "sentence"],
+    )  # fmt: skip
     row.state = P.FAILED if bad else P.SUCCEEDED
     row.ended_at = timezone.now()
     row.sentence = redact_text(_sentence(done, written, bad))[:500]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -24,9 +24,8 @@ from registry.writing import Outcome
 
 FIELDS = (
     "state", "fingerprint", "entries", "expires_at", "half_life_at", "written_at", "proven_at", "proven_by", "last_error",
-    "hint", "failing_since", "attempts", "next_try_at", "last_writer", "adopt", "repairs", "repaired_at",
+    "hint", "failing_since", "attempts", "next_try_at", "last_writer", "repairs", "repaired_at",
 )  # fmt: skip
-NEW_PROOF = timedelta(minutes=1)
 
 
 def note(
@@ -47,7 +46,12 @@ def note(
     changed = [row for place, row in looked.rows.items() if _values(row) != before[place]]
     with leases.fenced(held):
         if changed:
-            Credential.objects.bulk_update(changed, FIELDS, batch_size=100)
+            # An upsert: Django's bulk_update takes ten times as long for so many columns.
+            Credential.objects.bulk_create(
+                changed, batch_size=200, update_conflicts=True, unique_fields=["id"], update_fields=FIELDS
+            )
+            adopted = [looked.rows[place].pk for place in outcomes if not looked.rows[place].adopt]
+            Credential.objects.filter(pk__in=adopted, adopt=True).update(adopt=False)
         Credential.objects.filter(pk__in=[row.pk for row in looked.rows.values()]).update(seen_at=looked.at)
 
 
