@@ -60,6 +60,7 @@ ADMIN_MENU = (
     NavEntry("People", reverse_lazy("people:people")),
     NavEntry("Clusters", reverse_lazy("projects:clusters")),
     NavEntry("Registries", reverse_lazy("projects:registries")),
+    NavEntry("Allotments", reverse_lazy("projects:allotments")),
     NavEntry("First steps", reverse_lazy("projects:first-steps")),
 )
 
