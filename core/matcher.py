@@ -80,7 +80,9 @@ class Matcher:
                 self._whole_lines.add(form[:WINDOW])
 
     def _keep(self, form: str) -> None:
-        bucket = self._buckets.setdefault(form[:PREFIX], _Bucket())
+        bucket = self._buckets.get(form[:PREFIX])
+        if bucket is None:
+            bucket = self._buckets[form[:PREFIX]] = _Bucket()
         bucket.forms.append(form)
         bucket.is_ordered = False
         self.count += 1

@@ -28,18 +28,22 @@ class Redactor:
 
     def __init__(self) -> None:
         self._values: set[str | bytes] = set()  # of large ones a digest
+        self._waiting: list[str | bytes] = []  # registered, without forms so far
         self._matcher = Matcher()
         self._lock = threading.Lock()
         self._looked_through = 0
 
     def add(self, values: Iterable[str | bytes]) -> None:
-        """Registers values with all their parts, in every form in which they may appear (core/secret_forms.py)."""
+        """Registers values with all their parts, in every form in which they may appear (core/secret_forms.py). The forms are
+        made before the first text is redacted: many requests read values and write no text."""
         with self._lock:
             for value in values:
+                if isinstance(value, bytes) and value.isascii():
+                    value = value.decode()  # the same forms, once
                 known = value if len(value) <= LARGE else hash(value).to_bytes(8, signed=True)
                 if known not in self._values:
                     self._values.add(known)
-                    self._add(value)
+                    self._waiting.append(value)
 
     def _add(self, value: str | bytes) -> None:
         self._add_whole(value)
@@ -64,6 +68,9 @@ class Redactor:
         """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning."""
         kept, position = [], 0
         with self._lock:
+            for value in self._waiting:
+                self._add(value)
+            self._waiting = []
             spans = self._matcher.spans(text)
         for first, last in spans:
             kept += [text[position:first], MASK]

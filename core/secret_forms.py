@@ -160,13 +160,15 @@ def _inside(data: bytes) -> Iterator[str]:
 def _escaped(plain: str) -> Iterator[str]:
     """As programs and protocols write a text. What equals the text itself comes again; the matcher keeps one."""
     yield plain
-    yield storable_text(plain)
-    if plain.isalnum() and plain.isascii():
+    if _ONE_SPELLING.match(plain):  # a secrets file holds hundreds of such values
         return
+    yield storable_text(plain)
     for form in (quote(plain, safe="", errors="surrogatepass"), quote(plain, errors="surrogatepass"),
                  quote_plus(plain, errors="surrogatepass")):  # fmt: skip
         yield form
         yield _PERCENT.sub(lambda match: match[0].lower(), form)
+    if _AS_PRINTED.match(plain):
+        return
     for form in (json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]):
         yield form
         yield form.translate(_GO)
@@ -178,5 +180,7 @@ def _escaped(plain: str) -> Iterator[str]:
     yield repr(plain)[1:-1]
 
 
+_ONE_SPELLING = re.compile(r"[A-Za-z0-9_.~-]*\Z")
+_AS_PRINTED = re.compile(r"[ !#-%(-;=?-\[\]-~]*\Z")  # JSON, HTML and repr write these as they are
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _GO = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}

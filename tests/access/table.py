@@ -138,6 +138,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("secrets:read", f"{SECRETS}{{file}}/read/", ONLY_A_FORM, post(SEES, 302)),
     ("secrets:versions", f"{SECRETS}{{file}}/versions/", SEES, post(KEEPS, 422)),
     ("secrets:create", f"{SECRETS}{{file}}/create/", KEEPS, post(KEEPS, 422)),
+    ("secrets:creation", f"{SECRETS}{{file}}/create/7/", SEES.replace("200", "404"), post(SEES, 404)),
     ("secrets:reveal", f"{SECRETS}{{file}}/reveal/", ONLY_A_FORM, post(KEEPS, 422)),
     ("secrets:draft", f"{SECRETS}{{file}}/draft/", ONLY_A_FORM, post(KEEPS, 422)),
     ("secrets:open", f"{SECRETS}{{file}}/open/", ONLY_A_FORM, post(KEEPS, 302)),
