@@ -62,6 +62,7 @@ class Limits:
     mount_missing: float = 15.0  # the same for volumes (recorded: missing-configmap-volume)
     mount: float = 120.0  # any other volume that cannot be mounted: a disk may still hang at the old node
     pod_refused: float = 30.0  # no pod may be created (quota, policy): heals when old pods leave
+    old_deadline: float = 30.0  # a progress deadline that was over before: two looks of the kubelet
     quorum: float = 30.0  # one pod failed while the others make no progress
     gather: float = 1.0  # after the first failure, to see what else fails
     silence: float = 120.0  # the cluster does not answer at all

@@ -28,9 +28,10 @@ from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import NEVER, Trouble
 from engine.limits import Limits, timeout_of
 from engine.manifests.settling import settle_reason, settle_time
+from engine.rollout.deadlines import deadlines_over, without_old_deadline
 from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
-from engine.rollout.targets import Target, replaces_pods, wanted_pods
+from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
 from engine.types import Json, ObjectRef, Progress
 
@@ -58,6 +59,7 @@ class Verdicts:
         self._pods: dict[str, list[Json]] = {}
         self._replica_sets: dict[str, list[Json]] = {}
         self._events: dict[str, list[Json]] = {}
+        self._old_deadlines: dict[str, str] = {}
         self.targets: dict[ObjectRef, Target] = {}
         # Grace in seconds by kind and name of Secrets and ConfigMaps that this deploy has just written, or that a
         # controller is about to make.
@@ -65,8 +67,9 @@ class Verdicts:
         self.notes: list[str] = []  # lines for the log, to be taken out by whoever tells them
 
     def remember(self) -> None:
-        """Take note of the pods that are there before the first write."""
+        """Take note of the pods, and of the deadlines that are over, before the first write."""
         self._readiness.remember(body for ref, body in self._world.objects.items() if ref.kind == "Pod")
+        self._old_deadlines = deadlines_over(self._world.objects.values())
 
     def add(self, applied: Applied, deadline: float = float("inf")) -> None:
         """Wait for one more object, from now on. `deadline`: when the deploy's time is over."""
@@ -90,11 +93,8 @@ class Verdicts:
         """The judgement now. A failure is final: what is deleted afterwards has failed for its cause all the same."""
         pods, last = target.pods, target.last
         found = self._judge(target)
-        if (
-            last is None
-            or last.progress != Progress.FAILED
-            or (found.trouble and found.progress == last.progress)
-        ):
+        had_failed = last is not None and last.progress == Progress.FAILED
+        if last is None or not had_failed or (found.trouble and found.progress == Progress.FAILED):
             return found
         target.pods = pods
         return last
@@ -115,7 +115,7 @@ class Verdicts:
         body = self._world.objects.get(target.ref)
         if body is None or not _is_same(body, target):
             return self._judge_missing(target)
-        judgement = judge(target.ref.kind, body, target.applied.generation)
+        judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
         known = is_observed(target.ref.kind, body, target.applied.generation)
         target.pods = self._pods_of(target, body) if known else []
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
@@ -125,13 +125,19 @@ class Verdicts:
         if by_status != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
         judgement = self._judge_pods(target, body, judgement, seen)
-        allowed = target.timeout + self._extra_time(target, body)
+        allowed = target.timeout + extra_time(target.ref.kind, body)
         in_time = by_status == Progress.READY or self._clock() - target.started < allowed
         if judgement.progress in _ENDED or in_time:
             return judgement
         words = f"{judgement.sentence} after {allowed:.0f} seconds"
         hint = judgement.trouble.hint if judgement.trouble and judgement.trouble.hint else _LATE_HINT
         return Judgement(Progress.TIMED_OUT, words, hint, judgement.trouble)
+
+    def _as_of_now(self, target: Target, body: Json) -> Json:
+        """The object, without a deadline of an earlier rollout for as long as its pods may still heal."""
+        if self._clock() - max(target.started, target.grew) >= self._limits.old_deadline:
+            return body
+        return without_old_deadline(body, self._old_deadlines)
 
     def _has_settled(self, target: Target, body: Json, seen: dict[str, Seen]) -> bool:
         """Whether what its own status calls ready has been so for long enough, pod by pod."""
@@ -154,13 +160,6 @@ class Verdicts:
         why = f"{settle_reason(target.manifest.body)}: watched {target.settle:g} s more"
         self._note(target, why)
         return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
-
-    def _extra_time(self, target: Target, body: Json) -> float:
-        """What `minReadySeconds` costs where pods are replaced one after the other."""
-        if target.ref.kind not in ("StatefulSet", "DaemonSet"):
-            return 0.0
-        seconds = float((body.get("spec") or {}).get("minReadySeconds") or 0)
-        return seconds * wanted_pods(target.ref.kind, body)
 
     def _judge_missing(self, target: Target) -> Judgement:
         """A Job may be collected as soon as it is complete; anything else should stay."""

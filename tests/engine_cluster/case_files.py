@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from engine.cluster.dryrun import ObjectChange, dry_run
+from engine.cluster.changes import ObjectChange
+from engine.cluster.dryrun import dry_run
 from engine.cluster.resources import ClusterKinds
 from engine.manifests.documents import read_documents
 from engine.manifests.makers import keys_of

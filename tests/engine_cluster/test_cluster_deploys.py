@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +14,7 @@ from engine.cluster.apply import ApplyError
 from engine.cluster.live import read_live
 from engine.rollout.evidence import LOG_LINES
 from engine.types import Action, ObjectRef, Progress
-from tests.engine_cluster.conftest import Cluster
+from tests.engine_cluster.conftest import QUICK, Cluster
 from tests.engine_cluster.objects import (
     BEHAVIOUR,
     ENVIRONMENT,
@@ -99,6 +102,96 @@ def test_a_release_that_crashes_fails_soon_and_says_why_while_the_old_one_serves
     assert len(failure.evidence.logs) <= LOG_LINES
     (seen,) = read_live(cluster.client, where, environment_label=ENVIRONMENT)
     assert (seen.health, seen.ready, seen.managed) == ("failing", 2, True)
+
+
+def test_the_evidence_has_every_container_of_the_failed_pods(cluster: Cluster) -> None:
+    body = deployment(
+        cluster.namespace, replicas=2, behaviour="crash:3", container={"resources": {"limits": {"cpu": "1"}}}
+    )
+    body["spec"]["template"]["spec"]["containers"].append(
+        {"name": "proxy", "image": "registry.example/proxy:1"}
+    )
+    result, _ = cluster.deploy(body)
+    (failure,) = result.failures
+    first = failure.evidence
+    assert first
+    pods = {(one.pod, one.container): one for one in (first, *first.others)}
+    assert len({pod for pod, _ in pods}) == 2
+    assert Counter(container for _, container in pods) == {"web": 2, "proxy": 2}
+    for (_, container), one in pods.items():
+        assert one.node
+        if container == "web":
+            assert (one.exit_code, one.limits) == (3, ("cpu 1",))
+            assert one.previous_logs or one.logs
+
+
+def exceeded(cluster: Cluster, name: str = "web") -> bool:
+    conditions = cluster.get(f"{cluster.apps}/deployments/{name}")["status"].get("conditions") or []
+    return any(one.get("reason") == "ProgressDeadlineExceeded" for one in conditions)
+
+
+def until_exceeded(cluster: Cluster) -> None:
+    """Until the progress deadline of the last rollout is over."""
+    deadline = time.monotonic() + 30
+    while not exceeded(cluster) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert exceeded(cluster)
+
+
+def test_a_broken_revision_that_is_deployed_again_fails_at_once_with_its_cause(cluster: Cluster) -> None:
+    """Its pods are there already, and their crashes are known: nothing is waited for, also when the progress deadline of the
+    first deploy is over."""
+    body = deployment(
+        cluster.namespace, replicas=2, behaviour="crash:3", container=PROBE, progressDeadlineSeconds=3
+    )
+    cluster.deploy(body)
+    for is_over in (False, True):
+        if is_over:
+            until_exceeded(cluster)
+        started = time.monotonic()
+        result, observer = cluster.deploy(body)
+        assert time.monotonic() - started < 10
+        assert actions(observer) == {"web": Action.UNCHANGED}
+        assert (result.ok, result.timed_out) == (False, False)
+        (failure,) = result.failures
+        assert re.match(
+            r"web: container web crashed \S+( times)? at start \(exit code 3\): ", failure.sentence
+        )
+        assert failure.evidence
+        assert (failure.evidence.reason, failure.evidence.exit_code) == ("CrashLoopBackOff", 3)
+        assert failure.evidence.restarts >= 1
+        assert failure.evidence.previous_logs
+        assert failure.evidence.node
+
+
+def test_the_deadline_of_an_earlier_deploy_does_not_fail_one_that_heals_it(cluster: Cluster) -> None:
+    """Only what the pods wait for changes; the Deployment stays as it is, and so does its status of before."""
+    body = deployment(
+        cluster.namespace,
+        progressDeadlineSeconds=3,
+        container={**PROBE, "envFrom": [{"secretRef": {"name": "keys"}}]},
+    )
+    result, _ = cluster.deploy(body)
+    assert not result.ok
+    until_exceeded(cluster)
+    result, observer = cluster.deploy(
+        secret(cluster.namespace), body, limits=replace(QUICK, config_missing=15.0)
+    )
+    assert result.ok, result.failures
+    assert actions(observer) == {"keys": Action.CREATE, "web": Action.UNCHANGED}
+
+
+def test_never_ready_again_ends_soon_after_a_deadline_that_is_over(cluster: Cluster) -> None:
+    body = deployment(cluster.namespace, behaviour="never-ready", container=PROBE, progressDeadlineSeconds=3)
+    cluster.deploy(body)
+    until_exceeded(cluster)
+    result, _ = cluster.deploy(body, limits=replace(QUICK, old_deadline=2.0))
+    (failure,) = result.failures
+    assert failure.sentence.startswith(
+        "web: its new pods did not become ready within 3 seconds: Readiness probe failed"
+    )
+    assert failure.evidence
+    assert failure.evidence.pod.startswith("web-")
 
 
 def test_an_image_that_cannot_be(cluster: Cluster) -> None:

@@ -178,6 +178,15 @@ def test_daemon_sets(status: Json, progress: Progress) -> None:
             "its pod failed 3 times",
         ),
         (
+            {
+                "conditions": [condition("FailureTarget", "True", "BackoffLimitExceeded")],
+                "failed": 1,
+                "uncountedTerminatedPods": {"failed": ["uid-2"]},
+            },
+            FAILED,
+            "its pod failed twice",
+        ),
+        (
             {"conditions": [condition("FailureTarget", "True", "DeadlineExceeded")]},
             FAILED,
             "longer than 60 seconds",

@@ -328,9 +328,9 @@ def test_a_pod_without_a_place_is_told_at_once_and_waited_for() -> None:
     assert scene.after(0).progress == Progress.TIMED_OUT
 
 
-def refused(updated: int, message: str = "exceeded quota: few") -> Json:
+def refused(updated: int, message: str = "exceeded quota: few", **counts: int) -> Json:
     condition = {"type": "ReplicaFailure", "status": "True", "message": message}
-    return live_deployment(updatedReplicas=updated, conditions=[condition])
+    return live_deployment(updatedReplicas=updated, conditions=[condition], **counts)
 
 
 def test_refused_pods_fail_when_nothing_moves_any_more() -> None:
@@ -340,7 +340,7 @@ def test_refused_pods_fail_when_nothing_moves_any_more() -> None:
     assert judgement.progress == Progress.PROGRESSING
     assert "its pods cannot be created: exceeded quota: few" in judgement.sentence
     scene.show(refused(1))
-    assert scene.after(29).progress == Progress.PROGRESSING  # one more came
+    assert scene.after(10).progress == Progress.PROGRESSING  # one more came
     assert scene.after(29).progress == Progress.PROGRESSING
     judgement = scene.after(1)
     assert judgement.progress == Progress.FAILED
@@ -356,6 +356,28 @@ def test_refused_pods_wait_for_pods_that_leave_or_start() -> None:
         scene.show(refused(1))
         scene.after(0)
         assert scene.after(100).progress == Progress.PROGRESSING
+
+
+def test_refused_pods_wait_for_ready_ones_that_are_not_available_yet() -> None:
+    """Old pods leave when new ones have been ready for `minReadySeconds`."""
+    scene = Scene(probed=True)
+    scene.show(ready_pod("new"))
+    scene.show(refused(1, readyReplicas=2, availableReplicas=1))
+    scene.after(0)
+    assert scene.after(100).progress == Progress.PROGRESSING
+
+
+def test_after_a_move_the_controller_has_as_long_as_it_was_refused() -> None:
+    """Its pauses between two tries double, and nobody tells it that there is room now."""
+    scene = Scene(probed=True)
+    scene.show(ready_pod("new"))
+    scene.show(refused(1, readyReplicas=2, availableReplicas=1))
+    scene.after(0)
+    scene.after(50)
+    scene.show(refused(1, readyReplicas=1, availableReplicas=1))
+    scene.after(0)
+    assert scene.after(124).progress == Progress.PROGRESSING
+    assert scene.after(1).progress == Progress.FAILED
 
 
 def test_evictions_are_named_and_fail_nothing_by_themselves() -> None:
@@ -381,6 +403,31 @@ def test_the_objects_own_deadline_and_its_pods_give_one_sentence() -> None:
     judgement = scene.after(0)
     assert judgement.progress == Progress.FAILED
     assert judgement.sentence.startswith("its new pods did not become ready within 600 seconds: image ")
+
+
+def test_a_deadline_that_was_over_before_counts_when_nothing_has_moved_for_a_while() -> None:
+    scene = Scene(probed=True)
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "before"}]))
+    scene.verdicts.remember()
+    scene.show(ready_pod("a", ready=False))
+    scene.show(ready_pod("b", ready=False))
+    judgement = scene.after(0)
+    assert (judgement.progress, judgement.sentence) == (Progress.PROGRESSING, "0 of 2 replicas ready")
+    assert scene.after(20).progress == Progress.PROGRESSING
+    scene.show(ready_pod("a"))
+    assert scene.after(1).progress == Progress.PROGRESSING
+    assert scene.after(29).progress == Progress.PROGRESSING  # one has become ready meanwhile
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_deadline_of_this_rollout_counts_at_once() -> None:
+    scene = Scene(probed=True)
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "before"}]))
+    scene.verdicts.remember()
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "now"}]))
+    assert scene.after(0).progress == Progress.FAILED
 
 
 def test_time_runs_out() -> None:
