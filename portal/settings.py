@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "notify",
     "clusters",
     "secrets_ui",
+    "registry",
     "deployments",
     "portal",
 ]
@@ -134,6 +135,7 @@ _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
 RQ_QUEUES = {
     "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600},
     "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},
+    "registry": {"URL": _rq_url, "DEFAULT_TIMEOUT": 300},
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
 RQ_SHOW_ADMIN_LINK = False
@@ -143,6 +145,7 @@ WORKER_PRELOAD = [
     "notify.outbox",
     "deployments.branches",
     "secrets_ui.jobs",
+    "registry.jobs",
     "adapters.kubernetes.http",
     "boto3",
 ]

@@ -21,6 +21,7 @@ KEY = "portal."  # how the keys of these troubles begin
 NEEDS = {
     "deploys": "Deploys that are asked for are kept and start when one is back",
     "short": "Pages show older states, and messages wait",
+    "registry": "Pull credentials are not renewed; those in place live for hours, and deploys renew their own",
 }
 
 
