@@ -21,7 +21,9 @@ TOKENS = st.builds(
     st.text(st.sampled_from(ALPHABET), min_size=4, max_size=200),
     st.sampled_from(["", "", "=", "=="]),
 )
-PAIRS = st.builds(lambda name, token: f"{name}: {token}", st.sampled_from(["KEY", "password", "a.b-c"]), TOKENS)
+PAIRS = st.builds(
+    lambda name, token: f"{name}: {token}", st.sampled_from(["KEY", "password", "a.b-c"]), TOKENS
+)
 VALUES = st.one_of(TOKENS, PAIRS, st.text(max_size=60), TOKENS.map(lambda token: f"{token}\n"))
 AROUND = st.text(st.sampled_from("aXz09 =%+/-_\n\"':"), max_size=12)
 
