@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from sandbox.bench import progress
 
@@ -199,11 +200,8 @@ def delayed(seconds: float) -> Iterator[None]:
         time.sleep(seconds)
         return send(session, request)
 
-    URLLib3Session.send = late
-    try:
+    with mock.patch.object(URLLib3Session, "send", late):
         yield
-    finally:
-        URLLib3Session.send = send
 
 
 def measure_both(bench: Bench, rounds: int) -> list[dict[str, Any]]:
