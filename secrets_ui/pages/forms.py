@@ -9,8 +9,9 @@ from typing import Any
 from django import forms
 
 from engine.manifests.secretfiles import strict_base64
-from projects.models import Environment, SecretsFile
+from projects.models import SecretsFile
 from secrets_ui.known.public import CRLF, Key, Place, place_of
+from secrets_ui.known.rights import is_production
 from secrets_ui.values.random_values import KINDS, MAX_LENGTH, MIN_LENGTH, random_value
 from secrets_ui.values.secret_types import TYPES
 from ui.forms import Unseen
@@ -141,10 +142,10 @@ class SaveForm(forms.Form):
     save_id = forms.UUIDField(widget=forms.HiddenInput)
     confirm = forms.CharField(required=False, max_length=50)
 
-    def __init__(self, *args: Any, environment: Environment, removes: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, file: SecretsFile, removes: int = 0, **kwargs: Any) -> None:
         kwargs.setdefault("initial", {"save_id": uuid.uuid4()})
         super().__init__(*args, **kwargs)
-        self.asks = environment.slug if environment.is_production and removes else ""
+        self.asks = file.environment.slug if removes and is_production(file) else ""
         if not self.asks:
             del self.fields["confirm"]
             return
