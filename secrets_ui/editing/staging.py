@@ -86,17 +86,20 @@ def _problems(keys: Mapping[Place, Key], content: Content, edit: Edit) -> dict[s
     whole = content.whole(edit.secret)
     if whole is not None and whole.do == "drop":
         return {"key": [f"You are removing the whole Secret {edit.secret}: undo that first."]}
-    if edit.value is not None and len(edit.value) > MAX_BYTES:
-        return {
-            "value": [
-                f"A value has at most {MAX_BYTES:,} bytes, this one has {len(edit.value):,}. Nothing of it was kept."
-            ]
-        }
+    if problem := too_long(edit.value or b""):
+        return {"value": [problem]}
     if edit.do == "add":
         return _name_problem("key", edit.secret, edit.key, keys, content)
     if edit.do == "rename":
         return _name_problem("to", edit.secret, edit.to, keys, content) or _locked(keys, edit)
     return _locked(keys, edit)
+
+
+def too_long(value: bytes) -> str:
+    """Why a value is too long to be stored; empty where it is not."""
+    if len(value) <= MAX_BYTES:
+        return ""
+    return f"A value has at most {MAX_BYTES:,} bytes, this one has {len(value):,}. Nothing of it was kept."
 
 
 def _name_problem(

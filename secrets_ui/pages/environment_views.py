@@ -14,9 +14,9 @@ from projects.access import environment_for, maintainers_text, role_in, visible_
 from projects.models import Environment, Role, SecretsFile
 from projects.secret_rights import Right
 from secrets_ui.jobs import learn_soon
-from secrets_ui.known.looking import look
+from secrets_ui.known.looking import Look, look
 from secrets_ui.known.public import Place, place_of
-from secrets_ui.known.reference import reference_at
+from secrets_ui.known.reference import Reference, reference_at
 from secrets_ui.known.rights import environments_of, held_in, may_test
 from secrets_ui.known.uses import uses_of
 from secrets_ui.pages.rows import Row
@@ -44,14 +44,9 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
     files = files_of(place)
     chosen = chosen_file(files, more.get("file_pk") or asked.get("file", ""))
     looks = look(files)
-    seen = {file.path: looks[file.pk].secret for file in files}
-    arns = {path: secret.arn for path, secret in seen.items() if secret is not None}
     readers = environments_of(chosen, looks[chosen.pk].secret) if chosen is not None else [place]
     rights = held_in(user, readers, "names", "reveal", "edit")
-    reference = reference_at(place, arns, asked.get("at", "")[:200])
-    if asked.get("at") and not all(may_test(user, file, looks[file.pk].secret) for file in files):
-        # Any branch can be asked for: whoever pushes one with a guess as the sample would learn whether it is the value.
-        reference = reference.without_samples()
+    reference = _reference(user, place, files, looks, asked.get("at", "")[:200])
     views = file_views(user, place, files, looks, reference, chosen)
     view = next((one for one in views if chosen is not None and one.file.pk == chosen.pk), None)
     if view is not None and view.secret is not None and (view.being_read or view.lacks_size):
@@ -68,6 +63,19 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
         **(_details(request, view, rights, readers[1:]) if view is not None else {}),
         **more,
     }
+
+
+def _reference(
+    user: Any, place: Environment, files: Sequence[SecretsFile], looks: Mapping[int, Look], revision: str
+) -> Reference:
+    """The reference files. Any branch can be asked for: whoever pushes one with a guess as the sample would learn whether it is
+    the value."""
+    seen = {file.path: looks[file.pk].secret for file in files}
+    arns = {path: secret.arn for path, secret in seen.items() if secret is not None}
+    found = reference_at(place, arns, revision)
+    if revision and not all(may_test(user, file, looks[file.pk].secret) for file in files):
+        return found.without_samples()
+    return found
 
 
 def _details(

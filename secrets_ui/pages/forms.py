@@ -10,6 +10,7 @@ from django import forms
 
 from engine.manifests.secretfiles import strict_base64
 from projects.models import SecretsFile
+from secrets_ui.editing.staging import MAX_BYTES, too_long
 from secrets_ui.known.public import CRLF, Key, Place, place_of
 from secrets_ui.known.rights import is_production
 from secrets_ui.values.random_values import KINDS, MAX_LENGTH, MIN_LENGTH, random_value
@@ -18,7 +19,6 @@ from ui.forms import Unseen
 
 TEXT, BASE64 = "text", "base64"
 REVIEW = "review"  # the page to which a button goes back
-MOST = 65_536
 REASON = "Say in a few words why; those who look at this version in a year will ask."
 
 
@@ -69,14 +69,18 @@ class GivenForm(forms.Form):
         data: dict[str, Any] = super().clean() or {}
         if not self.errors:
             data["wanted"] = self._bytes(data)
+            if problem := too_long(data["wanted"]):
+                raise forms.ValidationError({"value": problem})
         return data
 
     def _bytes(self, data: Mapping[str, Any]) -> bytes:
         if data.get("do") == self.RANDOM:
             return random_value(data.get("random_kind") or next(iter(KINDS)), data.get("random_length") or 32)
         if data.get("file") is not None:
-            if data["file"].size > MOST:
-                raise forms.ValidationError({"file": f"A file of up to {MOST:,} bytes fits into a secret."})
+            if data["file"].size > MAX_BYTES:
+                raise forms.ValidationError(
+                    {"file": f"A file of up to {MAX_BYTES:,} bytes fits into a secret."}
+                )
             return bytes(data["file"].read())
         if data.get("encoding") == BASE64:
             decoded = strict_base64(data["value"])

@@ -26,11 +26,10 @@ from secrets_ui.known.secrets import secret_of
 from secrets_ui.models import ChangeRequest, SecretVersion
 from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first, url_of
 from secrets_ui.pages.forms import DecideForm, SideForm
-from secrets_ui.pages.reveal_views import SHOWN_SECONDS
+from secrets_ui.pages.reveal_views import SHOWN, answer
 from secrets_ui.requests.deciding import approve, is_own, is_stale, refuse, waits, withdraw
 from secrets_ui.requests.lists import KEPT, requests_of
 from secrets_ui.requests.redoing import redo
-from secrets_ui.values.kinds import text_of
 from ui import forms as ui
 
 _SAID = {
@@ -175,8 +174,4 @@ def look_at_value(
     except SlipwayError as error:
         messages.error(request, said(error, before="Nothing was shown. "))
         return redirect(f"{back}?{urlencode({'reveal': label(*place)})}")
-    context = {**_context(found), "place": label(*place), "text": text_of(value), "size": len(value), "own": False,
-               "seconds": SHOWN_SECONDS, "back": back}  # fmt: skip
-    response = render(request, "secrets_ui/value.html", context)
-    response["Refresh"] = f"{SHOWN_SECONDS}; url={back}"  # hidden again without any script
-    return response
+    return answer(request, found, place, value, SHOWN, back=back)

@@ -41,15 +41,9 @@ from ui.forms import refuse
 def review_page(request: HttpRequest, project: str, environment: str, file: int) -> HttpResponse:
     """GET: what saving would do. POST: saves."""
     found = editable(request, project, environment, file)
-    try:
-        merged = review(person(request.user), found)
-    except Refused as error:
-        if request.method == "POST" and (done := sent_before(request, found)) is not None:
-            return saved(request, found, done)
-        messages.info(request, said(error))
-        return redirect(page_url(found))
-    except (ExternalError, ManifestError) as error:
-        return unreadable(request, found, error)
+    merged = reviewed(request, found)
+    if isinstance(merged, HttpResponse):
+        return merged
     form = SaveForm(
         request.POST if request.method == "POST" else None,
         file=found,
@@ -67,6 +61,19 @@ def review_page(request: HttpRequest, project: str, environment: str, file: int)
         context_of(request, found, merged, form, clashes(known_secret(found), merged)),
         status=422 if form.errors else 200,
     )
+
+
+def reviewed(request: HttpRequest, file: SecretsFile) -> Merged | HttpResponse:
+    """The draft over what is current, or the answer where there is nothing to review, or no way to."""
+    try:
+        return review(person(request.user), file)
+    except Refused as error:
+        if request.method == "POST" and (done := sent_before(request, file)) is not None:
+            return saved(request, file, done)
+        messages.info(request, said(error))
+        return redirect(page_url(file))
+    except (ExternalError, ManifestError) as error:
+        return unreadable(request, file, error)
 
 
 def sent_before(request: HttpRequest, file: SecretsFile) -> SecretVersion | None:
@@ -139,13 +146,9 @@ def decide(request: HttpRequest, project: str, environment: str, file: int) -> H
     """POST: decides whose value stays, for each key that both changed, or takes a third one."""
     found = editable(request, project, environment, file)
     actor = person(request.user)
-    try:
-        merged = review(actor, found)
-    except Refused as error:
-        messages.info(request, said(error))
-        return redirect(page_url(found))
-    except (ExternalError, ManifestError) as error:
-        return unreadable(request, found, error)
+    merged = reviewed(request, found)
+    if isinstance(merged, HttpResponse):
+        return merged
     sides = decisions(request.POST, merged.clashes)
     errors = third_values(request, found, merged, sides)
     if errors:

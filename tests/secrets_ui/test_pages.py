@@ -415,6 +415,17 @@ def test_a_refused_key_keeps_its_value_and_does_not_show_it(tab: Client, world: 
     assert f"  A_KEY: {b64(TYPED)}" in world.text
 
 
+def test_undoing_the_last_edit_leaves_the_review(tab: Client, world: World) -> None:
+    set_value(tab, world, TYPED)
+    tab.post(world.url("remove"), {"place": "app/OLD"})
+    assert "12 → –" in html(tab.get(world.url("review")))
+    undone = {"place": "app/OLD", "back": "review"}
+    assert tab.post(world.url("undo"), undone)["Location"] == world.url("review")
+    response = tab.post(world.url("undo"), {**undone, "place": "app/TOKEN"}, follow=True)
+    assert response.redirect_chain == [(f"{world.page}?file={world.file.pk}#app/TOKEN", 302)]
+    assert "Nothing of yours is left to save." in html(response)
+
+
 def test_add_rename_and_remove(tab: Client, world: World) -> None:
     tab.post(world.url("add"), {"of": "app", "key": "PASSWORD", "value": TYPED, "do": "set"})
     tab.post(world.url("rename"), {"place": "app/TOKEN", "to": "TOKEN_2"})
