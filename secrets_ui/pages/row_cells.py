@@ -61,8 +61,15 @@ def _actions(row: Row, file_pk: int, may: Mapping[str, bool]) -> SafeString:
     if row.key is not None and may["reveal"]:
         parts.append(_link(row, file_pk, "reveal", "Look at the value", REVEAL))
     if may["edit"] and row.can_change:
-        parts += [_set(row, file_pk)] if row.key is None else _changes(row, file_pk)
+        parts += _settings(row, file_pk) if row.key is None else _changes(row, file_pk)
     return mark_safe("".join(parts))  # noqa: S308 (each part is escaped)
+
+
+def _settings(row: Row, file_pk: int) -> list[SafeString]:
+    """Of a key that is not in the file: a typed value can be changed, a missing one set; what was removed stays removed."""
+    if row.edit is not None and row.edit.value:
+        return [_link(row, file_pk, "edit", "Change", EDIT)]
+    return [_set(row, file_pk)] if row.state != "removed" or row.edit is not None else []
 
 
 def _changes(row: Row, file_pk: int) -> list[SafeString]:
