@@ -113,7 +113,7 @@ def _details(
 def _listed(
     request: HttpRequest,
     view: FileView,
-    rights: Mapping[str, bool],
+    rights: Mapping[Right, bool],
     kept: Sequence[Row],
     opened: Sequence[Place],
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from projects.secret_rights import Right
 from secrets_ui.pages.rows import Row
 from ui import icons
 from ui.templatetags.ui import ago, state
@@ -34,7 +35,7 @@ class ShownRow:
     actions: SafeString
 
 
-def shown_rows(rows: Sequence[Row], file_pk: int, may: Mapping[str, bool]) -> list[ShownRow]:
+def shown_rows(rows: Sequence[Row], file_pk: int, may: Mapping[Right, bool]) -> list[ShownRow]:
     """Each row with its cells. `may`: the person's rights (reveal, edit)."""
     when: Callable[[datetime | None], SafeString] = cache(ago)  # many keys came with one version
     state_of: Callable[[str], SafeString] = cache(state)
@@ -55,7 +56,7 @@ def _middle(
     )
 
 
-def _actions(row: Row, file_pk: int, may: Mapping[str, bool]) -> SafeString:
+def _actions(row: Row, file_pk: int, may: Mapping[Right, bool]) -> SafeString:
     """Undo, reveal, edit and remove, as far as the person may and the key can."""
     parts = [_undo(row)] if row.edit is not None and may["edit"] else []
     if row.key is not None and may["reveal"]:
