@@ -83,17 +83,18 @@ def run_due(
 def loop(
     ticks: Sequence[Tick],
     *,
+    lease: str = LEASE,
     stopped: Callable[[], bool],
     step: float = 0.5,
     pause: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Runs ticks while this process holds the lease, until `stopped()`. `pause(step)` waits `step` seconds between two
-    rounds; it may return earlier when the process is to stop."""
+    """Runs ticks while this process holds `lease`, until `stopped()`. `pause(step)` waits `step` seconds between two
+    rounds; it may return earlier when the process is to stop. Loops of different leases do not wait for each other."""
     holder = holder_name()
     next_at: dict[str, float] = {}
     while not stopped():
         try:
-            held = take_lease(LEASE, holder)
+            held = take_lease(lease, holder)
         except DatabaseError:
             log.exception("the database does not answer")
             close_old_connections()
@@ -101,4 +102,4 @@ def loop(
         if held:
             run_due(ticks, next_at, time.monotonic(), stopped)
         pause(step)
-    release_lease(LEASE, holder)
+    release_lease(lease, holder)

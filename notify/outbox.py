@@ -49,7 +49,7 @@ def _write(kind: Outgoing.Kind, channel: str, key: str, thread: str, payload: di
         key=key, defaults={"kind": kind, "recipient": channel, "thread": thread, "payload": payload}
     )
     if created:
-        enqueue("notify.outbox.send_due", queue="short", job_id=f"send-{row.pk}", at_front=True)
+        enqueue("notify.outbox.send_due", queue="messages", job_id=f"send-{row.pk}", at_front=True)
 
 
 def send_due() -> None:

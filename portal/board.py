@@ -109,7 +109,7 @@ class Board:
 def board(user: Any, *, query: str = "", after: str = "") -> Board:
     """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project."""
     visible = visible_projects(user)
-    found = visible.defer("credential").order_by("slug")
+    found = visible.order_by("slug")
     if query:
         found = found.filter(Q(slug__icontains=query) | Q(name__icontains=query))
     projects = list(found.filter(slug__gt=after)[: PROJECTS_SHOWN + 1])
@@ -191,7 +191,7 @@ def troubles_of(user: Any) -> tuple[list[Trouble], int]:
     """Problems that this person may act on, the newest first, and the number of further ones."""
     ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN).order_by("-number")
     rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
-    rows = rows.defer("project__credential").annotate(
+    rows = rows.annotate(
         ended_id=Subquery(ended.values("pk")[:1]), ended_state=Subquery(ended.values("state")[:1])
     )
     degraded = Q(live__health__in=(LiveState.Health.FAILING, LiveState.Health.DEGRADED))
@@ -212,4 +212,4 @@ def lost_clusters(user: Any) -> list[Cluster]:
     """Clusters that did not answer the last request; for admins only, since others see it at the environments."""
     if not user.is_admin:
         return []
-    return list(Cluster.objects.exclude(last_error="").defer("kubeconfig"))
+    return list(Cluster.objects.exclude(last_error=""))
