@@ -12,7 +12,7 @@ from core.scheduler import Tick
 from deployments import branches
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
-from notify.models import Outgoing
+from notify.outbox import due
 from projects import mirrors
 from runs.life.reconcile import reconcile
 from secrets_ui.editing import drafts, settling
@@ -32,7 +32,7 @@ def chain_audit() -> None:
 
 def send_waiting() -> None:
     """Enqueues the sending of due messages whose job was lost."""
-    oldest = Outgoing.objects.filter(state="waiting").order_by("id").first()
+    oldest = due().first()
     if oldest is not None:
         job_id = f"send-due-{oldest.pk}-{oldest.tries}-{slot(60)}"
         enqueue("notify.outbox.send_due", queue="messages", job_id=job_id)

@@ -123,7 +123,9 @@ def test_a_row_whose_credential_no_key_decrypts_can_be_looked_at(as_admin: Clien
     assert "London" in page.content.decode()
 
 
-def test_no_table_and_no_row_decrypts_the_credential_of_a_related_row(as_admin: Client, settings: Any) -> None:
+def test_no_table_and_no_row_decrypts_the_credential_of_a_related_row(
+    as_admin: Client, settings: Any
+) -> None:
     made = rows()
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     for name, row in made.items():
