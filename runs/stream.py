@@ -28,7 +28,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from runs.bell import CHANGED, CHANNEL
-from runs.log import LogLine, read_from_line, read_on
+from runs.log import LogLine, last_line, read_from_line, read_on
 
 log = structlog.get_logger(__name__)
 Render = Callable[[Sequence[LogLine]], dict[str, object]]
@@ -74,7 +74,8 @@ class Feed:
         self.run_id, self.is_open, self.render = run_id, is_open, render
         self.blocks: deque[Block] = deque()
         self.kept = 0  # lines in `blocks`
-        self.last_line = 0
+        self.last_line = 0  # of the lines up to `sequence`
+        self.opening = asyncio.Lock()  # for the first read: of many viewers at once one does it
         self.sequence: int | None = None  # of the last chunk that was read; None until a viewer has read
         self.changes = 0
         self.ended = False
@@ -133,21 +134,27 @@ class Feed:
 
     async def after(self, line: int) -> list[Block]:
         """The lines after a number: from memory, or from the database for a viewer that is further behind."""
+        if self.sequence is None:
+            async with self.opening:
+                if self.sequence is None:  # from now on the feed reads new chunks
+                    block, self.last_line, self.sequence = await _in_thread(self._begin, line)
+                    return [block] if block else []
+        if line >= self.last_line:
+            return []
         if self.blocks and self.blocks[0].first <= line + 1:
             found = [block for block in self.blocks if block.last > line]
             if found and found[0].first <= line:  # a page was made in the middle of this block
                 rest = [one for one in found[0].lines if one.number > line]
                 found[0] = await _in_thread(block_of, rest, self.render)
             return found
-        block, sequence = await _in_thread(self._read_from, line)
-        if self.sequence is None:  # from now on the feed reads new chunks
-            self.sequence = sequence
-            self.last_line = block.last if block else 0
+        block, *_ = await _in_thread(self._begin, line)
         return [block] if block else []
 
-    def _read_from(self, line: int) -> tuple[Block | None, int]:
+    def _begin(self, line: int) -> tuple[Block | None, int, int]:
+        """The lines after a number, the number of the last one, and the sequence number of its chunk."""
         found, sequence = read_from_line(self.run_id, line)
-        return block_of(found, self.render), sequence
+        last = found[-1].number if found else last_line(self.run_id, sequence)
+        return block_of(found, self.render), last, sequence
 
 
 def _read(func: Callable[..., object], *args: object) -> object:

@@ -28,13 +28,18 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        reconciler = threading.Thread(target=_reconcile, args=(stop,), name=RECONCILER)
-        reconciler.start()
-        try:
-            loop(TICKS, stopped=stop.is_set, pause=stop.wait)
-        finally:
-            stop.set()
-            reconciler.join()
+        work(stop)
+
+
+def work(stop: threading.Event) -> None:
+    """Runs both loops until `stop` is set, which the end of one of them does, too."""
+    reconciler = threading.Thread(target=_reconcile, args=(stop,), name=RECONCILER)
+    reconciler.start()
+    try:
+        loop(TICKS, stopped=stop.is_set, pause=stop.wait)
+    finally:
+        stop.set()
+        reconciler.join()
 
 
 def _reconcile(stop: threading.Event) -> None:
