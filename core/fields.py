@@ -72,6 +72,14 @@ class Sealed:
         except CannotDecrypt:
             return False
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether something is set, and a key decrypts it."""
+        try:
+            return bool(self.open())
+        except CannotDecrypt:
+            return False
+
     def __bool__(self) -> bool:
         return bool(self.ciphertext)
 

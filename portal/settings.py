@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "notify",
     "clusters",
     "secrets_ui",
+    "registry",
     "deployments",
     "portal",
 ]
@@ -139,6 +140,7 @@ RQ_QUEUES = {
     "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # Slack
     "git": {"URL": _rq_url, "DEFAULT_TIMEOUT": 180},
     "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # AWS, and the portal's own work
+    "registry": {"URL": _rq_url, "DEFAULT_TIMEOUT": 300},
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
 RQ_SHOW_ADMIN_LINK = False
@@ -148,6 +150,7 @@ WORKER_PRELOAD = [
     "notify.outbox",
     "deployments.branches",
     "secrets_ui.jobs",
+    "registry.jobs",
     "adapters.kubernetes.http",
     "boto3",
 ]
@@ -241,6 +244,9 @@ GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
 GIT_MIRRORS = DATA_DIR / "git"
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
+OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_NETWORKS = env.words("METRICS_NETWORKS")
 
 LOGGING_CONFIG = None
 configure_logging(env.text("LOG_LEVEL", "INFO"))

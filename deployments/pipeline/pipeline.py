@@ -64,7 +64,7 @@ def rollout_steps(work: Work) -> None:
     with ExitStack() as stack:
         rollout, observer = until_it_answers(work, partial(_enter, work, stack))
         try:
-            run_step(work, "apply", lambda _: stages.apply(rollout, observer))
+            run_step(work, "apply", lambda w: stages.apply(w, rollout, observer))
             run_step(work, "rollout", lambda w: stages.watch(w, rollout, observer))
         finally:
             observer.flush()

@@ -23,7 +23,18 @@ from secrets_ui import jobs as secrets
 from tests.factories import make_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-APPS = ("audit", "clusters", "core", "deployments", "notify", "portal", "projects", "runs", "secrets_ui")
+APPS = (
+    "audit",
+    "clusters",
+    "core",
+    "deployments",
+    "notify",
+    "portal",
+    "projects",
+    "registry",
+    "runs",
+    "secrets_ui",
+)
 HALF_AN_HOUR = 1860  # longer than any slot but that of mirrors, which are tidied once a day
 
 # Every call of `enqueue` in the product. What makes its id new: `slot` (time), or `attempt` (of the run, counted up by every
@@ -34,8 +45,11 @@ CALLS = {
     ("clusters/jobs.py", "refresh_stale"): "slot",
     ("deployments/branches.py", "refresh_due"): "slot",
     ("notify/outbox.py", "_write"): "once (portal.ticks.send_waiting)",
+    ("portal/status/asking.py", "ask_quiet"): "slot",
     ("portal/ticks.py", "send_waiting"): "slot",
     ("projects/mirrors.py", "tidy_all"): "slot",
+    ("registry/jobs.py", "look"): "slot",
+    ("registry/services.py", "start"): "slot",
     ("runs/life/queue.py", "enqueue_run"): "attempt",
     ("secrets_ui/editing/settling.py", "settle_due"): "slot",
     ("secrets_ui/jobs.py", "learn_soon"): "slot",
