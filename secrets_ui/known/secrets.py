@@ -65,11 +65,7 @@ def _naming(secret: Secret) -> Exists:
 
 
 def _with_environments(files: QuerySet[SecretsFile]) -> list[SecretsFile]:
-    return list(
-        files.select_related("environment__project", "environment__cluster").defer(
-            "environment__project__credential", "environment__cluster__kubeconfig"
-        )
-    )
+    return list(files.select_related("environment__project", "environment__cluster"))
 
 
 def note_facts(file: SecretsFile, facts: SecretFacts, secret: Secret | None = None) -> Secret:
