@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from audit.actors import person
 from core.findings import FAILED, Finding
+from core.incoming import takes_files
 from core.kept import keeps
 from people.services import require_admin
 from projects import checking, editing, infrastructure
@@ -30,6 +31,7 @@ def clusters(request: HttpRequest) -> HttpResponse:
     return page(request, "projects/clusters.html", clusters=clusters_for(request.user))
 
 
+@takes_files
 @sensitive_post_parameters("kubeconfig")
 @require_http_methods(["GET", "POST"])
 @keeps(ClusterForm)
@@ -72,6 +74,7 @@ class ClusterCheck:
         infrastructure.note_answer(cluster, version=self.answer.version, error=failed, at=timezone.now())
 
 
+@takes_files
 @sensitive_post_parameters("kubeconfig")
 @require_http_methods(["GET", "POST"])
 @keeps(ClusterForm)

@@ -108,7 +108,8 @@ class TestOverHttp:
     """The same error asked for by a browser and by a script."""
 
     @pytest.fixture
-    def ask(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def ask(self, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Any:
+        settings.TRUSTED_PROXIES = ["127.0.0.1"]  # which chooses the reference
         client = Client(raise_request_exception=False)
         client.force_login(make_user("ana"))
 
