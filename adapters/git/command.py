@@ -114,11 +114,14 @@ class Git:
         timeout: float,
         keep_open: Sequence[int] = (),
         max_output: int = 16_000_000,
+        max_file: int | None = None,
     ) -> bytes:
-        """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds. Raises
-        ExternalError."""
+        """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds; `max_file`: the
+        most bytes of a file that it writes. Raises ExternalError."""
         with self._credential_environment() as extra:
-            return self._run(args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output)
+            return self._run(
+                args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output, max_file=max_file
+            )
 
     def local(
         self,
@@ -141,6 +144,7 @@ class Git:
         max_output: int,
         stdin: bytes = b"",
         keep_open: Sequence[int] = (),
+        max_file: int | None = None,
     ) -> bytes:
         env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         env |= _ALWAYS | {"GIT_ALLOW_PROTOCOL": "none"} | extra
@@ -153,6 +157,7 @@ class Git:
                 stdin=stdin,
                 max_output=max_output,
                 keep_open=keep_open,
+                max_file=max_file,
             )
         except processes.ProgramTimedOut:
             raise self._timed_out(timeout) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -73,10 +74,12 @@ def run(
     stdin: bytes = b"",
     max_output: int,
     keep_open: Sequence[int] = (),
+    max_file: int | None = None,
 ) -> Finished:
     """Runs `command` to its end and returns its exit code and output.
 
     `env` is the whole environment. `timeout` in seconds; `max_output` in bytes of stdout (the limit of stderr is 64 kB).
+    No file that the program or its children write may grow beyond `max_file` bytes; whoever tries is killed by SIGXFSZ.
     The program inherits the file descriptors `keep_open`. Raises ProgramTimedOut, OutputTooLarge, and OSError when it
     cannot start.
     """
@@ -94,6 +97,9 @@ def run(
             start_new_session=True,
             pass_fds=tuple(keep_open),
         )
+    if max_file is not None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (max_file, max_file))
     assert process.stdout is not None  # noqa: S101 - asked for above; tells the type checker
     assert process.stderr is not None  # noqa: S101
     out, err = _Pipe(process.stdout, max_output), _Pipe(process.stderr, _CHUNK, drain=True)
