@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.db.models.signals import pre_migrate
 
@@ -14,5 +14,7 @@ class PortalConfig(AppConfig):
         from portal.database import keep_private, patient_migrations
 
         keep_private(settings.DATA_DIR, settings.DATABASES["default"])
-        pre_migrate.connect(patient_migrations, sender=self)
+        pre_migrate.connect(
+            patient_migrations, sender=apps.get_app_config("core")
+        )  # sent for apps with models
         targets.show("project", audit_targets.project)

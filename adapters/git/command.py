@@ -41,6 +41,7 @@ _SETTINGS = {
     "core.fsmonitor": "false",
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "30",
+    "fetch.unpackLimit": "1",  # always one pack, so that the limit of a file is the limit of a fetch
     "gc.auto": "0",
     "maintenance.auto": "false",
     # Commits of deleted branches stay readable, because a running release or a rollback may still name them.
@@ -181,7 +182,7 @@ class Git:
 
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(
-            f"{host_of(self.url)} gave no complete answer within {timeout:g} seconds; Git was stopped.",
+            f"{host_of(self.url)} gave no complete answer within {timeout:.3g} seconds; Git was stopped.",
             system="Git",
             hint="Try again; a large repository may need its first copy made on a quiet line.",
         )

@@ -109,9 +109,9 @@ class Mirror:
             return self.path.is_dir()
 
     def _remove_leftovers(self) -> None:
-        """Removes half-written packs of a killed fetch or repack. Under the lock no other process writes one."""
-        for pattern in ("tmp_*", ".tmp-*"):
-            for leftover in (self.path / "objects" / "pack").glob(pattern):
+        """Removes half-written files of a killed fetch or repack. Under the lock no other process writes one."""
+        for pattern in ("pack/tmp_*", "pack/.tmp-*", "??/tmp_*"):
+            for leftover in (self.path / "objects").glob(pattern):
                 leftover.unlink(missing_ok=True)
 
     def arguments(self, path: Path | None = None) -> list[str]:
