@@ -10,7 +10,7 @@ import base64
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from adapters.errors import ExternalError, Invalid, TimedOut, Unavailable
 from adapters.git import processes
-from adapters.git.messages import UnusableKey, explain
+from adapters.git.messages import FULL, FULL_HINT, MirrorsFull, UnusableKey, explain
 
 # The variables that Git inherits: paths of programs, proxies and certificates. No GIT_* variables, no secrets.
 _INHERITED = (
@@ -41,7 +41,6 @@ _SETTINGS = {
     "core.fsmonitor": "false",
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "30",
-    "fetch.unpackLimit": "1",  # always one pack, so that the limit of a file is the limit of a fetch
     "gc.auto": "0",
     "maintenance.auto": "false",
     # Commits of deleted branches stay readable, because a running release or a rollback may still name them.
@@ -115,13 +114,14 @@ class Git:
         timeout: float,
         keep_open: Sequence[int] = (),
         max_output: int = 16_000_000,
-        max_file: int | None = None,
+        may_go_on: Callable[[], bool] | None = None,
     ) -> bytes:
-        """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds; `max_file`: the
-        most bytes of a file that it writes. Raises ExternalError."""
+        """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds;
+        `may_go_on`: asked every second, and the command is stopped when it says no. Raises ExternalError (MirrorsFull when it
+        was stopped)."""
         with self._credential_environment() as extra:
             return self._run(
-                args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output, max_file=max_file
+                args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output, may_go_on=may_go_on
             )
 
     def local(
@@ -145,7 +145,7 @@ class Git:
         max_output: int,
         stdin: bytes = b"",
         keep_open: Sequence[int] = (),
-        max_file: int | None = None,
+        may_go_on: Callable[[], bool] | None = None,
     ) -> bytes:
         env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         env |= _ALWAYS | {"GIT_ALLOW_PROTOCOL": "none"} | extra
@@ -158,10 +158,12 @@ class Git:
                 stdin=stdin,
                 max_output=max_output,
                 keep_open=keep_open,
-                max_file=max_file,
+                may_go_on=may_go_on,
             )
         except processes.ProgramTimedOut:
             raise self._timed_out(timeout) from None
+        except processes.ProgramStopped:
+            raise MirrorsFull(FULL, system="Git", hint=FULL_HINT) from None
         except processes.OutputTooLarge:
             raise Invalid("The repository's answer is too large to be read.", system="Git") from None
         except OSError as error:

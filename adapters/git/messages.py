@@ -53,8 +53,6 @@ FULL_HINT = (
 
 # The first match counts. Specific patterns come before patterns that other failures print as well.
 _RULES = (
-    # SIGXFSZ: the limit on the size of a file.
-    _Rule(r"died of signal 25|file too large|file size limit", MirrorsFull, FULL, FULL_HINT),
     _Rule(
         r"host key verification failed|remote host identification has changed",
         UntrustedHost,

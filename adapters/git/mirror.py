@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -195,19 +195,21 @@ class Mirror:
         ]
         command = [*self.arguments(place), "fetch", *options, "--", self._git.url, *refs]
         try:
-            self._git.remote(command, timeout=timeout, keep_open=(lock,), max_file=self._space())
+            self._git.remote(command, timeout=timeout, keep_open=(lock,), may_go_on=self._has_space(place))
         except MirrorsFull:
             self._remove_leftovers()
             raise
 
-    def _space(self) -> int | None:
-        """The bytes that may still be added to the folder; None without a limit. Raises MirrorsFull when there are none."""
+    def _has_space(self, place: Path) -> Callable[[], bool] | None:
+        """A function that tells whether the fetch into `place` may add more; None without a limit. Raises MirrorsFull when
+        nothing may be added at all."""
         if self._limit is None:
             return None
-        left = self._limit - size_of(self._folder)
-        if left <= 0:
+        before = size_of(place)
+        most = before + self._limit - size_of(self._folder)
+        if most <= before:
             raise MirrorsFull(FULL, system="Git", hint=FULL_HINT)
-        return left
+        return lambda: size_of(place) <= most
 
     @contextlib.contextmanager
     def _locked(self, timeout: float) -> Iterator[int]:

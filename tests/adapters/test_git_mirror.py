@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
+from adapters.git import processes
 from adapters.git.command import Git, _key_in_memory, _ssh_command
 from adapters.git.messages import MirrorDamaged, MirrorsFull, UnknownRevision, UntrustedHost, explain
 from adapters.git.mirror import size_of
@@ -522,6 +523,12 @@ def big(origin, megabytes: int) -> str:
     return origin.commit("big", {f"big{megabytes}": os.urandom(megabytes * 1_000_000)})
 
 
+@pytest.fixture
+def closely_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test sends is not there before the first look."""
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.005)
+
+
 def limited(git_server, folder: Path, limit: int) -> GitRepository:
     credential = GitCredential(token=TOKEN)
     return GitRepository(
@@ -529,28 +536,30 @@ def limited(git_server, folder: Path, limit: int) -> GitRepository:
     )
 
 
-def test_mirrors_have_a_limit_together(origin, git_server, tmp_path: Path) -> None:
+def test_mirrors_have_a_limit_together(origin, git_server, tmp_path: Path, closely_watched) -> None:
     """A branch that is larger than what is left changes nothing, leaves nothing, and is named."""
     folder = tmp_path / "mirrors"
     repository = limited(git_server, folder, 3_000_000)
     repository.fetch(0)
     before, kept = repository.resolve("main"), size_of(folder)
-    sha = big(origin, 5)
+    sha = big(origin, 40)
     with pytest.raises(MirrorsFull, match="all the space") as full:
         repository.fetch(0)
     assert full.value.permanent
     assert "GIT_MIRRORS_GB" in full.value.hint
     assert repository.resolve("main") == before
     assert size_of(folder) < kept + 100_000
-    assert limited(git_server, folder, 30_000_000).fetch(0)
+    assert limited(git_server, folder, 300_000_000).fetch(0)
     assert repository.resolve("main").sha == sha
     big(origin, 1)
     with pytest.raises(MirrorsFull):  # none is left at all
         repository.fetch(0)
 
 
-def test_a_first_copy_that_is_too_large_leaves_nothing(origin, git_server, tmp_path: Path) -> None:
-    big(origin, 5)
+def test_a_first_copy_that_is_too_large_leaves_nothing(
+    origin, git_server, tmp_path: Path, closely_watched
+) -> None:
+    big(origin, 40)
     repository = limited(git_server, tmp_path / "mirrors", 2_000_000)
     with pytest.raises(MirrorsFull):
         repository.fetch(0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ops.run import Kept
-from tests.redis_server import free_port, wait_for
+from tests.everything import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
