@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "notify",
     "clusters",
     "secrets_ui",
+    "registry",
     "deployments",
     "portal",
 ]
@@ -123,6 +124,7 @@ _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
 RQ_QUEUES = {
     "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600},
     "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},
+    "registry": {"URL": _rq_url, "DEFAULT_TIMEOUT": 300},
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
 RQ_SHOW_ADMIN_LINK = False
@@ -132,6 +134,7 @@ WORKER_PRELOAD = [
     "notify.outbox",
     "deployments.branches",
     "secrets_ui.jobs",
+    "registry.jobs",
     "adapters.kubernetes.http",
     "boto3",
 ]
@@ -229,6 +232,9 @@ GIT_MIRRORS = DATA_DIR / "git"
 GIT_MIRRORS_GB = env.integer("GIT_MIRRORS_GB", 20)
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
+OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_NETWORKS = env.words("METRICS_NETWORKS")
 
 LOGGING_CONFIG = None
 configure_logging(env.text("LOG_LEVEL", "INFO"))
