@@ -101,9 +101,10 @@ class NoNulCharacters:
         refuse_nul(texts_of(request.GET))
         return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, *_: Any) -> None:
-        """The form, at the moment when CsrfViewMiddleware reads it, too."""
-        if request.method == "POST":
+    def process_view(self, request: HttpRequest, view: Callable[..., Any], *_: Any) -> None:
+        """The form, at the moment when CsrfViewMiddleware reads it, too. Views that take files or values say themselves what a
+        value may hold, and store none as it is."""
+        if request.method == "POST" and not getattr(view, "takes_files", False):
             refuse_nul(texts_of(request.POST))
 
 
