@@ -65,6 +65,7 @@ def test_every_code_that_is_raised_has_a_status() -> None:
         "form-token",
         "not-found",
         "bad-request",
+        "too-large",
         "session-ended",
     }  # they bring their status with them
     assert {code: at for code, at in found.items() if code not in {*STATUSES, *by_pages}} == {}
