@@ -14,6 +14,7 @@ from typing import Any
 
 from core.matcher import Matcher
 from core.secret_forms import LARGE, forms_of, lines_of, parts_of, pieces_of
+from core.short_texts import clues, is_short, readings
 
 MASK = "•••••"
 # A value of up to three characters looks like ordinary text ("1", "yes"): replacing it would garble every log, and the
@@ -21,6 +22,8 @@ MASK = "•••••"
 SHORTEST = 4
 # Characters in which lines and parts are looked for; of values beyond that, only pieces are known.
 MOST_TEXT = 8_000_000
+# Short texts that are looked through for clues of values; for more of them it is less work to make the forms.
+MOST_GLANCES = 40
 
 
 class Redactor:
@@ -29,13 +32,15 @@ class Redactor:
     def __init__(self) -> None:
         self._values: set[str | bytes] = set()  # of large ones a digest
         self._waiting: list[str | bytes] = []  # registered, without forms so far
+        self._by_clue: list[tuple[str, str | bytes]] = []  # the same, after a first glance
+        self._glances = 0
         self._matcher = Matcher()
         self._lock = threading.Lock()
         self._looked_through = 0
 
     def add(self, values: Iterable[str | bytes]) -> None:
         """Registers values with all their parts, in every form in which they may appear (core/secret_forms.py). The forms are
-        made before the first text is redacted: many requests read values and write no text."""
+        made when a text is redacted that may hold them: many requests read values and write no text, or a few words."""
         with self._lock:
             for value in values:
                 if isinstance(value, bytes) and value.isascii():
@@ -66,16 +71,43 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning."""
+        if len(text) < SHORTEST:
+            return text
         kept, position = [], 0
         with self._lock:
-            for value in self._waiting:
-                self._add(value)
-            self._waiting = []
+            self._make_forms(text)
             spans = self._matcher.spans(text)
         for first, last in spans:
             kept += [text[position:first], MASK]
             position = last
         return "".join([*kept, text[position:]]) if kept else text
+
+    def _make_forms(self, text: str) -> None:
+        """Makes the forms of the values that this text may hold: of all of them for a long one (core/short_texts.py)."""
+        self._glances += 1
+        if self._glances <= MOST_GLANCES and is_short(text):
+            due = self._glanced(text)
+        else:
+            due = [*self._waiting, *dict.fromkeys(value for _, value in self._by_clue)]
+            self._waiting, self._by_clue = [], []
+        for value in due:
+            self._add(value)
+
+    def _glanced(self, text: str) -> list[str | bytes]:
+        """The values without forms that this short text may hold, and those that cannot be judged."""
+        due: list[str | bytes] = []
+        for value in self._waiting:
+            found = clues(value)
+            if found is None:
+                due.append(value)
+            else:
+                self._by_clue += [(clue, value) for clue in found]
+        self._waiting = []
+        told = readings(text) if self._by_clue else ""
+        held = {value for clue, value in self._by_clue if clue in told}
+        if held:
+            self._by_clue = [pair for pair in self._by_clue if pair[1] not in held]
+        return [*due, *held]
 
 
 _current: ContextVar[Redactor | None] = ContextVar("redactor", default=None)

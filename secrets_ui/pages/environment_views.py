@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,6 +19,7 @@ from secrets_ui.known.public import Place, place_of
 from secrets_ui.known.reference import reference_at
 from secrets_ui.known.rights import environments_of
 from secrets_ui.known.uses import uses_of
+from secrets_ui.pages.row_cells import DRAWN, shown_rows
 from secrets_ui.pages.rows import Row
 from secrets_ui.pages.views_of_files import FileView, file_views, version_lines
 from secrets_ui.requests.creation import waiting_for
@@ -26,6 +28,7 @@ from secrets_ui.requests.lists import waiting_of
 from secrets_ui.values.random_values import KINDS
 
 SHOWN_VERSIONS = 5
+SHOWN_KEYS = 200  # more are shown when somebody asks for them
 ALL, ATTENTION, CHANGED, TYPED = "", "attention", "changed", "typed"
 
 
@@ -77,7 +80,7 @@ def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -
     versions = [row.version_id for row in view.history[:SHOWN_VERSIONS]]
     others = [other for other in environments_of(view.file)[1:] if other.pk != view.file.environment_id]
     return {
-        "rows": kept,
+        **_listed(request, view, rights, kept, [*opened.values()]),
         "show": show,
         "find": find,
         "editing": opened.get("edit") if rights["edit"] else None,
@@ -91,6 +94,29 @@ def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -
         "draft": view.draft,
         "creation": waiting_for(view.file) if view.look.missing else None,
         "requests": [(row, is_stale(row)) for row in waiting_of(view.secret)],
+    }
+
+
+def _listed(
+    request: HttpRequest,
+    view: FileView,
+    rights: Mapping[str, bool],
+    kept: Sequence[Row],
+    opened: Sequence[Place],
+) -> dict[str, Any]:
+    """The rows of the list, and how many of a long one are folded away: never what is opened or typed."""
+    everything = bool(request.GET.get("all"))
+    shown = [
+        row
+        for at, row in enumerate(kept)
+        if everything or at < SHOWN_KEYS or row.edit is not None or row.place in opened
+    ]
+    kept_words = {name: request.GET[name] for name in ("at", "show", "find") if request.GET.get(name)}
+    return {
+        "rows": shown_rows(shown, view.file.pk, rights),
+        "drawn": DRAWN,
+        "folded": len(kept) - len(shown),
+        "unfolded": f"?{urlencode({**kept_words, 'file': view.file.pk, 'all': 1})}",
     }
 
 

@@ -82,6 +82,19 @@ class Row:
         return [flag for flag in self.key.flags if flag[0] not in SHOWN_BY_STATE] if self.key else []
 
     @property
+    def can_change(self) -> bool:
+        """Whether it can be set, changed or removed in place, and its Secret is not to go as a whole."""
+        is_locked = self.key is not None and bool(self.key.locked)
+        return not is_locked and (self.edit is None or self.edit.do != "drop")
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more than its name is told of it."""
+        return bool(self.readers or self.note or self.edit or self.line_ends or self.flags) or (
+            self.key is not None and bool(self.key.locked)
+        )
+
+    @property
     def needs_attention(self) -> bool:
         """Somebody should look at it."""
         return self.state in ATTENTION or bool(self.flags)

@@ -16,6 +16,7 @@ from audit.models import AuditEvent
 from projects.models import Environment, Role
 from secrets_ui.jobs import learn_version
 from secrets_ui.models import Draft, Secret, SecretVersion, VersionUse
+from secrets_ui.pages.environment_views import SHOWN_KEYS
 from tests import factories as make
 from tests.deployments.outside import Outside
 from tests.secrets_ui.conftest import CANARY, STORED, World, made_world
@@ -167,6 +168,29 @@ def test_the_page_asks_the_database_as_often_for_many_keys_and_files(tab: Client
         another_file(tab, world, f"z{n}.yaml")
     assert queries(tab, world.page) == two
     assert two - few <= 2
+
+
+def test_a_long_list_is_folded_but_nothing_is_out_of_reach(tab: Client, world: World) -> None:
+    world.by_hand(STORED + "".join(f"  K{n:03}: {b64(f'value-{n}-of-many')}\n" for n in range(500)))
+    tab.post(world.url("read"))
+    text = html(tab.get(world.page))
+    assert text.count("<tr id=") == SHOWN_KEYS
+    assert len(text) < 250_000
+    assert "show all</a>" in text
+    assert 'id="app/K499"' not in text
+    assert html(tab.get(f"{world.page}?all=1")).count("<tr id=") > 500
+    assert 'id="app/K499"' in html(tab.get(f"{world.page}?find=k499"))
+    assert 'id="app/K499"' in html(tab.get(f"{world.page}?edit=app/K499"))
+    tab.post(world.url("remove"), {"place": "app/K499"})
+    assert "you remove it" in html(tab.get(world.page))
+
+
+def test_buttons_of_rows_belong_to_forms_of_the_page(tab: Client, world: World) -> None:
+    text = html(tab.get(world.page))
+    for form in re.findall(r'<button [^>]*form="([^"]+)"', text):
+        assert len(re.findall(rf'<form id="{form}" method="post"', text)) == 1
+    for drawing in re.findall(r'<use href="#([^"]+)"', text):
+        assert text.count(f'<symbol id="{drawing}"') == 1
 
 
 def test_the_overview_counts_for_those_who_may_see(tab: Client, world: World) -> None:
