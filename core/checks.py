@@ -9,10 +9,12 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+SHORTEST_KEY, FEWEST_CHARACTERS = 20, 8
+
 
 @register()
 def keys_are_usable(**_: Any) -> list[CheckMessage]:
-    """The three keys are set, and those for encryption are Fernet keys."""
+    """The three keys are set and cannot be guessed, and those for encryption are Fernet keys."""
     messages: list[CheckMessage] = []
     if settings.KEYS_ARE_MISSING:
         messages.append(
@@ -22,6 +24,7 @@ def keys_are_usable(**_: Any) -> list[CheckMessage]:
                 id="slipway.E001",
             )
         )
+    messages += [_weak(name) for name in ("SECRET_KEY", "DIGEST_KEY") if is_weak(getattr(settings, name))]
     for position, key in enumerate(settings.ENCRYPTION_KEYS, start=1):
         try:
             Fernet(key)
@@ -34,6 +37,19 @@ def keys_are_usable(**_: Any) -> list[CheckMessage]:
                 )
             )
     return messages
+
+
+def is_weak(key: str) -> bool:
+    """Whether a key could be guessed: it is short, or repeats a few characters."""
+    return bool(key) and (len(key) < SHORTEST_KEY or len(set(key)) < FEWEST_CHARACTERS)
+
+
+def _weak(name: str) -> CheckMessage:
+    return Error(
+        f"{name} is too easily guessed: {SHORTEST_KEY} characters at least, of {FEWEST_CHARACTERS} different kinds.",
+        hint="`manage.py newkeys` prints one. With another DIGEST_KEY no older release that holds Secrets can be rolled back to.",
+        id="slipway.E004",
+    )
 
 
 @register()

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from core.keyset import Narrow, as_they_are
+from core.storable import visible_text
 from core.streamed import StreamedText
 
 CHUNK = 500
@@ -23,7 +24,7 @@ def safe_cell(value: object) -> str:
         return ""
     if isinstance(value, (int, float)):
         return str(value)
-    text = str(value).replace("\x00", "")
+    text = visible_text(str(value).replace("\x00", ""))
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
 
 

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from core import keyset
 
 SINCE, UNTIL = "since", "until"
+FIRST, LAST = date(1970, 1, 1), date(9000, 1, 1)  # the days beyond have no neighbours to compute with
 
 
 def start_of(day: date) -> datetime:
@@ -20,7 +21,8 @@ def start_of(day: date) -> datetime:
 
 def within(rows: QuerySet[Any], name: str, day: date, *, key: str, moment: str) -> QuerySet[Any]:
     """The rows since a day (`name`: SINCE) or until a day (UNTIL), that day included. `key`, `moment`: as in
-    keyset.between."""
+    keyset.between. A day before FIRST or after LAST counts as that one."""
+    day = min(max(day, FIRST), LAST)
     since, until = (start_of(day), None) if name == SINCE else (None, start_of(day + timedelta(days=1)))
     return keyset.between(rows, key=key, moment=moment, since=since, until=until)
 

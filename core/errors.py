@@ -15,6 +15,7 @@ STATUSES: dict[str, int] = {
     "setup-link": 403,
     "unknown": 404,
     "unknown-user": 404,
+    "bad-release": 409,
     "busy": 409,
     "ended": 409,
     "exists": 409,
@@ -30,6 +31,7 @@ STATUSES: dict[str, int] = {
     "manifest": 422,
     "not-deployable": 422,
     "not-editable": 422,
+    "too-many-streams": 429,
     # The portal's own fault, or its settings'.
     "failed": 500,
     "cannot-decrypt": 500,

@@ -30,6 +30,11 @@ class Kept:
     fields: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = ()
 
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """The fields with a value, for the person to read before they send them: names in words."""
+        return [(name.replace("_", " ").replace("-", " "), value) for name, value in self.fields if value]
+
 
 def keeps(*kinds: Kind) -> Callable[[View], View]:
     """`@keeps(ProjectForm)`: this view takes these forms. Its place among the view's decorators does not matter."""
@@ -96,20 +101,19 @@ def is_secret(field: forms.Field) -> bool:
 
 
 def is_own_page(request: HttpRequest) -> bool:
-    """Whether one of our own pages sent this request. A browser says so by `Sec-Fetch-Site`; over plain HTTP, where it
-    sends no such header, by `Origin` or `Referer`."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    source = request.headers.get("Origin") or request.headers.get("Referer", "")
+    """Whether one of our own pages sent this form: every browser names the origin of a page that posts. A request without that
+    header counts as foreign, and so does one whose `Sec-Fetch-Site` (sent over HTTPS only) says so."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return False
     own = {origin_of(settings.BASE_URL), origin_of(f"{request.scheme}://{request.get_host()}")}
-    return bool(origin_of(source)) and origin_of(source) in own
+    source = origin_of(request.headers.get("Origin", ""))
+    return bool(source) and source in own
 
 
 def page_of_form(request: HttpRequest) -> str:
     """The address of the page with the form that was sent: many forms are sent to an address that is no page."""
     source = request.headers.get("Referer", "")
-    if not is_own_page(request) or origin_of(source) != origin_of(f"{request.scheme}://{request.get_host()}"):
+    if origin_of(source) != origin_of(f"{request.scheme}://{request.get_host()}"):
         return request.path
     parts = urlsplit(source)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -13,6 +13,7 @@ from django.contrib.auth import middleware as auth_middleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
+from django.utils.cache import patch_cache_control
 
 from core.kept import kept_form, page_of_form
 from core.origin import Origin, new_request_id, set_origin
@@ -26,10 +27,13 @@ ID = re.compile(r"\A[A-Za-z0-9-]{8,64}\Z")
 
 
 def request_id(get_response: GetResponse) -> GetResponse:
-    """Gives each request an id, or keeps a well-formed one from the proxy. Binds it to the log and sends it as a header."""
+    """Gives each request an id, or keeps a well-formed one of a trusted proxy: it enters the audit, where a caller's own choice
+    would make two requests look like one. Binds it to the log and sends it as a header. Comes before the address is replaced.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "")
+        from_proxy = is_trusted(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES)
+        given = request.headers.get("X-Request-ID", "") if from_proxy else ""
         request.request_id = given if ID.match(given) else new_request_id()  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
@@ -68,14 +72,32 @@ class ClientAddressMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        remote = request.META.get("REMOTE_ADDR", "")
+        if not is_trusted(remote, settings.TRUSTED_PROXIES):
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)  # Django would believe it of anybody
         address = client_address(
-            request.META.get("REMOTE_ADDR", ""),
+            remote,
             request.headers.get("X-Forwarded-For", ""),
             settings.TRUSTED_PROXIES,
         )
         request.META["REMOTE_ADDR"] = address
         set_origin(Origin(request_id=request.request_id, address=address))  # type: ignore[attr-defined]
         return self.get_response(request)
+
+
+def kept_by_nobody(get_response: GetResponse) -> GetResponse:
+    """Tells browsers and proxies to keep no page: signed-in people's pages may not be shown to the next person at a shared
+    machine. Static files never reach the session and stay as they are. Comes outside of CompressedPages, which reads the header
+    as the mark of a page that shows a secret.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if hasattr(request, "session"):
+            patch_cache_control(response, no_store=True, private=True)
+        return response
+
+    return middleware
 
 
 class CompressedPages(GZipMiddleware):

@@ -64,7 +64,11 @@ def problem_of(error: SlipwayError, *, request_id: str = "") -> Problem:
 
 def wants_document(request: HttpRequest) -> bool:
     """Whether the caller is a script that takes JSON, and not a browser that shows pages."""
-    accepted = request.headers.get("Accept", "")
+    return accepts_document(request.headers.get("Accept", ""))
+
+
+def accepts_document(accepted: str) -> bool:
+    """The same by the header `Accept` alone."""
     return PROBLEM_JSON in accepted or ("application/json" in accepted and "text/html" not in accepted)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from django.http import Http404
 
+from core.errors import Refused
 from deployments.models import Deploy
+from people.sessions import user_of
 from projects.access import check, role_in, visible_filter
 from projects.models import Role
 
@@ -22,3 +24,12 @@ def deploy_for(user: Any, number: int, need: Role = Role.VIEWER) -> Deploy:
         raise Http404("No such deploy.")
     check(role_in(user, deploy.environment.project, deploy.environment), need, deploy.environment.project)
     return deploy
+
+
+def may_still_see(session_key: str | None, number: int) -> bool:
+    """Whether the person of a session is still signed in and may still see the deploy."""
+    user = user_of(session_key)
+    try:
+        return user is not None and bool(deploy_for(user, number))
+    except (Http404, Refused):
+        return False

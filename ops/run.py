@@ -1,11 +1,12 @@
 """`python -m ops.run` (`make run`): runs all processes of the portal on one machine, against the services named by
-environment variables. It restarts a process that ends; TERM or Ctrl-C ends all.
+environment variables. It restarts a process that ends; TERM or Ctrl-C ends all. When it is killed itself, they get TERM.
 
 In production the same processes can run as containers; this is a minimal supervisor.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -30,6 +31,8 @@ WORKERS = {
 CALM_SECONDS = 60.0
 LONGEST_PAUSE = 30.0
 GRACE_SECONDS = 30.0
+PR_SET_PDEATHSIG = 1  # prctl(2): the signal that a process gets when its parent has ended
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
 
 
 @dataclass
@@ -45,7 +48,11 @@ class Kept:
 
     def start(self) -> None:
         """Starts it in its own process group, so that Ctrl-C reaches only the supervisor, which ends it in order."""
-        self.process = subprocess.Popen(self.command, start_new_session=True)
+        parent = os.getpid()
+        # Safe here: this program has no other thread whose lock the new process could inherit.
+        self.process = subprocess.Popen(
+            self.command, start_new_session=True, preexec_fn=lambda: end_with(parent)
+        )
         self.started = time.monotonic()
 
     def tend(self) -> None:
@@ -60,6 +67,15 @@ class Kept:
             say(f"{self.name} ended ({code}); it is started again in {self.pause:.0f} s")
         elif now >= self.again_at:
             self.start()
+
+
+def end_with(parent: int) -> None:
+    """Called in a new process, before its program: it gets TERM when its parent ends, also when the parent is killed. Only Linux
+    can do that."""
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
 
 
 def manage(*args: str) -> list[str]:

@@ -6,7 +6,7 @@ import secrets
 
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
 
@@ -94,15 +94,16 @@ def change_user(
 ) -> User:
     """Changes an account. Raises Refused, also for demoting or deactivating the last active admin."""
     require_admin(actor)
-    user = User.objects.select_for_update().get(pk=user.pk)
-    if user.is_admin and user.is_active and not (is_admin and is_active):
-        others = User.objects.select_for_update().filter(is_admin=True, is_active=True).exclude(pk=user.pk)
-        if not list(others):
-            raise Refused(
-                f"{user} is the last admin; nothing was changed.",
-                hint="Make another person an admin first.",
-                code="last-admin",
-            )
+    user, admins = _locked(user)
+    if actor.user is not None:  # an admin may have been demoted while this waited for the lock
+        actor.user.refresh_from_db(fields=["is_admin", "is_active"])
+    require_admin(actor)
+    if admins == [user] and not (is_admin and is_active):
+        raise Refused(
+            f"{user} is the last admin; nothing was changed.",
+            hint="Make another person an admin first.",
+            code="last-admin",
+        )
     before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor", "is_active")}
     after = {
         "name": name,
@@ -121,6 +122,14 @@ def change_user(
         actor, "user.changed", target_kind="user", target_id=user.pk, target_text=user.username, data=changed
     )
     return user
+
+
+def _locked(user: User) -> tuple[User, list[User]]:
+    """The account and all active admins, read anew and locked in the order of their keys: two admins who demote each other wait
+    for one another, and the second one sees what the first has changed."""
+    rows = User.objects.filter(Q(pk=user.pk) | Q(is_admin=True)).order_by("pk")
+    locked = {row.pk: row for row in rows.select_for_update()}
+    return locked[user.pk], [row for row in locked.values() if row.is_admin and row.is_active]
 
 
 @transaction.atomic

@@ -1,4 +1,6 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.db.models.signals import pre_migrate
 
 
 class PortalConfig(AppConfig):
@@ -9,5 +11,10 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         from audit import targets
         from portal import audit_targets
+        from portal.database import keep_private, patient_migrations
 
+        keep_private(settings.DATA_DIR, settings.DATABASES["default"])
+        pre_migrate.connect(
+            patient_migrations, sender=apps.get_app_config("core")
+        )  # sent for apps with models
         targets.show("project", audit_targets.project)

@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from core.kept import kept_form, page_of_form
-from core.problems import Problem, document, wants_document
+from core.problems import Problem, accepts_document, document, wants_document
 from portal.shell import THEME_COOKIE, THEMES
 
 
@@ -33,6 +33,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if wants_document(request):
         return document(problem(request, 400, "The request makes no sense", code="bad-request"))
     return plain_page(request, "400.html", status=400)
+
+
+def too_large(accepted: str) -> HttpResponse:
+    """The answer to a body that is longer than its address takes. `accepted`: the types that the caller takes. Nothing of the
+    request was read."""
+    if accepts_document(accepted):
+        return document(Problem(413, "More was sent than this address takes", code="too-large"))
+    return HttpResponse(render_to_string("413.html", {"theme": ""}), status=413)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

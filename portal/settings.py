@@ -9,12 +9,12 @@ import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from core.logs import configure_logging
 from portal import env
+from portal.database import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -72,6 +72,8 @@ MIDDLEWARE = [
     "core.redaction.request_redactor",
     "core.middleware.request_id",
     "core.middleware.ClientAddressMiddleware",
+    "core.incoming.NoNulCharacters",
+    "core.middleware.kept_by_nobody",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "core.middleware.CompressedPages",
@@ -111,22 +113,9 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "ui.formrender.UiRenderer"
 
-DATABASES = {
-    "default": dj_database_url.parse(
-        env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'slipway.sqlite3'}"),
-        conn_max_age=60,
-        conn_health_checks=True,
-    )
-}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Several processes share the file: a read lock cannot become a write lock, so each transaction begins as a
-    # writer; WAL lets readers go on meanwhile.
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA busy_timeout=20000;",
-    }
-    DATABASES["default"]["CONN_MAX_AGE"] = 0 if ":memory:" in str(DATABASES["default"]["NAME"]) else 60
+DATABASES = {"default": database(env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'slipway.sqlite3'}"))}
+# Of each web process, at most; portal/asgi.py makes them a pool.
+DATABASE_CONNECTIONS = env.integer("DATABASE_CONNECTIONS", 20)
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # Short timeouts: a click must not wait for a Redis that is down or hangs. Ticks enqueue lost jobs later. RQ's workers set
@@ -237,11 +226,15 @@ SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_USE_ZSTD = SERVESTATIC_USE_BROTLI = False  # every browser takes gzip
 SERVESTATIC_AUTOREFRESH = False
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+# In bytes. portal/asgi.py refuses longer bodies before anything is read; views that take files say so (core/incoming.py).
+# No body is longer than what is kept in memory, so none reaches a disk.
+LONGEST_BODY = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_HANDLERS = ["core.uploads.InMemory"]
 
 GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
 GIT_MIRRORS = DATA_DIR / "git"
+GIT_MIRRORS_GB = env.integer("GIT_MIRRORS_GB", 20)
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
 OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")

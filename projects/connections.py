@@ -12,13 +12,14 @@ from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.aws.secrets_writer import SecretsWriter
 from adapters.aws.session import HASTY, PATIENT
-from adapters.git.repository import GitCredential, GitRepository
+from adapters.git.repository import FETCH_TIMEOUT, GitCredential, GitRepository
 from adapters.kubernetes.client import KubernetesClient
 from adapters.kubernetes.limits import RetryPolicy
 from core.fields import Sealed
 from projects.models import Cluster, Project, Registry, SecretsFile
 
 HASTY_SECONDS = 8.0
+WAITING_SECONDS = 10.0  # that a person's request waits for Git
 
 
 def user_agent(purpose: str = "") -> str:
@@ -52,14 +53,22 @@ def git_credential(kind: str, secret: Sealed) -> GitCredential | None:
     return None
 
 
-def git_repository(project: Project) -> GitRepository:
-    """The project's repository behind its mirror in DATA_DIR. Raises Invalid for an address that is not allowed."""
+def git_repository(project: Project, *, patience: float = FETCH_TIMEOUT) -> GitRepository:
+    """The project's repository behind its mirror in DATA_DIR. `patience`: the most seconds for a fetch. Raises Invalid for an
+    address that is not allowed."""
     return GitRepository(
         project.repository_url,
         mirror=settings.GIT_MIRRORS,
         credential=git_credential(project.credential_kind, project.credential),
         protocols=settings.GIT_PROTOCOLS,
+        limit=settings.GIT_MIRRORS_GB * 1_000_000_000,
+        patience=patience,
     )
+
+
+def quick_repository(project: Project) -> GitRepository:
+    """The same for a request of a person, who waits. The scheduler's fetches make the first copy of a large repository."""
+    return git_repository(project, patience=WAITING_SECONDS)
 
 
 def secrets_manager(secrets_file: SecretsFile, *, hasty: bool = False) -> SecretsManager:

@@ -5,7 +5,7 @@ The views check the user's right to the run before they call these functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
@@ -14,7 +14,7 @@ from core.streamed import StreamedText
 from runs import log_page
 from runs.log import LogLine, every_chunk, lines_after
 from runs.models import OPEN, Run
-from runs.stream import stream_response
+from runs.stream import Viewer, stream_response
 
 
 def context(
@@ -48,11 +48,13 @@ def download(request: HttpRequest, run: Run, file_name: str) -> HttpResponseBase
     return response
 
 
-def stream(request: HttpRequest, run: Run) -> HttpResponseBase:
-    """The live log and the changes of a run as server-sent events, after the line in `Last-Event-ID` or `?after=`."""
+def stream(request: HttpRequest, run: Run, *, may_read: Callable[[], bool]) -> HttpResponseBase:
+    """The live log and the changes of a run as server-sent events, after the line in `Last-Event-ID` or `?after=`. `may_read`:
+    asked again and again while the stream lasts, in another thread. Raises Refused when the person has too many streams."""
     after = whole_number(request.headers.get("Last-Event-ID") or request.GET.get("after", ""))
     same = type(run)._default_manager.filter(pk=run.pk, state__in=OPEN)
-    return stream_response(run.run_id, after, same.exists, rendered)
+    viewer = Viewer(str(request.user.pk), may_read)
+    return stream_response(run.run_id, after, same.exists, rendered, viewer)
 
 
 def rendered(fresh: Sequence[LogLine]) -> dict[str, object]:

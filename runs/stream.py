@@ -2,7 +2,8 @@
 
 Redis only says that a run has news; without it, the feed polls the database every second. There is one feed per run and
 process, and one Redis connection per process. New lines are read and rendered once, in a thread, and the same text goes to
-all viewers: in the event loop 500 viewers cost 500 writes.
+all viewers: in the event loop 500 viewers cost 500 writes. A stream holds no database connection while it waits. A person has
+MOST_STREAMS in a process, and each ends when their right does.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import structlog
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
@@ -27,6 +29,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from core.errors import Refused
 from runs.bell import CHANGED, CHANNEL
 from runs.log import LogLine, last_line, read_from_line, read_on
 
@@ -41,6 +44,7 @@ KEPT_LINES = 2000  # in memory; a viewer that is further behind reads the databa
 LONGEST_SECONDS = 300.0
 # After which a silent Redis is asked for a sign of life, and as long again until the connection is given up.
 QUIET_SECONDS = 10.0
+MOST_STREAMS = 30  # of one person in one process; a page that gets none polls
 _readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="run-feed")
 
 
@@ -65,6 +69,14 @@ class Block:
 def block_of(lines: Sequence[LogLine], render: Render) -> Block | None:
     """Renders lines, which takes long for many of them; None without lines."""
     return Block(lines, event("log", render(lines), lines[-1].number)) if lines else None
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A person with a stream. `may_read` asks the database whether they are still signed in and may still see the run."""
+
+    person: str
+    may_read: Callable[[], bool]
 
 
 class Feed:
@@ -174,7 +186,22 @@ class Hub:
 
     def __init__(self) -> None:
         self.feeds: dict[UUID, Feed] = {}
+        self.streams: Counter[str] = Counter()
         self.listener: asyncio.Task[None] | None = None
+
+    def has_place(self, person: str) -> bool:
+        """Whether this person may open one more stream."""
+        return self.streams[person] < MOST_STREAMS
+
+    @contextlib.contextmanager
+    def counting(self, person: str) -> Iterator[None]:
+        """Counts one stream of this person during the block."""
+        self.streams[person] += 1
+        try:
+            yield
+        finally:
+            self.streams[person] -= 1
+            self.streams += Counter()  # drops people without a stream
 
     @contextlib.asynccontextmanager
     async def watching(self, run_id: UUID, is_open: IsOpen, render: Render) -> AsyncIterator[Feed]:
@@ -250,29 +277,54 @@ def event(name: str, data: object, id_: int | None = None) -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-async def events(run_id: UUID, after: int, is_open: IsOpen, render: Render) -> AsyncIterator[str]:
+async def events(
+    run_id: UUID, after: int, is_open: IsOpen, render: Render, viewer: Viewer
+) -> AsyncIterator[str]:
     """The events for one viewer: `log` with new lines (id: the number of the last line), `changed`, `end`, and comments to
-    keep the connection alive. Ends after LONGEST_SECONDS."""
+    keep the connection alive. Ends after LONGEST_SECONDS, and without `end` when the viewer may not read any more: the browser
+    connects again and is told why."""
+    await sync_to_async(
+        close_old_connections
+    )()  # in the request's thread, which has found the run and waits from here on
+    if not hub().has_place(viewer.person):
+        return
+    with hub().counting(viewer.person):
+        async with hub().watching(run_id, is_open, render) as feed:
+            async for text in _told(feed, after, viewer):
+                yield text
+
+
+async def _told(feed: Feed, after: int, viewer: Viewer) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
-    until = loop.time() + LONGEST_SECONDS
-    async with hub().watching(run_id, is_open, render) as feed:
-        changes = feed.changes
-        while loop.time() < until:
-            ended = feed.ended
-            fresh = await feed.after(after)
-            for block in fresh:
-                after = block.last
-                yield block.text
-            if fresh:
-                continue
-            if feed.changes != changes:
-                changes = feed.changes
-                yield event("changed", 1)
-            if ended:
-                yield event("end", 1)
+    until, asked, changes = loop.time() + LONGEST_SECONDS, loop.time(), feed.changes
+    while loop.time() < until:
+        if loop.time() >= asked + PING_SECONDS:
+            asked = loop.time()
+            if not await _may_read(viewer):
                 return
-            if not await _wait(feed, after, changes):
-                yield ": ping\n\n"
+        ended = feed.ended
+        fresh = await feed.after(after)
+        for block in fresh:
+            after = block.last
+            yield block.text
+        if fresh:
+            continue
+        if feed.changes != changes:
+            changes = feed.changes
+            yield event("changed", 1)
+        if ended:
+            yield event("end", 1)
+            return
+        if not await _wait(feed, after, changes):
+            yield ": ping\n\n"
+
+
+async def _may_read(viewer: Viewer) -> bool:
+    """Asks the database; as long as it does not answer, nothing new can be read either."""
+    try:
+        return bool(await _in_thread(viewer.may_read))
+    except DatabaseError:
+        return True
 
 
 async def _wait(feed: Feed, after: int, changes: int) -> bool:
@@ -288,9 +340,17 @@ async def _wait(feed: Feed, after: int, changes: int) -> bool:
     return True
 
 
-def stream_response(run_id: UUID, after: int, is_open: IsOpen, render: Render) -> StreamingHttpResponse:
-    """The streaming response for one viewer of a run. Its headers forbid proxies to cache, transform or buffer it."""
-    response = StreamingHttpResponse(events(run_id, after, is_open, render), content_type="text/event-stream")
+def stream_response(
+    run_id: UUID, after: int, is_open: IsOpen, render: Render, viewer: Viewer
+) -> StreamingHttpResponse:
+    """The streaming response for one viewer of a run. Its headers forbid proxies to cache, transform or buffer it. Raises
+    Refused when they have too many streams."""
+    if not hub().has_place(viewer.person):
+        raise Refused(
+            f"You have {MOST_STREAMS} live logs open.", hint="Close some of them.", code="too-many-streams"
+        )
+    lines = events(run_id, after, is_open, render, viewer)
+    response = StreamingHttpResponse(lines, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"
     return response

@@ -18,7 +18,7 @@ def main() -> int:
             **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
             "SECRET_KEY": "only-for-this-check-" + "x" * 50,
             "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-            "DIGEST_KEY": "only-for-this-check",
+            "DIGEST_KEY": "only-for-this-check-of-all",
             "BASE_URL": "https://slipway.example",
             "DATA_DIR": folder,
         }

@@ -28,9 +28,9 @@ for name in list(os.environ):
 
 DATA = tempfile.mkdtemp(prefix="slipway-tests-")
 os.environ.update(
-    SECRET_KEY="only-for-tests",
+    SECRET_KEY="only-for-tests-of-the-portal",
     ENCRYPTION_KEYS="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-    DIGEST_KEY="only-for-tests",
+    DIGEST_KEY="only-for-tests-of-the-portal",
     DATA_DIR=DATA,
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", f"sqlite:///{DATA}/slipway.sqlite3"),
     REDIS_URL="redis://127.0.0.1:1/0",  # no server there; tests that need Redis start one

@@ -10,7 +10,7 @@ import base64
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from adapters.errors import ExternalError, Invalid, TimedOut, Unavailable
 from adapters.git import processes
-from adapters.git.messages import UnusableKey, explain
+from adapters.git.messages import FULL, FULL_HINT, MirrorsFull, UnusableKey, explain
 
 # The variables that Git inherits: paths of programs, proxies and certificates. No GIT_* variables, no secrets.
 _INHERITED = (
@@ -114,11 +114,15 @@ class Git:
         timeout: float,
         keep_open: Sequence[int] = (),
         max_output: int = 16_000_000,
+        may_go_on: Callable[[], bool] | None = None,
     ) -> bytes:
-        """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds. Raises
-        ExternalError."""
+        """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds;
+        `may_go_on`: asked every second, and the command is stopped when it says no. Raises ExternalError (MirrorsFull when it
+        was stopped)."""
         with self._credential_environment() as extra:
-            return self._run(args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output)
+            return self._run(
+                args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output, may_go_on=may_go_on
+            )
 
     def local(
         self,
@@ -141,6 +145,7 @@ class Git:
         max_output: int,
         stdin: bytes = b"",
         keep_open: Sequence[int] = (),
+        may_go_on: Callable[[], bool] | None = None,
     ) -> bytes:
         env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         env |= _ALWAYS | {"GIT_ALLOW_PROTOCOL": "none"} | extra
@@ -153,9 +158,12 @@ class Git:
                 stdin=stdin,
                 max_output=max_output,
                 keep_open=keep_open,
+                may_go_on=may_go_on,
             )
         except processes.ProgramTimedOut:
             raise self._timed_out(timeout) from None
+        except processes.ProgramStopped:
+            raise MirrorsFull(FULL, system="Git", hint=FULL_HINT) from None
         except processes.OutputTooLarge:
             raise Invalid("The repository's answer is too large to be read.", system="Git") from None
         except OSError as error:
@@ -176,7 +184,7 @@ class Git:
 
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(
-            f"{host_of(self.url)} gave no complete answer within {timeout:g} seconds; Git was stopped.",
+            f"{host_of(self.url)} gave no complete answer within {timeout:.3g} seconds; Git was stopped.",
             system="Git",
             hint="Try again; a large repository may need its first copy made on a quiet line.",
         )

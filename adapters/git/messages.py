@@ -13,6 +13,12 @@ class MirrorDamaged(Unavailable):
     """The mirror of the repository cannot be read. It is a cache and can be rebuilt."""
 
 
+class MirrorsFull(Unavailable):
+    """The mirrors have taken all the space that they may take."""
+
+    permanent = True
+
+
 class UnknownRevision(NotFound):
     """The host does not have the commit, or does not serve it."""
 
@@ -39,6 +45,11 @@ class _Rule:
 _CREDENTIAL = "Check the Git credential: does it exist, has it expired, may it read this repository?"
 _NO_CREDENTIAL = "The repository is not public: enter a token or a deploy key as its Git credential."
 _ADDRESS = "Check the repository's address, and whether the credential may see this repository."
+
+FULL = "The copies of the Git repositories have taken all the space that they may take."
+FULL_HINT = (
+    "An admin can allow them more (GIT_MIRRORS_GB), or delete copies that no project needs in DATA_DIR/git."
+)
 
 # The first match counts. Specific patterns come before patterns that other failures print as well.
 _RULES = (

@@ -12,23 +12,27 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 from adapters.errors import NotFound, TimedOut, Unavailable
 from adapters.git.command import Git, host_of
-from adapters.git.messages import MirrorDamaged
+from adapters.git.messages import FULL, FULL_HINT, MirrorDamaged, MirrorsFull
 
 # Branches and tags only: all refs would include every pull request ever opened.
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
 
 class Mirror:
-    """The mirror of one repository below `folder`. Its methods raise ExternalErrors."""
+    """The mirror of one repository below `folder`. Its methods raise ExternalErrors.
 
-    def __init__(self, git: Git, folder: Path) -> None:
+    `limit`: the most bytes that all mirrors of the folder may have together.
+    """
+
+    def __init__(self, git: Git, folder: Path, limit: int | None = None) -> None:
         self._git = git
+        self._limit = limit
         self._folder = folder
         name = sha256(git.url.encode()).hexdigest()[:32]
         self.path = folder / f"{name}.git"
@@ -48,16 +52,17 @@ class Mirror:
         """Fetches unless the mirror is at most `max_age` seconds old. Returns whether it asked the host.
 
         When another process is fetching, a fetch that started after this call is good enough. A damaged mirror is rebuilt.
-        `timeout`: seconds for waiting, and again for fetching.
+        `timeout`: seconds for waiting and fetching together.
         """
         wanted_since = time.time() - max_age
         if self._is_fresh(wanted_since):
             return False
+        deadline = time.monotonic() + timeout
         with self._locked(timeout) as lock:
             if self._is_fresh(wanted_since):
                 return False
             started = time.time()
-            self._update(timeout, lock)
+            self._update(deadline, lock)
             self._mark(started)
         return True
 
@@ -104,9 +109,9 @@ class Mirror:
             return self.path.is_dir()
 
     def _remove_leftovers(self) -> None:
-        """Removes half-written packs of a killed fetch or repack. Under the lock no other process writes one."""
-        for pattern in ("tmp_*", ".tmp-*"):
-            for leftover in (self.path / "objects" / "pack").glob(pattern):
+        """Removes half-written files of a killed fetch or repack. Under the lock no other process writes one."""
+        for pattern in ("pack/tmp_*", "pack/.tmp-*", "??/tmp_*"):
+            for leftover in (self.path / "objects").glob(pattern):
                 leftover.unlink(missing_ok=True)
 
     def arguments(self, path: Path | None = None) -> list[str]:
@@ -133,15 +138,15 @@ class Mirror:
         self._stamp.touch()
         os.utime(self._stamp, (started, started))
 
-    def _update(self, timeout: float, lock: int) -> None:
+    def _update(self, deadline: float, lock: int) -> None:
         if not (self.path / "HEAD").exists():
-            self._make(timeout, lock)
+            self._make(_left(deadline), lock)
             return
         try:
-            if self._differs_from_host(timeout, lock):
-                self._transfer(self.path, _REFS, timeout, lock)
+            if self._differs_from_host(_left(deadline), lock):
+                self._transfer(self.path, _REFS, _left(deadline), lock)
         except MirrorDamaged:
-            self._make(timeout, lock)
+            self._make(_left(deadline), lock)
 
     def _differs_from_host(self, timeout: float, lock: int) -> bool:
         """Whether the host's branches or tags differ from the mirror's. Raises Unavailable when the host suddenly has none.
@@ -189,7 +194,22 @@ class Mirror:
             *(["--prune"] if prune else []),
         ]
         command = [*self.arguments(place), "fetch", *options, "--", self._git.url, *refs]
-        self._git.remote(command, timeout=timeout, keep_open=(lock,))
+        try:
+            self._git.remote(command, timeout=timeout, keep_open=(lock,), may_go_on=self._has_space(place))
+        except MirrorsFull:
+            self._remove_leftovers()
+            raise
+
+    def _has_space(self, place: Path) -> Callable[[], bool] | None:
+        """A function that tells whether the fetch into `place` may add more; None without a limit. Raises MirrorsFull when
+        nothing may be added at all."""
+        if self._limit is None:
+            return None
+        before = size_of(place)
+        most = before + self._limit - size_of(self._folder)
+        if most <= before:
+            raise MirrorsFull(FULL, system="Git", hint=FULL_HINT)
+        return lambda: size_of(place) <= most
 
     @contextlib.contextmanager
     def _locked(self, timeout: float) -> Iterator[int]:
@@ -219,6 +239,21 @@ class Mirror:
                 system="Git",
                 hint="Give the portal's system user the folder DATA_DIR.",
             ) from error
+
+
+def _left(deadline: float) -> float:
+    """The seconds until a deadline; a little, when there are none."""
+    return max(0.1, deadline - time.monotonic())
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files below a folder. Files that go away meanwhile do not count."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(place, name)).st_size
+    return size
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -13,15 +13,20 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 _CHUNK = 65536
+LOOK_SECONDS = 1.0
 
 
 class ProgramTimedOut(Exception):
     """The program did not end in time and was killed with everything it had started."""
+
+
+class ProgramStopped(Exception):
+    """The caller stopped the program, which was killed with everything it had started."""
 
 
 class OutputTooLarge(Exception):
@@ -73,10 +78,12 @@ def run(
     stdin: bytes = b"",
     max_output: int,
     keep_open: Sequence[int] = (),
+    may_go_on: Callable[[], bool] | None = None,
 ) -> Finished:
     """Runs `command` to its end and returns its exit code and output.
 
     `env` is the whole environment. `timeout` in seconds; `max_output` in bytes of stdout (the limit of stderr is 64 kB).
+    `may_go_on` is asked every LOOK_SECONDS; when it says no, the program is killed and ProgramStopped raised.
     The program inherits the file descriptors `keep_open`. Raises ProgramTimedOut, OutputTooLarge, and OSError when it
     cannot start.
     """
@@ -98,22 +105,38 @@ def run(
     assert process.stderr is not None  # noqa: S101
     out, err = _Pipe(process.stdout, max_output), _Pipe(process.stderr, _CHUNK, drain=True)
     try:
-        code = _wait(process, out, timeout, command[0])
+        code = _wait(process, out, timeout, command[0], may_go_on)
     finally:
         _kill_group(process)
     return Finished(code, out.text(), err.text())
 
 
-def _wait(process: subprocess.Popen[bytes], out: _Pipe, timeout: float, name: str) -> int:
+def _wait(
+    process: subprocess.Popen[bytes],
+    out: _Pipe,
+    timeout: float,
+    name: str,
+    may_go_on: Callable[[], bool] | None,
+) -> int:
     """Waits for the end of the output, which needs no polling, then for the end of the program."""
     deadline = time.monotonic() + timeout
-    out.join(timeout)
+    if may_go_on is not None:
+        _look(out, deadline, may_go_on, name)
+    out.join(max(0.0, deadline - time.monotonic()))
     if out.overflowed.is_set():
         raise OutputTooLarge(f"{name} printed too much")
     try:
         return process.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         raise ProgramTimedOut(f"{name} took longer than {timeout:g} s") from None
+
+
+def _look(out: _Pipe, deadline: float, may_go_on: Callable[[], bool], name: str) -> None:
+    """Asks `may_go_on` again and again until the end of the output. Raises ProgramStopped."""
+    while out.is_alive() and (left := deadline - time.monotonic()) > 0:
+        out.join(min(LOOK_SECONDS, left))
+        if out.is_alive() and not may_go_on():
+            raise ProgramStopped(f"{name} was stopped")
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,7 @@ REF_FORMAT = (
     "--format=%(refname)%00%(objecttype)%00%(objectname)%00%(authordate:unix)%00%(authorname)%00%(contents:subject)"
     "%00%(*objecttype)%00%(*objectname)%00%(*authordate:unix)%00%(*authorname)%00%(*contents:subject)"
 )
+LONGEST_SUBJECT, LONGEST_AUTHOR = 300, 150  # a commit may hold megabytes there
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def repository_facts(output: str) -> RepositoryFacts:
 
 
 def _commit(sha: str, date: str, author: str, subject: str) -> Commit:
-    return Commit(sha, _printable(subject), _printable(author), _moment(date))
+    return Commit(
+        sha, _printable(subject[:LONGEST_SUBJECT]), _printable(author[:LONGEST_AUTHOR]), _moment(date)
+    )
 
 
 def _moment(seconds: str) -> datetime:

@@ -60,19 +60,22 @@ class GitRepository:
     """One repository, read through its mirror.
 
     `url`: the address as people write it; `mirror`: the folder of all mirrors, with a directory for each repository;
-    `protocols`: the allowed ones of `https`, `ssh`, `http`, `file`. Raises Invalid for a bad address.
+    `protocols`: the allowed ones of `https`, `ssh`, `http`, `file`; `limit`: the most bytes of all mirrors together;
+    `patience`: the most seconds for a fetch, or for making a damaged mirror anew. Raises Invalid for a bad address.
     """
 
     def __init__(
-        self, url: str, *, mirror: Path, credential: GitCredential | None, protocols: tuple[str, ...]
-    ) -> None:
+        self, url: str, *, mirror: Path, credential: GitCredential | None, protocols: tuple[str, ...],
+        limit: int | None = None, patience: float = FETCH_TIMEOUT,
+    ) -> None:  # fmt: skip
         self.url = check_url(url, protocols)
         self._git = Git(url, protocols, credential, mirror)
-        self._mirror = Mirror(self._git, mirror)
+        self._mirror = Mirror(self._git, mirror, limit)
+        self._patience = patience
 
     def fetch(self, max_age: float, *, timeout: float = FETCH_TIMEOUT) -> bool:
         """Fetches unless the mirror is at most `max_age` seconds old (0: always). Returns whether it asked the host."""
-        return self._mirror.fetch(max_age, timeout=timeout)
+        return self._mirror.fetch(max_age, timeout=min(timeout, self._patience))
 
     def fetched_at(self) -> datetime | None:
         """The time of the last fetch with this credential, or None."""
@@ -198,7 +201,7 @@ class GitRepository:
 
     def _bring(self, sha: str) -> None:
         try:
-            self._mirror.fetch_commit(sha, timeout=CHECK_TIMEOUT)
+            self._mirror.fetch_commit(sha, timeout=min(CHECK_TIMEOUT, self._patience))
         except UnknownRevision:
             raise self._unknown(sha) from None
 
@@ -218,7 +221,7 @@ class GitRepository:
         try:
             return read()
         except MirrorDamaged:
-            self._mirror.rebuild(unless_since=began, timeout=FETCH_TIMEOUT)
+            self._mirror.rebuild(unless_since=began, timeout=self._patience)
             return read()
 
     def _unknown(self, name: str) -> NotFound:

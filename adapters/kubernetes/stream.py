@@ -12,6 +12,34 @@ from urllib3.exceptions import HTTPError
 
 from adapters.kubernetes.errors import KubernetesUnavailable, from_status, unreachable
 
+LONGEST_LINE = 65_536  # of a log
+LONGEST_EVENT = 64_000_000  # of a watch; the API server itself stores objects of some megabytes at most
+CUT = " … (cut: the line is longer than 64 kB)".encode()
+
+
+class _Line:
+    """A line that is being received; keeps the first `longest` bytes."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._pieces: list[bytes] = []
+        self.size = 0
+        self.cut = False
+
+    def add(self, piece: bytes) -> None:
+        """Takes what still fits."""
+        kept = piece[: self._longest - self.size]
+        self.cut = self.cut or len(kept) < len(piece)
+        if kept:
+            self._pieces.append(kept)
+            self.size += len(kept)
+
+    def take(self) -> bytes:
+        """The line; afterwards it is empty."""
+        whole = b"".join(self._pieces) + (CUT if self.cut else b"")
+        self._pieces, self.size, self.cut = [], 0, False
+        return whole
+
 
 class HttpStream:
     """Iterates over one streamed answer: lines of text, or watch events. One thread uses it once."""
@@ -48,12 +76,22 @@ class HttpStream:
             return
 
     def _lines(self) -> Iterator[bytes]:
-        rest = b""
+        """Whole lines. Pieces of one line are collected and joined once, so that its time does not grow with its square."""
+        line = _Line(LONGEST_EVENT if self._events else LONGEST_LINE)
         while piece := self._piece():
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from lines
-        if rest and not self._closed:
-            yield rest
+            first, *further = piece.split(b"\n")
+            line.add(first)
+            for start in further:
+                yield self._whole(line)
+                line.add(start)
+        if line.size and not self._closed:
+            yield self._whole(line)
+
+    def _whole(self, line: _Line) -> bytes:
+        """The line, and an empty one in its place. A log's line that is too long is cut; half an event would be no event."""
+        if line.cut and self._events:
+            raise KubernetesUnavailable(f"{self._server} sent an event of more than {LONGEST_EVENT:,} bytes.")
+        return line.take()
 
     def _piece(self) -> bytes:
         try:

@@ -14,7 +14,7 @@ from adapters.git.repository import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from deployments.gate import revisions, secret_pins
+from deployments.gate import marking, revisions, secret_pins
 from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy
 from deployments.queries import last_revision
@@ -52,27 +52,40 @@ class Order:
 
 def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
-    secret_versions: Mapping[str, str] | None = None, override: str = "",
+    secret_versions: Mapping[str, str] | None = None, override: str = "", although_bad: bool = False,
 ) -> Answer:  # fmt: skip
-    """Requests the deploy of a revision (commit, branch or tag).
+    """Requests the deploy of a revision (commit, branch or tag). A commit whose release is marked bad needs `although_bad`.
 
     `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
     pinned to the current versions: here if AWS answers soon, else when its step reads them. `override`: why findings that
     a person may override do not stop this one deploy. A repeated key of the same
     actor returns the deploy of that key; a commit that waits or runs already with the same versions returns that deploy.
-    Raises Refused (role, unknown-revision, secret-versions) and ExternalError (repository unreachable); nothing is changed
-    then.
+    Raises Refused (role, unknown-revision, bad-release, secret-versions) and ExternalError (repository unreachable); nothing
+    is changed then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
+    if not although_bad:
+        require_not_bad(environment, commit)
     versions = secret_pins.pinned(environment, secret_versions)
     order = Order(
         commit, revision.strip(), reason, idempotency_key, secret_versions=versions, override=override.strip()
     )
     return open_deploy(actor, environment, order)
+
+
+def require_not_bad(environment: Environment, commit: Commit) -> None:
+    """Raises Refused when the commit's release is marked bad here, by whatever name the commit was asked for."""
+    bad = marking.warning(marking.bad_release_of(environment, commit.sha))
+    if bad:
+        raise Refused(
+            f"{bad} Nothing was started.",
+            hint="Confirm that it is to be deployed all the same: the box on the page, --although-bad on the command line.",
+            code="bad-release",
+        )
 
 
 def request_rollback(

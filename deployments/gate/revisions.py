@@ -6,7 +6,7 @@ from adapters.errors import Invalid, NotFound
 from adapters.git.names import is_commit
 from adapters.git.repository import Commit, GitRepository
 from core.errors import Refused
-from projects.connections import git_repository
+from projects.connections import quick_repository as git_repository
 from projects.models import Project
 
 # A branch may have moved since the last fetch; a commit never changes.

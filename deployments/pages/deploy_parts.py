@@ -10,7 +10,7 @@ from adapters.git.repository import Commit, commit_url
 from deployments.models import Deploy, ObjectState, Release
 from engine.errors import SlipwayError
 from engine.types import ObjectRef
-from projects.connections import git_repository
+from projects.connections import quick_repository as git_repository
 from runs.models import State
 
 MOST_COMMITS = 50

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from audit.actors import person
 from core.kept import keeps
 from deployments.gate import cancelling, marking, requests
-from deployments.lookup import deploy_for
+from deployments.lookup import deploy_for, may_still_see
 from deployments.models import Deploy
 from deployments.pages import deploy_page
 from deployments.pages.deploy_parts import commits_between
@@ -101,7 +101,7 @@ def again(request: HttpRequest, number: int) -> HttpResponse:
         return refused(request, found, form)
     answer = requests.request_deploy(
         person(request.user), environment=found.environment, revision=found.revision,
-        idempotency_key=form.cleaned_data["key"],
+        idempotency_key=form.cleaned_data["key"], although_bad=form.cleaned_data["although_bad"],
     )  # fmt: skip
     return redirect("deployments:deploy", answer.deploy.number)
 
@@ -126,4 +126,7 @@ async def stream(request: HttpRequest, number: int) -> HttpResponseBase:
     def find() -> Deploy:
         return deploy_for(request.user, number)
 
-    return live_log.stream(request, await sync_to_async(find)())
+    def may_read() -> bool:
+        return may_still_see(request.session.session_key, number)
+
+    return live_log.stream(request, await sync_to_async(find)(), may_read=may_read)

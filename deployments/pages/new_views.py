@@ -32,7 +32,7 @@ from engine.cluster.changes import ObjectChange
 from engine.errors import SlipwayError
 from engine.types import Action
 from projects.access import environment_for, may_secret
-from projects.connections import git_repository
+from projects.connections import quick_repository as git_repository
 from projects.models import Environment, Role
 from runs.models import OPEN
 
@@ -98,15 +98,15 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
         return render(
             request, "deployments/new.html", context_of(request, place, choice, see="see" in request.GET)
         )
-    bad = marking.bad_release_of(place, request.POST.get("revision", "")[:40])
-    form = DeployForm(request.POST, environment=place, bad=marking.warning(bad))
+    form = DeployForm(request.POST, environment=place)
     if form.is_valid():
         try:
             return redirect(
                 "deployments:deploy", asked_for(person(request.user), place, form.cleaned_data).number
             )
         except (Refused, ExternalError) as error:
-            form.add_error(None, f"{error.message} {error.hint}".strip())
+            field = "although_bad" if error.code == "bad-release" else None
+            form.add_error(field, f"{error.message} {error.hint}".strip())
     choice = chosen_by(place, {name: request.POST.get(name, "") for name in ("kind", "revision", "branch")})
     context = context_of(request, place, choice, see=True, form=form)
     return render(request, "deployments/new.html", context, status=422)
@@ -122,7 +122,9 @@ def asked_for(actor: Actor, place: Environment, data: Mapping[str, Any]) -> Depl
     }
     if data["kind"] == Deploy.Kind.SECRETS:
         return secrets_alone.request_secrets_deploy(actor, environment=place, **more).deploy
-    return requests.request_deploy(actor, environment=place, revision=data["revision"], **more).deploy
+    return requests.request_deploy(
+        actor, environment=place, revision=data["revision"], although_bad=data["although_bad"], **more
+    ).deploy
 
 
 @require_safe

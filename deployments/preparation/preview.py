@@ -32,7 +32,7 @@ from engine.cluster.resources import ClusterKinds
 from engine.errors import SlipwayError
 from engine.manifests.render import ImagePin
 from engine.types import Manifest
-from projects.connections import git_repository, hasty_client
+from projects.connections import hasty_client, quick_repository
 from projects.models import Environment
 from projects.secret_files import Patiently, SecretChange, at_once, current_versions, secret_changes
 
@@ -204,7 +204,7 @@ def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
 
 def with_commits(result: Preview, environment: Environment) -> Preview:
     """The preview with the commits between the live and the chosen revision; without any when Git cannot tell them."""
-    repository = git_repository(environment.project)
+    repository = quick_repository(environment.project)
     base, head = result.live_revision, result.commit.sha
     try:
         if not base:

@@ -69,9 +69,16 @@ class ContainerLog:
             for number, line in enumerate(stream):
                 if number >= self._told:
                     self._tell(line)
+                if self._told > MAX_LINES:
+                    self._stop_reading(stream)
         except ApiError:
             return False
         return True
+
+    def _stop_reading(self, stream: Stream) -> None:
+        """Nothing more of this log is copied, so nothing more is read."""
+        self._closing.set()
+        stream.close()
 
     def _tell(self, line: str) -> None:
         self._told += 1

@@ -204,6 +204,7 @@ def main(folder: Path) -> None:
         "-m",
         "uvicorn",
         "portal.asgi:application",
+        "--no-proxy-headers",
         "--port",
         str(port),
         "--timeout-graceful-shutdown",

@@ -65,7 +65,8 @@ def row(name: str, ours: list[float], peer: list[float]) -> dict[str, Any]:
 def child(task: str, folder: str, size: int) -> dict[str, float]:
     """Runs this file in a process with a database of its own (settings are read once per process)."""
     keys = {
-        "SECRET_KEY": "bench", "DIGEST_KEY": "bench", "LOG_LEVEL": "WARNING", "DATA_DIR": folder,
+        "SECRET_KEY": "only-for-the-benchmark", "DIGEST_KEY": "only-for-the-benchmark", "DATA_DIR": folder,
+        "LOG_LEVEL": "WARNING",
         "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "PYTHONPATH": str(ROOT),
         "DATABASE_URL": f"sqlite:///{folder}/{size}.sqlite3", "DJANGO_SETTINGS_MODULE": "portal.settings",
         "BASE_URL": "http://testserver", **progress.for_child(),

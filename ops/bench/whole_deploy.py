@@ -54,8 +54,8 @@ def environment(folder: Path) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_DEFAULT_REGION": "eu-west-2",
         "GIT_PROTOCOLS": "file",
-        "SECRET_KEY": "bench",
-        "DIGEST_KEY": "bench",
+        "SECRET_KEY": "only-for-the-benchmark",
+        "DIGEST_KEY": "only-for-the-benchmark",
         "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"0" * 32).decode(),
         "LOG_LEVEL": "WARNING",
     }

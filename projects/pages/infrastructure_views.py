@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from audit.actors import person
 from core.fields import Sealed
 from core.findings import FAILED, Finding
+from core.incoming import takes_files
 from core.kept import keeps
 from people.services import require_admin
 from projects import checking, editing, infrastructure
@@ -31,6 +32,7 @@ def clusters(request: HttpRequest) -> HttpResponse:
     return page(request, "projects/clusters.html", clusters=clusters_for(request.user))
 
 
+@takes_files
 @sensitive_post_parameters("kubeconfig")
 @require_http_methods(["GET", "POST"])
 @keeps(ClusterForm)
@@ -73,6 +75,7 @@ class ClusterCheck:
         infrastructure.note_answer(cluster, version=self.answer.version, error=failed, at=timezone.now())
 
 
+@takes_files
 @sensitive_post_parameters("kubeconfig")
 @require_http_methods(["GET", "POST"])
 @keeps(ClusterForm)

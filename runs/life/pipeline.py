@@ -13,9 +13,9 @@ from typing import Generic
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError
 from rq.timeouts import JobTimeoutException
 
+from core.lost import lost_its_connection
 from core.origin import origin
 from core.redactor import Redactor, redacting
 from engine.errors import SlipwayError
@@ -138,15 +138,17 @@ def outcome(pipeline: Pipeline[R, W], attempt: W) -> End:
     try:
         tell_beginning(pipeline, attempt)
         pipeline.work(attempt)
-    except (FenceLost, Leaving, OperationalError, InterfaceError):
-        raise  # no end: the next attempt goes on (without the database, no end could be written)
+    except (FenceLost, Leaving):
+        raise  # no end: the next attempt goes on
     except CancelRequested:
         return pipeline.cancelled(attempt)
     except (OutOfTime, JobTimeoutException):
         return pipeline.timed_out(attempt)
     except SlipwayError as error:
         return pipeline.failed(attempt, error)
-    except Exception:
+    except Exception as error:
+        if lost_its_connection(error):
+            raise  # without the database, no end could be written
         kind = pipeline.life.kind.name
         log.exception("a run ended by an error of the portal", kind=kind, number=attempt.run.number)
         return End(

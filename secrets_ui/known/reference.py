@@ -20,7 +20,7 @@ from engine.manifests.masking import is_secret, values_of
 from engine.manifests.references import references_of
 from engine.manifests.secretfiles import parse_secrets_file
 from engine.types import Manifest, ObjectRef
-from projects.connections import git_repository
+from projects.connections import quick_repository as git_repository
 from projects.models import Environment, Project
 from projects.reference_files import files_at
 from projects.secret_names import without_names

@@ -16,6 +16,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
+from core.incoming import takes_files
 from core.redactor import redact_text
 from engine.errors import SlipwayError
 from projects.access import environment_for
@@ -27,7 +28,8 @@ View = Callable[..., HttpResponse]
 
 
 def holds_values(view: View) -> View:
-    """For views that take or give a value: nothing keeps the answer, and no error report shows the form."""
+    """For views that take or give a value: nothing keeps the answer, and no error report shows the form. Values may
+    be long, or come as files."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -35,7 +37,7 @@ def holds_values(view: View) -> View:
         response["Cache-Control"] = "no-store, private"
         return response
 
-    return never_cache(sensitive_post_parameters()(sensitive_variables()(guarded)))
+    return takes_files(never_cache(sensitive_post_parameters()(sensitive_variables()(guarded))))
 
 
 def file_for(user: Any, project: str, environment: str, pk: int) -> SecretsFile:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
+from adapters.git import processes
 from adapters.git.command import Git, _key_in_memory, _ssh_command
-from adapters.git.messages import MirrorDamaged, UnknownRevision, UntrustedHost, explain
+from adapters.git.messages import MirrorDamaged, MirrorsFull, UnknownRevision, UntrustedHost, explain
+from adapters.git.mirror import size_of
 from adapters.git.repository import GitCredential, GitRepository
 
 TOKEN = "canary-token-7f3a"
@@ -514,3 +516,80 @@ def test_git_missing_on_the_machine(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match="could not be started"):
         Git("https://host/x", ("https",), None, tmp_path).local(["version"])
+
+
+def big(origin, megabytes: int) -> str:
+    """A commit with a file that no compression makes smaller."""
+    return origin.commit("big", {f"big{megabytes}": os.urandom(megabytes * 1_000_000)})
+
+
+@pytest.fixture
+def closely_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test sends is not there before the first look."""
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.005)
+
+
+def limited(git_server, folder: Path, limit: int) -> GitRepository:
+    credential = GitCredential(token=TOKEN)
+    return GitRepository(
+        f"{git_server.url}/shop.git", mirror=folder, credential=credential, protocols=("http",), limit=limit
+    )
+
+
+def test_mirrors_have_a_limit_together(origin, git_server, tmp_path: Path, closely_watched) -> None:
+    """A branch that is larger than what is left changes nothing, leaves nothing, and is named."""
+    folder = tmp_path / "mirrors"
+    repository = limited(git_server, folder, 3_000_000)
+    repository.fetch(0)
+    before, kept = repository.resolve("main"), size_of(folder)
+    sha = big(origin, 40)
+    with pytest.raises(MirrorsFull, match="all the space") as full:
+        repository.fetch(0)
+    assert full.value.permanent
+    assert "GIT_MIRRORS_GB" in full.value.hint
+    assert repository.resolve("main") == before
+    assert size_of(folder) < kept + 100_000
+    assert limited(git_server, folder, 300_000_000).fetch(0)
+    assert repository.resolve("main").sha == sha
+    big(origin, 1)
+    with pytest.raises(MirrorsFull):  # none is left at all
+        repository.fetch(0)
+
+
+def test_a_first_copy_that_is_too_large_leaves_nothing(
+    origin, git_server, tmp_path: Path, closely_watched
+) -> None:
+    big(origin, 40)
+    repository = limited(git_server, tmp_path / "mirrors", 2_000_000)
+    with pytest.raises(MirrorsFull):
+        repository.fetch(0)
+    assert size_of(tmp_path / "mirrors") < 100_000
+
+
+def test_waiting_and_fetching_have_one_limit_of_time(make, git_server) -> None:
+    make().fetch(0)
+    git_server.gate.clear()
+    threading.Timer(6, git_server.gate.set).start()
+
+    def hold() -> None:
+        with pytest.raises(TimedOut):
+            make().fetch(0, timeout=1.5)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    with pytest.raises(TimedOut):
+        make().fetch(0, timeout=2)
+    assert time.monotonic() - began < 4
+    holder.join(20)
+
+
+def test_a_commits_subject_and_author_are_cut(make, origin) -> None:
+    origin.git("config", "user.name", "x")
+    origin.commit("s" * 5000 + "\u202e\x1b[2J")
+    repository = make()
+    repository.fetch(0)
+    commit = repository.resolve("main")
+    assert commit.subject == "s" * 300
+    assert repository.branches()[0].commit.subject == "s" * 300

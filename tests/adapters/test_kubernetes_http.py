@@ -27,7 +27,9 @@ from adapters.errors import (
     TimedOut,
     Unavailable,
 )
+from adapters.kubernetes import stream
 from adapters.kubernetes.client import KubernetesClient, KubernetesError, Right
+from adapters.kubernetes.errors import KubernetesUnavailable
 from adapters.kubernetes.limits import RetryPolicy
 from engine.cluster.client import APPLY, JSON_PATCH, ApiError
 from tests.adapters.test_kubernetes_config import kubeconfig
@@ -447,6 +449,32 @@ def test_a_watch_closed_before_its_first_event_gives_none(silent_server: str) ->
         stream = client.watch("/w")
         stream.close()
         assert list(stream) == []
+
+
+def test_a_line_without_an_end_is_cut_and_the_next_one_is_whole(
+    client: KubernetesClient, httpserver: HTTPServer
+) -> None:
+    """8 MB in the time of 8 MB: pieces are not joined again and again."""
+    httpserver.expect_request("/log").respond_with_response(
+        Response("x" * 8_000_000 + "\nnext\n" + "y" * 70_000)
+    )
+    began = time.monotonic()
+    first, second, last = client.lines("/log")
+    assert time.monotonic() - began < 10
+    assert first == "x" * 65_536 + " … (cut: the line is longer than 64 kB)"
+    assert second == "next"
+    assert last.startswith("y" * 65_536 + " …")
+
+
+def test_an_event_that_is_too_long_is_no_half_event(
+    client: KubernetesClient, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "LONGEST_EVENT", 100_000)
+    httpserver.expect_request("/watch").respond_with_response(
+        events({"type": "ADDED", "object": {"a": "x" * 200_000}})
+    )
+    with pytest.raises(KubernetesUnavailable, match="more than 100,000 bytes"):
+        list(client.watch("/watch"))
 
 
 def test_lines_and_texts(client: KubernetesClient, httpserver: HTTPServer) -> None:

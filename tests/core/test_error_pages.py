@@ -18,8 +18,9 @@ REFERENCE = "reference-4711"
 
 
 @pytest.fixture
-def visitor() -> Client:
-    """Signed in; the server's errors come as pages, not as exceptions."""
+def visitor(settings: Any) -> Client:
+    """Signed in, behind a proxy that chooses the reference; the server's errors come as pages, not as exceptions."""
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
     client = Client(raise_request_exception=False, headers={"X-Request-ID": REFERENCE, "accept": "text/html"})
     client.force_login(make_user("ana"))
     return client

@@ -54,7 +54,8 @@ def test_the_address_reaches_throttling_and_the_audit(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("given", ["0123456789abcdef", "a-b-c-d-e"])
-def test_a_proxys_request_id_is_kept(given: str) -> None:
+def test_a_proxys_request_id_is_kept(settings: Any, given: str) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
     answer = request_id(lambda request: HttpResponse())(
         RequestFactory().get("/", headers={"X-Request-ID": given})
     )
@@ -62,12 +63,37 @@ def test_a_proxys_request_id_is_kept(given: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["short", "x" * 65, "evil\tid-123", "<b>123456</b>", "", "12345678\n"])
-def test_any_other_request_id_is_replaced(given: str) -> None:
+def test_any_other_request_id_is_replaced(settings: Any, given: str) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
     request = RequestFactory().get("/")
     request.META["HTTP_X_REQUEST_ID"] = given
     answer = request_id(lambda request: HttpResponse())(request)
     assert len(answer["X-Request-ID"]) == 12
     assert answer["X-Request-ID"] != given
+
+
+def test_nobody_chooses_the_id_that_enters_the_audit() -> None:
+    request = RequestFactory().get("/", headers={"X-Request-ID": "0123456789abcdef"})
+    assert request_id(lambda request: HttpResponse())(request)["X-Request-ID"] != "0123456789abcdef"
+
+
+@pytest.mark.parametrize(("remote", "seen"), [("10.0.0.1", True), ("203.0.113.9", False)])
+def test_only_a_proxy_says_that_it_was_https(settings: Any, remote: str, seen: bool) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    found: list[bool] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        found.append(request.is_secure())
+        return HttpResponse()
+
+    request = RequestFactory().get("/", REMOTE_ADDR=remote, headers={"X-Forwarded-Proto": "https"})
+    request.request_id = "abcdef12"  # type: ignore[attr-defined]
+    try:
+        ClientAddressMiddleware(view)(request)
+    finally:
+        set_origin(None)
+    assert found == [seen]
 
 
 @pytest.mark.django_db
@@ -93,7 +119,7 @@ class TestEndedSession:
 
     def test_a_form_is_answered_with_what_was_typed(self, client: Client) -> None:
         sent = {"reason": "hotfix <b>", "credential": "canary-token"}
-        headers = {"accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+        headers = {"accept": "text/html", "Origin": "http://testserver"}
         answer = client.post("/projects/shop/staging/deploy/", sent, headers=headers)
         page = answer.content.decode()
         assert answer.status_code == 401

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from audit import verbs
 from audit.actors import person
 from audit.models import AuditEvent
-from core.errors import Refused
+from core.errors import Refused, status_of
 from deployments.gate import marking, requests
 from deployments.models import Deploy, Release
 from projects.models import Role
@@ -219,18 +219,42 @@ class TestUsingItAllTheSame:
         assert 'name="although_bad" required' in page
         answer = press(address, revision="a" * 40, reason="", key="k")
         assert answer.status_code == 422
-        assert "Tick the box to use it all the same." in answer.content.decode()
+        assert "Confirm that it is to be deployed all the same" in answer.content.decode()
         assert not Deploy.objects.filter(state=State.QUEUED).exists()
         press(address, revision="a" * 40, reason="", key="k", although_bad="on")
         assert Deploy.objects.get(state=State.QUEUED).revision == "a" * 40
 
 
-def test_the_command_line_warns_beside_its_answer(environment, deployer, good, pushed, commits, capsys):
-    """The warning goes to stderr; the JSON on stdout and the exit status, on which scripts rely, do not change."""
+@pytest.mark.parametrize("name", ["older", "2" * 40, "2" * 7])
+def test_the_gate_asks_by_whatever_name_the_commit_was_given(
+    environment, deployer, good, pushed, commits, name
+):
+    """A branch, a whole and a short hash: page, command line and API ask the same function."""
+    revision = commits["older"].sha
+    Release.objects.filter(pk=good.release_id).update(revision=revision)
+    actor = person(deployer)
+    mark(deployer, good)
+    with pytest.raises(Refused) as refusal:
+        requests.request_deploy(actor, environment=environment, revision=name)
+    assert refusal.value.code == "bad-release"
+    assert status_of(refusal.value) == 409
+    assert "Prices are wrong" in refusal.value.message
+    assert not Deploy.objects.filter(state=State.QUEUED).exists()
+    made = requests.request_deploy(actor, environment=environment, revision=name, although_bad=True)
+    assert made.deploy.revision == revision
+
+
+def test_the_command_line_asks_too(environment, deployer, good, pushed, commits, capsys):
+    """It refuses with exit status 2 until it is confirmed; then it warns on stderr, beside its JSON."""
     revision = commits["older"].sha
     Release.objects.filter(pk=good.release_id).update(revision=revision)
     mark(deployer, good)
-    call_command("deploy", environment.project.slug, "staging", revision="older", as_json=True)
+    place = (environment.project.slug, "staging")
+    with pytest.raises(CommandError, match="--although-bad") as refusal:
+        call_command("deploy", *place, revision="older", as_json=True)
+    assert refusal.value.returncode == 2
+    assert not Deploy.objects.filter(state=State.QUEUED).exists()
+    call_command("deploy", *place, revision="older", as_json=True, although_bad=True)
     told = capsys.readouterr()
     assert told.err == f"Warning: dev marked the release of {revision[:7]} as bad: Prices are wrong.\n"
     assert json.loads(told.out)["state"] == "queued"

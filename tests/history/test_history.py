@@ -67,6 +67,17 @@ def test_dates_include_their_days(shop, admin, get):
     ]
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9000-01-02", "9999-12-31"])
+@pytest.mark.parametrize("address", ["/deploys/", "/deploys/export.csv", "/audit/"])
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_days_without_neighbours_are_days_too(shop, admin, get, address, name, day):
+    everything = (name == "since") == (day < "2000")
+    response = get(admin, f"{address}?{name}={day}")
+    assert response.status_code == 200
+    if address == "/deploys/":
+        assert shown(response) == ([6, 5, 4, 3, 2, 1] if everything else [])
+
+
 @pytest.mark.parametrize("query", ["since=yesterday", "state=exploded", "kind=x"])
 def test_a_filter_that_makes_no_sense_is_named(shop, admin, get, query):
     response = get(admin, f"/deploys/?{query}")

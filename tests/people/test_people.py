@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.actors import person
 from audit.models import AuditEvent
+from core.errors import Refused
+from people import services
 from people.models import SetupLink, User
 from people.services import new_setup_link
 from people.urls import urlpatterns
@@ -252,3 +257,34 @@ def test_there_is_no_second_first_admin(client: Client, admin: User) -> None:
     SetupLink.objects.create(token_hash=SetupLink.hash_of("stolen"))
     assert client.post(at("setup", "stolen"), SETUP).status_code == 403
     assert User.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_admins_who_demote_each_other_leave_one() -> None:
+    """Each locks both accounts. In another order each would wait for the other one, and the database would break one off."""
+    admins = [make.make_user(name, is_admin=True) for name in ("ada", "bea", "cleo")]
+    outcomes: list[str] = []
+    start = threading.Barrier(len(admins))
+
+    def demote(by: User, whom: User) -> None:
+        start.wait()
+        try:
+            services.change_user(
+                person(User.objects.get(pk=by.pk)), user=whom, name="", email="", is_admin=False, is_auditor=False,
+                is_active=True,
+            )  # fmt: skip
+            outcomes.append("done")
+        except Refused as refusal:
+            outcomes.append(refusal.code)
+        finally:
+            connection.close()
+
+    pairs = zip(admins, [*admins[1:], admins[0]], strict=True)
+    threads = [threading.Thread(target=demote, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(outcomes) == 3
+    assert set(outcomes) <= {"done", "last-admin", "role"}
+    assert User.objects.filter(is_admin=True).count() == 3 - outcomes.count("done") >= 1

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from audit.models import AuditEvent
 from people.models import User
+from people.sessions import user_of
 from projects.models import Project
 from tests import factories as make
 
@@ -47,6 +48,36 @@ def test_guessing_a_password_is_stopped_for_every_address(bob: User) -> None:
     assert "_auth_user_id" not in answer.client.session
     with time_machine.travel(timezone.now() + timedelta(minutes=6)):
         assert sign_in(Client(), REMOTE_ADDR="198.51.100.99").status_code == 302
+
+
+def test_another_port_in_the_host_gives_no_further_guesses(bob: User) -> None:
+    for n in range(5):
+        sign_in(Client(), WRONG, REMOTE_ADDR=f"198.51.100.{n}", HTTP_HOST="127.0.0.1:8000")
+    for port, name in ((9000, "127.0.0.1"), (9001, "localhost")):
+        answer = sign_in(Client(), REMOTE_ADDR="198.51.100.99", HTTP_HOST=f"{name}:{port}")
+        assert "Too many failed login attempts" in answer.content.decode()
+    assert "Too many" in sign_in(Client(), username="BOB", REMOTE_ADDR="198.51.100.98").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("following", "leads_to"),
+    [
+        ("/deploys/?state=failed", "/deploys/?state=failed"),
+        ("http://testserver/deploys/", "http://testserver/deploys/"),
+        ("http://localhost/", "/"),  # one of ALLOWED_HOSTS, for the container's probes
+        ("http://127.0.0.1:8000/", "/"),
+        ("http://evil.example/", "/"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example/", "/"),
+        ("javascript:alert(1)", "/"),
+    ],
+)
+def test_a_sign_in_leads_on_to_pages_of_this_site_only(
+    bob: User, settings: Any, following: str, leads_to: str
+) -> None:
+    settings.BASE_URL = "https://deploy.example.com"
+    answer = Client().post("/login/", {"login": "bob", "password": make.PASSWORD, "next": following})
+    assert (answer.status_code, answer["Location"]) == (302, leads_to)
 
 
 def test_guessing_names_is_stopped_by_address(bob: User) -> None:
@@ -97,7 +128,7 @@ FORM = {
     "credential_kind": "token", "credential": "canary-typed-token", "csrfmiddlewaretoken": "stale",
 }  # fmt: skip
 ADDRESS = "/projects/shop/settings/"
-OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+OWN_PAGE = {"Origin": "http://testserver"}
 
 
 def late(**headers: str) -> Any:
@@ -122,6 +153,13 @@ def test_secrets_are_not_kept_and_asked_for_again() -> None:
     assert '<span class="key">credential</span>' in page
     assert 'name="typed_again" value="credential"' in page
     assert 'value="stale"' not in page
+
+
+def test_what_will_be_sent_again_can_be_read() -> None:
+    """Nobody confirms values that they cannot see."""
+    page = late().content.decode()
+    assert "<dt>name</dt><dd>Typed with care</dd>" in page
+    assert "<dt>repository url</dt><dd>https://git.example/x.git</dd>" in page
 
 
 def test_a_form_of_another_site_is_not_kept() -> None:
@@ -190,3 +228,48 @@ def test_script_is_told_instead() -> None:
     answer = Client().post(ADDRESS, FORM, headers={"HX-Request": "true"})
     assert answer.status_code == 401
     assert "HX-Redirect" in answer
+
+
+class TestWhoseSession:
+    """`user_of`: for what goes on after the request that checked the sign-in, such as a live log."""
+
+    @pytest.fixture
+    def key(self, bob: User) -> str:
+        client = Client()
+        client.force_login(bob)
+        return str(client.session.session_key)
+
+    def test_it_lasts(self, bob: User, key: str) -> None:
+        assert user_of(key) == bob
+
+    def test_it_ends_with_the_account(self, bob: User, key: str) -> None:
+        User.objects.filter(pk=bob.pk).update(is_active=False)
+        assert user_of(key) is None
+
+    def test_it_ends_with_another_password(self, bob: User, key: str) -> None:
+        bob.set_password("quite another password")
+        bob.save()
+        assert user_of(key) is None
+
+    def test_it_ends_by_signing_out(self, bob: User) -> None:
+        client = Client()
+        client.force_login(bob)
+        key = client.session.session_key
+        client.post("/logout/")
+        assert user_of(key) is None
+
+    @pytest.mark.parametrize("nobodys", [None, "", "x" * 32])
+    def test_no_session_is_nobodys(self, nobodys: str | None) -> None:
+        assert user_of(nobodys) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/deploys/", "/account/", "/account/mfa/totp/activate/", "/login/", "/no/such/page/"]
+)
+def test_no_page_is_kept_by_a_browser_or_proxy(bob: User, address: str) -> None:
+    client = Client()
+    client.force_login(bob)
+    client.post("/reauthenticate/", {"password": make.PASSWORD})
+    said = client.get(address)["Cache-Control"]
+    assert "no-store" in said
+    assert "private" in said

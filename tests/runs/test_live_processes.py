@@ -47,7 +47,7 @@ def web(redis_url: str) -> Iterator[str]:
     port = redis_server.free_port()
     environment = {**os.environ, "DATABASE_URL": database_url(), "REDIS_URL": redis_url, "PORT": str(port)}
     command = [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--port", str(port)]
-    options = ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]
+    options = ["--no-proxy-headers", "--log-level", "warning", "--timeout-graceful-shutdown", "1"]
     process = subprocess.Popen([*command, *options], cwd=ROOT, env=environment)
     try:
         address = f"http://127.0.0.1:{port}"

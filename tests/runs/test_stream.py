@@ -14,6 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError, connections
 
+from core.errors import Refused, status_of
 from core.redactor import Redactor
 from deployments.models import Deploy
 from runs import stream as streams
@@ -50,11 +51,16 @@ def end(fence: Fence) -> None:
     Bell(fence.run_id).ring(CHANGED)
 
 
+ANYBODY = streams.Viewer("1", lambda: True)
+
+
 class Viewer:
     """A browser that reads the stream, event by event."""
 
-    def __init__(self, fence: Fence, after: int = 0) -> None:
-        self.source: AsyncIterator[str] = events(fence.run_id, after, is_open_of(fence.run_id), rendered)
+    def __init__(self, fence: Fence, after: int = 0, viewer: streams.Viewer = ANYBODY) -> None:
+        self.source: AsyncIterator[str] = events(
+            fence.run_id, after, is_open_of(fence.run_id), rendered, viewer
+        )
         self.last_id = after
         self.texts: list[str] = []
 
@@ -300,10 +306,111 @@ def test_a_database_that_pauses_only_delays_the_lines(fence: Fence, monkeypatch:
 
 
 def test_what_a_proxy_must_know(fence: Fence) -> None:
-    response = streams.stream_response(fence.run_id, 0, lambda: False, rendered)
-    assert response["Content-Type"] == "text/event-stream"
-    assert "no-transform" in response["Cache-Control"]
-    assert response["X-Accel-Buffering"] == "no"
+    async def scenario() -> None:
+        response = streams.stream_response(fence.run_id, 0, lambda: False, rendered, ANYBODY)
+        assert response["Content-Type"] == "text/event-stream"
+        assert "no-transform" in response["Cache-Control"]
+        assert response["X-Accel-Buffering"] == "no"
+
+    run(scenario)
+
+
+def test_it_ends_when_the_right_does_also_while_lines_come(
+    fence: Fence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked at each ping; a log that never pauses has no pings, and is asked as often."""
+    monkeypatch.setattr(streams, "PING_SECONDS", 0.2)
+    right = [True]
+    write(fence, "one")
+
+    async def scenario() -> None:
+        viewer = Viewer(fence, viewer=streams.Viewer("1", lambda: right[0]))
+        await viewer.lines(1)
+        right.clear()
+        right.append(False)
+        with pytest.raises(StopAsyncIteration):
+            for n in range(200):
+                await sync_to_async(write)(fence, f"line {n}")
+                await viewer.next()
+        await viewer.leave()
+
+    run(scenario)
+
+
+def test_a_right_that_cannot_be_asked_for_is_asked_for_again(
+    fence: Fence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "PING_SECONDS", 0.1)
+    asked: list[int] = []
+
+    def gone() -> bool:
+        asked.append(1)
+        if len(asked) < 3:
+            raise OperationalError("gone")
+        return False
+
+    async def scenario() -> None:
+        viewer = Viewer(fence, viewer=streams.Viewer("1", gone))
+        with pytest.raises(StopAsyncIteration):
+            await viewer.until("end")
+        assert len(asked) == 3
+
+    run(scenario)
+
+
+def test_one_person_has_so_many_streams_and_others_their_own(
+    fence: Fence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST_STREAMS", 2)
+    write(fence, "one")
+
+    async def scenario() -> None:
+        first, second = Viewer(fence), Viewer(fence)
+        await asyncio.gather(first.lines(1), second.lines(1))
+        with pytest.raises(Refused) as refusal:
+            streams.stream_response(fence.run_id, 0, lambda: True, rendered, ANYBODY)
+        assert status_of(refusal.value) == 429
+        with pytest.raises(StopAsyncIteration):  # asked for in the same moment as another one
+            await Viewer(fence).next()
+        other = Viewer(fence, viewer=streams.Viewer("2", lambda: True))
+        await other.lines(1)
+        await first.leave()
+        again = Viewer(fence)
+        await again.lines(1)
+        for viewer in (second, other, again):
+            await viewer.leave()
+        assert not hub().streams
+
+    run(scenario)
+
+
+def test_a_stream_that_waits_holds_no_database_connection(fence: Fence) -> None:
+    """The thread that found the run gives its connection back."""
+
+    def connected() -> bool:
+        return connections["default"].connection is not None
+
+    async def scenario() -> None:
+        connections["default"].settings_dict["CONN_MAX_AGE"], kept = (
+            0,
+            connections["default"].settings_dict["CONN_MAX_AGE"],
+        )
+        try:
+            await sync_to_async(Deploy.objects.count)()
+            assert await sync_to_async(connected)()
+            viewer = Viewer(fence)
+            waiting = asyncio.create_task(viewer.next())
+            async with asyncio.timeout(PATIENCE):
+                while await sync_to_async(connected)():
+                    await asyncio.sleep(0.02)
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await waiting
+            await viewer.leave()
+        finally:
+            connections["default"].settings_dict["CONN_MAX_AGE"] = kept
+
+    run(scenario)
 
 
 def test_new_lines_are_rendered_once_for_all_viewers_and_outside_of_the_event_loop(
@@ -323,7 +430,9 @@ def test_new_lines_are_rendered_once_for_all_viewers_and_outside_of_the_event_lo
     write(fence, "one")
 
     async def scenario() -> None:
-        viewers = [Viewer(fence, after=1) for _ in range(50)]
+        viewers = [
+            Viewer(fence, after=1, viewer=streams.Viewer(str(person), lambda: True)) for person in range(50)
+        ]
         reading = [asyncio.create_task(viewer.lines(2)) for viewer in viewers]
         await asyncio.sleep(1.0)  # all are there
         for number in (2, 3):

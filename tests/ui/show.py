@@ -10,9 +10,9 @@ import threading
 def main() -> None:
     """Serves until interrupted. Templates are read at start, stylesheets and scripts on every request."""
     os.environ.update(
-        SECRET_KEY="only-to-look",
+        SECRET_KEY="only-to-look-at-the-pages",
         ENCRYPTION_KEYS="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-        DIGEST_KEY="only-to-look",
+        DIGEST_KEY="only-to-look-at-the-pages",
     )
     os.environ.update(DJANGO_SETTINGS_MODULE="portal.settings", DATA_DIR=tempfile.mkdtemp())
     import django

@@ -1,5 +1,5 @@
-"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--override REASON] [--wait] [--json] [--as USER]`, for scripts and CI.
-With `--secrets-only` in place of `--revision` it deploys the secrets alone.
+"""`manage.py deploy PROJECT ENVIRONMENT --revision REV [--override REASON] [--although-bad] [--wait] [--json] [--as USER]`, for
+scripts and CI. With `--secrets-only` in place of `--revision` it deploys the secrets alone.
 
 Exit status: 0 the deploy succeeded (without --wait: was accepted), 1 it failed, 2 it was refused. The reason is on stderr.
 """
@@ -47,6 +47,11 @@ class Command(BaseCommand):
             "--override", default="", metavar="REASON",
             help="deploy although checks failed that a person may override (a Secret that is not there yet), and why",
         )  # fmt: skip
+        parser.add_argument(
+            "--although-bad",
+            action="store_true",
+            help="deploy a commit although its release here is marked bad",
+        )
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the log")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
         parser.add_argument(
@@ -97,8 +102,13 @@ def request(options: dict[str, Any]) -> Deploy:
     more = {"reason": options["reason"], "override": options["override"]}
     if options["secrets_only"]:
         return secrets_alone.request_secrets_deploy(actor, environment=environment, **more).deploy
-    revision = options["revision"]
-    return requests.request_deploy(actor, environment=environment, revision=revision, **more).deploy
+    return requests.request_deploy(
+        actor,
+        environment=environment,
+        revision=options["revision"],
+        although_bad=options["although_bad"],
+        **more,
+    ).deploy
 
 
 def actor_for(username: str) -> Actor:
