@@ -10,11 +10,13 @@ from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from core import rotation
 from core.fields import CannotDecrypt, decrypt, encrypt
-from core.management.commands import rotatekeys
+from core.rotation import Place
 from projects.models import Cluster, Project
 from tests.factories import make_cluster, make_project
 
+CLUSTERS = Place(Cluster, ("kubeconfig",))
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 
@@ -69,7 +71,7 @@ def test_a_row_that_was_deleted_meanwhile_is_left_alone() -> None:
     cluster = make_cluster()
     pk = cluster.pk
     cluster.delete()
-    assert rotatekeys.rotate_row(Cluster._default_manager, pk, ["kubeconfig"]) == 0
+    assert rotation.rotate_row(CLUSTERS, pk) == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -99,7 +101,7 @@ def test_rotation_never_writes_an_old_value_over_a_newer_one(monkeypatch: pytest
     thread = threading.Thread(target=save)
     thread.start()
     monkeypatch.setattr(Cluster._default_manager, "filter", slow_filter)
-    rotatekeys.rotate_row(Cluster._default_manager, cluster.pk, ["kubeconfig"])
+    rotation.rotate_row(CLUSTERS, cluster.pk)
     monkeypatch.undo()
     thread.join()
     assert Cluster.objects.get(pk=cluster.pk).kubeconfig == "newer"
