@@ -13,6 +13,8 @@ from django_rq import get_queue
 from redis.exceptions import RedisError
 from rq.exceptions import DuplicateJobError
 
+from core.listed import check_listed
+
 log = structlog.get_logger(__name__)
 
 
@@ -23,8 +25,10 @@ def enqueue(name: str, *ids: str | int, queue: str, job_id: str, at_front: bool 
     `ids`: its arguments. `at_front`: put it first in the queue, because a person waits for it.
 
     `job_id`: letters, digits, `_`, `-`; RQ does not enqueue a second job with an id that it still knows. A Redis that
-    does not answer is logged, not raised. Raises TypeError for an argument that is no id.
+    does not answer is logged, not raised. Raises TypeError for an argument that is no id, NotListed for a name that
+    `settings.JOBS` lacks.
     """
+    check_listed(name)
     for value in ids:
         if not isinstance(value, (str, int)):
             raise TypeError(f"Jobs take ids only, not {type(value).__name__}.")

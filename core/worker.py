@@ -1,5 +1,5 @@
 """The RQ worker class. No database or Redis connection crosses a fork, a job dies with its worker, and a worker that is
-asked to end tells its job.
+asked to end tells its job. It runs jobs of core/listed.py only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
+from core.listed import ListedJob
 from core.origin import Origin, set_origin
 from core.redactor import redacting
 
@@ -37,6 +38,10 @@ def is_leaving() -> bool:
 
 class Worker(RqWorker):
     """The class that `manage.py rqworker QUEUE` uses (settings.RQ)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Always reads JSON: the command's own default, pickles, would run code from Redis."""
+        super().__init__(*args, **{**kwargs, "serializer": settings.JOBS_SERIALIZER, "job_class": ListedJob})
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
         """Imports the modules that jobs need before the first job: the children are forks and inherit them."""

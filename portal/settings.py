@@ -131,11 +131,27 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # Short timeouts: a click must not wait for a Redis that is down. The reconciler enqueues lost jobs later.
 _redis_query = "socket_connect_timeout=1&socket_timeout=5"
 _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
+JOBS_SERIALIZER = "rq.serializers.JSONSerializer"  # pickles would run code of whoever can write to Redis
 RQ_QUEUES = {
-    "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600},
-    "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},
+    "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600, "SERIALIZER": JOBS_SERIALIZER},
+    "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},
 }
-RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
+RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": "core.listed.ListedJob"}
+# Every function that a worker runs, whatever Redis says (core/listed.py).
+JOBS = (
+    "audit.integrity.verify_job",
+    "clusters.jobs.refresh_if_stale",
+    "clusters.jobs.refresh_live",
+    "deployments.branches.refresh",
+    "deployments.jobs.run_deploy",
+    "notify.outbox.send_due",
+    "projects.mirrors.tidy",
+    "secrets_ui.jobs.learn_version",
+    "secrets_ui.jobs.look_at",
+    "secrets_ui.jobs.settle_version",
+    "secrets_ui.jobs.tend_creation",
+    "secrets_ui.jobs.tend_request",
+)
 RQ_SHOW_ADMIN_LINK = False
 WORKER_PRELOAD = [
     "deployments.pipeline.pipeline",
@@ -151,7 +167,7 @@ WORKER_PRELOAD = [
 # drops arbitrary ones beyond that, which would drop sessions and the counters of refused sign-ins.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "core.signedcache.SignedDatabaseCache",
         "LOCATION": "cache_entries",
         "OPTIONS": {"MAX_ENTRIES": 20_000},
     }

@@ -97,7 +97,9 @@ def tokens_that_open_with(key: str) -> list[str]:
             cursor.execute(f'SELECT * FROM "{table}"')
             names = [column[0] for column in cursor.description]
             for row in cursor.fetchall():
-                found += [f"{table}.{name}" for name, value in zip(names, row, strict=True) if opens(value, key)]
+                found += [
+                    f"{table}.{name}" for name, value in zip(names, row, strict=True) if opens(value, key)
+                ]
     return found
 
 
@@ -105,7 +107,7 @@ def opens(value: Any, key: str) -> bool:
     for token in re.findall(r"gAAAAA[A-Za-z0-9_=-]+", str(value)):
         try:
             Fernet(key).decrypt(token.encode())
-        except Exception:  # noqa: BLE001, S112  (another key's)
+        except Exception:  # noqa: BLE001  (another key's)
             continue
         return True
     return False
