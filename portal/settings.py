@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "core.middleware.ErrorsMiddleware",
+    "audit.refusals.RefusalsMiddleware",  # sees errors before the one above answers them
 ]
 
 ROOT_URLCONF = "portal.urls"

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
+from core.refused import note
 from engine.errors import SlipwayError
 
 
@@ -56,6 +57,7 @@ def refuse(
 ) -> None:
     """Adds a service's error to the form: to the field that it names, else to `otherwise` or the head of the form."""
     if isinstance(error, SlipwayError):
+        note(error)
         form.add_error(None, f"{error.message} {error.hint}".strip())
         return
     problems = error.message_dict if hasattr(error, "error_dict") else {otherwise or "": error.messages}

@@ -20,6 +20,7 @@ from audit.actors import Actor, person
 from core.errors import Refused
 from core.findings import WARNING, Finding
 from core.kept import keeps
+from core.refused import note
 from deployments.gate import marking, requests, secrets_alone, turns
 from deployments.models import Deploy
 from deployments.pages.forms import DeployForm
@@ -106,6 +107,7 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
                 "deployments:deploy", asked_for(person(request.user), place, form.cleaned_data).number
             )
         except (Refused, ExternalError) as error:
+            note(error)
             form.add_error(None, f"{error.message} {error.hint}".strip())
     choice = chosen_by(place, {name: request.POST.get(name, "") for name in ("kind", "revision", "branch")})
     context = context_of(request, place, choice, see=True, form=form)
