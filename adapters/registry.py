@@ -36,6 +36,10 @@ _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64}")
 
 
+class Expired(Denied):
+    """The credential was valid once and has ended."""
+
+
 class Registry:
     """One registry, with a user name and password (ECR's user is `AWS`, its password the token)."""
 
@@ -53,6 +57,12 @@ class Registry:
             pair = base64.b64encode(f"{username}:{password}".encode()).decode()
             self._headers["Authorization"] = f"Basic {pair}"
         self._timeout = urllib3.Timeout(connect=timeout, read=timeout)
+
+    def sign_in(self) -> None:
+        """Asks for `/v2/`: the registry knows the credential. That alone does not prove a right to pull. Raises as `digest`."""
+        status, headers, body = self._ask("GET", "/v2/")
+        if status != 200:
+            raise self._refusal(status, headers, body, "", "")
 
     def digest(self, repository: str, reference: str) -> str:
         """The digest of a tag's (or digest's) manifest. The result proves that the image exists and may be pulled.
@@ -72,6 +82,17 @@ class Registry:
         if status != 200:
             raise self._refusal(status, headers, body, repository, reference)
         return headers.get("docker-content-digest", "") or f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+    def answer(self) -> None:
+        """Asks whether a registry answers there; a sign-in that it demands is an answer, too. Raises ExternalError when it
+        does not."""
+        status, headers, _ = self._ask("GET", "/v2/")
+        if status == 404:
+            raise NotFound(
+                f"{self.host} answers, but not as a registry.", system=SYSTEM, hint="Check its address."
+            )
+        if status not in (200, 401, 403):
+            raise self._refusal(status, headers, b"", "", "")
 
     def _ask(self, method: str, path: str) -> tuple[int, Mapping[str, str], bytes]:
         try:
@@ -113,7 +134,7 @@ class Registry:
         text = body[:2000].decode(errors="replace").lower()
         if status in (401, 403):
             return self._denial(status, headers, text, repository)
-        if status == 404:
+        if status == 404 and repository:
             missing = f"repository {repository}" if "name_unknown" in text else f"image {image}"
             return NotFound(f"The registry {self.host} has no {missing}.", system=SYSTEM)
         if status == 429:
@@ -128,7 +149,9 @@ class Registry:
     def _denial(self, status: int, headers: Mapping[str, str], text: str, repository: str) -> ExternalError:
         """The error for a 401 or 403. ECR answers 403 for an expired token, in plain text or in JSON."""
         if "expired" in text:
-            return Denied(f"The pull credential of {self.host} has expired.", system=SYSTEM, hint="Renew it.")
+            return Expired(
+                f"The pull credential of {self.host} has expired.", system=SYSTEM, hint="Renew it."
+            )
         if headers.get("www-authenticate", "").lower().startswith("bearer"):
             message = f"The registry {self.host} wants a sign-in by tokens, which is not supported."
             return Invalid(
@@ -137,9 +160,8 @@ class Registry:
         if status == 401:
             return Denied(f"The registry {self.host} does not accept the pull credential.", system=SYSTEM)
         hint = "Give its owner the right to pull, such as ecr:BatchGetImage and GetDownloadUrlForLayer."
-        return Denied(
-            f"The pull credential of {self.host} may not pull from {repository}.", system=SYSTEM, hint=hint
-        )
+        where = f"pull from {repository}" if repository else "sign in"
+        return Denied(f"The pull credential of {self.host} may not {where}.", system=SYSTEM, hint=hint)
 
 
 def _pool(url: str) -> urllib3.PoolManager:

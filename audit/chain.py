@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models import Count, Min
 from django.utils import timezone
 
 from audit import anchor as anchors
@@ -82,3 +83,11 @@ def fits(event: AuditEvent, previous: str, key: bytes) -> bool:
         return False
     right = old_digest(event, previous) if event.link is None else digest(event, event.link, previous, key)
     return hmac.compare_digest(event.hash, right)
+
+
+def lag() -> tuple[int, float]:
+    """How many settled events are not chained yet, and for how many seconds the oldest of them has waited beyond SETTLED."""
+    settled = timezone.now() - SETTLED
+    found = AuditEvent.objects.filter(hash="", at__lt=settled).aggregate(n=Count("pk"), oldest=Min("at"))
+    waited = (settled - found["oldest"]).total_seconds() if found["oldest"] else 0.0
+    return found["n"], waited

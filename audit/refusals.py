@@ -18,8 +18,8 @@ from audit.models import AuditEvent
 from audit.record import record
 from core.errors import Refused, Stale, status_of
 from core.origin import origin
-from core.refused import note, noting
 from engine.errors import SlipwayError
+from ui.refused import note, noting
 
 VERB = "request.refused"
 # Events within an hour. All callers without a session count as one person. The log has every refusal.

@@ -11,6 +11,7 @@ import base64
 import hmac
 import io
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +24,9 @@ from django.utils.crypto import salted_hmac
 
 class SignedDatabaseCache(DatabaseCache):
     """Django's cache table. An entry that is not signed counts as none, so that it is made anew."""
+
+    _table: str
+    _base_set: Callable[..., Any]
 
     def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> None:
         full = self.make_and_validate_key(key, version=version)

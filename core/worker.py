@@ -18,7 +18,9 @@ from django.conf import settings
 from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
+from rq.exceptions import DeserializationError
 
+from core.heartbeats import WORKER, BeatingHeart, Heart
 from core.listed import ListedJob
 from core.origin import Origin, set_origin
 from core.redactor import redacting
@@ -36,18 +38,42 @@ def is_leaving() -> bool:
     return _leaving.is_set()
 
 
+def name_of(job: Any) -> str:
+    """The dotted name of a job's function; of a job whose data cannot be read only that."""
+    try:
+        return str(job.func_name)
+    except DeserializationError:
+        return "a job that cannot be read"
+
+
 class Worker(RqWorker):
     """The class that `manage.py rqworker QUEUE` uses (settings.RQ)."""
+
+    _heart: BeatingHeart
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Always reads JSON: the command's own default, pickles, would run code from Redis."""
         super().__init__(*args, **{**kwargs, "serializer": settings.JOBS_SERIALIZER, "job_class": ListedJob})
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
-        """Imports the modules that jobs need before the first job: the children are forks and inherit them."""
+        """Imports the modules that jobs need before the first job: the children are forks and inherit them. Leaves heartbeats
+        until the end."""
         for module in settings.WORKER_PRELOAD:
             importlib.import_module(module)
-        return super().work(*args, **kwargs)
+        self._heart = BeatingHeart(Heart(WORKER, self.queue_names()))
+        self._heart.start()
+        try:
+            return super().work(*args, **kwargs)
+        finally:
+            self._heart.stop()
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        """Also tells the heartbeat what this worker does."""
+        self._heart.works(name_of(job))
+        try:
+            super().execute_job(job, queue)
+        finally:
+            self._heart.works("")
 
     def _install_signal_handlers(self) -> None:
         """Also handles LEAVE. Installed before the first fork, so that a new child handles the signal at once."""
@@ -61,7 +87,8 @@ class Worker(RqWorker):
 
     def fork_work_horse(self, *args: Any) -> None:
         """Forks, and also tells a job to leave that was taken at the moment of TERM."""
-        super().fork_work_horse(*args)
+        with self._heart.still():
+            super().fork_work_horse(*args)
         if self._stop_requested:
             self._tell_horse()
 

@@ -174,3 +174,7 @@ class Observer(Protocol):
 
     def check(self) -> None:
         """Called at least once a second during waits and before each stage; raises to stop the engine (cancel, lost fence)."""
+
+    def confirm(self) -> None:
+        """Called before a write is repeated on an object that changed since it was planned. Like `check`, but asks now whether
+        this deploy still is the one to write: what was known a moment ago may be old."""

@@ -71,6 +71,7 @@ def processes() -> list[Kept]:
         Kept("web", web),
         *(Kept(f"deploys-{n}", manage("rqworker", "deploys")) for n in range(1, workers + 1)),
         Kept("short", manage("rqworker", "short")),
+        Kept("registry", manage("rqworker", "registry")),
         Kept("scheduler", manage("scheduler")),
     ]
 

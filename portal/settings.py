@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "notify",
     "clusters",
     "secrets_ui",
+    "registry",
     "deployments",
     "portal",
 ]
@@ -136,6 +137,7 @@ JOBS_SERIALIZER = "rq.serializers.JSONSerializer"  # pickles would run code of w
 RQ_QUEUES = {
     "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600, "SERIALIZER": JOBS_SERIALIZER},
     "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},
+    "registry": {"URL": _rq_url, "DEFAULT_TIMEOUT": 300, "SERIALIZER": JOBS_SERIALIZER},
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": "core.listed.ListedJob"}
 # Every function that a worker runs, whatever Redis says (core/listed.py).
@@ -147,6 +149,8 @@ JOBS = (
     "deployments.jobs.run_deploy",
     "notify.outbox.send_due",
     "projects.mirrors.tidy",
+    "registry.jobs.look_at",
+    "registry.jobs.refresh_asked",
     "secrets_ui.jobs.learn_version",
     "secrets_ui.jobs.look_at",
     "secrets_ui.jobs.settle_version",
@@ -160,6 +164,7 @@ WORKER_PRELOAD = [
     "notify.outbox",
     "deployments.branches",
     "secrets_ui.jobs",
+    "registry.jobs",
     "adapters.kubernetes.http",
     "boto3",
 ]
@@ -253,6 +258,9 @@ GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
 GIT_MIRRORS = DATA_DIR / "git"
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
+OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_NETWORKS = env.words("METRICS_NETWORKS")
 
 LOGGING_CONFIG = None
 configure_logging(env.text("LOG_LEVEL", "INFO"))

@@ -7,13 +7,17 @@ from django.utils import timezone
 
 from audit import chain, integrity
 from clusters.jobs import refresh_stale
+from core import heartbeats
 from core.jobs import enqueue
 from core.scheduler import Tick
 from deployments import branches
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
+from notify import operations
 from notify.models import Outgoing
+from portal.status import asking
 from projects import mirrors
+from registry import jobs as registry
 from runs.life.reconcile import reconcile
 from secrets_ui.editing import drafts, settling
 from secrets_ui.jobs import look_at_due
@@ -55,6 +59,11 @@ TICKS = (
     Tick("secret drafts", 60, drafts.erase_ended),
     Tick("secret saves", 30, settling.settle_due),
     Tick("secret requests", 30, tending.tend_due),
+    Tick("pull credentials", 60, registry.look),
+    Tick("old renewals", 3600, registry.forget_old),
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
+    Tick("heartbeats", 60, heartbeats.prune),
+    Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
+    Tick("operations", 20, operations.tell_due),
 )

@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from portal import health
+from portal.status import metrics, views
 
 admin.site.site_header = "Slipway: raw tables"
 admin.site.site_title = "Slipway"
@@ -19,6 +20,8 @@ to_own_password = RedirectView.as_view(pattern_name="account_change_password")
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
+    path("status/", views.status, name="status"),
     path("", include("people.account_urls")),
     # Django's own page for this has no throttling and no audit event.
     path("django-admin/password_change/", to_own_password, name="raw_password"),

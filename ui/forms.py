@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
-from core.refused import note
 from engine.errors import SlipwayError
+from ui.refused import note
 
 
 class Unseen(forms.Textarea):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.aws.session import PATIENT, Access, Limits, aws_errors, client
+from adapters.aws.session import PATIENT, Access, Limits, aws_errors, client, fresh_client
 from adapters.errors import Invalid, NotFound, Unavailable
 
 SYSTEM = "ECR"
@@ -41,12 +41,14 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class RegistryToken:
-    """Credentials for the registry, valid for twelve hours. `endpoint`: its address, with https://."""
+    """Credentials for the registry, valid for twelve hours. `endpoint`: its address, with https://. `session_ends_at`: the end
+    of the STS session in which it was made, which may end it earlier."""
 
     username: str
     password: str = field(repr=False)
     expires_at: datetime
     endpoint: str
+    session_ends_at: datetime | None = None
 
 
 class Ecr:
@@ -84,10 +86,12 @@ class Ecr:
 
     def token(self) -> RegistryToken:
         """A new token for pull and push. It is valid for every registry that the identity may use in the region."""
+        made, session_ends_at = fresh_client("ecr", self._access)
         with aws_errors(SYSTEM, "issue a registry token"):
-            data = self._client().get_authorization_token()["authorizationData"][0]
+            data = made.get_authorization_token()["authorizationData"][0]
             username, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-            return RegistryToken(username, password, data["expiresAt"].astimezone(UTC), data["proxyEndpoint"])
+            ends = data["expiresAt"].astimezone(UTC)
+            return RegistryToken(username, password, ends, data["proxyEndpoint"], session_ends_at)
 
     def _existing(self, repository: str, tags: list[str]) -> list[str]:
         """The tags that exist. BatchGetImage reports missing tags as failures in its answer, without failing itself."""

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -87,6 +88,30 @@ def client(service: str, access: Access) -> Any:
     return kept.client
 
 
+def fresh_client(service: str, access: Access) -> tuple[Any, datetime | None]:
+    """A client with a session that has just begun, and the end of that session; None for credentials without an end.
+
+    For what lives no longer than the session that made it, such as a registry's token. Raises ExternalError.
+    """
+    with _lock:
+        session = _session()
+    if access.role_arn:
+        kept = _make(session, service, access)
+        return kept.client, datetime.fromtimestamp(kept.until + _RENEW_BEFORE, UTC)
+    made = client(service, access)
+    with aws_errors("AWS", f"prepare calls to {service}"):
+        return made, _end_of(session.get_credentials())
+
+
+def _end_of(credentials: Any) -> datetime | None:
+    """When temporary credentials of the environment end (a machine's role, SSO); botocore keeps it in a private attribute."""
+    if credentials is None:
+        return None
+    credentials.get_frozen_credentials()  # renews those that end within the quarter of an hour
+    end = getattr(credentials, "_expiry_time", None)
+    return end.astimezone(UTC) if isinstance(end, datetime) else None
+
+
 def _session() -> boto3.Session:
     """The session of this process and of its AWS environment variables. It holds the service models (80 ms to load)."""
     surroundings = frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
@@ -138,6 +163,15 @@ def _assume(session: boto3.Session, access: Access) -> tuple[dict[str, str], flo
         return credentials, answer["Expiration"].timestamp() - _RENEW_BEFORE
 
 
+_CLOCK = "The clock of the portal's machine is off by more than five minutes: let it follow a time server."
+
+
+class ClockSkewed(Denied):
+    """AWS refuses requests because the portal's clock is wrong. It passes when the clock is right again."""
+
+    permanent = False
+
+
 _NOT_FOUND = {
     *("ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException", "NoSuchEntity"),
     *("LayersNotFoundException", "ScanNotFoundException"),
@@ -148,7 +182,7 @@ _CONFLICT = {
 }
 _CREDENTIALS = {
     *("UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException"),
-    *("SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "RequestExpired"),
+    *("SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature"),
     *(
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
@@ -156,6 +190,9 @@ _CREDENTIALS = {
         "InvalidAccessKeyId",
     ),
 }
+_SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
+# Such a refusal has the code of a wrong signature; only its text tells that the time is at fault.
+_SKEWED_WORDS = ("signature expired", "signature not yet current")
 _DENIED = {
     *("AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"),
     *("DecryptionFailure", "EncryptionFailure", "KmsException", "KMSAccessDeniedException"),
@@ -219,6 +256,10 @@ def _refusal(response: dict[str, Any], system: str, doing: str) -> ExternalError
     if code in _CONFLICT:
         return Conflict(
             f"{system} could not {doing}: it exists already or has changed ({code}).", system=system
+        )
+    if code in _SKEWED or str(error.get("Message", "")).lower().startswith(_SKEWED_WORDS):
+        return ClockSkewed(
+            f"AWS does not accept the portal's clock; could not {doing} ({code}).", system=system, hint=_CLOCK
         )
     if code in _CREDENTIALS:
         hint = "Check the portal's AWS credentials, and its clock."

@@ -20,7 +20,6 @@ from audit.actors import Actor, person
 from core.errors import Refused
 from core.findings import WARNING, Finding
 from core.kept import keeps
-from core.refused import note
 from deployments.gate import marking, requests, secrets_alone, turns
 from deployments.models import Deploy
 from deployments.pages.forms import DeployForm
@@ -36,6 +35,7 @@ from projects.access import environment_for, may_secret
 from projects.connections import git_repository
 from projects.models import Environment, Role
 from runs.models import OPEN
+from ui.refused import note
 
 SHOWN_COMMITS = 30
 MOST_BRANCHES = 50

@@ -59,7 +59,7 @@ def rollout_steps(work: Work) -> None:
     opened, observer = stages.open_rollout(work)
     with opened as rollout:
         try:
-            run_step(work, "apply", lambda _: stages.apply(rollout, observer))
+            run_step(work, "apply", lambda w: stages.apply(w, rollout, observer))
             run_step(work, "rollout", lambda w: stages.watch(w, rollout, observer))
         finally:
             observer.flush()

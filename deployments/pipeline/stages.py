@@ -24,11 +24,13 @@ from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
 from engine.limits import Limits
 from engine.manifests.missing import awaited
-from engine.manifests.plan import stages
+from engine.manifests.plan import Phase, Stage, stages
 from engine.manifests.stored import content_hash, to_stored
 from engine.rollout.rollout import Rollout
 from engine.types import Manifest, ObjectRef, Progress, RolloutResult
 from projects.secret_files import Patiently
+from registry import deploys as pull
+from registry.proving import note_images
 from runs.life.ending import as_stored
 from secrets_ui.known.uses import note_use
 
@@ -136,11 +138,20 @@ def check(work: Work) -> str:
     work.warnings += [finding.text for finding in found.warnings]
     keep_key_names(work, {finding.text: finding.keys for finding in found.findings if finding.keys})
     stop_for(found)
+    note_pulled(work)
     pinned = work.deploy.release is not None
     if not pinned:
         store_release(work)
     store_uses(work, pinned=pinned)
     return f"{plural(len(found.changes), 'object')} checked, {plural(len(found.warnings), 'warning')}"
+
+
+def note_pulled(work: Work) -> None:
+    """Remembers the images of the deploy, which are in their registry: new tokens are tried on them. Raises FenceLost."""
+    images = {image.name: image for image in work.environment.project.images.all()}
+    known = [(images[pin.name], pin.digest or pin.tag) for pin in work.pins if pin.name in images]
+    with work.fence.held():
+        note_images(known)
 
 
 def store_release(work: Work) -> None:
@@ -197,14 +208,39 @@ def finished_jobs(work: Work) -> set[ObjectRef]:
     return {ObjectRef.parse(ref) for ref in rows.values_list("ref", flat=True)}
 
 
-def apply(rollout: Rollout, observer: RowObserver) -> str:
-    """Step `apply`: writes all objects, stage by stage. Raises ApplyError, ApiError, FenceLost."""
-    statuses = rollout.apply()
+def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
+    """Step `apply`: makes the pull secret valid, then writes all objects, stage by stage. Where a stage brings the namespace, the
+    pull secret follows before the next stage. Raises ApplyError, ApiError, NotDeployable, FenceLost."""
+    lacks_namespace = let_pull(work)
+
+    def after(stage: Stage) -> None:
+        nonlocal lacks_namespace
+        if lacks_namespace and stage.phase == Phase.FOUNDATIONS:
+            lacks_namespace = let_pull(work, began=True)
+
+    statuses = rollout.apply(after=after)
     observer.flush()
     done = [status.action for status in statuses if status.action is not None]
     counts = {action: done.count(action) for action in dict.fromkeys(done)}
     return ", ".join(f"{count} {action.value}d" if action.value != "unchanged" else f"{count} unchanged"
                      for action, count in counts.items()) or "nothing to apply"  # fmt: skip
+
+
+def let_pull(work: Work, *, began: bool = False) -> bool:
+    """Makes the pull credential valid if the portal keeps it. Returns whether its namespace is not there yet. `began`: objects
+    of the deploy were written before. Raises NotDeployable when pods could not pull their images."""
+    found = pull.ensure(work.environment, work.client, asked_as=f"deploy {work.deploy.number}")
+    if found.sentence and not found.lacks_namespace:
+        work.log(found.sentence, level="info" if found.is_usable else "warning")
+    if found.is_managed and not found.is_usable and not found.lacks_namespace:
+        text = f"The pull secret {work.environment.pull_secret} is not valid and could not be renewed: {found.sentence}"
+        left = (
+            "Only namespaces, definitions and their like were applied."
+            if began
+            else "Nothing was changed on the cluster."
+        )
+        raise NotDeployable(text, hint=f"{found.hint} {left}".strip())
+    return found.lacks_namespace
 
 
 def note_held(work: Work, held: Sequence[str]) -> None:

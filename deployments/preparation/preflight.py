@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 
-from adapters.errors import Denied, ExternalError, NotFound
-from core.findings import FAILED, WARNING, Finding
+from core.findings import FAILED, PASSED, WARNING, Finding
 from core.secret_values import digest
 from deployments.preparation.prepare import NotDeployable
+from deployments.preparation.pull_check import check_pull_secret
 from deployments.preparation.reference_check import check_references
 from engine.cluster.changes import ObjectChange
 from engine.cluster.client import Client
@@ -23,12 +24,10 @@ from engine.manifests.render import ImagePin
 from engine.manifests.secretfiles import check_against_reference
 from engine.types import Manifest, ObjectRef, Observer
 from projects.models import Environment, Image
-from projects.pull_secrets import PullCredential, prove, pull_credentials
 from projects.reference_files import reference_documents, samples_of
 from projects.secret_files import Fetched
 from projects.secret_names import counted
-
-RENEW = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
+from registry.deploys import is_managed
 
 
 class WithFindings:
@@ -45,6 +44,11 @@ class WithFindings:
     def warnings(self) -> tuple[Finding, ...]:
         """The findings that do not stop it."""
         return tuple(finding for finding in self.findings if finding.state == WARNING)
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What is only said: the deploy sees to it."""
+        return tuple(finding for finding in self.findings if finding.state == PASSED)
 
     @property
     def can_be_overridden(self) -> bool:
@@ -98,42 +102,6 @@ def check_secrets_files(
 def _of_keys(state: str, sentence: str, keys: tuple[str, ...], hint: str = "") -> list[Finding]:
     """One finding for all these keys, which its sentence only counts; none without keys."""
     return [Finding(state, sentence.format(counted(keys)), hint, keys=keys)] if keys else []
-
-
-def check_pull_secret(
-    client: Client, environment: Environment, pins: Sequence[ImagePin], images: Mapping[str, Image]
-) -> list[Finding]:
-    """Checks that the pull secret exists and that its credential can read the deploy's images in the registry. Raises
-    ApiError; an ExternalError of the registry becomes a finding."""
-    name = environment.pull_secret
-    if not name or not pins:
-        return []
-    subject = f"Secret/{environment.namespace}/{name}"
-    credentials = pull_credentials(client, environment.namespace, name)
-    if credentials is None:
-        text = f"The pull secret {name} is missing in the namespace {environment.namespace}."
-        return [Finding(FAILED, text, RENEW, subject=subject)]
-    findings = [_tried(credentials, pin, images[pin.name], name) for pin in pins]
-    return [replace(finding, subject=subject) for finding in findings if finding is not None]
-
-
-def _tried(
-    credentials: Mapping[str, PullCredential], pin: ImagePin, image: Image, name: str
-) -> Finding | None:
-    """Asks the registry for one image with the cluster's credential. Returns a finding, or None when the image can be read."""
-    credential = credentials.get(pin.repository.partition("/")[0])
-    if credential is None:
-        return Finding(FAILED, f"The pull secret {name} holds no credential for {pin.repository}.", RENEW)
-    try:
-        prove(credential, image, pin.digest or pin.tag)
-    except Denied as error:
-        text = f"The pull secret {name} does not open {pin.repository}: {error.message}"
-        return Finding(FAILED, text, RENEW)
-    except NotFound:
-        return Finding(FAILED, f"The registry no longer holds {pin.reference}.", "Build this revision again.")
-    except ExternalError as error:
-        return Finding(WARNING, f"The pull secret {name} could not be tried: {error.message}", error.hint)
-    return None
 
 
 def change_findings(
@@ -226,9 +194,11 @@ def check_objects(
 ) -> tuple[list[Finding], list[ObjectChange]]:  # fmt: skip
     """Checks references and the pull secret in parallel with the dry run. Returns findings, and the dry run's changes. Raises
     ApiError when the cluster does not answer."""
+    managed = is_managed(environment)
+    kept = {(environment.namespace, environment.pull_secret)} if managed else set()
     with ThreadPoolExecutor(max_workers=2) as pool:
-        references = pool.submit(copy_context().run, check_references, client, manifests)
-        pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images)
+        references = pool.submit(copy_context().run, partial(check_references, client, manifests, kept=kept))
+        pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images, managed)
         changes = dry_run(
             client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 from core.findings import FAILED, Finding
@@ -25,11 +25,16 @@ def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
     return keys
 
 
-def check_references(client: Client, manifests: Sequence[Manifest]) -> list[Finding]:
+def check_references(
+    client: Client, manifests: Sequence[Manifest], *, kept: Container[tuple[str, str]] = ()
+) -> list[Finding]:
     """Errors for each Secret, ConfigMap or key that a workload needs and that neither the deploy nor the cluster has. An
-    operator that Slipway does not know may make a missing object: a person can override the error. Raises ApiError."""
+    operator that Slipway does not know may make a missing object: a person can override the error. `kept`: namespace and name
+    of Secrets that the portal itself makes before they are needed. Raises ApiError."""
     found: dict[tuple[str, str], Finding] = {}
     for reference, reason in missing_references(manifests, live_keys(client)):
+        if reference.kind == "Secret" and (reference.namespace, reference.name) in kept:
+            continue
         subject = str(reference.by)
         hint = _reference_hint(reference, custom_objects(manifests, reference.namespace))
         new = Finding(FAILED, f"{reason}.", hint, can_override=True, subject=subject)

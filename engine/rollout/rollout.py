@@ -110,9 +110,9 @@ class Rollout:
     ) -> None:
         self._world.close()
 
-    def apply(self) -> list[ObjectStatus]:
+    def apply(self, *, after: Callable[[Stage], object] = lambda stage: None) -> list[ObjectStatus]:
         """Apply all stages but the post-deploy one, and wait for what the next stage needs: definitions, pre-
-        deploy Jobs.
+        deploy Jobs. `after` is called after each stage; what it raises ends the apply.
 
         Returns the status of every object. Raises ApplyError when objects are refused or a pre-deploy Job fails
         (later stages are not applied then), ApiError when the cluster does not answer, and what the observer's
@@ -122,6 +122,7 @@ class Rollout:
         for stage in self._stages:
             if stage.phase != Phase.POSTDEPLOY:
                 self._apply_stage(stage)
+                after(stage)
         return list(self._waiter.statuses.values())
 
     def wait(self) -> RolloutResult:
@@ -194,7 +195,7 @@ class Rollout:
             autoscalers=self._autoscalers,
         )
         applied: list[Applied] = []
-        for manifest, outcome in Outcomes(manifests, applier.apply, self._observer):
+        for manifest, outcome in Outcomes(manifests, applier.apply, self._observer, writes=True):
             if isinstance(outcome, ApiError) and is_no_answer(outcome):
                 raise outcome
             if isinstance(outcome, SlipwayError):

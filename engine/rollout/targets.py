@@ -48,6 +48,8 @@ class Target:
     pods: list[Json] = field(default_factory=list)  # of the last judgement
     tries: int = 0  # failed ones, of a Job
     tried_at: float = 0.0
+    waits: bool = False  # whether a pod shows a refusal from before the first write
+    blocked: tuple[float, str] = (0.0, "")  # since when a pod is in the way, and its uid
     refused: Refusals | None = None
 
     @property

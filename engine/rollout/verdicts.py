@@ -20,10 +20,9 @@ from engine.health.objects import (
     failed,
     is_observed,
     judge,
-    ready,
     waiting,
 )
-from engine.health.pods import condition, failed_by_its_node, is_ready, troubles_of
+from engine.health.pods import failed_by_its_node, is_ready, troubles_of
 from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import NEVER, Trouble
 from engine.limits import Limits, timeout_of
@@ -31,8 +30,11 @@ from engine.manifests.settling import settle_reason, settle_time
 from engine.rollout.deadlines import deadlines_over, without_old_deadline
 from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
+from engine.rollout.revisions import judge_blocked, with_old_pods
 from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
+from engine.rollout.vanished import is_same, judge_vanished
+from engine.rollout.waits import old_refusal
 from engine.types import Json, ObjectRef, Progress
 
 _ENDED = (Progress.READY, Progress.FAILED)
@@ -77,6 +79,9 @@ class Verdicts:
         timeout = timeout_of(applied.manifest, self._limits)
         settle = settle_time(applied.manifest.body, self._limits.settle)
         target = Target(applied, now, timeout, settle, min(now + timeout, deadline), grew=now)
+        shown = self._world.objects.get(target.ref)
+        if shown:  # a deadline may have passed since the first look
+            self._old_deadlines.update(deadlines_over([shown]))
         self.targets[target.ref] = target
 
     def judge_all(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Judgement]:
@@ -113,18 +118,27 @@ class Verdicts:
 
     def _judge(self, target: Target) -> Judgement:
         body = self._world.objects.get(target.ref)
-        if body is None or not _is_same(body, target):
-            return self._judge_missing(target)
-        judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
+        if body is None or not is_same(body, target):
+            gone = self._world.gone.get(target.ref)
+            return judge_vanished(target, gone, now=self._clock())
         known = is_observed(target.ref.kind, body, target.applied.generation)
+        if not known:  # what its status says is of the rollout before
+            self._old_deadlines.update(deadlines_over([body]))
+        judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
         target.pods = self._pods_of(target, body) if known else []
+        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods] if known else []
+        judgement = with_old_pods(target, body, judgement, others)
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
         if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement
-        by_status = judgement.progress
-        if by_status != Progress.FAILED:
+        if (by_status := judgement.progress) != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
         judgement = self._judge_pods(target, body, judgement, seen)
+        if judgement.progress == Progress.PROGRESSING:
+            now, patience = self._clock(), self._limits.quorum
+            judgement = judge_blocked(
+                target, body, judgement, others, self._of_one, now=now, patience=patience
+            )
         allowed = target.timeout + extra_time(target.ref.kind, body)
         in_time = by_status == Progress.READY or self._clock() - target.started < allowed
         if judgement.progress in _ENDED or in_time:
@@ -135,7 +149,8 @@ class Verdicts:
 
     def _as_of_now(self, target: Target, body: Json) -> Json:
         """The object, without a deadline of an earlier rollout for as long as its pods may still heal."""
-        if self._clock() - max(target.started, target.grew) >= self._limits.old_deadline:
+        since = max(target.started, target.grew)
+        if not target.waits and self._clock() - since >= self._limits.old_deadline:
             return body
         return without_old_deadline(body, self._old_deadlines)
 
@@ -160,28 +175,6 @@ class Verdicts:
         why = f"{settle_reason(target.manifest.body)}: watched {target.settle:g} s more"
         self._note(target, why)
         return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
-
-    def _judge_missing(self, target: Target) -> Judgement:
-        """A Job may be collected as soon as it is complete; anything else should stay."""
-        last = self._world.gone.get(target.ref)
-        if last is None or not _is_same(last, target):
-            if self._clock() - target.started < target.timeout:
-                return waiting("waiting for the cluster to show it")
-            words = f"the cluster did not show it within {target.timeout:.0f} seconds"
-            return Judgement(Progress.TIMED_OUT, words, "Is something deleting it at once?")
-        if target.ref.kind == "Job":
-            metadata = {key: value for key, value in last["metadata"].items() if key != "deletionTimestamp"}
-            judgement = judge("Job", {**last, "metadata": metadata}, target.applied.generation)
-            if judgement.progress == Progress.FAILED:
-                return judgement
-            if (
-                judgement.progress == Progress.READY
-                or condition(last, "SuccessCriteriaMet").get("status") == "True"
-            ):
-                return ready("completed, and collected")
-        return failed(
-            "was deleted by somebody else during the deploy", "Find out who deletes it, then deploy again."
-        )
 
     def _judge_pods(
         self, target: Target, body: Json, judgement: Judgement, seen: dict[str, Seen]
@@ -218,6 +211,11 @@ class Verdicts:
         owners = [item["metadata"]["uid"] for item in sets] if target.ref.kind == "Deployment" else [uid]
         return [pod for owner in owners for pod in self._pods.get(owner, [])]
 
+    def _of_one(self, pod: Json) -> list[Trouble]:
+        """The troubles of a pod that is not current."""
+        events = sorted(self._events.get(pod["metadata"].get("uid") or "", []), key=event_time)
+        return troubles_of(pod, events, limits=self._limits)
+
     def _troubles(self, target: Target, seen: dict[str, Seen]) -> list[Trouble]:
         found = []
         for pod in target.pods:
@@ -239,17 +237,26 @@ class Verdicts:
         now = self._clock()
         target.troubles = {t.key: target.troubles.get(t.key, now) for t in troubles}
         crashing = crash_of_many(troubles, self._limits.crash_exits)
-        doomed = []
+        target.waits, doomed = False, []
         for trouble in troubles:
-            over = self._is_window_over(target, trouble, seen)
-            grace = (
-                0.0 if over or (trouble.topic == "crash" and trouble.container in crashing) else trouble.grace
-            )
+            crashes = trouble.topic == "crash" and trouble.container in crashing
+            over = crashes or self._is_window_over(target, trouble, seen)
+            grace = 0.0 if over else self._grace(target, trouble, seen)
             if now - target.troubles[trouble.key] >= grace:
                 doomed.append(trouble)
             if trouble.topic == "unschedulable":
                 self._note(target, trouble.sentence)
         return doomed
+
+    def _grace(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> float:
+        """For how long the trouble may last."""
+        pod = seen.get(trouble.pod)
+        old = old_refusal(trouble, pod.waits, self._limits) if pod else None
+        if old is None:
+            return trouble.grace
+        self._note(target, f"{trouble.sentence}, as before this deploy; the node has not tried again yet")
+        target.waits = True
+        return old
 
     def _is_window_over(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> bool:
         """Whether a container ended within the settle time of its pod, and that time has passed."""
@@ -291,8 +298,3 @@ class Verdicts:
 _LATE_HINT = (
     "Look at the pods' log and events. If it only needs longer, raise the annotation slipway.dev/timeout."
 )
-
-
-def _is_same(body: Json, target: Target) -> bool:
-    """Whether it is the object that was applied, and not another one of its name."""
-    return not target.applied.uid or body["metadata"].get("uid") == target.applied.uid

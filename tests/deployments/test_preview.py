@@ -12,8 +12,9 @@ from deployments.models import compress
 from deployments.preparation.preview import Preview, preview
 from engine.cluster.client import ApiError
 from engine.types import Action
+from registry.models import PullPolicy
 from tests.deployments.outside import CANARY, CONFIG_MAP, POPULATED, REFERENCE, Outside, commit
-from tests.factories import make_deploy, make_image, make_release, make_secrets_file
+from tests.factories import make_deploy, make_image, make_registry, make_release, make_secrets_file
 
 pytestmark = pytest.mark.django_db
 ALIASES = b"a: &a [1,1]\n" + b"".join(
@@ -234,11 +235,28 @@ class TestImages:
         outside.fails["ecr"] = Unavailable("ECR does not answer.", system="ECR")
         assert "ECR does not answer." in said(look(environment))
 
-    def test_a_missing_pull_secret(self, environment: Any, outside: Outside) -> None:
+    @pytest.mark.parametrize("keeps", [True, False], ids=["kept by the portal", "by others"])
+    def test_a_missing_pull_secret(self, environment: Any, outside: Outside, keeps: bool) -> None:
+        """The deploy renews one that the portal keeps: that is said, and stops nothing."""
         make_image(environment.project)
         environment.pull_secret = "ecr-pull"
         environment.save()
-        assert "The pull secret ecr-pull is missing" in said(look(environment))
+        PullPolicy.objects.create(cluster=environment.cluster, enabled=keeps)
+        made = look(environment)
+        found = made.notes if keeps else made.errors
+        assert [f.text.partition(" in the")[0] for f in found] == ["The pull secret ecr-pull is missing"]
+        assert bool(made.errors) is not keeps
+
+    @pytest.mark.parametrize("keeps", [True, False], ids=["kept by the portal", "by others"])
+    def test_a_pull_secret_that_pods_name(self, environment: Any, outside: Outside, keeps: bool) -> None:
+        outside.files["web.yaml"] = DEPLOYMENT.replace(
+            b"containers:", b"imagePullSecrets: [{name: ecr-pull}]\n      containers:"
+        )
+        make_registry()
+        environment.pull_secret = "ecr-pull"
+        environment.save()
+        PullPolicy.objects.create(cluster=environment.cluster, enabled=keeps)
+        assert ("needs Secret ecr-pull" in said(look(environment))) is not keeps
 
 
 class TestCluster:

@@ -10,9 +10,9 @@ import pytest
 
 from adapters.errors import Denied
 from core.redactor import redacting
-from deployments.preparation import preflight
+from deployments.preparation import pull_check
 from engine.manifests.render import ImagePin
-from projects import pull_secrets
+from registry import pull_secrets
 from tests.factories import make_environment, make_image
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,9 @@ def test_its_password_is_known_to_the_redactor(monkeypatch):
     monkeypatch.setattr(pull_secrets.Registry, "digest", refuse)
     pin = ImagePin(name="web", repository="r.example/shop/web", tag="abc", digest="")
     with redacting() as redactor:
-        found = copy_context().run(preflight.check_pull_secret, Cluster(), environment, [pin], {"web": image})
+        found = copy_context().run(
+            pull_check.check_pull_secret, Cluster(), environment, [pin], {"web": image}
+        )
         shown = redactor.redact(found[0].text + PASSWORD)
     assert "does not open r.example/shop/web" in shown
     assert PASSWORD not in shown

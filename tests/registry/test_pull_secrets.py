@@ -10,7 +10,8 @@ import pytest
 
 from core.redactor import MASK, redacting
 from engine.cluster.client import ApiError
-from projects.pull_secrets import credentials_of, pull_credentials
+from registry.pull_secrets import pull_credentials
+from registry.secrets import credentials_of
 
 PASSWORD = "canary-pull-password"
 

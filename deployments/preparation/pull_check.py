@@ -1,0 +1,71 @@
+"""Checks that the pods of a deploy can pull their images with the namespace's pull secret.
+
+A pull secret that the portal keeps is renewed by the deploy itself, so one that is missing or has ended is only said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from adapters.errors import Denied, ExternalError, NotFound
+from adapters.registry import Expired
+from core.findings import FAILED, PASSED, WARNING, Finding
+from engine.cluster.client import Client
+from engine.manifests.render import ImagePin
+from projects.models import Environment, Image
+from registry.pull_secrets import prove, pull_credentials
+from registry.secrets import PullCredential
+
+RENEW = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
+KEPT = "The portal keeps it: the deploy renews it before the first pull."
+
+
+def check_pull_secret(
+    client: Client,
+    environment: Environment,
+    pins: Sequence[ImagePin],
+    images: Mapping[str, Image],
+    managed: bool = False,
+) -> list[Finding]:
+    """Checks that the pull secret exists and that its credential can read the deploy's images in the registry. `managed`: the
+    portal keeps it. Raises ApiError; an ExternalError of the registry becomes a finding."""
+    name = environment.pull_secret
+    if not name or not pins:
+        return []
+    subject = f"Secret/{environment.namespace}/{name}"
+    credentials = pull_credentials(client, environment.namespace, name)
+    if credentials is None:
+        text = f"The pull secret {name} is missing in the namespace {environment.namespace}."
+        return [replace(_renewable(text, managed), subject=subject)]
+    findings = [_tried(credentials, pin, images[pin.name], name, managed) for pin in pins]
+    told = dict.fromkeys(replace(finding, subject=subject) for finding in findings if finding is not None)
+    return list(told)
+
+
+def _renewable(text: str, managed: bool) -> Finding:
+    return Finding(PASSED, text, KEPT) if managed else Finding(FAILED, text, RENEW)
+
+
+def _tried(
+    credentials: Mapping[str, PullCredential], pin: ImagePin, image: Image, name: str, managed: bool
+) -> Finding | None:
+    """Asks the registry for one image with the cluster's credential. Returns a finding, or None when the image can be read."""
+    credential = credentials.get(pin.repository.partition("/")[0])
+    if credential is None:
+        return _renewable(f"The pull secret {name} holds no credential for {pin.repository}.", managed)
+    try:
+        prove(credential, image, pin.digest or pin.tag)
+    except Expired:
+        return _renewable(
+            f"Credential expired: the pull secret {name} does not open {pin.repository} any more.", managed
+        )
+    except Denied as error:
+        text = f"No right to pull: the pull secret {name} does not open {pin.repository}: {error.message}"
+        return Finding(FAILED, text, error.hint or RENEW)
+    except NotFound:
+        text = f"Image missing: the registry no longer holds {pin.reference}."
+        return Finding(FAILED, text, "Build this revision again.")
+    except ExternalError as error:
+        return Finding(WARNING, f"The pull secret {name} could not be tried: {error.message}", error.hint)
+    return None
