@@ -148,6 +148,7 @@ JOBS = (
     "deployments.branches.refresh",
     "deployments.jobs.run_deploy",
     "notify.outbox.send_due",
+    "projects.mirrors.remove_unused",
     "projects.mirrors.tidy",
     "registry.jobs.look_at",
     "registry.jobs.refresh_asked",
@@ -255,6 +256,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_HANDLERS = ["core.uploads.InMemory"]
 
 GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
+# Private networks in which Git hosts may be. None: maintainers' addresses lead to public hosts only.
+GIT_PRIVATE_NETWORKS = tuple(env.words("GIT_PRIVATE_NETWORKS"))
 GIT_MIRRORS = DATA_DIR / "git"
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")

@@ -57,6 +57,7 @@ def git_repository(project: Project) -> GitRepository:
         mirror=settings.GIT_MIRRORS,
         credential=git_credential(project.credential_kind, project.credential),
         protocols=settings.GIT_PROTOCOLS,
+        networks=settings.GIT_PRIVATE_NETWORKS,
     )
 
 

@@ -16,6 +16,7 @@ from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled,
 from adapters.git.command import Git, _key_in_memory, _ssh_command
 from adapters.git.messages import MirrorDamaged, UnknownRevision, UntrustedHost, explain
 from adapters.git.repository import GitCredential, GitRepository
+from tests.environment import LOOPBACK
 
 TOKEN = "canary-token-7f3a"
 
@@ -27,7 +28,9 @@ def make(git_server, tmp_path: Path):
     def _make(token: str | None = TOKEN, folder: str = "mirrors", path: str = "shop.git") -> GitRepository:
         credential = GitCredential(token=token) if token else None
         url = f"{git_server.url}/{path}"
-        return GitRepository(url, mirror=tmp_path / folder, credential=credential, protocols=("http",))
+        return GitRepository(
+            url, mirror=tmp_path / folder, credential=credential, protocols=("http",), networks=LOOPBACK
+        )
 
     return _make
 
@@ -286,7 +289,7 @@ def test_lock_outlives_a_killed_worker_as_long_as_its_git(make, git_server, tmp_
     code = (
         "import sys; from pathlib import Path; from adapters.git.repository import *;"
         f"GitRepository({make().url!r}, mirror=Path({str(tmp_path / 'mirrors')!r}),"
-        f" credential=GitCredential(token={TOKEN!r}), protocols=('http',)).fetch(0)"
+        f" credential=GitCredential(token={TOKEN!r}), protocols=('http',), networks={LOOPBACK!r}).fetch(0)"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     asked = len(git_server.requests)
@@ -304,7 +307,11 @@ def test_lock_outlives_a_killed_worker_as_long_as_its_git(make, git_server, tmp_
 def test_folder_that_cannot_be_written(git_server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     made = GitRepository(
-        f"{git_server.url}/shop.git", mirror=tmp_path / "file", credential=None, protocols=("http",)
+        f"{git_server.url}/shop.git",
+        mirror=tmp_path / "file",
+        credential=None,
+        protocols=("http",),
+        networks=LOOPBACK,
     )
     with pytest.raises(Unavailable, match="folder of Git mirrors"):
         made.fetch(0)
@@ -314,12 +321,20 @@ def test_missing_repository_and_missing_host(make, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="knows no such repository"):
         make(path="nope.git").fetch(0)
     nowhere = GitRepository(
-        "http://127.0.0.1:1/x.git", mirror=tmp_path / "m", credential=None, protocols=("http",)
+        "http://127.0.0.1:1/x.git",
+        mirror=tmp_path / "m",
+        credential=None,
+        protocols=("http",),
+        networks=LOOPBACK,
     )
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 is not reachable"):
         nowhere.check()
     unknown = GitRepository(
-        "http://host.invalid/x.git", mirror=tmp_path / "m", credential=None, protocols=("http",)
+        "http://host.invalid/x.git",
+        mirror=tmp_path / "m",
+        credential=None,
+        protocols=("http",),
+        networks=LOOPBACK,
     )
     with pytest.raises(Unavailable, match=r"host\.invalid cannot be found"):
         unknown.check()
@@ -489,6 +504,7 @@ def test_ssh_is_called_with_the_key_and_nothing_of_the_user(keys, tmp_path: Path
         mirror=folder,
         credential=GitCredential(private_key=keys["open"]),
         protocols=("ssh",),
+        networks=LOOPBACK,
     )
     with pytest.raises(Denied, match=r"host\.example refused"):
         made.fetch(0)
