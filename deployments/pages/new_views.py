@@ -146,7 +146,9 @@ def context_of(
     """The page's context. With `see` the preview is made now, else the page fetches it after loading."""
     url = place.project.repository_url
     bad = marking.warning(marking.bad_release_of(place, choice.chosen.sha)) if choice.chosen else ""
-    made = warned(preview(place, choice.chosen, choice.kind), bad) if see and choice.chosen else None
+    made = None
+    if see and choice.chosen:
+        made = warned(preview(place, choice.chosen, choice.kind, person_id=request.user.pk), bad)
     sees_names = may_secret(request.user, place, "names")
     changed = (
         [shown(change, sees_names) for change in made.changes if change.action != "unchanged"] if made else []

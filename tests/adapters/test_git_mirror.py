@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
+from adapters.git import reach
 from adapters.git.command import Git, _key_in_memory, _ssh_command
 from adapters.git.messages import MirrorDamaged, UnknownRevision, UntrustedHost, explain
 from adapters.git.repository import GitCredential, GitRepository
@@ -336,7 +338,7 @@ def test_missing_repository_and_missing_host(make, tmp_path: Path) -> None:
         protocols=("http",),
         networks=LOOPBACK,
     )
-    with pytest.raises(Unavailable, match=r"host\.invalid cannot be found"):
+    with pytest.raises(Unavailable, match=r"host\.invalid is not reachable"):
         unknown.check()
 
 
@@ -394,13 +396,13 @@ def test_web_page_instead_of_the_repository_empties_no_mirror(make, git_server) 
             NotFound,
             "no such",
         ),
-        ("ssh: Could not resolve hostname nope: Name or service not known", Unavailable, "cannot be found"),
+        ("ssh: Could not resolve hostname nope: Name or service not known", Unavailable, "not reachable"),
         ("ssh: connect to host h port 22: Connection timed out", Unavailable, "not reachable"),
         ("Host key verification failed.", UntrustedHost, "does not show the key"),
         (
             "fatal: unable to access 'x': server certificate verification failed. CAfile: none",
             Unavailable,
-            "encrypted",
+            "not reachable",
         ),
         ("fatal: transport 'ext' not allowed", Invalid, "not allowed"),
         ("fatal: remote error: upload-pack: not our ref 1111", UnknownRevision, "no such revision"),
@@ -506,12 +508,15 @@ def test_ssh_is_called_with_the_key_and_nothing_of_the_user(keys, tmp_path: Path
         protocols=("ssh",),
         networks=LOOPBACK,
     )
+    monkeypatch.setattr(reach, "_resolve", lambda *_: [ipaddress.ip_address("93.184.216.34")])
     with pytest.raises(Denied, match=r"host\.example refused"):
         made.fetch(0)
     text = report.read_text()
     assert "ssh-ed25519 " in text
     assert "git@host.example" in text
     assert "StrictHostKeyChecking=accept-new" in text
+    assert "HostName=93.184.216.34" in text  # the address that was checked
+    assert "HostKeyAlias=host.example" in text
     assert f'UserKnownHostsFile="{str(folder).replace("%", "%%")}/known_hosts"' in text
     assert "SSH_AUTH_SOCK" not in text
     assert "PRIVATE KEY" not in text

@@ -105,16 +105,17 @@ def test_a_wrong_key_is_refused(server: SshServer, key: str, tmp_path: Path) -> 
     assert logins(server) == 0
 
 
-def test_a_key_that_was_right_once_reads_nothing_new(
+def test_a_key_that_was_right_once_reads_nothing(
     server: SshServer, key: str, origin: Origin, tmp_path: Path
 ) -> None:
-    """A key that the host took back: told as what it is; what was fetched before stays readable."""
+    """A key that the host took back: told as what it is; nothing is readable any more."""
     made = repository(server, tmp_path, key)
     made.fetch(0)
     (server.folder / "authorized_keys").write_text("")
     with pytest.raises(Denied, match="refused the authentication"):
         made.fetch(0)
-    assert made.resolve("main").subject == "Add manifests"
+    with pytest.raises(NotFound, match="has not been fetched yet"):
+        made.resolve("main")
 
 
 def test_without_a_key_it_is_said_that_one_is_needed(server: SshServer, tmp_path: Path, monkeypatch) -> None:
