@@ -12,7 +12,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 import structlog
 
@@ -125,8 +125,8 @@ def _is_literal(host: str) -> bool:
 
 def _has_proxy(scheme: str, host: str) -> bool:
     """Whether Git's HTTP library goes through a proxy for this host."""
-    proxies = getproxies_environment()
-    return bool((scheme in proxies or "all" in proxies) and not proxy_bypass_environment(host, proxies))
+    proxies = getproxies()
+    return bool((scheme in proxies or "all" in proxies) and not proxy_bypass(host))
 
 
 def _refused(host: str, reason: str) -> Exception:
