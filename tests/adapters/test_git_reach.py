@@ -71,7 +71,7 @@ def test_a_public_name_that_leads_into_a_private_network(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("url", "settings", "ssh"),
+    ("url", "for_git", "ssh"),
     [
         ("https://git.example/a.git", {"http.curloptResolve": f"git.example:443:{PUBLIC}"}, {}),
         ("https://git.example:8443/a.git", {"http.curloptResolve": f"git.example:8443:{PUBLIC}"}, {}),
@@ -80,11 +80,11 @@ def test_a_public_name_that_leads_into_a_private_network(monkeypatch: pytest.Mon
     ],
 )
 def test_git_is_bound_to_the_checked_address(
-    url: str, settings: dict[str, str], ssh: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    url: str, for_git: dict[str, str], ssh: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name cannot lead elsewhere between the check and the connection."""
     monkeypatch.setattr(reach, "_resolve", lambda *_: [ipaddress.ip_address(PUBLIC)])
-    assert reach.pin(url, (), timeout=5) == reach.Pin(settings, ssh)
+    assert reach.pin(url, (), timeout=5) == reach.Pin(for_git, ssh)
 
 
 def test_git_really_connects_to_the_bound_address(
