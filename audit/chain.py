@@ -72,7 +72,7 @@ def _append(anchor: Anchor, events: list[AuditEvent]) -> None:
         count += 1
         event.link, event.previous_hash = count, previous
         event.hash = previous = digest(event, count, previous, key)
-    AuditEvent.objects.bulk_update(events, ["link", "previous_hash", "hash"], batch_size=200)
+        event.save(update_fields=["link", "previous_hash", "hash"])
     anchors.move(anchor, count=count, last=previous)
     log.info("audit events chained", chained=len(events), events=anchor.old_count + count, hash=previous)
 
