@@ -137,6 +137,15 @@ def stored_versions(secret: Secret) -> QuerySet[SecretVersion]:
     return SecretVersion.objects.filter(secret=secret, state=STATE.STORED).order_by("-id")
 
 
+def current_versions(secrets: Sequence[Secret]) -> dict[int, SecretVersion]:
+    """The current version of each secret, with what may be shown of it; one query."""
+    wanted = {(secret.pk, secret.current_version) for secret in secrets}
+    found = SecretVersion.objects.filter(
+        secret__in=[pk for pk, _ in wanted], version_id__in=[version for _, version in wanted]
+    )
+    return {row.secret_id: row for row in found if (row.secret_id, row.version_id) in wanted}
+
+
 def note_failures(failures: Sequence[tuple[Secret, str, bool]]) -> None:
     """AWS gave no facts: the last ones stay, with the reason, and whether it is that the secret is gone; one query. An AWS
     that does not answer does not bring a secret back that was gone."""
