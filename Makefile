@@ -44,12 +44,13 @@ quick: $(VENV)/installed-dev ## the tests that need no cluster, browser, Postgre
 soak: $(VENV)/installed-dev ## many deploys on a real node (SLIPWAY_NODE), each verdict held against the truth; SEED=1 DEPLOYS=40
 	$(BIN)/python -m tests.kubelet.soak --seed $(SEED) --deploys $(DEPLOYS)
 
-check: $(VENV)/installed-dev ## lint, format, types, import contracts, migrations
+check: $(VENV)/installed-dev ## lint, format, types, import contracts, migrations, known holes of dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m tests.checks
+	$(BIN)/python -m tests.advisories
 
 run: $(VENV)/installed ## all processes, against the services that environment variables name
 	@exec $(BIN)/python -m ops.run

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from audit.models import AuditEvent, IntegrityCheck
+from audit.models import Anchor, AuditEvent, IntegrityCheck
 from core.fields import EncryptedTextField
 
 
@@ -66,4 +66,11 @@ class AuditEventAdmin(ReadOnlyAdmin):
 class IntegrityCheckAdmin(ReadOnlyAdmin):
     """Verifications of the chain."""
 
-    list_display = ("checked_at", "events", "broken_count", "seconds")
+    list_display = ("checked_at", "events", "broken_count", "seconds", "running")
+
+
+@admin.register(Anchor)
+class AnchorAdmin(ReadOnlyAdmin):
+    """The signed end of the chain."""
+
+    list_display = ("moved_at", "count", "hash")

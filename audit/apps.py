@@ -9,4 +9,4 @@ class AuditConfig(AppConfig):
     def ready(self) -> None:
         from audit import targets
 
-        targets.have_no_page("audit")
+        targets.have_no_page("audit", "page")

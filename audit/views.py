@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from audit import integrity, reading
+from audit import anchor, integrity, reading
 from audit.actors import person
 from audit.export import export_events
 from audit.filters import AuditFilter
@@ -28,6 +28,8 @@ def events(request: HttpRequest) -> HttpResponse:
         "page": page,
         "days": reading.by_day(page.rows),
         "check": integrity.last_check(),
+        "running": integrity.running_check(),
+        "anchor": anchor.find(),
         "query": request.GET.urlencode(),
     }
     return render(request, "audit/list.html", context)
@@ -56,5 +58,5 @@ def verify(request: HttpRequest) -> HttpResponse:
     """Verifies the chain of events now."""
     reading.require_reader(request.user)
     if integrity.ask(person(request.user)) is None:
-        messages.info(request, "The check has begun. It reads every event; look again in a minute.")
+        messages.info(request, "The check has begun. It reads every event; this page says how far it is.")
     return redirect("audit:list")

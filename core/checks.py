@@ -54,14 +54,14 @@ def _weak(name: str) -> CheckMessage:
 
 @register()
 def networks_are_addresses(**_: Any) -> list[CheckMessage]:
-    """TRUSTED_PROXIES and METRICS_NETWORKS hold only IP addresses and networks: requests are compared with them."""
+    """TRUSTED_PROXIES, METRICS_NETWORKS and GIT_PRIVATE_NETWORKS hold only IP addresses and networks."""
     return [
         Error(
             f"{name} holds {given!r}, which is no address and no network.",
             hint="Write addresses or networks separated by commas, e.g. 10.0.0.0/8,192.0.2.7. Names do not work.",
             id="slipway.E003",
         )
-        for name in ("TRUSTED_PROXIES", "METRICS_NETWORKS")
+        for name in ("TRUSTED_PROXIES", "METRICS_NETWORKS", "GIT_PRIVATE_NETWORKS")
         for given in getattr(settings, name)
         if not _is_network(given)
     ]

@@ -18,6 +18,7 @@ from rq.exceptions import DuplicateJobError
 from rq.job import JobStatus
 
 from core.breaker import Breaker
+from core.listed import check_listed
 
 log = structlog.get_logger(__name__)
 REST_SECONDS = 5.0
@@ -42,8 +43,10 @@ def enqueue(
 
     `job_id`: letters, digits, `_`, `-`. A second job with the id of one that waits or runs is not enqueued. The id of a job
     whose worker was killed counts as running for some minutes, so put the row's attempt or `slot` into it. A Redis that does
-    not answer is logged, not raised. Raises TypeError for an argument that is no id.
+    not answer is logged, not raised. Raises TypeError for an argument that is no id, NotListed for
+    a name that `settings.JOBS` lacks.
     """
+    check_listed(name)
     for value in ids:
         if not isinstance(value, (str, int)):
             raise TypeError(f"Jobs take ids only, not {type(value).__name__}.")

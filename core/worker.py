@@ -1,5 +1,5 @@
 """The RQ worker class. No database or Redis connection crosses a fork, a job dies with its worker, and a worker that is
-asked to end tells its job.
+asked to end tells its job. It runs jobs of core/listed.py only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from django.conf import settings
 from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
+from rq.exceptions import DeserializationError
 
 from core.heartbeats import WORKER, BeatingHeart, Heart
+from core.listed import ListedJob
 from core.origin import Origin, set_origin
 from core.redactor import redacting
 
@@ -36,10 +38,22 @@ def is_leaving() -> bool:
     return _leaving.is_set()
 
 
+def name_of(job: Any) -> str:
+    """The dotted name of a job's function; of a job whose data cannot be read only that."""
+    try:
+        return str(job.func_name)
+    except DeserializationError:
+        return "a job that cannot be read"
+
+
 class Worker(RqWorker):
     """The class that `manage.py rqworker QUEUE` uses (settings.RQ)."""
 
     _heart: BeatingHeart
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Always reads JSON: the command's own default, pickles, would run code from Redis."""
+        super().__init__(*args, **{**kwargs, "serializer": settings.JOBS_SERIALIZER, "job_class": ListedJob})
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
         """Imports the modules that jobs need before the first job: the children are forks and inherit them. Leaves heartbeats
@@ -55,7 +69,7 @@ class Worker(RqWorker):
 
     def execute_job(self, job: Any, queue: Any) -> None:
         """Also tells the heartbeat what this worker does."""
-        self._heart.works(str(job.func_name))
+        self._heart.works(name_of(job))
         try:
             super().execute_job(job, queue)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -145,8 +146,25 @@ def set_password(actor: Actor, *, user: User, password: str) -> None:
         target_kind="user",
         target_id=user.pk,
         target_text=user.username,
-        data={"by": "admin"},
+        data={"by": "admin", "sessions": "every session ended"},
     )
+
+
+@transaction.atomic
+def remove_second_factor(actor: Actor, *, factor: Authenticator) -> None:
+    """Removes a person's second factor, e.g. of a lost phone, and their recovery codes when no other factor is left.
+    Raises Refused. Does nothing when it is gone already."""
+    require_admin(actor)
+    held = list(Authenticator.objects.select_for_update().filter(user=factor.user))
+    others = [one for one in held if one.pk != factor.pk and one.type != Authenticator.Type.RECOVERY_CODES]
+    gone = [one for one in held if one.pk == factor.pk or not others]
+    if factor.pk not in [one.pk for one in held]:
+        return
+    Authenticator.objects.filter(pk__in=[one.pk for one in gone]).delete()
+    record(
+        actor, "second_factor.removed", target_kind="user", target_id=factor.user.pk, target_text=str(factor.user),
+        data={"kind": ", ".join(str(one.get_type_display()) for one in gone), "by": "admin"},
+    )  # fmt: skip
 
 
 @transaction.atomic

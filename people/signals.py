@@ -1,10 +1,17 @@
-"""Audits sign-in and sign-out. These happen inside allauth, so Django's signals report them; nothing else in the portal
-uses signals."""
+"""Audits sign-in, sign-out, own passwords and second factors. These happen inside allauth, so its and Django's signals
+report them; nothing else in the portal uses signals."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.signals import password_changed, password_set
+from allauth.mfa.signals import (
+    authentication_failed,
+    authenticator_added,
+    authenticator_removed,
+    authenticator_reset,
+)
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -36,3 +43,53 @@ def refused(credentials: dict[str, Any], request: HttpRequest | None = None, **_
         target_kind="user",
         target_text=name,
     )
+
+
+@receiver(password_changed)
+@receiver(password_set)
+def own_password(user: Any, **_: Any) -> None:
+    """Audits that a person changed their own password. Django ends their other sessions with it."""
+    data = {"by": "themselves", "sessions": "every other session ended"}
+    record(
+        person(user),
+        "password.changed",
+        target_kind="user",
+        target_id=user.pk,
+        target_text=str(user),
+        data=data,
+    )
+
+
+@receiver(authenticator_added)
+def factor_added(user: Any, authenticator: Any, **_: Any) -> None:
+    """Audits that a person set up an authenticator app or got recovery codes."""
+    record(person(user), "second_factor.added", target_kind="user", **about(user, authenticator))
+
+
+@receiver(authenticator_removed)
+def factor_removed(user: Any, authenticator: Any, **_: Any) -> None:
+    """Audits that a person removed a second factor of their own."""
+    record(person(user), "second_factor.removed", target_kind="user", **about(user, authenticator))
+
+
+@receiver(authenticator_reset)
+def factor_renewed(user: Any, authenticator: Any, **_: Any) -> None:
+    """Audits that a person made new recovery codes."""
+    record(person(user), "second_factor.renewed", target_kind="user", **about(user, authenticator))
+
+
+@receiver(authentication_failed)
+def factor_refused(user: Any, authenticator: Any, reauthentication: bool = False, **_: Any) -> None:
+    """Audits a wrong code. The caller knew the password, but need not be the person. allauth limits the tries."""
+    actor = Actor(kind="person", id="", text=user.get_username())
+    where = "on a page that asks again" if reauthentication else "at sign-in"
+    record(
+        actor, "second_factor.refused", target_kind="user", target_id=user.pk, target_text=str(user),
+        data={"where": where},
+    )  # fmt: skip
+
+
+def about(user: Any, authenticator: Any) -> dict[str, Any]:
+    """The arguments of `record` for a person's own second factor."""
+    kind = str(authenticator.get_type_display())
+    return {"target_id": user.pk, "target_text": str(user), "data": {"kind": kind}}

@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "core.middleware.ErrorsMiddleware",
+    "audit.refusals.RefusalsMiddleware",  # sees errors before the one above answers them
 ]
 
 ROOT_URLCONF = "portal.urls"
@@ -122,16 +123,41 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 # longer ones for themselves, because they wait for jobs.
 _redis_query = "socket_connect_timeout=0.5&socket_timeout=0.5"
 _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
+JOBS_SERIALIZER = "rq.serializers.JSONSerializer"  # pickles would run code of whoever can write to Redis
 RQ_QUEUES = {
-    "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600},
+    "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600, "SERIALIZER": JOBS_SERIALIZER},
     # A queue and a worker for each outside system, so that a slow one delays no other.
-    "live": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # clusters
-    "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # Slack
-    "git": {"URL": _rq_url, "DEFAULT_TIMEOUT": 180},
-    "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # AWS, and the portal's own work
-    "registry": {"URL": _rq_url, "DEFAULT_TIMEOUT": 300},
+    "live": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # clusters
+    "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # Slack
+    "git": {"URL": _rq_url, "DEFAULT_TIMEOUT": 180, "SERIALIZER": JOBS_SERIALIZER},
+    "short": {
+        "URL": _rq_url,
+        "DEFAULT_TIMEOUT": 120,
+        "SERIALIZER": JOBS_SERIALIZER,
+    },  # AWS, and the portal's own work
+    "registry": {"URL": _rq_url, "DEFAULT_TIMEOUT": 300, "SERIALIZER": JOBS_SERIALIZER},
 }
-RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}
+RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": "core.listed.ListedJob"}
+# Every function that a worker runs, whatever Redis says (core/listed.py).
+JOBS = (
+    "audit.integrity.verify_job",
+    "clusters.jobs.refresh_cluster",
+    "clusters.jobs.refresh_live",
+    "deployments.branches.refresh",
+    "deployments.jobs.run_deploy",
+    "notify.outbox.send_due",
+    "portal.status.asking.ask",
+    "portal.status.asking.ask_cluster",
+    "projects.mirrors.remove_unused",
+    "projects.mirrors.tidy",
+    "registry.jobs.look_at",
+    "registry.jobs.refresh_asked",
+    "secrets_ui.jobs.learn_version",
+    "secrets_ui.jobs.look_at",
+    "secrets_ui.jobs.settle_version",
+    "secrets_ui.jobs.tend_creation",
+    "secrets_ui.jobs.tend_request",
+)
 RQ_SHOW_ADMIN_LINK = False
 WORKER_PRELOAD = [
     "deployments.pipeline.pipeline",
@@ -148,7 +174,7 @@ WORKER_PRELOAD = [
 # drops arbitrary ones beyond that, which would drop sessions and the counters of refused sign-ins.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "core.signedcache.SignedDatabaseCache",
         "LOCATION": "cache_entries",
         "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
@@ -233,6 +259,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_HANDLERS = ["core.uploads.InMemory"]
 
 GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
+# Private networks in which Git hosts may be. None: maintainers' addresses lead to public hosts only.
+GIT_PRIVATE_NETWORKS = tuple(env.words("GIT_PRIVATE_NETWORKS"))
 GIT_MIRRORS = DATA_DIR / "git"
 GIT_MIRRORS_GB = env.integer("GIT_MIRRORS_GB", 20)
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")

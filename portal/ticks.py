@@ -55,7 +55,7 @@ TICKS = (
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
-    Tick("integrity", 600, integrity.verify_due),
+    Tick("integrity", 120, integrity.verify_due),
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),
     Tick("secret saves", 30, settling.settle_due),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from portal import health
 from portal.status import metrics, views
@@ -14,12 +15,16 @@ handler400 = "portal.errors.bad_request"
 handler404 = "portal.errors.not_found"
 handler500 = "portal.errors.server_error"
 
+to_own_password = RedirectView.as_view(pattern_name="account_change_password")
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("status/", views.status, name="status"),
     path("", include("people.account_urls")),
+    # Django's own page for this has no throttling and no audit event.
+    path("django-admin/password_change/", to_own_password, name="raw_password"),
     path("django-admin/", admin.site.urls),
     path("", include("people.urls")),
     # Before the pages of environments: /projects/<slug>/settings/ must not be read as /projects/<slug>/<env>/.

@@ -63,6 +63,7 @@ def git_repository(project: Project, *, patience: float = FETCH_TIMEOUT) -> GitR
         protocols=settings.GIT_PROTOCOLS,
         limit=settings.GIT_MIRRORS_GB * 1_000_000_000,
         patience=patience,
+        networks=settings.GIT_PRIVATE_NETWORKS,
     )
 
 

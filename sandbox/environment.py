@@ -60,6 +60,7 @@ def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "DATA_DIR": str(layout.directory / "data"),
         "GIT_PROTOCOLS": "http,https,ssh",
+        "GIT_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
         "AWS_ENDPOINT_URL": layout.aws_url,
         "AWS_ACCESS_KEY_ID": "sandbox",
         "AWS_SECRET_ACCESS_KEY": "sandbox",

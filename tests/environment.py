@@ -22,6 +22,8 @@ SERVICE_VARIABLES = (
 )
 SERVICE_PREFIXES = ("AWS_", "SLACK_", "GITHUB_", "GIT_", "SANDBOX_")
 
+LOOPBACK = ("127.0.0.0/8",)  # the network of the tests' own servers
+
 for name in list(os.environ):
     if name in SERVICE_VARIABLES or name.startswith(SERVICE_PREFIXES):
         del os.environ[name]
@@ -33,6 +35,7 @@ os.environ.update(
     DIGEST_KEY="only-for-tests-of-the-portal",
     DATA_DIR=DATA,
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL", f"sqlite:///{DATA}/slipway.sqlite3"),
+    GIT_PRIVATE_NETWORKS=",".join(LOOPBACK),
     REDIS_URL="redis://127.0.0.1:1/0",  # no server there; tests that need Redis start one
     AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test",

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
 from engine.errors import SlipwayError
+from ui.refused import note
 
 
 class Unseen(forms.Textarea):
@@ -56,6 +57,7 @@ def refuse(
 ) -> None:
     """Adds a service's error to the form: to the field that it names, else to `otherwise` or the head of the form."""
     if isinstance(error, SlipwayError):
+        note(error)
         form.add_error(None, f"{error.message} {error.hint}".strip())
         return
     problems = error.message_dict if hasattr(error, "error_dict") else {otherwise or "": error.messages}

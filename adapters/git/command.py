@@ -16,10 +16,13 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from adapters.errors import ExternalError, Invalid, TimedOut, Unavailable
-from adapters.git import processes
-from adapters.git.messages import FULL, FULL_HINT, MirrorsFull, UnusableKey, explain
+import structlog
 
+from adapters.errors import ExternalError, Invalid, TimedOut, Unavailable
+from adapters.git import processes, reach
+from adapters.git.messages import FULL, FULL_HINT, MirrorsFull, UnusableKey, complaint_of, explain
+
+log = structlog.get_logger(__name__)
 # The variables that Git inherits: paths of programs, proxies and certificates. No GIT_* variables, no secrets.
 _INHERITED = (
     *("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -39,6 +42,8 @@ _ALWAYS = {
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
+    # A redirect could lead into a network that only the portal reaches, or take the credential to another host.
+    "http.followRedirects": "false",
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "30",
     "gc.auto": "0",
@@ -100,12 +105,14 @@ def _key_problem(key: str) -> str:
 
 @dataclass(frozen=True)
 class Git:
-    """Runs Git for one repository's address. ssh stores the keys of known hosts in `folder`."""
+    """Runs Git for one repository's address. ssh stores the keys of known hosts in `folder`. `networks`: the private
+    networks that it may connect to."""
 
     url: str
     protocols: tuple[str, ...]
     credential: GitCredential | None
     folder: Path
+    networks: tuple[str, ...] = ()
 
     def remote(
         self,
@@ -119,9 +126,17 @@ class Git:
         """Runs a command that talks to the repository's host, and returns its output. `timeout` in seconds;
         `may_go_on`: asked every second, and the command is stopped when it says no. Raises ExternalError (MirrorsFull when it
         was stopped)."""
-        with self._credential_environment() as extra:
+        bound = reach.pin(self.url, self.networks, timeout=timeout)
+        binding = [part for name, value in bound.settings.items() for part in ("-c", f"{name}={value}")]
+        command = [*binding, *args]
+        with self._credential_environment(bound.ssh) as extra:
             return self._run(
-                args, extra, timeout=timeout, keep_open=keep_open, max_output=max_output, may_go_on=may_go_on
+                command,
+                extra,
+                timeout=timeout,
+                keep_open=keep_open,
+                max_output=max_output,
+                may_go_on=may_go_on,
             )
 
     def local(
@@ -174,13 +189,11 @@ class Git:
 
     def explain(self, stderr: bytes) -> ExternalError:
         """Git's error output as an ExternalError, without the credential in case a server repeats it."""
-        secrets = [self.credential.token.strip(), self.credential.basic.split()[1]] if self.credential else []
-        return explain(
-            stderr.decode(errors="replace"),
-            host=host_of(self.url),
-            with_credential=self.credential is not None,
-            secrets=[secret for secret in secrets if secret],
-        )
+        given = [self.credential.token.strip(), self.credential.basic.split()[1]] if self.credential else []
+        secrets = [secret for secret in given if secret]
+        said, host = stderr.decode(errors="replace"), host_of(self.url)
+        log.info("Git failed", host=host, said=complaint_of(said, secrets))
+        return explain(said, host=host, with_credential=self.credential is not None, secrets=secrets)
 
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(
@@ -190,7 +203,7 @@ class Git:
         )
 
     @contextlib.contextmanager
-    def _credential_environment(self) -> Iterator[dict[str, str]]:
+    def _credential_environment(self, ssh: dict[str, str]) -> Iterator[dict[str, str]]:
         env = {"GIT_ALLOW_PROTOCOL": ":".join(self.protocols)}
         if self.credential and self.credential.token and self.url.startswith(("https://", "http://")):
             env |= _token_environment(self.url, self.credential)
@@ -201,7 +214,7 @@ class Git:
             if self.credential and self.credential.private_key:
                 key = stack.enter_context(_key_in_memory(self.credential.private_key))
             yield env | {
-                "GIT_SSH_COMMAND": _ssh_command(self.folder / "known_hosts", key),
+                "GIT_SSH_COMMAND": _ssh_command(self.folder / "known_hosts", key, ssh),
                 "GIT_SSH_VARIANT": "ssh",
             }
 
@@ -214,12 +227,9 @@ def host_of(url: str) -> str:
 
 
 def _token_environment(url: str, credential: GitCredential) -> dict[str, str]:
-    """Settings for one call: the header for this host only, and no redirects, which could send it to another host."""
+    """Settings for one call: the header, for this host only."""
     parts = urlsplit(url)
-    settings = {
-        f"http.{parts.scheme}://{parts.netloc}/.extraHeader": f"Authorization: {credential.basic}",
-        "http.followRedirects": "false",
-    }
+    settings = {f"http.{parts.scheme}://{parts.netloc}/.extraHeader": f"Authorization: {credential.basic}"}
     env = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (name, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
@@ -242,8 +252,9 @@ def _key_in_memory(key: str) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _ssh_command(known_hosts: Path, key: str | None) -> str:
-    """An ssh command without the user's settings, agent, keys or prompts. It stores the key of a new host."""
+def _ssh_command(known_hosts: Path, key: str | None, more: dict[str, str] | None = None) -> str:
+    """An ssh command without the user's settings, agent, keys or prompts. It stores the key of a new host. `more`: further
+    options."""
     # Inside ssh's option, % begins a token and quotes keep spaces together; then all of it passes through a
     # shell.
     hosts = str(known_hosts).replace("%", "%%")
@@ -257,6 +268,7 @@ def _ssh_command(known_hosts: Path, key: str | None) -> str:
         "ConnectTimeout": "10",
         "ServerAliveInterval": "10",
         "ServerAliveCountMax": "3",
+        **(more or {}),
     }
     command = ["ssh", "-F", "/dev/null"]
     for name, value in options.items():

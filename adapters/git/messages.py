@@ -50,6 +50,13 @@ FULL = "The copies of the Git repositories have taken all the space that they ma
 FULL_HINT = (
     "An admin can allow them more (GIT_MIRRORS_GB), or delete copies that no project needs in DATA_DIR/git."
 )
+# One sentence for all reasons: they would tell a maintainer what answers inside of networks that only the portal reaches.
+_NOT_REACHABLE = "{host} is not reachable."
+_REACH = (
+    "Try again. If it stays so, check the address, the host's certificate (SSL_CERT_FILE names who may sign it) and the "
+    "network between the portal and the host; a private network must be named in GIT_PRIVATE_NETWORKS. The portal's log "
+    "has the reason."
+)
 
 # The first match counts. Specific patterns come before patterns that other failures print as well.
 _RULES = (
@@ -67,7 +74,7 @@ _RULES = (
     _Rule(
         r"(?:returned error: |http )30\d|unable to update url base from redirection",
         NotFound,
-        "{host} says that the repository has moved; the credential is not sent along to another address.",
+        "{host} says that the repository has moved; the portal follows no redirect to another address.",
         "Enter the repository's new, full address (on GitLab it ends with .git).",
     ),
     _Rule(
@@ -104,33 +111,16 @@ _RULES = (
         _ADDRESS,
     ),
     _Rule(
-        r"certificate|ssl routines|gnutls_handshake|ssl connect error|ssl_connect",
-        Unavailable,
-        "No trusted encrypted connection to {host} could be made.",
-        "Check the host's certificate, or tell the portal who signed it (SSL_CERT_FILE).",
-        True,
-    ),
-    _Rule(
-        r"could not resolve (?:host|proxy)|name or service not known|failure in name resolution",
-        Unavailable,
-        "{host} cannot be found in the network.",
-        "Check the host's name in the repository's address, and the portal's name service.",
-    ),
-    _Rule(
-        r"connection refused|failed to connect|couldn't connect|no route to host|network is unreachable"
+        r"certificate|ssl routines|gnutls_handshake|ssl connect error|ssl_connect"
+        r"|could not resolve (?:host|proxy|hostname)|name or service not known|failure in name resolution"
+        r"|connection refused|failed to connect|couldn't connect|no route to host|network is unreachable"
         r"|timed out|connection reset|connection closed|could not connect|operation too slow"
-        r"|empty reply from server",
-        Unavailable,
-        "{host} is not reachable.",
-        "Try again; if it stays so, check the network between the portal and the host.",
-    ),
-    _Rule(
-        r"returned error: 5\d\d|early eof|rpc failed|hung up unexpectedly|unexpected disconnect"
+        r"|empty reply from server|returned error: 5\d\d|early eof|rpc failed|hung up unexpectedly|unexpected disconnect"
         r"|invalid index-pack output|expected flush|protocol error|bad line length|eof while reading"
         r"|invalid server response",
         Unavailable,
-        "{host} broke off or answered with an error of its own.",
-        "Try again.",
+        _NOT_REACHABLE,
+        _REACH,
     ),
     _Rule(r"no space left on device|disk quota exceeded", Unavailable, "The portal's disk is full."),
     _Rule(
@@ -153,6 +143,11 @@ _RULES = (
 )
 
 
+def not_reachable(host: str) -> Unavailable:
+    """The error for a host to which no connection was made."""
+    return Unavailable(_NOT_REACHABLE.format(host=host), system="Git", hint=_REACH)
+
+
 def explain(stderr: str, *, host: str, with_credential: bool, secrets: Iterable[str] = ()) -> ExternalError:
     """The error for Git's error output.
 
@@ -164,10 +159,15 @@ def explain(stderr: str, *, host: str, with_credential: bool, secrets: Iterable[
             hint = _NO_CREDENTIAL if rule.hint == _CREDENTIAL and not with_credential else rule.hint
             message = rule.message.format(host=host)
             return rule.error(message, system="Git", hint=hint, permanent=rule.permanent)
+    return Unavailable(f"Git failed: {complaint_of(stderr, secrets)}", system="Git")
+
+
+def complaint_of(stderr: str, secrets: Iterable[str] = ()) -> str:
+    """The last line of Git's own output without the secrets, short, for the log or a page."""
     complaint = _last_complaint(stderr)
     for secret in secrets:
         complaint = complaint.replace(secret, "…")
-    return Unavailable(f"Git failed: {complaint[:300]}", system="Git")
+    return complaint[:300]
 
 
 def _last_complaint(stderr: str) -> str:

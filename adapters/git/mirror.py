@@ -1,8 +1,8 @@
 """A repository's bare mirror on our disk. It is created atomically, one process at a time fetches, and it can be rebuilt.
 
-Each address has a directory named by a hash of the address, so that an address cannot choose a path. The directory has a
-stamp for each credential that has fetched it: a project whose own credential never opened the repository cannot read a
-mirror that another project filled.
+Each address has a directory for each credential that opens it, named by hashes, so that an address cannot choose a path.
+A project reads only what its own credential fetched: not what another project fetched, also not later. When the host
+refuses a credential, its mirror cannot be read any more until a fetch succeeds.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from adapters.errors import NotFound, TimedOut, Unavailable
+from adapters.errors import Denied, NotFound, TimedOut, Unavailable
 from adapters.git.command import Git, host_of
-from adapters.git.messages import FULL, FULL_HINT, MirrorDamaged, MirrorsFull
+from adapters.git.messages import FULL, FULL_HINT, MirrorDamaged, MirrorsFull, UnknownRevision, UntrustedHost
 
 # Branches and tags only: all refs would include every pull request ever opened.
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
@@ -34,10 +34,10 @@ class Mirror:
         self._git = git
         self._limit = limit
         self._folder = folder
-        name = sha256(git.url.encode()).hexdigest()[:32]
-        self.path = folder / f"{name}.git"
-        self._lock_path = folder / f"{name}.lock"
+        self._address = sha256(git.url.encode()).hexdigest()[:32]
         mark = git.credential.fingerprint(git.url) if git.credential else "public"
+        self.path = folder / f"{self._address}-{mark}.git"
+        self._lock_path = folder / f"{self._address}-{mark}.lock"
         self._stamp = self.path / "slipway" / mark
         self._tidied = self.path / "slipway" / "tidied"
 
@@ -62,13 +62,25 @@ class Mirror:
             if self._is_fresh(wanted_since):
                 return False
             started = time.time()
-            self._update(deadline, lock)
+            with self.forgotten_when_refused():
+                self._update(deadline, lock)
             self._mark(started)
         return True
 
+    @contextlib.contextmanager
+    def forgotten_when_refused(self) -> Iterator[None]:
+        """Closes the mirror when the host refuses the credential, or shows it no such repository, during the block."""
+        try:
+            yield
+        except (UntrustedHost, UnknownRevision):
+            raise  # these tell nothing about the credential
+        except (Denied, NotFound):
+            self._stamp.unlink(missing_ok=True)
+            raise
+
     def fetch_commit(self, sha: str, *, timeout: float) -> None:
         """Fetches a commit by its full hash, for a commit that no branch or tag reaches any more."""
-        with self._locked(timeout) as lock:
+        with self._locked(timeout) as lock, self.forgotten_when_refused():
             self._transfer(self.path, (sha,), timeout, lock, prune=False)
 
     def rebuild(self, *, unless_since: float, timeout: float) -> None:
@@ -77,7 +89,8 @@ class Mirror:
             if self._is_fresh(unless_since):
                 return
             started = time.time()
-            self._make(timeout, lock)
+            with self.forgotten_when_refused():
+                self._make(timeout, lock)
             self._mark(started)
 
     def tidy(self, *, max_age: float, timeout: float) -> bool:
@@ -139,10 +152,10 @@ class Mirror:
         os.utime(self._stamp, (started, started))
 
     def _update(self, deadline: float, lock: int) -> None:
-        if not (self.path / "HEAD").exists():
-            self._make(_left(deadline), lock)
-            return
         try:
+            if not (self.path / "HEAD").exists():
+                self._make(_left(deadline), lock, borrow=self._is_shown(_left(deadline), lock))
+                return
             if self._differs_from_host(_left(deadline), lock):
                 self._transfer(self.path, _REFS, _left(deadline), lock)
         except MirrorDamaged:
@@ -154,8 +167,7 @@ class Mirror:
         Git takes any web page (a login form, a maintenance notice) for a repository without branches, and pruning would
         then empty the mirror.
         """
-        show = ["ls-remote", "--quiet", "--refs", "--heads", "--tags", "--", self._git.url]
-        theirs = set(self._git.remote(show, timeout=timeout, keep_open=(lock,)).splitlines())
+        theirs = self._shown(timeout, lock)
         list_own = ["for-each-ref", "--format=%(objectname)%09%(refname)", "refs/heads", "refs/tags"]
         ours = set(self._git.local([*self.arguments(), *list_own]).splitlines())
         if ours and not theirs:
@@ -166,17 +178,40 @@ class Mirror:
             )
         return ours != theirs
 
-    def _make(self, timeout: float, lock: int) -> None:
-        """Fetches into a new directory beside the mirror, then renames it: a reader sees the old or the new mirror."""
+    def _shown(self, timeout: float, lock: int) -> set[bytes]:
+        """The branches and tags that the host shows to this credential."""
+        show = ["ls-remote", "--quiet", "--refs", "--heads", "--tags", "--", self._git.url]
+        return set(self._git.remote(show, timeout=timeout, keep_open=(lock,)).splitlines())
+
+    def _is_shown(self, timeout: float, lock: int) -> bool:
+        """Whether another mirror of the address is there to borrow from, and the host shows the repository to this
+        credential."""
+        return bool(self._siblings()) and bool(self._shown(timeout, lock))
+
+    def _siblings(self) -> list[Path]:
+        """Mirrors of the same address that other credentials made; the one without a mark is of an older version."""
+        names = (f"{self._address}.git", f"{self._address}-*.git")
+        found = [path for name in names for path in self._folder.glob(name)]
+        return [path for path in found if path != self.path]
+
+    def _make(self, timeout: float, lock: int, *, borrow: bool = False) -> None:
+        """Fetches into a new directory beside the mirror, then renames it: a reader sees the old or the new mirror.
+
+        `borrow`: begin with the objects of other mirrors of the address. So a new credential costs no second copy, and
+        commits of deleted branches, which a release may name, stay readable.
+        """
         new, old = self.path.with_suffix(".new"), self.path.with_suffix(".old")
         for leftover in (new, old):
             shutil.rmtree(leftover, ignore_errors=True)
         self._git.local(["init", "--bare", "--quiet", "--template=", str(new)])
+        for sibling in self._siblings() if borrow else ():
+            _link_objects(sibling / "objects", new / "objects")
         try:
             self._transfer(new, _REFS, timeout, lock)
             if self.path.exists():
                 self.path.rename(old)
             new.rename(self.path)
+            shutil.rmtree(self._folder / f"{self._address}.git", ignore_errors=True)
         finally:
             for leftover in (new, old):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -254,6 +289,34 @@ def size_of(folder: Path) -> int:
             with contextlib.suppress(OSError):
                 size += os.lstat(os.path.join(place, name)).st_size
     return size
+
+
+def _link_objects(source: Path, target: Path) -> None:
+    """Links the objects and packs of one mirror into another; what cannot be linked is fetched. A pack comes before its
+    index, so that no index names a pack that is not there."""
+    loose = source.glob("[0-9a-f][0-9a-f]/*")
+    packs = [path for end in ("pack", "idx") for path in sorted((source / "pack").glob(f"pack-*.{end}"))]
+    for path in [*loose, *packs]:
+        place = target / path.parent.name / path.name
+        if path.suffix == ".idx" and not place.with_suffix(".pack").exists():
+            continue
+        place.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):
+            os.link(path, place)
+
+
+def remove_unused(folder: Path, *, used: set[str], older_than: float) -> list[str]:
+    """Removes the mirrors that no project uses any more, e.g. after its credential changed, once they have not been fetched
+    for `older_than` seconds. `used`: names of directories. Returns the removed names."""
+    removed = []
+    for path in sorted(folder.glob("*.git")):
+        stamps = [stamp.stat().st_mtime for stamp in (path / "slipway").glob("*") if stamp.is_file()]
+        newest = max([path.stat().st_mtime, *stamps])
+        if path.name not in used and newest < time.time() - older_than:
+            shutil.rmtree(path, ignore_errors=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
+            removed.append(path.name)
+    return removed
 
 
 def _try_lock(descriptor: int) -> bool:

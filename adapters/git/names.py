@@ -60,6 +60,12 @@ def _scheme(url: str) -> str:
     return "ssh" if _SCP.fullmatch(url) else ""
 
 
+def scp_host(url: str) -> str:
+    """The host of an address such as `git@host:path`; empty for any other."""
+    match = _SCP.fullmatch(url)
+    return match["host"] if match else ""
+
+
 def is_commit(text: str) -> bool:
     """Whether the text is a full commit hash: forty lower-case hexadecimal digits."""
     return _COMMIT.fullmatch(text) is not None

@@ -60,16 +60,17 @@ class GitRepository:
     """One repository, read through its mirror.
 
     `url`: the address as people write it; `mirror`: the folder of all mirrors, with a directory for each repository;
-    `protocols`: the allowed ones of `https`, `ssh`, `http`, `file`; `limit`: the most bytes of all mirrors together;
-    `patience`: the most seconds for a fetch, or for making a damaged mirror anew. Raises Invalid for a bad address.
+    `protocols`: the allowed ones of `https`, `ssh`, `http`, `file`; `networks`: private networks in which the host may be;
+    `limit`: the most bytes of all mirrors together; `patience`: the most seconds for a fetch, or for making a damaged mirror
+    anew. Raises Invalid for a bad address.
     """
 
     def __init__(
         self, url: str, *, mirror: Path, credential: GitCredential | None, protocols: tuple[str, ...],
-        limit: int | None = None, patience: float = FETCH_TIMEOUT,
+        networks: tuple[str, ...] = (), limit: int | None = None, patience: float = FETCH_TIMEOUT,
     ) -> None:  # fmt: skip
         self.url = check_url(url, protocols)
-        self._git = Git(url, protocols, credential, mirror)
+        self._git = Git(url, protocols, credential, mirror, networks)
         self._mirror = Mirror(self._git, mirror, limit)
         self._patience = patience
 
@@ -82,6 +83,11 @@ class GitRepository:
         seconds = self._mirror.fetched_at()
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
+    @property
+    def mirror_name(self) -> str:
+        """The name of the mirror's directory: one for each address and credential."""
+        return self._mirror.path.name
+
     def tidy(self, max_age: float = TIDY_EVERY, *, timeout: float = TIDY_TIMEOUT) -> bool:
         """Packs the files that fetches added to the mirror, unless that was done within `max_age` seconds. Loses nothing.
 
@@ -92,7 +98,9 @@ class GitRepository:
     def check(self, *, timeout: float = CHECK_TIMEOUT) -> RepositoryFacts:
         """Asks the host, without the mirror, whether the repository exists and may be read. Raises ExternalError."""
         command = ["ls-remote", "--symref", "--", self.url, "HEAD", "refs/heads/*"]
-        return repository_facts(self._git.remote(command, timeout=timeout).decode(errors="replace"))
+        with self._mirror.forgotten_when_refused():
+            answer = self._git.remote(command, timeout=timeout)
+        return repository_facts(answer.decode(errors="replace"))
 
     def resolve(self, text: str) -> Commit:
         """The commit that a text names: a full or short commit hash, a branch or a tag.

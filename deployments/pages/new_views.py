@@ -35,6 +35,7 @@ from projects.access import environment_for, may_secret
 from projects.connections import quick_repository as git_repository
 from projects.models import Environment, Role
 from runs.models import OPEN
+from ui.refused import note
 
 SHOWN_COMMITS = 30
 MOST_BRANCHES = 50
@@ -105,6 +106,7 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
                 "deployments:deploy", asked_for(person(request.user), place, form.cleaned_data).number
             )
         except (Refused, ExternalError) as error:
+            note(error)
             field = "although_bad" if error.code == "bad-release" else None
             form.add_error(field, f"{error.message} {error.hint}".strip())
     choice = chosen_by(place, {name: request.POST.get(name, "") for name in ("kind", "revision", "branch")})
@@ -146,7 +148,9 @@ def context_of(
     """The page's context. With `see` the preview is made now, else the page fetches it after loading."""
     url = place.project.repository_url
     bad = marking.warning(marking.bad_release_of(place, choice.chosen.sha)) if choice.chosen else ""
-    made = warned(preview(place, choice.chosen, choice.kind), bad) if see and choice.chosen else None
+    made = None
+    if see and choice.chosen:
+        made = warned(preview(place, choice.chosen, choice.kind, person_id=request.user.pk), bad)
     sees_names = may_secret(request.user, place, "names")
     changed = (
         [shown(change, sees_names) for change in made.changes if change.action != "unchanged"] if made else []

@@ -17,6 +17,7 @@ from django.core.cache import cache
 
 from adapters.git.repository import Commit
 from adapters.kubernetes.client import KubernetesClient
+from core.errors import Refused
 from core.findings import FAILED, Finding
 from core.origin import origin
 from core.redactor import redact_text, redactor_in_force
@@ -26,6 +27,7 @@ from deployments.preparation.preflight import WithFindings
 from deployments.preparation.preparation import Fresh, Preparation
 from deployments.preparation.prepare import NotDeployable
 from deployments.preparation.secrets_only import SecretsOnly
+from deployments.preparation.slots import preview_slot
 from deployments.queries import last_release
 from engine.cluster.changes import ObjectChange
 from engine.cluster.resources import ClusterKinds
@@ -74,15 +76,21 @@ class Preview(WithFindings):
         return f"{len(self.warnings)} warning{'s' if len(self.warnings) != 1 else ''}"
 
 
-def preview(environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLOY) -> Preview:
-    """The preview, from the cache or fresh. Errors of the revision and of outside systems become findings; it raises none of
-    them. `kind`: `deploy`, or `secrets` for the secrets alone."""
+def preview(
+    environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLOY, *, person_id: int | None = None
+) -> Preview:
+    """The preview, from the cache or fresh. Errors of the revision and of outside systems become findings, as does a person
+    or a site that makes too many at once; it raises none of them. `kind`: `deploy`, or `secrets` for the secrets alone.
+    """
     key = key_of(environment, commit, kind)
     kept = cache.get(key)
     if kept is not None:
         return kept
-    with redactor_in_force():
-        made = make(environment, commit, kind)
+    try:
+        with preview_slot(person_id), redactor_in_force():
+            made = make(environment, commit, kind)
+    except Refused as error:
+        return Preview(commit=commit, live_revision="", findings=findings_of(error))
     if not made.errors:  # after a correction, the next look must not show old errors
         cache.set(key, made, KEPT_SECONDS)
     return made

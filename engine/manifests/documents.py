@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from engine.errors import ManifestError
 from engine.manifests.jsonread import read_json_stream, with_lines
-from engine.manifests.yamlread import YamlDocument, YamlError, read_yaml
+from engine.manifests.yamlread import Budget, YamlDocument, YamlError, read_yaml
 from engine.types import Json, Source
 
 MAX_FILE_BYTES = 2_000_000
@@ -62,8 +62,11 @@ def read_documents(files: Mapping[str, bytes]) -> list[Document]:
         )
         refuse(problems)
     documents: list[Document] = []
+    budget = Budget()
     for name in names:
-        documents += read_file(name, files[name], problems)
+        documents += read_file(name, files[name], problems, budget=budget)
+        if budget.is_spent:
+            refuse(problems)
     if len(documents) > MAX_OBJECTS:
         problems.append(
             f"the config directory holds {len(documents)} objects; at most {MAX_OBJECTS} can be deployed at once"
@@ -87,12 +90,14 @@ def refuse(problems: Sequence[str], *, hint: str = "") -> NoReturn:
 
 
 def read_file(
-    name: str, content: bytes, problems: list[str], *, text_under: frozenset[str] = frozenset()
-) -> list[Document]:
-    """The objects of one file. Problems are appended to `problems`; none of them quotes a value."""
+    name: str, content: bytes, problems: list[str], *, text_under: frozenset[str] = frozenset(),
+    budget: Budget | None = None,
+) -> list[Document]:  # fmt: skip
+    """The objects of one file. Problems are appended to `problems`; none of them quotes a value. `budget`: shared by files
+    that are read together."""
     documents: list[Document] = []
     try:
-        for parsed in parse_file(content, text_under=text_under):
+        for parsed in parse_file(content, text_under=text_under, budget=budget):
             documents += _objects(name, parsed, content, problems)
     except YamlError as error:
         problems.append(f"{name}:{error.line}: {error.problem}")
@@ -100,24 +105,28 @@ def read_file(
 
 
 def parse_file(
-    content: bytes, *, text_under: frozenset[str] = frozenset(), with_key_lines: bool = False
-) -> Sequence[YamlDocument]:
+    content: bytes, *, text_under: frozenset[str] = frozenset(), with_key_lines: bool = False,
+    budget: Budget | None = None,
+) -> Sequence[YamlDocument]:  # fmt: skip
     """The documents of a YAML file, or of a file of JSON values one after the other. Raises YamlError.
 
     As for kubectl, what begins with `{` is JSON, and YAML only where it is no JSON. The two are not the same: in a JSON
     text U+0085 and U+2028 are characters like others, in YAML they end a line.
     """
     text = _decoded(content)
+    budget = budget or Budget()
     is_json = text.lstrip().startswith("{")
     # Under `text_under` an unquoted `1234` is text, which JSON cannot keep: it is read as YAML, where that is the same.
     if is_json and not (text_under and text == text.translate(_LINE_ENDS_OF_YAML)):
-        with contextlib.suppress(YamlError):  # YAML says better where the text is wrong
+        with contextlib.suppress(
+            YamlError
+        ):  # YAML says better where the text is wrong, and that it is too much
             if parsed := read_json_stream(text):
-                return with_lines(parsed, _positions(text, with_key_lines))
+                return with_lines(parsed, _positions(text, with_key_lines, budget))
     try:
-        return list(read_yaml(text, text_under=text_under, with_key_lines=with_key_lines))
+        return list(read_yaml(text, text_under=text_under, with_key_lines=with_key_lines, budget=budget))
     except YamlError as error:
-        if is_json and (parsed := read_json_stream(text)):
+        if is_json and not budget.is_spent and (parsed := read_json_stream(text)):
             return parsed
         raise _named_mark(error, text) from None
 
@@ -125,11 +134,14 @@ def parse_file(
 _LINE_ENDS_OF_YAML = dict.fromkeys((0x85, 0x2028, 0x2029), " ")
 
 
-def _positions(text: str, with_key_lines: bool) -> list[YamlDocument]:
-    """A JSON text read as YAML, for its lines; nothing where YAML cannot read it."""
+def _positions(text: str, with_key_lines: bool, budget: Budget) -> list[YamlDocument]:
+    """A JSON text read as YAML, for its lines; nothing where YAML cannot read it. Raises YamlError for too much of it."""
+    plain = text.translate(_LINE_ENDS_OF_YAML)
     try:
-        return list(read_yaml(text.translate(_LINE_ENDS_OF_YAML), with_key_lines=with_key_lines))
+        return list(read_yaml(plain, with_key_lines=with_key_lines, budget=budget))
     except YamlError:
+        if budget.is_spent:
+            raise
         return []
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from engine.manifests.digests import with_marks
-from engine.manifests.documents import Document, group_of, object_problem, refuse
+from engine.manifests.documents import MAX_PROBLEMS, Document, group_of, object_problem, refuse
 from engine.manifests.fieldlines import line_of_field
 from engine.manifests.images import ImagePin, Pins, is_moving
 from engine.manifests.masking import LAST_APPLIED, Digest, is_secret
@@ -28,7 +28,7 @@ from engine.manifests.serverfields import without_server_fields
 from engine.manifests.settling import USUAL, Settling, keeping_old_pods, probe_warnings
 from engine.manifests.slips import problems_of
 from engine.manifests.textslips import text_slips
-from engine.manifests.variables import Filler, Variable, built_in_variables
+from engine.manifests.variables import Filler, Room, Variable, built_in_variables
 from engine.types import (
     ENVIRONMENT_LABEL,
     OBJECT_ANNOTATION,
@@ -69,6 +69,7 @@ class _Settings:
     settling: Settling  # what is done about containers without a readiness probe
     problems: list[str]
     warnings: list[str]
+    room: Room = field(default_factory=Room)
 
 
 def render(
@@ -130,10 +131,12 @@ def _filled(document: Document, settings: _Settings) -> Document:
     """The document with its variables filled in."""
     if not document.marks:
         return document
-    filler = Filler(settings.variables)
+    filler = Filler(settings.variables, settings.room)
     body = filler.fill(document.body)
     secret = is_secret(document.body)
-    for text, name in dict.fromkeys(filler.unknown):
+    # No more than are shown: each costs a look through all strings of the file.
+    few = max(0, MAX_PROBLEMS + 1 - len(settings.problems))
+    for text, name in list(dict.fromkeys(filler.unknown))[:few]:
         problem = _HIDDEN if secret else _unknown(name, filler.known)
         settings.problems.append(f"{document.source.file}:{document.line_of(text)}: {problem}")
     for text in filler.clashes:

@@ -162,6 +162,11 @@ def _data_of(ref: ObjectRef, documents: Sequence[Document], where: str) -> dict[
 
 _HINT = "Nothing was changed on the cluster. Deploy the revision again instead; it takes today's values."
 
+_OTHER_KEY = (
+    "Every value differs: was the portal's DIGEST_KEY changed since that release? Then releases of before can be rolled back "
+    "to only with the old key."
+)
+
 
 def _check_digests(ref: ObjectRef, kept: Mapping[str, str], found: Mapping[str, str], origin: Json) -> None:
     changed = sorted(key for key in kept.keys() | found.keys() if kept.get(key) != found.get(key))
@@ -170,7 +175,9 @@ def _check_digests(ref: ObjectRef, kept: Mapping[str, str], found: Mapping[str, 
         what = f"Secret {ref.namespace}/{ref.name} in {where}"
         count = "1 key differs" if len(changed) == 1 else f"{len(changed)} keys differ"
         message = f"{what} no longer has the values of that release: {count}."
-        raise SlipwayError(message, hint=_HINT, key_names={message: tuple(changed)})
+        all_differ = len(kept) > 1 and kept.keys() == found.keys() and len(changed) == len(kept)
+        hint = f"{_HINT} {_OTHER_KEY}" if all_differ else _HINT
+        raise SlipwayError(message, hint=hint, key_names={message: tuple(changed)})
 
 
 def _source(text: str) -> Source:

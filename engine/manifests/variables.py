@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.errors import SlipwayError
+from engine.errors import ManifestError, SlipwayError
 from engine.manifests.images import ImagePin
 
 VariableType = Literal["string", "number", "boolean"]
@@ -73,10 +73,31 @@ def built_in_variables(
     return [Variable(name, value) for name, value in pairs]
 
 
-class Filler:
-    """Fills variables into trees and remembers which it used."""
+MAX_FILLED = 12_000_000  # characters that variables may add to all objects of a deploy
 
-    def __init__(self, variables: Iterable[Variable]) -> None:
+
+@dataclass
+class Room:
+    """The characters that variables may still add; shared by the objects of a deploy."""
+
+    left: int = MAX_FILLED
+
+    def take(self, characters: int) -> None:
+        """Takes so many away. Raises ManifestError when that is more than is left."""
+        self.left -= characters
+        if self.left < 0:
+            problem = (
+                f"the variables of this environment add more than {MAX_FILLED // 1_000_000} MB to the objects"
+            )
+            hint = "Nothing was changed on the cluster. Make the values shorter, or use them less often."
+            raise ManifestError(problem, problems=(problem,), hint=hint)
+
+
+class Filler:
+    """Fills variables into trees and remembers which it used. `room`: what they may add; shared with other fillers."""
+
+    def __init__(self, variables: Iterable[Variable], room: Room | None = None) -> None:
+        self._room = room or Room()
         self.known: Mapping[str, Variable] = {variable.name: variable for variable in variables}
         self.used: dict[str, Variable] = {}
         self.unknown: list[
@@ -120,4 +141,5 @@ class Filler:
     def _use(self, name: str) -> Variable:
         variable = self.known[name]
         self.used[name] = variable
+        self._room.take(len(variable.value))
         return variable

@@ -30,6 +30,10 @@ MAX_DEPTH = 150  # cert-manager's CRDs, deep ones, nest 40 levels
 MAX_NODES = 300_000  # values in a file; cert-manager has 14,000
 MAX_ALIAS_NODES = 100_000  # values that aliases may add to a file; a bomb adds millions
 MAX_DOCUMENTS = 5_000  # in a file
+MAX_CHARACTERS = (
+    12_000_000  # of all values with aliases expanded; a deploy sends, compares and keeps them expanded
+)
+_PER_VALUE = 4  # characters around a value in JSON: quotes, comma, colon
 _NO_PLAIN_KEY = "a list or mapping stands where a key is expected; {{ … }} of templates is not filled in here"
 _ADVICE = {
     "mapping values are not allowed in this context": "check the indentation, and quote text that contains “: ”",
@@ -50,6 +54,33 @@ class YamlError(Exception):
         super().__init__(f"{line}: {problem}")
         self.line = line
         self.problem = problem
+
+
+@dataclass
+class Budget:
+    """What may still be read, aliases expanded. Files that are deployed together share one."""
+
+    values: int = MAX_NODES
+    characters: int = MAX_CHARACTERS
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether more was asked for than was left."""
+        return self.values < 0 or self.characters < 0
+
+    def take(self, values: int, characters: int, line: int) -> None:
+        """Takes so much away. Raises YamlError, before anything is expanded, when that is more than is left."""
+        self.values -= values
+        self.characters -= characters
+        if self.values < 0:
+            raise YamlError(
+                line, f"more than {MAX_NODES} values, counted over all files with aliases expanded"
+            )
+        if self.characters < 0:
+            most = MAX_CHARACTERS // 1_000_000
+            raise YamlError(
+                line, f"more than {most} MB of values, counted over all files with aliases expanded"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,19 +108,25 @@ class _Frame:
     anchor: str | None
     key: Any = _NO_KEY
     nodes: int = 1  # with everything below it, aliases expanded
+    size: int = _PER_VALUE  # the same in characters
     merged: set[str] = field(default_factory=set)  # keys that came by `<<` and may be overwritten
     as_text: bool = False  # unquoted scalars in it stay text
 
 
 def read_yaml(
-    text: str, *, text_under: frozenset[str] = frozenset(), with_key_lines: bool = False
+    text: str,
+    *,
+    text_under: frozenset[str] = frozenset(),
+    with_key_lines: bool = False,
+    budget: Budget | None = None,
 ) -> Iterator[YamlDocument]:
     """Yields the documents of a stream; empty ones have the value None.
 
     `text_under`: keys whose mappings keep unquoted scalars as the text that was written (the data of Secrets, where
-    `1234` and `true` are base64); only what is empty is null there. Raises YamlError.
+    `1234` and `true` are base64); only what is empty is null there. `budget`: what may be read, shared with other files.
+    Raises YamlError.
     """
-    builder = _Builder(text_under, with_key_lines)
+    builder = _Builder(text_under, with_key_lines, budget or Budget())
     documents = 0
     loader = _LOADER(text)
     try:
@@ -115,10 +152,10 @@ def read_yaml(
 class _Builder:
     """Puts events together. A stack of open collections stands in for recursion."""
 
-    def __init__(self, text_under: frozenset[str], with_key_lines: bool) -> None:
+    def __init__(self, text_under: frozenset[str], with_key_lines: bool, budget: Budget) -> None:
         self._text_under = text_under
         self._with_key_lines = with_key_lines
-        self._nodes = 0
+        self._budget = budget
         self._alias_nodes = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
@@ -132,7 +169,7 @@ class _Builder:
     def start(self) -> None:
         """Begins a document; anchors do not reach across documents."""
         self._stack: list[_Frame] = []
-        self._anchors: dict[str, tuple[Any, int] | None] = {}
+        self._anchors: dict[str, tuple[Any, int, int] | None] = {}
         self._marks: list[tuple[int, str]] = []
         self._lines: dict[int, int] = {}
         self._key_lines: dict[int, dict[str, int]] = {}
@@ -141,9 +178,7 @@ class _Builder:
 
     def take(self, event: Any) -> None:
         """Handles an event between the start and the end of a document."""
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            raise YamlError(_line_of(event), f"more than {MAX_NODES} values in one file")
+        self._budget.take(1, _PER_VALUE, _line_of(event))
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -170,9 +205,11 @@ class _Builder:
             value = _finite(json_value(value), line)
         if "${" in text:
             self._marks.append((line, text))
+        size = len(text) + _PER_VALUE
+        self._budget.take(0, len(text), line)
         if event.anchor:
-            self._anchors[event.anchor] = (value, 1)
-        self._put(value, 1, line)
+            self._anchors[event.anchor] = (value, 1, size)
+        self._put(value, 1, size, line)
 
     def _key(self, value: Scalar, line: int) -> str:
         key = key_text(value)
@@ -194,10 +231,10 @@ class _Builder:
     def _close(self, event: Any) -> None:
         frame = self._stack.pop()
         if frame.anchor:
-            self._anchors[frame.anchor] = (frame.value, frame.nodes)
+            self._anchors[frame.anchor] = (frame.value, frame.nodes, frame.size)
         if frame.is_map:
             self._lines[id(frame.value)] = frame.line
-        self._put(frame.value, frame.nodes, frame.line)
+        self._put(frame.value, frame.nodes, frame.size, frame.line)
 
     def _alias(self, event: AliasEvent) -> None:
         line = _line_of(event)
@@ -206,7 +243,8 @@ class _Builder:
         known = self._anchors[event.anchor]
         if known is None:
             raise YamlError(line, "an anchor contains itself")
-        value, nodes = known
+        value, nodes, size = known
+        self._budget.take(0, size, line)
         self._alias_nodes += nodes
         if self._alias_nodes > MAX_ALIAS_NODES:
             raise YamlError(line, f"aliases expand to more than {MAX_ALIAS_NODES} values")
@@ -214,15 +252,16 @@ class _Builder:
             if not isinstance(value, Scalar):
                 raise YamlError(line, _NO_PLAIN_KEY)
             value = self._key(value, line)
-        self._put(value, nodes, line)
+        self._put(value, nodes, size, line)
 
-    def _put(self, value: Any, nodes: int, line: int) -> None:
+    def _put(self, value: Any, nodes: int, size: int, line: int) -> None:
         """Hands a finished value (or key) to the collection around it."""
         if not self._stack:
             self._root, self._root_line = value, line
             return
         frame = self._stack[-1]
         frame.nodes += nodes
+        frame.size += size
         if not frame.is_map:
             frame.value.append(value)
         elif frame.key is _NO_KEY:

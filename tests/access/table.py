@@ -45,6 +45,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("account_inactive", "/inactive/", ALWAYS, NOBODY),
     ("account_reauthenticate", "/reauthenticate/", SIGNED_IN, post(SIGNED_IN, 200)),
     ("account_change_password", "/password/change/", SIGNED_IN, post(SIGNED_IN, 200)),
+    ("raw_password", "/django-admin/password_change/", GOES_ON, post(SIGNED_IN, 302)),
     ("account_set_password", "/password/set/", GOES_ON, post(SIGNED_IN, 302)),
     ("mfa_index", "/account/mfa/", SIGNED_IN, NO_FORM),
     ("mfa_authenticate", "/account/mfa/authenticate/", GOES_ON, GOES_ON),

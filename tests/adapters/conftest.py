@@ -106,6 +106,7 @@ class GitServer:
     requests: list[dict[str, Any]] = field(default_factory=list)
     answer: Callable[[dict[str, Any], Any], list[bytes]] | None = None
     gate: threading.Event = field(default_factory=threading.Event)
+    also: set[str] = field(default_factory=set)  # further tokens that it takes
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -147,7 +148,10 @@ def git_server(origin: Origin) -> Iterator[GitServer]:
         state.gate.wait(20)
         if state.answer is not None:
             return state.answer(environ, start)
-        if environ.get("HTTP_AUTHORIZATION") != expected:
+        further = {
+            "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode() for token in state.also
+        }
+        if environ.get("HTTP_AUTHORIZATION") not in {expected, *further}:
             start("401 Unauthorized", [("WWW-Authenticate", "Basic realm=git")])
             return [b""]
         return _backend(origin.bare.parent, environ, start)

@@ -10,6 +10,7 @@ import pytest
 from adapters.errors import Denied, Invalid, NotFound
 from adapters.git.repository import GitCredential, GitRepository, Limits
 from engine.manifests.documents import is_read
+from tests.environment import LOOPBACK
 
 TOKEN = "canary-token-7f3a"
 
@@ -22,6 +23,7 @@ def repository(git_server, tmp_path: Path) -> GitRepository:
         mirror=tmp_path / "mirrors",
         credential=GitCredential(token=TOKEN),
         protocols=("http",),
+        networks=LOOPBACK,
     )
     made.fetch(0)
     return made
@@ -234,7 +236,11 @@ def test_commit_whose_branch_is_gone_is_still_read(origin, repository, tmp_path:
     assert repository.tidy()
     assert repository.files(sha, "d") == {"x.yaml": b"1"}
     elsewhere = GitRepository(
-        repository.url, mirror=tmp_path / "other", credential=GitCredential(token=TOKEN), protocols=("http",)
+        repository.url,
+        mirror=tmp_path / "other",
+        credential=GitCredential(token=TOKEN),
+        protocols=("http",),
+        networks=LOOPBACK,
     )
     elsewhere.fetch(0)
     with pytest.raises(NotFound):
@@ -247,7 +253,9 @@ def test_commit_whose_branch_is_gone_is_still_read(origin, repository, tmp_path:
 def test_check_tells_branches_or_why_not(origin, repository, git_server, tmp_path: Path) -> None:
     facts = repository.check()
     assert (facts.default_branch, facts.branches) == ("main", ("main",))
-    stranger = GitRepository(repository.url, mirror=tmp_path / "m", credential=None, protocols=("http",))
+    stranger = GitRepository(
+        repository.url, mirror=tmp_path / "m", credential=None, protocols=("http",), networks=LOOPBACK
+    )
     with pytest.raises(Denied, match="refused the authentication") as caught:
         stranger.check()
     assert "enter a token" in caught.value.hint
@@ -260,6 +268,7 @@ def test_empty_repository(origin, git_server, tmp_path: Path) -> None:
         mirror=tmp_path / "mirrors",
         credential=GitCredential(token=TOKEN),
         protocols=("http",),
+        networks=LOOPBACK,
     )
     assert empty.fetch(0) is True
     assert empty.branches() == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from adapters.errors import Invalid, NotFound, Unavailable
 from adapters.git.names import check_directory, check_revision, check_url, is_commit
 from adapters.git.repository import GitCredential, GitRepository, commit_url
+from tests.environment import LOOPBACK
 
 ALL = ("https", "ssh", "http", "file")
 USUAL = ("https", "ssh")
@@ -76,7 +77,7 @@ def test_usual_addresses_are_taken_as_they_are(url: str) -> None:
 @pytest.mark.parametrize("url", HOSTILE_URLS)
 def test_hostile_addresses_are_refused_before_git_sees_them(url: str, tmp_path: Path) -> None:
     with pytest.raises(Invalid) as caught:
-        GitRepository(url, mirror=tmp_path / "m", credential=None, protocols=USUAL)
+        GitRepository(url, mirror=tmp_path / "m", credential=None, protocols=USUAL, networks=LOOPBACK)
     assert caught.value.message.isprintable()
     assert "password" not in caught.value.message
     assert not (tmp_path / "m").exists()
@@ -192,7 +193,11 @@ def test_usual_paths_in_their_plain_form(path: str, plain: str) -> None:
 def local(origin, tmp_path: Path) -> GitRepository:
     """The repository by its path on disk, which is allowed here on purpose."""
     made = GitRepository(
-        origin.bare.as_uri(), mirror=tmp_path / "mirrors", credential=None, protocols=("file",)
+        origin.bare.as_uri(),
+        mirror=tmp_path / "mirrors",
+        credential=None,
+        protocols=("file",),
+        networks=LOOPBACK,
     )
     made.fetch(0)
     return made
@@ -269,7 +274,11 @@ def test_redirect_to_a_forbidden_protocol_is_not_followed(git_server, tmp_path: 
 
     git_server.answer = redirect
     made = GitRepository(
-        f"{git_server.url}/x.git", mirror=tmp_path / "m", credential=None, protocols=("http",)
+        f"{git_server.url}/x.git",
+        mirror=tmp_path / "m",
+        credential=None,
+        protocols=("http",),
+        networks=LOOPBACK,
     )
     with pytest.raises((Unavailable, Invalid, NotFound)):
         made.check()
@@ -294,6 +303,7 @@ def test_token_goes_to_no_other_host_on_redirect(git_server, tmp_path: Path) -> 
         mirror=tmp_path / "m",
         credential=GitCredential(token="t"),
         protocols=("http",),
+        networks=LOOPBACK,
     )
     with pytest.raises(NotFound, match="has moved"):
         made.fetch(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -13,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
-from adapters.git import processes
+from adapters.git import processes, reach
 from adapters.git.command import Git, _key_in_memory, _ssh_command
 from adapters.git.messages import MirrorDamaged, MirrorsFull, UnknownRevision, UntrustedHost, explain
 from adapters.git.mirror import size_of
 from adapters.git.repository import GitCredential, GitRepository
+from tests.environment import LOOPBACK
 
 TOKEN = "canary-token-7f3a"
 
@@ -29,7 +31,9 @@ def make(git_server, tmp_path: Path):
     def _make(token: str | None = TOKEN, folder: str = "mirrors", path: str = "shop.git") -> GitRepository:
         credential = GitCredential(token=token) if token else None
         url = f"{git_server.url}/{path}"
-        return GitRepository(url, mirror=tmp_path / folder, credential=credential, protocols=("http",))
+        return GitRepository(
+            url, mirror=tmp_path / folder, credential=credential, protocols=("http",), networks=LOOPBACK
+        )
 
     return _make
 
@@ -288,7 +292,7 @@ def test_lock_outlives_a_killed_worker_as_long_as_its_git(make, git_server, tmp_
     code = (
         "import sys; from pathlib import Path; from adapters.git.repository import *;"
         f"GitRepository({make().url!r}, mirror=Path({str(tmp_path / 'mirrors')!r}),"
-        f" credential=GitCredential(token={TOKEN!r}), protocols=('http',)).fetch(0)"
+        f" credential=GitCredential(token={TOKEN!r}), protocols=('http',), networks={LOOPBACK!r}).fetch(0)"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     asked = len(git_server.requests)
@@ -306,7 +310,11 @@ def test_lock_outlives_a_killed_worker_as_long_as_its_git(make, git_server, tmp_
 def test_folder_that_cannot_be_written(git_server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     made = GitRepository(
-        f"{git_server.url}/shop.git", mirror=tmp_path / "file", credential=None, protocols=("http",)
+        f"{git_server.url}/shop.git",
+        mirror=tmp_path / "file",
+        credential=None,
+        protocols=("http",),
+        networks=LOOPBACK,
     )
     with pytest.raises(Unavailable, match="folder of Git mirrors"):
         made.fetch(0)
@@ -316,14 +324,22 @@ def test_missing_repository_and_missing_host(make, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="knows no such repository"):
         make(path="nope.git").fetch(0)
     nowhere = GitRepository(
-        "http://127.0.0.1:1/x.git", mirror=tmp_path / "m", credential=None, protocols=("http",)
+        "http://127.0.0.1:1/x.git",
+        mirror=tmp_path / "m",
+        credential=None,
+        protocols=("http",),
+        networks=LOOPBACK,
     )
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 is not reachable"):
         nowhere.check()
     unknown = GitRepository(
-        "http://host.invalid/x.git", mirror=tmp_path / "m", credential=None, protocols=("http",)
+        "http://host.invalid/x.git",
+        mirror=tmp_path / "m",
+        credential=None,
+        protocols=("http",),
+        networks=LOOPBACK,
     )
-    with pytest.raises(Unavailable, match=r"host\.invalid cannot be found"):
+    with pytest.raises(Unavailable, match=r"host\.invalid is not reachable"):
         unknown.check()
 
 
@@ -381,13 +397,13 @@ def test_web_page_instead_of_the_repository_empties_no_mirror(make, git_server) 
             NotFound,
             "no such",
         ),
-        ("ssh: Could not resolve hostname nope: Name or service not known", Unavailable, "cannot be found"),
+        ("ssh: Could not resolve hostname nope: Name or service not known", Unavailable, "not reachable"),
         ("ssh: connect to host h port 22: Connection timed out", Unavailable, "not reachable"),
         ("Host key verification failed.", UntrustedHost, "does not show the key"),
         (
             "fatal: unable to access 'x': server certificate verification failed. CAfile: none",
             Unavailable,
-            "encrypted",
+            "not reachable",
         ),
         ("fatal: transport 'ext' not allowed", Invalid, "not allowed"),
         ("fatal: remote error: upload-pack: not our ref 1111", UnknownRevision, "no such revision"),
@@ -491,13 +507,17 @@ def test_ssh_is_called_with_the_key_and_nothing_of_the_user(keys, tmp_path: Path
         mirror=folder,
         credential=GitCredential(private_key=keys["open"]),
         protocols=("ssh",),
+        networks=LOOPBACK,
     )
+    monkeypatch.setattr(reach, "_resolve", lambda *_: [ipaddress.ip_address("93.184.216.34")])
     with pytest.raises(Denied, match=r"host\.example refused"):
         made.fetch(0)
     text = report.read_text()
     assert "ssh-ed25519 " in text
     assert "git@host.example" in text
     assert "StrictHostKeyChecking=accept-new" in text
+    assert "HostName=93.184.216.34" in text  # the address that was checked
+    assert "HostKeyAlias=host.example" in text
     assert f'UserKnownHostsFile="{str(folder).replace("%", "%%")}/known_hosts"' in text
     assert "SSH_AUTH_SOCK" not in text
     assert "PRIVATE KEY" not in text

@@ -14,12 +14,14 @@ from django.forms import modelform_factory
 
 from audit.actors import SYSTEM_ACTOR
 from audit.models import AuditEvent
+from core import rotation
 from core.fields import CannotDecrypt, Sealed, decrypt, encrypt
-from core.management.commands import rotatekeys
+from core.rotation import Place
 from projects.infrastructure import change_cluster
 from projects.models import Cluster, Project
 from tests.factories import KUBECONFIG, make_cluster, make_project
 
+CLUSTERS = Place(Cluster, ("kubeconfig",))
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 
@@ -74,7 +76,7 @@ def test_a_row_that_was_deleted_meanwhile_is_left_alone() -> None:
     cluster = make_cluster()
     pk = cluster.pk
     cluster.delete()
-    assert rotatekeys.rotate_row(Cluster._default_manager, pk, ["kubeconfig"]) == 0
+    assert rotation.rotate_row(CLUSTERS, pk) == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -104,7 +106,7 @@ def test_rotation_never_writes_an_old_value_over_a_newer_one(monkeypatch: pytest
     thread = threading.Thread(target=save)
     thread.start()
     monkeypatch.setattr(Cluster._default_manager, "filter", slow_filter)
-    rotatekeys.rotate_row(Cluster._default_manager, cluster.pk, ["kubeconfig"])
+    rotation.rotate_row(CLUSTERS, cluster.pk)
     monkeypatch.undo()
     thread.join()
     assert Cluster.objects.get(pk=cluster.pk).kubeconfig.open() == "newer"

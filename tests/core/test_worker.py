@@ -67,11 +67,13 @@ def worker_at(job: str, file: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that has begun that job of this module."""
     with redis_server.running() as url:
         connection = redis.Redis.from_url(url)
-        Queue("short", connection=connection).enqueue(f"tests.core.test_worker.{job}", str(file))
+        Queue("short", connection=connection, serializer="json").enqueue(
+            f"tests.core.test_worker.{job}", str(file)
+        )
         worker = subprocess.Popen(
             [sys.executable, "manage.py", "rqworker", "short"],
             cwd=ROOT,
-            env={**os.environ, "REDIS_URL": url, "DJANGO_SETTINGS_MODULE": "portal.settings"},
+            env={**os.environ, "REDIS_URL": url, "DJANGO_SETTINGS_MODULE": "tests.worker_settings"},
         )
         try:
             until("began", file)
@@ -132,13 +134,13 @@ def test_what_is_kept_of_a_failed_job_holds_no_value() -> None:
     """RQ keeps it for days in Redis; the log tells what happened, without the value."""
     with redis_server.running() as url:
         connection = redis.Redis.from_url(url)
-        queue = Queue("short", connection=connection)
+        queue = Queue("short", connection=connection, serializer="json")
         queue.enqueue("tests.core.test_worker.reads_a_secret_and_breaks", job_id="breaks-1")
         queue.enqueue("tests.core.test_worker.is_killed", job_id="killed-1")
         worker = subprocess.run(
             [sys.executable, "manage.py", "rqworker", "short", "--burst"],
             cwd=ROOT,
-            env={**os.environ, "REDIS_URL": url, "DJANGO_SETTINGS_MODULE": "portal.settings"},
+            env={**os.environ, "REDIS_URL": url, "DJANGO_SETTINGS_MODULE": "tests.worker_settings"},
             capture_output=True,
             text=True,
             timeout=60,

@@ -26,6 +26,7 @@ from engine.cluster.client import APPLY, ApiError, find
 from engine.cluster.dryrun import DRY_RUN_QUERY
 from tests.adapters.conftest import Origin, moto_url, origin  # noqa: F401  (fixtures)
 from tests.deployments.outside import FakeCluster, FakeEcr, FakeGit, FakeSecrets, Outside
+from tests.environment import LOOPBACK
 from tests.planes import running_plane
 
 REGION, ACCOUNT, DIRECTORY = "eu-west-2", "123456789012", "kubernetes/staging"
@@ -71,7 +72,11 @@ class TestGit:
     @pytest.fixture
     def git(self, which: str, shas: list[str], origin: Origin, tmp_path: Path) -> Any:  # noqa: F811
         real = GitRepository(
-            f"file://{origin.bare}", mirror=tmp_path / "mirrors", credential=None, protocols=("file",)
+            f"file://{origin.bare}",
+            mirror=tmp_path / "mirrors",
+            credential=None,
+            protocols=("file",),
+            networks=LOOPBACK,
         )
         real.fetch(0)
         if which == "adapter":

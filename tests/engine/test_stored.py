@@ -180,6 +180,18 @@ def test_a_value_that_changed_is_named_not_shown() -> None:
     )
 
 
+def test_another_digest_key_is_named_as_the_likely_cause() -> None:
+    """Every value differs then, and none was changed."""
+    kept = [entry for entry in stored(release().manifests) if "file" in entry.get("from", {})]
+    with pytest.raises(SlipwayError) as caught:
+        restored(kept, digest=other_digest)
+    assert "DIGEST_KEY changed" in caught.value.hint
+    assert "Nothing was changed on the cluster." in caught.value.hint
+    with pytest.raises(SlipwayError) as caught:
+        restored(kept, secrets={"secrets.yaml": populated(b"hunter2-changed")})
+    assert "DIGEST_KEY" not in caught.value.hint
+
+
 def test_a_secret_that_is_gone_is_named() -> None:
     kept = stored(release().manifests)
     assert failed(kept, secrets={}).startswith("Secret shop-staging/app of that release cannot be restored")

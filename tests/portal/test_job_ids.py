@@ -40,7 +40,7 @@ HALF_AN_HOUR = 1860  # longer than any slot but that of mirrors, which are tidie
 # Every call of `enqueue` in the product. What makes its id new: `slot` (time), or `attempt` (of the run, counted up by every
 # take-over; the reconciler looks into the queue and does not ask for uniqueness), or `once`: the tick in brackets asks again.
 CALLS = {
-    ("audit/integrity.py", "_verify_soon"): "slot",
+    ("audit/integrity.py", "_enqueue_piece"): "slot",
     ("clusters/jobs.py", "refresh_soon"): "slot",
     ("clusters/jobs.py", "refresh_stale"): "slot",
     ("deployments/branches.py", "refresh_due"): "slot",

@@ -1,0 +1,137 @@
+"""Passwords and second factors are on record: own changes, an admin's, and wrong codes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from audit.actors import person
+from audit.models import AuditEvent
+from core.errors import Refused
+from people import services
+from tests import factories as make
+
+pytestmark = pytest.mark.django_db
+PASSWORD, NEWER = "a-long-password-1", "another-long-password-2"
+SECRET = "JBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture(autouse=True)
+def no_throttle() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def tess(client: Client) -> Any:
+    """Signed in a moment ago with her password."""
+    user = make.make_user("tess")
+    user.set_password(PASSWORD)
+    user.save()
+    assert client.post("/login/", {"login": "tess", "password": PASSWORD}).status_code == 302
+    return user
+
+
+def events(verb: str) -> list[AuditEvent]:
+    return list(AuditEvent.objects.filter(verb__startswith=verb).order_by("id"))
+
+
+def code() -> str:
+    return format_hotp_value(hotp_value(SECRET, int(time.time()) // 30))
+
+
+def test_an_own_password(client: Client, tess: Any) -> None:
+    fields = {"oldpassword": PASSWORD, "password1": NEWER, "password2": NEWER}
+    assert client.post("/password/change/", fields).status_code == 302
+    (event,) = events("password.")
+    assert (event.actor_text, event.target_id, event.data["by"]) == ("tess", str(tess.pk), "themselves")
+    assert PASSWORD not in str(event.data)
+    assert NEWER not in str(event.data)
+
+
+def test_the_raw_tables_have_no_page_for_the_password(client: Client) -> None:
+    """Django's own has no throttling and writes no event."""
+    client.force_login(make.make_user("ada", is_admin=True))
+    answer = client.get("/django-admin/password_change/")
+    assert (answer.status_code, answer["Location"]) == (302, "/password/change/")
+    fields = {"old_password": PASSWORD, "new_password1": NEWER, "new_password2": NEWER}
+    assert client.post("/django-admin/password_change/", fields).status_code == 302
+    assert events("password.") == []
+
+
+def test_a_password_by_an_admin_ends_sessions(client: Client, tess: Any) -> None:
+    services.set_password(person(make.make_user("ada", is_admin=True)), user=tess, password=NEWER)
+    (event,) = events("password.")
+    assert event.data == {"by": "admin", "sessions": "every session ended"}
+    assert client.get("/account/").status_code == 302
+
+
+def test_a_second_factor_made_and_removed(
+    client: Client, tess: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    assert client.post("/reauthenticate/", {"password": PASSWORD}).status_code == 302
+    client.get("/account/mfa/totp/activate/")
+    session = client.session
+    session["mfa.totp.secret"] = SECRET
+    session.save()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client.post("/account/mfa/totp/activate/", {"code": code()}).status_code == 302
+    assert {event.data["kind"] for event in events("second_factor.added")} >= {"TOTP Authenticator"}
+    assert client.post("/account/mfa/totp/deactivate/").status_code == 302
+    assert not Authenticator.objects.filter(user=tess, type="totp").exists()
+    assert "TOTP Authenticator" in [event.data["kind"] for event in events("second_factor.removed")]
+    assert SECRET not in str([event.data for event in events("second_factor")])
+
+
+def test_wrong_codes_are_on_record_and_limited(client: Client) -> None:
+    user = make.make_user("tess")
+    user.set_password(PASSWORD)
+    user.save()
+    TOTP.activate(user, SECRET)
+    client.post("/login/", {"login": "tess", "password": PASSWORD})
+    for _ in range(12):
+        client.post(reverse("mfa_authenticate"), {"code": "000000"})
+    refused = events("second_factor.refused")
+    assert 1 <= len(refused) <= 6
+    assert refused[0].target_id == str(user.pk)
+    assert refused[0].data == {"where": "at sign-in"}
+
+
+def test_an_admin_removes_a_factor_in_the_raw_tables(client: Client) -> None:
+    client.force_login(make.make_user("ada", is_admin=True))
+    user = make.make_user("tess")
+    TOTP.activate(user, SECRET)
+    RecoveryCodes.activate(user)
+    row = Authenticator.objects.get(user=user, type="totp")
+    address = reverse("admin:mfa_authenticator_delete", args=[row.pk])
+    assert client.post(address, {"post": "yes"}).status_code == 302
+    (event,) = events("second_factor.removed")
+    assert (event.actor_text, event.target_id, event.data["by"]) == ("ada", str(user.pk), "admin")
+    assert not Authenticator.objects.filter(user=user).exists()  # codes alone let nobody in
+
+
+def test_an_admin_removes_ticked_factors(client: Client) -> None:
+    client.force_login(make.make_user("ada", is_admin=True))
+    rows = [TOTP.activate(make.make_user(name), SECRET).instance for name in ("tess", "ray")]
+    fields = {"action": "delete_selected", "_selected_action": [row.pk for row in rows], "post": "yes"}
+    assert client.post(reverse("admin:mfa_authenticator_changelist"), fields).status_code == 302
+    assert {event.target_text for event in events("second_factor.removed")} == {str(row.user) for row in rows}
+    assert not Authenticator.objects.exists()
+
+
+def test_only_admins_remove_factors_of_others() -> None:
+    row = TOTP.activate(make.make_user("tess"), SECRET).instance
+    with pytest.raises(Refused):
+        services.remove_second_factor(person(make.make_user("eve")), factor=row)
+    assert Authenticator.objects.filter(pk=row.pk).exists()
+    ada = person(make.make_user("ada", is_admin=True))
+    services.remove_second_factor(ada, factor=row)
+    services.remove_second_factor(ada, factor=row)
+    assert len(events("second_factor.removed")) == 1
