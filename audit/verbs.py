@@ -39,6 +39,8 @@ VERBS: dict[str, str] = {
     "cluster.changed": "changed the cluster",
     "registry.created": "registered the registry",
     "registry.changed": "changed the registry",
+    "allotment.made": "allotted",
+    "allotment.withdrawn": "withdrew the allotment",
     "deploy.requested": "asked for the deploy",
     "deploy.repeated": "asked again for the deploy",
     "deploy.refused": "was refused a deploy of",

@@ -18,6 +18,7 @@ STATUSES: dict[str, int] = {
     "busy": 409,
     "ended": 409,
     "exists": 409,
+    "in-use": 409,
     "last-admin": 409,
     "no-release": 409,
     "no-rollback": 409,

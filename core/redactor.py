@@ -6,113 +6,76 @@ Code that reads a secret registers it with the current redactor; code that write
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-from core.storable import storable_text
+from core.matcher import Matcher
+from core.secret_forms import LARGE, forms_of, lines_of, parts_of, pieces_of
 
 MASK = "•••••"
 # A value of up to three characters looks like ordinary text ("1", "yes"): replacing it would garble every log, and the
 # gaps would reveal the value. Values of four and five characters are replaced where they stand alone.
 SHORTEST = 4
-STANDS_ALONE = 6
-# Texts come here cut by other code: by the engine, by the API server, by the container's runtime. None cuts shorter.
-SHORTEST_CUT = 190
-_END = re.compile(r"[\n\r…]|\Z")
+# Characters in which lines and parts are looked for; of values beyond that, only pieces are known.
+MOST_TEXT = 8_000_000
 
 
 class Redactor:
     """Replaces registered values in text. Threads may share a redactor."""
 
     def __init__(self) -> None:
-        self._values: set[str | bytes] = set()
-        self._forms: set[str] = set()
+        self._values: set[str | bytes] = set()  # of large ones a digest
+        self._waiting: list[str | bytes] = []  # registered, without forms so far
+        self._matcher = Matcher()
         self._lock = threading.Lock()
+        self._looked_through = 0
 
     def add(self, values: Iterable[str | bytes]) -> None:
-        """Registers values in every form they may appear in (`forms_of`)."""
-        new = set(values) - self._values
-        forms = {form for value in new for form in forms_of(value) if len(form) >= SHORTEST}
-        with self._lock:  # new sets: another thread may be reading the old ones
-            self._forms = self._forms | forms
-            self._values = self._values | new
+        """Registers values with all their parts, in every form in which they may appear (core/secret_forms.py). The forms are
+        made before the first text is redacted: many requests read values and write no text."""
+        with self._lock:
+            for value in values:
+                if isinstance(value, bytes) and value.isascii():
+                    value = value.decode()  # the same forms, once
+                known = value if len(value) <= LARGE else hash(value).to_bytes(8, signed=True)
+                if known not in self._values:
+                    self._values.add(known)
+                    self._waiting.append(value)
+
+    def _add(self, value: str | bytes) -> None:
+        self._add_whole(value)
+        self._looked_through += len(value)
+        if self._looked_through > MOST_TEXT:
+            return
+        text = value if isinstance(value, str) else value.decode(errors="ignore")
+        self._keep(lines_of(text))
+        for part in dict.fromkeys(parts_of(text)):
+            self._add_whole(part)
+
+    def _add_whole(self, value: str | bytes) -> None:
+        if len(value) > LARGE:
+            self._keep(pieces_of(value), whole_lines=True)
+        else:
+            self._keep(forms_of(value))
+
+    def _keep(self, forms: Iterable[str], *, whole_lines: bool = False) -> None:
+        self._matcher.add({form for form in forms if len(form) >= SHORTEST}, whole_lines=whole_lines)
 
     def redact(self, text: str) -> str:
         """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning."""
-        forms = self._forms
-        # Only those that stand in the text: the pattern of a file with hundreds of keys takes a second to compile.
-        found = {form for form in forms if form in text}
-        if found:
-            text = _pattern_for(found).sub(MASK, text)
-        return without_cut_values(text, forms) if forms else text
-
-
-def forms_of(value: str | bytes) -> Iterator[str]:
-    """Yields the spellings under which a value may appear in text. Base64 and URL-safe Base64 come without padding."""
-    raw = value.encode(errors="surrogatepass") if isinstance(value, str) else value
-    for data in (raw, raw.strip()):
-        yield base64.b64encode(data).decode().rstrip("=")
-        yield base64.urlsafe_b64encode(data).decode().rstrip("=")
-    try:
-        plain = value if isinstance(value, str) else value.decode()
-    except UnicodeDecodeError:
-        return
-    stripped = plain.strip()
-    yield stripped
-    yield storable_text(stripped)
-    yield quote(stripped, safe="", errors="surrogatepass")
-    yield quote_plus(stripped, errors="surrogatepass")
-    yield json.dumps(stripped)[1:-1]  # as programs log it: JSON with and without \\uXXXX, and repr
-    yield json.dumps(stripped, ensure_ascii=False)[1:-1]
-    yield repr(stripped)[1:-1]
-    for line in stripped.splitlines():
-        if len(line.strip()) >= STANDS_ALONE + 2:
-            yield line.strip()
-
-
-def without_cut_values(text: str, forms: Collection[str]) -> str:
-    """`text` without the beginning of a value at the end of a long line, or before “…”: there the line was cut, so that the
-    value as a whole is not found. A rest of fewer than STANDS_ALONE characters stays."""
-    if len(text) < SHORTEST_CUT:
-        return text
-    kept, position, line = [], 0, 0
-    for match in _END.finditer(text):
-        end = match.start()
-        if end - line >= SHORTEST_CUT:
-            cut = _cut_value_at(text, position, end, forms)
-            kept += [text[position:cut], MASK if cut < end else ""]
-            position = end
-        if match[0] in ("\n", "\r"):
-            line = match.end()
-    return "".join([*kept, text[position:]])
-
-
-def _cut_value_at(text: str, start: int, end: int, forms: Iterable[str]) -> int:
-    """The position from which `text` up to `end` is the beginning of one of the values; `end` when it is of none."""
-    first = end
-    for form in forms:
-        at = text.find(form[:STANDS_ALONE], max(start, end - len(form) + 1), end)
-        while at != -1 and not form.startswith(text[at:end]):
-            at = text.find(form[:STANDS_ALONE], at + 1, end)
-        if at != -1 and end - at >= STANDS_ALONE:
-            first = min(first, at)
-    return first
-
-
-def _pattern_for(forms: set[str]) -> re.Pattern[str]:
-    # Longest first, so that a value that contains another value is replaced as a whole.
-    parts = [
-        re.escape(form) if len(form) >= STANDS_ALONE else rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
-        for form in sorted(forms, key=len, reverse=True)
-    ]
-    return re.compile("|".join(parts))
+        kept, position = [], 0
+        with self._lock:
+            for value in self._waiting:
+                self._add(value)
+            self._waiting = []
+            spans = self._matcher.spans(text)
+        for first, last in spans:
+            kept += [text[position:first], MASK]
+            position = last
+        return "".join([*kept, text[position:]]) if kept else text
 
 
 _current: ContextVar[Redactor | None] = ContextVar("redactor", default=None)

@@ -70,6 +70,33 @@ def deploy_message(facts: dict[str, Any]) -> Message:
     return Message(text=f"{head} (#{facts['number']})", blocks=blocks, details=details[:2900])
 
 
+REQUESTS = {
+    "waiting": (":raised_hand:", "waits for approval"),
+    "approved": (":white_check_mark:", "was approved"),
+    "refused": (":no_entry_sign:", "was refused"),
+    "withdrawn": (":leftwards_arrow_with_hook:", "was withdrawn"),
+    "stale": (":warning:", "is stale: another version became current"),
+}
+
+
+def request_message(facts: dict[str, Any]) -> Message:
+    """The message about a change of secrets that another person has to approve, or that was decided. It counts keys, because a
+    channel has readers who may not see their names; what people wrote beside it may name keys and is left out, too. `facts`:
+    as from `secrets_ui.known.telling`."""
+    sign, words = REQUESTS[str(facts["state"])]
+    number = f"{facts['keys']} secret key{'' if facts['keys'] == 1 else 's'}"
+    what = "Making a secret from the reference file" if facts["makes"] else f"A change of {number}"
+    place = f"{escaped(facts['project'])} {escaped(facts['environment'])}"
+    by = f" by {escaped(facts['decided_by'])}" if facts.get("decided_by") else ""
+    head = f"{what} in {place} {words}{by}"
+    body = f"{sign} *{head}* <{facts['url']}|Look>\nasked for by {escaped(facts['asked_by'])}"
+    return Message(
+        text=head,
+        blocks=[{"type": "section", "text": {"type": "mrkdwn", "text": body[:2900]}}],
+        details="" if facts["state"] == "waiting" else f"It {words}{by}.",
+    )
+
+
 def trouble_text(facts: dict[str, Any]) -> str:
     """The text about workloads that fail between deploys, or about their end. `facts`: as from `deployments.gate.aftermath`;
     with a `number` the workloads fail after that deploy."""

@@ -18,6 +18,7 @@ class Outgoing(models.Model):
     class Kind(models.TextChoices):
         SLACK = "slack", "message about a deploy"
         SLACK_NOTE = "slack_note", "note in a thread"
+        SLACK_REQUEST = "slack_request", "message about a change of secrets"
 
     class State(models.TextChoices):
         WAITING = "waiting"

@@ -38,6 +38,12 @@ def slack_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) 
         _write(Outgoing.Kind.SLACK_NOTE, channel, key, thread, payload)
 
 
+def slack_request(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
+    """Like `slack_message`, about a change of secrets that waits or was decided; `notify/messages.py: request_message`."""
+    if channel and settings.SLACK_BOT_TOKEN:
+        _write(Outgoing.Kind.SLACK_REQUEST, channel, key, thread, payload)
+
+
 def _write(kind: Outgoing.Kind, channel: str, key: str, thread: str, payload: dict[str, Any]) -> None:
     row, created = Outgoing.objects.get_or_create(
         key=key, defaults={"kind": kind, "recipient": channel, "thread": thread, "payload": payload}
@@ -116,8 +122,17 @@ def deliver(row: Outgoing) -> str:
 
 
 def deliver_deploy(slack: Slack, row: Outgoing, first: str) -> str:
+    """The message about a deploy."""
+    return _deliver(slack, row, first, messages.deploy_message(row.payload))
+
+
+def deliver_request(slack: Slack, row: Outgoing, first: str) -> str:
+    """The message about a change of secrets."""
+    return _deliver(slack, row, first, messages.request_message(row.payload))
+
+
+def _deliver(slack: Slack, row: Outgoing, first: str, message: messages.Message) -> str:
     """Posts the first message of a thread, or updates it (`first`); adds details as a reply."""
-    message = messages.deploy_message(row.payload)
     channel, _, ts = first.partition(":")
     if first:
         slack.update(channel, ts, message.text, message.blocks)
@@ -140,4 +155,5 @@ def deliver_note(slack: Slack, row: Outgoing, first: str) -> str:
 DELIVERIES: dict[str, Callable[[Slack, Outgoing, str], str]] = {
     Outgoing.Kind.SLACK: deliver_deploy,
     Outgoing.Kind.SLACK_NOTE: deliver_note,
+    Outgoing.Kind.SLACK_REQUEST: deliver_request,
 }

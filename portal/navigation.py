@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.urls import reverse_lazy
+from django.utils.functional import SimpleLazyObject
+
+from secrets_ui.requests.counting import to_approve
 
 
 def everybody(user: Any) -> bool:
@@ -34,7 +37,8 @@ class NavEntry:
     """One entry. `jump`: the letter after `g`. `also`: further addresses that belong to it, `*` for any word. `may`: whether a
     user sees it.
 
-    `current`, filled in for a page: "page" on it, "true" below it, empty elsewhere.
+    `counts`: how many things behind it wait for a user, and `waiting_words`: what these are. `current`, filled in for a page:
+    "page" on it, "true" below it, empty elsewhere; `waiting` likewise: the number.
     """
 
     name: str
@@ -43,13 +47,24 @@ class NavEntry:
     jump: str = ""
     also: tuple[str, ...] = ()
     may: Callable[[Any], bool] = everybody
+    counts: Callable[[Any], int] | None = None
+    waiting_words: str = ""
     current: str = ""
+    waiting: Any = 0
 
 
 MAIN = (
     NavEntry("Board", reverse_lazy("portal:board"), "layout-grid", "b", also=("/projects/",)),
     NavEntry("Deploys", reverse_lazy("deployments:history"), "arrow-right-to-line", "d"),
-    NavEntry("Secrets", reverse_lazy("secrets:overview"), "key-round", "s", also=("/projects/*/*/secrets/",)),
+    NavEntry(
+        "Secrets",
+        reverse_lazy("secrets:overview"),
+        "key-round",
+        "s",
+        also=("/projects/*/*/secrets/",),
+        counts=to_approve,
+        waiting_words="waiting for your approval",
+    ),
     NavEntry("Audit", reverse_lazy("audit:list"), "scroll-text", "a", may=readers_of_the_audit),
 )
 # These stand apart from the others, at the lower end of the sidebar.
@@ -60,6 +75,7 @@ ADMIN_MENU = (
     NavEntry("People", reverse_lazy("people:people")),
     NavEntry("Clusters", reverse_lazy("projects:clusters")),
     NavEntry("Registries", reverse_lazy("projects:registries")),
+    NavEntry("Allotments", reverse_lazy("projects:allotments")),
     NavEntry("First steps", reverse_lazy("projects:first-steps")),
 )
 
@@ -68,7 +84,13 @@ def seen_by(user: Any, entries: Sequence[NavEntry]) -> list[NavEntry]:
     """The entries that this person sees; none without a sign-in."""
     if not (user and user.is_authenticated):
         return []
-    return [entry for entry in entries if entry.may(user)]
+    return [_counted(entry, user) for entry in entries if entry.may(user)]
+
+
+def _counted(entry: NavEntry, user: Any) -> NavEntry:
+    """The entry with its number, which is only counted where a page shows it."""
+    counts = entry.counts
+    return entry if counts is None else replace(entry, waiting=SimpleLazyObject(lambda: counts(user)))
 
 
 def marked(entries: Sequence[NavEntry], path: str) -> list[NavEntry]:

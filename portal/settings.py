@@ -233,7 +233,7 @@ SERVESTATIC_USE_ZSTD = SERVESTATIC_USE_BROTLI = False  # every browser takes gzi
 SERVESTATIC_AUTOREFRESH = False
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["core.uploads.InMemory"]
 
 GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
 GIT_MIRRORS = DATA_DIR / "git"

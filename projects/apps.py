@@ -13,4 +13,4 @@ class ProjectsConfig(AppConfig):
 
         roles.register(held_by)
         # Only maintainers and admins may open the pages of these; an auditor reads about them in the audit.
-        targets.have_no_page("cluster", "registry", "image", "secrets_file", "membership")
+        targets.have_no_page("cluster", "registry", "image", "secrets_file", "membership", "allotment")

@@ -1,9 +1,11 @@
-"""When the credential of a repository must be entered: a stored one is sent only to the host for which it was stored."""
+"""When the credential of a repository must be entered: a stored one is sent only to addresses that are allotted to its
+project. The whole address counts, because one host keeps repositories of many owners.
+"""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
+from projects.allotting.rules import not_allotted
+from projects.allotting.wishes import of_git
 from projects.models import Project
 
 
@@ -16,14 +18,6 @@ def missing_credential(project: Project, *, url: str, kind: str, entered: str) -
         return ""
     if kind != project.credential_kind:
         return "Enter the token or key, or choose “None (public)”."
-    if place_of(url) != place_of(project.repository_url):
-        return "The address leads to another host: enter its credential. The stored one is not sent there."
+    if url != project.repository_url and not_allotted(project, of_git(url)):
+        return "This is another address: enter its credential. The stored one is sent only where an admin allots it."
     return ""
-
-
-def place_of(url: str) -> tuple[str, str]:
-    """Protocol and host of a repository's address. A stored credential may be sent only there."""
-    if "://" not in url:
-        return "ssh", url.partition(":")[0].rpartition("@")[2].lower()
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.rpartition("@")[2].lower()

@@ -10,7 +10,17 @@ from django.http import Http404
 from audit.actors import person
 from people.services import require_admin
 from projects.access import project_for, visible_projects
-from projects.models import Cluster, Environment, Image, Membership, Project, Registry, Role, SecretsFile
+from projects.models import (
+    Allotment,
+    Cluster,
+    Environment,
+    Image,
+    Membership,
+    Project,
+    Registry,
+    Role,
+    SecretsFile,
+)
 
 Row = TypeVar("Row", bound=Model)
 
@@ -57,6 +67,12 @@ def registry_for(user: Any, slug: str) -> Registry:
     """A registry. Raises Refused unless the user is an admin, Http404."""
     require_admin(person(user))
     return _or_404(Registry.objects.filter(slug=slug), "registry")
+
+
+def allotment_for(user: Any, pk: int) -> Allotment:
+    """An allotment. Raises Refused unless the user is an admin, Http404."""
+    require_admin(person(user))
+    return _or_404(Allotment.objects.select_related("project").filter(pk=pk), "allotment")
 
 
 def clusters_for(user: Any) -> QuerySet[Cluster]:

@@ -15,15 +15,7 @@ from django.db.models import Q
 from core.fields import EncryptedTextField
 from core.slugs import SlugField, slug_is_well_formed, word_is_not_new
 from engine.manifests.settling import Settling
-
-REGION = RegexValidator(r"\A[a-z]{2}(-[a-z]+)+-\d\Z", "Write an AWS region, e.g. eu-west-2.")
-NAMESPACE = RegexValidator(r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", "Write a Kubernetes namespace name.")
-ROLE_ARN = RegexValidator(
-    r"\Aarn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+\Z", "Write the ARN of an IAM role."
-)
-RELATIVE_PATH = RegexValidator(
-    r"\A(?!/)(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._/ -]+\Z", "Write a path inside the repository, without “..”."
-)
+from projects.validators import NAMESPACE, REGION, RELATIVE_PATH, REPOSITORY, ROLE_ARN
 
 
 class Role(models.TextChoices):
@@ -121,15 +113,7 @@ class Image(models.Model):
     dockerfile = models.CharField(max_length=200, default="Dockerfile", validators=[RELATIVE_PATH])
     context = models.CharField(max_length=200, default=".", blank=True)
     registry = models.ForeignKey(Registry, on_delete=models.PROTECT, related_name="images")
-    repository = models.CharField(
-        max_length=256,
-        validators=[
-            RegexValidator(
-                r"\A[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*\Z",
-                "Write a repository name of the registry, e.g. storefront/web.",
-            )
-        ],
-    )
+    repository = models.CharField(max_length=256, validators=[REPOSITORY])
     edited = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -257,6 +241,39 @@ class SecretsFile(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class Allotment(models.Model):
+    """One thing outside the portal that a project (or one environment of it) may use. Only admins make or withdraw it.
+
+    `pattern`: a name in which `*` stands for any text. `cluster` belongs to `namespace`, `registry` to `repository`;
+    `environment` to `objects_in` and `objects_of`.
+    """
+
+    class Kind(models.TextChoices):
+        NAMESPACE = "namespace", "Namespace"
+        SECRET = "secret", "AWS secret"
+        ROLE = "role", "Role to assume"
+        REPOSITORY = "repository", "Repository of images"
+        GIT = "git", "Git address for the stored credential"
+        OBJECTS_IN = "objects_in", "Objects in another namespace"
+        OBJECTS_OF = "objects_of", "Objects without a namespace"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="allotments")
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, null=True, blank=True, related_name="allotments"
+    )
+    kind = models.CharField(max_length=20, choices=Kind)
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, blank=True)
+    registry = models.ForeignKey(Registry, on_delete=models.CASCADE, null=True, blank=True)
+    pattern = models.CharField(max_length=512)
+
+    class Meta:
+        ordering = ["kind", "pattern", "project_id"]
+        indexes = [models.Index(fields=["kind", "project"], name="allotment_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pattern}"
 
 
 class Membership(models.Model):

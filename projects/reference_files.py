@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.errors import Invalid, NotFound
 from adapters.git.repository import GitRepository
-from engine.errors import ManifestError
+from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, is_read
 from engine.manifests.secretfiles import parse_secrets_file
 from projects import connections
@@ -48,6 +49,22 @@ def files_at(environment: Environment, sha: str) -> dict[str, bytes]:
         if not error.permanent:
             raise
         raise ManifestError(error.message, hint=error.hint) from error
+
+
+def samples_of(environment: Environment) -> dict[str, list[Document]]:
+    """The blank Secrets of the default branch by the path of their file, whose samples may be told to be equal to a value. Not
+    those of any other revision: whoever can push one would try guesses with it. Without a file where it cannot be read."""
+    project, found = environment.project, dict[str, list[Document]]()
+    paths = [file.path for file in environment.secrets_files.all()]
+    try:
+        repository = connections.git_repository(project)
+        files = files_at(environment, repository.resolve(f"refs/heads/{project.default_branch}").sha)
+    except SlipwayError:
+        return {}
+    for path in paths:
+        with contextlib.suppress(KeyError, ManifestError):
+            found[path] = parse_secrets_file(files[path].decode("utf-8", "replace"), path=path)
+    return found
 
 
 def by_file(documents: Sequence[Document]) -> dict[str, list[Document]]:

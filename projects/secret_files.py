@@ -4,7 +4,9 @@ current redactor first; without a redactor nothing is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +17,10 @@ from adapters.errors import ExternalError, NotFound
 from core.secret_values import digest, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
-from engine.manifests.masking import key_digests
+from engine.manifests.masking import decode_value, key_digests
 from engine.manifests.rawparts import raw_parts
-from engine.manifests.secretfiles import FLAT, read_secrets, storage_form
-from engine.types import Json
+from engine.manifests.secretfiles import FLAT, parse_secrets_file, read_secrets, storage_form
+from engine.types import Json, ObjectRef
 from projects.connections import secrets_manager
 from projects.models import Environment
 from projects.secret_names import without_names
@@ -46,11 +48,18 @@ class Fetched:
 
 @dataclass(frozen=True)
 class SecretChange:
-    """A key of a secrets file that differs from the release. `kind`: added, changed, removed."""
+    """A key of a secrets file that differs from the release. `kind`: added, changed, removed. `secret`: the name of its Secret
+    where the file holds more than one, else empty."""
 
     file: str
     key: str
     kind: str
+    secret: str = ""
+
+    @property
+    def name(self) -> str:
+        """The key for a person: `app/TOKEN`, or `TOKEN` where the file holds one Secret only."""
+        return f"{self.secret}/{self.key}" if self.secret else self.key
 
 
 def at_once(ask: Callable[[], Answer]) -> Answer:
@@ -64,8 +73,22 @@ def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> 
     """
     register(())
     secret = manager.get(secret_id, version_id)
-    register(raw_parts(secret.text))
+    _register_parts(secret.text)
     return secret
+
+
+def _register_parts(text: str) -> None:
+    """Registers everything that could be a value. In a Kubernetes Secret file labels are none: they are words such as the
+    project's name, which the portal writes itself."""
+    bodies: list[Json] = []
+    try:
+        with contextlib.suppress(ManifestError):
+            bodies = [document.body for document in parse_secrets_file(text, path="")]
+    finally:
+        plain = {label for body in bodies for label in (body["metadata"].get("labels") or {}).values()}
+        labels: set[str | bytes] = plain | set(map(decode_value, plain))
+        register(part for part in raw_parts(text) if part not in labels)
+    register_objects(bodies)
 
 
 def read_secret(
@@ -172,23 +195,32 @@ def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace
     """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value.
     `namespace`: of the environment."""
     before = {
-        (entry["from"]["file"], key): kept
+        (entry["from"]["file"], ObjectRef.parse(entry["secret"]["ref"]).name, key): kept
         for entry in stored
         if "file" in entry.get("from", {})
         for key, kept in entry["secret"]["keys"].items()
     }
     after = {
-        (one.path, key): found
+        (one.path, str(document.body["metadata"].get("name") or ""), key): found
         for one in fetched
         for document in one.documents
         for key, found in key_digests(_placed(document, namespace), digest).items()
     }
-    changes = [
-        *(SecretChange(*key, "added") for key in after.keys() - before.keys()),
-        *(SecretChange(*key, "removed") for key in before.keys() - after.keys()),
-        *(SecretChange(*key, "changed") for key in after.keys() & before.keys() if after[key] != before[key]),
+    kinds = dict.fromkeys(after.keys() - before.keys(), "added")
+    kinds |= dict.fromkeys(before.keys() - after.keys(), "removed")
+    both = after.keys() & before.keys()
+    kinds |= {place: "changed" for place in both if after[place] != before[place]}
+    several = _of_several_secrets({*before, *after})
+    return [
+        SecretChange(file, key, kind, secret if file in several else "")
+        for (file, secret, key), kind in sorted(kinds.items())
     ]
-    return sorted(changes, key=lambda change: (change.file, change.key))
+
+
+def _of_several_secrets(places: Collection[tuple[str, str, str]]) -> set[str]:
+    """The files that hold more than one Secret: there a key alone does not say which one is meant."""
+    named = Counter(file for file, _ in {(file, secret) for file, secret, _ in places})
+    return {file for file, number in named.items() if number > 1}
 
 
 def _placed(document: Document, namespace: str) -> Json:

@@ -15,13 +15,13 @@ from django.db import transaction
 from adapters.errors import ExternalError
 from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
-from engine.limits import LONGEST_SETTLE
 from people.services import require_admin
 from projects import editing, secret_rights, variables
 from projects.access import require_project
+from projects.allotting.services import allot_address, allot_proposed, require
+from projects.allotting.wishes import of_place, of_repository, of_secret
 from projects.credentials import missing_credential
 from projects.models import (
-    LONGEST_WATCH,
     Environment,
     Image,
     Project,
@@ -30,20 +30,18 @@ from projects.models import (
     SecretsFile,
     default_secret_rights,
 )
+from projects.policies import with_policies
 
 ORDER_STEP = 10
-# Switches that are kept in Environment.policies.
-POLICIES = ("automatic_rollback", "no_min_ready", "secret_requests")
-# Seconds kept there, with the most that each may be; None means the default.
-NUMBERS = {"settle_seconds": int(LONGEST_SETTLE), "watch_seconds": LONGEST_WATCH}
 
 
 @transaction.atomic
 def create_project(
     actor: Actor, *, slug: str, name: str, repository_url: str, default_branch: str = "main",
-    credential_kind: str = "", credential: str = "", slack_channel: str = "",
+    credential_kind: str = "", credential: str = "", slack_channel: str = "", allot_usual: bool = False,
 ) -> Project:  # fmt: skip
-    """Creates a project without environments. Admins only."""
+    """Creates a project without environments. Admins only. `allot_usual`: allots what projects usually own, by the short name,
+    so that its maintainers can add environments."""
     require_admin(actor)
     _check_git(repository_url, default_branch)
     _require_credential(Project(), repository_url, credential_kind, credential)
@@ -51,7 +49,12 @@ def create_project(
         slug=slug, name=name, repository_url=repository_url, default_branch=default_branch,
         credential_kind=credential_kind, credential=credential if credential_kind else "", slack_channel=slack_channel,
     )  # fmt: skip
-    return editing.create(actor, project, verb="project.created", text=name, project=slug)
+    made = editing.create(actor, project, verb="project.created", text=name, project=slug)
+    if credential_kind:
+        allot_address(actor, made, repository_url)
+    if allot_usual:
+        allot_proposed(actor, made)
+    return made
 
 
 @transaction.atomic
@@ -59,7 +62,7 @@ def change_project(
     actor: Actor, *, project: Project, edited: int, name: str, repository_url: str, default_branch: str,
     credential_kind: str, credential: str = "", slack_channel: str = "",
 ) -> Project:  # fmt: skip
-    """Changes a project. An empty `credential` keeps the stored one, as long as the host stays the same."""
+    """Changes a project. An empty `credential` keeps the stored one, as long as the address is allotted to the project."""
     require_project(actor, project, Role.MAINTAINER)
     _check_git(repository_url, default_branch)
     values: dict[str, Any] = {
@@ -71,9 +74,12 @@ def change_project(
     elif credential:
         values["credential"] = credential
     _require_credential(project, repository_url, credential_kind, credential)
-    return editing.change(
+    changed = editing.change(
         actor, project, values, edited=edited, verb="project.changed", text=project.name, project=project.slug
     )
+    if credential_kind and credential:
+        allot_address(actor, project, repository_url)
+    return changed
 
 
 def _require_credential(project: Project, url: str, kind: str, entered: str) -> None:
@@ -109,7 +115,7 @@ def create_environment(
     require_project(actor, project, Role.MAINTAINER)
     is_production = bool(values.get("is_production"))
     values["variables"] = variables.cleaned(values.get("variables", []))
-    values = _with_policies(values, {})
+    values = with_policies(values, {})
     if values.get("order") is None:
         values["order"] = _next_order(project)
     usual = default_secret_rights() | ({} if is_production else {"reveal": "deployer", "edit": "deployer"})
@@ -119,29 +125,9 @@ def create_environment(
         project=project, slug=slug, name=name or slug, placeholders_stop=stops, **values
     )
     text = f"{project.name} {environment.name}"
-    return editing.create(actor, environment, verb="environment.created", text=text, project=project.slug)
-
-
-def _with_policies(values: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """`values` with its policies moved into `policies`, merged with the stored ones (`held`). A switch that is off and a
-    number that has its default are absent."""
-    switched: dict[str, Any] = {name: bool(values[name]) or None for name in POLICIES if name in values}
-    switched |= {name: _seconds(name, values[name]) for name in NUMBERS if name in values}
-    if not switched:
-        return values
-    others = {name: value for name, value in values.items() if name not in switched}
-    merged = {**held, **values.get("policies", {}), **switched}
-    return {
-        **others, "policies": {name: value for name, value in merged.items() if value is not None and value is not False}
-    }  # fmt: skip
-
-
-def _seconds(name: str, value: Any) -> int | None:
-    """A number of seconds as policies keep it. Raises ValidationError."""
-    most = NUMBERS[name]
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most):
-        return value
-    raise editing.refuse_field(**{name: f"Enter whole seconds from 0 to {most}, or nothing."})
+    editing.create(actor, environment, verb="environment.created", text=text, project=project.slug)
+    require(actor, project, of_place(environment.cluster, environment.namespace))
+    return environment
 
 
 def _next_order(project: Project) -> int:
@@ -162,11 +148,14 @@ def change_environment(actor: Actor, *, environment: Environment, edited: int, *
         values["secret_rights"] = secret_rights.cleaned(
             {**environment.secret_rights, **values["secret_rights"]}
         )
-    values = _with_policies(values, environment.policies)
-    return editing.change(
+    values = with_policies(values, environment.policies)
+    changed = editing.change(
         actor, environment, values, edited=edited,
         verb="environment.changed", text=f"{project.name} {environment.name}", project=project.slug,
     )  # fmt: skip
+    if changed.place != environment.place:
+        require(actor, project, of_place(changed.cluster, changed.namespace))
+    return changed
 
 
 @transaction.atomic
@@ -199,9 +188,9 @@ def create_image(
         project=project, name=name, registry=registry, repository=repository,
         dockerfile=dockerfile, context=context or ".",
     )  # fmt: skip
-    return editing.create(
-        actor, image, verb="image.created", text=f"{project.name} {name}", project=project.slug
-    )
+    editing.create(actor, image, verb="image.created", text=f"{project.name} {name}", project=project.slug)
+    require(actor, project, of_repository(registry, repository))
+    return image
 
 
 def _check_context(context: str) -> None:
@@ -223,10 +212,13 @@ def change_image(
     values = {
         "registry": registry, "repository": repository, "dockerfile": dockerfile, "context": context or ".",
     }  # fmt: skip
-    return editing.change(
+    changed = editing.change(
         actor, image, values, edited=edited,
         verb="image.changed", text=f"{project.name} {image.name}", project=project.slug,
     )  # fmt: skip
+    if changed.reference != image.reference:
+        require(actor, project, of_repository(registry, repository))
+    return changed
 
 
 @transaction.atomic
@@ -249,9 +241,11 @@ def create_secrets_file(
     row = SecretsFile(
         environment=environment, path=path, secret_id=secret_id, region=region, role_arn=role_arn
     )
-    return editing.create(
+    editing.create(
         actor, row, verb="secrets_file.created", text=_file_text(environment, path), project=project.slug
     )
+    require(actor, project, of_secret(secret_id, role_arn))
+    return row
 
 
 @transaction.atomic
@@ -262,10 +256,13 @@ def change_secrets_file(
     environment = secrets_file.environment
     require_project(actor, environment.project, Role.MAINTAINER)
     values = {"path": path, "secret_id": secret_id, "region": region, "role_arn": role_arn}
-    return editing.change(
+    changed = editing.change(
         actor, secrets_file, values, edited=edited, verb="secrets_file.changed",
         text=_file_text(environment, path), project=environment.project.slug,
     )  # fmt: skip
+    if (secret_id, role_arn) != (secrets_file.secret_id, secrets_file.role_arn):
+        require(actor, environment.project, of_secret(secret_id, role_arn))
+    return changed
 
 
 @transaction.atomic

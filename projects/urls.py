@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from projects.pages import infrastructure_views, parts_views, views
+from projects.pages import allotment_views, infrastructure_views, parts_views, views
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
@@ -33,6 +33,11 @@ urlpatterns = [
     path(SETTINGS + "members/", parts_views.members, name="members"),
     path(SETTINGS + "members/<int:pk>/revoke/", parts_views.member_revoke, name="member-revoke"),
     path("admin/first-steps/", views.steps, name="first-steps"),
+    path("admin/allotments/", allotment_views.allotments, name="allotments"),
+    path("admin/allotments/new/", allotment_views.allotment_new, name="allotment-new"),
+    path(
+        "admin/allotments/<int:pk>/withdraw/", allotment_views.allotment_withdraw, name="allotment-withdraw"
+    ),
     path("admin/clusters/", infrastructure_views.clusters, name="clusters"),
     path("admin/clusters/new/", infrastructure_views.cluster_new, name="cluster-new"),
     path("admin/clusters/<str:slug>/", infrastructure_views.cluster, name="cluster"),

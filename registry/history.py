@@ -139,14 +139,25 @@ def _count(number: int) -> str:
 
 def _audit(row: Refresh, written: Sequence[Done], bad: Sequence[Done], want: Wanted) -> None:
     """One event for each registry: who or what asked, where, the result, and when the token ends."""
-    actor = person(row.asked_by) if row.asked_by is not None else SYSTEM_ACTOR
     for host, token in want.tokens.items():
-        record(
-            actor, "pull_credential.not_renewed" if bad else "pull_credential.renewed",
-            target_kind="pull_credential", target_id=row.cluster_id,
-            target_text=f"{row.cluster.slug}{f'/{row.namespace}' if row.namespace else ''}: {host}",
-            data=_data(row, written, bad, host, want.credentials, token.ends_at, token.fingerprint),
-        )  # fmt: skip
+        data = _data(row, written, bad, host, want.credentials, token.ends_at, token.fingerprint)
+        if bad:
+            _write_event(row, host, "pull_credential.not_renewed", data)
+        else:
+            _write_event(row, host, "pull_credential.renewed", data)
+
+
+def _write_event(row: Refresh, host: str, verb: str, data: dict[str, Any]) -> None:
+    actor = person(row.asked_by) if row.asked_by is not None else SYSTEM_ACTOR
+    place = f"{row.cluster.slug}/{row.namespace}" if row.namespace else row.cluster.slug
+    record(
+        actor,
+        verb,
+        target_kind="pull_credential",
+        target_id=row.cluster_id,
+        target_text=f"{place}: {host}",
+        data=data,
+    )
 
 
 def _data(

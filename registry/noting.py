@@ -28,7 +28,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-def note(
+def write_down(
     held: Held,
     looked: Looked,
     want: Wanted,

@@ -21,7 +21,7 @@ from registry.history import RESULT, Done
 from registry.judging import Verdict
 from registry.leases import Held
 from registry.models import Cause, Credential, PullPolicy, Refresh, State
-from registry.noting import note, refreshing
+from registry.noting import refreshing, write_down
 from registry.places import Plan, plan, rows_for
 from registry.policies import registries_of
 from registry.tokens import Identity, by_identity, is_wanted, renewed, stored
@@ -112,7 +112,7 @@ class Look:
         verdicts = verdicts_of(looked, want)
         old = self._old_tokens(registries, verdicts)
         if self.ask.check or not (old or self.ask.row or self._todo(looked, verdicts)):
-            note(self.held, looked, want, verdicts, {})
+            write_down(self.held, looked, want, verdicts, {})
             return self._report(looked, (), verdicts)
         renewal = Renewal(self, looked, start)
         renewal.open(self._todo(looked, verdicts), verdicts, by_token=bool(old))
@@ -211,7 +211,7 @@ class Renewal:
         outcomes = writer.write_all(todo, lambda done: self.step(history.WRITE, done, len(todo)))
         self.step(history.READ_BACK, 0, len(todo))
         outcomes = writer.read_back(outcomes)
-        note(look.held, self.looked, want, verdicts, outcomes)
+        write_down(look.held, self.looked, want, verdicts, outcomes)
         groups = self._groups(verdicts, outcomes)
         for name, row in list(self.rows.items()):
             history.close(row, groups.get(name, []), want, is_new=name not in self.repeated)

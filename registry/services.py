@@ -41,7 +41,7 @@ def refresh(by: Actor, cluster: Cluster, *, namespace: str = "", cause: str = Ca
     row = Refresh.objects.create(
         cluster=cluster, namespace=namespace, cause=cause, asked_by=by.user, asked_as=by.text[:150]
     )
-    note(by, "pull_credential.asked", cluster, namespace)
+    write_event(by, "pull_credential.asked", cluster, namespace)
     start(row)
     return row
 
@@ -101,7 +101,7 @@ def _set_pause(by: Actor, cluster: Cluster, namespace: str, until: datetime | No
             PullPolicy.objects.filter(pk=policy.pk).exclude(paused_until=until).update(paused_until=until)
         )
     if changed:
-        note(by, verb, cluster, namespace, until=until.isoformat() if until else None)
+        write_event(by, verb, cluster, namespace, until=until.isoformat() if until else None)
 
 
 def stored_policy(cluster: Cluster) -> PullPolicy:
@@ -137,7 +137,7 @@ def save_policy(
     check_policy(policy)
     policy.save()
     policy.registries.set(registries)
-    note(by, "pull_credential.policy", cluster, "", **changed)
+    write_event(by, "pull_credential.policy", cluster, "", **changed)
     return policy
 
 
@@ -154,14 +154,14 @@ def adopt(by: Actor, credential: Credential) -> Refresh:
     only be deleted and created anew. Returns the renewal. Raises Refused for others than admins."""
     require_admin(by)
     if Credential.objects.filter(pk=credential.pk, adopt=False).update(adopt=True, next_try_at=None):
-        note(
+        write_event(
             by, "pull_credential.adopted", credential.cluster, credential.namespace,
             secret=credential.secret_name, last_writer=credential.last_writer,
         )  # fmt: skip
     return refresh(by, credential.cluster, namespace=credential.namespace, cause=Cause.ADOPTED)
 
 
-def note(by: Actor, verb: str, cluster: Cluster, namespace: str, **data: Any) -> None:
+def write_event(by: Actor, verb: str, cluster: Cluster, namespace: str, **data: Any) -> None:
     """Writes one audit event about a cluster's credentials, or about those of one namespace."""
     place = f"{cluster.slug}/{namespace}" if namespace else cluster.slug
     record(by, verb, target_kind="pull_credential", target_id=cluster.pk, target_text=place, data=data)

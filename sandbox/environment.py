@@ -1,7 +1,7 @@
 """The environment variables of all programs that the sandbox starts: built here, never inherited.
 
 A shell may hold a kubeconfig, AWS keys or a database address of production. So a child gets only a few harmless variables
-of the caller (path, language, time zone) and the sandbox's own.
+of the caller (path, language, time zone, level of the logs) and the sandbox's own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNSET = (
     "GITHUB_API_URL",
     "SENTRY_DSN",
 )
-_HARMLESS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+_HARMLESS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT", "LOG_LEVEL")
 
 
 def mark(directory: Path, supervisor: int) -> str:

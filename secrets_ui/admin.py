@@ -9,7 +9,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.admin import ReadOnlyAdmin
-from secrets_ui.models import ChangeRequest, Draft, Secret, SecretAddress, SecretVersion, VersionUse
+from secrets_ui.models import (
+    ChangeRequest,
+    CreationRequest,
+    Draft,
+    Secret,
+    SecretAddress,
+    SecretVersion,
+    VersionUse,
+)
 
 
 @admin.register(Secret)
@@ -68,5 +76,14 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
     """Change requests."""
 
     list_display = ("id", "environment", "slot", "state", "decided_by", "created_at")
+    list_select_related = ("environment",)
+    list_filter = ("state",)
+
+
+@admin.register(CreationRequest)
+class CreationRequestAdmin(ReadOnlyAdmin):
+    """Requests to make a secret."""
+
+    list_display = ("id", "environment", "named", "state", "decided_by", "created_at")
     list_select_related = ("environment",)
     list_filter = ("state",)

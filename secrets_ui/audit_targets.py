@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.urls import reverse
 
 from audit.models import AuditEvent
+from core.redactor import MASK
 
 
 def secrets(event: AuditEvent) -> str:
-    """The page of the environment's secrets, whose slugs the event names (`shop.staging: …`)."""
-    slugs = event.target_text.partition(":")[0].split(".")
-    return reverse("secrets:environment", args=slugs) if len(slugs) == 2 else ""
+    """The page of the environment's secrets, whose slugs the event names (`shop.staging: …`), unless a value hides them."""
+    place = event.target_text.partition(":")[0]
+    slugs = place.split(".")
+    return reverse("secrets:environment", args=slugs) if len(slugs) == 2 and MASK not in place else ""

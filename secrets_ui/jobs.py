@@ -7,7 +7,7 @@ from projects.models import SecretsFile
 from secrets_ui.editing import settling
 from secrets_ui.known.looking import due_files, look
 from secrets_ui.known.reading import learn
-from secrets_ui.requests import tending
+from secrets_ui.requests import creation, tending
 
 
 def learn_version(file_id: int, version_id: str) -> None:
@@ -40,6 +40,11 @@ def settle_version(version_pk: int) -> None:
 def tend_request(request_pk: int) -> None:
     """Ends a request for a change that is stale or was left half approved."""
     tending.tend(request_pk)
+
+
+def tend_creation(request_pk: int) -> None:
+    """Ends a request to make a secret that was left half approved, or whose secret is there."""
+    creation.tend(request_pk)
 
 
 def learn_soon(file: SecretsFile, version_id: str) -> None:

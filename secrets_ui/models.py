@@ -176,3 +176,37 @@ class ChangeRequest(models.Model):
                 fields=["secret", "slot"], condition=Q(state="waiting"), name="one_waiting_request_per_slot"
             )
         ]
+
+
+class CreationRequest(models.Model):
+    """Making a secret from the reference file, which waits for another person. AWS holds nothing of it until it is approved: the
+    first version of a secret is always current there, so that none could wait.
+
+    `region`, `role_arn`, `named`: the secret that the settings named when it was asked for. `sha`: the commit whose reference
+    file it is made from. `decided_at` while it waits: an approval is under way.
+    """
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="+")
+    path = models.CharField(max_length=200)
+    region = models.CharField(max_length=30)
+    role_arn = models.CharField(max_length=200, blank=True)
+    named = models.CharField(max_length=512)
+    sha = models.CharField(max_length=64)
+    comment = models.CharField(max_length=300)
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.CharField(max_length=64, blank=True)
+    actor_text = models.CharField(max_length=150)
+    state = models.CharField(max_length=10, choices=ChangeRequest.State, default=ChangeRequest.State.WAITING)
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["region", "role_arn", "named"],
+                condition=Q(state="waiting"),
+                name="one_waiting_creation_per_secret",
+            )
+        ]

@@ -7,6 +7,7 @@ from django.urls import path
 from secrets_ui.pages import (
     bulk_views,
     compare_views,
+    creation_views,
     edit_views,
     environment_views,
     overview_views,
@@ -33,6 +34,7 @@ urlpatterns = [
     path(f"{_FILE}requests/<int:asked>/reveal/", request_views.look_at_value, name="request-reveal"),
     path(f"{_FILE}read/", version_views.read, name="read"),
     path(f"{_FILE}create/", version_views.make, name="create"),
+    path(f"{_FILE}create/<int:asked>/", creation_views.creation_page, name="creation"),
     path(f"{_FILE}versions/", version_views.versions, name="versions"),
     path(f"{_FILE}reveal/", reveal_views.show, name="reveal"),
     path(f"{_FILE}draft/", reveal_views.draft, name="draft"),

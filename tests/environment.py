@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 
+from hypothesis import settings
+
 SERVICE_VARIABLES = (
     "KUBECONFIG",
     "DATABASE_URL",
@@ -37,6 +39,9 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
     LOG_LEVEL="WARNING",
 )
+
+
+settings.register_profile("deep", max_examples=5_000)
 
 
 def pytest_runtest_logreport(report):

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from deployments.gate.kind import DEPLOY
 from deployments.models import STEPS, Deploy, Release, compress
 from people.models import User
-from projects.models import Cluster, Environment, Image, Membership, Project, Registry, Role, SecretsFile
+from projects.allotting.wishes import of_place, of_project, of_repository, of_secret
+from projects.models import (
+    Allotment,
+    Cluster,
+    Environment,
+    Image,
+    Membership,
+    Project,
+    Registry,
+    Role,
+    SecretsFile,
+)
 from runs.life.opening import next_number
 from runs.models import State, Step
 
@@ -56,6 +67,27 @@ def make_registry(**fields: Any) -> Registry:
     return Registry.objects.create(**{**defaults, **fields})
 
 
+Row = TypeVar("Row", Project, Environment, Image, SecretsFile)
+
+
+def allotted(row: Row) -> Row:
+    """The row, with everything that it names allotted to its project, as after a change by an admin."""
+    if isinstance(row, Project):
+        project, wishes = row, of_project(row)
+    elif isinstance(row, Environment):
+        project, wishes = row.project, of_place(row.cluster, row.namespace)
+    elif isinstance(row, Image):
+        project, wishes = row.project, of_repository(row.registry, row.repository)
+    else:
+        project, wishes = row.environment.project, of_secret(row.secret_id, row.role_arn)
+    for wish in wishes:
+        Allotment.objects.get_or_create(
+            project=project, environment=None, kind=wish.kind, pattern=wish.value, cluster_id=wish.cluster,
+            registry_id=wish.registry,
+        )  # fmt: skip
+    return row
+
+
 def make_project(**fields: Any) -> Project:
     """A project without environments."""
     n = next(_count)
@@ -64,7 +96,7 @@ def make_project(**fields: Any) -> Project:
         "name": f"Project {n}",
         "repository_url": f"https://git.example/project{n}.git",
     }
-    return Project.objects.create(**{**defaults, **fields})
+    return allotted(Project.objects.create(**{**defaults, **fields}))
 
 
 def make_environment(project: Project | None = None, **fields: Any) -> Environment:
@@ -77,27 +109,31 @@ def make_environment(project: Project | None = None, **fields: Any) -> Environme
     }  # fmt: skip
     if "cluster" not in fields:
         fields["cluster"] = make_cluster()
-    return Environment.objects.create(**{**defaults, **fields})
+    return allotted(Environment.objects.create(**{**defaults, **fields}))
 
 
 def make_image(project: Project, **fields: Any) -> Image:
     """An image of the project in a registry of its own unless one is given."""
     if "registry" not in fields:
         fields["registry"] = make_registry()
-    return Image.objects.create(
-        **{"project": project, "name": "web", "repository": f"{project.slug}/web", **fields}
+    return allotted(
+        Image.objects.create(
+            **{"project": project, "name": "web", "repository": f"{project.slug}/web", **fields}
+        )
     )
 
 
 def make_secrets_file(environment: Environment, **fields: Any) -> SecretsFile:
     """A secrets file of the environment."""
-    return SecretsFile.objects.create(
-        **{
-            "environment": environment,
-            "path": "secret.yaml",
-            "secret_id": f"slipway/{environment.label}",
-            **fields,
-        }
+    return allotted(
+        SecretsFile.objects.create(
+            **{
+                "environment": environment,
+                "path": "secret.yaml",
+                "secret_id": f"slipway/{environment.label}",
+                **fields,
+            }
+        )
     )
 
 

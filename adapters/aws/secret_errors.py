@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from adapters.aws.session import Access, aws_errors
@@ -18,6 +19,11 @@ _WRITE_RIGHTS = (
 _LIMIT = (
     "AWS's limit for this secret is reached: about 100 versions, of which none younger than a day is removed, "
     "or 20 labels over all versions."
+)
+# What AWS says of a missing right. Any other words could be those of a proxy that quotes the request, with its value.
+_OF_RIGHTS = re.compile(
+    r"AWS says: (User:? [\w:/+=,.@-]{1,300} is not authorized to perform: [\w:]{1,100}"
+    r"( on resource: [\w:/+=,.@*-]{1,600})?( (because|with) [\w :-]{1,200})?|Access to KMS is not allowed)"
 )
 
 
@@ -88,7 +94,8 @@ def _unwritable(secret_id: str, error: Invalid) -> ExternalError:
 
 
 def _denied(error: Denied, rights: str) -> Denied:
-    return Denied(error.message, system=SYSTEM, hint=f"{rights} {error.hint}".strip())
+    quoted = _OF_RIGHTS.match(error.hint)
+    return Denied(error.message, system=SYSTEM, hint=f"{rights} {quoted[0] if quoted else ''}".strip())
 
 
 def _is(error: ExternalError, code: str) -> bool:

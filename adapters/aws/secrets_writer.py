@@ -89,15 +89,16 @@ class SecretsWriter(SecretsManager):
         if PREVIOUS not in facts.versions.get(to, ()):
             raise LostRace(secret_id, facts.current_version) from None
 
-    def swap(self, secret_id: str, text: str, *, token: str, base: str) -> str:
-        """Compare-and-swap: the text becomes current if `base` still is. Returns its VersionId (`token`).
+    def swap(self, secret_id: str, text: str, *, token: str, base: str, first: bool = False) -> str:
+        """Compare-and-swap: the text becomes current if `base` still is. Returns its VersionId (`token`). `first`: nobody has
+        made this call with the token before, which saves asking AWS what came of it.
 
         Repeating the call, also in another process, gives the result of the first call. Raises LostRace and the errors
         of `put` and `move_current`; then AWSCURRENT was not moved, or (TimedOut, Unavailable) may have been moved.
         """
         version = self.put(secret_id, text, token=token)
         try:
-            if not self._was_current(secret_id, version):
+            if first or not self._was_current(secret_id, version):
                 self.move_current(secret_id, to=version, expected_from=base)
         except ExternalError as error:
             if (

@@ -216,7 +216,7 @@ def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
     def after(stage: Stage) -> None:
         nonlocal lacks_namespace
         if lacks_namespace and stage.phase == Phase.FOUNDATIONS:
-            lacks_namespace = let_pull(work)
+            lacks_namespace = let_pull(work, began=True)
 
     statuses = rollout.apply(after=after)
     observer.flush()
@@ -226,15 +226,20 @@ def apply(work: Work, rollout: Rollout, observer: RowObserver) -> str:
                      for action, count in counts.items()) or "nothing to apply"  # fmt: skip
 
 
-def let_pull(work: Work) -> bool:
-    """Makes the pull credential valid if the portal keeps it. Returns whether its namespace is not there yet. Raises
-    NotDeployable when pods could not pull their images."""
+def let_pull(work: Work, *, began: bool = False) -> bool:
+    """Makes the pull credential valid if the portal keeps it. Returns whether its namespace is not there yet. `began`: objects
+    of the deploy were written before. Raises NotDeployable when pods could not pull their images."""
     found = pull.ensure(work.environment, work.client, asked_as=f"deploy {work.deploy.number}")
     if found.sentence and not found.lacks_namespace:
         work.log(found.sentence, level="info" if found.is_usable else "warning")
     if found.is_managed and not found.is_usable and not found.lacks_namespace:
         text = f"The pull secret {work.environment.pull_secret} is not valid and could not be renewed: {found.sentence}"
-        raise NotDeployable(text, hint=f"{found.hint} Nothing was changed on the cluster.".strip())
+        left = (
+            "Only namespaces, definitions and their like were applied."
+            if began
+            else "Nothing was changed on the cluster."
+        )
+        raise NotDeployable(text, hint=f"{found.hint} {left}".strip())
     return found.lacks_namespace
 
 

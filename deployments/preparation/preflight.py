@@ -23,7 +23,7 @@ from engine.manifests.render import ImagePin
 from engine.manifests.secretfiles import check_against_reference
 from engine.types import Manifest, ObjectRef, Observer
 from projects.models import Environment, Image
-from projects.reference_files import reference_documents
+from projects.reference_files import reference_documents, samples_of
 from projects.secret_files import Fetched
 from projects.secret_names import counted
 from registry.deploys import is_managed
@@ -79,11 +79,13 @@ def check_secrets_files(
     environment: Environment, documents: Sequence[Document], fetched: Sequence[Fetched]
 ) -> list[Finding]:
     """Compares each secrets file with its reference file: a missing key is an error, an extra key a warning, a placeholder
-    an error or a warning as the environment is set."""
+    an error or a warning as the environment is set. Only samples of the default branch count as placeholders."""
     findings: list[Finding] = []
+    samples = samples_of(environment) if fetched else {}
     state = FAILED if environment.placeholders_stop else WARNING
     for one in fetched:
-        result = check_against_reference(reference_documents(documents, one.path), one.documents)
+        reference = reference_documents(documents, one.path)
+        result = check_against_reference(reference, one.documents, samples=samples.get(one.path, ()))
         hint = "Edit the secrets file in AWS Secrets Manager; the reference file in the repository names the keys."
         file = f"the secrets file {one.path}"
         findings += _of_keys(FAILED, f"T{file[1:]} lacks {{}} of its reference file.", result.missing, hint)

@@ -25,6 +25,7 @@ from deployments.preparation.preflight import (
     plural,
 )
 from deployments.preparation.prepare import NotDeployable
+from deployments.preparation.scope import check_allotted, check_objects_are_ours
 from deployments.queries import last_release
 from engine.cluster.client import Client
 from engine.cluster.resources import ClusterKinds
@@ -157,6 +158,7 @@ class Fresh(Preparation):
 
     def checkout(self) -> str:
         """Reads the objects of the config directory."""
+        check_allotted(self.environment)
         self._read(self.revision)
         return f"{plural(len(self.documents), 'object')} in {self.environment.config_directory}"
 
@@ -181,6 +183,7 @@ class Fresh(Preparation):
             self.environment, self.revision, self.documents, self.fetched, self.pins, means.kinds,
             before=release.stored_objects if release else (),
         )  # fmt: skip
+        check_objects_are_ours(self.environment, rendered.manifests, self.documents)
         self.manifests, self._warnings = rendered.manifests, rendered.warnings
         return f"{plural(len(self.manifests), 'object')}, {plural(len(self.pins), 'image')}"
 
@@ -217,6 +220,7 @@ class Stored(Preparation):
 
     def checkout(self) -> str:
         """Reads the Secrets that live in Git from the revision again; nothing else of it is needed."""
+        check_allotted(self.environment)
         if not any("git" in entry.get("from", {}) for entry in self.release.stored_objects):
             return "not needed: the release is stored"
         self._read(self.release.revision)
@@ -235,6 +239,7 @@ class Stored(Preparation):
             digest=digest,
         )
         register_objects([manifest.body for manifest in self.manifests])
+        check_objects_are_ours(self.environment, self.manifests)
         self.means.log(
             f"{plural(len(self.manifests), 'object')} of the release of {self.release.revision[:7]}"
         )

@@ -17,9 +17,9 @@ def changed_by(
 ) -> str:
     """`by dev and lead`, `outside the portal`, or empty. `before`, `after`: path → VersionId. For people with the right to see
     the names of the keys."""
-    keys: dict[str, set[str]] = {}
+    keys: dict[str, set[tuple[str, str]]] = {}
     for change in changes:
-        keys.setdefault(change.file, set()).add(change.key)
+        keys.setdefault(change.file, set()).add((change.secret, change.key))
     if not keys:
         return ""
     files = environment.secrets_files.filter(path__in=keys)

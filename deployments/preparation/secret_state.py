@@ -35,7 +35,7 @@ class SecretState:
     @property
     def keys(self) -> list[str]:
         """The names of the keys, for people with the right to see them."""
-        return [change.key for change in self.changes]
+        return [change.name for change in self.changes]
 
 
 def secret_state(environment: Environment, release: Release) -> SecretState:

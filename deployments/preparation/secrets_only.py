@@ -12,6 +12,7 @@ from core.secret_values import digest, register_objects
 from deployments.models import Release
 from deployments.preparation.preflight import Preflight, check_secrets_files, plural
 from deployments.preparation.preparation import FETCH_SECONDS, Means, Stored, images_of
+from deployments.preparation.scope import check_allotted, check_objects_are_ours
 from engine.manifests.secretsonly import with_other_secrets
 from projects.connections import git_repository
 from projects.models import Environment
@@ -37,6 +38,7 @@ class SecretsOnly(Stored):
     def checkout(self) -> str:
         """Reads the reference files, and the Secrets that live in Git, at the release's revision. When the repository does not
         answer, the mirror is enough if it has that revision."""
+        check_allotted(self.environment)
         self._read(self.release.revision)
         return f"the reference files of {self.release.revision[:7]}"
 
@@ -65,6 +67,7 @@ class SecretsOnly(Stored):
             digest=digest,
         )
         register_objects([manifest.body for manifest in self.manifests])
+        check_objects_are_ours(self.environment, self.manifests)
         self.means.log(
             f"{plural(len(self.manifests), 'object')} of the release of {self.release.revision[:7]}, with new secrets"
         )

@@ -20,6 +20,7 @@ from engine.cluster.autoscaling import (
 from engine.cluster.client import APPLY, Answer, ApiError, Client, find, list_all
 from engine.cluster.diff import comparable, diff_lines
 from engine.cluster.fieldsets import without_fields
+from engine.cluster.owner import check_owner
 from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, is_no_answer, lacks_dry_run, missing_namespace, silent_webhook
@@ -184,10 +185,12 @@ class _Run:
         names = predecessors(_without_ours(answer.body, live))
         result = self._after_take_over(manifest, answer.body) if names else answer.body
         live = live or self._client.request("GET", path)
+        check_owner(manifest, live)
         return self._change(manifest, live, replace(answer, body=result), names)
 
     def _after_giving_up(self, manifest: Manifest, live: Json) -> ObjectChange:
         """The change where the dry run is refused because of fields that a take-over removes."""
+        check_owner(manifest, live)
         answer = preview(self._client, self._kinds.resource_of(manifest), manifest, live)
         return self._change(manifest, live, answer, predecessors(live["metadata"].get("managedFields") or []))
 

@@ -5,7 +5,7 @@ little. What a reader needs to find the mistake (names of keys and objects, kind
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from engine.manifests.masking import decode_value
 
@@ -15,6 +15,9 @@ _FLOW = re.compile(r"[{}\[\],]")
 _QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'([^']*)'""")
 _PAIR = re.compile(r"""["']?([^"':=]*)["']?\s*[:=](.*)\Z""", re.DOTALL)
 _BLOCK = re.compile(r"[|>][-+\d]*\Z")
+_USUAL = re.compile(
+    r"([A-Za-z0-9_.-]+): ([A-Za-z0-9+/=]+)\Z"
+)  # `KEY: base64`, as most lines are: has the parts that `_of_line` finds
 _AROUND = " \t\"'{}[],"
 
 
@@ -22,11 +25,19 @@ def raw_parts(text: str) -> list[str | bytes]:
     """Lines, what stands behind `:` and `=`, and what stands in quotes; what is base64 also decoded. Each once."""
     found: dict[str | bytes, None] = {}
     for line in text.splitlines():
-        for part in _of_line(line.strip().removeprefix("- ").strip()):
+        for part in _parts_of(line.strip()):
             if part and part not in _PUBLIC_WORDS:
                 found[part] = None
-                found[decode_value(part)] = None  # itself, where it is not base64
+                if ":" not in part:  # which no base64 holds
+                    found[decode_value(part)] = None  # itself, where it is not base64
     return [part for part in found if part]
+
+
+def _parts_of(line: str) -> Iterable[str]:
+    usual = _USUAL.match(line)
+    if usual and usual[1] not in _PUBLIC_KEYS:
+        return line, usual[2]
+    return _of_line(line.removeprefix("- ").strip())
 
 
 def _of_line(line: str) -> Iterator[str]:

@@ -185,28 +185,34 @@ def _value_problem(value: Any, part: str) -> str:
 def strict_base64(text: str) -> bytes | None:
     """The bytes behind base64, strictly: only whitespace is ignored, and encoding again gives the same text."""
     compact = "".join(text.split())
+    if len(compact) % 4:
+        return None
     try:
-        value = base64.b64decode(compact, validate=True)
+        value = binascii.a2b_base64(compact, strict_mode=True)
     except (binascii.Error, ValueError):
         return None
-    return value if base64.b64encode(value).decode() == compact else None
+    return value if binascii.b2a_base64(value, newline=False).decode() == compact else None
 
 
 def _encoded(value: str, part: str) -> str:
     return "".join(value.split()) if part == "data" else base64.b64encode(value.encode()).decode()
 
 
-def check_against_reference(reference: Sequence[Document], populated: Sequence[Document]) -> SecretsFileCheck:
+def check_against_reference(
+    reference: Sequence[Document], populated: Sequence[Document], *, samples: Sequence[Document] | None = None
+) -> SecretsFileCheck:
     """Compares a secrets file with its reference file, both as documents (the reference may have sample values).
 
     A placeholder is an empty value, a word such as `changeme` or `<…>` (plain, or put into `data` without base64), or
-    the same value as a sample of the reference.
+    the same value as a sample. `samples`: other documents whose samples count instead of the reference's own: whoever writes
+    a sample learns whether it is the value.
     """
-    samples, values = _values(reference), _values(populated)
-    placeholders = [key for key, value in values.items() if is_placeholder(value, samples.get(key))]
+    wanted, values = _values(reference), _values(populated)
+    known = wanted if samples is None else _values(samples)
+    placeholders = [key for key, value in values.items() if is_placeholder(value, known.get(key))]
     return SecretsFileCheck(
-        missing=tuple(sorted(samples.keys() - values.keys())),
-        extra=tuple(sorted(values.keys() - samples.keys())),
+        missing=tuple(sorted(wanted.keys() - values.keys())),
+        extra=tuple(sorted(values.keys() - wanted.keys())),
         placeholders=tuple(sorted(placeholders)),
     )
 

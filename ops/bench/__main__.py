@@ -1,6 +1,7 @@
 """`make bench`: measures, prints a table, writes `.bench/results.json` (a list of {name, ours_s, peer, peer_s, ratio}).
 
-Each pair is measured in the same run; `ratio` = peer_s / ours_s, so more than 1 means that ours takes less time. Names on
+Each pair is measured in the same run; `ratio` = peer_s / ours_s, so more than 1 means that ours takes less time. A row may
+have a `detail`, which is printed below it. Names on
 the command line choose parts: `make bench PART="apply deploy"`, `python -m ops.bench apply deploy`. Progress goes to
 standard error.
 """
@@ -48,9 +49,12 @@ def main(chosen: list[str]) -> int:
         progress.clear()
         found += rows
         for row in rows:
+            detail = row.pop("detail", "")
             say(
                 f"{row['name']:<24} {row['ours_s']:>9.4f} s   {row['peer_s']:>9.4f} s   {row['ratio']:>6.2f} x   {row['peer']}"
             )
+            if detail:
+                say(f"    {detail}")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     say(f"written to {RESULTS.relative_to(RESULTS.parent.parent)}")

@@ -146,7 +146,10 @@ def line(browser: Browser, deploy: Any, number: int) -> float:
 
 def prepare_portal(folder: Path) -> tuple[Any, Repository]:
     """Makes a person who may deploy, and a project."""
+    from audit.actors import SYSTEM_ACTOR
     from people.models import User
+    from projects.allotting.services import require
+    from projects.allotting.wishes import of_environment
     from projects.models import Cluster, Environment, Project
 
     person = User(username="bench", is_admin=True)
@@ -163,6 +166,7 @@ def prepare_portal(folder: Path) -> tuple[Any, Repository]:
         namespace="bench",
         config_directory="kubernetes",
     )
+    require(SYSTEM_ACTOR, project, of_environment(place))
     return place, repository
 
 

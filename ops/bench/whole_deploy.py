@@ -139,6 +139,9 @@ def prepare_portal(on: Bench, folder: Path, count: int) -> tuple[Any, Repository
     """A project with an environment, its repository and its secrets file."""
     import boto3
 
+    from audit.actors import SYSTEM_ACTOR
+    from projects.allotting.services import require
+    from projects.allotting.wishes import of_environment
     from projects.models import Cluster, Environment, Project, SecretsFile
 
     namespace = f"deploy-{count}"
@@ -162,6 +165,7 @@ def prepare_portal(on: Bench, folder: Path, count: int) -> tuple[Any, Repository
         config_directory="kubernetes",
     )
     SecretsFile.objects.create(environment=environment, path="secret.yaml", secret_id=namespace)
+    require(SYSTEM_ACTOR, project, of_environment(environment))
     return environment, repository
 
 

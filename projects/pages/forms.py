@@ -23,7 +23,7 @@ from projects.models import (
     default_secret_rights,
 )
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
-from projects.services import POLICIES
+from projects.policies import POLICIES
 from ui.formrender import Switch
 from ui.forms import Unseen
 
@@ -48,18 +48,21 @@ class ProjectForm(CheckedForm):
         help_text="Kept encrypted, never shown again. A private key: all of it, made without a passphrase.",
     )  # fmt: skip
     slack_channel = of(
-        Project,
-        "slack_channel",
-        mono=True,
-        label="Slack channel",
+        Project, "slack_channel", mono=True, label="Slack channel",
         help_text="For messages about deploys, e.g. #deploys.",
-    )
+    )  # fmt: skip
+    allot_usual = forms.BooleanField(
+        label="Allot what projects usually own", required=False, initial=True, widget=Switch(),
+        help_text="Namespaces <short name>-*, secrets <short name>/* and */<short name>/*, repositories <short name>/*: its "
+        "maintainers may use these. More under Admin, Allotments.",
+    )  # fmt: skip
     layout = (
         ("name", "slug"),
         ("repository_url", "default_branch"),
         ("credential_kind",),
         ("credential",),
         ("slack_channel",),
+        ("allot_usual",),
     )
 
     def clean_credential_kind(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -13,8 +14,10 @@ from audit.actors import person
 from core.findings import Finding
 from core.kept import keeps
 from projects import checking, connections, memberships, services
+from projects.allotting.wishes import of_repository, of_secret
 from projects.lookup import image_of, membership_of, secrets_file_of, settings_of
-from projects.models import Environment, SecretsFile
+from projects.models import Environment, Project, SecretsFile
+from projects.pages.allotted import not_allotted
 from projects.pages.checked_form import CheckedForm
 from projects.pages.forms import ImageForm, MemberForm, SecretsFileForm
 from projects.pages.saving import saved, settings_page
@@ -41,7 +44,11 @@ def image_new(request: HttpRequest, slug: str) -> HttpResponse:
         services.create_image(person(request.user), project=project, **form.values())
 
     if request.method == "POST" and saved(
-        request, form, save, checks=partial(_image_checks, form), done="The image is added."
+        request,
+        form,
+        save,
+        checks=partial(_image_checks, request.user, project, form),
+        done="The image is added.",
     ):
         return redirect("projects:images", slug)
     return settings_page(request, "image", project, "images", form)
@@ -64,17 +71,18 @@ def image(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         )
 
     if request.method == "POST" and saved(
-        request, form, save, checks=partial(_image_checks, form), done="Saved."
+        request, form, save, checks=partial(_image_checks, request.user, project, form), done="Saved."
     ):
         return redirect("projects:images", slug)
     return settings_page(request, "image", project, "images", form, image=row)
 
 
-def _image_checks(form: CheckedForm) -> list[Finding]:
+def _image_checks(user: Any, project: Project, form: CheckedForm) -> list[Finding]:
     if not form.changes("registry", "repository"):
         return []
     data = form.cleaned_data
-    return checking.run(
+    refused = not_allotted(user, project, of_repository(data["registry"], data["repository"]))
+    return refused or checking.run(
         [
             partial(
                 checking.image_repository, connections.ecr(data["registry"], hasty=True), data["repository"]
@@ -117,8 +125,7 @@ def secrets_file_new(request: HttpRequest, slug: str) -> HttpResponse:
         services.create_secrets_file(person(request.user), **form.values())
 
     def checks() -> list[Finding]:
-        data = form.cleaned_data
-        return checking.run([partial(checking.secrets_file, _file_of(form, data["environment"]))])
+        return _file_checks(request.user, form, form.cleaned_data["environment"])
 
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The secrets file is added."
@@ -144,13 +151,17 @@ def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
     def checks() -> list[Finding]:
         changed = form.changes("path", "secret_id", "region", "role_arn")
-        return checking.run(
-            [partial(checking.secrets_file, _file_of(form, row.environment))] if changed else []
-        )
+        return _file_checks(request.user, form, row.environment) if changed else []
 
     if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
         return redirect("projects:secrets-files", slug)
     return settings_page(request, "secrets_file", project, "secrets_files", form, secrets_file=row)
+
+
+def _file_checks(user: Any, form: CheckedForm, environment: Environment) -> list[Finding]:
+    data = form.cleaned_data
+    refused = not_allotted(user, environment.project, of_secret(data["secret_id"], data["role_arn"]))
+    return refused or checking.run([partial(checking.secrets_file, _file_of(form, environment))])
 
 
 def _file_of(form: CheckedForm, environment: Environment) -> SecretsFile:

@@ -19,9 +19,11 @@ from core.findings import FAILED, Finding
 from core.kept import keeps
 from people.services import require_admin
 from projects import checking, connections, editing, services
+from projects.allotting.wishes import of_place
 from projects.credentials import missing_credential
 from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
+from projects.pages.allotted import not_allotted
 from projects.pages.checked_form import CheckedForm
 from projects.pages.first_steps import first_steps
 from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm
@@ -108,7 +110,8 @@ def _project_form(project: Project, data: Any = None) -> ProjectForm:
         "credential_kind": project.credential_kind or PUBLIC
     }
     form = ProjectForm(data, initial=initial)
-    del form.fields["slug"]
+    for name in ("slug", "allot_usual"):  # for new projects only
+        del form.fields[name]
     return form
 
 
@@ -201,6 +204,8 @@ def _environment_checks(
     checks: list[checking.Check] = []
     findings: list[Finding] = []
     if form.changes("cluster", "namespace"):
+        if refused := not_allotted(user, project, of_place(data["cluster"], data["namespace"])):
+            return refused  # before anything is asked: the answer would tell about others' namespaces
         tried = Environment(pk=row.pk if row else None, cluster=data["cluster"], namespace=data["namespace"])
         findings = _shared(sharing(user, tried), data["namespace"])
         checks.append(partial(checking.namespace, data["cluster"].kubeconfig, data["namespace"]))

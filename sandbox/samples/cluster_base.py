@@ -56,6 +56,15 @@ CLUSTER_BASE = SampleProject(
                 Variable("ACME_EMAIL", "ops@example.com"),
             ),
             seeded=("main",),
+            cluster_wide=(
+                "Namespace/ingress-nginx",
+                "Namespace/cert-manager",
+                "ClusterRole.rbac.authorization.k8s.io/ingress-nginx",
+                "ClusterRoleBinding.rbac.authorization.k8s.io/ingress-nginx",
+                "IngressClass.networking.k8s.io",
+                "CustomResourceDefinition.apiextensions.k8s.io",
+                "ClusterIssuer.cert-manager.io",
+            ),
         ),
     ),
 )

@@ -100,7 +100,8 @@ class SecretsFile:
 class Environment:
     """One environment. `seeded` names the revisions (branch, or `main~N`) to deploy at first start, in order;
 
-    `by_kubectl`: `main~N` that plain `kubectl apply` put there before the portal knew of it, or empty.
+    `by_kubectl`: `main~N` that plain `kubectl apply` put there before the portal knew of it, or empty. `cluster_wide`: kinds
+    without a namespace that are allotted to it, as patterns.
     """
 
     slug: str
@@ -113,6 +114,7 @@ class Environment:
     secrets_files: tuple[SecretsFile, ...] = ()
     seeded: tuple[str, ...] = ()
     by_kubectl: str = ""
+    cluster_wide: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

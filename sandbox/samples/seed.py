@@ -25,7 +25,8 @@ from deployments.models import Deploy  # noqa: E402
 from people.models import User  # noqa: E402
 from people.services import create_user  # noqa: E402
 from projects import infrastructure, memberships, services  # noqa: E402
-from projects.models import Cluster, Environment, Project, Registry, SecretsFile  # noqa: E402
+from projects.allotting import services as allotting  # noqa: E402
+from projects.models import Allotment, Cluster, Environment, Project, Registry, SecretsFile  # noqa: E402
 from runs.models import OPEN, State  # noqa: E402
 from sandbox import layout as layouts  # noqa: E402
 from sandbox.cluster.kubectl import apply_as_kubectl  # noqa: E402
@@ -142,7 +143,7 @@ def ensure_project(
         project = services.create_project(
             SYSTEM_ACTOR, slug=sample.slug, name=sample.name, repository_url=layout.git_url(sample.repository),
             default_branch=sample.default_branch, credential_kind=Project.Credential.TOKEN,
-            credential=layout.keys.git_token, slack_channel=sample.slack_channel,
+            credential=layout.keys.git_token, slack_channel=sample.slack_channel, allot_usual=True,
         )  # fmt: skip
         for image in sample.images:
             services.create_image(
@@ -170,6 +171,10 @@ def ensure_environment(project: Project, described: samples.Environment, cluster
             config_directory=described.config_directory, pull_secret=REGISTRY.pull_secret,
             variables=[{"name": v.name, "value": v.value, "type": v.type} for v in described.variables],
         )  # fmt: skip
+        for pattern in described.cluster_wide:
+            allotting.allot(
+                SYSTEM_ACTOR, project=project, kind=Allotment.Kind.OBJECTS_OF, pattern=pattern, environment=environment
+            )  # fmt: skip
     known = set(SecretsFile.objects.filter(environment=environment).values_list("path", flat=True))
     for file in described.secrets_files:
         path = file.path.removeprefix(f"{described.config_directory}/")

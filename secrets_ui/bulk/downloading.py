@@ -9,7 +9,6 @@ from typing import Literal
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from core.redactor import redact_text
 from engine.manifests.secretfiles import FLAT
 from projects.models import SecretsFile
 from secrets_ui.editing.staging import known_secret
@@ -19,6 +18,7 @@ from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import names_of
 from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import require
+from secrets_ui.known.said import said, unchecked
 from secrets_ui.values.bulk import write_secret_file
 from secrets_ui.values.dotenv import CannotWrite, write_env
 
@@ -46,10 +46,12 @@ def download(
         raise Refused("Say why you need all values. Nothing was given out.", code="reason")
     held = known_secret(file)
     version = look_again(file).current_version
+    why = unchecked(reason)
     try:
         opened = read_version(file, held, version).opened
+        why = said(reason)
     finally:
-        _told(actor, file, form, reason, version)
+        _told(actor, file, form, why, version)
     by_name = dict(zip(names_of(opened), opened.secrets, strict=True))
     if form == "env":
         return _env(_chosen(by_name, secret), leave_out=leave_out)
@@ -92,9 +94,9 @@ def _secret_file(file: SecretsFile, opened: SecretsText, secret: OneSecret) -> s
     return write_secret_file(name, secret.values(), namespace=secret.namespace, type_=secret.type or "Opaque")
 
 
-def _told(actor: Actor, file: SecretsFile, form: Form, reason: str, version: str) -> None:
+def _told(actor: Actor, file: SecretsFile, form: Form, why: str, version: str) -> None:
     environment = file.environment
-    data = {"as": form, "version": version, "reason": redact_text(reason.strip())[:300]}
+    data = {"as": form, "version": version, "reason": why}
     record(
         actor, "secrets.downloaded", target_kind="secrets", target_id=environment.pk,
         target_text=f"{environment.label}: {file.path}", project=environment.project.slug,

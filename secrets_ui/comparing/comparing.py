@@ -6,7 +6,6 @@ secret and key on purpose, so that nobody who reads the database can tell which 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from projects.access import may_secret, require_secret
 from projects.models import Environment
 from secrets_ui.comparing.columns import Column, columns_of
 from secrets_ui.known.looking import Look, look
-from secrets_ui.known.public import Key, Place, keys_of, label, names_of, public_rows
+from secrets_ui.known.public import Key, Place, keys_of, label, names_of
 from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import environments_of
 from secrets_ui.values.kinds import EMPTY
@@ -145,15 +144,15 @@ def _read(column: Column, seen: Look, key: bytes, digests: dict[int, dict[Place,
     if seen.error or secret is None or not secret.current_version:
         return replace(column, problem=seen.error or "It holds no value yet.")
     try:
-        opened = read_version(column.file, secret, secret.current_version).opened
+        stored = read_version(column.file, secret, secret.current_version)
     except (ExternalError, ManifestError) as error:
         return replace(column, problem=f"{error.message} {error.hint}".strip())
     digests[column.file.pk] = {
-        (name, entry): hmac.new(key, value, hashlib.sha256).digest()
-        for name, held in zip(names_of(opened), opened.secrets, strict=True)
+        (name, entry): hmac.digest(key, value, "sha256")
+        for name, held in zip(names_of(stored.opened), stored.opened.secrets, strict=True)
         for entry, value in held.values().items()
     }
-    return replace(column, secret=secret, keys=keys_of(public_rows(secret.arn, opened)), problem="")
+    return replace(column, secret=secret, keys=keys_of(stored.rows), problem="")
 
 
 def _table(path: str, columns: Sequence[Column], digests: Mapping[int, Mapping[Place, bytes]]) -> Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from core.redactor import redact_text
 from core.secret_values import register
 from projects.models import SecretsFile
 from secrets_ui.editing.drafts import Content, Edit
@@ -14,6 +13,7 @@ from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Key, Place, label, names_of
 from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import is_production, require
+from secrets_ui.known.said import checked, unchecked
 
 
 def place_in(keys: dict[Place, Key], place: Place, secrets: list[str]) -> Place:
@@ -47,13 +47,14 @@ def copy(
     if is_production(source) and not reason.strip():
         raise Refused("Say why this value leaves production. Nothing was copied.", code="reason")
     secret, there = known_secret(source), known_secret(target)
-    keys = known_keys(there, there.current_version)
-    to = place_in(keys, place, secrets)
+    to = place_in(known_keys(there, there.current_version), place, secrets)
     version = look_again(source).current_version
-    try:  # first the read: a reason that quotes the value is kept without it
+    why = unchecked(reason)
+    try:  # first the reads: a reason that quotes the value, or the one that it is to replace, is kept without it
         opened = read_version(source, secret, version).opened
+        why = checked(reason, target, there, [there.current_version])
     finally:
-        _told(actor, source, target, place, reason, version)
+        _told(actor, source, target, place, why, version)
     by_name = dict(zip(names_of(opened), opened.secrets, strict=True))
     entry = by_name[place[0]].entry(place[1]) if place[0] in by_name else None
     if entry is None or entry.value is None:
@@ -61,15 +62,16 @@ def copy(
             "There is no such key any more, or its value cannot be read. Nothing was copied.", code="unknown"
         )
     register([entry.value])
-    return stage(actor, target, Edit(*to, "set" if to in keys else "add", entry.value, source="copy"))
+    is_there = to in known_keys(there, there.current_version)
+    return stage(actor, target, Edit(*to, "set" if is_there else "add", entry.value, source="copy"))
 
 
 def _told(
-    actor: Actor, source: SecretsFile, target: SecretsFile, place: Place, reason: str, version: str
+    actor: Actor, source: SecretsFile, target: SecretsFile, place: Place, why: str, version: str
 ) -> None:
     environment = source.environment
     data = {"key": label(*place), "to": target.environment.label, "version": version,
-            "reason": redact_text(reason.strip())[:300]}  # fmt: skip
+            "reason": why}  # fmt: skip
     record(
         actor, "secrets.copied", target_kind="secrets", target_id=environment.pk,
         target_text=f"{environment.label}: {label(*place)}", project=environment.project.slug,

@@ -21,6 +21,7 @@ from projects.models import SecretsFile
 from secrets_ui.editing.writing import SOURCE, STATE, NotKnown, Wanted, close, opened_row, told, write
 from secrets_ui.known.looking import forget
 from secrets_ui.known.rights import environments_of
+from secrets_ui.known.telling import tell
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
 SLOTS = range(1, 11)
@@ -32,14 +33,15 @@ def label_of(slot: int) -> str:
     return f"SLIPWAY_REQUEST_{slot}"
 
 
-def demands_request(file: SecretsFile) -> bool:
-    """Whether a change of the file's secret needs another person: any environment that reads it may demand that."""
-    return any(environment.asks_for_secrets for environment in environments_of(file))
+def demands_request(file: SecretsFile, secret: Secret | None = None) -> bool:
+    """Whether a change of the file's secret needs another person: any environment that reads it may demand that. `secret`:
+    as for `environments_of`."""
+    return any(environment.asks_for_secrets for environment in environments_of(file, secret))
 
 
 def store(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> SecretVersion:
     """Makes a version current, or asks for that where it is demanded. Raises what `write` raises, and Refused when ten wait."""
-    return (ask if demands_request(file) else write)(actor, file, secret, wanted)
+    return (ask if demands_request(file, secret) else write)(actor, file, secret, wanted)
 
 
 def ask(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> SecretVersion:
@@ -116,6 +118,7 @@ def _confirm(row: SecretVersion) -> bool:
         target_text=f"{environment.label}: {row.secret.name}" if environment else row.secret.name,
         project=environment.project.slug if environment else "",
     )  # fmt: skip
+    tell(ChangeRequest.objects.select_related("version", "environment__project").get(version=row))
     return True
 
 

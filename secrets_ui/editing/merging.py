@@ -13,7 +13,7 @@ from engine.errors import SlipwayError
 from engine.types import Json
 from projects.models import SecretsFile
 from secrets_ui.editing.drafts import Content, Edit
-from secrets_ui.files.edit import apply_edits, room
+from secrets_ui.files.edit import edited_file, room
 from secrets_ui.files.edits import Add, EditError, Remove, Rename, Set
 from secrets_ui.files.edits import Edit as FileEdit
 from secrets_ui.files.model import SecretsText
@@ -22,12 +22,15 @@ from secrets_ui.known.public import (
     Key,
     Place,
     changed_places,
+    keys_after,
     keys_of,
     names_of,
     public_rows,
+    register_values,
+    touched,
     value_digest,
 )
-from secrets_ui.known.reading import opened_text, read_version
+from secrets_ui.known.reading import Stored, read_version
 from secrets_ui.models import Secret, SecretVersion
 
 
@@ -37,7 +40,7 @@ class Merged:
 
     `theirs`: what changed since the draft began, `clashes`: those of it that the draft changes, too, to something else.
     `problems`: why an edit cannot be made, by its key. `text` is None where there are clashes or problems;
-    `rows` is what may be shown of it.
+    `rows` is what may be shown of it, `changes` what it changes, as rows of versions keep them.
     """
 
     base_version: str
@@ -52,6 +55,7 @@ class Merged:
     used: int
     allowed: int
     rows: list[Json] = field(default_factory=list, repr=False)
+    changes: Json = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Merged({self.current!r}, {len(self.edits)} edits)"
@@ -65,18 +69,18 @@ class Merged:
 def merge(file: SecretsFile, secret: Secret, content: Content, current: str) -> Merged:
     """The draft laid over a version. Reads it, and the one that the draft began with where it is not known. Raises
     ExternalError, ManifestError."""
-    opened = read_version(file, secret, current).opened
-    before = keys_of(public_rows(secret.arn, opened))
+    stored = read_version(file, secret, current)
+    before = keys_of(stored.rows)
     theirs = (
         changed_places(base_keys(file, secret, content.base_version), before)
         if content.base_version != current
         else {}
     )
     clashes = tuple(place for edit in content.edits for place in _clashing(secret, edit, theirs, before))
-    text, problems = (None, {}) if clashes else applied(opened, content)
-    rows = public_rows(secret.arn, opened_text(text)) if text is not None else []
-    after = keys_of(rows) if text is not None else before
-    used, allowed = room(text if text is not None else opened.text)
+    edited, problems = (None, {}) if clashes else applied(stored.opened, content)
+    rows = _rows_after(stored, edited) if edited is not None else []
+    after = keys_after(stored.rows, before, rows) if edited is not None else before
+    used, allowed = room((edited or stored.opened).text)
     return Merged(
         content.base_version,
         current,
@@ -86,18 +90,25 @@ def merge(file: SecretsFile, secret: Secret, content: Content, current: str) -> 
         theirs,
         clashes,
         problems,
-        text,
+        edited.text if edited is not None else None,
         used,
         allowed,
         rows,
+        touched(stored.rows, rows) if edited is not None else {},
     )
+
+
+def _rows_after(stored: Stored, edited: SecretsText) -> list[Json]:
+    """What may be shown of the edited text; keys that are as they were are not looked at again."""
+    register_values(edited)
+    return public_rows(stored.arn, edited, stored.told)
 
 
 def base_keys(file: SecretsFile, secret: Secret, version_id: str) -> dict[Place, Key]:
     """The keys of the version that a draft began with; it is read if nobody has done so."""
     row = SecretVersion.objects.filter(secret=secret, version_id=version_id).first()
     if row is None or row.keys is None:
-        return keys_of(public_rows(secret.arn, read_version(file, secret, version_id).opened))
+        return keys_of(read_version(file, secret, version_id).rows)
     return keys_of(row.keys)
 
 
@@ -120,8 +131,8 @@ def _agree(secret: Secret, edit: Edit, place: Place, now: Key | None) -> bool:
     )
 
 
-def applied(opened: SecretsText, content: Content) -> tuple[str | None, dict[Place, str]]:
-    """The text with the edits, or why one cannot be made, by its key."""
+def applied(opened: SecretsText, content: Content) -> tuple[SecretsText | None, dict[Place, str]]:
+    """The file with the edits, or why one cannot be made, by its key."""
     names = names_of(opened)
     edits: dict[tuple[int, str], FileEdit] = {}
     problems: dict[Place, str] = {}
@@ -136,7 +147,7 @@ def applied(opened: SecretsText, content: Content) -> tuple[str | None, dict[Pla
     if problems:
         return None, problems
     try:
-        return apply_edits(opened, edits), {}
+        return edited_file(opened, edits), {}
     except EditError as error:
         return None, {(names[index], key): f"{problem}." for (index, key), problem in error.problems.items()}
     except NotAsMeant as error:

@@ -17,6 +17,7 @@ from secrets_ui.editing.writing import SOURCE, STATE, Wanted
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import require
+from secrets_ui.known.said import checked
 from secrets_ui.models import Secret, SecretVersion
 
 
@@ -27,7 +28,7 @@ def review(actor: Actor, file: SecretsFile) -> Merged:
     content = draft_of(actor.user, secret)
     if not content.edits:
         raise nothing_typed()
-    return merge(file, secret, content, look_again(file).current_version)
+    return merge(file, secret, content, look_again(file, secret).current_version)
 
 
 def nothing_typed() -> Refused:
@@ -54,12 +55,15 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
     content = draft_of(actor.user, secret)
     if not content.edits:
         raise nothing_typed()
-    merged = merge(file, secret, content, look_again(file).current_version)
+    merged = merge(file, secret, content, look_again(file, secret).current_version)
     if merged.changes_nothing:
         discard(actor.user, secret, content)
         return None
     text = text_of(merged)
-    wanted = Wanted(text, merged.current, token, source_of(content), comment.strip(), merged.rows)
+    if content.base_version != merged.current:  # the comment may quote what the person saw
+        comment = checked(comment, file, secret, [content.base_version])
+    how = source_of(content)
+    wanted = Wanted(text, merged.current, token, how, comment.strip(), merged.rows, merged.changes)
     row = store(actor, file, secret, wanted)
     discard(actor.user, secret, content)
     return row

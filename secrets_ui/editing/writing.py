@@ -20,8 +20,9 @@ from engine.types import Json
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from secrets_ui.known.looking import forget
-from secrets_ui.known.public import keys_of, public_rows, touched
+from secrets_ui.known.public import public_rows, touched
 from secrets_ui.known.reading import opened_text
+from secrets_ui.known.said import said
 from secrets_ui.models import Secret, SecretVersion
 
 SOURCE, STATE = SecretVersion.Source, SecretVersion.State
@@ -29,8 +30,8 @@ SOURCE, STATE = SecretVersion.Source, SecretVersion.State
 
 @dataclass(frozen=True)
 class Wanted:
-    """A version to be made: over `base`, with AWS's token, and what history tells of it. `rows`: what may be shown of the
-    text, where that is known already."""
+    """A version to be made: over `base`, with AWS's token, and what history tells of it. `rows`, `touched`: what may be shown
+    of the text, and what it changes, where that is known already."""
 
     text: str = field(repr=False)
     base: str
@@ -38,6 +39,7 @@ class Wanted:
     source: str
     comment: str
     rows: list[Json] = field(default_factory=list, repr=False)
+    touched: Json | None = None
 
 
 class NotKnown(Refused):
@@ -73,7 +75,7 @@ def write(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> Se
         return _answer(row)
     try:
         secrets_writer(file, hasty=True).swap(
-            file.secret_id, wanted.text, token=wanted.token, base=wanted.base
+            file.secret_id, wanted.text, token=wanted.token, base=wanted.base, first=is_new
         )
     except LostRace:
         close(row, STATE.REFUSED)
@@ -84,25 +86,22 @@ def write(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> Se
         close(row, STATE.FAILED, error=f"{error.message} {error.hint}")
         raise
     finally:
-        forget(file)
+        forget(file, secret)
     close(row, STATE.STORED)
     return row
 
 
 def opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) -> tuple[SecretVersion, bool]:
     """The row of a version to be made, and whether it is new. Raises Refused for the token of another person."""
-    before = SecretVersion.objects.filter(secret=secret, version_id=wanted.base).first()
     rows = wanted.rows or public_rows(secret.arn, opened_text(wanted.text))
-    known: Json = (
-        touched(keys_of(before.keys), keys_of(rows)) if before is not None and before.keys is not None else {}
-    )
+    known = wanted.touched if wanted.touched is not None else _touched(secret, wanted.base, rows)
     row, is_new = SecretVersion.objects.get_or_create(
         secret=secret,
         version_id=wanted.token,
         defaults={
             "base_version": wanted.base,
             "source": wanted.source,
-            "comment": redact_text(wanted.comment)[:300],
+            "comment": said(wanted.comment),
             "environment": file.environment,
             "actor_kind": actor.kind,
             "actor_id": actor.id,
@@ -115,6 +114,12 @@ def opened_row(actor: Actor, file: SecretsFile, secret: Secret, wanted: Wanted) 
     if (row.actor_kind, row.actor_id) != (actor.kind, actor.id):
         raise Refused("This form belongs to another save. Nothing was changed.", code="stale")
     return row, is_new
+
+
+def _touched(secret: Secret, base: str, rows: list[Json]) -> Json:
+    """What a version changes, as far as its base is known."""
+    before = SecretVersion.objects.filter(secret=secret, version_id=base).first()
+    return touched(before.keys, rows) if before is not None and before.keys is not None else {}
 
 
 def _answer(row: SecretVersion) -> SecretVersion:
@@ -132,12 +137,13 @@ def _answer(row: SecretVersion) -> SecretVersion:
 def close(row: SecretVersion, state: str, *, error: str = "") -> bool:
     """Ends a row that is open, with the audit event of what came of it; whether it was open."""
     stored = state == STATE.STORED
-    closed = SecretVersion.objects.filter(pk=row.pk, state=STATE.OPEN).update(
-        state=state, error=redact_text(error).strip()[:500], stored_at=timezone.now() if stored else None
-    )
-    if not closed:
+    end = {
+        "state": state, "error": redact_text(error).strip()[:500], "stored_at": timezone.now() if stored else None,
+    }  # fmt: skip
+    if not SecretVersion.objects.filter(pk=row.pk, state=STATE.OPEN).update(**end):
         return False
-    row.refresh_from_db()
+    for name, value in end.items():
+        setattr(row, name, value)
     if stored:
         Secret.objects.filter(pk=row.secret_id, current_version=row.base_version).update(
             current_version=row.version_id

@@ -23,7 +23,12 @@ MAX_STORED_BYTES = 65_536  # of the whole text: AWS's limit for a secret
 
 
 def apply_edits(opened: SecretsText, edits: Edits) -> str:
-    """The text with these edits; every other byte stays. Edits that change nothing give the same text.
+    """The text of `edited_file`."""
+    return edited_file(opened, edits).text
+
+
+def edited_file(opened: SecretsText, edits: Edits) -> SecretsText:
+    """The file with these edits, read again; every other byte stays. Edits that change nothing give the same file.
 
     Raises EditError for edits that cannot be made in place, and NotAsMeant when the result, read again, is not what was
     meant: then nothing may be written.
@@ -34,10 +39,10 @@ def apply_edits(opened: SecretsText, edits: Edits) -> str:
         raise EditError(problems)
     wanted = {place: edit for place, edit in edits.items() if not _changes_nothing(opened, place, edit)}
     if not wanted:
-        return opened.text
+        return opened
     result = _added(_changed(_removed(opened, wanted), wanted), wanted)
     prove(opened, result, meant(opened, wanted))
-    return result.text
+    return result
 
 
 def room(text: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ MOST_LINES = 5  # that a sentence names
 _FORMS = {"": "plain", "'": "single-quoted", '"': "double-quoted", "|": "literal block", ">": "folded block"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Entry:
     """One key of a Secret.
 
@@ -41,6 +41,16 @@ class Entry:
     locked: str
     pair: tuple[Node, Node] = field(repr=False)
     holder: Node = field(repr=False)  # the mapping that it stands in
+
+    def __init__(
+        self, key: str, part: str, line: int, form: str, raw: str, value: bytes | None, mistake: str, locked: str,
+        pair: tuple[Node, Node], holder: Node,
+    ) -> None:  # fmt: skip
+        # See `Node`.
+        self.__dict__.update(
+            key=key, part=part, line=line, form=form, raw=raw, value=value, mistake=mistake, locked=locked,
+            pair=pair, holder=holder,
+        )  # fmt: skip
 
     @property
     def editable(self) -> bool:

@@ -15,10 +15,11 @@ BLOCK_STYLES = ("|", ">")
 _NULLS = ("", "~", "null", "Null", "NULL")
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _ANCHOR = re.compile(r"&[^\s\[\]{},]+[ \t]+")
+_COLON = re.compile(r"[ \t]*:")
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Node:
     """One value of the text, from `start` to before `end`, in characters. `line` counts from 1.
 
@@ -38,6 +39,17 @@ class Node:
     pairs: tuple[tuple[Node, Node], ...] = field(default=(), repr=False)
     items: tuple[Node, ...] = field(default=(), repr=False)
     target: Node | None = field(default=None, repr=False)
+
+    def __init__(
+        self, kind: str, start: int, end: int, line: int, value: str = "", style: str = "", tag: str = "",
+        anchor: str = "", *, flow: bool = False, pairs: tuple[tuple[Node, Node], ...] = (),
+        items: tuple[Node, ...] = (), target: Node | None = None,
+    ) -> None:  # fmt: skip
+        # A file has thousands of nodes, and the method that a frozen dataclass writes takes twice as long.
+        self.__dict__.update(
+            kind=kind, start=start, end=end, line=line, value=value, style=style, tag=tag, anchor=anchor, flow=flow,
+            pairs=pairs, items=items, target=target,
+        )  # fmt: skip
 
     @property
     def is_blank(self) -> bool:
@@ -99,7 +111,7 @@ def _end_of_item(text: str, item: Node) -> int:
 
 def colon_end(text: str, key: Node) -> int:
     """The place behind the colon of a key; 0 when there is none."""
-    found = re.compile(r"[ \t]*:").match(text, key.end)
+    found = _COLON.match(text, key.end)
     return found.end() if found else 0
 
 

@@ -94,14 +94,14 @@ def _own_pairs(value: Node, text: str) -> Iterator[tuple[Pair, str]]:
     """Each pair; one whose key stands behind a `?` is locked."""
     before = value.start
     for pair in value.pairs:
-        between = _COMMENT.sub("", text[before : pair[0].start])
-        yield pair, _COMPLEX if "?" in between else ""
+        between = text[before : pair[0].start]
+        yield pair, _COMPLEX if "?" in between and "?" in _COMMENT.sub("", between) else ""
         before = end_of(text, pair)
 
 
 def is_merge(key: Node) -> bool:
     """The key `<<`, not quoted."""
-    return key.kind == SCALAR and key.value == "<<" and not key.style
+    return key.value == "<<" and key.kind == SCALAR and not key.style
 
 
 def _merged(node: Node, seen: frozenset[int] = frozenset()) -> Iterator[Node]:

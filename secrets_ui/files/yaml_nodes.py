@@ -88,10 +88,10 @@ class _Document:
         return Node(
             SCALAR,
             *_place(event, event),
-            value=event.value,
-            style=event.style or "",
-            tag=event.tag or "",
-            anchor=event.anchor or "",
+            event.value,
+            event.style or "",
+            event.tag or "",
+            event.anchor or "",
         )
 
     def _collection(self, event: Any, depth: int) -> Node:

@@ -98,16 +98,16 @@ def _said(error: ExternalError) -> str:
     return redact_text(f"{error.message} {error.hint}".strip())[:500]
 
 
-def look_again(file: SecretsFile) -> SecretFacts:
-    """Asks now, for somebody who is about to write. Raises ExternalError."""
+def look_again(file: SecretsFile, secret: Secret | None = None) -> SecretFacts:
+    """Asks now, for somebody who is about to write. `secret`: that of the file, where it is at hand. Raises ExternalError."""
     facts = secrets_writer(file, hasty=True).describe(file.secret_id)
-    note_facts(file, facts)
+    note_facts(file, facts, secret)
     return facts
 
 
-def forget(file: SecretsFile) -> None:
-    """The next page asks again."""
-    secret = secret_of(file)
+def forget(file: SecretsFile, secret: Secret | None = None) -> None:
+    """The next page asks again. `secret`: that of the file, where it is at hand."""
+    secret = secret or secret_of(file)
     if secret is None:
         cache.delete(_key(file))
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.models import F, Q
 
 from projects.models import SecretsFile
-from secrets_ui.known.public import place_of
+from secrets_ui.known.public import Place, place_of
 from secrets_ui.models import SecretVersion
 
 OUTSIDE = "outside the portal"
@@ -17,12 +17,13 @@ LOOKED_THROUGH = 500  # versions, of all the files together
 
 @dataclass(frozen=True)
 class Span:
-    """What changed in one secrets file: from the version that runs to another one. `keys`: those that differ."""
+    """What changed in one secrets file: from the version that runs to another one. `keys`: those that differ, each with the
+    name of its Secret, which is empty where the file holds one Secret only."""
 
     file: SecretsFile
     before: str
     after: str
-    keys: Collection[str]
+    keys: Collection[Place]
 
 
 def changed_by(spans: Sequence[Span]) -> str:
@@ -46,7 +47,7 @@ def _people(span: Span, known: Mapping[str, SecretVersion]) -> Iterator[str]:
         at = row.base_version
     untold = set(span.keys)
     for row in between:
-        touched = set(_touched(row)) & set(span.keys)
+        touched = {place for place in span.keys if _is_among(place, set(_touched(row)))}
         untold -= touched
         if touched:
             yield row.actor_text
@@ -54,12 +55,18 @@ def _people(span: Span, known: Mapping[str, SecretVersion]) -> Iterator[str]:
         yield ""
 
 
-def _touched(row: SecretVersion) -> Iterator[str]:
-    """The keys that a version touched, without the names of their Secrets."""
+def _is_among(place: Place, touched: set[Place]) -> bool:
+    """Whether a version touched the key: of this Secret, where its name is known on both sides."""
+    secret, key = place
+    return place in touched or any(other == key and not (secret and name) for name, other in touched)
+
+
+def _touched(row: SecretVersion) -> Iterator[Place]:
+    """The keys that a version touched."""
     labels = [label for kind in ("added", "changed", "removed") for label in row.touched.get(kind, ())]
     labels += [label for pair in row.touched.get("renamed", ()) for label in pair]
     for label in labels:
-        yield place_of(label)[1]
+        yield place_of(label)
 
 
 def _versions(files: Sequence[SecretsFile]) -> dict[tuple[str, ...], dict[str, SecretVersion]]:

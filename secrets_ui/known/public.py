@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from core.secret_values import digest, register
 from engine.types import Json
 from secrets_ui.files.model import Entry, SecretsText
-from secrets_ui.values.checks import Finding, check_pairs, check_raw, check_value
+from secrets_ui.values.checks import Finding, check_base64, check_pairs, check_raw, check_value
 from secrets_ui.values.kinds import kind_of, text_of
 
 Place = tuple[str, str]  # name of the Secret in its file, key
+Told = dict[tuple[object, ...], Json]  # rows by what they tell of, values included: for one request
 LF, CRLF, MIXED = "LF", "CR LF", "mixed"
 UNREADABLE = "unreadable"
 
@@ -51,8 +52,18 @@ class Key:
 
 def keys_of(rows: Sequence[Json] | None) -> dict[Place, Key]:
     """The keys of a version's rows, by place."""
-    found = [Key(**{**row, "flags": tuple((*flag,) for flag in row["flags"])}) for row in rows or ()]
-    return {key.place: key for key in found}
+    return {(row["secret"], row["key"]): _key_of(row) for row in rows or ()}
+
+
+def keys_after(before: Sequence[Json], keys: Mapping[Place, Key], rows: Sequence[Json]) -> dict[Place, Key]:
+    """The same of the rows after an edit: those that are rows of `before` have their keys already."""
+    same = {id(row) for row in before}
+    places = {(row["secret"], row["key"]): row for row in rows}
+    return {place: keys[place] if id(row) in same else _key_of(row) for place, row in places.items()}
+
+
+def _key_of(row: Json) -> Key:
+    return Key(**{**row, "flags": tuple((*flag,) for flag in row["flags"])})
 
 
 def label(secret: str, key: str) -> str:
@@ -77,24 +88,36 @@ def register_values(opened: SecretsText) -> None:
     register(value for secret in opened.secrets for value in secret.values().values())
 
 
-def public_rows(arn: str, opened: SecretsText) -> list[Json]:
-    """The public facts of an opened file."""
+def public_rows(arn: str, opened: SecretsText, told: Told | None = None) -> list[Json]:
+    """The public facts of an opened file. `told`: those of entries that were looked at before, such as those of the text
+    before an edit; it gets the new ones."""
     rows: list[Json] = []
+    told = {} if told is None else told
     for name, secret in zip(names_of(opened), opened.secrets, strict=True):
         pairs = check_pairs(secret.values())
         counting = {entry.key: entry for entry in secret.entries}  # of several of one name the last
-        rows += [_row(arn, name, entry, pairs) for entry in counting.values()]
+        rows += [
+            _with_pair(_told(arn, name, entry, told), pairs.get(entry.key)) for entry in counting.values()
+        ]
     return rows
 
 
 def public_values(arn: str, secret: str, values: Mapping[str, bytes]) -> list[Json]:
     """The same of values alone, as deploys read them."""
     pairs = check_pairs(values)
-    return [_facts(arn, (secret, key), value, _with_pair(check_value(value), pairs.get(key)))
+    return [_with_pair(_facts(arn, (secret, key), value, check_value(value)), pairs.get(key))
             for key, value in values.items()]  # fmt: skip
 
 
-def _row(arn: str, name: str, entry: Entry, pairs: Mapping[str, Finding]) -> Json:
+def _told(arn: str, name: str, entry: Entry, told: Told) -> Json:
+    """The row of an entry by itself: the same one again for an entry that holds the same."""
+    same = name, entry.key, entry.part, entry.raw, entry.value, entry.mistake, entry.locked
+    if (row := told.get(same)) is None:
+        row = told[same] = _row(arn, name, entry)
+    return row
+
+
+def _row(arn: str, name: str, entry: Entry) -> Json:
     if entry.value is None:
         flag = Finding(UNREADABLE, f"The value {entry.mistake}.")
         found = [*check_raw(entry.raw), flag] if entry.part == "data" and entry.raw else [flag]
@@ -105,15 +128,17 @@ def _row(arn: str, name: str, entry: Entry, pairs: Mapping[str, Finding]) -> Jso
         }
     odd = check_value(entry.value)
     if entry.part == "data":
-        odd = [*check_raw(entry.raw), *odd]
-    return {
-        **_facts(arn, (name, entry.key), entry.value, _with_pair(odd, pairs.get(entry.key))),
-        "locked": entry.locked,
-    }
+        odd = [*check_base64(entry.raw), *odd]
+    return _facts(arn, (name, entry.key), entry.value, odd) | {"locked": entry.locked}
 
 
-def _with_pair(found: list[Finding], pair: Finding | None) -> list[Finding]:
-    return [*found, pair] if pair else found
+def _with_pair(row: Json, pair: Finding | None) -> Json:
+    """The row with what is odd about its value and another one together."""
+    return {**row, "flags": [*row["flags"], _flag(pair)]} if pair and row["kind"] != UNREADABLE else row
+
+
+def _flag(finding: Finding) -> list[str]:
+    return [finding.code, finding.text, finding.mend]
 
 
 def _facts(arn: str, place: Place, value: bytes, found: Iterable[Finding]) -> Json:
@@ -127,7 +152,7 @@ def _facts(arn: str, place: Place, value: bytes, found: Iterable[Finding]) -> Js
         "digest": value_digest(arn, place, value),
         "breaks": breaks,
         "final": final,
-        "flags": [[finding.code, finding.text, finding.mend] for finding in found],
+        "flags": [_flag(finding) for finding in found],
         "locked": "",
     }
 
@@ -139,7 +164,7 @@ def value_digest(arn: str, place: Place, value: bytes) -> str:
 
 def line_ends(value: bytes) -> tuple[str, bool]:
     """How the lines of a text end, and whether the last one has an end; nothing of what is binary or one line."""
-    if text_of(value) is None or b"\n" not in value:
+    if b"\n" not in value or text_of(value) is None:
         return "", False
     windows, all_ends = value.count(b"\r\n"), value.count(b"\n")
     return CRLF if windows == all_ends else MIXED if windows else LF, value.endswith(b"\n")
@@ -147,15 +172,21 @@ def line_ends(value: bytes) -> tuple[str, bool]:
 
 def changed_places(before: Mapping[Place, Key], after: Mapping[Place, Key]) -> dict[Place, str]:
     """The differences between two versions: place → added, changed or removed."""
+    return _differences(*({place: key.digest for place, key in side.items()} for side in (before, after)))
+
+
+def _differences(before: Mapping[Place, str], after: Mapping[Place, str]) -> dict[Place, str]:
+    """The same by digests."""
     found = {place: "added" for place in after if place not in before}
     found |= {place: "removed" for place in before if place not in after}
     both = before.keys() & after.keys()
-    return found | {place: "changed" for place in both if before[place].digest != after[place].digest}
+    return found | {place: "changed" for place in both if before[place] != after[place]}
 
 
-def touched(before: Mapping[Place, Key], after: Mapping[Place, Key]) -> Json:
-    """The same as `SecretVersion.touched` keeps it."""
+def touched(before: Sequence[Json], after: Sequence[Json]) -> Json:
+    """The differences between the rows of two versions, as `SecretVersion.touched` keeps them."""
     found: Json = {}
-    for place, kind in sorted(changed_places(before, after).items()):
+    digests = ({(row["secret"], row["key"]): row["digest"] for row in rows} for rows in (before, after))
+    for place, kind in sorted(_differences(*digests).items()):
         found.setdefault(kind, []).append(label(*place))
     return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from django.db.models import Q
 
 from adapters.errors import ExternalError
 from core.redactor import redact_text
@@ -12,28 +15,43 @@ from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from projects.secret_files import read_text
 from secrets_ui.files.model import SecretsText, open_text
-from secrets_ui.known.public import keys_of, public_rows, register_values, touched
+from secrets_ui.known.public import Told, public_rows, register_values, touched
 from secrets_ui.known.secrets import find_version, secret_of
 from secrets_ui.models import Secret, SecretVersion
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A version as it stands in AWS. Its values are known to the redactor."""
+    """A version as it stands in AWS. Its values are known to the redactor. `told`: see `public_rows`."""
 
     version_id: str
+    arn: str
     opened: SecretsText
+    told: Told = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Stored({self.version_id!r})"
 
+    @cached_property
+    def rows(self) -> list[Json]:
+        """What may be shown of it."""
+        return public_rows(self.arn, self.opened, self.told)
 
-def read_version(file: SecretsFile, secret: Secret, version_id: str, *, hasty: bool = True) -> Stored:
-    """A version, whatever it holds. Keeps what may be shown of it. Raises ExternalError, ManifestError."""
+
+def read_version(
+    file: SecretsFile,
+    secret: Secret,
+    version_id: str,
+    *,
+    hasty: bool = True,
+    row: SecretVersion | None = None,
+) -> Stored:
+    """A version, whatever it holds. Keeps what may be shown of it. `row`: its row, if it is at hand and nobody has read it.
+    Raises ExternalError, ManifestError."""
     text = read_text(secrets_writer(file, hasty=hasty), file.secret_id, version_id)
-    opened = opened_text(text.text)
-    note_content(secret, text.version_id, opened)
-    return Stored(text.version_id, opened)
+    stored = Stored(text.version_id, secret.arn, opened_text(text.text))
+    note_content(secret, stored, row)
+    return stored
 
 
 def opened_text(text: str) -> SecretsText:
@@ -43,29 +61,34 @@ def opened_text(text: str) -> SecretsText:
     return opened
 
 
-def note_content(secret: Secret, version_id: str, opened: SecretsText) -> None:
-    """Keeps what may be shown of a version that was read, unless it is known."""
-    row = find_version(secret, version_id)
-    if row.keys is None:
-        keep(row, public_rows(secret.arn, opened), len(opened.text.encode("utf-8", "surrogatepass")))
+def note_content(secret: Secret, stored: Stored, row: SecretVersion | None = None) -> None:
+    """Keeps what may be shown of a version that was read, unless it is known. `row`: as for `read_version`."""
+    if row is None and _is_known(secret, stored.version_id):
+        return
+    row = row or find_version(secret, stored.version_id)
+    keep(row, stored.rows, len(stored.opened.text.encode("utf-8", "surrogatepass")))
+
+
+def _is_known(secret: Secret, version_id: str) -> bool:
+    """Whether the version was read before; the rows of its keys are not loaded for this."""
+    return SecretVersion.objects.filter(secret=secret, version_id=version_id, keys__isnull=False).exists()
 
 
 def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) -> None:
     """Stores the public facts of a version, and its differences to the version before and after it."""
     row.keys, row.byte_count, row.error = rows, byte_count, ""
     row.save(update_fields=["keys", "byte_count", "error"])
-    of_secret = SecretVersion.objects.filter(secret=row.secret_id, keys__isnull=False)
-    before = of_secret.filter(version_id=row.base_version).first() if row.base_version else None
-    if before is not None:
-        _tell(before, row)
-    for after in of_secret.filter(base_version=row.version_id):
-        _tell(row, after)
+    beside = Q(base_version=row.version_id)
+    if row.base_version:
+        beside |= Q(version_id=row.base_version)
+    for other in SecretVersion.objects.filter(beside, secret=row.secret_id, keys__isnull=False):
+        _tell(*((other, row) if other.version_id == row.base_version else (row, other)))
 
 
 def _tell(before: SecretVersion, after: SecretVersion) -> None:
     """Stores the differences of two known versions, unless they are stored already."""
-    if not after.touched:
-        after.touched = touched(keys_of(before.keys), keys_of(after.keys))
+    if not after.touched and before.keys is not None and after.keys is not None:
+        after.touched = touched(before.keys, after.keys)
         after.save(update_fields=["touched"])
 
 
@@ -78,7 +101,7 @@ def learn(file: SecretsFile, version_id: str) -> bool:
     if row.keys is not None:
         return True
     try:
-        read_version(file, secret, version_id, hasty=False)
+        read_version(file, secret, version_id, hasty=False, row=row)
     except (ExternalError, ManifestError) as error:
         SecretVersion.objects.filter(pk=row.pk).update(error=_said(error))
         return False

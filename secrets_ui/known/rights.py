@@ -9,15 +9,15 @@ from core.errors import Refused
 from projects.access import may_secret, note_refused, require_secret
 from projects.models import Environment, SecretsFile
 from projects.secret_rights import Right
-from secrets_ui.known.secrets import files_named_like, files_of, secret_of
+from secrets_ui.known.secrets import files_elsewhere, secret_of
+from secrets_ui.models import Secret
 
 
-def environments_of(file: SecretsFile) -> list[Environment]:
-    """Every environment that reads the file's secret, the file's own first."""
-    secret = secret_of(file)
-    files = files_of(secret) if secret is not None else files_named_like(file)
+def environments_of(file: SecretsFile, secret: Secret | None = None) -> list[Environment]:
+    """Every environment that reads the file's secret, the file's own first. `secret`: that of the file, where it is at
+    hand."""
+    files = files_elsewhere(file, secret or secret_of(file))
     others = {other.environment_id: other.environment for other in files}
-    others.pop(file.environment_id, None)
     return [file.environment, *others.values()]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from adapters.aws.secrets_manager import SecretFacts
@@ -35,32 +36,52 @@ def secret_of(file: SecretsFile) -> Secret | None:
 
 def files_of(secret: Secret) -> list[SecretsFile]:
     """Every secrets file that names this secret, of whatever project."""
-    wanted = Q(pk=None)
-    for named, region, role in secret.addresses.values_list("named", "region", "role_arn"):
-        wanted |= Q(secret_id=named, region=region, role_arn=role)
-    return _with_environments(wanted)
+    return _with_environments(SecretsFile.objects.filter(_naming(secret)))
 
 
-def files_named_like(file: SecretsFile) -> list[SecretsFile]:
-    """Every secrets file with the same name, region and role: all that is known while AWS has not told of the secret."""
-    return _with_environments(Q(secret_id=file.secret_id, region=file.region, role_arn=file.role_arn))
+def files_elsewhere(file: SecretsFile, secret: Secret | None) -> list[SecretsFile]:
+    """The secrets files of other environments that name the secret of this one. Without `secret`, those with the same name,
+    region and role: all that is known while AWS has not told of the secret."""
+    like_it = Q(secret_id=file.secret_id, region=file.region, role_arn=file.role_arn)
+    found = SecretsFile.objects.filter(_naming(secret) if secret is not None else like_it)
+    others = found.exclude(environment=file.environment_id)
+    return _with_environments(others) if others.exists() else []  # mostly there is none, which is soon known
 
 
-def _with_environments(wanted: Q) -> list[SecretsFile]:
-    return list(
-        SecretsFile.objects.filter(wanted)
-        .select_related("environment__project", "environment__cluster")
-        .defer("environment__project__credential", "environment__cluster__kubeconfig")
+def files_named(region: str, role_arn: str, named: str) -> list[SecretsFile]:
+    """Every secrets file that names a secret so."""
+    return _with_environments(SecretsFile.objects.filter(secret_id=named, region=region, role_arn=role_arn))
+
+
+def _naming(secret: Secret) -> Exists:
+    return Exists(
+        SecretAddress.objects.filter(
+            secret=secret,
+            named=OuterRef("secret_id"),
+            region=OuterRef("region"),
+            role_arn=OuterRef("role_arn"),
+        )
     )
 
 
-def note_facts(file: SecretsFile, facts: SecretFacts) -> Secret:
-    """Keeps what AWS said of a file's secret; a version that nobody saved here gets a row of its own."""
-    with transaction.atomic():
-        secret, _ = Secret.objects.get_or_create(
-            arn=facts.arn, defaults={"region": file.region, "name": facts.name}
+def _with_environments(files: QuerySet[SecretsFile]) -> list[SecretsFile]:
+    return list(
+        files.select_related("environment__project", "environment__cluster").defer(
+            "environment__project__credential", "environment__cluster__kubeconfig"
         )
-        note_address(file, secret)
+    )
+
+
+def note_facts(file: SecretsFile, facts: SecretFacts, secret: Secret | None = None) -> Secret:
+    """Keeps what AWS said of a file's secret; a version that nobody saved here gets a row of its own. `secret`: the one that
+    the file is known to name."""
+    secret = secret or secret_of(file)
+    with transaction.atomic():
+        if secret is None or secret.arn != facts.arn:
+            secret, _ = Secret.objects.get_or_create(
+                arn=facts.arn, defaults={"region": file.region, "name": facts.name}
+            )
+            note_address(file, secret)
         refresh([(secret, facts)])
     return secret
 
@@ -76,7 +97,12 @@ def refresh(pairs: Sequence[tuple[Secret, SecretFacts]]) -> None:
         secret.deleted_at, secret.gone_at, secret.error = facts.deleted_at, None, ""
         secret.described_at = secret.tried_at = timezone.now()
     fields = ["name", "current_version", "labels", "deleted_at", "gone_at", "described_at", "tried_at", "error"]  # fmt: skip
-    Secret.objects.bulk_update({secret.pk: secret for secret, _ in pairs}.values(), fields)
+    secrets = {secret.pk: secret for secret, _ in pairs}
+    if len(secrets) == 1:  # for which bulk_update takes several times as long
+        (secret,) = secrets.values()
+        Secret.objects.filter(pk=secret.pk).update(**{name: getattr(secret, name) for name in fields})
+    else:
+        Secret.objects.bulk_update(secrets.values(), fields)
     for secret, version in moved:
         find_version(secret, version)
 
@@ -94,18 +120,16 @@ def find_version(secret: Secret, version_id: str, *, is_newest: bool = True) -> 
     Its base is what was stored last, so that what it changed can be told once both are read; `is_newest`: unless it is an
     old one that a rollback brought up.
     """
-    row = SecretVersion.objects.filter(secret=secret, version_id=version_id).first()
-    if row is not None:
-        return row
-    before = stored_versions(secret).values_list("version_id", flat=True).first() if is_newest else ""
-    made, _ = SecretVersion.objects.get_or_create(
-        secret=secret,
-        version_id=version_id,
-        defaults={
-            "state": STATE.STORED, "source": SOURCE.OUTSIDE, "base_version": before or "", "stored_at": timezone.now(),
-        },
-    )  # fmt: skip
-    return made
+
+    def newest() -> str:
+        return stored_versions(secret).values_list("version_id", flat=True).first() or ""
+
+    made: dict[str, Any] = {
+        "state": STATE.STORED, "source": SOURCE.OUTSIDE, "base_version": newest if is_newest else "",
+        "stored_at": timezone.now,
+    }  # fmt: skip
+    row, _ = SecretVersion.objects.get_or_create(secret=secret, version_id=version_id, defaults=made)
+    return row
 
 
 def stored_versions(secret: Secret) -> QuerySet[SecretVersion]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from django.utils import timezone
 
 from engine.manifests.masking import values_of
+from projects.access import visible_filter
 from projects.models import Environment, SecretsFile
 from projects.secret_files import Fetched
 from secrets_ui.known.public import public_values
@@ -77,12 +79,12 @@ def serving(environment: Environment, secrets: Iterable[Secret]) -> dict[int, Ve
     return found
 
 
-def uses_of(secret: Secret, version_ids: Sequence[str]) -> Mapping[str, list[VersionUse]]:
-    """The deploys that used these versions, the newest first."""
+def uses_of(user: Any, secret: Secret, version_ids: Sequence[str]) -> Mapping[str, list[VersionUse]]:
+    """The deploys that used these versions, the newest first; of another environment that reads the secret only where the
+    person may see its project."""
     found: dict[str, list[VersionUse]] = {}
-    for row in VersionUse.objects.filter(secret=secret, version_id__in=version_ids).order_by(
-        "-deploy_number"
-    )[:500]:
+    rows = VersionUse.objects.filter(visible_filter(user), secret=secret, version_id__in=version_ids)
+    for row in rows.order_by("-deploy_number")[:500]:
         found.setdefault(row.version_id, []).append(row)
     return found
 

@@ -32,7 +32,7 @@ from secrets_ui.known.reference import reference_at
 from secrets_ui.known.rights import is_production, require
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.pages.edit_views import editable
-from secrets_ui.pages.finding import file_for, file_name, holds_values, page_url, sign_in_first, url_of
+from secrets_ui.pages.finding import file_for, file_name, holds_values, page_url, said, sign_in_first, url_of
 from secrets_ui.pages.forms_of_many import DownloadForm, ImportForm
 from ui import forms as ui
 
@@ -64,7 +64,7 @@ def import_page(request: HttpRequest, project: str, environment: str, file: int)
             return redirect(url_of("preview", found))
         except NotReadable as error:
             problems = error.problems
-            form.add_error(None, f"{error.message} {error.hint}")
+            form.add_error(None, said(error))
         except SlipwayError as error:
             ui.refuse(form, error)
     return ui.page(request, "secrets_ui/import.html", form, problems=problems, **context_of(found))
@@ -85,7 +85,7 @@ def preview(request: HttpRequest, project: str, environment: str, file: int) -> 
         if request.method == "POST" and request.POST.get("do") == TAKE:
             return _taken(request, found)
     except Refused as error:
-        messages.info(request, f"{error.message} {error.hint}".strip())
+        messages.info(request, said(error))
         return redirect(page_url(found))
     return ui.page(request, "secrets_ui/preview.html", **context_of(found), **_numbers(plan))
 

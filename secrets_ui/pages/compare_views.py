@@ -22,7 +22,7 @@ from secrets_ui.comparing.copying import copy
 from secrets_ui.known.public import label, place_of
 from secrets_ui.known.reference import reference_at
 from secrets_ui.known.rights import is_production, require
-from secrets_ui.pages.finding import file_for, holds_values, page_url, sign_in_first, url_of
+from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first, url_of
 from secrets_ui.pages.forms import CopyForm
 from ui import forms as ui
 
@@ -53,7 +53,7 @@ def compare_page(request: HttpRequest, project: str, environment: str) -> HttpRe
     except Refused as error:
         if request.method != "POST":
             raise
-        tables, problem = known_tables(actor, place), f"{error.message} {error.hint}".strip()
+        tables, problem = known_tables(actor, place), said(error)
     show = request.GET.get("show", ALL)
     counts = counted([line for table in tables for line in table.lines])
     context: dict[str, Any] = {

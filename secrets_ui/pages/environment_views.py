@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from projects.access import environment_for, maintainers_text, may_secret
+from projects.access import environment_for, maintainers_text, may_secret, visible_projects
 from projects.models import Environment, SecretsFile
 from secrets_ui.jobs import learn_soon
 from secrets_ui.known.looking import look
@@ -20,6 +20,7 @@ from secrets_ui.known.rights import environments_of
 from secrets_ui.known.uses import uses_of
 from secrets_ui.pages.rows import Row
 from secrets_ui.pages.views_of_files import FileView, file_views, version_lines
+from secrets_ui.requests.creation import waiting_for
 from secrets_ui.requests.deciding import is_stale
 from secrets_ui.requests.lists import waiting_of
 from secrets_ui.values.random_values import KINDS
@@ -74,20 +75,29 @@ def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -
         [row for row in view.rows if is_shown(row, show, find, [*opened.values()])] if rights["names"] else []
     )
     versions = [row.version_id for row in view.history[:SHOWN_VERSIONS]]
+    others = [other for other in environments_of(view.file)[1:] if other.pk != view.file.environment_id]
     return {
         "rows": kept,
         "show": show,
         "find": find,
         "editing": opened.get("edit") if rights["edit"] else None,
         "revealing": opened.get("reveal") if rights["reveal"] else None,
-        "versions": version_lines(view, uses_of(view.secret, versions), SHOWN_VERSIONS)
+        "versions": version_lines(view, uses_of(request.user, view.secret, versions), SHOWN_VERSIONS)
         if view.secret
         else [],
-        "others": [other for other in environments_of(view.file)[1:] if other.pk != view.file.environment_id],
+        "others": others,
+        "other_names": seen_names(request.user, others),
         "random_kinds": list(KINDS),
         "draft": view.draft,
+        "creation": waiting_for(view.file) if view.look.missing else None,
         "requests": [(row, is_stale(row)) for row in waiting_of(view.secret)],
     }
+
+
+def seen_names(user: Any, others: Sequence[Environment]) -> list[str]:
+    """The names of those environments whose project the person may see; of others only the number is told."""
+    seen = set(visible_projects(user).values_list("pk", flat=True)) if others else set()
+    return [f"{other.project.name} {other.name}" for other in others if other.project_id in seen]
 
 
 def files_of(place: Environment) -> list[SecretsFile]:

@@ -67,10 +67,10 @@ def file_name(name: str) -> str:
     return content_disposition_header(as_attachment=True, filename=plain) or "attachment"
 
 
-def url_of(name: str, file: SecretsFile) -> str:
+def url_of(name: str, file: SecretsFile, *more: object) -> str:
     """The address of something about a file."""
     environment = file.environment
-    return reverse(f"secrets:{name}", args=[environment.project.slug, environment.slug, file.pk])
+    return reverse(f"secrets:{name}", args=[environment.project.slug, environment.slug, file.pk, *more])
 
 
 def is_fresh(request: HttpRequest) -> bool:

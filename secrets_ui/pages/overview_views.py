@@ -19,6 +19,7 @@ from secrets_ui.known.uses import served_keys
 from secrets_ui.models import Secret, SecretVersion, VersionUse
 from secrets_ui.pages.rows import Counts, counts, rows
 from secrets_ui.pages.views_of_files import current_versions, is_flat
+from secrets_ui.requests.counting import to_approve
 from secrets_ui.requests.lists import waiting_counts
 
 
@@ -41,7 +42,8 @@ def overview(request: HttpRequest) -> HttpResponse:
     only = request.GET.get("show") == "attention"
     shown = [line for line in found if line.counts.attention or not line.look.secret] if only else found
     attention = sum(1 for line in found if line.counts.attention or not line.look.secret)
-    context = {"lines": shown, "all": len(found), "attention": attention, "show": "attention" if only else ""}
+    context = {"lines": shown, "all": len(found), "attention": attention, "show": "attention" if only else "",
+               "to_approve": to_approve(request.user)}  # fmt: skip
     return render(request, "secrets_ui/overview.html", context)
 
 

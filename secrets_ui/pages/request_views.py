@@ -23,7 +23,7 @@ from secrets_ui.known.public import Key, Place, changed_places, keys_of, label, 
 from secrets_ui.known.rights import is_production, require
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.models import ChangeRequest, SecretVersion
-from secrets_ui.pages.finding import file_for, holds_values, page_url, sign_in_first, url_of
+from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first, url_of
 from secrets_ui.pages.forms import DecideForm, SideForm
 from secrets_ui.pages.reveal_views import SHOWN_SECONDS
 from secrets_ui.requests.deciding import approve, is_own, is_stale, refuse, waits, withdraw
@@ -140,7 +140,7 @@ def do_again(request: HttpRequest, project: str, environment: str, file: int, as
     try:
         redo(person(request.user), found, row_of(found, asked))
     except SlipwayError as error:
-        messages.error(request, f"{error.message} {error.hint}".strip())
+        messages.error(request, said(error))
         return redirect(_address(found, asked))
     return redirect(url_of("review", found))
 

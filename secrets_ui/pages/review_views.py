@@ -28,7 +28,7 @@ from secrets_ui.known.reference import Reference, reference_at
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.models import SecretVersion
 from secrets_ui.pages.edit_views import editable
-from secrets_ui.pages.finding import holds_values, page_url, url_of
+from secrets_ui.pages.finding import holds_values, page_url, said, url_of
 from secrets_ui.pages.forms import SaveForm, decisions
 from secrets_ui.pages.rows import last_changes
 from secrets_ui.pages.views_of_files import is_flat
@@ -105,7 +105,7 @@ def review_page(request: HttpRequest, project: str, environment: str, file: int)
     except Refused as error:
         if request.method == "POST" and (done := sent_before(request, found)) is not None:
             return saved(request, found, done)
-        messages.info(request, f"{error.message} {error.hint}".strip())
+        messages.info(request, said(error))
         return redirect(page_url(found))
     except (ExternalError, ManifestError) as error:
         return unreadable(request, found, error)
@@ -255,7 +255,7 @@ def decide(request: HttpRequest, project: str, environment: str, file: int) -> H
     try:
         left = resolve(actor, found, current=str(request.POST.get("current", "")), mine=sides)
     except Refused as error:
-        messages.error(request, f"{error.message} {error.hint}".strip())
+        messages.error(request, said(error))
         return redirect(url_of("review", found))
     if not left.edits:
         messages.info(request, "Nothing of yours is left to save.")

@@ -18,18 +18,20 @@ from core.kept import keeps
 from engine.errors import SlipwayError
 from projects.access import may_secret, require_secret
 from projects.models import SecretsFile
-from secrets_ui.editing.creating import cannot_create, create
+from secrets_ui.editing.asking import demands_request
+from secrets_ui.editing.creating import cannot_create
 from secrets_ui.editing.restoring import restore
 from secrets_ui.known.looking import look, look_again
 from secrets_ui.known.reading import learn
 from secrets_ui.known.rights import require
 from secrets_ui.known.secrets import stored_versions
 from secrets_ui.known.uses import serving, uses_of
-from secrets_ui.models import Secret, SecretVersion
+from secrets_ui.models import CreationRequest, Secret, SecretVersion
 from secrets_ui.pages.edit_views import editable
-from secrets_ui.pages.finding import file_for, page_url
+from secrets_ui.pages.finding import file_for, page_url, said, url_of
 from secrets_ui.pages.forms import CreateForm, RestoreForm
-from secrets_ui.pages.views_of_files import VersionLine
+from secrets_ui.pages.views_of_files import VersionLine, current_versions, has_one_secret
+from secrets_ui.requests import creation
 from ui import forms as ui
 
 PER_PAGE = 25
@@ -74,12 +76,13 @@ def _context(
 ) -> dict[str, Any]:
     rows = (stored_versions(secret) if secret else SecretVersion.objects.none()).defer("keys")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    uses = uses_of(secret, [row.version_id for row in page]) if secret else {}
+    uses = uses_of(request.user, secret, [row.version_id for row in page]) if secret else {}
     runs = serving(file.environment, [secret]).get(secret.pk) if secret else None
     current = secret.current_version if secret else ""
+    alone = has_one_secret(current_versions([secret]).get(secret.pk) if secret else None)
     lines = [
         VersionLine(row, uses.get(row.version_id, ()), row.version_id == current,
-                    runs is not None and row.version_id == runs.version_id)
+                    runs is not None and row.version_id == runs.version_id, alone)
         for row in page
     ]  # fmt: skip
     return {
@@ -99,7 +102,7 @@ def read(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     try:
         version = look_again(found).current_version
     except ExternalError as error:
-        messages.error(request, f"{error.message} {error.hint}".strip())
+        messages.error(request, said(error))
         return redirect(page_url(found))
     if not learn(found, version):
         messages.error(request, "It could not be read. The page says why.")
@@ -112,18 +115,32 @@ def make(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     """A secret that AWS does not have yet, from the reference file."""
     found = editable(request, project, environment, file)
     form = CreateForm(ui.posted(request))
-    if ui.saved(form, lambda: create(person(request.user), found, comment=form.cleaned_data["comment"])):
-        messages.success(
-            request, "The secret is made, with the keys of the reference file. Fill in the values now."
-        )
-        return redirect(page_url(found))
+    made: list[CreationRequest | None] = []
+    if ui.saved(form, lambda: made.append(_made(request, found, form))):
+        return _after_making(request, found, made[0])
+    if not form.errors and (waiting := creation.waiting_for(found)) is not None:
+        return redirect(url_of("creation", found, waiting.pk))
     context: dict[str, Any] = {"file": found, "environment": found.environment, "project": found.environment.project,
-               "problem": _problem(found), "back": page_url(found)}  # fmt: skip
+               "problem": _problem(found), "back": page_url(found), "asks": demands_request(found)}  # fmt: skip
     return ui.page(request, "secrets_ui/create.html", form, **context)
+
+
+def _made(request: HttpRequest, file: SecretsFile, form: CreateForm) -> CreationRequest | None:
+    return creation.make(person(request.user), file, comment=form.cleaned_data["comment"])
+
+
+def _after_making(request: HttpRequest, file: SecretsFile, asked: CreationRequest | None) -> HttpResponse:
+    if asked is not None:
+        messages.success(request, "Asked for. Nothing is in AWS until another person has approved it.")
+        return redirect(url_of("creation", file, asked.pk))
+    messages.success(
+        request, "The secret is made, with the keys of the reference file. Fill in the values now."
+    )
+    return redirect(page_url(file))
 
 
 def _problem(file: SecretsFile) -> str:
     try:
         return cannot_create(file)
     except SlipwayError as error:
-        return f"{error.message} {error.hint}".strip()
+        return said(error)

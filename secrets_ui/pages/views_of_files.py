@@ -146,20 +146,26 @@ def is_flat(keys: Mapping[Place, Key]) -> bool:
     return bool(keys) and all(secret == "" for secret, _ in keys)
 
 
+def has_one_secret(version: SecretVersion | None) -> bool:
+    """Whether a version's file holds one Secret only, as far as it was read; else its keys are told with their Secret."""
+    return version is None or len({secret for secret, _ in keys_of(version.keys)}) <= 1
+
+
 @dataclass(frozen=True)
 class VersionLine:
-    """One version in a list. `number` counts those that the portal knows."""
+    """One version in a list. `alone`: the file holds one Secret only."""
 
     row: SecretVersion
     uses: Sequence[VersionUse]
     is_current: bool
     serves: bool
+    alone: bool = True
 
     @property
     def names(self) -> list[str]:
-        """The keys that it touched; of one Secret without that one's name."""
+        """The keys that it touched; of a file with one Secret without that one's name."""
         found = [place_of(text) for text in dict.fromkeys(labels_of(self.row))]
-        alone = len({secret for secret, _ in found}) == 1
+        alone = self.alone and len({secret for secret, _ in found}) == 1
         return [key if alone else label(secret, key) for secret, key in found]
 
     @property
@@ -177,8 +183,11 @@ def version_lines(view: FileView, uses: Mapping[str, Sequence[VersionUse]], limi
     """The newest versions of a file's secret."""
     current = view.secret.current_version if view.secret else ""
     runs = view.use.version_id if view.use else ""
+    alone = has_one_secret(view.version)
     return [
-        VersionLine(row, uses.get(row.version_id, ()), row.version_id == current, row.version_id == runs)
+        VersionLine(
+            row, uses.get(row.version_id, ()), row.version_id == current, row.version_id == runs, alone
+        )
         for row in view.history[:limit]
     ]
 

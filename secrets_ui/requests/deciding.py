@@ -14,17 +14,17 @@ from django.utils import timezone
 
 from adapters.aws.secret_errors import LostRace
 from adapters.errors import ExternalError, TimedOut, Unavailable
-from audit.actors import Actor
+from audit.actors import SYSTEM_ACTOR, Actor
 from audit.record import record
 from core.errors import Refused, Stale
-from core.redactor import redact_text
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from secrets_ui.editing.asking import label_of
 from secrets_ui.editing.writing import NotKnown, told
 from secrets_ui.known.looking import forget, look_again
-from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import require
+from secrets_ui.known.said import checked, said
+from secrets_ui.known.telling import tell
 from secrets_ui.models import ChangeRequest, Secret, SecretVersion
 
 STATE = ChangeRequest.State
@@ -58,11 +58,11 @@ def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: st
         raise Refused("You asked for this change: another person has to approve it.", code="secret-right")
     if _is_done(request, STATE.APPROVED, actor):
         return request
-    _register_values(file, request, note)
+    note = _checked(file, request, note)
     _claim(actor, request, note)
     try:
-        current = look_again(file).current_version
-    except ExternalError:
+        current = _current(file)
+    except (ExternalError, Refused):
         release(request)
         raise
     if current not in (request.version.base_version, request.version.version_id):
@@ -73,10 +73,23 @@ def approve(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: st
     return request
 
 
-def _register_values(file: SecretsFile, request: ChangeRequest, note: str) -> None:
-    """Makes the values in question known to the redactor, so that a note that quotes one is kept without it."""
-    if note.strip() and waits(request):
-        read_version(file, request.secret, request.version.version_id)
+def _current(file: SecretsFile) -> str:
+    """The version that is current now. Raises Refused for a secret that is about to be deleted, and ExternalError."""
+    facts = look_again(file)
+    if facts.deleted_at is not None:
+        raise Refused(
+            "The secret is scheduled for deletion. Nothing was approved.",
+            hint="Restore it in AWS first.",
+            code="stale",
+        )
+    return facts.current_version
+
+
+def _checked(file: SecretsFile, request: ChangeRequest, note: str) -> str:
+    """The note without the values in question: the asked-for ones, and those that they replace."""
+    if not waits(request):
+        return said(note)
+    return checked(note, file, request.secret, (request.version.version_id, request.version.base_version))
 
 
 def _is_done(request: ChangeRequest, state: str, actor: Actor) -> bool:
@@ -88,9 +101,7 @@ def _claim(actor: Actor, request: ChangeRequest, note: str) -> None:
     free = ChangeRequest.objects.filter(
         pk=request.pk, state=STATE.WAITING, decided_at=None, version__state=SecretVersion.State.WAITING
     )
-    claimed = free.update(
-        decided_by=actor.text[:150], decided_at=timezone.now(), decision=redact_text(note.strip())[:300]
-    )
+    claimed = free.update(decided_by=actor.text[:150], decided_at=timezone.now(), decision=said(note))
     request.refresh_from_db()
     if not claimed:
         raise decided(request)
@@ -128,10 +139,9 @@ def _lapse(file: SecretsFile, request: ChangeRequest) -> Stale:
     )
 
 
-def lapse(file: SecretsFile, request: ChangeRequest, actor: Actor | None = None) -> None:
+def lapse(file: SecretsFile, request: ChangeRequest, why: str = _LAPSED) -> None:
     """Ends a request whose base is no longer current, and takes its label off."""
-    who = actor or Actor("system", "", "system")
-    if end(request, STATE.STALE, who, _LAPSED):
+    if end(request, STATE.STALE, SYSTEM_ACTOR, why):
         _take_label_off(file, request)
 
 
@@ -169,7 +179,7 @@ def withdraw(actor: Actor, file: SecretsFile, request: ChangeRequest, *, note: s
 def _ended(actor: Actor, file: SecretsFile, request: ChangeRequest, state: str, note: str) -> ChangeRequest:
     if _is_done(request, state, actor):
         return request
-    _register_values(file, request, note)
+    note = _checked(file, request, note)
     if (
         request.decided_at is not None
         or not waits(request)
@@ -187,20 +197,21 @@ def end(request: ChangeRequest, state: str, actor: Actor, note: str, *, claimed:
     or may have been."""
     rows = ChangeRequest.objects.filter(pk=request.pk, state=STATE.WAITING)
     rows = rows if claimed else rows.filter(decided_at=None)
-    said = redact_text(note.strip())[:300]
-    if not rows.update(state=state, decided_by=actor.text[:150], decided_at=timezone.now(), decision=said):
+    kept = said(note)
+    if not rows.update(state=state, decided_by=actor.text[:150], decided_at=timezone.now(), decision=kept):
         return False
-    _end_version(request, state, actor, said)
+    _end_version(request, state, actor, kept)
     request.refresh_from_db()
-    _record(request, actor, said)
+    _record(request, actor, kept)
+    tell(request)
     return True
 
 
-def _end_version(request: ChangeRequest, state: str, actor: Actor, said: str) -> None:
+def _end_version(request: ChangeRequest, state: str, actor: Actor, why: str) -> None:
     stored = state == STATE.APPROVED
     values: dict[str, Any] = {
         "state": SecretVersion.State.FAILED,
-        "error": f"{STATE(state).label}. {said}".strip()[:500],
+        "error": f"{STATE(state).label}. {why}".strip()[:500],
     }
     if stored:
         values = {"state": SecretVersion.State.STORED, "stored_at": timezone.now()}
@@ -212,12 +223,12 @@ def _end_version(request: ChangeRequest, state: str, actor: Actor, said: str) ->
         )
 
 
-def _record(request: ChangeRequest, actor: Actor, said: str) -> None:
+def _record(request: ChangeRequest, actor: Actor, why: str) -> None:
     environment, version = request.environment, request.version
     where: dict[str, Any] = {
         "target_kind": "secrets", "target_id": environment.pk, "project": environment.project.slug,
         "target_text": f"{environment.label}: {request.secret.name}",
-        "data": told(version) | {"asked_by": version.actor_text} | ({"why": said} if said else {}),
+        "data": told(version) | {"asked_by": version.actor_text} | ({"why": why} if why else {}),
     }  # fmt: skip
     if request.state == STATE.APPROVED:
         record(actor, "secrets.approved", **where)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from engine.manifests.secretfiles import is_placeholder, strict_base64
 from secrets_ui.values import pem
-from secrets_ui.values.kinds import JSON, PEM, is_json, kind_of, text_of
+from secrets_ui.values.kinds import BEGIN, JSON, is_json, text_of
 from secrets_ui.values.mends import HIDDEN, MENDS, SPACES
 
 _LONG_ENOUGH = 8  # characters from which base64 of text is hardly a word
@@ -41,7 +41,7 @@ def check_value(value: bytes, *, sample: bytes | None = None, now: datetime | No
     if text is None:
         return list(_binary(value))
     found = [*_ends(text), *_wrapped(text), *_hidden(text), *_structure(text)]
-    if kind_of(value).name == PEM:
+    if BEGIN in text:
         found += [
             Finding(code, words) for code, words in pem.certificate_findings(value, now or datetime.now(UTC))
         ]
@@ -59,6 +59,11 @@ def check_raw(raw: str) -> list[Finding]:
                 "Store it as base64",
             )
         ]
+    return check_base64(raw)
+
+
+def check_base64(raw: str) -> list[Finding]:
+    """The same of what is known to be base64."""
     if _WORD.match(raw):
         words = "It may be plain text that happens to be base64: as written it looks like a word."
         return [Finding("maybe-not-base64", words, "Store it as base64")]
@@ -111,6 +116,8 @@ def _wrapped(text: str) -> Iterator[Finding]:
 
 
 def _hidden(text: str) -> Iterator[Finding]:
+    if text.isascii():
+        return
     names = [HIDDEN.get(c) or SPACES[c] for c in text if c in HIDDEN or c in SPACES]
     if names:
         count = "a character" if len(names) == 1 else f"{len(names)} characters"
@@ -120,7 +127,7 @@ def _hidden(text: str) -> Iterator[Finding]:
 
 def _structure(text: str) -> Iterator[Finding]:
     stripped = text.strip()
-    if "-----BEGIN " in stripped:
+    if BEGIN in stripped:
         if "\\n" in stripped and "\n" not in stripped:
             yield Finding("escaped-newlines", "Its line ends are written as \\n.", "Make line ends of them")
         elif not pem.is_sound(text.encode()):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _HEX = re.compile(r"[0-9a-fA-F]{8,}\Z")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s]+\Z")
+BEGIN = "-----BEGIN "  # how PEM begins
 EMPTY, BINARY, PEM, JSON, URL, HEX, LINES, TEXT = (
     "empty", "binary", "PEM", "JSON", "URL", "hex", "multi-line", "text",
 )  # fmt: skip
@@ -50,7 +51,7 @@ def _name(text: str) -> str:
     stripped = text.strip()
     if not text:
         return EMPTY
-    if "-----BEGIN " in text:
+    if BEGIN in text:
         return PEM
     if is_json(stripped):
         return JSON

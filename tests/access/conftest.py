@@ -10,7 +10,7 @@ from django.utils import timezone
 from audit.actors import SYSTEM_ACTOR
 from audit.record import record
 from people.models import User
-from projects.models import Membership, Role
+from projects.models import Allotment, Membership, Role
 from runs.models import State
 from tests import factories as make
 
@@ -49,6 +49,7 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
         "good": good.number,
         "running": running.number,
         "there": there.number,
+        "allotment": Allotment.objects.create(project=project, kind="secret", pattern="spare/*").pk,
         "event": record(SYSTEM_ACTOR, "deploy.ended").pk,
     }  # fmt: skip
     return World(people_of(project, staging), words)

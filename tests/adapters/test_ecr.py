@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 
 from adapters.aws.ecr import Ecr
+from adapters.aws.session import ClockSkewed
 from adapters.errors import Invalid, NotFound, Unavailable
 
 ACCOUNT = "123456789012"
@@ -125,3 +127,39 @@ def test_other_failures_are_not_taken_for_missing(stub, scripted, code: str, err
     stub.say(200, failure("a", code))
     with pytest.raises(error):
         scripted.digests("shop/web", ["a"])
+
+
+ROLE = "arn:aws:iam::123456789012:role/puller"
+
+
+def test_a_token_of_a_role_is_made_in_a_session_that_has_just_begun(moto_url: str) -> None:
+    """It may end with its session, so it must not be made in one that is about to end."""
+    ecr = Ecr("eu-west-2", ACCOUNT, ROLE, moto_url)
+    first, second = ecr.token(), ecr.token()
+    assert first.session_ends_at is not None
+    left = first.session_ends_at - datetime.now(UTC)
+    assert timedelta(minutes=55) < left <= timedelta(minutes=60)
+    assert second.session_ends_at >= first.session_ends_at
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "InvalidSignatureException",
+            "Signature expired: 20261127T101500Z is now earlier than 20261127T103000Z",
+        ),
+        ("InvalidSignatureException", "Signature not yet current: 20261127T104500Z is still later than"),
+        (
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        ),
+        ("RequestExpired", "Request has expired."),
+    ],
+)
+def test_a_wrong_clock_is_told_as_such(stub, scripted, quick_retries, code: str, message: str) -> None:
+    stub.say(400, {"__type": code, "message": message})
+    with pytest.raises(ClockSkewed, match="does not accept the portal's clock") as told:
+        scripted.token()
+    assert "time server" in told.value.hint
+    assert not told.value.permanent

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
-from adapters.registry import Registry
+from adapters.registry import Expired, Registry
 
 PASSWORD = "canary-password-e1"
 DIGEST = "sha256:" + "a" * 64
@@ -47,10 +47,10 @@ EXPIRED_JSON = (
             403,
             "Your Authorization Token has expired. Please run 'aws ecr get-login'.",
             {},
-            Denied,
+            Expired,
             "has expired",
         ),
-        (403, EXPIRED_JSON, {}, Denied, "has expired"),
+        (403, EXPIRED_JSON, {}, Expired, "has expired"),
         (
             403,
             '{"errors":[{"code":"DENIED","message":"not authorized"}]}',
@@ -130,3 +130,30 @@ def test_proxy_of_the_environment_is_used(stub, monkeypatch) -> None:
 def test_password_of_any_characters(stub) -> None:
     stub.say(200, Docker_Content_Digest=DIGEST)
     assert Registry(stub.url, "AWS", "pässwörd→").digest("a", "b") == DIGEST
+
+
+def test_signing_in_proves_the_credential_alone(stub, registry) -> None:
+    stub.say(200, b"{}")
+    registry.sign_in()
+    method, path, headers, _ = stub.requests[0]
+    assert (method, path) == ("GET", "/v2/")
+    assert headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "words"),
+    [
+        (403, "Your Authorization Token has expired.", Expired, "has expired"),
+        (403, "denied", Denied, "may not sign in"),
+        (401, "Not Authorized", Denied, "does not accept the pull credential"),
+        (404, "not here", Unavailable, "does not answer as a registry"),
+        (503, "", Unavailable, "failed on its side"),
+    ],
+)
+def test_refusals_at_the_door(
+    stub, registry, status: int, body: str, expected: type[Exception], words: str
+) -> None:
+    stub.say(status, body)
+    with pytest.raises(expected, match=words) as refused:
+        registry.sign_in()
+    assert PASSWORD not in str(refused.value)

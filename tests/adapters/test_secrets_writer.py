@@ -62,9 +62,34 @@ def test_each_refusal_has_words(
     shown = f"{caught.value.message} {caught.value.hint}"
     assert words in shown
     assert caught.value.permanent is permanent
-    # Only refusals of rights repeat AWS's own text, which names the identity.
-    assert CANARY not in shown.replace(f"AWS says: about {CANARY}", "")
-    assert kind is Denied or "AWS says" not in shown
+    assert CANARY not in shown
+    assert "AWS says" not in shown
+
+
+SHORT = "User: arn:x is not authorized to perform: a:b"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            "User: arn:aws:iam::123456789012:user/portal is not authorized to perform: secretsmanager:PutSecretValue on "
+            "resource: shop/live because no identity-based policy allows the secretsmanager:PutSecretValue action",
+            "all",
+        ),
+        ("Access to KMS is not allowed", "all"),
+        (f"{SHORT}, the request was {CANARY}", SHORT),
+        (f"refused: {CANARY}", ""),
+    ],
+)  # fmt: skip
+def test_of_a_denial_only_the_sentence_about_rights_is_repeated(
+    writer: SecretsWriter, stub: Any, said: str, kept: str
+) -> None:
+    stub.say(400, {"__type": "AccessDeniedException", "Message": said})
+    with pytest.raises(Denied) as caught:
+        writer.put("shop/live", CANARY, token=str(uuid.uuid4()))
+    _, _, quoted = caught.value.hint.partition("AWS says: ")
+    assert quoted == (said if kept == "all" else kept)
 
 
 @pytest.mark.usefixtures("quick_retries")

@@ -170,7 +170,8 @@ def test_every_view_that_takes_a_form_names_it() -> None:
                                          "mend", "decide", "compare", "import", "preview", "download", "request-redo",
                                              "request-reveal")),
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
-        "projects:environment-up", "projects:image-remove", "projects:secrets-file-remove", "projects:member-revoke",
+        "projects:environment-up", "projects:image-remove",
+        "projects:allotment-withdraw", "projects:secrets-file-remove", "projects:member-revoke",
         "deployments:unmark", "audit:verify",
     }  # fmt: skip
 

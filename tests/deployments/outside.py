@@ -34,7 +34,7 @@ def commit(letter: str, subject: str = "") -> Commit:
 class Outside:
     """What there is outside. `fails`: an error by the name of the system (git, secrets, ecr, cluster), raised by all it is
     asked; `refuses`: an error for every object that is dry-run; `asked`: tags that the registry was asked for; `versions`,
-    `past`: the current VersionId of each secret, and the texts of older ones."""
+    `past`: the current VersionId of each secret, and the texts of older ones; `others`: files that differ at a commit."""
 
     commits: list[Commit] = field(default_factory=lambda: [commit("c"), commit("b"), commit("a")])
     branches: dict[str, str] = field(default_factory=lambda: {"main": "c" * 40})
@@ -47,6 +47,7 @@ class Outside:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     past: dict[tuple[str, str], str] = field(default_factory=dict)
+    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def store(self, secret_id: str, text: str, version: str) -> None:
         """Another version of a secret becomes the current one; the old one can still be read."""
@@ -77,7 +78,8 @@ class FakeGit:
 
     def resolve(self, text: str) -> Commit:
         name = check_revision(text.strip())
-        wanted = self.outside.branches.get(name, name)
+        branches = self.outside.branches
+        wanted = branches.get(name) or branches.get(name.removeprefix("refs/heads/"), name)
         for one in self.outside.commits:
             if one.sha == wanted or (is_short_commit(wanted) and one.sha.startswith(wanted)):
                 return one
@@ -99,7 +101,8 @@ class FakeGit:
     ) -> dict[str, bytes]:  # fmt: skip
         self.outside.check("files")
         self._known(sha)
-        shown = {path: text for path, text in self.outside.files.items() if recursive or "/" not in path}
+        files = self.outside.files | self.outside.others.get(sha, {})
+        shown = {path: text for path, text in files.items() if recursive or "/" not in path}
         return {path: text for path, text in shown.items() if wanted(path)}
 
     def _place(self, sha: str) -> int:

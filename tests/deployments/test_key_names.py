@@ -16,7 +16,7 @@ from notify.models import Outgoing
 from projects.models import Role
 from runs.models import State
 from tests.deployments.driven import OTHER, drive, reader, said, with_secrets, without_cluster  # noqa: F401
-from tests.deployments.outside import REFERENCE, Outside
+from tests.deployments.outside import CANARY, REFERENCE, Outside
 from tests.factories import grant, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("without_cluster", "pushed")]
@@ -138,3 +138,26 @@ def test_changed_keys_are_counted_for_everybody(
     assert "NEW_HIDDEN" not in hidden
     client.force_login(maintainer)
     assert "NEW_HIDDEN" in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("by", ["preview", "deploy"])
+def test_a_guess_in_a_branch_is_not_told_to_be_the_value(
+    place: Any, deployer: Any, outside: Outside, client: Client, by: str
+) -> None:
+    guess = REFERENCE.replace(b'""', CANARY.encode())
+    outside.others["b" * 40] = {"secret.yaml": guess}
+
+    def said_of(letter: str) -> str:
+        if by == "deploy":
+            answer = requests.request_deploy(person(deployer), environment=place, revision=letter * 40)
+            return str(drive(answer.deploy).warnings)
+        client.force_login(deployer)
+        address = f"/projects/{place.project.slug}/staging/deploy/?see=1&revision={letter * 40}"
+        return client.get(address).content.decode()
+
+    assert "still is a placeholder" not in said_of("b")
+    outside.others["c" * 40] = {
+        "secret.yaml": guess
+    }  # the default branch has it: nobody's guess, but what is wrong
+    cache.clear()
+    assert "still is a placeholder" in said_of("c")

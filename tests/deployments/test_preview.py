@@ -95,7 +95,9 @@ class TestGood:
 
     def test_secret_keys_that_changed_without_their_values(self, environment: Any, outside: Outside) -> None:
         with_secrets(environment, outside, POPULATED + "  NEW: Y2FuYXJ5LW5ldy12YWx1ZQ==\n")
-        before = {"secret": {"keys": {"TOKEN": "0" * 16, "OLD": "0" * 16}}, "from": {"file": "secret.yaml"}}
+        keys = {"TOKEN": "0" * 16, "OLD": "0" * 16}
+        ref = f"Secret/{environment.namespace}/app"
+        before = {"secret": {"ref": ref, "keys": keys}, "from": {"file": "secret.yaml"}}
         release = make_release(environment, objects_compressed=compress([before]))
         make_deploy(environment, release=release)
         made = look(environment, "c")

@@ -356,7 +356,10 @@ class TestPages:
     ) -> None:
         versions(place, [("dev", "TOKEN"), ("lead", "TOKEN")])
         file = place.secrets_files.get()
-        spans = [people.Span(file, VERSION, NEWER, ["TOKEN"]), people.Span(file, "v1", NEWER, ["TOKEN"])]
+        spans = [
+            people.Span(file, VERSION, NEWER, [("", "TOKEN")]),
+            people.Span(file, "v1", NEWER, [("", "TOKEN")]),
+        ]
         with django_assert_num_queries(1):
             assert people.changed_by(spans) == "by dev and lead"
         with django_assert_num_queries(1):

@@ -14,7 +14,7 @@ import yaml
 
 from engine.manifests.secretfiles import is_placeholder
 from secrets_ui.values.kinds import text_of
-from tests.e2e import world
+from tests.e2e import secret_tour, world
 from tests.e2e.running import Running
 
 SECRET_IDS = tuple(
@@ -23,6 +23,7 @@ SECRET_IDS = tuple(
     for environment in ("staging", "production")
 )
 PLANTED = "slipway/storefront/staging"
+TYPED = "typed on the tour: "
 KEYS_FOUND_NOWHERE = ("git_token", "slack_token", "secret_key", "encryption_key", "digest_key")
 REFERENCE = "kubernetes/staging/secrets.yaml"  # of the storefront: names the keys
 SHORTEST = 8  # of what is looked for: less could stand there by chance
@@ -67,6 +68,16 @@ class Canaries:
             if len(form) >= SHORTEST
         }
         return texts | {form: name for name, value in self.binary.items() for form in forms_of_bytes(value)}
+
+    def typed(self) -> tuple[dict[str, str], dict[str, bytes]]:
+        """What people type on the tour, by key: texts, and bytes that are none."""
+        texts = {
+            name.removeprefix(TYPED): value for name, value in self.values.items() if name.startswith(TYPED)
+        }
+        binary = {
+            name.removeprefix(TYPED): value for name, value in self.binary.items() if name.startswith(TYPED)
+        }
+        return texts, binary
 
     def found_in(self, *texts: bytes) -> list[str]:
         """The names of those found in any of the texts."""
@@ -117,6 +128,9 @@ def plant(running: Running) -> Canaries:
                 binary[f"{secret_id} {key}"] = value
             elif not is_placeholder(value):  # that one is a word of our own pages, too
                 values[f"{secret_id} {key}"] = text
+    typed, files = secret_tour.values()
+    values |= {f"{TYPED}{key}": value for key, value in typed.items()}
+    binary |= {f"{TYPED}{key}": value for key, value in files.items()}
     keys = json.loads((running.directory / "keys.json").read_text())
     values |= {name: keys[name] for name in KEYS_FOUND_NOWHERE}
     values["password"] = keys["password"]

@@ -179,6 +179,8 @@ def start_in(directory: Path, plane: str) -> Running:
     """Starts a sandbox in that folder, which may hold what an earlier one left, and waits until it is ready."""
     directory.mkdir(exist_ok=True)
     env = {**os.environ, "SANDBOX_DIR": str(directory), "PORT": str(free_port())}
+    (directory / "tmp").mkdir(exist_ok=True)
+    env |= {"LOG_LEVEL": "DEBUG", "TMPDIR": str(directory / "tmp")}  # what is written there is searched
     if plane == "simulated":
         env.pop("KUBEBUILDER_ASSETS", None)
     with open(directory / "out.log", "wb") as out:

@@ -23,12 +23,14 @@ import requests
 from redis import Redis
 
 from core.redactor import MASK
+from sandbox.supervision import guard
 from tests.e2e import world
-from tests.e2e.canaries import PLANTED, Canaries, leaking_log
+from tests.e2e.canaries import KEYS_FOUND_NOWHERE, PLANTED, Canaries, leaking_log
 from tests.e2e.fixtures import People
 from tests.e2e.portal import Person
 from tests.e2e.redis_tap import RedisTap
 from tests.e2e.running import Running
+from tests.e2e.secret_tour import Tour, walked
 
 pytestmark = pytest.mark.slow
 LINK = re.compile(r'(?:href|hx-get|src|data-live|data-poll)="([^"]+)"')
@@ -58,13 +60,46 @@ def leaks(sandbox: Running, people: People, planted: Canaries) -> dict[str, int]
         numbers |= dict(bad_files(sandbox, lead, planted))
         for number in numbers.values():
             sandbox.ended(number)
+        tour = walked(sandbox, people, *planted.typed())
+        TOURS.append(tour)
         with Redis(port=sandbox.ports["redis"]) as redis:
-            kept = b"".join(redis.dump(key) or b"" for key in redis.scan_iter())
+            kept = b"\n".join(kept_by(redis))
         HEARD["redis"] = tap.heard() + kept
-    return numbers
+    return numbers | tour.deploys
+
+
+def kept_by(redis: Redis) -> Iterator[bytes]:
+    """Everything that Redis holds, as it is; what RQ has compressed is unpacked."""
+    for key in redis.scan_iter():
+        yield key
+        for value in values_at(redis, key):
+            yield value
+            with suppress(zlib.error):
+                yield zlib.decompress(value)
+
+
+def values_at(redis: Redis, key: bytes) -> list[bytes]:
+    """The texts of one key, of whatever type it is."""
+    match redis.type(key):
+        case b"none":  # it has gone meanwhile
+            return []
+        case b"string":
+            return [redis.get(key) or b""]
+        case b"hash":
+            return [part for pair in redis.hgetall(key).items() for part in pair]
+        case b"list":
+            return list(redis.lrange(key, 0, -1))
+        case b"set":
+            return list(redis.smembers(key))
+        case b"zset":
+            return list(redis.zrange(key, 0, -1))
+        case b"stream":
+            return [part for _, pairs in redis.xrange(key) for pair in pairs.items() for part in pair]
+    raise AssertionError(f"{key!r} is of a type that this test does not know")
 
 
 HEARD: dict[str, bytes] = {}
+TOURS: list[Tour] = []
 CHECKED: dict[str, bytes] = {}
 
 
@@ -104,6 +139,17 @@ def test_what_a_program_prints_is_masked(sandbox: Running, leaks: dict[str, int]
     assert "a talkative program starts" in log
     evidence = json.loads(sandbox.deploy(number)["evidence"])
     assert any(MASK in text for text in strings(evidence))
+
+
+def test_an_error_of_the_cluster_that_quotes_a_value_is_told_without_it(
+    sandbox: Running, leaks: dict[str, int]
+) -> None:
+    if sandbox.plane != "real":
+        pytest.skip("the simulated control plane has no policies of admission")
+    told = sandbox.deploy(leaks["quoted"])
+    assert told["state"] == "failed"
+    assert "Secret catalog-secrets: the cluster refuses it" in told["result"]
+    assert "not allowed" not in told["result"] + told["hint"] + sandbox.log(leaks["quoted"])
 
 
 @pytest.mark.parametrize("name", ["no yaml", "no secret", "bad base64", "bad type"])
@@ -175,6 +221,65 @@ def unpickled(text: bytes) -> list[bytes]:
     return [base64.b64decode(piece + b"=" * (-len(piece) % 4)) for piece in whole]
 
 
+def test_not_in_the_database_s_own_file(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
+    """Also not in rows that were erased, nor in what is not written back yet."""
+    place = sandbox.directory / "slipway.sqlite3"
+    raw = {path.name: path.read_bytes() for path in place.parent.glob(f"{place.name}*")}
+    assert raw[place.name].startswith(b"SQLite format 3")
+    assert {name: found for name, text in raw.items() if (found := planted.found_in(text))} == {}
+
+
+def test_not_in_a_session(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
+    """Messages to a person wait there, and what a form is to say after a redirect."""
+    rows = [row["session_data"] for row in sandbox.rows("SELECT session_data FROM django_session")]
+    texts = [session(row) for row in rows]
+    assert b"_auth_user_id" in b"".join(texts)
+    assert planted.found_in(*texts) == []
+
+
+def session(data: str) -> bytes:
+    """What a session holds: signed, in base64, and compressed when it is long."""
+    text = data.partition(":")[0]
+    body = text.removeprefix(".")
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    return zlib.decompress(raw) if text.startswith(".") else raw
+
+
+def test_no_answer_of_the_tour_holds_a_value(leaks: dict[str, int], planted: Canaries) -> None:
+    """But those that were asked for one."""
+    (tour,) = TOURS[-1:]
+    assert (tour.shown, len(tour.quiet) > 50) == (8, True)
+    found = {
+        path: planted.found_in(text, unescape(text.decode(errors="replace")).encode())
+        for path, text in tour.quiet.items()
+    }
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_not_in_a_process_s_arguments_or_environment(
+    sandbox: Running, leaks: dict[str, int], planted: Canaries
+) -> None:
+    """Of the web server, the workers and the scheduler; anybody on the machine may read the arguments."""
+    pids = guard.marked(sandbox.directory)
+    texts = {
+        f"{pid} {name}": read(Path(f"/proc/{pid}/{name}")) for pid in pids for name in ("cmdline", "environ")
+    }
+    assert b"rqworker" in b"".join(texts.values())
+    only = Canaries(
+        {name: value for name, value in planted.values.items() if name not in KEYS_FOUND_NOWHERE},
+        planted.binary,
+    )
+    found = {name: only.found_in(text) for name, text in texts.items()}
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+def read(path: Path) -> bytes:
+    """A file of a process; nothing once that has ended."""
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
 def test_not_in_redis(leaks: dict[str, int], planted: Canaries) -> None:
     """Everything that it was told while secrets were printed, and everything that it keeps."""
     heard = HEARD["redis"]
@@ -193,9 +298,9 @@ def test_not_in_the_logs(sandbox: Running, leaks: dict[str, int], planted: Canar
 
 
 def test_not_in_files(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
-    """The portal's own files: mirrors of the repositories, their settings."""
+    """The portal's own files: mirrors of the repositories, their settings; and what is left in the folder for temporary files."""
     found = {}
-    for path in sorted((sandbox.directory / "data").rglob("*")):
+    for path in sorted([*(sandbox.directory / "data").rglob("*"), *(sandbox.directory / "tmp").rglob("*")]):
         if path.is_file() and (names := planted.found_in(path.read_bytes())):
             found[str(path.relative_to(sandbox.directory))] = names
     assert found == {}

@@ -134,6 +134,41 @@ def test_a_value_is_not_there_when_going_back(visit: Visit, sandbox: Running) ->
     assert all("no-store" in str(words) for words in kept)
 
 
+KEPT = """async () => JSON.stringify([
+    {...sessionStorage}, {...localStorage}, history.state, document.cookie, window.name, await caches.keys(),
+    (await indexedDB.databases()).map(one => one.name), performance.getEntries().map(one => one.name),
+])"""
+
+
+def test_nothing_is_left_in_the_browser_after_signing_out(visit: Visit, sandbox: Running) -> None:
+    """What was shown and typed is in no storage, in no address, and on no page that the way back leads to."""
+    value, typed = texts(sandbox, STORED)[KEY], fresh("typed-before-leaving")
+    page = visit("lead").page
+    addresses: list[str] = []
+    page.on("request", lambda asked: addresses.append(asked.url))
+    opened(page, STAGING)
+    page.get_by_label(f"Reveal {KEY}", exact=True).click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("[data-hide-after]")).to_contain_text(value)
+    edit(page, KEY, typed)
+    review(page)
+    opened(page, STAGING)
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_label(f"Edit {KEY}", exact=True).click()
+    page.get_by_label("New value of").fill(typed)  # left without being sent
+    page.goto("/deploys/")
+    page.locator("details.menu summary").first.click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login/**")
+    for _ in range(6):
+        page.go_back()
+        page.wait_for_load_state()
+        kept = page.content() + page.evaluate(KEPT) + page.url
+        assert "htmx-history-cache" not in kept
+        assert not [word for word in (value, typed) if word in kept], page.url
+    assert not [url for url in addresses if value in url or typed in url]
+
+
 def test_an_old_sign_in_is_asked_for_again(visit: Visit, sandbox: Running) -> None:
     """Who signed in long ago types the password once more, and comes back to the key."""
     visitor = visit("lead")

@@ -12,7 +12,7 @@ from engine.cluster.apply import ApplyError
 from engine.cluster.dryrun import dry_run
 from engine.cluster.resources import ClusterKinds
 from engine.types import Action, Json, ObjectRef
-from tests.engine_cluster.conftest import Cluster
+from tests.engine_cluster.conftest import Cluster, Watching
 from tests.engine_cluster.objects import config_map, deployment, job, manifests, secret
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -225,3 +225,15 @@ def test_a_right_that_is_missing_is_named(cluster: Cluster) -> None:
         (change,) = dry_run(weak, given, kinds=ClusterKinds(weak), digest=lambda b: "", with_diff=False)
     assert "the cluster's account may not do this" in change.error
     assert "cannot patch resource" in change.error
+
+
+def test_what_another_environment_applied_is_neither_shown_nor_taken(cluster: Cluster) -> None:
+    where = cluster.namespace
+    (theirs,) = manifests(config_map(where, KEY="canary-of-others"))
+    theirs.body["metadata"]["labels"]["slipway.dev/environment"] = "catalog.production"
+    with cluster.rollout([theirs], Watching()) as rollout:
+        rollout.apply()
+    (change,) = cluster.preview(config_map(where, KEY="ours"))
+    assert change.action is None
+    assert change.error == "ConfigMap settings belongs to another environment of this cluster."
+    assert "canary" not in repr(change)

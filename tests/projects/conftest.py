@@ -11,7 +11,7 @@ from django.test import Client
 from core.findings import FAILED, PASSED, Finding
 from people.models import User
 from projects import checking
-from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
+from projects.models import Allotment, Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 from tests import factories as make
 
 
@@ -34,6 +34,15 @@ class World:
     stranger: User
 
 
+def generous(project: Project, cluster: Cluster, registry: Registry) -> None:
+    """Allots so much that a maintainer's choice is free: which choices are refused is tested in test_allotments.py."""
+    kind = Allotment.Kind
+    Allotment.objects.create(project=project, kind=kind.NAMESPACE, cluster=cluster, pattern="*")
+    Allotment.objects.create(project=project, kind=kind.REPOSITORY, registry=registry, pattern="*")
+    for name, pattern in ((kind.SECRET, "*"), (kind.SECRET, "arn:*"), (kind.ROLE, "arn:*")):
+        Allotment.objects.create(project=project, kind=name, pattern=pattern)
+
+
 @pytest.fixture
 def world(db: None) -> World:
     project = make.make_project(slug="shop", name="Shop", slack_channel="#shop")
@@ -42,6 +51,7 @@ def world(db: None) -> World:
         project, slug="staging", name="Staging", cluster=cluster, namespace="shop"
     )
     registry = make.make_registry(slug="ecr", name="ECR")
+    generous(project, cluster, registry)
     people = {
         "admin": make.make_user("ada", is_admin=True),
         "auditor": make.make_user("aud", is_auditor=True),

@@ -32,6 +32,9 @@ SETTINGS = {
 }
 ADMIN = {
     "new": ([], "get"),
+    "allotments": ([], "get"),
+    "allotment-new": ([], "get"),
+    "allotment-withdraw": (["ALLOTMENT"], "post"),
     "clusters": ([], "get"),
     "cluster-new": ([], "get"),
     "cluster": (["lon1"], "get"),
@@ -45,7 +48,10 @@ EVERYBODY = {"first-steps": ([], "get")}
 
 
 def ask(world: World, sign_in: Any, who: str, name: str, arguments: list[str], method: str) -> Any:
-    ids = {"FILE": world.secrets_file.pk, "MEMBER": world.project.memberships.get(user=world.viewer).pk}
+    ids = {
+        "FILE": world.secrets_file.pk, "MEMBER": world.project.memberships.get(user=world.viewer).pk,
+        "ALLOTMENT": world.project.allotments.filter(pattern="arn:*").first().pk,
+    }  # fmt: skip
     client = sign_in(getattr(world, who))
     return getattr(client, method)(reverse(f"projects:{name}", args=[ids.get(a, a) for a in arguments]))
 
@@ -81,7 +87,8 @@ def test_strangers_learn_nothing(world: World, sign_in: Any, who: str, name: str
 
 @pytest.mark.parametrize("name", ADMIN)
 def test_admins_see_infrastructure(world: World, sign_in: Any, name: str) -> None:
-    assert ask(world, sign_in, "admin", name, *ADMIN[name]).status_code == 200
+    goes_on = name == "allotment-withdraw"
+    assert ask(world, sign_in, "admin", name, *ADMIN[name]).status_code == (302 if goes_on else 200)
 
 
 @pytest.mark.parametrize("who", ["maintainer", "deployer", "viewer", "auditor", "stranger"])
@@ -117,7 +124,7 @@ def test_what_only_shows_is_never_a_post(world: World, sign_in: Any, name: str) 
 @pytest.mark.parametrize("name", [*SETTINGS, *ADMIN])
 def test_nobody_unknown_gets_in(world: World, client: Any, name: str) -> None:
     arguments, method = {**SETTINGS, **ADMIN}[name]
-    ids = {"FILE": world.secrets_file.pk, "MEMBER": 1}
+    ids = {"FILE": world.secrets_file.pk, "MEMBER": 1, "ALLOTMENT": 1}
     answer = getattr(client, method)(reverse(f"projects:{name}", args=[ids.get(a, a) for a in arguments]))
     assert answer.status_code == (302 if method == "get" else 401)
     if method == "get":

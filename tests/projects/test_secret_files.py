@@ -25,6 +25,7 @@ from projects.secret_files import (
     fetch_secrets,
     moved,
     read_secret,
+    read_text,
     secret_changes,
 )
 from tests.factories import make_environment, make_secrets_file
@@ -126,6 +127,27 @@ def test_a_text_that_is_no_secrets_file_is_registered_before_its_error_leaves(te
         assert CANARY not in redactor.redact(text)
 
 
+LABELLED = f"""apiVersion: v1
+kind: Secret
+metadata:
+  name: app
+  labels: {{part-of: storefront, tier: {CANARY}}}
+# it was old-value-in-a-comment
+stringData: {{TOKEN: {CANARY}}}
+"""
+
+
+@pytest.mark.parametrize(("text", "shown"), [(LABELLED, True), (f"{LABELLED}\n---\n- broken", False)])
+def test_labels_are_no_values(text: str, shown: bool) -> None:
+    """A project's name stands in the portal's own sentences and addresses. In a broken file it could be anything."""
+    with redacting() as redactor:
+        read_text(Manager(text), "shop/a")  # type: ignore[arg-type]
+        said = redactor.redact(f"/projects/storefront/ {CANARY}")
+    assert ("/projects/storefront/" in said) is shown
+    assert CANARY not in said
+    assert "old-value" not in redactor.redact("# it was old-value-in-a-comment")
+
+
 def test_also_by_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(text: str, **_: Any) -> None:
         raise ValueError(f"invalid literal: {text}")
@@ -146,7 +168,10 @@ def test_changes_are_told_by_key(manager: Manager, environment: Environment) -> 
         body["metadata"] = {"name": "app", "namespace": "shop"}
         stored = [
             {"object": {"kind": "Service"}},
-            {"secret": {"keys": key_digests(body, digest) | {"OLD": "0" * 16}}, "from": {"file": "a.yaml"}},
+            {
+                "secret": {"ref": "Secret/shop/app", "keys": key_digests(body, digest) | {"OLD": "0" * 16}},
+                "from": {"file": "a.yaml"},
+            },
         ]
         assert secret_changes(stored, before, "shop") == [SecretChange("a.yaml", "OLD", "removed")]
         manager.text = text_of(TOKEN="another-value-1", NEW="x")
@@ -156,6 +181,44 @@ def test_changes_are_told_by_key(manager: Manager, environment: Environment) -> 
         SecretChange("a.yaml", "OLD", "removed"),
         SecretChange("a.yaml", "TOKEN", "changed"),
     ]
+
+
+def secrets_text(**values: str) -> str:
+    """Two Secrets with one key of the same name each."""
+    return "---\n".join(
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{TOKEN: {value}}}\n"
+        for name, value in values.items()
+    )
+
+
+def test_the_same_key_of_two_secrets_in_one_file_is_two_changes(
+    manager: Manager, environment: Environment
+) -> None:
+    with redacting():
+        manager.text = secrets_text(app="first-value-1", worker="second-value-1")
+        before = fetch_secrets(environment, {"a.yaml": "v-1"}, references={})
+        stored = [
+            {
+                "secret": {
+                    "ref": f"Secret/shop/{document.body['metadata']['name']}",
+                    "keys": key_digests(
+                        {**document.body, "metadata": {**document.body["metadata"], "namespace": "shop"}},
+                        digest,
+                    ),
+                },
+                "from": {"file": "a.yaml"},
+            }
+            for document in before[0].documents
+        ]
+        assert secret_changes(stored, before, "shop") == []
+        manager.text = secrets_text(app="first-value-2", worker="second-value-1")
+        (change,) = secret_changes(
+            stored, fetch_secrets(environment, {"a.yaml": "v-2"}, references={}), "shop"
+        )
+        assert (change.secret, change.key, change.name) == ("app", "TOKEN", "app/TOKEN")
+        manager.text = secrets_text(app="first-value-2", worker="second-value-2")
+        both = secret_changes(stored, fetch_secrets(environment, {"a.yaml": "v-3"}, references={}), "shop")
+    assert [change.name for change in both] == ["app/TOKEN", "worker/TOKEN"]
 
 
 def blank(name: str) -> list[Document]:

@@ -13,13 +13,13 @@ from audit.reading import changes_of
 from audit.record import before_after
 from core.errors import Refused, Stale
 from projects import infrastructure, memberships, services
-from projects.models import Environment, Image, Membership, Project, SecretsFile
+from projects.models import Allotment, Environment, Image, Membership, Project, SecretsFile
 from tests import factories as make
 from tests.projects.conftest import World
 
 
 def last(verb: str) -> AuditEvent:
-    event = AuditEvent.objects.order_by("-id").first()
+    event = AuditEvent.objects.exclude(verb="allotment.made").order_by("-id").first()
     assert event is not None
     assert event.verb == verb
     return event
@@ -89,14 +89,16 @@ def test_an_empty_credential_keeps_the_stored_one(world: World) -> None:
     assert change(world, credential_kind="").credential == ""
 
 
-def test_a_stored_credential_is_not_sent_to_another_host(world: World) -> None:
+def test_a_stored_credential_is_sent_to_allotted_addresses_only(world: World) -> None:
     Project.objects.filter(pk=world.project.pk).update(credential_kind="token", credential="stored")
     same_host = world.project.repository_url.replace("project", "other")
-    assert change(world, repository_url=same_host).credential == "stored"
-    for url in ("https://evil.example/x.git", "https://git.example:444/x.git", "git@git.example:x.git"):
+    elsewhere = ("https://evil.example/x.git", "https://git.example:444/x.git", "git@git.example:x.git")
+    for url in (same_host, *elsewhere):
         with pytest.raises(ValidationError) as caught:
             change(world, repository_url=url)
-        assert "not sent there" in problems(caught)["credential"][0]
+        assert "only where an admin allots it" in problems(caught)["credential"][0]
+    Allotment.objects.create(project=world.project, kind=Allotment.Kind.GIT, pattern=same_host)
+    assert change(world, repository_url=same_host).credential == "stored"
     with pytest.raises(ValidationError):
         change(world, credential_kind="ssh")
 

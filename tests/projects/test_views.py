@@ -127,7 +127,7 @@ def test_another_host_needs_its_own_credential_before_it_is_tried(
     fields = general(world, credential_kind="token", repository_url="https://other.example/shop.git")
     answer = sign_in(world.maintainer).post(at("settings", "shop"), fields)
     assert list(errors(answer)) == ["credential"]
-    assert "leads to another host" in str(errors(answer)["credential"])
+    assert "This is another address" in str(errors(answer)["credential"])
 
 
 def test_nothing_is_tried_when_nothing_outside_changed(world: World, sign_in: Any, outside: Any) -> None:

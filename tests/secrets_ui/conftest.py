@@ -18,6 +18,7 @@ from tests import factories as make
 from tests.deployments.outside import FakeGit, Outside
 from tests.sandbox.ends import Aws, running_aws
 from tests.secrets_ui.support import HEAD, b64
+from tests.secrets_ui.wire import Wire, running_wire
 
 CANARY = "canary-hunter2-stored-value"
 REFERENCE = b"""apiVersion: v1
@@ -56,6 +57,21 @@ def aws(aws_end: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
     """boto3's client of the AWS that the portal asks in this test."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_end.url)
     return aws_end.client("secretsmanager")
+
+
+@pytest.fixture(scope="session")
+def line(aws_end: Aws) -> Iterator[Wire]:
+    with running_wire(aws_end.url) as found:
+        yield found
+
+
+@pytest.fixture
+def wire(line: Wire, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """The line that the portals of this test reach AWS by, this process among them."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", line.url)
+    line.calls.clear()
+    yield line
+    line.mend()
 
 
 @pytest.fixture

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
+from django.core.signals import got_request_exception
 from django.db import connection
 from django.test import Client
+from django.views.debug import ExceptionReporter
 
+from sandbox.layout import ROOT
 from secrets_ui.pages import edit_views, review_views
 from tests.secrets_ui.conftest import CANARY, World
 from tests.secrets_ui.support import b64
@@ -109,3 +114,47 @@ def test_a_form_after_the_session_has_ended_brings_nothing_back(world: World) ->
         answer = Client().post(world.url(name), {"place": "app/TOKEN", "key": "K", "value": TYPED})
         assert answer.status_code == 401
         assert TYPED not in answer.content.decode()
+
+
+def test_browsers_are_told_to_keep_nothing(tab: Client, world: World) -> None:
+    """No cache, no copy of a page in htmx's history, no completion, and no spelling service that gets what is typed."""
+    fields = 0
+    for address in (world.page, f"{world.page}?edit=app/TOKEN", world.url("import"), world.url("review")):
+        answer = tab.get(address, follow=True)
+        text = answer.content.decode()
+        assert "no-store" in answer["Cache-Control"], address
+        assert '"historyCacheSize":0' in text
+        for field in re.findall(r"<textarea[^>]*name=\"(?:value|text)\"[^>]*>", text):
+            fields += 1
+            assert 'autocomplete="off"' in field
+            assert 'spellcheck="false"' in field
+    assert fields >= 4
+
+
+def test_django_s_own_report_hides_what_was_typed(
+    world: World, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """The report that Django would mail, with the variables of each frame. The page of that kind cannot be switched on."""
+    assert settings.DEBUG is False
+    assert "\nDEBUG = False\n" in (ROOT / "portal" / "settings.py").read_text()
+    tab = Client(raise_request_exception=False)
+    tab.force_login(world.maintainer)
+    tab.post(world.url("read"))
+    reports: list[str] = []
+
+    def broken(*given: Any, **more: Any) -> Any:
+        raise RuntimeError("a mistake of ours")
+
+    def told(sender: Any, request: Any, **more: Any) -> None:
+        reporter = ExceptionReporter(request, *sys.exc_info())
+        reports.extend((reporter.get_traceback_html(), reporter.get_traceback_text()))
+
+    monkeypatch.setattr(edit_views, "stage", broken)
+    got_request_exception.connect(told)
+    try:
+        answer = tab.post(world.url("set"), {"place": "app/TOKEN", "value": TYPED, "do": "set"})
+    finally:
+        got_request_exception.disconnect(told)
+    assert answer.status_code == 500
+    assert "a mistake of ours" in "".join(reports)
+    assert everywhere("".join(reports) + answer.content.decode()) == []

@@ -1,4 +1,7 @@
-"""Whatever a secrets file looks like: an edit changes its key and nothing else, and is read as it was meant."""
+"""Whatever a secrets file looks like: an edit changes its key and nothing else, and is read as it was meant.
+
+A hundred examples of each; `pytest tests/secrets_ui --hypothesis-profile=deep` tries fifty times as many.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,7 @@ from secrets_ui.files.model import SecretsText, open_text
 from secrets_ui.files.proof import NotAsMeant
 from tests.secrets_ui.styles import KEYS, VALUES, Made, files
 
-MANY = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def engine_reads(text: str) -> list[dict[str, bytes]]:

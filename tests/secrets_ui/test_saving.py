@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from django.utils import timezone
 
 from adapters.aws.secrets_writer import SecretsWriter
@@ -23,6 +24,7 @@ from secrets_ui.editing.saving import resolve, review, save
 from secrets_ui.editing.settling import settle, settle_due
 from secrets_ui.editing.staging import mend, stage
 from secrets_ui.editing.writing import CameFirst, NotKnown
+from secrets_ui.files import model
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.models import Draft, SecretVersion
@@ -71,6 +73,27 @@ def test_only_the_key_changes_and_the_audit_names_it(world: World) -> None:
     assert event.data["changed"] == ["app/TOKEN"]
     assert MINE not in str(event.data)
     assert not Draft.objects.exists()
+
+
+def test_a_save_asks_aws_no_more_than_it_must_and_parses_no_text_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    asked: list[str] = []
+    parsed: list[str] = []
+    send, parse = BaseClient._make_api_call, model.yaml_tree
+    monkeypatch.setattr(
+        BaseClient, "_make_api_call", lambda self, name, given: asked.append(name) or send(self, name, given)
+    )
+    monkeypatch.setattr(model, "yaml_tree", lambda text: parsed.append(text) or parse(text))
+    typed(world, "TOKEN", MINE)
+    before = world.text
+    del asked[:]
+    with django_assert_max_num_queries(30):
+        stored(world)
+    assert asked == [
+        "DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage", "UpdateSecretVersionStage",
+    ]  # fmt: skip
+    assert parsed == [before, world.text]
 
 
 def test_the_same_form_sent_twice_is_one_version(world: World) -> None:
