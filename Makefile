@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SEED ?= 1
+DEPLOYS ?= 40
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox sandbox-reset test quick check run bench install format
+.PHONY: help sandbox sandbox-reset test quick soak check run bench install format
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +40,9 @@ test: $(VENV)/installed-dev ## all tests; a skipped test says why
 
 quick: $(VENV)/installed-dev ## the tests that need no cluster, browser, PostgreSQL or sandbox
 	$(BIN)/python -m tests.everything --quick
+
+soak: $(VENV)/installed-dev ## many deploys on a real node (SLIPWAY_NODE), each verdict held against the truth; SEED=1 DEPLOYS=40
+	$(BIN)/python -m tests.kubelet.soak --seed $(SEED) --deploys $(DEPLOYS)
 
 check: $(VENV)/installed-dev ## lint, format, types, import contracts, migrations
 	$(BIN)/ruff check .

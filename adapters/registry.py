@@ -83,6 +83,17 @@ class Registry:
             raise self._refusal(status, headers, body, repository, reference)
         return headers.get("docker-content-digest", "") or f"sha256:{hashlib.sha256(body).hexdigest()}"
 
+    def answer(self) -> None:
+        """Asks whether a registry answers there; a sign-in that it demands is an answer, too. Raises ExternalError when it
+        does not."""
+        status, headers, _ = self._ask("GET", "/v2/")
+        if status == 404:
+            raise NotFound(
+                f"{self.host} answers, but not as a registry.", system=SYSTEM, hint="Check its address."
+            )
+        if status not in (200, 401, 403):
+            raise self._refusal(status, headers, b"", "", "")
+
     def _ask(self, method: str, path: str) -> tuple[int, Mapping[str, str], bytes]:
         try:
             with _pool(self._base) as pool, self._open(pool, method, path) as response:

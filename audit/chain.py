@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Count, Min
 from django.utils import timezone
 
 from audit.models import AuditEvent
@@ -40,6 +41,15 @@ def extend(limit: int = 1000) -> int:
             event.save(update_fields=["previous_hash", "hash"])
             previous, count = event.hash, count + 1
         return count
+
+
+def lag() -> tuple[int, float]:
+    """How many settled events are not chained yet, and for how many seconds the oldest of them has waited beyond SETTLED."""
+    last = AuditEvent.objects.exclude(hash="").order_by("-id").values_list("pk", flat=True).first() or 0
+    settled = timezone.now() - SETTLED
+    found = AuditEvent.objects.filter(pk__gt=last, at__lt=settled).aggregate(n=Count("pk"), oldest=Min("at"))
+    waited = (settled - found["oldest"]).total_seconds() if found["oldest"] else 0.0
+    return found["n"], waited
 
 
 def broken_links() -> Iterator[int]:

@@ -73,6 +73,7 @@ class Trouble(models.Model):
                 name="trouble_to_tell",
             ),
             models.Index(fields=["run_id"], name="trouble_run"),
+            models.Index(fields=["environment", "-id"], name="trouble_newest"),
         ]
 
     def __str__(self) -> str:

@@ -37,18 +37,23 @@ def keys_are_usable(**_: Any) -> list[CheckMessage]:
 
 
 @register()
-def proxies_are_addresses(**_: Any) -> list[CheckMessage]:
-    """TRUSTED_PROXIES holds only IP addresses and networks: the middleware compares each request with them."""
-    messages: list[CheckMessage] = []
-    for given in settings.TRUSTED_PROXIES:
-        try:
-            ipaddress.ip_network(given, strict=False)
-        except ValueError:
-            messages.append(
-                Error(
-                    f"TRUSTED_PROXIES holds {given!r}, which is no address and no network.",
-                    hint="Write addresses or networks separated by commas, e.g. 10.0.0.0/8,192.0.2.7. Names do not work.",
-                    id="slipway.E003",
-                )
-            )
-    return messages
+def networks_are_addresses(**_: Any) -> list[CheckMessage]:
+    """TRUSTED_PROXIES and METRICS_NETWORKS hold only IP addresses and networks: requests are compared with them."""
+    return [
+        Error(
+            f"{name} holds {given!r}, which is no address and no network.",
+            hint="Write addresses or networks separated by commas, e.g. 10.0.0.0/8,192.0.2.7. Names do not work.",
+            id="slipway.E003",
+        )
+        for name in ("TRUSTED_PROXIES", "METRICS_NETWORKS")
+        for given in getattr(settings, name)
+        if not _is_network(given)
+    ]
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True

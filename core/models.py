@@ -1,4 +1,4 @@
-"""One table: the lease that only the working scheduler holds."""
+"""Tables of the running portal: the lease of the working scheduler, heartbeats of processes, contacts with outside systems."""
 
 from __future__ import annotations
 
@@ -11,3 +11,39 @@ class Lease(models.Model):
     name = models.CharField(max_length=50, primary_key=True)
     holder = models.CharField(max_length=100)
     until = models.DateTimeField()
+
+
+class Heartbeat(models.Model):
+    """A process of the portal that lives, by the database's clock. `core/heartbeats.py` writes it.
+
+    `name`: kind, host and process id. `queues`: those of a worker, separated by commas. `doing`: the job of a worker, since
+    `since`; empty while it waits.
+    """
+
+    name = models.CharField(max_length=150, primary_key=True)
+    kind = models.CharField(max_length=20)
+    host = models.CharField(max_length=100)
+    pid = models.PositiveIntegerField()
+    queues = models.CharField(max_length=200, blank=True)
+    doing = models.CharField(max_length=200, blank=True)
+    since = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField()
+    beat_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["kind", "host", "pid"]
+
+
+class Contact(models.Model):
+    """What was last heard from an outside system. `projects/contacts.py` writes it.
+
+    `name`: kind and address, e.g. `git github.com`. `answered_at`: the last answer. `failed_at`: the first failure since
+    then, with `error` and `hint`; empty while it answers. `tried_at`: the last request that is noted here.
+    """
+
+    name = models.CharField(max_length=200, primary_key=True)
+    tried_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    hint = models.CharField(max_length=500, blank=True)

@@ -16,15 +16,17 @@ from datetime import timedelta
 import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
-from django.db.models import Q
+from django.db.models import DurationField, ExpressionWrapper, F, Q
 from django.db.models.functions import Now
 
+from core.heartbeats import SCHEDULER, Heart
 from core.models import Lease
 from core.redactor import redacting
 
 log = structlog.get_logger(__name__)
 LEASE = "scheduler"
 LEASE_SECONDS = 15
+WORKING = "holds the lease"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def loop(
 ) -> None:
     """Runs ticks while this process holds the lease, until `stopped()`. `pause(step)` waits `step` seconds between two
     rounds; it may return earlier when the process is to stop."""
-    holder = holder_name()
+    holder, heart = holder_name(), Heart(SCHEDULER)
     next_at: dict[str, float] = {}
     while not stopped():
         try:
@@ -98,7 +100,17 @@ def loop(
             log.exception("the database does not answer")
             close_old_connections()
             held = False
+        heart.works(WORKING if held else "")
+        heart.beat()
         if held:
             run_due(ticks, next_at, time.monotonic(), stopped)
         pause(step)
     release_lease(LEASE, holder)
+    heart.leave()
+
+
+def silent_for() -> float | None:
+    """Seconds since a scheduler last renewed the lease, by the database's clock; None before the first one."""
+    age = ExpressionWrapper(Now() - F("until"), output_field=DurationField())
+    lapsed = Lease.objects.filter(name=LEASE).annotate(age=age).values_list("age", flat=True).first()
+    return None if lapsed is None else max(0.0, lapsed.total_seconds() + LEASE_SECONDS)

@@ -19,6 +19,7 @@ from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 
+from core.heartbeats import WORKER, BeatingHeart, Heart
 from core.origin import Origin, set_origin
 from core.redactor import redacting
 
@@ -38,11 +39,27 @@ def is_leaving() -> bool:
 class Worker(RqWorker):
     """The class that `manage.py rqworker QUEUE` uses (settings.RQ)."""
 
+    _heart: BeatingHeart
+
     def work(self, *args: Any, **kwargs: Any) -> bool:
-        """Imports the modules that jobs need before the first job: the children are forks and inherit them."""
+        """Imports the modules that jobs need before the first job: the children are forks and inherit them. Leaves heartbeats
+        until the end."""
         for module in settings.WORKER_PRELOAD:
             importlib.import_module(module)
-        return super().work(*args, **kwargs)
+        self._heart = BeatingHeart(Heart(WORKER, self.queue_names()))
+        self._heart.start()
+        try:
+            return super().work(*args, **kwargs)
+        finally:
+            self._heart.stop()
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        """Also tells the heartbeat what this worker does."""
+        self._heart.works(str(job.func_name))
+        try:
+            super().execute_job(job, queue)
+        finally:
+            self._heart.works("")
 
     def _install_signal_handlers(self) -> None:
         """Also handles LEAVE. Installed before the first fork, so that a new child handles the signal at once."""
@@ -56,7 +73,8 @@ class Worker(RqWorker):
 
     def fork_work_horse(self, *args: Any) -> None:
         """Forks, and also tells a job to leave that was taken at the moment of TERM."""
-        super().fork_work_horse(*args)
+        with self._heart.still():
+            super().fork_work_horse(*args)
         if self._stop_requested:
             self._tell_horse()
 

@@ -13,6 +13,7 @@ from core.jobs import enqueue
 from core.redactor import redact_text
 from deployments.models import BranchState
 from projects.connections import git_repository
+from projects.contacts import git_host, note_answer, note_error
 from projects.models import Project
 
 KEPT = 200
@@ -38,8 +39,10 @@ def refresh_branch(project_id: int) -> BranchState | None:
             "fetched_at": now,
             "error": "",
         }
+        note_answer(git_host(project))
     except ExternalError as error:
         seen = {"error": redact_text(error.message)[:500]}
+        note_error(git_host(project), error)
     state, _ = BranchState.objects.update_or_create(
         project=project, branch=project.default_branch, defaults={**seen, "tried_at": now}
     )

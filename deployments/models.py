@@ -79,8 +79,8 @@ class Deploy(Run):
     cancel this rollback follows. `secret_versions`: the VersionId by path of each secrets file that the deploy is pinned to,
     from the preview, the request, or the step `secrets`. `key_names`: names of secret keys by the sentence (in the result,
     warnings or evidence) that only counts them. `override_reason`: why findings that a person may override do not stop
-    this deploy; empty where nothing is overridden. `is_held_back`: a workload that it changed does not replace its pods by
-    itself (paused, OnDelete), so the release is not taken for verified.
+    this deploy; empty where nothing is overridden. `is_held_back`: a workload of it does not replace its pods by itself (paused,
+    OnDelete) and has pods of before, so the release is not taken for verified.
     """
 
     class Kind(models.TextChoices):

@@ -26,5 +26,10 @@ urlpatterns = [
         environment_views.changed_secrets,
         name="changed-secrets",
     ),
+    path(
+        "projects/<str:project>/<str:environment>/alarms/",
+        environment_views.alarm_history,
+        name="alarms",
+    ),
     path("projects/<str:project>/<str:environment>/", environment_views.environment, name="environment"),
 ]

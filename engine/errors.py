@@ -42,3 +42,10 @@ class ManifestError(SlipwayError):
     ) -> None:  # fmt: skip
         super().__init__(message, hint=hint, key_names=key_names)
         self.problems = problems
+
+
+class Stop(SlipwayError):
+    """Base of what an observer raises to stop the engine. `patience`: for how many seconds the engine then waits for requests
+    under way, so that none of them writes after the end."""
+
+    patience: float = 35.0  # more than the longest request takes

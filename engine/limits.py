@@ -61,7 +61,11 @@ class Limits:
     config_awaited: float = 300.0
     mount_missing: float = 15.0  # the same for volumes (recorded: missing-configmap-volume)
     mount: float = 120.0  # any other volume that cannot be mounted: a disk may still hang at the old node
+    # Refusals from before the first write: the kubelet's longest pauses between two tries, and one of its looks.
+    old_image: float = 315.0
+    old_mount: float = 135.0
     pod_refused: float = 30.0  # no pod may be created (quota, policy): heals when old pods leave
+    old_deadline: float = 30.0  # a progress deadline that was over before: two looks of the kubelet
     quorum: float = 30.0  # one pod failed while the others make no progress
     gather: float = 1.0  # after the first failure, to see what else fails
     silence: float = 120.0  # the cluster does not answer at all

@@ -111,7 +111,9 @@ class ClusterEvent:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the cluster showed when something failed. Texts are as the API server gave them: redact before storing."""
+    """What the cluster showed of one container when something failed. Texts are as the API server gave them: redact before
+    storing. `others`: the other containers of its pod and of the object's other pods, the worst first; `more_pods`: how many
+    pods there were besides."""
 
     pod: str = ""
     container: str = ""
@@ -119,10 +121,18 @@ class Evidence:
     message: str = ""
     exit_code: int | None = None
     restarts: int = 0
-    events: tuple[ClusterEvent, ...] = ()  # newest last
+    events: tuple[
+        ClusterEvent, ...
+    ] = ()  # about the pod, newest last; only with the first container of each pod
     logs: tuple[str, ...] = ()  # last lines of the current container
     previous_logs: tuple[str, ...] = ()  # last lines of the container before the last restart
     node: str = ""  # where the pod was placed; empty: nowhere yet
+    is_init: bool = False
+    is_ready: bool = False
+    signal: str = ""  # SIGKILL, SIGSEGV, … where one ended it
+    limits: tuple[str, ...] = ()  # `memory 64Mi`
+    others: tuple[Evidence, ...] = ()
+    more_pods: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,8 +149,8 @@ class ObjectStatus:
 
 @dataclass(frozen=True)
 class RolloutResult:
-    """The end of a rollout. `ok` only when everything watched became ready. `held`: sentences about workloads that this
-    deploy changed and that do not replace their pods by themselves."""
+    """The end of a rollout. `ok` only when everything watched became ready. `held`: sentences about workloads that
+    do not replace their pods by themselves, while pods of before run."""
 
     ok: bool
     timed_out: bool
@@ -164,3 +174,7 @@ class Observer(Protocol):
 
     def check(self) -> None:
         """Called at least once a second during waits and before each stage; raises to stop the engine (cancel, lost fence)."""
+
+    def confirm(self) -> None:
+        """Called before a write is repeated on an object that changed since it was planned. Like `check`, but asks now whether
+        this deploy still is the one to write: what was known a moment ago may be old."""

@@ -1,11 +1,11 @@
-"""The outbox in the raw tables (Django's admin), read only."""
+"""The outbox and alarms in the raw tables (Django's admin), read only."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
-from notify.models import Outgoing
+from notify.models import Alarm, Outgoing
 
 
 @admin.register(Outgoing)
@@ -16,3 +16,11 @@ class OutgoingAdmin(ReadOnlyAdmin):
     list_filter = ("state", "kind")
     search_fields = ("key", "recipient")
     show_full_result_count = False
+
+
+@admin.register(Alarm)
+class AlarmAdmin(ReadOnlyAdmin):
+    """Troubles that operations were told of, read only."""
+
+    list_display = ("key", "text", "began_at", "told_at", "ended_at")
+    search_fields = ("key",)

@@ -114,3 +114,12 @@ def trouble_text(facts: dict[str, Any]) -> str:
     lines = [f":rotating_light: *{head}*" + ("" if number else f" {link}")]
     lines += [f"• {escaped(one['name'])}: {escaped(one['sentence'])}" for one in facts["troubles"]]
     return "\n".join(lines)[:2900]
+
+
+def operations_text(facts: dict[str, Any]) -> str:
+    """The text of a warning to operations, or of its end. `facts`: as from `notify.operations`."""
+    link = f" <{facts['link']}|Look>" if facts["link"] else ""
+    if facts["about"] == "over":
+        return f":white_check_mark: *All well again.*{link}"
+    sign = ":rotating_light:" if facts["level"] == "failed" else ":warning:"
+    return f"{sign} {escaped(facts['text'])}{link}"[:2900]

@@ -19,6 +19,7 @@ class Outgoing(models.Model):
         SLACK = "slack", "message about a deploy"
         SLACK_NOTE = "slack_note", "note in a thread"
         SLACK_REQUEST = "slack_request", "message about a change of secrets"
+        OPERATIONS = "operations", "warning to operations"
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -45,3 +46,31 @@ class Outgoing(models.Model):
             models.Index(fields=["next_try_at"], condition=models.Q(state="waiting"), name="outgoing_due"),
             models.Index(fields=["thread", "id"], name="outgoing_thread"),
         ]
+
+
+class Alarm(models.Model):
+    """A trouble that the operations channel is told of once, from its begin to its end. `key` names the trouble.
+
+    All times are the database's. `told_at`: when it was told, None until it has lasted. `well_since`: the first look that
+    found it over, None while it lasts. `ended_at`: that time, once the end has lasted.
+    """
+
+    key = models.CharField(max_length=100)
+    level = models.CharField(max_length=20)
+    text = models.CharField(max_length=1000)
+    link = models.CharField(max_length=300, blank=True)
+    began_at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True, blank=True)
+    well_since = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key"], condition=models.Q(ended_at=None), name="one_open_alarm_per_key"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}"

@@ -16,6 +16,7 @@ from adapters.slack import Slack
 from core.jobs import enqueue
 from notify import messages
 from notify.models import Outgoing
+from projects.contacts import SLACK, note_answer, note_error
 
 log = structlog.get_logger(__name__)
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
@@ -42,6 +43,12 @@ def slack_request(channel: str, *, key: str, thread: str, payload: dict[str, Any
     """Like `slack_message`, about a change of secrets that waits or was decided; `notify/messages.py: request_message`."""
     if channel and settings.SLACK_BOT_TOKEN:
         _write(Outgoing.Kind.SLACK_REQUEST, channel, key, thread, payload)
+
+
+def operations_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
+    """Like `slack_note`, for a warning to operations; `notify/messages.py: operations_text`."""
+    if channel and settings.SLACK_BOT_TOKEN:
+        _write(Outgoing.Kind.OPERATIONS, channel, key, thread, payload)
 
 
 def _write(kind: Outgoing.Kind, channel: str, key: str, thread: str, payload: dict[str, Any]) -> None:
@@ -88,6 +95,7 @@ def send(pk: int) -> bool:
     try:
         external_id = deliver(row)
     except ExternalError as error:
+        note_error(SLACK, error)
         last = error.permanent or row.tries > len(BACKOFF_SECONDS)
         wait = BACKOFF_SECONDS[min(row.tries - 1, len(BACKOFF_SECONDS) - 1)]
         log.warning("message not sent", key=row.key, error=error.message, tries=row.tries, gives_up=last)
@@ -103,6 +111,7 @@ def send(pk: int) -> bool:
             state="failed", result="An error of the portal; its log has more."
         )
         return True
+    note_answer(SLACK)
     Outgoing.objects.filter(pk=pk).update(
         state="sent", sent_at=timezone.now(), result="", external_id=external_id
     )
@@ -146,14 +155,19 @@ def _deliver(slack: Slack, row: Outgoing, first: str, message: messages.Message)
 
 def deliver_note(slack: Slack, row: Outgoing, first: str) -> str:
     """Posts a note below the first message, or as the first one."""
-    text = messages.trouble_text(row.payload)
+    text = TEXTS[row.kind](row.payload)
     channel, _, ts = first.partition(":")
     posted = slack.post(channel or row.recipient, text, [], thread_ts=ts)
     return first or f"{posted.channel}:{posted.ts}"
 
 
+TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
+    Outgoing.Kind.SLACK_NOTE: messages.trouble_text,
+    Outgoing.Kind.OPERATIONS: messages.operations_text,
+}
 DELIVERIES: dict[str, Callable[[Slack, Outgoing, str], str]] = {
     Outgoing.Kind.SLACK: deliver_deploy,
     Outgoing.Kind.SLACK_NOTE: deliver_note,
     Outgoing.Kind.SLACK_REQUEST: deliver_request,
+    Outgoing.Kind.OPERATIONS: deliver_note,
 }

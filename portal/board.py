@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
 
 from clusters.models import LiveState
+from clusters.models import Trouble as Alarm
 from deployments.gate import turns
 from deployments.models import Deploy
 from deployments.pages import overview
@@ -54,10 +56,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A problem that waits for the person: an environment whose newest deploy failed, or that is degraded or failing."""
+    """A problem that waits for the person: an environment whose newest deploy failed, or that is degraded or failing.
+    `since`: when its oldest alarm began, else when the deploy ended; None where nothing tells."""
 
     environment: Environment
     deploy: Deploy | None
+    since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -188,24 +192,34 @@ def going_of(opened: Sequence[Deploy]) -> list[Going]:
 
 
 def troubles_of(user: Any) -> tuple[list[Trouble], int]:
-    """Problems that this person may act on, the newest first, and the number of further ones."""
-    ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN).order_by("-number")
-    rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
-    rows = rows.defer("project__credential").annotate(
-        ended_id=Subquery(ended.values("pk")[:1]), ended_state=Subquery(ended.values("state")[:1])
-    )
-    degraded = Q(live__health__in=(LiveState.Health.FAILING, LiveState.Health.DEGRADED))
-    found = list(
-        rows.filter(Q(ended_state__in=BAD_ENDS) | degraded).order_by(F("ended_id").desc(nulls_last=True))[
-            :200
-        ]
-    )
+    """Problems that this person may act on, and the number of further ones: environments that fail now, then failed deploys
+    that wait for a decision, then the rest; of each the ones that wait longest first."""
+    found = list(in_trouble(user)[:200])
     roles = roles_by_environment(user, found)
     mine = [row for row in found if (role := roles[row.pk]) and role.rank >= Role.DEPLOYER.rank]
-    failed = [row.ended_id for row in mine[:TROUBLES] if row.ended_state in BAD_ENDS]
+    failed = [row.ended_id for row in mine[:TROUBLES] if row.ended_state in BAD_ENDS]  # type: ignore[attr-defined]
     deploys = {deploy.pk: deploy for deploy in light(Deploy.objects.filter(pk__in=failed))}
-    shown = [Trouble(row, deploys.get(row.ended_id)) for row in mine[:TROUBLES]]
+    shown = [Trouble(row, deploys.get(row.ended_id), row.since) for row in mine[:TROUBLES]]  # type: ignore[attr-defined]
     return shown, max(0, len(mine) - TROUBLES)
+
+
+def in_trouble(user: Any) -> QuerySet[Environment]:
+    """The environments with a problem, in the order of `troubles_of`; `ended_id`, `ended_state`: the newest ended deploy."""
+    ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN).order_by("-number")
+    began = Alarm.objects.filter(environment=OuterRef("pk"), ended_at=None).order_by("began_at")
+    fails, went_bad = Q(live__health=LiveState.Health.FAILING), Q(ended_state__in=BAD_ENDS)
+    rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
+    rows = rows.defer("project__credential").annotate(
+        ended_id=Subquery(ended.values("pk")[:1]),
+        ended_state=Subquery(ended.values("state")[:1]),
+        rank=Case(When(fails, then=0), When(went_bad, then=1), default=2),
+        since=Case(
+            When(fails, then=Subquery(began.values("began_at")[:1])),
+            When(went_bad, then=Subquery(ended.values("ended_at")[:1])),
+        ),
+    )
+    degraded = Q(live__health=LiveState.Health.DEGRADED)
+    return rows.filter(fails | went_bad | degraded).order_by("rank", F("since").asc(nulls_last=True), "pk")
 
 
 def lost_clusters(user: Any) -> list[Cluster]:

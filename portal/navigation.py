@@ -69,7 +69,11 @@ MAIN = (
     NavEntry("Audit", reverse_lazy("audit:list"), "scroll-text", "a", may=readers_of_the_audit),
 )
 # These stand apart from the others, at the lower end of the sidebar.
-END = (NavEntry("Admin", reverse_lazy("portal:admin"), "sliders-horizontal", "m", may=admins),)
+END = (
+    NavEntry(
+        "Admin", reverse_lazy("portal:admin"), "sliders-horizontal", "m", also=("/status/",), may=admins
+    ),
+)
 
 ADMIN_MENU = (
     NavEntry("Overview", reverse_lazy("portal:admin")),
@@ -77,6 +81,7 @@ ADMIN_MENU = (
     NavEntry("Clusters", reverse_lazy("projects:clusters")),
     NavEntry("Registries", reverse_lazy("projects:registries")),
     NavEntry("Allotments", reverse_lazy("projects:allotments")),
+    NavEntry("Status", reverse_lazy("status")),
     NavEntry("First steps", reverse_lazy("projects:first-steps")),
 )
 

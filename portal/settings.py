@@ -239,6 +239,9 @@ GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
 GIT_MIRRORS = DATA_DIR / "git"
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
+OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_NETWORKS = env.words("METRICS_NETWORKS")
 
 LOGGING_CONFIG = None
 configure_logging(env.text("LOG_LEVEL", "INFO"))

@@ -1,4 +1,5 @@
-"""The context of `base.html` on every page: the theme, the navigation by the person's rights, the request's id."""
+"""The context of `base.html` on every page: the theme, the navigation by the person's rights, the request's id, and
+banners about troubles of the portal."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from portal.navigation import ADMIN_MENU, END, MAIN, NavEntry, marked, seen_by
+from portal.status.banners import banners
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "theme"
@@ -26,6 +28,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "theme": theme if theme in THEMES else "",
         "request_id": getattr(request, "request_id", ""),
+        "banners": banners(user),
         "nav": both[: len(main)],
         "nav_end": both[len(main) :],
         "nav_more": len(both) > _FIT_ON_A_PHONE,

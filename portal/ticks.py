@@ -7,12 +7,15 @@ from django.utils import timezone
 
 from audit import chain, integrity
 from clusters.jobs import refresh_stale
+from core import heartbeats
 from core.jobs import enqueue
 from core.scheduler import Tick
 from deployments import branches
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
+from notify import operations
 from notify.models import Outgoing
+from portal.status import asking
 from projects import mirrors
 from registry import jobs as registry
 from runs.life.reconcile import reconcile
@@ -60,4 +63,7 @@ TICKS = (
     Tick("old renewals", 3600, registry.forget_old),
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
+    Tick("heartbeats", 60, heartbeats.prune),
+    Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
+    Tick("operations", 20, operations.tell_due),
 )

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from portal import health
+from portal.status import metrics, views
 
 admin.site.site_header = "Slipway: raw tables"
 admin.site.site_title = "Slipway"
@@ -16,6 +17,8 @@ handler500 = "portal.errors.server_error"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
+    path("status/", views.status, name="status"),
     path("", include("people.account_urls")),
     path("django-admin/", admin.site.urls),
     path("", include("people.urls")),

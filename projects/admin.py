@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
-from projects.models import Cluster, Environment, Image, Membership, Project, Registry, SecretsFile
+from projects.models import Allotment, Cluster, Environment, Image, Membership, Project, Registry, SecretsFile
 
 
 @admin.register(Cluster)
@@ -61,3 +61,11 @@ class MembershipAdmin(ReadOnlyAdmin):
     list_display = ("user", "project", "environment", "role")
     list_select_related = ("user", "project", "environment")
     list_filter = ("role",)
+
+
+@admin.register(Allotment)
+class AllotmentAdmin(ReadOnlyAdmin):
+    """What is allotted to projects."""
+
+    list_display = ("project", "kind", "pattern")
+    list_select_related = ("project",)

@@ -21,8 +21,9 @@ from engine.manifests.masking import decode_value, key_digests
 from engine.manifests.rawparts import raw_parts
 from engine.manifests.secretfiles import FLAT, parse_secrets_file, read_secrets, storage_form
 from engine.types import Json, ObjectRef
+from projects import contacts
 from projects.connections import secrets_manager
-from projects.models import Environment
+from projects.models import Environment, SecretsFile
 from projects.secret_names import without_names
 
 Answer = TypeVar("Answer")
@@ -130,7 +131,7 @@ def fetch_secrets(
         reference = references.get(file.path, ())
         ask = partial(read_secret, manager, file.secret_id, file.path, version, reference=reference)
         try:
-            found.append(patiently(ask))
+            found.append(_noted(file, patiently, ask))
         except ManifestError as error:
             raise without_names(error) from None
         except NotFound as error:
@@ -144,6 +145,18 @@ def fetch_secrets(
             hint="Add it again in the environment's settings, or deploy a revision instead of rolling back.",
         )
     return found
+
+
+def _noted(file: SecretsFile, patiently: Patiently, ask: Callable[[], Fetched]) -> Fetched:
+    """The answer; whether AWS gave one is noted in the contacts."""
+    aws = contacts.name_of(contacts.AWS, file.region)
+    try:
+        fetched: Fetched = patiently(ask)
+    except ExternalError as error:
+        contacts.note_error(aws, error)
+        raise
+    contacts.note_answer(aws)
+    return fetched
 
 
 _GONE = (

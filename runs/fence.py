@@ -15,12 +15,14 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from engine.errors import SlipwayError
+from engine.errors import Stop
 from runs.models import ACTIVE, Run
 
 
-class FenceLost(SlipwayError):
+class FenceLost(Stop):
     """This worker no longer owns the run: another one has it, or it was ended. The worker must stop and write nothing."""
+
+    patience = 0.0
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "SLACK_BOT_TOKEN": layout.keys.slack_token,
         "SLACK_API_URL": f"{layout.slack_url}api/",
+        "METRICS_NETWORKS": "127.0.0.1",
         "GITHUB_WEBHOOK_SECRET": layout.keys.github_webhook_secret,
     }
     return {**variables, **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})}

@@ -15,6 +15,7 @@ from secrets_ui.pages import (
     reveal_views,
     review_views,
     version_views,
+    whole_views,
 )
 
 app_name = "secrets"
@@ -43,6 +44,8 @@ urlpatterns = [
     path(f"{_FILE}add/", edit_views.add, name="add"),
     path(f"{_FILE}rename/", edit_views.rename, name="rename"),
     path(f"{_FILE}remove/", edit_views.remove, name="remove"),
+    path(f"{_FILE}secret/new/", whole_views.new_secret, name="secret-new"),
+    path(f"{_FILE}secret/remove/", whole_views.drop_secret, name="secret-drop"),
     path(f"{_FILE}undo/", edit_views.take_back, name="undo"),
     path(f"{_FILE}discard/", edit_views.discard, name="discard"),
     path(f"{_FILE}mend/", edit_views.mend_value, name="mend"),

@@ -44,3 +44,17 @@ def django_db_modify_db_settings(django_db_modify_db_settings):
     database = django_settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = f"{DATA}/test.sqlite3"
+
+
+@pytest.fixture(autouse=True)
+def no_watch(request, monkeypatch):
+    """No thread that looks at database and Redis for banners: no test starts a scheduler or a worker, and threads see
+    nothing of a test's transaction. The mark `watched` keeps it."""
+    from portal.status import telling, watch
+
+    for kept in (watch.RECORDS, watch.BELL, telling.ROUNDS):
+        kept.forget()
+    if request.node.get_closest_marker("watched") is None:
+        monkeypatch.setattr("portal.shell.banners", lambda user: [])
+        monkeypatch.setattr(telling, "look", lambda: None)
+        monkeypatch.setattr(watch, "start", lambda run: run())

@@ -17,6 +17,7 @@ class Watching:
     lines: list[str] = field(default_factory=list)
     statuses: list[ObjectStatus] = field(default_factory=list)
     checks: list[float] = field(default_factory=list)
+    confirmed: int = 0
 
     def line(self, text: str, *, level: str = "info") -> None:
         self.lines.append(text)
@@ -26,6 +27,10 @@ class Watching:
 
     def check(self) -> None:
         self.checks.append(time.monotonic())
+        self.stop()
+
+    def confirm(self) -> None:
+        self.confirmed += 1
         self.stop()
 
     @property

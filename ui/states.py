@@ -52,6 +52,8 @@ LOOKS: dict[str, Look] = {
         "Unreadable",
     ),
     **_group("failed", "minus", "Removed"),
+    **_group("failed", "trash-2", "Deleted", "To be deleted"),
+    **_group("waiting", "triangle-alert", "No value yet"),
     **_group("failed", "circle-alert", "Errored", "Error", "Unreachable"),
     **_group("failed", "timer", "Timed out"),
     **_group(

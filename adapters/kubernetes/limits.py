@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from adapters.kubernetes.errors import KubernetesError
+from engine.cluster.client import called_off
 
 CONNECT_TIMEOUT = 3.05
 READ_TIMEOUT = 30.0
@@ -31,8 +33,10 @@ class RetryPolicy:
         return max(backoff, error.retry_after or 0.0)
 
     def repeated(self, once: Callable[[], T]) -> T:
-        """The result of `once`, which is repeated after passing errors. Raises the last try's KubernetesError."""
+        """The result of `once`, which is repeated after passing errors, unless the work is called off. Raises the last try's
+        KubernetesError."""
         started = time.monotonic()
+        stopping = called_off.get()
         attempt = 1
         while True:
             try:
@@ -41,10 +45,17 @@ class RetryPolicy:
                 wait = self.wait_before(attempt, error)
                 late = time.monotonic() - started + wait > self.budget
                 last = attempt >= self.attempts or late or wait > self.longest_wait
-                if last or not _may_help(error):
+                if last or not _may_help(error) or _stopped(stopping, wait):
                     raise
-            time.sleep(wait)
             attempt += 1
+
+
+def _stopped(stopping: threading.Event | None, seconds: float) -> bool:
+    """Waits before a repeat; whether the work is called off meanwhile."""
+    if stopping is not None:
+        return stopping.wait(seconds)
+    time.sleep(seconds)
+    return False
 
 
 def _may_help(error: KubernetesError) -> bool:

@@ -25,6 +25,7 @@ from runs.models import ACTIVE, OPEN, State
 
 # A read may have begun before a deploy failed, and the next one comes half a minute later.
 _TOLD_BY_FAILURE = timedelta(minutes=2)
+NEAR = 20  # alarms of all environments that came just after one stand on its page, too
 _TO_TELL = Q(told_at=None, ended_at=None, well_since=None)
 _TOLD = Q(told_at__isnull=False, over_told_at=None)
 
@@ -85,7 +86,7 @@ def _tell(environment: Environment, troubles: Sequence[Trouble], deploy: Deploy 
         told_at=timezone.now(), batch=batch, run_id=deploy.run_id if deploy else None
     )
     said = [{"name": one.name, "sentence": one.sentence} for one in troubles]
-    payload = _facts(environment, deploy, min(one.began_at for one in troubles))
+    payload = _facts(environment, deploy, min(one.began_at for one in troubles), batch)
     _send(environment, batch, deploy, {**payload, "about": "began", "troubles": said})
 
 
@@ -101,12 +102,15 @@ def _tell_over(environment: Environment) -> None:
             continue
         Trouble.objects.filter(pk__in=[one.pk for one in rows]).update(over_told_at=timezone.now())
         deploy = Deploy.objects.filter(run_id=rows[0].run_id).first() if rows[0].run_id else None
-        payload = _facts(environment, deploy, max(one.ended_at for one in rows if one.ended_at))
+        payload = _facts(environment, deploy, max(one.ended_at for one in rows if one.ended_at), batch)
         _send(environment, batch, deploy, {**payload, "about": "over", "names": [one.name for one in rows]})
 
 
-def _facts(environment: Environment, deploy: Deploy | None, since: datetime) -> dict[str, object]:
-    page = f"{settings.BASE_URL}/projects/{environment.project.slug}/{environment.slug}/"
+def _facts(environment: Environment, deploy: Deploy | None, since: datetime, batch: int) -> dict[str, object]:
+    """What each message says. Without a deploy it leads to the page of alarms that begins with this one, which stays there
+    however many follow."""
+    page = f"{settings.BASE_URL}/projects/{environment.project.slug}/{environment.slug}/alarms/"
+    page += f"?before={batch + NEAR}#alarm-{batch}"
     return {
         "project": environment.project.name,
         "environment": environment.name,

@@ -1,4 +1,4 @@
-"""The environment page: live state, last deploys, secrets files and variables."""
+"""The environment page: live state, last deploys, secrets files and variables; and the page of its alarms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from deployments.gate import secrets_alone
 from deployments.models import Deploy
-from deployments.pages import deploy_rows, history, overview
+from deployments.pages import alarms, deploy_rows, history, overview
 from deployments.preparation.secret_people import changed_by
 from deployments.preparation.secret_state import secret_state
 from projects.access import environment_for, maintainers_text, may_secret, role_in
@@ -29,6 +29,7 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     context = {
         "view": view,
         "project": shown.project,
+        "alarms": alarms.recent(shown),
         "rows": [deploy_rows.line(deploy) for deploy in recent],
         "secrets": secrets_versions(shown, view.good),
         "variables": [variable["name"] for variable in shown.variables],
@@ -37,6 +38,15 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     }
     part = "deployments/_environment_live.html" if request.htmx else "deployments/environment.html"  # type: ignore[attr-defined]
     return render(request, part, context)
+
+
+@require_safe
+def alarm_history(request: HttpRequest, project: str, environment: str) -> HttpResponse:
+    """GET: a page of the alarms of an environment of a project that the person may see."""
+    shown = environment_for(request.user, project, environment)
+    page = alarms.page(shown, request.GET)
+    context = {"environment": shown, "project": shown.project, "page": page, "query": request.GET.urlencode()}
+    return render(request, "deployments/alarms.html", context)
 
 
 @require_safe

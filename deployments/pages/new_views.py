@@ -28,7 +28,7 @@ from deployments.preparation.image_availability import not_built
 from deployments.preparation.preview import Preview, preview
 from deployments.preparation.secret_people import changed_by
 from deployments.queries import light, succeeded
-from engine.cluster.dryrun import ObjectChange
+from engine.cluster.changes import ObjectChange
 from engine.errors import SlipwayError
 from engine.types import Action
 from projects.access import environment_for, may_secret

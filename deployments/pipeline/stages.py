@@ -244,7 +244,7 @@ def let_pull(work: Work, *, began: bool = False) -> bool:
 
 
 def note_held(work: Work, held: Sequence[str]) -> None:
-    """Workloads of this deploy do not replace their pods by themselves: the release is in place, and not verified."""
+    """Workloads of this deploy, changed or not, keep pods of before: the release is in place, and not verified."""
     work.held = tuple(held)
     with work.fence.held():
         Deploy.objects.filter(pk=work.deploy.pk).update(is_held_back=bool(held))

@@ -123,6 +123,10 @@ class RowObserver:
         self.flush()
         self.work.check(grace=self.GRACE_SECONDS)
 
+    def confirm(self) -> None:
+        """Raises unless this attempt is the current one of the deploy."""
+        self.work.confirm()
+
     def flush(self) -> None:
         """Writes the states that were collected since the last flush. Raises FenceLost."""
         self._next_flush = time.monotonic() + self.FLUSH_SECONDS

@@ -14,8 +14,9 @@ from core.secret_values import digest
 from deployments.preparation.prepare import NotDeployable
 from deployments.preparation.pull_check import check_pull_secret
 from deployments.preparation.reference_check import check_references
+from engine.cluster.changes import ObjectChange
 from engine.cluster.client import Client
-from engine.cluster.dryrun import ObjectChange, dry_run
+from engine.cluster.dryrun import dry_run
 from engine.cluster.resources import ClusterKinds
 from engine.manifests.documents import Document
 from engine.manifests.fieldlines import line_of_field

@@ -27,7 +27,7 @@ from deployments.preparation.preparation import Fresh, Preparation
 from deployments.preparation.prepare import NotDeployable
 from deployments.preparation.secrets_only import SecretsOnly
 from deployments.queries import last_release
-from engine.cluster.dryrun import ObjectChange
+from engine.cluster.changes import ObjectChange
 from engine.cluster.resources import ClusterKinds
 from engine.errors import SlipwayError
 from engine.manifests.render import ImagePin

@@ -25,11 +25,14 @@ from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of
 from engine.cluster.parallel import Outcomes, Talk
 from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
-from engine.cluster.takeover import APPLY_QUERY, give_up_defaults, take_over
+from engine.cluster.takeover import APPLY_QUERY, give_up_defaults, keeps_changing, take_over
 from engine.cluster.terminating import is_being_deleted, told
 from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
 from engine.types import Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
+
+# As a condition: no object has this version, and one that does not exist is created nevertheless.
+NO_OBJECT = "1"
 
 
 class ApplyError(SlipwayError):
@@ -50,6 +53,7 @@ class Patience:
     pause: float = 1.0  # between two tries
     deletion: float = 60.0  # an object that is being deleted
     takeover_tries: int = 4  # an object that another program changes while it is taken over
+    changes: int = 12  # an object whose status changes again and again while it is applied
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class Applier:
 
     def _apply(self, path: str, manifest: Manifest, talk: Talk) -> Applied:
         before = self._before.get(manifest.ref) if self._before is not None else None
-        took_over = self._take_over(path, manifest, before) if before else ()
+        took_over = self._take_over(path, manifest, before, talk) if before else ()
         try:
             return self._giving_up_defaults(path, manifest, before, took_over, talk)
         except ApiError as error:
@@ -138,12 +142,12 @@ class Applier:
             if not conflicts:
                 raise
             if all(conflict.by_predecessor for conflict in conflicts):
-                took_over = self._take_over(path, manifest, self._metadata(path))
+                took_over = self._take_over(path, manifest, self._metadata(path), talk)
                 if took_over:
                     return self._giving_up_defaults(path, manifest, before, took_over, talk)
             agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
             if all(conflict.by_handover or (agreed and conflict.by_person) for conflict in conflicts):
-                return self._once(path, manifest, before, took_over, force=True)
+                return self._once(path, manifest, before, took_over, talk, force=True)
             raise
 
     def _giving_up_defaults(
@@ -153,8 +157,10 @@ class Applier:
         try:
             return self._patiently(path, manifest, before, took_over, talk)
         except ApiError as error:
-            tries = self._patience.takeover_tries
-            if error.status != 422 or not give_up_defaults(self._client, path, manifest, tries=tries):
+            tries, client = self._patience.takeover_tries, self._client
+            if error.status != 422:
+                raise
+            if not give_up_defaults(client, path, manifest, tries=tries, confirm=talk.confirm):
                 raise
         return self._patiently(path, manifest, before, took_over, talk)
 
@@ -165,7 +171,7 @@ class Applier:
         told = False
         while True:
             try:
-                return self._once(path, manifest, before, took_over)
+                return self._once(path, manifest, before, took_over, talk)
             except ApiError as error:
                 budget = self._patience_for(error, manifest)
                 if time.monotonic() - started + self._patience.pause > budget:
@@ -188,11 +194,48 @@ class Applier:
         manifest: Manifest,
         before: Json | None,
         took_over: tuple[str, ...],
+        talk: Talk,
         force: bool = False,
     ) -> Applied:
+        """Apply, under the condition that the object still is as it was planned on. Where it changed meanwhile (a controller
+        wrote its status, or another worker has the deploy), the observer confirms that this work may still write."""
+        version = self._planned_on(path, before, took_over)
+        for _ in range(self._patience.changes):
+            try:
+                return self._send(path, manifest, before, took_over, version, force)
+            except ApiError as error:
+                if not has_changed(error):
+                    raise
+            version = self._version(path)  # read first: what is written after the confirmation changes it
+            talk.confirm()
+        raise keeps_changing(manifest)
+
+    def _planned_on(self, path: str, before: Json | None, took_over: tuple[str, ...]) -> str:
+        if took_over or self._before is None:
+            return self._version(path)
+        return str(before["metadata"]["resourceVersion"]) if before else NO_OBJECT
+
+    def _version(self, path: str) -> str:
+        try:
+            return str(self._metadata(path)["metadata"]["resourceVersion"])
+        except ApiError as error:
+            if error.status == 404:
+                return NO_OBJECT
+            raise
+
+    def _send(
+        self,
+        path: str,
+        manifest: Manifest,
+        before: Json | None,
+        took_over: tuple[str, ...],
+        version: str,
+        force: bool,
+    ) -> Applied:
         query = {**APPLY_QUERY, "force": "true"} if force else APPLY_QUERY
+        body = {**manifest.body, "metadata": {**manifest.body["metadata"], "resourceVersion": version}}
         answer = self._client.send(
-            "PATCH", path, query=query, body=manifest.body, content_type=APPLY, accept=ACCEPT_METADATA
+            "PATCH", path, query=query, body=body, content_type=APPLY, accept=ACCEPT_METADATA
         )
         after = answer.body["metadata"]
         if is_being_deleted(answer.body):  # its deletion began after the check: it goes, with our changes
@@ -214,8 +257,9 @@ class Applier:
     def _metadata(self, path: str) -> Json:
         return self._client.request("GET", path, accept=ACCEPT_METADATA)
 
-    def _take_over(self, path: str, manifest: Manifest, live: Json) -> tuple[str, ...]:
-        return take_over(self._client, path, manifest, live, tries=self._patience.takeover_tries)
+    def _take_over(self, path: str, manifest: Manifest, live: Json, talk: Talk) -> tuple[str, ...]:
+        tries = self._patience.takeover_tries
+        return take_over(self._client, path, manifest, live, tries=tries, confirm=talk.confirm)
 
 
 def read_before(
@@ -250,6 +294,11 @@ def read_before(
 def _ref(like: ObjectRef, item: Json) -> ObjectRef:
     metadata = item["metadata"]
     return ObjectRef(like.kind, like.group, metadata.get("namespace") or "", metadata["name"])
+
+
+def has_changed(error: ApiError) -> bool:
+    """Whether an apply was refused because the object is no longer as it was planned on."""
+    return error.status == 409 and error.reason == "Conflict" and not conflicts_of(error.causes)
 
 
 def _written(metadata: Json) -> tuple[Json, Json]:

@@ -6,7 +6,9 @@ what newer servers send and cost ten times the parsing.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -24,6 +26,9 @@ ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,
 ACCEPT_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 MESSAGE_LIMIT = 300  # of texts taken from the API server that are shown as they are, in characters
 WORDS_LIMIT = 20_000  # of texts taken from the API server that are interpreted, in characters
+
+# Set in a thread whose work is called off: a client that repeats requests then ends with the last error instead.
+called_off: ContextVar[threading.Event | None] = ContextVar("called_off", default=None)
 
 
 @dataclass(frozen=True)

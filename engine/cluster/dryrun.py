@@ -7,7 +7,7 @@ comes with the same deploy cannot be dry-run yet. It is marked as deferred; the 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.cluster.autoscaling import (
     Autoscalers,
@@ -17,9 +17,11 @@ from engine.cluster.autoscaling import (
     replicas_of,
     with_replicas,
 )
+from engine.cluster.changes import Notice, ObjectChange
 from engine.cluster.client import APPLY, Answer, ApiError, Client, find, list_all
 from engine.cluster.diff import comparable, diff_lines
 from engine.cluster.fieldsets import without_fields
+from engine.cluster.granted import Ungranted, ungranted
 from engine.cluster.owner import check_owner
 from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors
 from engine.cluster.parallel import Outcomes, Talk
@@ -35,44 +37,6 @@ from engine.manifests.plan import defined_kinds
 from engine.types import ENVIRONMENT_LABEL, Action, Json, Manifest, ObjectRef, Observer
 
 _LIST_FROM = 3  # objects of one kind and namespace from which a list is cheaper than single reads
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A consequence of applying an object that people should know: a sentence, a hint, the path of the field."""
-
-    text: str
-    hint: str = ""
-    field: str = ""
-
-
-@dataclass(frozen=True)
-class ObjectChange:
-    """The result of one object's dry run. `action` is None where it is not known: refused or deferred."""
-
-    ref: ObjectRef
-    action: Action | None
-    takes_over: tuple[str, ...] = ()  # managers whose fields become ours
-    diff: tuple[str, ...] = ()  # unified diff lines, secret values masked
-    error: str = ""
-    hint: str = ""
-    conflicts: tuple[str, ...] = ()  # "spec.replicas (set by an autoscaler)"
-    deferred: bool = (
-        False  # its namespace or kind comes with the same deploy, or its webhook allows no dry run
-    )
-    field_errors: tuple[str, ...] = ()  # paths of the fields at fault
-    told: tuple[str, ...] = ()  # warnings of the API server, in its own words
-    warning: str = ""  # about the number of replicas
-    warning_hint: str = ""
-    notices: tuple[Notice, ...] = ()  # further consequences that people should know
-    yielded: str = ""  # a sentence where a field that the portal adds by itself would be left out
-
-    @property
-    def warned_field(self) -> str:
-        """The path of the field that the warning is about."""
-        if self.warning:
-            return "spec.replicas"
-        return self.notices[0].field if self.notices else ""
 
 
 def dry_run(
@@ -104,7 +68,20 @@ def dry_run(
         if isinstance(outcome, SlipwayError):
             outcome = run.refused(manifest, outcome)
         changes[manifest.ref] = outcome
+    for one in ungranted(client, kinds, manifests):
+        changes[one.ref] = _ungranted(changes[one.ref], one)
     return [changes[manifest.ref] for manifest in manifests]
+
+
+def _ungranted(change: ObjectChange, found: Ungranted) -> ObjectChange:
+    """The change with what the dry run did not look at; what it has refused already stays as it is."""
+    if change.error:
+        return change
+    if found.is_sure:
+        return replace(
+            change, action=None, error=found.sentence, hint=found.hint, field_errors=(found.field,)
+        )
+    return replace(change, notices=(*change.notices, Notice(found.sentence, found.hint, found.field)))
 
 
 class _Run:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
-from engine.errors import SlipwayError
+from engine.cluster.client import called_off
+from engine.errors import SlipwayError, Stop
 from engine.types import Observer
 
 THREADS = 16  # more only contend: for the API server's processors, and for ours
@@ -23,8 +24,8 @@ class Stopped(SlipwayError):
 
 
 class Talk:
-    """Given to each piece of work: sends lines to the observer (which only one thread calls), and pauses until the work is
-    called off."""
+    """Given to each piece of work: sends lines to the observer (which only one thread calls), asks it, and pauses until the
+    work is called off."""
 
     def __init__(self) -> None:
         self.lines: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
@@ -39,13 +40,21 @@ class Talk:
         if self.stopping.wait(seconds):
             raise Stopped("Called off.")
 
+    def confirm(self) -> None:
+        """Have the observer confirm that this work may still write. Raises Stopped when the work is called off instead."""
+        confirmed = threading.Event()
+        self.lines.put((-1, confirmed))
+        while not confirmed.wait(CHECK_EVERY):
+            self.pause(0.0)
+
 
 class Outcomes(Generic[Item, Result]):
     """Runs `work(item, talk)` for every item on up to 16 threads; iterate to get (item, result or error) as
     they come.
 
-    Errors of the family SlipwayError are results; anything else is raised. When the observer's `check` raises,
-    what has not begun is dropped, what waits is woken, and requests under way end by themselves.
+    Errors of the family SlipwayError are results; anything else is raised. When the observer stops the work, what has not
+    begun is dropped, what waits is woken, no request is repeated, and requests under way are waited for as long as the
+    observer's error says (engine.errors.Stop): none of them may write after the deploy's end.
     """
 
     def __init__(
@@ -55,26 +64,38 @@ class Outcomes(Generic[Item, Result]):
         observer: Observer | None,
         *,
         threads: int = THREADS,
+        writes: bool = False,
     ) -> None:
+        """`writes`: the work changes the cluster, so that a stop waits for requests under way."""
         self._items = items
         self._work = work
         self._observer = observer
         self._threads = min(threads, max(1, len(items)))
+        self._writes = writes
         self._talk = Talk()
 
     def __iter__(self) -> Iterator[tuple[Item, Result | SlipwayError]]:
         if not self._items:
             return
         pool = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="slipway-apply")
+        under_way: list[Future[None]] = []
         try:
-            for index in range(len(self._items)):
-                pool.submit(self._run, index)
+            under_way = [pool.submit(self._run, index) for index in range(len(self._items))]
             yield from self._collect()
+        except Stop as stop:
+            self._call_off(pool)
+            if self._writes:
+                wait(under_way, timeout=stop.patience)
+            raise
         finally:
-            self._talk.stopping.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            self._call_off(pool)
+
+    def _call_off(self, pool: ThreadPoolExecutor) -> None:
+        self._talk.stopping.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, index: int) -> None:
+        called_off.set(self._talk.stopping)
         try:
             outcome: object = self._work(self._items[index], self._talk)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that collects, which raises it
@@ -91,13 +112,18 @@ class Outcomes(Generic[Item, Result]):
             except queue.Empty:
                 continue
             if index < 0:
-                self._tell(str(outcome))
+                self._answer(outcome)
                 continue
             left -= 1
             if isinstance(outcome, BaseException) and not isinstance(outcome, SlipwayError):
                 raise outcome
             yield self._items[index], outcome  # type: ignore[misc]
 
-    def _tell(self, text: str) -> None:
-        if self._observer:
-            self._observer.line(text, level="warning")
+    def _answer(self, said: object) -> None:
+        """A line for the log, or the question whether the work may still write."""
+        if isinstance(said, threading.Event):
+            if self._observer:
+                self._observer.confirm()
+            said.set()
+        elif self._observer:
+            self._observer.line(str(said), level="warning")

@@ -183,7 +183,7 @@ def _slips(error: ApiError) -> tuple[Told, ...]:
     """The slips that the table of server words knows; none unless it knows every cause."""
     if not error.causes:
         return told(error.words)
-    found = [told(f"{cause.field}: {cause.message}") for cause in error.causes]
+    found = [told(": ".join(part for part in (c.field, c.message) if part)) for c in error.causes]
     return tuple(dict.fromkeys(slip for slips in found for slip in slips)) if all(found) else ()
 
 

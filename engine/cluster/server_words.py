@@ -60,9 +60,21 @@ ROWS = (
         "Write true or false, without quotes.",
     ),
     Row(
-        rf"{_PATH}: (?:Invalid value: .*: )?failed to allocate IP \S+: .*",
+        rf"{_PATH}: (?:Invalid value: .*: )?failed to allocate IP \S+: (?!provided IP is already).*",
         "{path} names an address that this cluster does not have",
         "Remove spec.clusterIP and spec.clusterIPs: the cluster chooses the address. Only None belongs in a manifest.",
+    ),
+    Row(
+        rf"{_PATH}: (?:Invalid value: .*: )?failed to allocate IP \S+: provided IP is already allocated",
+        "{path} is taken: another Service of the cluster has this address",
+        "Remove spec.clusterIP and spec.clusterIPs: the cluster chooses the address. Only None belongs in a manifest.",
+    ),
+    Row(
+        r"failed to allocate requested HealthCheck NodePort \d+: provided port is not in the valid range\. "
+        r"The range of valid ports is (?P<range>[\d-]+)",
+        "spec.healthCheckNodePort is outside of the cluster's ports for nodes, {range}",
+        "Remove the field, so that the cluster chooses a port, or write one of that range.",
+        "spec.healthCheckNodePort",
     ),
     Row(
         rf"{_PATH}: (?:Invalid value: .*: )?provided port is already allocated",

@@ -6,9 +6,10 @@ Only `metadata.managedFields` is written, with the object's version as a conditi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from engine.cluster.client import ACCEPT_METADATA, APPLY, JSON_PATCH, Answer, ApiError, Client, Resource
+from engine.cluster.client import ACCEPT_METADATA, APPLY, JSON_PATCH, Answer, ApiError, Client, Resource, find
 from engine.cluster.fieldsets import difference, union, with_fields, without_fields
 from engine.cluster.obsolete import obsolete_fields
 from engine.cluster.ownership import (
@@ -27,10 +28,13 @@ _PREVIEW_TRIES = 4
 _PREVIEW_NAME = 40  # characters of an object's name in the name that is free
 
 
-def take_over(client: Client, path: str, manifest: Manifest, live: Json, *, tries: int) -> tuple[str, ...]:
+def take_over(
+    client: Client, path: str, manifest: Manifest, live: Json, *, tries: int, confirm: Callable[[], None]
+) -> tuple[str, ...]:
     """Make the predecessors' fields ours, before the first apply. Returns their names, none if there is nothing to do.
 
-    `live`: the object's metadata. Raises ApiError, and SlipwayError for an object that changes again and again.
+    `live`: the object's metadata. `confirm`: raises when this work may no longer write; called before a repeat.
+    Raises ApiError, and SlipwayError for an object that changes again and again.
     """
     for _ in range(tries):
         managed = live["metadata"].get("managedFields") or []
@@ -38,20 +42,27 @@ def take_over(client: Client, path: str, manifest: Manifest, live: Json, *, trie
         if not names or _write(client, path, live, taken_over(managed, manifest.api_version)):
             return names
         live = client.request("GET", path, accept=ACCEPT_METADATA)
-    raise _keeps_changing(manifest)
+        confirm()
+    raise keeps_changing(manifest)
 
 
-def give_up_defaults(client: Client, path: str, manifest: Manifest, *, tries: int) -> bool:
-    """Make the defaults ours that the manifest makes obsolete. Whether there were any. Raises as `take_over` does."""
+def give_up_defaults(
+    client: Client, path: str, manifest: Manifest, *, tries: int, confirm: Callable[[], None]
+) -> bool:
+    """Make the defaults ours that the manifest makes obsolete. Whether there were any; an object that is not there yet has
+    none. Raises as `take_over` does."""
     for _ in range(tries):
-        live = client.request("GET", path)
+        live = find(client, path)
+        if live is None:
+            return False
+        confirm()
         fields = obsolete_fields(manifest.body, live)
         managed = live["metadata"].get("managedFields") or []
         if not fields:
             return False
         if _write(client, path, live, with_more_of_ours(managed, fields, manifest.api_version)):
             return True
-    raise _keeps_changing(manifest)
+    raise keeps_changing(manifest)
 
 
 def needs_preview(manifest: Manifest, live: Json) -> bool:
@@ -76,7 +87,7 @@ def preview(client: Client, resource: Resource, manifest: Manifest, live: Json) 
             if error.status != 409:
                 raise
         live = client.request("GET", path)  # its controller wrote the status meanwhile
-    raise _keeps_changing(manifest)
+    raise keeps_changing(manifest)
 
 
 def _result(manifest: Manifest, live: Json, fresh: Json) -> Json:
@@ -121,7 +132,8 @@ def _write(client: Client, path: str, live: Json, managed: list[Json]) -> bool:
     return True
 
 
-def _keeps_changing(manifest: Manifest) -> SlipwayError:
+def keeps_changing(manifest: Manifest) -> SlipwayError:
+    """The error for an object that does not hold still."""
     return SlipwayError(
         f"{manifest.ref.kind} {manifest.ref.name} is changed by another program again and again.",
         hint="Stop what changes it and deploy again.",

@@ -24,7 +24,7 @@ _TRANSIENT_CONFIG = re.compile(r"failed to sync .* cache", re.I)
 _CONFIG = re.compile(
     r'(secret|configmap) "([^"]+)" not found|couldn\'t find key (\S+) in (Secret|ConfigMap) (\S+)', re.I
 )
-_IMAGE = {
+IMAGE_REASONS = {
     "ErrImagePull",
     "ImagePullBackOff",
     "RegistryUnavailable",
@@ -59,7 +59,7 @@ def troubles_of_container(
         invalid = reason == "InvalidImageName"
         words = "is not a valid image name" if invalid else "is not on the node, and may not be pulled"
         yield subject.trouble("image", reason, 0, f"image {subject.image} {words}")
-    elif reason in _IMAGE:
+    elif reason in IMAGE_REASONS:
         yield _image_trouble(subject, reason, events, limits)
     elif reason == "CreateContainerConfigError" and not _TRANSIENT_CONFIG.search(message):
         yield _config_trouble(subject, limits, fresh)

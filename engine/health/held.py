@@ -67,14 +67,20 @@ def what_is_held(kind: str, body: Json) -> str:
     return f"{held.why}: {old} of {total} pods still {verb} what ran before" if old else ""
 
 
+def held_words(kind: str, name: str, text: str, *, still: bool) -> str:
+    """The sentence about such a workload. `text`: from `what_is_held`; `still`: this deploy did not change it."""
+    return f"{kind} {name} is still held back: it {text}." if still else f"{kind} {name} {text}."
+
+
 def warning_before(kind: str, name: str, live: Json | None, result: Json) -> tuple[str, Held] | None:
-    """The warning before a deploy changes such a workload; None when it replaces its pods by itself. `live`: None for a new
-    one; `result`: as it will be."""
+    """The warning before a deploy changes such a workload, or leaves it with pods of before; None when it replaces its pods by
+    itself. `live`: None for a new one; `result`: as it will be."""
     held = held_back(kind, result)
     if held is None or (live is None and held is _ON_DELETE):
         return None
     if live is not None and _template(live) == _template(result):
-        return None
+        text = what_is_held(kind, {**live, "spec": result.get("spec")})
+        return (held_words(kind, name, text, still=True), held) if text else None
     what = (
         "no pod of it is made"
         if live is None

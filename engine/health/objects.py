@@ -189,11 +189,18 @@ def _job(body: Json) -> Judgement:
 
 def _job_reason(entry: Json, body: Json) -> str:
     if entry.get("reason") == "BackoffLimitExceeded":
-        count = int((body.get("status") or {}).get("failed") or 0)
+        count = failed_pods(body)
         return f"its pod failed {times(count)}" if count else "its pod failed"
     if entry.get("reason") == "DeadlineExceeded":
         return f"it ran longer than {(body.get('spec') or {}).get('activeDeadlineSeconds')} seconds"
     return str(entry.get("message") or entry.get("reason") or "no reason given")
+
+
+def failed_pods(body: Json) -> int:
+    """How many pods of a Job have failed; the controller says that the Job will fail before it has counted the last of them."""
+    status = body.get("status") or {}
+    uncounted = (status.get("uncountedTerminatedPods") or {}).get("failed") or []
+    return int(status.get("failed") or 0) + len(uncounted)
 
 
 def _pod(body: Json) -> Judgement:

@@ -7,9 +7,11 @@ hide the verdict.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from engine.cluster.client import ApiError, Client, list_all
 from engine.cluster.resources import built_in
@@ -21,40 +23,108 @@ from engine.types import ClusterEvent, Evidence, Json
 LOG_LINES = 50
 MAX_EVENTS = 20
 MAX_LINE = 1000  # characters
+MAX_OTHERS = 20  # further containers of an object, of all its pods
+_AT_ONCE = 4  # questions
 _LOG_BYTES = 64 * 1024
 _LOG_IS_GONE = "unable to retrieve container logs for "  # a kubelet's answer, as a log, when it has removed the container
 
 
-def collect(client: Client, namespace: str, pod: Json, trouble: Trouble | None) -> Evidence:
-    """The evidence about one pod. Without a trouble, the container is the first that is not ready."""
-    metadata = pod["metadata"]
-    container = trouble.container if trouble and trouble.container else _unready(pod)
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        events = pool.submit(events_about, client, namespace, metadata.get("uid", ""))
-        logs = pool.submit(log_of, client, namespace, metadata["name"], container, previous=False)
-        previous = pool.submit(log_of, client, namespace, metadata["name"], container, previous=True)
-    status = next((one for one, _ in statuses_of(pod) if one.get("name") == container), {})
-    ended = ended_state(status)
+class Asker:
+    """Asks the cluster about containers, several questions at once. Use it as a context manager."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+
+    def __enter__(self) -> Asker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+
+    def about(
+        self,
+        pod: Json,
+        container: str,
+        trouble: Trouble | None = None,
+        *,
+        lines: int = LOG_LINES,
+        is_first: bool = True,
+    ) -> Callable[[], Evidence]:
+        """Asks about one container; the answer is had by a call. `trouble`: what is known of it; `lines`: how many of its
+        log, none for 0; `is_first`: with the events about its pod."""
+        name, uid = pod["metadata"]["name"], pod["metadata"].get("uid", "")
+        base = base_of(pod, container, trouble)
+        ask = partial(log_of, self._client, self._namespace, name, container, lines=lines)
+        logs = self._pool.submit(ask, previous=False) if lines else None
+        previous = self._pool.submit(ask, previous=True) if lines and (base.restarts or trouble) else None
+        events = self._pool.submit(events_about, self._client, self._namespace, uid) if is_first else None
+        return lambda: replace(
+            base,
+            events=tuple(event_of(event) for event in events.result()[-MAX_EVENTS:]) if events else (),
+            logs=logs.result() if logs else (),
+            previous_logs=previous.result() if previous else (),
+        )
+
+
+def base_of(pod: Json, container: str, trouble: Trouble | None) -> Evidence:
+    """What the pod itself says of a container."""
+    found = [(one, is_init) for one, is_init in statuses_of(pod) if one.get("name") == container]
+    status, is_init = found[0] if found else ({}, False)
+    ended, waits = ended_state(status), (status.get("state") or {}).get("waiting") or {}
+    code = trouble.exit_code if trouble and trouble.exit_code is not None else ended.get("exitCode")
+    shown = waits or ended
     return Evidence(
-        pod=metadata["name"],
+        pod=pod["metadata"]["name"],
         container=container,
-        reason=(trouble.reason if trouble else "") or str(ended.get("reason") or ""),
-        message=(trouble.message if trouble else "") or str(ended.get("message") or "")[:MAX_LINE],
-        exit_code=trouble.exit_code if trouble and trouble.exit_code is not None else ended.get("exitCode"),
+        reason=(trouble.reason if trouble else "") or str(shown.get("reason") or ""),
+        message=((trouble.message if trouble else "") or str(shown.get("message") or ""))[:MAX_LINE],
+        exit_code=code,
         restarts=int(status.get("restartCount") or 0),
         node=str((pod.get("spec") or {}).get("nodeName") or ""),
-        events=tuple(event_of(event) for event in events.result()[-MAX_EVENTS:]),
-        logs=logs.result(),
-        previous_logs=previous.result(),
+        is_init=is_init,
+        is_ready=bool(status.get("ready")),
+        signal=signal_of(ended),
+        limits=limits_of(pod, container),
     )
+
+
+def signal_of(ended: Json) -> str:
+    """The signal that ended a container: by its own field, else by the exit code, which runtimes make of it (128 + n)."""
+    number = int(ended.get("signal") or 0) or int(ended.get("exitCode") or 0) - 128
+    return signal.Signals(number).name if number in set(signal.Signals) else ""
+
+
+def limits_of(pod: Json, container: str) -> tuple[str, ...]:
+    """The limits that the pod sets for a container."""
+    spec = pod.get("spec") or {}
+    for one in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        if one.get("name") == container:
+            found = (one.get("resources") or {}).get("limits") or {}
+            return tuple(f"{name} {amount}" for name, amount in sorted(found.items()))
+    return ()
 
 
 def completed(newer: Evidence | None, older: Evidence | None) -> Evidence | None:
     """The newer evidence, with what only the older one still has: pods may be gone since."""
     if newer is None or older is None:
         return newer or older
-    if newer.pod != older.pod:
-        return newer if newer.logs or newer.previous_logs else older
+    first = newer
+    if newer.pod != older.pod and not (newer.logs or newer.previous_logs):
+        first = older
+    known = {(one.pod, one.container): one for one in (*older.others, replace(older, others=()))}
+    known |= {key: _filled(one, known.get(key)) for one in newer.others if (key := (one.pod, one.container))}
+    others = tuple(one for key, one in known.items() if key != (first.pod, first.container))
+    return replace(
+        _filled(first, older), others=others[:MAX_OTHERS], more_pods=max(newer.more_pods, older.more_pods)
+    )
+
+
+def _filled(newer: Evidence, older: Evidence | None) -> Evidence:
+    """With the texts of an older look at the same container, where the newer one found none."""
+    if older is None or (newer.pod, newer.container) != (older.pod, older.container):
+        return newer
     return replace(
         newer,
         events=newer.events or older.events,
@@ -87,9 +157,11 @@ def event_of(event: Json) -> ClusterEvent:
     )
 
 
-def log_of(client: Client, namespace: str, pod: str, container: str, *, previous: bool) -> tuple[str, ...]:
+def log_of(
+    client: Client, namespace: str, pod: str, container: str, *, previous: bool, lines: int = LOG_LINES
+) -> tuple[str, ...]:
     """The last lines of a container's log, or of the one before its last restart; none when there is none."""
-    query = {"container": container, "tailLines": str(LOG_LINES), "limitBytes": str(_LOG_BYTES)}
+    query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
     if previous:
         query["previous"] = "true"
     try:
@@ -98,7 +170,7 @@ def log_of(client: Client, namespace: str, pod: str, container: str, *, previous
         return ()
     if text.startswith(_LOG_IS_GONE):
         return ()
-    return tuple(line[:MAX_LINE] for line in text.splitlines()[-LOG_LINES:])
+    return tuple(line[:MAX_LINE] for line in text.splitlines()[-lines:])
 
 
 # As programs name what ended them: `KeyError: …`, `Error: …`, `panic: …`, `FATAL: …`, `error TS2304`, `Killed`.
@@ -121,18 +193,3 @@ def last_word(evidence: Evidence) -> str:
 def newest_text(events: Sequence[ClusterEvent], reason: str) -> str:
     """The text of the newest event with this reason, or empty."""
     return next((event.text for event in reversed(events) if event.reason == reason), "")
-
-
-def _unready(pod: Json) -> str:
-    """The container worth a look: an init container that runs or waits, else the first that is not ready."""
-    status = pod.get("status") or {}
-    for container in status.get("initContainerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated")
-        if not container.get("ready") and not (ended and ended.get("exitCode") == 0):
-            return str(container.get("name", ""))
-    containers = status.get("containerStatuses") or []
-    for container in containers:
-        if not container.get("ready"):
-            return str(container.get("name", ""))
-    specs = containers or (pod.get("spec") or {}).get("containers") or []
-    return str(specs[0].get("name", "")) if specs else ""

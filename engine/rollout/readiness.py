@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from engine.health.crashes import exits_of_pod, statuses_of
 from engine.health.events import age_of
 from engine.health.pods import condition, is_ready
+from engine.rollout.waits import Waits, still_waits, waits_of
 from engine.types import Json
 
 _LONG_RUNNING = (
@@ -23,7 +24,8 @@ _LONG_RUNNING = (
 
 @dataclass
 class Seen:
-    """What is known of one pod. `forgiven`: ends, by container, that are no concern of this rollout."""
+    """What is known of one pod. `forgiven`: ends, by container, that are no concern of this rollout; `waits`: what it waited for
+    before the first write."""
 
     exits: dict[str, int]
     forgiven: dict[str, int] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class Seen:
     ready_since: float = 0.0  # of the present readiness
     first_ready: float | None = None
     settled: bool = False
+    waits: Waits = field(default_factory=Waits)
 
 
 class Readiness:
@@ -50,6 +53,7 @@ class Readiness:
             if is_ready(pod):
                 since = self._clock() - self._age(condition(pod, "Ready").get("lastTransitionTime"))
                 seen.is_ready, seen.ready_since, seen.first_ready = True, since, since
+            seen.waits = waits_of(pod)
             self._pods[_uid(pod)] = seen
 
     def look(self, pod: Json, settle: float) -> Seen:
@@ -61,7 +65,7 @@ class Readiness:
         elif not seen.is_ready or exits != seen.exits:
             seen.is_ready, seen.ready_since = True, now
             seen.first_ready = now if seen.first_ready is None else seen.first_ready
-        seen.exits = exits
+        seen.exits, seen.waits = exits, still_waits(seen.waits, pod)
         if seen.is_ready and not seen.settled and now - seen.ready_since >= settle:
             seen.settled, seen.forgiven = True, exits
         return seen

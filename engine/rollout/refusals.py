@@ -1,18 +1,27 @@
 """Pods of a workload that may not be created, over time: a rolling update at the edge of a quota is refused pods for a
-moment, and goes on when old ones leave."""
+moment, and goes on when old ones leave.
+
+They leave when new ones are available (`minReadySeconds`). Nobody tells the controller that there is room then: it tries
+again by itself, after pauses that double. So its next try comes at the latest after as long as pods had been refused; where
+that one is too early for the quota's own count, another one after twice as long.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.health.pods import is_ready
 from engine.health.trouble import Trouble
 from engine.limits import Limits
-from engine.rollout.targets import Target
+from engine.rollout.targets import Refusals, Target
 from engine.types import Json
 
-_COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "currentNumberScheduled", "numberReady")
+_TWO_TRIES = 2.5  # the second pause is twice the first one; we see a refusal a moment late
+_COUNTS = (
+    "replicas", "updatedReplicas", "readyReplicas", "availableReplicas",
+    "currentNumberScheduled", "numberReady", "numberAvailable",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,12 +38,14 @@ def judge_refusal(
     """What a refusal means now. `message`: the API server's, empty for none; `others`: pods of the workload that are not
     current. Notes in the target since when nothing has moved."""
     if not message:
-        target.refused = (0.0, "")
+        target.refused = None
         return Refused()
     status = body.get("status") or {}
     counts = str([status.get(name) for name in _COUNTS])
-    if target.refused[1] != counts:
-        target.refused = (now, counts)
+    if target.refused is None:
+        target.refused = Refusals(now, now, counts)
+    elif target.refused.counts != counts:
+        target.refused = replace(target.refused, moved=now, counts=counts)
     trouble = Trouble(
         "",
         body["metadata"].get("uid") or "",
@@ -46,6 +57,14 @@ def judge_refusal(
         message=message,
     )
     leaving = any(pod["metadata"].get("deletionTimestamp") for pod in others)
-    starting = not all(is_ready(pod) for pod in target.pods)
-    has_lasted = now - target.refused[0] >= limits.pod_refused
+    starting = not all(is_ready(pod) for pod in target.pods) or _some_are_not_available(status)
+    grace = max(limits.pod_refused, _TWO_TRIES * (target.refused.moved - target.refused.since))
+    has_lasted = now - target.refused.moved >= grace
     return Refused((trouble,), has_lasted and not leaving and not starting)
+
+
+def _some_are_not_available(status: Json) -> bool:
+    """Whether pods are ready, and not for long enough to take the place of old ones."""
+    ready = int(status.get("readyReplicas") or status.get("numberReady") or 0)
+    available = status.get("availableReplicas", status.get("numberAvailable"))
+    return available is not None and ready > int(available)

@@ -17,7 +17,7 @@ from engine.cluster.refusals import is_no_answer
 from engine.cluster.resources import ClusterKinds, built_in
 from engine.cluster.terminating import is_being_deleted, wait_until_gone
 from engine.errors import SlipwayError
-from engine.health.held import what_is_held
+from engine.health.held import held_words, what_is_held
 from engine.limits import Limits
 from engine.manifests.plan import Phase, Stage, defined_kinds
 from engine.rollout.readiness_warnings import soft_warnings
@@ -133,21 +133,20 @@ class Rollout:
         for stage in self._stages:
             if ok and stage.phase == Phase.POSTDEPLOY:
                 ok = self._run_jobs(stage, self._apply_all(stage))
-        held, unchanged = self._held()
+        held = self._held()
         soft = soft_warnings(self._client, self._kinds, self._manifests) if ok else []
-        warnings = [*held, *unchanged, *soft]
+        warnings = [*held, *soft]
         for warning in warnings:
             self._observer.line(warning, level="warning")
         return self._result(ok, warnings, held)
 
-    def _held(self) -> tuple[list[str], list[str]]:
-        """What does not run because its workload replaces no pods by itself: of workloads that this deploy changed, and of
-        others."""
-        told: tuple[list[str], list[str]] = ([], [])
+    def _held(self) -> list[str]:
+        """What does not run because its workload replaces no pods by itself, whether this deploy changed it or left it so."""
+        told = []
         for applied in self._applied:
             ref, body = applied.manifest.ref, self._world.objects.get(applied.manifest.ref)
             if body and (text := what_is_held(ref.kind, body)):
-                told[applied.action == Action.UNCHANGED].append(f"{ref.kind} {ref.name} {text}.")
+                told.append(held_words(ref.kind, ref.name, text, still=applied.action == Action.UNCHANGED))
         return told
 
     def _result(self, ok: bool, warnings: Sequence[str], held: Sequence[str]) -> RolloutResult:
@@ -196,7 +195,7 @@ class Rollout:
             autoscalers=self._autoscalers,
         )
         applied: list[Applied] = []
-        for manifest, outcome in Outcomes(manifests, applier.apply, self._observer):
+        for manifest, outcome in Outcomes(manifests, applier.apply, self._observer, writes=True):
             if isinstance(outcome, ApiError) and is_no_answer(outcome):
                 raise outcome
             if isinstance(outcome, SlipwayError):

@@ -20,6 +20,15 @@ WAITED_FOR = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """Since when pods are refused, when the object's counts last changed meanwhile, and these counts."""
+
+    since: float
+    moved: float
+    counts: str
+
+
 @dataclass
 class Target:
     """One object that is waited for. `settle`: seconds for which each new pod must have been ready; `ends`: when its time
@@ -39,7 +48,9 @@ class Target:
     pods: list[Json] = field(default_factory=list)  # of the last judgement
     tries: int = 0  # failed ones, of a Job
     tried_at: float = 0.0
-    refused: tuple[float, str] = (0.0, "")  # since when its pods are refused, and its counts at that time
+    waits: bool = False  # whether a pod shows a refusal from before the first write
+    blocked: tuple[float, str] = (0.0, "")  # since when a pod is in the way, and its uid
+    refused: Refusals | None = None
 
     @property
     def ref(self) -> ObjectRef:
@@ -66,6 +77,13 @@ def wanted_pods(kind: str, body: Json) -> int:
         return int((body.get("status") or {}).get("desiredNumberScheduled") or 0)
     replicas = (body.get("spec") or {}).get("replicas")
     return 1 if replicas is None else int(replicas)
+
+
+def extra_time(kind: str, body: Json) -> float:
+    """What `minReadySeconds` costs where pods are replaced one after the other."""
+    if kind not in ("StatefulSet", "DaemonSet"):
+        return 0.0
+    return float((body.get("spec") or {}).get("minReadySeconds") or 0) * wanted_pods(kind, body)
 
 
 def replaces_pods(body: Json) -> bool:

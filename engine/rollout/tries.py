@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.health.crashes import exits_of, statuses_of
-from engine.health.objects import Judgement, failed
+from engine.health.objects import Judgement, failed, failed_pods
 from engine.health.trouble import Trouble, ended_state, times
 from engine.limits import JOB_BACK_OFF, JOB_BACK_OFF_MAX, POD_BACK_OFF_MAX
 from engine.rollout.targets import Target
@@ -31,10 +31,9 @@ def tries_of(body: Json, pods: Sequence[Json]) -> Tries | None:
     Pods that are not restarted (`Never`) are counted by the Job, starts of one pod's containers (`OnFailure`) by it.
     """
     template = ((body.get("spec") or {}).get("template") or {}).get("spec") or {}
-    status = body.get("status") or {}
     if template.get("restartPolicy") == "OnFailure":
         return _of_restarts(pods)
-    count = int(status.get("failed") or 0)
+    count = failed_pods(body)
     failed = sorted((pod for pod in pods if _phase(pod) == "Failed"), key=_created)
     if not count or not failed:
         return None

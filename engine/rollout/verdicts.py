@@ -20,18 +20,21 @@ from engine.health.objects import (
     failed,
     is_observed,
     judge,
-    ready,
     waiting,
 )
-from engine.health.pods import condition, failed_by_its_node, is_ready, troubles_of
+from engine.health.pods import failed_by_its_node, is_ready, troubles_of
 from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import NEVER, Trouble
 from engine.limits import Limits, timeout_of
 from engine.manifests.settling import settle_reason, settle_time
+from engine.rollout.deadlines import deadlines_over, without_old_deadline
 from engine.rollout.readiness import Readiness, Seen
 from engine.rollout.refusals import Refused, judge_refusal
-from engine.rollout.targets import Target, replaces_pods, wanted_pods
+from engine.rollout.revisions import judge_blocked, with_old_pods
+from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
+from engine.rollout.vanished import is_same, judge_vanished
+from engine.rollout.waits import old_refusal
 from engine.types import Json, ObjectRef, Progress
 
 _ENDED = (Progress.READY, Progress.FAILED)
@@ -58,6 +61,7 @@ class Verdicts:
         self._pods: dict[str, list[Json]] = {}
         self._replica_sets: dict[str, list[Json]] = {}
         self._events: dict[str, list[Json]] = {}
+        self._old_deadlines: dict[str, str] = {}
         self.targets: dict[ObjectRef, Target] = {}
         # Grace in seconds by kind and name of Secrets and ConfigMaps that this deploy has just written, or that a
         # controller is about to make.
@@ -65,8 +69,9 @@ class Verdicts:
         self.notes: list[str] = []  # lines for the log, to be taken out by whoever tells them
 
     def remember(self) -> None:
-        """Take note of the pods that are there before the first write."""
+        """Take note of the pods, and of the deadlines that are over, before the first write."""
         self._readiness.remember(body for ref, body in self._world.objects.items() if ref.kind == "Pod")
+        self._old_deadlines = deadlines_over(self._world.objects.values())
 
     def add(self, applied: Applied, deadline: float = float("inf")) -> None:
         """Wait for one more object, from now on. `deadline`: when the deploy's time is over."""
@@ -74,6 +79,9 @@ class Verdicts:
         timeout = timeout_of(applied.manifest, self._limits)
         settle = settle_time(applied.manifest.body, self._limits.settle)
         target = Target(applied, now, timeout, settle, min(now + timeout, deadline), grew=now)
+        shown = self._world.objects.get(target.ref)
+        if shown:  # a deadline may have passed since the first look
+            self._old_deadlines.update(deadlines_over([shown]))
         self.targets[target.ref] = target
 
     def judge_all(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Judgement]:
@@ -90,11 +98,8 @@ class Verdicts:
         """The judgement now. A failure is final: what is deleted afterwards has failed for its cause all the same."""
         pods, last = target.pods, target.last
         found = self._judge(target)
-        if (
-            last is None
-            or last.progress != Progress.FAILED
-            or (found.trouble and found.progress == last.progress)
-        ):
+        had_failed = last is not None and last.progress == Progress.FAILED
+        if last is None or not had_failed or (found.trouble and found.progress == Progress.FAILED):
             return found
         target.pods = pods
         return last
@@ -113,25 +118,41 @@ class Verdicts:
 
     def _judge(self, target: Target) -> Judgement:
         body = self._world.objects.get(target.ref)
-        if body is None or not _is_same(body, target):
-            return self._judge_missing(target)
-        judgement = judge(target.ref.kind, body, target.applied.generation)
+        if body is None or not is_same(body, target):
+            gone = self._world.gone.get(target.ref)
+            return judge_vanished(target, gone, now=self._clock())
         known = is_observed(target.ref.kind, body, target.applied.generation)
+        if not known:  # what its status says is of the rollout before
+            self._old_deadlines.update(deadlines_over([body]))
+        judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
         target.pods = self._pods_of(target, body) if known else []
+        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods] if known else []
+        judgement = with_old_pods(target, body, judgement, others)
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
         if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement
-        by_status = judgement.progress
-        if by_status != Progress.FAILED:
+        if (by_status := judgement.progress) != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
         judgement = self._judge_pods(target, body, judgement, seen)
-        allowed = target.timeout + self._extra_time(target, body)
+        if judgement.progress == Progress.PROGRESSING:
+            now, patience = self._clock(), self._limits.quorum
+            judgement = judge_blocked(
+                target, body, judgement, others, self._of_one, now=now, patience=patience
+            )
+        allowed = target.timeout + extra_time(target.ref.kind, body)
         in_time = by_status == Progress.READY or self._clock() - target.started < allowed
         if judgement.progress in _ENDED or in_time:
             return judgement
         words = f"{judgement.sentence} after {allowed:.0f} seconds"
         hint = judgement.trouble.hint if judgement.trouble and judgement.trouble.hint else _LATE_HINT
         return Judgement(Progress.TIMED_OUT, words, hint, judgement.trouble)
+
+    def _as_of_now(self, target: Target, body: Json) -> Json:
+        """The object, without a deadline of an earlier rollout for as long as its pods may still heal."""
+        since = max(target.started, target.grew)
+        if not target.waits and self._clock() - since >= self._limits.old_deadline:
+            return body
+        return without_old_deadline(body, self._old_deadlines)
 
     def _has_settled(self, target: Target, body: Json, seen: dict[str, Seen]) -> bool:
         """Whether what its own status calls ready has been so for long enough, pod by pod."""
@@ -154,35 +175,6 @@ class Verdicts:
         why = f"{settle_reason(target.manifest.body)}: watched {target.settle:g} s more"
         self._note(target, why)
         return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
-
-    def _extra_time(self, target: Target, body: Json) -> float:
-        """What `minReadySeconds` costs where pods are replaced one after the other."""
-        if target.ref.kind not in ("StatefulSet", "DaemonSet"):
-            return 0.0
-        seconds = float((body.get("spec") or {}).get("minReadySeconds") or 0)
-        return seconds * wanted_pods(target.ref.kind, body)
-
-    def _judge_missing(self, target: Target) -> Judgement:
-        """A Job may be collected as soon as it is complete; anything else should stay."""
-        last = self._world.gone.get(target.ref)
-        if last is None or not _is_same(last, target):
-            if self._clock() - target.started < target.timeout:
-                return waiting("waiting for the cluster to show it")
-            words = f"the cluster did not show it within {target.timeout:.0f} seconds"
-            return Judgement(Progress.TIMED_OUT, words, "Is something deleting it at once?")
-        if target.ref.kind == "Job":
-            metadata = {key: value for key, value in last["metadata"].items() if key != "deletionTimestamp"}
-            judgement = judge("Job", {**last, "metadata": metadata}, target.applied.generation)
-            if judgement.progress == Progress.FAILED:
-                return judgement
-            if (
-                judgement.progress == Progress.READY
-                or condition(last, "SuccessCriteriaMet").get("status") == "True"
-            ):
-                return ready("completed, and collected")
-        return failed(
-            "was deleted by somebody else during the deploy", "Find out who deletes it, then deploy again."
-        )
 
     def _judge_pods(
         self, target: Target, body: Json, judgement: Judgement, seen: dict[str, Seen]
@@ -219,6 +211,11 @@ class Verdicts:
         owners = [item["metadata"]["uid"] for item in sets] if target.ref.kind == "Deployment" else [uid]
         return [pod for owner in owners for pod in self._pods.get(owner, [])]
 
+    def _of_one(self, pod: Json) -> list[Trouble]:
+        """The troubles of a pod that is not current."""
+        events = sorted(self._events.get(pod["metadata"].get("uid") or "", []), key=event_time)
+        return troubles_of(pod, events, limits=self._limits)
+
     def _troubles(self, target: Target, seen: dict[str, Seen]) -> list[Trouble]:
         found = []
         for pod in target.pods:
@@ -240,17 +237,26 @@ class Verdicts:
         now = self._clock()
         target.troubles = {t.key: target.troubles.get(t.key, now) for t in troubles}
         crashing = crash_of_many(troubles, self._limits.crash_exits)
-        doomed = []
+        target.waits, doomed = False, []
         for trouble in troubles:
-            over = self._is_window_over(target, trouble, seen)
-            grace = (
-                0.0 if over or (trouble.topic == "crash" and trouble.container in crashing) else trouble.grace
-            )
+            crashes = trouble.topic == "crash" and trouble.container in crashing
+            over = crashes or self._is_window_over(target, trouble, seen)
+            grace = 0.0 if over else self._grace(target, trouble, seen)
             if now - target.troubles[trouble.key] >= grace:
                 doomed.append(trouble)
             if trouble.topic == "unschedulable":
                 self._note(target, trouble.sentence)
         return doomed
+
+    def _grace(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> float:
+        """For how long the trouble may last."""
+        pod = seen.get(trouble.pod)
+        old = old_refusal(trouble, pod.waits, self._limits) if pod else None
+        if old is None:
+            return trouble.grace
+        self._note(target, f"{trouble.sentence}, as before this deploy; the node has not tried again yet")
+        target.waits = True
+        return old
 
     def _is_window_over(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> bool:
         """Whether a container ended within the settle time of its pod, and that time has passed."""
@@ -292,8 +298,3 @@ class Verdicts:
 _LATE_HINT = (
     "Look at the pods' log and events. If it only needs longer, raise the annotation slipway.dev/timeout."
 )
-
-
-def _is_same(body: Json, target: Target) -> bool:
-    """Whether it is the object that was applied, and not another one of its name."""
-    return not target.applied.uid or body["metadata"].get("uid") == target.applied.uid

@@ -14,8 +14,9 @@ from engine.cluster.feed import Topic, World
 from engine.cluster.resources import built_in
 from engine.health.objects import Judgement
 from engine.limits import Limits
-from engine.rollout.evidence import collect, completed, last_word, newest_text
+from engine.rollout.evidence import completed, last_word, newest_text
 from engine.rollout.joblog import JobLogs
+from engine.rollout.postmortem import collect
 from engine.rollout.targets import Target
 from engine.rollout.verdicts import Verdicts
 from engine.types import Evidence, ObjectRef, ObjectStatus, Observer, Progress
@@ -190,11 +191,7 @@ class Waiter:
 
     def _collect(self, target: Target) -> Evidence | None:
         trouble = target.last.trouble if target.last else None
-        named = [pod for pod in target.pods if trouble and pod["metadata"]["name"] == trouble.pod]
-        pods = (
-            named or sorted(target.pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))[-1:]
-        )
-        return collect(self._client, target.ref.namespace, pods[0], trouble) if pods else None
+        return collect(self._client, target.ref.namespace, target.pods, trouble)
 
     def _tell_failure(self, status: ObjectStatus) -> None:
         self._observer.line(status.sentence, level="error")

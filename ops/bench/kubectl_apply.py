@@ -116,6 +116,9 @@ class Silent:
     def check(self) -> None:
         return
 
+    def confirm(self) -> None:
+        return
+
 
 @dataclass(frozen=True)
 class Bench:

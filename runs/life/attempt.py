@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from core.worker import is_leaving
-from engine.errors import SlipwayError
+from engine.errors import Stop
 from runs.fence import Fence, FenceLost
 from runs.journal import Journal
 from runs.life.kind import R
@@ -19,15 +19,17 @@ LOOK_SECONDS = 0.3  # between two checks whether the run must stop
 Answer = TypeVar("Answer")
 
 
-class CancelRequested(SlipwayError):
+class CancelRequested(Stop):
     """A cancel was requested; the work stopped before its next write."""
 
 
-class Leaving(SlipwayError):
+class Leaving(Stop):
     """This worker must end (for example in a rolling update); another one goes on with the run."""
 
+    patience = 2.0  # its time is short; the worker that goes on writes the same
 
-class OutOfTime(SlipwayError):
+
+class OutOfTime(Stop):
     """The run exceeded its time limit."""
 
 
@@ -60,6 +62,12 @@ class Attempt(Generic[R]):
             raise Leaving("This worker is being stopped.")
         if time.monotonic() > self.deadline + grace:
             raise OutOfTime("The time limit of this run is over.")
+
+    def confirm(self) -> None:
+        """Like `check`, and asks the database whether this attempt is the current one: the journal may know it seconds later."""
+        self.check()
+        with self.fence.held():
+            pass
 
     def patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Calls `ask` in a thread and returns its result; raises its error, or as `check` when the run must stop meanwhile. For

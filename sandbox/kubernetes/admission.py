@@ -15,6 +15,7 @@ from sandbox.kubernetes.store import Store
 
 _ADDRESSES = ipaddress.ip_network("10.96.0.0/16")
 _NODE_PORTS = range(30000, 32768)
+_NOT_IN_RANGE = "provided port is not in the valid range. The range of valid ports is 30000-32767"
 _ADDRESS_FIELDS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
@@ -128,14 +129,25 @@ def _refuse_addresses(body: Json, before: Json, store: Store, *, dry_run: bool) 
         why = f"failed to allocate IP {address}: the provided network does not match the current range"
         cause = refusals.invalid_value("spec.clusterIPs", [address], why)
         raise refusals.invalid("Service", "", name, [cause])
-    own = {port.get("nodePort") for port in before.get("ports") or []}
     others = store.bodies(("", "services"))
+    is_new = address not in (None, "", "None", before.get("clusterIP"))
+    if is_new and not dry_run and any(other["spec"].get("clusterIP") == address for other in others):
+        why = f"failed to allocate IP {address}: provided IP is already allocated"
+        raise refusals.invalid(
+            "Service", "", name, [refusals.invalid_value("spec.clusterIPs", [address], why)]
+        )
+    health = spec.get("healthCheckNodePort")
+    if health and health not in _NODE_PORTS and not dry_run:
+        words = f"failed to allocate requested HealthCheck NodePort {health}: {_NOT_IN_RANGE}"
+        causes = {"causes": [{"message": words}]}
+        raise refusals.Refused(500, "InternalError", f"Internal error occurred: {words}", causes)
+    own = {port.get("nodePort") for port in before.get("ports") or []}
     taken = {p.get("nodePort") for s in others for p in s["spec"].get("ports") or []} - own
     for index, port in enumerate(spec.get("ports") or []):
         field, number = f"spec.ports[{index}].nodePort", port.get("nodePort")
         if number and number not in _NODE_PORTS and not dry_run:
-            words = "provided port is not in the valid range. The range of valid ports is 30000-32767"
-            raise refusals.invalid("Service", "", name, [refusals.invalid_value(field, number, words)])
+            cause = refusals.invalid_value(field, number, _NOT_IN_RANGE)
+            raise refusals.invalid("Service", "", name, [cause])
         if number and number in taken:
             words = "provided port is already allocated"
             raise refusals.invalid("Service", "", name, [refusals.invalid_value(field, number, words)])

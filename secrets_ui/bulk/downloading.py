@@ -20,7 +20,7 @@ from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import require
 from secrets_ui.known.said import said, unchecked
 from secrets_ui.values.bulk import write_secret_file
-from secrets_ui.values.dotenv import CannotWrite, write_env
+from secrets_ui.values.dotenv import CannotWrite, one_line, write_env
 
 Form = Literal["env", "secret"]
 
@@ -71,7 +71,7 @@ def _unreadable(secret: OneSecret, *, leave_out: bool) -> tuple[str, ...]:
     keys = tuple(dict.fromkeys(entry.key for entry in secret.entries if secret.entry(entry.key) is entry
                                and entry.value is None))  # fmt: skip
     if keys and not leave_out:
-        raise CannotWrite(f"The values of these keys cannot be read: {', '.join(keys)}.", keys)
+        raise CannotWrite(f"The values of these keys cannot be read: {', '.join(map(one_line, keys))}.", keys)
     return keys
 
 
@@ -86,7 +86,7 @@ def _env(secret: OneSecret, *, leave_out: bool) -> str:
                 raise
             out += error.keys
             values = {key: value for key, value in values.items() if key not in error.keys}
-    return (f"# left out: {', '.join(out)}\n" if out else "") + text
+    return "".join(f"# left out: {one_line(key)}\n" for key in out) + text
 
 
 def _secret_file(file: SecretsFile, opened: SecretsText, secret: OneSecret) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from secrets_ui.known.reading import read_version
 from secrets_ui.known.rights import environments_of
 from secrets_ui.values.kinds import EMPTY
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = string.ascii_uppercase
 SAME, DIFFERENT, ONE, UNTOLD, NOWHERE = "same", "different", "one", "untold", "nowhere"
 
 
@@ -187,10 +188,16 @@ def _line(
         key = (column.keys or {}).get(place)
         value = digests.get(column.file.pk, {}).get(place)
         if value is not None and value not in letters:
-            letters[value] = LETTERS[len(letters) % len(LETTERS)]
+            letters[value] = letter_of(len(letters))
         missing = key is None and name in places
         cells.append(Cell(column, place, key, letters.get(value or b"", ""), missing))
     return Line(name, tuple(cells), _result(cells), _is_shared(cells))
+
+
+def letter_of(number: int) -> str:
+    """The mark of a group of equal values, counted from 0: A to Z, then AA, AB and so on. No two groups of a line share one."""
+    more, last = divmod(number, len(LETTERS))
+    return (letter_of(more - 1) if more else "") + LETTERS[last]
 
 
 def _result(cells: Sequence[Cell]) -> str:

@@ -20,13 +20,14 @@ from secrets_ui.known.public import Place
 from secrets_ui.models import Draft, Secret
 
 KEPT = timedelta(minutes=30)
-Do = Literal["set", "add", "remove", "rename"]
+Do = Literal["set", "add", "remove", "rename", "new", "drop"]
+WHOLE: tuple[Do, ...] = ("new", "drop")  # of a Secret as a whole: such an edit names no key
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit of one key. `to`: the new name of a rename. `value`: None where the value stays, or goes. `source`: where the
-    value comes from, as `SecretVersion.Source` has it."""
+    """One edit of one key, or of a Secret as a whole. `to`: the new name of a rename; of a new Secret its type. `value`: None
+    where the value stays, or goes. `source`: where the value comes from, as `SecretVersion.Source` has it."""
 
     secret: str
     key: str
@@ -43,7 +44,12 @@ class Edit:
     @property
     def places(self) -> set[Place]:
         """Every key that the edit touches."""
-        return {self.place, (self.secret, self.to)} if self.to else {self.place}
+        return {self.place, (self.secret, self.to)} if self.do == "rename" else {self.place}
+
+    @property
+    def is_whole(self) -> bool:
+        """It adds or removes a Secret."""
+        return self.do in WHOLE
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,14 @@ class Content:
     def find(self, place: Place) -> Edit | None:
         """The edit of a key."""
         return next((edit for edit in self.edits if edit.place == place), None)
+
+    def whole(self, secret: str) -> Edit | None:
+        """The edit that adds or removes this Secret."""
+        return next((edit for edit in self.edits if edit.is_whole and edit.secret == secret), None)
+
+    def without_secret(self, secret: str) -> Content:
+        """The same without any edit of this Secret and its keys."""
+        return replace(self, edits=tuple(edit for edit in self.edits if edit.secret != secret))
 
     def with_edit(self, edit: Edit) -> Content:
         """The same with an edit, in place of one of the same key."""

@@ -6,13 +6,14 @@ it names keys and people, never values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.errors import SlipwayError
 from engine.types import Json
 from projects.models import SecretsFile
 from secrets_ui.editing.drafts import Content, Edit
+from secrets_ui.editing.whole import key_edits, with_whole
 from secrets_ui.files.edit import edited_file, room
 from secrets_ui.files.edits import Add, EditError, Remove, Rename, Set
 from secrets_ui.files.edits import Edit as FileEdit
@@ -36,7 +37,8 @@ from secrets_ui.models import Secret, SecretVersion
 
 @dataclass(frozen=True)
 class Merged:
-    """The result of a save before it is made. `before`, `after`: keys of the current version and of the next one.
+    """The result of a save before it is made. `before`, `after`: keys of the current version and of the next one;
+    `base`: of the version that the draft began with.
 
     `theirs`: what changed since the draft began, `clashes`: those of it that the draft changes, too, to something else.
     `problems`: why an edit cannot be made, by its key. `text` is None where there are clashes or problems;
@@ -48,6 +50,7 @@ class Merged:
     edits: tuple[Edit, ...]
     before: Mapping[Place, Key]
     after: Mapping[Place, Key]
+    base: Mapping[Place, Key]
     theirs: Mapping[Place, str]
     clashes: tuple[Place, ...]
     problems: Mapping[Place, str]
@@ -71,11 +74,8 @@ def merge(file: SecretsFile, secret: Secret, content: Content, current: str) -> 
     ExternalError, ManifestError."""
     stored = read_version(file, secret, current)
     before = keys_of(stored.rows)
-    theirs = (
-        changed_places(base_keys(file, secret, content.base_version), before)
-        if content.base_version != current
-        else {}
-    )
+    base = before if content.base_version == current else base_keys(file, secret, content.base_version)
+    theirs = changed_places(base, before)
     clashes = tuple(place for edit in content.edits for place in _clashing(secret, edit, theirs, before))
     edited, problems = (None, {}) if clashes else applied(stored.opened, content)
     rows = _rows_after(stored, edited) if edited is not None else []
@@ -87,6 +87,7 @@ def merge(file: SecretsFile, secret: Secret, content: Content, current: str) -> 
         content.edits,
         before,
         after,
+        base,
         theirs,
         clashes,
         problems,
@@ -115,7 +116,11 @@ def base_keys(file: SecretsFile, secret: Secret, version_id: str) -> dict[Place,
 def _clashing(
     secret: Secret, edit: Edit, theirs: Mapping[Place, str], now: Mapping[Place, Key]
 ) -> list[Place]:
-    """The keys of an edit that somebody else changed to something else."""
+    """The keys of an edit that somebody else changed to something else. Who removes a Secret has not seen what became of its
+    keys since: that is one clash, of the Secret."""
+    if edit.do == "drop":
+        is_touched = any(name == edit.secret for name, _ in theirs)
+        return [edit.place] if is_touched and any(name == edit.secret for name, _ in now) else []
     found = sorted(edit.places & theirs.keys())
     return [place for place in found if not _agree(secret, edit, place, now.get(place))]
 
@@ -132,11 +137,19 @@ def _agree(secret: Secret, edit: Edit, place: Place, now: Key | None) -> bool:
 
 
 def applied(opened: SecretsText, content: Content) -> tuple[SecretsText | None, dict[Place, str]]:
-    """The file with the edits, or why one cannot be made, by its key."""
+    """The file with the edits, or why one cannot be made, by its key: single keys first, then whole Secrets."""
+    edited, problems = _with_keys(opened, key_edits(content))
+    if edited is None:
+        return None, problems
+    edited, problems = with_whole(edited, content)
+    return (None, problems) if problems else (edited, {})
+
+
+def _with_keys(opened: SecretsText, wanted: Sequence[Edit]) -> tuple[SecretsText | None, dict[Place, str]]:
     names = names_of(opened)
     edits: dict[tuple[int, str], FileEdit] = {}
     problems: dict[Place, str] = {}
-    for edit in content.edits:
+    for edit in wanted:
         if edit.secret not in names:
             problems[edit.place] = "The file holds no Secret of this name any more."
             continue
@@ -151,7 +164,7 @@ def applied(opened: SecretsText, content: Content) -> tuple[SecretsText | None, 
     except EditError as error:
         return None, {(names[index], key): f"{problem}." for (index, key), problem in error.problems.items()}
     except NotAsMeant as error:
-        return None, {edit.place: _said(error) for edit in content.edits}
+        return None, {edit.place: _said(error) for edit in wanted}
 
 
 def _said(error: SlipwayError) -> str:

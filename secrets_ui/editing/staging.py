@@ -80,6 +80,9 @@ def merged(content: Content, edit: Edit) -> Content:
 
 def _problems(keys: Mapping[Place, Key], content: Content, edit: Edit) -> dict[str, list[str]]:
     """The problems of an edit, by field."""
+    whole = content.whole(edit.secret)
+    if whole is not None and whole.do == "drop":
+        return {"key": [f"You are removing the whole Secret {edit.secret}: undo that first."]}
     if edit.value is not None and len(edit.value) > MAX_BYTES:
         return {"value": [f"A value has at most {MAX_BYTES:,} bytes, this one has {len(edit.value):,}."]}
     if edit.do == "add":
@@ -112,9 +115,18 @@ def _locked(keys: Mapping[Place, Key], edit: Edit) -> dict[str, list[str]]:
 
 
 def undo(actor: Actor, file: SecretsFile, place: Place) -> Content:
-    """Takes an edit back."""
+    """Takes an edit back; of a new Secret with all its keys."""
     require(actor, file, "edit", what=label(*place))
-    return change_draft(actor.user, known_secret(file), lambda content: content.without(place))
+
+    def undone(content: Content) -> Content:
+        edit = content.find(place)
+        return (
+            content.without_secret(place[0])
+            if edit is not None and edit.do == "new"
+            else content.without(place)
+        )
+
+    return change_draft(actor.user, known_secret(file), undone)
 
 
 def discard_draft(actor: Actor, file: SecretsFile) -> None:

@@ -69,10 +69,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Root:
-    """One document of the text. `aliased`: names of the anchors that an alias uses."""
+    """One document of the text. `aliased`: names of the anchors that an alias uses. `start`: where it begins, with its `---`
+    if it has one; text before that belongs to no document."""
 
     node: Node
     aliased: frozenset[str] = frozenset()
+    start: int = 0
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,15 @@ def prove(before: SecretsText, after: SecretsText, wanted: list[list[Line]]) -> 
         raise NotAsMeant()
 
 
+def prove_whole(before: SecretsText, after: SecretsText, gone: int | None = None) -> None:
+    """Compares the documents of an edited file with those before: one is new behind all others, or the one with that place
+    is gone. Raises NotAsMeant."""
+    told = [[_shape(root.node, set()) for root in one.tree.roots] for one in (before, after)]
+    left = [shape for at, shape in enumerate(told[0]) if at != gone]
+    if (told[1][:-1] if gone is None else told[1]) != left or not _engine_agrees(before, after):
+        raise NotAsMeant()
+
+
 def _is(entry: Entry, line: Line) -> bool:
     part, key, value = line
     return (entry.part, entry.key, entry.value if isinstance(value, bytes) else entry.raw) == (

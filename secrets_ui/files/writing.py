@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 
 import yaml
 
@@ -33,6 +34,16 @@ def text_scalar(value: str, style: str = "") -> str:
     if style == "" and _PLAIN.match(value) and is_text(value):
         return value
     return '"' + _ESCAPED.sub(lambda found: _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}", value) + '"'
+
+
+def secret_lines(
+    name: str, values: Mapping[str, bytes], *, namespace: str = "", type_: str = "Opaque"
+) -> list[str]:
+    """The lines of a Kubernetes Secret with these values, base64 in one line each. Any bytes can stand in it."""
+    lines = ["apiVersion: v1", "kind: Secret", "metadata:", f"  name: {text_scalar(name)}"]
+    lines += [f"  namespace: {text_scalar(namespace)}"] if namespace else []
+    lines += [f"type: {text_scalar(type_)}", "data:" if values else "data: {}"]
+    return [*lines, *(f"  {text_scalar(key)}: {base64_scalar(value)}" for key, value in values.items())]
 
 
 def literal_lines(value: str, indent: int, end: str) -> str:

@@ -48,13 +48,21 @@ def _events(loader: Any) -> Iterator[Any]:
 
 
 def _roots(events: Iterator[Any]) -> Iterator[Root]:
+    is_first = True
     for event in events:
         if isinstance(event, DocumentStartEvent):
             document = _Document(events)
             node = document.node(next(events), 0)
-            yield Root(node, frozenset(document.aliased))
+            yield Root(node, frozenset(document.aliased), _start(event, is_first=is_first))
+            is_first = False
         elif not isinstance(event, StreamStartEvent | DocumentEndEvent):
             return
+
+
+def _start(event: Any, *, is_first: bool) -> int:
+    """Where a document begins; what stands before a first one without `---` can only be its own comments."""
+    start: int = event.start_mark.index
+    return 0 if is_first and not event.explicit else start
 
 
 class _Document:

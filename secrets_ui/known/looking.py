@@ -14,6 +14,7 @@ from django.utils import timezone
 from adapters.aws.secrets_manager import SecretFacts
 from adapters.errors import ExternalError, NotFound
 from core.redactor import redact_text
+from projects import contacts
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from secrets_ui.known.secrets import note_facts, note_failures, refresh, secret_of, secrets_by_file
@@ -59,6 +60,7 @@ def _note(
     files: Sequence[SecretsFile], answers: Mapping[int, SecretFacts | ExternalError], known: dict[int, Secret]
 ) -> None:
     """Keeps the answers, and completes `known` by what was seen for the first time."""
+    _note_contacts(files, answers)
     failed: list[tuple[Secret, str, bool]] = []
     seen: list[tuple[Secret, SecretFacts]] = []
     for file in files:
@@ -73,6 +75,21 @@ def _note(
         note_failures(failed)
     if seen:
         refresh(seen)
+
+
+def _note_contacts(files: Sequence[SecretsFile], answers: Mapping[int, SecretFacts | ExternalError]) -> None:
+    """Whether AWS answers in each region; one answer is enough."""
+    heard: dict[str, SecretFacts | ExternalError] = {}
+    for file in files:
+        answer = answers.get(file.pk)
+        if answer is not None and not isinstance(heard.get(file.region), SecretFacts):
+            heard[file.region] = answer
+    for region, answer in heard.items():
+        name = contacts.name_of(contacts.AWS, region)
+        if isinstance(answer, ExternalError):
+            contacts.note_error(name, answer)
+        else:
+            contacts.note_answer(name)
 
 
 def _told(

@@ -109,6 +109,11 @@ def public_values(arn: str, secret: str, values: Mapping[str, bytes]) -> list[Js
             for key, value in values.items()]  # fmt: skip
 
 
+def typed_key(arn: str, secret: str, key: str, value: bytes) -> Key:
+    """A key with a value that stands in no file yet."""
+    return next(iter(keys_of(public_values(arn, secret, {key: value})).values()))
+
+
 def _told(arn: str, name: str, entry: Entry, told: Told) -> Json:
     """The row of an entry by itself: the same one again for an entry that holds the same."""
     same = name, entry.key, entry.part, entry.raw, entry.value, entry.mistake, entry.locked

@@ -62,7 +62,8 @@ def opened_text(text: str) -> SecretsText:
 
 
 def note_content(secret: Secret, stored: Stored, row: SecretVersion | None = None) -> None:
-    """Keeps what may be shown of a version that was read, unless it is known. `row`: as for `read_version`."""
+    """Keeps what may be shown of a version that was read, unless all of it is known: a deploy tells keys, but
+    not the size of the text nor what is locked. `row`: as for `read_version`."""
     if row is None and _is_known(secret, stored.version_id):
         return
     row = row or find_version(secret, stored.version_id)
@@ -71,7 +72,14 @@ def note_content(secret: Secret, stored: Stored, row: SecretVersion | None = Non
 
 def _is_known(secret: Secret, version_id: str) -> bool:
     """Whether the version was read before; the rows of its keys are not loaded for this."""
-    return SecretVersion.objects.filter(secret=secret, version_id=version_id, keys__isnull=False).exists()
+    return SecretVersion.objects.filter(
+        secret=secret, version_id=version_id, keys__isnull=False, byte_count__isnull=False
+    ).exists()
+
+
+def is_known(row: SecretVersion) -> bool:
+    """Whether the whole text of a version was read."""
+    return row.keys is not None and row.byte_count is not None
 
 
 def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) -> None:
@@ -98,7 +106,7 @@ def learn(file: SecretsFile, version_id: str) -> bool:
     if secret is None:
         return False
     row = find_version(secret, version_id)
-    if row.keys is not None:
+    if is_known(row):
         return True
     try:
         read_version(file, secret, version_id, hasty=False, row=row)

@@ -24,11 +24,10 @@ from secrets_ui.known.rights import is_production, require
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.pages.environment_views import context_of
 from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first, url_of
-from secrets_ui.pages.forms import AddForm, MendForm, PlaceForm, RenameForm, RevealForm, ValueForm
+from secrets_ui.pages.forms import REVIEW, AddForm, MendForm, PlaceForm, RenameForm, RevealForm, ValueForm
 from secrets_ui.values.kinds import text_of
 from ui.forms import refuse
 
-REVIEW = "review"
 Save = Callable[[forms.Form], Edit]
 
 

@@ -52,7 +52,7 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
         reference = reference.without_samples()
     views = file_views(user, place, files, looks, reference, chosen)
     view = next((one for one in views if chosen is not None and one.file.pk == chosen.pk), None)
-    if view is not None and view.being_read and view.secret is not None:
+    if view is not None and view.secret is not None and (view.being_read or view.lacks_size):
         learn_soon(view.file, view.secret.current_version)
     return {
         "environment": place,

@@ -12,9 +12,11 @@ from engine.manifests.secretfiles import strict_base64
 from projects.models import Environment, SecretsFile
 from secrets_ui.known.public import CRLF, Key, Place, place_of
 from secrets_ui.values.random_values import KINDS, MAX_LENGTH, MIN_LENGTH, random_value
+from secrets_ui.values.secret_types import TYPES
 from ui.forms import Unseen
 
 TEXT, BASE64 = "text", "base64"
+REVIEW = "review"  # the page to which a button goes back
 MOST = 65_536
 REASON = "Say in a few words why; those who look at this version in a year will ask."
 
@@ -84,9 +86,12 @@ class GivenForm(forms.Form):
 
     def _typed(self, text: str) -> bytes:
         """Browsers send every line end as CR LF: it is stored as LF, unless the old value has CR LF."""
-        key = self.keys.get(self.cleaned_data.get("place", ("", "")))
         plain = text.replace("\r\n", "\n")
-        return (plain.replace("\n", "\r\n") if key is not None and key.breaks == CRLF else plain).encode()
+        return (plain.replace("\n", "\r\n") if self._keeps_windows_ends() else plain).encode()
+
+    def _keeps_windows_ends(self) -> bool:
+        key = self.keys.get(self.cleaned_data.get("place", ("", "")))
+        return key is not None and key.breaks == CRLF
 
 
 class ValueForm(GivenForm, PlaceForm):
@@ -108,11 +113,12 @@ class RenameForm(PlaceForm):
 
 
 class RevealForm(PlaceForm):
-    """A value to be seen. `how`: shown (in what form), copied, or downloaded."""
+    """A value to be seen. `how`: shown (in what form), copied, or downloaded. `back`: the page with the button."""
 
     SHOWN, COPIED, DOWNLOADED = "shown", "copied", "downloaded"
 
     reason = forms.CharField(required=False, max_length=300)
+    back = forms.CharField(required=False, max_length=10)
     how = forms.ChoiceField(
         required=False, choices=[(SHOWN, SHOWN), (BASE64, BASE64), (COPIED, COPIED), (DOWNLOADED, DOWNLOADED)]
     )
@@ -169,10 +175,40 @@ class CreateForm(forms.Form):
     comment = forms.CharField(label="Why?", max_length=200, error_messages={"required": REASON})
 
 
-def decisions(data: Mapping[str, Any], clashes: Sequence[Place]) -> dict[Place, bool]:
-    """For each clash that was decided, whether one's own edit stays: fields `side-0`, `side-1`, in the order of the page."""
-    chosen = {place: data.get(f"side-{at}") for at, place in enumerate(clashes)}
-    return {place: side == "mine" for place, side in chosen.items() if side in ("mine", "theirs")}
+class ThirdForm(GivenForm):
+    """A third value for a key that two people changed. `key`: as it is stored now."""
+
+    def __init__(self, *args: Any, key: Key | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stored = key
+
+    def clean(self) -> dict[str, Any]:
+        """A blank one is refused: it is rather a value that was forgotten."""
+        data = super().clean()
+        if not self.errors and not data["wanted"] and data.get("file") is None:
+            raise forms.ValidationError("Type the third value, or give a file.")
+        return data
+
+    def _keeps_windows_ends(self) -> bool:
+        return self.stored is not None and self.stored.breaks == CRLF
+
+
+class NewSecretForm(GivenForm):
+    """A whole Secret with its first key. `kept`: the value of a try before this one is to be taken."""
+
+    name = forms.CharField(max_length=253, error_messages={"required": "Write the name of the Secret."})
+    type = forms.ChoiceField(choices=[(name, name) for name in TYPES])
+    key = forms.CharField(required=False, max_length=253)
+    kept = forms.BooleanField(required=False)
+
+
+MINE, THEIRS, THIRD = "mine", "theirs", "third"
+
+
+def decisions(data: Mapping[str, Any], clashes: Sequence[Place]) -> dict[Place, str]:
+    """For each clash that was decided, whose value stays: fields `side-0`, `side-1`, in the order of the page."""
+    chosen = {place: str(data.get(f"side-{at}", "")) for at, place in enumerate(clashes)}
+    return {place: side for place, side in chosen.items() if side in (MINE, THEIRS, THIRD)}
 
 
 class CopyForm(PlaceForm):

@@ -25,6 +25,7 @@ class ImportForm(forms.Form):
     def __init__(self, *args: Any, secrets: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["file"].label = "Or a file"
+        self.fields["text"].widget.attrs["autofocus"] = True
         self.fields["text"].error_messages["null_characters_not_allowed"] = "A text holds no NUL."
         self.only = secrets[0] if len(secrets) == 1 else ""
         if len(secrets) > 1:
@@ -62,7 +63,7 @@ class DownloadForm(forms.Form):
     leave_out = forms.BooleanField(
         required=False,
         label="Leave out keys that it cannot carry",
-        help_text="They are named in its first line.",
+        help_text="In a .env text a comment names each of them.",
     )
     reason = forms.CharField(
         label="Why do you need all values?", max_length=300, help_text="Kept in the audit with your name.",

@@ -34,16 +34,35 @@ class Line:
     reference: Reference
     waiting: int = 0
 
+    @property
+    def trouble(self) -> str:
+        """What AWS said of the secret last, as the word of a state, where deploys cannot read it; empty where they can."""
+        secret = self.look.secret
+        if secret is None:
+            return ""
+        if secret.gone_at is not None:
+            return "deleted"
+        if secret.deleted_at is not None:
+            return "to be deleted"
+        return "unreachable" if secret.error else "no value yet" if not secret.current_version else ""
+
+    @property
+    def needs_attention(self) -> bool:
+        """Somebody should look: at a key, or at the secret as a whole."""
+        failed = self.version is not None and bool(self.version.error)
+        return bool(self.counts.attention or self.trouble or failed or not self.look.secret)
+
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """The list, by project and environment."""
     found = lines(request.user)
     only = request.GET.get("show") == "attention"
-    shown = [line for line in found if line.counts.attention or not line.look.secret] if only else found
-    attention = sum(1 for line in found if line.counts.attention or not line.look.secret)
-    context = {"lines": shown, "all": len(found), "attention": attention, "show": "attention" if only else "",
-               "to_approve": to_approve(request.user)}  # fmt: skip
+    needing = [line for line in found if line.needs_attention]
+    context = {
+        "lines": needing if only else found, "all": len(found), "attention": len(needing),
+        "show": "attention" if only else "", "to_approve": to_approve(request.user),
+    }  # fmt: skip
     return render(request, "secrets_ui/overview.html", context)
 
 

@@ -16,8 +16,8 @@ from secrets_ui.editing.revealing import How, reveal, reveal_draft
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import is_production, require
 from secrets_ui.pages.environment_views import context_of
-from secrets_ui.pages.finding import file_for, file_name, holds_values, page_url, said, sign_in_first
-from secrets_ui.pages.forms import BASE64, PlaceForm, RevealForm
+from secrets_ui.pages.finding import file_for, file_name, holds_values, page_url, said, sign_in_first, url_of
+from secrets_ui.pages.forms import BASE64, REVIEW, RevealForm
 from secrets_ui.values.kinds import text_of
 
 SHOWN_SECONDS = 30
@@ -36,13 +36,16 @@ def show(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     place, how, reason = form.cleaned_data["place"], form.cleaned_data["how"], form.cleaned_data["reason"]
     if is_production(found) and not reason.strip():
         return refused(request, found, "Say why you need to see this value. Nothing was shown.", place)
-    if (first := sign_in_first(request, found, page_url(found, place, reveal=label(*place)))) is not None:
+    to_review = form.cleaned_data["back"] == REVIEW
+    again = url_of("review", found) if to_review else page_url(found, place, reveal=label(*place))
+    if (first := sign_in_first(request, found, again)) is not None:
         return first
     try:
         value = reveal(person(request.user), found, place, how=_HOW.get(how, "shown"), reason=reason)
     except SlipwayError as error:
         return refused(request, found, said(error, before="Nothing was shown. "), place)
-    return answer(request, found, place, value, how, reason)
+    back = again if to_review else page_url(found, place)
+    return answer(request, found, place, value, how, reason, back=back)
 
 
 @require_POST
@@ -51,17 +54,19 @@ def draft(request: HttpRequest, project: str, environment: str, file: int) -> Ht
     """POST: the unsaved value of a key in the person's draft."""
     found = file_for(request.user, project, environment, file)
     require(person(request.user), found, "reveal")
-    form = PlaceForm(request.POST)
+    form = RevealForm(request.POST)
     if not form.is_valid():
         return refused(request, found, "Say which value you want to see.")
-    place = form.cleaned_data["place"]
-    if (first := sign_in_first(request, found, page_url(found, place, edit=label(*place)))) is not None:
+    place, to_review = form.cleaned_data["place"], form.cleaned_data["back"] == REVIEW
+    again = url_of("review", found) if to_review else page_url(found, place, edit=label(*place))
+    if (first := sign_in_first(request, found, again)) is not None:
         return first
     try:
         value = reveal_draft(person(request.user), found, place)
     except SlipwayError as error:
         return refused(request, found, said(error, before="Nothing was shown. "), place)
-    return answer(request, found, place, value, RevealForm.SHOWN, "", own=True)
+    back = again if to_review else page_url(found, place)
+    return answer(request, found, place, value, RevealForm.SHOWN, "", own=True, back=back)
 
 
 def answer(
@@ -72,6 +77,7 @@ def answer(
     how: str,
     reason: str,
     *,
+    back: str,
     own: bool = False,
 ) -> HttpResponse:
     """The value in the form that was asked for."""
@@ -81,7 +87,7 @@ def answer(
     context: dict[str, Any] = {
         "file": file, "environment": file.environment, "project": file.environment.project, "place": label(*place),
         "text": text, "is_base64": how == BASE64, "size": len(value), "seconds": SHOWN_SECONDS, "reason": reason, "own": own,
-        "back": page_url(file, place),
+        "back": back,
     }  # fmt: skip
     if request.headers.get("HX-Request"):
         return render(request, "secrets_ui/_value.html", context)

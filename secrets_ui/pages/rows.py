@@ -44,6 +44,11 @@ class Row:
         return label(*self.place)
 
     @property
+    def typed_id(self) -> str:
+        """What an undo takes back: the edit of the key, or of its Secret."""
+        return label(*self.edit.place) if self.edit is not None else self.id
+
+    @property
     def kind(self) -> str:
         """The kind of its value, for people."""
         return "" if self.key is None or self.key.kind in (EMPTY, UNREADABLE) else self.key.kind
@@ -122,6 +127,7 @@ def rows(
     wanted = _flat(wanted) if flat and wanted is not None else wanted
     changed = changed_places(serving, keys) if serving is not None else {}
     by, typed = last_changes(history), draft or Content()
+    dropped = {edit.secret: edit for edit in typed.edits if edit.do == "drop"}
     added = {edit.place for edit in typed.edits if edit.do == "add"}
     places = [*keys, *(place for place in [*(wanted or {}), *added] if place not in keys)]
     alone = len({secret for secret, _ in places}) == 1
@@ -134,7 +140,7 @@ def rows(
             readers=reference.read_by(_in_manifests(place, reference, flat=flat)),
             note=_note(keys.get(place), place, wanted),
             changed=place in changed,
-            edit=typed.find(place),
+            edit=typed.find(place) or dropped.get(place[0]),
             alone=alone,
         )
         for place in dict.fromkeys(places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -57,9 +58,33 @@ class FileView:
 
     @property
     def secrets(self) -> list[str]:
-        """The names of the Secrets in the file, to which a key can be added."""
-        return list(dict.fromkeys(row.place[0] for row in self.rows if row.key is not None)) or sorted(
+        """The names of the Secrets in the file and of typed ones, to which a key can be added."""
+        wholes = {edit.secret: edit.do for edit in self.draft.edits if edit.is_whole}
+        new = [name for name, do in wholes.items() if do == "new"]
+        stored = [name for name, _ in self.held] or sorted(
             {place[0] for place in self.reference.wanted.get(self.file.path, {})}
+        )
+        return [name for name in dict.fromkeys([*stored, *new]) if wholes.get(name) != "drop"]
+
+    @property
+    def held(self) -> list[tuple[str, int]]:
+        """The Secrets that the stored file holds, with the numbers of their keys."""
+        return list(Counter(row.place[0] for row in self.rows if row.key is not None).items())
+
+    @property
+    def is_flat(self) -> bool:
+        """The stored file is one flat JSON object."""
+        return [name for name, _ in self.held] == [""]
+
+    @property
+    def lacks_size(self) -> bool:
+        """The current version is known from a deploy only, which tells its keys, but not the size of the text."""
+        version = self.version
+        return (
+            version is not None
+            and version.keys is not None
+            and version.byte_count is None
+            and not version.error
         )
 
     @property

@@ -10,6 +10,7 @@ from projects.models import SecretsFile
 from secrets_ui.editing.drafts import Content, Edit, change_draft, draft_of
 from secrets_ui.editing.merging import base_keys
 from secrets_ui.editing.staging import known_secret
+from secrets_ui.editing.whole import whole_edits
 from secrets_ui.files.model import SecretsText
 from secrets_ui.known.public import Place, changed_places, keys_of, label, names_of, public_rows
 from secrets_ui.known.reading import read_version
@@ -39,7 +40,10 @@ def redo(actor: Actor, file: SecretsFile, request: ChangeRequest) -> Content:
     opened = read_version(file, secret, version.version_id).opened
     before = base_keys(file, secret, version.base_version)
     after = keys_of(public_rows(secret.arn, opened))
-    edits = tuple(_edit(opened, place, kind) for place, kind in sorted(changed_places(before, after).items()))
+    whole = whole_edits({name for name, _ in before}, opened)
+    gone = {edit.secret for edit in whole if edit.do == "drop"}
+    changed = sorted(changed_places(before, after).items())
+    edits = (*whole, *(_edit(opened, place, kind) for place, kind in changed if place[0] not in gone))
     return change_draft(
         actor.user, secret, lambda content: replace(content, edits=edits, base_version=version.base_version)
     )

@@ -11,7 +11,7 @@ from engine.manifests.yamlread import YamlError
 from secrets_ui.files.json_nodes import json_tree
 from secrets_ui.files.model import open_text
 from secrets_ui.files.nodes import MAPPING, SCALAR, Node, Tree
-from secrets_ui.files.writing import base64_scalar, text_scalar
+from secrets_ui.files.writing import secret_lines
 from secrets_ui.files.yaml_nodes import yaml_tree
 from secrets_ui.values.dotenv import Pasted, read_env
 
@@ -106,9 +106,5 @@ def read_secret_file(text: str) -> Pasted:
 def write_secret_file(
     name: str, values: Mapping[str, bytes], *, namespace: str = "", type_: str = "Opaque"
 ) -> str:
-    """A Kubernetes Secret file with these values, base64 in one line each. Any bytes can stand in it."""
-    lines = ["apiVersion: v1", "kind: Secret", "metadata:", f"  name: {text_scalar(name)}"]
-    lines += [f"  namespace: {text_scalar(namespace)}"] if namespace else []
-    lines += [f"type: {text_scalar(type_)}", "data:" if values else "data: {}"]
-    lines += [f"  {text_scalar(key)}: {base64_scalar(value)}" for key, value in values.items()]
-    return "\n".join(lines) + "\n"
+    """A Kubernetes Secret file with these values. Any bytes can stand in it."""
+    return "\n".join(secret_lines(name, values, namespace=namespace, type_=type_)) + "\n"

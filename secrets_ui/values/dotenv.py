@@ -120,13 +120,18 @@ def _line_end(text: str, at: int) -> int:
 def write_env(values: Mapping[str, bytes]) -> str:
     """A `.env` text from which `read_env` gives the same bytes. Raises CannotWrite, naming the keys."""
     texts = {key: text_of(value) for key, value in values.items()}
-    names = tuple(key for key in values if not _NAME.match(key))
+    names = tuple(key for key in values if not _NAME.match(key) or key_problem(key))
     if names:
-        raise CannotWrite(f"Not the name of a variable: {', '.join(names)}.", names)
+        raise CannotWrite(f"Not the name of a variable: {', '.join(map(one_line, names))}.", names)
     binary = tuple(key for key, text in texts.items() if text is None)
     if binary:
         raise CannotWrite(f"Binary values cannot stand in a .env file: {', '.join(binary)}.", binary)
     return "".join(f"{key}={_quoted(text or '')}\n" for key, text in texts.items())
+
+
+def one_line(key: str) -> str:
+    """A key as it stands in a sentence or comment: a stored one may hold anything, also line ends, which show as escapes."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in key)
 
 
 def _quoted(text: str) -> str:

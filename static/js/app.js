@@ -164,3 +164,5 @@ document.addEventListener("htmx:load", (event) => times(event.detail.elt));
 
 nameTheme();
 times();
+/* Browsers do not focus a field where the address names a place of the page, and jump there before `load` */
+addEventListener("load", () => { if (location.hash && document.activeElement === document.body) $("main [autofocus]")?.focus(); });

@@ -13,7 +13,7 @@ function tell(button, text) {
   const line = document.createElement("p");
   line.className = "error";
   line.textContent = text;
-  button.closest("td")?.querySelector(".revealed-here")?.replaceChildren(line);
+  button.closest("td, .clash")?.querySelector(".revealed-here")?.replaceChildren(line);
 }
 document.addEventListener("htmx:sendError", (event) => tell(event.detail.elt, "Nothing was shown: the portal does not answer."));
 document.addEventListener("htmx:responseError", (event) => tell(event.detail.elt, "Nothing was shown: the portal could not read the value."));

@@ -37,6 +37,8 @@ SECRETS = "/projects/shop/staging/secrets/"
 TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("healthz", "/healthz", ALWAYS, NOBODY),
     ("readyz", "/readyz", ALWAYS, NOBODY),
+    ("metrics", "/metrics", ALWAYS.replace("200", "404"), NOBODY),  # switched off where neither of its settings is set
+    ("status", "/status/", SIGNED_IN, NO_FORM),
     # Signing in, and one's own account
     ("account_login", "/login/", "200 302 302 302 302 302 302 302", "200 302 302 302 302 302 302 302"),
     ("account_logout", "/logout/", SIGNED_IN, GOES_ON),
@@ -101,6 +103,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("portal:board", "/", SIGNED_IN, NO_FORM),
     ("portal:project", "/projects/shop/", SEES, NO_FORM),
     ("deployments:environment", "/projects/shop/staging/", SEES, NO_FORM),
+    ("deployments:alarms", "/projects/shop/staging/alarms/", SEES, NO_FORM),
     ("deployments:changed-secrets", "/projects/shop/staging/changed-secrets/", SEES, NO_FORM),
     ("deployments:history", "/deploys/", SIGNED_IN, NO_FORM),
     ("deployments:export", "/deploys/export.csv", SIGNED_IN, NO_FORM),
@@ -146,6 +149,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("secrets:add", f"{SECRETS}{{file}}/add/", ONLY_A_FORM, post(KEEPS, 422)),
     ("secrets:rename", f"{SECRETS}{{file}}/rename/", ONLY_A_FORM, post(KEEPS, 422)),
     ("secrets:remove", f"{SECRETS}{{file}}/remove/", ONLY_A_FORM, post(KEEPS, 422)),
+    ("secrets:secret-new", f"{SECRETS}{{file}}/secret/new/", KEEPS, post(KEEPS, 422)),
+    ("secrets:secret-drop", f"{SECRETS}{{file}}/secret/remove/", ONLY_A_FORM, post(KEEPS, 302)),
     ("secrets:undo", f"{SECRETS}{{file}}/undo/", ONLY_A_FORM, post(KEEPS, 302)),
     ("secrets:discard", f"{SECRETS}{{file}}/discard/", ONLY_A_FORM, post(KEEPS, 409)),
     ("secrets:mend", f"{SECRETS}{{file}}/mend/", ONLY_A_FORM, post(KEEPS, 302)),

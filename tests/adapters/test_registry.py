@@ -157,3 +157,25 @@ def test_refusals_at_the_door(
     with pytest.raises(expected, match=words) as refused:
         registry.sign_in()
     assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_a_registry_answers_without_a_credential_too(stub, status: int) -> None:
+    stub.say(status, WWW_Authenticate='Bearer realm="https://auth"')
+    Registry(stub.url).answer()
+    method, path, headers, _ = stub.requests[0]
+    assert (method, path, "Authorization" in headers) == ("GET", "/v2/", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(404, NotFound), (429, Throttled), (503, Unavailable), (302, Unavailable)]
+)
+def test_what_answers_otherwise_is_no_registry(stub, status: int, expected: type[ExternalError]) -> None:
+    stub.say(status)
+    with pytest.raises(expected):
+        Registry(stub.url).answer()
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(Unavailable, match="not reachable"):
+        Registry("http://127.0.0.1:1").answer()

@@ -168,10 +168,10 @@ def test_every_view_that_takes_a_form_names_it() -> None:
     assert {name for name in without if not name.startswith(("account_", "mfa_"))} == {
         *(f"secrets:{name}" for name in ("read", "reveal", "draft", "open", "set", "add", "rename", "remove", "undo", "discard",
                                          "mend", "decide", "compare", "import", "preview", "download", "request-redo",
-                                             "request-reveal")),
+                                             "request-reveal", "secret-new", "secret-drop")),
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
-        "projects:environment-up", "projects:image-remove",
-        "projects:allotment-withdraw", "projects:secrets-file-remove", "projects:member-revoke",
+        "projects:environment-up", "projects:image-remove", "projects:allotment-withdraw", "projects:secrets-file-remove",
+        "projects:member-revoke",
         "deployments:unmark", "audit:verify",
     }  # fmt: skip
 

@@ -126,7 +126,8 @@ def test_a_refused_sign_in_is_audited_with_the_address() -> None:
     assert (event.verb, event.address, event.request_id) == ("session.refused", "198.51.100.1", "abcdef12")
 
 
-def test_a_proxy_that_is_no_address_stops_the_start(settings: Any) -> None:
+@pytest.mark.parametrize("name", ["TRUSTED_PROXIES", "METRICS_NETWORKS"])
+def test_a_network_that_is_no_address_stops_the_start(settings: Any, name: str) -> None:
     """Else each request would end in an error when it is compared with it."""
-    settings.TRUSTED_PROXIES = ["10.0.0.0/8", "proxy.internal"]
+    setattr(settings, name, ["10.0.0.0/8", "proxy.internal"])
     assert [message.id for message in run_checks()] == ["slipway.E003"]

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisGone
 from rq import Queue
 from rq import Worker as RqWorker
 
+from core.heartbeats import WORKER, BeatingHeart, Heart
 from core.redactor import MASK, current
 from core.secret_values import register
 from core.worker import LEAVE, LEAVE_SECONDS, Worker, is_leaving
@@ -106,6 +107,7 @@ def test_a_job_that_was_taken_in_the_moment_of_the_end_is_told(monkeypatch: pyte
     )
     monkeypatch.setattr(RqWorker, "fork_work_horse", lambda self, job, queue: setattr(self, "_horse_pid", 7))
     worker = Worker.__new__(Worker)
+    worker._heart = BeatingHeart(Heart(WORKER))
     worker._stop_requested = True
     worker.fork_work_horse(None, None)
     assert told == [(7, LEAVE)]

@@ -108,6 +108,29 @@ class TestWhatItSays:
         page = visit(f"/deploys/{failed(environment, evidence=[kept]).number}/")
         assert "container web, exit code 137, 2 restarts, on node node-7" in page
 
+    def test_the_other_containers_and_pods_are_folded_below_the_first(
+        self, environment: Any, visit: Any
+    ) -> None:
+        sidecar = Evidence(pod="web-1", container="proxy", is_ready=True, limits=("cpu 1", "memory 64Mi"))
+        second = Evidence(
+            pod="web-2", container="web", exit_code=137, signal="SIGKILL", logs=("<b>second</b>",)
+        )
+        init = Evidence(pod="web-2", container="wait", is_init=True, exit_code=0)
+        first = Evidence(
+            pod="web-1", container="web", exit_code=3, others=(sidecar, second, init), more_pods=2
+        )
+        page = visit(f"/deploys/{failed(environment, evidence=[asdict(first)]).number}/")
+        shown, _, folded = page.partition(
+            "3 other containers of this object; 2 more pods not looked at</summary>"
+        )
+        assert "container web, exit code 3" in shown
+        assert shown.rstrip().rpartition("<details")[2].startswith(' class="more">')  # closed
+        assert "container proxy, ready" in folded
+        assert "Limits: cpu 1, memory 64Mi" in folded
+        assert "container web, exit code 137 (SIGKILL)" in folded
+        assert "&lt;b&gt;second&lt;/b&gt;" in folded
+        assert "init container wait, exit code 0" in folded
+
     def test_events_are_shown_as_they_are_kept_now_and_as_older_deploys_kept_them(
         self, environment: Any, visit: Any
     ) -> None:

@@ -14,11 +14,11 @@ from rq.timeouts import JobTimeoutException
 from adapters.errors import Invalid, NotFound, Unavailable
 from core.redactor import current
 from deployments.models import Deploy, ObjectState
-from deployments.pipeline import outcomes, pipeline, work
+from deployments.pipeline import outcomes, pipeline, stages, work
 from deployments.preparation import preparation
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
-from engine.types import Action, ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress
+from engine.types import Action, ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress, RolloutResult
 from projects import connections
 from runs.life.pipeline import BrokenOff
 from runs.models import State
@@ -116,6 +116,27 @@ def test_texts_that_a_database_refuses_do_not_end_a_deploy(deploy, monkeypatch):
     assert ObjectState.objects.get(run_id=deploy.run_id).evidence["pod"] == "web-1"
     (event,) = ObjectState.objects.get(run_id=deploy.run_id).evidence["events"]
     assert event == {"type": "Warning", "reason": "Bad", "text": "nul  in it", "count": 1, "object": ""}
+
+
+def test_the_evidence_of_all_pods_is_kept_without_values(deploy, monkeypatch):
+    beside = Evidence(pod="web-2", container="proxy", logs=(f"token {CANARY}",), message=CANARY)
+    evidence = Evidence(pod="web-1", container="web", exit_code=3, others=(beside,))
+    status = ObjectStatus(WEB, Progress.FAILED, None, "web: crashed", "", evidence)
+
+    def step(work_):
+        current().add([CANARY])
+        observer = work.RowObserver(work_, ())
+        observer.status(status)
+        observer.flush()
+        raise stages.ReleaseIsBad(RolloutResult(False, False, (status,)))
+
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    deploy.refresh_from_db()
+    for kept in (deploy.evidence[0], ObjectState.objects.get(run_id=deploy.run_id).evidence):
+        assert (kept["pod"], kept["exit_code"]) == ("web-1", 3)
+        (other,) = kept["others"]
+        assert (other["pod"], other["message"], other["logs"]) == ("web-2", "•••••", ["token •••••"])
 
 
 def test_warnings_of_every_step_are_kept_once_and_without_values(deploy, monkeypatch):

@@ -15,7 +15,7 @@ from adapters.errors import Unavailable
 from deployments.models import Deploy
 from deployments.pages.new_views import LONGEST_OPEN, opens
 from deployments.preparation import image_availability
-from engine.cluster.dryrun import ObjectChange
+from engine.cluster.changes import ObjectChange
 from engine.types import Action, ObjectRef
 from runs.models import State
 from tests.deployments.outside import Outside, commit

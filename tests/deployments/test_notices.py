@@ -14,7 +14,7 @@ from deployments.pages.drift import LiveRevision, what_runs
 from deployments.pipeline import outcomes, stages
 from deployments.pipeline.work import Work
 from deployments.preparation.preflight import change_findings
-from engine.cluster.dryrun import Notice, ObjectChange
+from engine.cluster.changes import Notice, ObjectChange
 from engine.types import Action, ObjectRef
 from runs.life.hooks import End
 from runs.models import State

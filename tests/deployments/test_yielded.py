@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.findings import WARNING
 from deployments.preparation.preflight import change_findings
-from engine.cluster.dryrun import ObjectChange
+from engine.cluster.changes import ObjectChange
 from engine.types import Action, ObjectRef
 
 

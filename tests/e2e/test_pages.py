@@ -33,6 +33,7 @@ PLAIN = (
     "/projects/storefront/settings/secrets-files/",
     "/projects/storefront/settings/members/",
     "/admin/",
+    "/status/",
     "/admin/clusters/sandbox/",
     "/admin/registries/sandbox/",
     "/admin/people/",

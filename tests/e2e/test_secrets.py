@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -207,6 +207,7 @@ def test_edit_review_save(visit: Visit, sandbox: Running) -> None:
     visitor = visit("lead")
     page = visitor.page
     opened(page, STAGING)
+    expect(page.get_by_role("meter", name="Size")).to_be_visible(timeout=SLOWLY)  # it comes by itself
     visitor.take_picture("secrets", "light")
     page.get_by_label(f"Edit {KEY}", exact=True).click()
     visitor.take_picture("secrets-edit", "light")
@@ -252,11 +253,143 @@ def test_two_people_change_the_same_key(visit: Visit, sandbox: Running) -> None:
     save(theirs.page, "the admin was first")
     review(mine.page)
     expect(mine.page.locator(".clash")).to_contain_text("the admin was first")
+    expect(mine.page.locator(".clash .third")).to_be_hidden()
     mine.take_picture("secrets-conflict", "light")
-    mine.page.get_by_text("Yours").check()
-    mine.page.get_by_role("button", name="Go on with these").click()
+    decide(mine.page, "Yours")
     save(mine.page, "this one counts")
     assert texts(sandbox, STORED)[KEY] == value
+
+
+def decide(page: Page, side: str) -> None:
+    """Takes one side of a key that two people changed."""
+    page.get_by_role("radio", name=re.compile(f"^{side}")).check()
+    page.get_by_role("button", name="Go on with these").click()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_third_value_for_a_key_that_two_people_changed(
+    visit: Visit, sandbox: Running, script: bool
+) -> None:
+    mine, theirs = visit("lead", script=script), visit("admin")
+    other, third = fresh("of-admin"), fresh("third")
+    edit(mine.page, KEY, fresh("of-lead"))
+    edit(theirs.page, KEY, other)
+    review(theirs.page)
+    save(theirs.page, "the admin was first")
+    review(mine.page)
+    page = mine.page
+    page.get_by_role("button", name="Show theirs").click()
+    expect(page.locator("output.value")).to_have_text(other)
+    if not script:
+        page.get_by_role("link", name="Hide").click()
+    page.get_by_role("radio", name="A third one").check()
+    page.get_by_label("Third value of").fill(third)
+    page.get_by_role("button", name="Go on with these").click()
+    expect(page.locator("table tbody tr")).to_contain_text(KEY)
+    assert third not in page.content()
+    save(page, "neither of both")
+    assert texts(sandbox, STORED)[KEY] == third
+
+
+def test_a_whole_secret_comes_and_goes(visit: Visit, sandbox: Running) -> None:
+    client = world.secrets_manager(sandbox)
+    before = client.get_secret_value(SecretId=STORED)["SecretString"]  # type: ignore[attr-defined]
+    name, value = f"try-{secrets.token_hex(3)}", fresh("of-a-new-secret")
+    page = visit("lead").page
+    opened(page, STAGING)
+    page.get_by_role("link", name="Add a Secret").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Type", exact=True).select_option("kubernetes.io/tls")
+    page.get_by_label("Its value").fill(value)
+    page.get_by_role("button", name="Keep for the review").click()
+    field = page.get_by_label("Value of")
+    expect(field).to_be_focused()  # though the address names the key's row
+    field.fill(f"{value}-2")
+    page.locator(".opened-more").get_by_role("button", name="Keep for the review").click()
+    review(page)
+    expect(page.locator("table tbody tr").first).to_contain_text("Secret added")
+    assert value not in page.content()
+    save(page, "a certificate")
+    text = client.get_secret_value(SecretId=STORED)["SecretString"]  # type: ignore[attr-defined]
+    assert text.startswith(before)
+    made = open_text(text).secrets[-1]
+    assert (made.name, made.type) == (name, "kubernetes.io/tls")
+    assert made.values() == {"tls.crt": value.encode(), "tls.key": f"{value}-2".encode()}
+    page.get_by_label(f"Remove the Secret {name}", exact=True).click()
+    expect(page.locator("table tbody tr")).to_contain_text("These keys go: tls.crt tls.key")
+    save(page, "it was only tried")
+    assert client.get_secret_value(SecretId=STORED)["SecretString"] == before  # type: ignore[attr-defined]
+
+
+def test_environments_side_by_side(visit: Visit, sandbox: Running) -> None:
+    visitor = visit("lead")
+    page = visitor.page
+    opened(page, "/projects/storefront/staging/secrets/")
+    page.get_by_role("link", name="Compare").click()
+    page.get_by_role("button", name="Compare now").click()
+    expect(page.get_by_role("button", name="Compare again")).to_be_visible()
+    expect(page.locator("table tbody tr .shape").first).to_have_text("A")
+    for secret_id in ("slipway/storefront/staging", "slipway/storefront/production"):
+        assert not [
+            value
+            for value in texts(sandbox, secret_id).values()
+            if len(value) > 12 and value in page.content()
+        ]
+    visitor.take_picture("secrets-compare", "light")
+
+
+def test_many_values_at_once(visit: Visit, sandbox: Running) -> None:
+    value, added = fresh("imported"), new_key()
+    visitor = visit("lead")
+    page = visitor.page
+    opened(page, STAGING)
+    page.get_by_role("link", name="Import").click()
+    expect(page.get_by_label("Paste")).to_be_focused()
+    page.get_by_label("Paste").fill(f"# pasted\n{KEY}={value}\n{added}='a b'\n")
+    page.get_by_role("button", name="Look at what would change").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 key added, 1 changed")
+    assert value not in page.content()
+    visitor.take_picture("secrets-import", "light")
+    page.get_by_role("button", name="Take 2 into my changes").click()
+    save(page, "moved from the old server")
+    found = texts(sandbox, STORED)
+    assert (found[KEY], found[added]) == (value, "a b")
+
+
+def test_another_person_approves(visit: Visit, sandbox: Running, asks: None) -> None:
+    mine, theirs = visit("lead"), visit("admin")
+    value = fresh("asked-for")
+    edit(mine.page, KEY, value)
+    review(mine.page)
+    mine.page.get_by_label("Why?").fill("a new password of the database")
+    mine.page.get_by_role("button", name="Ask for approval").click()
+    expect(mine.page.locator(".message, .notice").first).to_contain_text("waits until another person")
+    assert texts(sandbox, STORED)[KEY] != value
+    theirs.page.goto(STAGING)
+    theirs.page.get_by_role("link", name="a new password of the database").first.click()
+    expect(theirs.page.locator("table tbody tr")).to_contain_text(KEY)
+    theirs.take_picture("secrets-requests", "light")
+    theirs.page.get_by_role("button", name="Approve the change").click()
+    expect(theirs.page.locator("main")).to_contain_text(re.compile("[Aa]pproved"))
+    assert texts(sandbox, STORED)[KEY] == value
+
+
+@pytest.fixture
+def asks(sandbox: Running) -> Iterator[None]:
+    """Changes of staging's secrets are asked for."""
+
+    def policy(wanted: bool) -> None:
+        change = (
+            "from projects.models import Environment\n"
+            "place = Environment.objects.get(project__slug='catalog', slug='staging')\n"
+            f"place.policies = {{**place.policies, 'secret_requests': {wanted}}}\nplace.save()\n"
+        )
+        done = sandbox.manage("shell", "-c", change)
+        assert done.returncode == 0, done.stderr
+
+    policy(wanted=True)
+    yield
+    policy(wanted=False)
 
 
 def test_two_people_change_different_keys(visit: Visit, sandbox: Running) -> None:

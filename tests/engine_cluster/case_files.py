@@ -9,12 +9,14 @@ from typing import Any
 
 import yaml
 
-from engine.cluster.dryrun import ObjectChange, dry_run
+from engine.cluster.changes import ObjectChange
+from engine.cluster.dryrun import dry_run
 from engine.cluster.resources import ClusterKinds
 from engine.manifests.documents import read_documents
 from engine.manifests.makers import keys_of
 from engine.manifests.missing import missing_references
 from engine.manifests.render import Rendered, render
+from engine.manifests.settling import Settling
 from engine.types import Json, RolloutResult
 from sandbox.cluster.kubectl import apply_as_kubectl
 from tests.engine_cluster.conftest import Cluster
@@ -22,6 +24,7 @@ from tests.engine_cluster.objects import ENVIRONMENT
 from tests.observer import Watching
 
 CASES = Path(__file__).parent / "cases"
+SOON = Settling(1.0)  # seconds of `minReadySeconds`: its length is not the matter of these tests
 
 
 def files_of(case: str, revision: str = "kubernetes") -> dict[str, bytes]:
@@ -53,6 +56,7 @@ def rendered(cluster: Cluster, case: str, revision: str = "kubernetes") -> Rende
         secret_documents={},
         kinds=ClusterKinds(cluster.client),
         digest=lambda value: f"{sum(value):x}",
+        settling=SOON,
     )
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from adapters.kubernetes.client import KubernetesClient
 from engine.cluster.apply import Patience
+from engine.cluster.changes import ObjectChange
 from engine.cluster.client import ApiError
-from engine.cluster.dryrun import ObjectChange, dry_run
+from engine.cluster.dryrun import dry_run
 from engine.cluster.resources import ClusterKinds
 from engine.limits import Limits
 from engine.manifests.plan import stages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from engine.cluster.dryrun import dry_run
 from engine.cluster.live import Workload, read_live
 from engine.cluster.resources import ClusterKinds
 from engine.errors import ManifestError
+from engine.limits import Limits
 from engine.manifests.fieldlines import line_of_field
 from engine.types import Action, Json, Progress
 from tests.engine_cluster.case_files import CASES, before, deploy, files_of, missing, preview, rendered
@@ -219,8 +221,12 @@ def test_what_will_not_roll_by_itself_is_said_before_and_after(
     now = running(cluster, name)
     assert (now.images, now.health) == (image, "suspended")
     assert now.sentence == f"{why}: 1 of 1 pods still runs what ran before"
-    result, _ = deploy(cluster, case, "kubernetes-2")
-    assert (result.held, len(result.warnings)) == ((), 1), "this deploy changed nothing of it"
+    again = f"{kind} {name} is still held back: it {why}: 1 of 1 pods still runs what ran before."
+    change = preview(cluster, case, "kubernetes-2")[kind]
+    assert (change.action, change.notices[0].text) == (Action.UNCHANGED, again)
+    result, observer = deploy(cluster, case, "kubernetes-2")
+    assert (result.held, result.warnings) == ((again,), (again,))
+    assert observer.text.count(again) == 1
 
 
 def test_a_new_deployment_that_is_paused_runs_nothing(cluster: Cluster) -> None:
@@ -468,3 +474,87 @@ def test_the_tries_of_a_job_are_counted_and_end_the_deploy_before_its_time(
     assert any("so far" in status.sentence for status in observer.statuses)
     (last,) = [status for status in failed.value.statuses if status.ref.kind == "Job"]
     assert last.progress == Progress.FAILED
+
+
+def test_the_edge_of_a_quota_holds_up_a_rolling_update_for_a_moment_only(cluster: Cluster) -> None:
+    """A pod beyond the quota is refused until an old one has gone: that is no failure."""
+    before(cluster, "quota-rolling")
+    for revision in ("kubernetes", "kubernetes-2"):
+        limits = replace(QUICK, pod_refused=Limits().pod_refused)  # controllers try again after seconds
+        result, _ = deploy(cluster, "quota-rolling", revision, limits=limits)
+        assert result.ok, result.failures[0].sentence
+    assert running(cluster, "web").images == ("registry.example/app:2",)
+    assert (running(cluster, "web").ready, running(cluster, "web").health) == (2, "healthy")
+
+
+# Pods that end
+
+
+EVICTION = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."
+
+
+@contextmanager
+def evicting(cluster: Cluster) -> Iterator[list[str]]:
+    """A kubelet that evicts every pod of the namespace, again and again; their names."""
+    ended, names = threading.Event(), list[str]()
+    status = {"phase": "Failed", "reason": "Evicted", "message": EVICTION}
+
+    def evict() -> None:
+        while not ended.wait(0.5):
+            for pod in cluster.get(f"{cluster.core}/pods")["items"]:
+                if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp"):
+                    with suppress(ApiError):
+                        cluster.client.request(
+                            "PATCH",
+                            f"{cluster.core}/pods/{pod['metadata']['name']}/status",
+                            body={"status": status},
+                            content_type="application/merge-patch+json",
+                        )
+                        names.append(pod["metadata"]["name"])
+
+    thread = threading.Thread(target=evict)
+    thread.start()
+    try:
+        yield names
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_evictions_again_and_again_are_the_reason_when_the_time_is_over(cluster: Cluster) -> None:
+    with evicting(cluster) as names:
+        result, _ = deploy(cluster, "evicted-again", timeout=20.0)
+    assert len(set(names)) > 1, "its controller made another one"
+    (failure,) = result.failures
+    assert re.search(r"pod web-\S+ was evicted: Pod ephemeral local storage usage exceeds", failure.sentence)
+    assert "log" not in failure.hint
+
+
+def test_a_program_that_is_not_there_is_named_in_the_verdict(cluster: Cluster) -> None:
+    started = time.monotonic()
+    result, _ = deploy(cluster, "start-error")
+    assert time.monotonic() - started < 30
+    (failure,) = result.failures
+    assert failure.sentence.startswith("web: container web cannot start: ")
+    assert "no such file or directory" in failure.sentence
+    assert "(exit code 128)" in failure.sentence
+    assert failure.hint == "Check its command, and that the image holds that program."
+    assert failure.evidence
+    assert failure.evidence.reason in (
+        "StartError",
+        "RunContainerError",
+    )  # the kubelet says one, then the other
+    assert failure.evidence.exit_code == 128
+
+
+def test_a_native_sidecar_is_no_init_container_that_hangs_and_is_named_when_it_cannot_start(
+    cluster: Cluster,
+) -> None:
+    result, observer = deploy(cluster, "native-sidecar")
+    assert result.ok, result.failures
+    assert any(s.ref.kind == "Job" and s.progress == Progress.READY for s in observer.statuses)
+    result, _ = deploy(cluster, "native-sidecar", "kubernetes-2")
+    (failure,) = result.failures
+    assert failure.sentence.startswith("web: init container proxy cannot start: ")
+    assert failure.evidence
+    assert (failure.evidence.container, failure.evidence.is_init) == ("proxy", True)

@@ -12,7 +12,7 @@ import yaml
 from adapters.kubernetes.client import KubernetesClient
 from engine.cluster.apply import ApplyError
 from engine.cluster.autoscaling import read_autoscalers
-from engine.cluster.dryrun import ObjectChange
+from engine.cluster.changes import ObjectChange
 from engine.types import Action, Json, ObjectRef
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import deployment, manifests, stateful_set

@@ -13,6 +13,7 @@ from engine.manifests.secretsonly import with_other_secrets
 from engine.manifests.stored import to_stored
 from engine.types import Json, Manifest
 from tests.engine.support import digest
+from tests.engine_cluster.case_files import SOON
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import IMAGE
 from tests.observer import Watching
@@ -71,7 +72,7 @@ def whole(cluster: Cluster, secrets: list[Any]) -> list[Manifest]:
     documents = read_documents({"secret.yaml": REFERENCE.encode(), "web.yaml": WORKLOADS.encode()})
     rendered = render(
         documents, variables=(), images=(), namespace=cluster.namespace, environment_label=LABEL,
-        secret_documents={"secret.yaml": secrets}, kinds=ClusterKinds(cluster.client), digest=digest,
+        secret_documents={"secret.yaml": secrets}, kinds=ClusterKinds(cluster.client), digest=digest, settling=SOON,
     )  # fmt: skip
     return list(rendered.manifests)
 

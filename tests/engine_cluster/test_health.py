@@ -177,6 +177,24 @@ def test_daemon_sets(status: Json, progress: Progress) -> None:
             FAILED,
             "its pod failed 3 times",
         ),
+        (  # seen, and not counted yet
+            {
+                "conditions": [condition("FailureTarget", "True", "BackoffLimitExceeded")],
+                "uncountedTerminatedPods": {"failed": ["uid-2"]},
+                "failed": 1,
+            },
+            FAILED,
+            "its pod failed twice",
+        ),
+        (
+            {
+                "conditions": [condition("FailureTarget", "True", "BackoffLimitExceeded")],
+                "failed": 1,
+                "uncountedTerminatedPods": {"failed": ["uid-2"]},
+            },
+            FAILED,
+            "its pod failed twice",
+        ),
         (
             {"conditions": [condition("FailureTarget", "True", "DeadlineExceeded")]},
             FAILED,

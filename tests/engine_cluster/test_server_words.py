@@ -34,8 +34,10 @@ CASES: list[tuple[int, Any, str, str]] = [
     (4, {"minReadySeconds": "5"}, "spec.minReadySeconds", "must be a number"),
     (5, {"paused": "yes"}, "spec.paused", "must be true or false"),
     (6, {"clusterIP": "172.20.1.5"}, "spec.clusterIPs", "an address that this cluster does not have"),
-    (7, {"nodePort": None}, "spec.ports[0].nodePort", "another Service of the cluster has this port"),
-    (8, {"nodePort": 80}, "spec.ports[0].nodePort", "30000-32767"),
+    (7, {"clusterIP": None}, "spec.clusterIPs", "another Service of the cluster has this address"),
+    (8, {"healthCheckNodePort": 80}, "spec.healthCheckNodePort", "30000-32767"),
+    (9, {"nodePort": None}, "spec.ports[0].nodePort", "another Service of the cluster has this port"),
+    (10, {"nodePort": 80}, "spec.ports[0].nodePort", "30000-32767"),
 ]
 
 
@@ -67,11 +69,15 @@ def body_for(cluster: Cluster, row: int, change: Any) -> Json:
     where = cluster.namespace
     if row < 6:
         return deployment(where, **change)
-    if "clusterIP" in change:
+    if "healthCheckNodePort" in change:
+        return service(where, "b", type="LoadBalancer", externalTrafficPolicy="Local", **change)
+    if change.get("clusterIP"):
         return service(where, "b", **change)
-    if change["nodePort"]:
+    if change.get("nodePort"):
         return service(where, "b", change["nodePort"])
     made = cluster.client.request("POST", f"{cluster.core}/services", body=service(where, "a"))
+    if "clusterIP" in change:
+        return service(where, "b", clusterIP=made["spec"]["clusterIP"])
     return service(where, "b", made["spec"]["ports"][0]["nodePort"])
 
 

@@ -27,6 +27,7 @@ from tests.engine_cluster.objects import (
     manifest,
     pod,
     replica_set,
+    stateful_set,
     waiting,
 )
 
@@ -252,6 +253,65 @@ def test_a_blip_of_the_registry_fails_nothing() -> None:
     assert scene.after(59).progress == Progress.PROGRESSING
 
 
+def pulling(name: str, reason: str) -> Json:
+    return pod(name, containers=[waiting(reason, NOT_FOUND)])
+
+
+@pytest.mark.parametrize("begins", ["ErrImagePull", "ImagePullBackOff"])
+def test_a_refusal_from_before_counts_when_a_try_after_it_is_refused(begins: str) -> None:
+    """The image was pushed, or the password renewed, and the same revision is deployed again: until the kubelet tries again
+    it shows what it has shown before."""
+    scene = Scene()
+    scene.show(pulling("a", begins))
+    scene.verdicts.remember()
+    shown = ["ErrImagePull"] if begins == "ImagePullBackOff" else []  # of a try that may have been before
+    for reason in (begins, *shown, "ImagePullBackOff"):
+        scene.show(pulling("a", reason))
+        judgement = scene.after(20)
+        assert judgement.progress == Progress.PROGRESSING
+        assert "was not found in the registry" in judgement.sentence
+    assert scene.verdicts.notes == [
+        "web: image registry.example/app:abc was not found in the registry, as before this deploy; "
+        "the node has not tried again yet"
+    ]
+    scene.show(pulling("a", "ErrImagePull"))
+    assert scene.after(20).progress == Progress.FAILED
+
+
+def test_a_refusal_from_before_counts_when_the_longest_pause_is_over() -> None:
+    scene = Scene()
+    scene.show(pulling("a", "ImagePullBackOff"))
+    scene.verdicts.remember()
+    scene.after(0)
+    assert scene.after(314).progress == Progress.PROGRESSING
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_refusal_of_a_new_pod_counts_at_once() -> None:
+    scene = Scene()
+    scene.verdicts.remember()
+    scene.show(pulling("a", "ErrImagePull"))
+    assert scene.after(0).progress == Progress.FAILED
+
+
+def test_a_volume_that_was_missing_before_gets_time_for_the_nodes_next_look() -> None:
+    scene = Scene()
+    scene.show(pod("a"))
+    scene.verdicts.remember()
+    message = 'MountVolume.SetUp failed for volume "v" : configmap "settings" not found'
+    event = {
+        "kind": "Event",
+        "metadata": {"name": "e", "namespace": "shop"},
+        "involvedObject": {"uid": "uid-a"},
+        "reason": "FailedMount",
+        "message": message,
+    }
+    scene.put(ObjectRef("Event", "", "shop", "e"), event)
+    scene.after(0)
+    assert scene.after(100).progress == Progress.PROGRESSING
+    assert scene.after(35).progress == Progress.FAILED
+
+
 def test_the_second_end_decides_and_the_first_does_not() -> None:
     scene = Scene(probed=True)
     scene.show(ended_pod("a"))
@@ -328,9 +388,9 @@ def test_a_pod_without_a_place_is_told_at_once_and_waited_for() -> None:
     assert scene.after(0).progress == Progress.TIMED_OUT
 
 
-def refused(updated: int, message: str = "exceeded quota: few") -> Json:
+def refused(updated: int, message: str = "exceeded quota: few", **counts: int) -> Json:
     condition = {"type": "ReplicaFailure", "status": "True", "message": message}
-    return live_deployment(updatedReplicas=updated, conditions=[condition])
+    return live_deployment(updatedReplicas=updated, conditions=[condition], **counts)
 
 
 def test_refused_pods_fail_when_nothing_moves_any_more() -> None:
@@ -340,7 +400,7 @@ def test_refused_pods_fail_when_nothing_moves_any_more() -> None:
     assert judgement.progress == Progress.PROGRESSING
     assert "its pods cannot be created: exceeded quota: few" in judgement.sentence
     scene.show(refused(1))
-    assert scene.after(29).progress == Progress.PROGRESSING  # one more came
+    assert scene.after(10).progress == Progress.PROGRESSING  # one more came
     assert scene.after(29).progress == Progress.PROGRESSING
     judgement = scene.after(1)
     assert judgement.progress == Progress.FAILED
@@ -356,6 +416,28 @@ def test_refused_pods_wait_for_pods_that_leave_or_start() -> None:
         scene.show(refused(1))
         scene.after(0)
         assert scene.after(100).progress == Progress.PROGRESSING
+
+
+def test_refused_pods_wait_for_ready_ones_that_are_not_available_yet() -> None:
+    """Old pods leave when new ones have been ready for `minReadySeconds`."""
+    scene = Scene(probed=True)
+    scene.show(ready_pod("new"))
+    scene.show(refused(1, readyReplicas=2, availableReplicas=1))
+    scene.after(0)
+    assert scene.after(100).progress == Progress.PROGRESSING
+
+
+def test_after_a_move_the_controller_has_as_long_as_it_was_refused() -> None:
+    """Its pauses between two tries double, and nobody tells it that there is room now."""
+    scene = Scene(probed=True)
+    scene.show(ready_pod("new"))
+    scene.show(refused(1, readyReplicas=2, availableReplicas=1))
+    scene.after(0)
+    scene.after(50)
+    scene.show(refused(1, readyReplicas=1, availableReplicas=1))
+    scene.after(0)
+    assert scene.after(124).progress == Progress.PROGRESSING
+    assert scene.after(1).progress == Progress.FAILED
 
 
 def test_evictions_are_named_and_fail_nothing_by_themselves() -> None:
@@ -381,6 +463,96 @@ def test_the_objects_own_deadline_and_its_pods_give_one_sentence() -> None:
     judgement = scene.after(0)
     assert judgement.progress == Progress.FAILED
     assert judgement.sentence.startswith("its new pods did not become ready within 600 seconds: image ")
+
+
+def test_a_deadline_that_was_over_before_counts_when_nothing_has_moved_for_a_while() -> None:
+    scene = Scene(probed=True)
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "before"}]))
+    scene.verdicts.remember()
+    scene.show(ready_pod("a", ready=False))
+    scene.show(ready_pod("b", ready=False))
+    judgement = scene.after(0)
+    assert (judgement.progress, judgement.sentence) == (Progress.PROGRESSING, "0 of 2 replicas ready")
+    assert scene.after(20).progress == Progress.PROGRESSING
+    scene.show(ready_pod("a"))
+    assert scene.after(1).progress == Progress.PROGRESSING
+    assert scene.after(29).progress == Progress.PROGRESSING  # one has become ready meanwhile
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_deadline_that_passes_before_the_controller_has_seen_the_change_is_an_old_one() -> None:
+    scene = Scene(probed=True)
+    scene.verdicts.remember()
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    over["lastUpdateTime"] = "meanwhile"
+    scene.show(live_deployment(seen=1, availableReplicas=0, conditions=[over]))
+    assert scene.after(0).progress == Progress.PROGRESSING
+    scene.show(live_deployment(availableReplicas=0, conditions=[over]))
+    assert scene.after(1).progress == Progress.PROGRESSING
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "now"}]))
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def stateful(*, ready: int = 2, updated: int = 1) -> Json:
+    """A StatefulSet of two replicas that was changed back to what ran before: its status names one revision only."""
+    status = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": updated, "readyReplicas": ready}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "db", "namespace": "shop", "uid": "s-1", "generation": 2},
+        "spec": {"replicas": 2},
+        "status": {**status, "currentRevision": "db-1", "updateRevision": "db-1"},
+    }
+
+
+def stateful_scene() -> Scene:
+    scene = Scene(probed=True)
+    body = stateful_set("shop", replicas=2)
+    body["spec"]["template"]["spec"]["containers"][0] |= PROBE
+    applied = Applied(manifest(body), Action.CHANGE, 2, "s-1")
+    scene.verdicts.add(applied)
+    scene.ref = applied.manifest.ref
+    scene.show(
+        pod("db-0", owner="s-1", phase="Running", ready=True, labels={"controller-revision-hash": "db-1"})
+    )
+    return scene
+
+
+def test_pods_of_the_revision_in_between_are_not_over_when_the_status_names_one_revision() -> None:
+    scene = stateful_scene()
+    scene.show(stateful())
+    old = {"controller-revision-hash": "db-2"}
+    scene.show(pod("db-1", owner="s-1", phase="Running", ready=True, labels=old))
+    judgement = scene.after(0)
+    assert (judgement.progress, judgement.sentence) == (Progress.PROGRESSING, "1 of 2 replicas updated")
+    new = {"controller-revision-hash": "db-1"}
+    scene.show(pod("db-1", owner="s-1", phase="Running", ready=True, labels=new))
+    assert scene.after(0).progress == Progress.READY
+
+
+def test_a_pod_of_an_earlier_revision_that_is_in_the_way_is_named_after_a_while() -> None:
+    scene = stateful_scene()
+    scene.show(stateful(ready=1))
+    labels = {"controller-revision-hash": "db-2"}
+    scene.show(crashing("db-1", 4, owner="s-1", labels=labels))
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.PROGRESSING
+    assert "pod db-1 of an earlier release is in the way" in judgement.sentence
+    assert scene.after(29).progress == Progress.PROGRESSING
+    judgement = scene.after(1)
+    assert judgement.progress == Progress.FAILED
+    assert "container web crashed 5 times" in judgement.sentence
+    assert "kubectl -n shop delete pod db-1" in judgement.hint
+
+
+def test_a_deadline_of_this_rollout_counts_at_once() -> None:
+    scene = Scene(probed=True)
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "before"}]))
+    scene.verdicts.remember()
+    scene.show(live_deployment(availableReplicas=0, conditions=[{**over, "lastUpdateTime": "now"}]))
+    assert scene.after(0).progress == Progress.FAILED
 
 
 def test_time_runs_out() -> None:

@@ -80,13 +80,21 @@ class Place:
         )
         return list(made.manifests)
 
-    def deploy(self, *bodies: Json, settling: Settling = USUAL, timeout: float = 90) -> Ended:
-        return self.apply(self.rendered(bodies, settling), timeout=timeout)
+    def deploy(
+        self,
+        *bodies: Json,
+        settling: Settling = USUAL,
+        timeout: float = 90,
+        observer: Watching | None = None,
+    ) -> Ended:
+        return self.apply(self.rendered(bodies, settling), timeout=timeout, observer=observer)
 
-    def apply(self, manifests: Sequence[Manifest], *, timeout: float = 90) -> Ended:
+    def apply(
+        self, manifests: Sequence[Manifest], *, timeout: float = 90, observer: Watching | None = None
+    ) -> Ended:
         """A deploy of rendered objects, to its end."""
         self.numbers.append(len(self.numbers))
-        observer = Watching()
+        observer = observer or Watching()
         began = time.monotonic()
         planned = stages(manifests, deploy_number=len(self.numbers))
         kinds = ClusterKinds(self.client)

@@ -76,7 +76,7 @@ CASES = {
         "crashed twice at start (exit code 3): boom failed", AT_ONCE, crash("echo boom failed; exit 3")
     ),
     "crash-after-2s": Case("crashed twice at start (exit code 3)", 12, crash("sleep 2; exit 3")),
-    "crash-after-8s": Case("crashed once at start (exit code 3)", 18, crash("sleep 8; exit 3"), least=8),
+    "crash-after-8s": Case("at start (exit code 3)", 22, crash("sleep 8; exit 3"), least=8),
     "exit-0": Case("ended twice without an error (exit code 0)", AT_ONCE, crash("exit 0")),
     "crash-at-once-readiness": Case(
         "crashed twice at start (exit code 3)", AT_ONCE, crash("exit 3", **PROBE)

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from clusters.models import LiveState
+from clusters.models import LiveState, Trouble
 from deployments.models import Deploy
 from portal.board import PROJECTS_SHOWN, board
 from projects.models import Cluster, Environment, Role
@@ -175,6 +175,53 @@ def test_what_is_degraded_waits(shop, deployer, page):
     html = words(page(deployer, "/"))
     assert "is degraded" in html
     assert "web: CrashLoopBackOff" in html
+
+
+def test_what_fails_comes_first_then_what_waits_then_the_rest(admin):
+    """Of each, the one that waits longest first, whatever was deployed last."""
+
+    def place(name, health, minutes=0, state="succeeded"):
+        environment = make_environment(make_project(slug=name), slug="staging")
+        at = timezone.now() - timedelta(minutes=minutes)
+        ship(environment, state=state, ended_at=at)
+        see(environment, health=health)
+        if health == "failing":
+            times = {"began_at": at, "seen_at": timezone.now()}
+            Trouble.objects.create(environment=environment, ref="Deployment.apps/a/web", name="web", **times)
+
+    place("fails-for-long", "failing", 90)
+    place("degraded", "degraded", 500)
+    place("failed-long-ago", "healthy", 300, "failed")
+    place("fails-a-little", "failing", 5)
+    place("failed-just-now", "healthy", 1, "timed_out")
+    shown = board(admin)
+    assert [one.environment.project.slug for one in shown.troubles] == [
+        "fails-for-long", "fails-a-little", "failed-long-ago", "failed-just-now", "degraded",
+    ]  # fmt: skip
+    assert shown.troubles[0].since == Trouble.objects.earliest("began_at").began_at
+    place("one-more", "failing", 30)
+    shown = board(admin)
+    assert [one.environment.project.slug for one in shown.troubles][:3] == [
+        "fails-for-long", "one-more", "fails-a-little",
+    ]  # fmt: skip
+    assert shown.more_troubles == 1
+
+
+def test_a_failing_environment_leads_to_its_alarms(shop, deployer, page):
+    environment = staging(shop)
+    LiveState.objects.filter(environment=environment).update(health="failing", sentence="web: crashed")
+    began = timezone.now() - timedelta(minutes=12)
+    Trouble.objects.create(
+        environment=environment,
+        ref="Deployment.apps/a/web",
+        name="web",
+        began_at=began,
+        seen_at=timezone.now(),
+    )
+    html = words(page(deployer, "/"))
+    assert 'href="/projects/shop/staging/alarms/">Alarms' in html
+    assert "web: crashed · since" in html
+    assert "12 min ago" in html
 
 
 def test_an_environment_without_deploys(shop, deployer, page):

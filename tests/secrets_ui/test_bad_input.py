@@ -218,6 +218,7 @@ def test_what_happens_between_typing_and_saving(
 POSTS = (
     "read", "create", "versions", "reveal", "draft", "open", "set", "add", "rename", "remove", "undo", "discard", "mend",
     "review", "decide", "copy", "import", "import/preview", "download", "requests/1", "requests/1/redo", "requests/1/reveal",
+    "create/1", "secret/new", "secret/remove",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import string
 
 import pytest
@@ -10,10 +11,17 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secrets_ui.bulk.downloading import _env
+from secrets_ui.files.model import Entry
+from secrets_ui.files.model import Secret as OneSecret
+from secrets_ui.files.nodes import Node
 from secrets_ui.values.bulk import read_pasted, write_secret_file
 from secrets_ui.values.dotenv import CannotWrite, read_env, write_env
+from secrets_ui.values.kinds import text_of
 from tests.secrets_ui.styles import KEYS, VALUES
+from tests.secrets_ui.test_edit_properties import MANY
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,252}\Z")
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 TEXTS = st.one_of(st.text(), st.text(alphabet="ab#'\"\\$ \n\r\t={}")).filter(lambda text: "\0" not in text)
 
@@ -58,6 +66,7 @@ def test_env_problems_have_lines_and_no_values() -> None:
     assert "c4n4ry" not in repr(read)
 
 
+@MANY
 @given(st.dictionaries(NAMES, TEXTS, max_size=5))
 def test_what_env_carries_comes_back(values: dict[str, str]) -> None:
     wanted = {key: value.encode() for key, value in values.items()}
@@ -180,3 +189,30 @@ def test_letters_of_keys() -> None:
     assert set(string.ascii_letters) <= set(
         "".join(read_env("\n".join(f"{c}=1" for c in string.ascii_letters)).values)
     )
+
+
+@MANY
+@given(st.dictionaries(NAMES, TEXTS, max_size=4))
+def test_a_downloaded_env_text_is_imported_to_the_byte(texts: dict[str, str]) -> None:
+    """The import tells the form of a text by its content: whatever the values hold, it is taken for a `.env` text."""
+    values = {key: text.encode() for key, text in texts.items()}
+    read = read_pasted(write_env(values))
+    assert (read.values, read.problems) == (values, ())
+
+
+@MANY
+@given(st.dictionaries(st.text(min_size=1), st.one_of(st.binary(max_size=20), TEXTS.map(str.encode))))
+def test_what_is_left_out_stays_behind_its_comment_whatever_its_name_holds(values: dict[str, bytes]) -> None:
+    fitting = {key: value for key, value in values.items() if NAME.match(key) and text_of(value) is not None}
+    with_odd = {**values, "line\nEVIL=1\r\u2028": b"x", "k" * 300: b"y"}
+    node = Node("mapping", 0, 0, 1)
+    entries = tuple(
+        Entry(key, "data", 1, "plain", "", value, "", "", (node, node), node)
+        for key, value in with_odd.items()
+    )
+    text = _env(OneSecret(0, "app", "", "Opaque", 1, entries, "", node), leave_out=True)
+    comments = [line for line in text.split("\n") if line.startswith("# left out: ")]
+    assert len(comments) == len(with_odd) - len(fitting)
+    read = read_pasted(text)
+    assert (read.values, read.problems) == (fitting, ())
+    assert all(comment.isprintable() for comment in comments)

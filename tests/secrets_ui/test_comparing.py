@@ -15,7 +15,7 @@ from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
 from projects.models import Environment, Role, SecretsFile
-from secrets_ui.comparing.comparing import compare
+from secrets_ui.comparing.comparing import compare, letter_of
 from secrets_ui.comparing.copying import copy
 from secrets_ui.editing.drafts import draft_of
 from secrets_ui.known.looking import look_again
@@ -231,3 +231,19 @@ def test_the_page_offers_a_copy_where_a_key_is_missing(
 ) -> None:
     text = client_of(world.maintainer).get(f"{world.page}compare/").content.decode()
     assert f"?place=app/OLD&amp;to={production.pk}" in text.replace("%2F", "/")
+
+
+def test_the_marks_of_equal_values_go_on_behind_z() -> None:
+    """With two groups of one mark, different values would be told to be the same."""
+    marks = [letter_of(number) for number in range(800)]
+    assert [marks[at] for at in (0, 25, 26, 27, 51, 52, 701, 702)] == [
+        "A",
+        "Z",
+        "AA",
+        "AB",
+        "AZ",
+        "BA",
+        "ZZ",
+        "AAA",
+    ]
+    assert len(set(marks)) == 800

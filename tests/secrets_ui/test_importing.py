@@ -190,7 +190,7 @@ def test_keys_that_an_env_text_cannot_carry_are_named(tab: Client, world: World)
     assert answer.status_code == 422
     assert "Not the name of a variable: a.b" in page(answer)
     answer = tab.post(world.url("download"), {"form": "env", "leave_out": "on"})
-    assert answer.content.decode() == "# left out: a.b, KEYSTORE\nOK=fine\n"
+    assert answer.content.decode() == "# left out: a.b\n# left out: KEYSTORE\nOK=fine\n"
     assert b"//79" in tab.post(world.url("download"), {"form": "secret"}).content
 
 

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.models import AuditEvent
 from projects.models import Environment, Role
+from secrets_ui.jobs import learn_version
 from secrets_ui.models import Draft, Secret, SecretVersion, VersionUse
 from tests import factories as make
 from tests.deployments.outside import Outside
@@ -180,6 +181,46 @@ def test_the_overview_asks_as_often_for_many_environments(tab: Client, world: Wo
     for n in range(5):
         make.make_secrets_file(make.make_environment(world.environment.project, slug=f"more{n}"))
     assert queries(tab, "/secrets/") == few
+
+
+@pytest.mark.parametrize(
+    ("what", "word"),
+    [
+        ({"gone_at": "2026-11-01T10:00Z", "error": "no such secret"}, "Deleted"),
+        ({"deleted_at": "2026-11-01T10:00Z"}, "To be deleted"),
+        ({"error": "AWS did not answer", "described_at": "2026-11-01T10:00Z"}, "Unreachable"),
+        ({"current_version": ""}, "No value yet"),
+    ],
+)
+def test_the_overview_marks_secrets_that_deploys_cannot_read(
+    tab: Client, world: World, what: dict[str, str], word: str
+) -> None:
+    world.by_hand(f"{HEAD}data:\n  TOKEN: {b64('a')}\n  URL: {b64('b')}\n  PASSWORD: {b64('c')}\n")
+    tab.post(world.url("read"))
+    assert "Nothing is missing as far as is known." in html(tab.get("/secrets/"))
+    Secret.objects.update(**what)
+    for address in ("/secrets/", "/secrets/?show=attention"):
+        text = html(tab.get(address))
+        assert f"</svg>{word}</span>" in text
+        assert "1 of 1 secrets file needs attention" in text
+        assert f"{world.page}?file={world.file.pk}" in text
+
+
+def test_the_size_of_a_version_that_only_a_deploy_knows_is_read_soon(
+    tab: Client, world: World, secret_world: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(STORED.encode())
+    assert f"<b>{size}</b> of" in html(tab.get(world.page))
+    asked: list[Any] = []
+    monkeypatch.setattr("secrets_ui.jobs.enqueue", lambda name, *ids, **_: asked.append((name, ids)))
+    SecretVersion.objects.update(byte_count=None)
+    text = html(tab.get(world.page))
+    assert "Not known yet" in text
+    assert "hx-trigger" not in text.split('id="file"')[1].split(">")[0]  # the keys are there already
+    assert "hx-trigger" in text.split('id="size-of"')[1].split(">")[0]
+    assert asked == [("secrets_ui.jobs.learn_version", (world.file.pk, world.version))]
+    learn_version(world.file.pk, world.version)
+    assert f"<b>{size}</b> of" in html(tab.get(world.page))
 
 
 # Looking at a value
