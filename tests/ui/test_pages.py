@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from django.template.loader import get_template, render_to_string
@@ -28,7 +29,7 @@ def test_a_phone_shows_what_fits_and_the_rest_under_more() -> None:
     context = shell(site.request())
     assert not context["nav_more"]
     assert site.page("404").count('href="/admin/"') == 2  # at the side, and in the bar of a phone
-    many = {"nav": context["nav"] * 2, "nav_more": True}
+    many = {"nav": [replace(entry, waiting=0) for entry in context["nav"] * 2], "nav_more": True}
     assert 'id="more"' in render_to_string("components/nav.html", {**context, **many})
 
 
