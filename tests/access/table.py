@@ -158,6 +158,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("secrets:decide", f"{SECRETS}{{file}}/decide/", ONLY_A_FORM, post(KEEPS, 409)),
     # Pull credentials. An address that names nothing goes to everything, which is for admins
     ("registry:overview", "/registry/", SIGNED_IN, NO_FORM),
+    ("registry:image", "/registry/images/shop/web/", SEES, NO_FORM),
     ("registry:refresh", "/registry/refresh/", ONLY_A_FORM, post(ADMINS, 302)),
     ("registry:pause", "/registry/lon1/pause/", ADMINS, post(ADMINS, 422)),
     ("registry:resume", "/registry/lon1/resume/", ONLY_A_FORM, post(ADMINS, 302)),
