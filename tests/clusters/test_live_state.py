@@ -15,6 +15,7 @@ from clusters.services import refresh_environment, stale_environments, worst
 from core.redactor import MASK, redacting
 from engine.cluster.client import ApiError
 from engine.cluster.live import Workload
+from engine.health.pulling import FailedPull
 from engine.types import ObjectRef
 from projects.models import Cluster, Environment
 from tests.factories import make_cluster, make_environment
@@ -204,3 +205,19 @@ def test_what_was_read_since_the_tick_asked_is_not_read_again(environment: Envir
     jobs.refresh_if_stale(environment.pk)
     jobs.refresh_if_stale(environment.pk)
     assert FakeClient.closed == 1
+
+
+def test_what_pods_cannot_pull_is_kept_without_values(environment: Environment, answer: Any) -> None:
+    born, message = "2026-11-01T00:00:00Z", "401 for canary-registry-password"
+    pull = FailedPull("web-1", "web", "r.example/web:1", message, ("ecr-pull",), born)
+    answer([workload(health="failing", pulls=(pull,) * 30), workload("calm")])
+    with redacting() as redactor:
+        redactor.add(["canary-registry-password"])
+        assert refresh_environment(environment)
+    failing, calm = LiveState.objects.get().workloads
+    assert len(failing["pulls"]) == services.MOST_PULLS
+    assert failing["pulls"][0] == {
+        "pod": "web-1", "container": "web", "image": "r.example/web:1", "message": f"401 for {MASK}", "secrets": ["ecr-pull"],
+        "born": "2026-11-01T00:00:00Z",
+    }  # fmt: skip
+    assert "pulls" not in calm
