@@ -21,7 +21,12 @@ DOING = (
     "reading back",
 )
 JUST_NOW = timedelta(seconds=45)  # one that has ended stays on the page of who asked for it
+TOGETHER = timedelta(
+    seconds=5
+)  # asked for at once, such as all clusters: ended ones stay as long as the others
+MOST = 20
 P = Refresh.Progress
+OPEN = (P.QUEUED, P.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Going:
     @property
     def is_open(self) -> bool:
         """Whether it waits or runs."""
-        return self.row.state in (P.QUEUED, P.RUNNING)
+        return self.row.state in OPEN
 
     @property
     def sentence(self) -> str:
@@ -55,12 +60,16 @@ def going(user: Any, credentials: QuerySet[Credential], now: datetime) -> list[G
     """The open renewals in clusters where the person sees a credential, and their own of a moment ago."""
     theirs = credentials.order_by().values("cluster_id")
     own = Q(asked_by=user.pk, ended_at__gt=now - JUST_NOW)
-    rows = Refresh.objects.filter(Q(state__in=(P.QUEUED, P.RUNNING), cluster__in=theirs) | own)
+    rows = Refresh.objects.filter(Q(state__in=OPEN, cluster__in=theirs) | own)
     if not user.is_admin:
         rows = rows.filter(Q(namespace="") | Q(namespace__in=credentials.order_by().values("namespace")))
-    found = list(rows.select_related("cluster", "asked_by").defer("cluster__kubeconfig").order_by("id")[:20])
-    told = sentences(user, found)
-    return [Going(row, steps(row), told[row.pk]) for row in found]
+    found = list(
+        rows.select_related("cluster", "asked_by").defer("cluster__kubeconfig").order_by("-id")[:MOST]
+    )
+    newest = max((row.asked_at for row in found), default=now)
+    shown = [row for row in reversed(found) if row.state in OPEN or row.asked_at > newest - TOGETHER]
+    told = sentences(user, shown)
+    return [Going(row, steps(row), told[row.pk]) for row in shown]
 
 
 def steps(row: Refresh) -> tuple[dict[str, Any], ...]:

@@ -115,10 +115,6 @@ def test_a_policy_is_previewed_before_it_is_saved(ours: Page, sandbox: Running) 
     expect(page.get_by_role("heading", name="What this means")).to_be_visible()
     expect(page.locator(".namespaces")).to_contain_text("default")
     assert sandbox.rows("SELECT 1 FROM registry_pullpolicy WHERE namespaces = 'all'") == []
-    page.get_by_label("Those with a label").check()
-    page.get_by_label("Label", exact=False).nth(1).fill("a = = b")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator(".error")).to_contain_text("Write a label selector")
 
 
 def test_images_of_a_repository(visit: Visit) -> None:
@@ -143,7 +139,7 @@ def test_on_a_phone_in_the_dark(ours: Page, visit: Visit) -> None:
 
 
 def test_pictures(ours: Page, visit: Visit) -> None:
-    visitor = visit("admin")
+    visitor = visit("admin", bypass_csp=True)  # taking a picture adds a style of the browser's
     visitor.page.goto(REGISTRY)
     expect(row(visitor.page, NAMESPACE)).to_contain_text("Valid")
     visitor.take_picture("registry")
