@@ -46,8 +46,8 @@ def known_images(image: Image, *, anew: bool = False) -> Known:
     try:
         listing = ecr_images(image.registry).images(image.repository)
     except ExternalError as error:
-        old = kept or (None, None)
-        return Known(*old, redact_text(error.message), error.hint)
+        old, read_at = kept if kept is not None else (None, None)
+        return Known(old, read_at, redact_text(error.message), error.hint)
     now = timezone.now()
     cache.set(_key("list", image), (listing, now), KEPT_SECONDS)
     return Known(listing, now)
