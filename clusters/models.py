@@ -11,9 +11,9 @@ from projects.models import Environment
 class LiveState(models.Model):
     """The cluster's last answer about one environment.
 
-    `workloads`: list of {kind, name, images, desired, ready, updated, health, sentence, managed}. `health` is the worst of
-    them. `read_at`: time of the last answer. `error`: why the newest read (`tried_at`) failed, else empty; the old answer
-    stays then.
+    `workloads`: list of {kind, name, images, desired, ready, updated, health, sentence, managed}; where pods cannot pull also
+    `pulls`: list of {pod, container, image, message, secrets, born}. `health` is the worst of them. `read_at`: time of the
+    last answer. `error`: why the newest read (`tried_at`) failed, else empty; the old answer stays then.
     """
 
     class Health(models.TextChoices):

@@ -16,10 +16,12 @@ from clusters.models import LiveState
 from core.redactor import redact_text
 from engine.cluster.live import Workload, read_live
 from engine.errors import SlipwayError
+from engine.health.pulling import FailedPull
 from projects.connections import hasty_client
 from projects.models import Cluster, Environment
 from projects.reachability import note_cluster, note_failure, why_down
 
+MOST_PULLS = 20  # of one workload
 # From worst to best: an environment is as healthy as its worst workload.
 ORDER = ("failing", "degraded", "progressing", "unknown", "suspended", "healthy")
 
@@ -36,11 +38,20 @@ def worst(workloads: Sequence[Workload]) -> tuple[str, str]:
 
 
 def shown(workload: Workload) -> dict[str, object]:
-    """A workload as JSON for `LiveState.workloads`, redacted."""
+    """A workload as JSON for `LiveState.workloads`, redacted. `pulls` only where a pod cannot pull."""
+    pulls = [_pull(pull) for pull in workload.pulls[:MOST_PULLS]]
     return {
         "ref": str(workload.ref), "kind": workload.ref.kind, "name": workload.ref.name, "images": list(workload.images),
         "desired": workload.desired, "ready": workload.ready, "updated": workload.updated, "health": workload.health,
         "sentence": redact_text(workload.sentence), "managed": workload.managed,
+        **({"pulls": pulls} if pulls else {}),
+    }  # fmt: skip
+
+
+def _pull(pull: FailedPull) -> dict[str, object]:
+    return {
+        "pod": pull.pod, "container": pull.container, "image": pull.image, "message": redact_text(pull.message)[:300],
+        "secrets": list(pull.secrets), "born": pull.born,
     }  # fmt: skip
 
 

@@ -37,13 +37,14 @@ class Row:
 @dataclass(frozen=True)
 class Notice:
     """A banner on every page of signed-in people. `key` names the trouble, of which a warning is sent once. `text`: what is
-    wrong and what still works. `remedy`: what an admin should do."""
+    wrong and what still works. `remedy`: what an admin should do. `url`, `link`: a page with more, and its name."""
 
     key: str
     text: str
     remedy: str = ""
     state: str = "failed"
     url: str = "/status/"
+    link: str = "Status"
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ MAIN = (
         counts=to_approve,
         waiting_words="waiting for your approval",
     ),
+    NavEntry("Registry", reverse_lazy("registry:overview"), "layers", "r"),
     NavEntry("Audit", reverse_lazy("audit:list"), "scroll-text", "a", may=readers_of_the_audit),
 )
 # These stand apart from the others, at the lower end of the sidebar.

@@ -17,6 +17,7 @@ from notify import operations
 from notify.outbox import due
 from portal.status import asking
 from projects import mirrors
+from registry import ending
 from registry import jobs as registry
 from runs.life.reconcile import reconcile
 from secrets_ui.editing import drafts, settling
@@ -61,6 +62,7 @@ TICKS = (
     Tick("secret saves", 30, settling.settle_due),
     Tick("secret requests", 30, tending.tend_due),
     Tick("pull credentials", 60, registry.look),
+    Tick("pull warnings", 60, ending.warn),
     Tick("old renewals", 3600, registry.forget_old),
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),

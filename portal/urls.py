@@ -31,6 +31,7 @@ urlpatterns = [
     path("", include("projects.urls")),
     path("audit/", include("audit.urls")),
     path("", include("secrets_ui.urls")),
+    path("registry/", include("registry.urls")),
     # Last: `/projects/<project>/` and `/projects/<project>/<environment>/` take any word.
     path("", include("portal.page_urls")),
     path("", include("deployments.urls")),

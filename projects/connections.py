@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from adapters.aws.ecr import Ecr
+from adapters.aws.ecr_images import EcrImages
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.aws.secrets_writer import SecretsWriter
 from adapters.aws.session import HASTY, PATIENT
@@ -92,3 +93,8 @@ def ecr(registry: Registry, *, hasty: bool = False) -> Ecr:
     return Ecr(
         registry.region, registry.account, role_arn=registry.role_arn, limits=HASTY if hasty else PATIENT
     )
+
+
+def ecr_images(registry: Registry) -> EcrImages:
+    """The listing of the registry's images and scans, for pages: with short timeouts."""
+    return EcrImages(registry.region, registry.account, role_arn=registry.role_arn)

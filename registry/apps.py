@@ -8,5 +8,9 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import targets
+        from core import status
+        from registry import ending
+        from registry.pages import links
 
-        targets.have_no_page("pull_credential")
+        targets.show("pull_credential", links.page_of_event)
+        status.register(rows=ending.rows, notices=ending.notices, samples=ending.samples)

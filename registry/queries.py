@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from projects.access import role_in, visible_projects
 from projects.models import Environment, Role
-from registry.models import Credential, Refresh
+from registry.models import Credential, Refresh, RefreshResult
 
 
 def credentials_for(user: Any) -> QuerySet[Credential]:
@@ -25,7 +25,8 @@ def refreshes_for(user: Any) -> QuerySet[Refresh]:
     rows = Refresh.objects.select_related("cluster", "asked_by")
     if user.is_admin:
         return rows
-    return rows.filter(results__credential__in=credentials_for(user)).distinct()
+    theirs = RefreshResult.objects.filter(refresh=OuterRef("pk"), credential__in=credentials_for(user))
+    return rows.filter(Exists(theirs))
 
 
 def environments_at(credential: Credential) -> list[Environment]:

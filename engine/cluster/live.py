@@ -13,6 +13,7 @@ from engine.health.events import event_time
 from engine.health.held import held_back, what_is_held
 from engine.health.lasting import is_calm, standing
 from engine.health.objects import current_pods, is_owned, judge
+from engine.health.pulling import FailedPull, failed_pulls
 from engine.types import ENVIRONMENT_LABEL, Json, ObjectRef, Progress
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -20,7 +21,8 @@ _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload as it stands. `health`: as in engine/health/lasting.py, or unknown."""
+    """One workload as it stands. `health`: as in engine/health/lasting.py, or unknown. `pulls`: what its current pods cannot
+    pull."""
 
     ref: ObjectRef
     images: tuple[str, ...]
@@ -30,6 +32,7 @@ class Workload:
     health: str
     sentence: str
     managed: bool  # carries this environment's label
+    pulls: tuple[FailedPull, ...] = ()
 
 
 def read_live(
@@ -102,7 +105,8 @@ def workload_of(
     held = what_is_held(kind, body)
     in_trouble = how.health in ("failing", "degraded")
     health, sentence = ("suspended", held) if held and not in_trouble else (how.health, how.sentence)
-    return Workload(ref, tuple(_images(body)), desired, ready, updated, health, sentence, managed)
+    pulls = failed_pulls(pods)
+    return Workload(ref, tuple(_images(body)), desired, ready, updated, health, sentence, managed, pulls)
 
 
 def _running_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> tuple[str, ...]:

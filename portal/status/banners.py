@@ -17,7 +17,7 @@ class Banner:
     state: str
     text: str
     url: str
-    link: str = "Status"
+    link: str
 
 
 def banners(user: Any) -> list[Banner]:
@@ -28,5 +28,6 @@ def banners(user: Any) -> list[Banner]:
     telling.look()
     advice = {True: lambda remedy: remedy, False: lambda remedy: FOR_OTHERS}[bool(user.is_admin)]
     return [
-        Banner(one.state, f"{one.text} {advice(one.remedy)}".strip(), one.url) for one in troubles.found(seen)
+        Banner(one.state, f"{one.text} {advice(one.remedy)}".strip(), one.url, one.link)
+        for one in troubles.found(seen)
     ]

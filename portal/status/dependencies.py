@@ -109,7 +109,8 @@ def _summed(group: str, found: Sequence[Row]) -> Row:
     well = sum(row.state in _WELL for row in found)
     worst = min((row.state for row in found), key=lambda state: WORST.index(state) if state in WORST else 1)
     times = [row.answered_at for row in found if row.answered_at]
-    sentence = f"{well} of {len(found)} answer." if len(found) > 1 else found[0].sentence
+    verb = "answer" if group in REMEDIES else "are well"
+    sentence = f"{well} of {len(found)} {verb}." if len(found) > 1 else found[0].sentence
     remedy = next((row.remedy for row in found if row.remedy), "")  # pages show it to admins only
     return Row(group, group, worst, sentence=sentence, remedy=remedy, answered_at=max(times, default=None))
 

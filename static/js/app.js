@@ -35,6 +35,7 @@ function nameTheme() {
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const minutes = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 
 function ago(seconds) {
   if (Math.abs(seconds) < 10) return "just now";
@@ -58,6 +59,7 @@ export function times(from = document) {
     if (Number.isNaN(date.valueOf())) continue;
     time.title = absolute.format(date);
     if ("clock" in time.dataset) time.textContent = hours.format(date);
+    if ("at" in time.dataset) time.textContent = minutes.format(date);
   }
 }
 
@@ -70,6 +72,7 @@ function tick(selector, words) {
   }
 }
 setInterval(() => tick("time[data-elapsed]", (seconds) => duration(Math.max(0, seconds))), 1000);
+setInterval(() => tick("time[data-left]", (seconds) => (seconds < 0 ? duration(-seconds) : "ended")), 1000);
 setInterval(() => tick("time[data-ago]:not([data-prefix])", ago), 30000);
 
 /* Copying */

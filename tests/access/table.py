@@ -157,6 +157,14 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("secrets:mend", f"{SECRETS}{{file}}/mend/", ONLY_A_FORM, post(KEEPS, 302)),
     ("secrets:review", f"{SECRETS}{{file}}/review/", post(KEEPS, 302).replace("401", "302"), post(KEEPS, 302)),
     ("secrets:decide", f"{SECRETS}{{file}}/decide/", ONLY_A_FORM, post(KEEPS, 409)),
+    # Pull credentials. An address that names nothing goes to everything, which is for admins
+    ("registry:overview", "/registry/", SIGNED_IN, NO_FORM),
+    ("registry:image", "/registry/images/shop/web/", SEES, NO_FORM),
+    ("registry:refresh", "/registry/refresh/", ONLY_A_FORM, post(ADMINS, 302)),
+    ("registry:pause", "/registry/lon1/pause/", ADMINS, post(ADMINS, 422)),
+    ("registry:resume", "/registry/lon1/resume/", ONLY_A_FORM, post(ADMINS, 302)),
+    ("registry:adopt", "/registry/lon1/adopt/", ONLY_A_FORM, post(ADMINS, 404)),
+    ("registry:settings", "/registry/lon1/settings/", ADMINS, post(ADMINS, 422)),
     # The audit
     ("audit:list", "/audit/", AUDITS, NO_FORM),
     ("audit:export", "/audit/export.csv", AUDITS, NO_FORM),

@@ -17,6 +17,7 @@ from core.redactor import MASK, redacting
 from core.scheduler import take_lease
 from engine.cluster.client import ApiError
 from engine.cluster.live import Workload
+from engine.health.pulling import FailedPull
 from engine.types import ObjectRef
 from projects.models import Cluster, Environment
 from tests.factories import make_cluster, make_environment
@@ -246,3 +247,19 @@ def test_without_a_key_for_the_kubeconfig_each_environment_says_so(
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     jobs.refresh_cluster(environment.cluster_id)
     assert "cannot be decrypted" in LiveState.objects.get().error
+
+
+def test_what_pods_cannot_pull_is_kept_without_values(environment: Environment, answer: Any) -> None:
+    born, message = "2026-11-01T00:00:00Z", "401 for canary-registry-password"
+    pull = FailedPull("web-1", "web", "r.example/web:1", message, ("ecr-pull",), born)
+    answer([workload(health="failing", pulls=(pull,) * 30), workload("calm")])
+    with redacting() as redactor:
+        redactor.add(["canary-registry-password"])
+        assert refresh_environment(environment)
+    failing, calm = LiveState.objects.get().workloads
+    assert len(failing["pulls"]) == services.MOST_PULLS
+    assert failing["pulls"][0] == {
+        "pod": "web-1", "container": "web", "image": "r.example/web:1", "message": f"401 for {MASK}", "secrets": ["ecr-pull"],
+        "born": "2026-11-01T00:00:00Z",
+    }  # fmt: skip
+    assert "pulls" not in calm

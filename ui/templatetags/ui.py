@@ -8,7 +8,7 @@ are in `ui_blocks`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import template
@@ -208,6 +208,29 @@ def elapsed(since: datetime | None) -> SafeString:
     return format_html(
         '<time datetime="{}" data-elapsed>{}</time>', since.isoformat(timespec="seconds"), passed
     )
+
+
+@register.simple_tag
+def left(until: datetime | None) -> SafeString:
+    """`{% left credential.expires_at %}`: the time until then, or "ended"; scripts keep it counting."""
+    if not until:
+        return NOTHING
+    rest = (until - timezone.now()).total_seconds()
+    return format_html(
+        '<time datetime="{}" title="{}" data-left>{}</time>',
+        until.isoformat(timespec="seconds"), words.absolute(until), words.duration(rest) if rest > 0 else "ended",
+    )  # fmt: skip
+
+
+@register.simple_tag
+def at(moment: datetime | None) -> SafeString:
+    """`{% at token.expires_at %}`: hour and minute in UTC, for moments of today; scripts convert it to the viewer's zone."""
+    if not moment:
+        return NOTHING
+    return format_html(
+        '<time datetime="{}" title="{}" data-at>{}</time>',
+        moment.isoformat(timespec="seconds"), words.absolute(moment), f"{moment.astimezone(UTC):%H:%M} UTC",
+    )  # fmt: skip
 
 
 # Amounts
