@@ -25,7 +25,7 @@ from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.secretfiles import NotOneSecret, check_against_reference
 from projects import connections
-from projects.cluster_rights import rights_needed
+from projects.cluster_rights import deploy_finding, pull_finding
 from projects.models import Project, Registry, SecretsFile
 from projects.reference_files import newest, newest_reference
 from projects.secret_files import read_secret
@@ -86,7 +86,8 @@ def cluster(kubeconfig: str, *, field: str = "kubeconfig") -> ClusterAnswer:
             answers = Finding(
                 PASSED, f"{client.server} answers: Kubernetes {facts.version.removeprefix('v')}."
             )
-            return ClusterAnswer([answers, *_rights(client, "", field, WARNING)], facts.version)
+            rights = [deploy_finding(client, "", field, WARNING), pull_finding(client, field)]
+            return ClusterAnswer([answers, *rights], facts.version)
     except ExternalError as error:
         return ClusterAnswer([trouble(error, field)])
 
@@ -99,7 +100,7 @@ def namespace(kubeconfig: str, name: str) -> list[Finding]:
             kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
         ) as client:
             client.probe()
-            return [_exists(client, name), *_rights(client, name, "cluster", FAILED)]
+            return [_exists(client, name), deploy_finding(client, name, "cluster", FAILED)]
     except ExternalError as error:
         return [trouble(error, "cluster")]
 
@@ -115,24 +116,6 @@ def _exists(client: KubernetesClient, name: str) -> Finding:
     except Denied:
         return Finding(WARNING, f"Whether the namespace {name} exists may not be read by this account.")
     return Finding(PASSED, f"The namespace {name} is there.")
-
-
-def _rights(client: KubernetesClient, name: str, field: str, state: str) -> list[Finding]:
-    missing = client.can(rights_needed(name))
-    where = f"in {name}" if name else "in every namespace"
-    if not missing:
-        return [Finding(PASSED, f"The account may do all that deploys need {where}.")]
-    some = ", ".join(f"{right.verb} {right.resource}" for right in missing[:6])
-    more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
-    return [
-        Finding(
-            state,
-            f"The account lacks rights {where}: {some}{more}.",
-            "Give its role these verbs. A deploy fails at the first object it may not write.",
-            field,
-            can_override=True,
-        )
-    ]
 
 
 # Repositories
