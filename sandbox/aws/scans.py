@@ -19,10 +19,10 @@ from moto.ecr.exceptions import ImageNotFoundException, ScanNotFoundException
 from moto.ecr.models import ECRBackend, Image
 from moto.ecr.responses import ECRResponse
 
+from sandbox.aws.images import FINDINGS, PACE
 from sandbox.aws.mending import Method, mend, replace
 
 SCAN_SECONDS = 30.0
-FINDINGS, PACE = "slipway.sandbox/findings", "slipway.sandbox/scan"
 _STATUS = {"ARCHIVE": "ARCHIVED", "STANDARD": "ACTIVE"}
 
 

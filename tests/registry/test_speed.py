@@ -1,4 +1,4 @@
-"""Two hundred namespaces in each of two clusters: one token, one write for each. `make bench PART=registry` measures ten clusters."""
+"""Two hundred namespaces in each of two clusters: one token, one write for each. The bench `registry` measures ten clusters."""
 
 from __future__ import annotations
 
