@@ -89,7 +89,7 @@ class Registry:
         return _error(405, "UNSUPPORTED", "The operation is unsupported.")
 
     def _manifest(self, repository: Repository, reference: str) -> Response:
-        image = find_image(repository, reference)
+        image: Any = find_image(repository, reference)
         if image is None or image.image_status != "ACTIVE":  # an archived image cannot be pulled
             return _error(404, "MANIFEST_UNKNOWN", "Requested image not found")
         headers = {"Docker-Content-Digest": image.get_image_digest()}
