@@ -11,6 +11,7 @@ from django.utils import timezone
 from adapters.aws.ecr import RegistryToken as Made
 from adapters.errors import Denied, NotFound
 from adapters.registry import Registry as Adapter
+from core.fields import opened
 from core.redactor import redactor_in_force
 from projects import connections
 from projects.models import Registry
@@ -112,7 +113,7 @@ def test_a_token_that_opens_nothing_replaces_none(registry: Registry, ecr: list[
     assert fault is not None
     assert "pull" in fault.sentence
     row.refresh_from_db()
-    assert (row.token, row.attempts) == (TODAY, 1)
+    assert (opened(row.token), row.attempts) == (TODAY, 1)
     assert "wrong" not in f"{row.last_error}{row.hint}{row.proofs}"
 
 
@@ -123,4 +124,4 @@ def test_a_renewal_is_proven_by_the_image(registry: Registry, server: Distributi
     with redactor_in_force():
         assert renewed(IDENTITY, [registry])[1] is None
     row = RegistryToken.objects.get()
-    assert (row.token, row.proofs[registry.host]["by"]) == (TOMORROW, "manifest")
+    assert (opened(row.token), row.proofs[registry.host]["by"]) == (TOMORROW, "manifest")
