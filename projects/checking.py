@@ -26,7 +26,7 @@ from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.secretfiles import NotOneSecret, check_against_reference
 from projects import connections
-from projects.cluster_rights import rights_needed
+from projects.cluster_rights import deploy_finding, pull_finding
 from projects.models import Project, Registry, SecretsFile
 from projects.namespaces import namespace_facts
 from projects.reference_files import newest, newest_reference
@@ -88,7 +88,8 @@ def cluster(kubeconfig: Sealed | str, *, field: str = "kubeconfig") -> ClusterAn
             answers = Finding(
                 PASSED, f"{client.server} answers: Kubernetes {facts.version.removeprefix('v')}."
             )
-            return ClusterAnswer([answers, *_rights(client, "", field, WARNING)], facts.version)
+            rights = [deploy_finding(client, "", field, WARNING), pull_finding(client, field)]
+            return ClusterAnswer([answers, *rights], facts.version)
     except (ExternalError, CannotDecrypt) as error:
         return ClusterAnswer([trouble(error, field)])
 
@@ -103,28 +104,10 @@ def namespace(kubeconfig: Sealed | str, name: str) -> list[Finding]:
             client.probe()
             return [
                 *namespace_facts(client, name, timeout=TIMEOUT),
-                *_rights(client, name, "cluster", FAILED),
+                deploy_finding(client, name, "cluster", FAILED),
             ]
     except (ExternalError, CannotDecrypt) as error:
         return [trouble(error, "cluster")]
-
-
-def _rights(client: KubernetesClient, name: str, field: str, state: str) -> list[Finding]:
-    missing = client.can(rights_needed(name))
-    where = f"in {name}" if name else "in every namespace"
-    if not missing:
-        return [Finding(PASSED, f"The account may do all that deploys need {where}.")]
-    some = ", ".join(f"{right.verb} {right.resource}" for right in missing[:6])
-    more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
-    return [
-        Finding(
-            state,
-            f"The account lacks rights {where}: {some}{more}.",
-            "Give its role these verbs. A deploy fails at the first object it may not write.",
-            field,
-            can_override=True,
-        )
-    ]
 
 
 # Repositories

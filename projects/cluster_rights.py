@@ -1,8 +1,12 @@
-"""The rights on a cluster that a deploy needs."""
+"""The rights on a cluster that deploys need, and those that the pull credentials need."""
 
 from __future__ import annotations
 
-from adapters.kubernetes.client import Right
+import json
+from collections.abc import Sequence
+
+from adapters.kubernetes.client import KubernetesClient, Right
+from core.findings import PASSED, WARNING, Finding
 
 _WORKLOADS = (("apps", "deployments"), ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"))
 _APPLIED = (
@@ -19,3 +23,56 @@ def rights_needed(namespace: str = "") -> list[Right]:
     ]
     watch = [Right(verb, group, kind, namespace) for group, kind in _WATCHED for verb in ("list", "watch")]
     return [*apply, *watch, Right("get", "", "pods/log", namespace)]
+
+
+def rights_for_pulls() -> list[Right]:
+    """The rights on the whole cluster with which the portal keeps image pull secrets valid, beside those of deploys. Without the
+    right to list, Secrets are read one by one, and only those of environments are kept."""
+    every = [
+        Right(verb, "", kind)
+        for kind in ("secrets", "serviceaccounts")
+        for verb in ("get", "list", "create", "patch")
+    ]
+    return [
+        Right("list", "", "namespaces"), *(r for r in every if (r.verb, r.resource) != ("create", "serviceaccounts"))
+    ]  # fmt: skip
+
+
+def rules_for(rights: Sequence[Right]) -> str:
+    """The rules of a Role or ClusterRole that give exactly these rights, as one line of YAML."""
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for right in rights:
+        verbs.setdefault((right.group, right.resource), []).append(right.verb)
+    rules = [
+        f"{{apiGroups: [{json.dumps(group)}], resources: [{json.dumps(kind)}], verbs: {json.dumps(given)}}}"
+        for (group, kind), given in verbs.items()
+    ]
+    return f"rules: [{', '.join(rules)}]"
+
+
+def deploy_finding(client: KubernetesClient, name: str, field: str, state: str) -> Finding:
+    """Whether the account may do all that deploys need in a namespace (empty: in all); `state`: of the finding when it may not.
+    Raises ExternalError."""
+    missing = client.can(rights_needed(name))
+    where = f"in {name}" if name else "in every namespace"
+    if not missing:
+        return Finding(PASSED, f"The account may do all that deploys need {where}.")
+    hint = f"Give its role these rules. A deploy fails at the first object it may not write. {rules_for(missing)}"
+    return Finding(
+        state, f"The account lacks rights {where}: {_some(missing)}.", hint, field, can_override=True
+    )
+
+
+def pull_finding(client: KubernetesClient, field: str) -> Finding:
+    """Whether the account may keep image pull secrets valid in every namespace. Raises ExternalError."""
+    missing = client.can(rights_for_pulls())
+    if not missing:
+        return Finding(PASSED, "The account may keep image pull secrets valid in every namespace.")
+    text = f"The account lacks rights for image pull secrets in every namespace: {_some(missing)}."
+    hint = f"Give its ClusterRole these rules. Until then the portal keeps only what it may. {rules_for(missing)}"
+    return Finding(WARNING, text, hint, field, can_override=True)
+
+
+def _some(missing: Sequence[Right]) -> str:
+    names = ", ".join(f"{right.verb} {right.resource}" for right in missing[:6])
+    return f"{names} and {len(missing) - 6} more" if len(missing) > 6 else names

@@ -4,7 +4,8 @@ Environment variables: SANDBOX_DIR (the folder of all state; `.sandbox`), PORT (
 existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated.
 Other variables are ignored on purpose.
 
-`python -m sandbox fault NAME [DURATION]` injects a fault into the running simulated cluster (`fault --help`).
+`python -m sandbox fault NAME [DURATION]` injects a fault into the running simulated cluster (`fault --help`),
+`python -m sandbox aws ORDER [SECONDS]` one into the running AWS end (`aws --help`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def main() -> int:
         from sandbox.kubernetes import faults
 
         return faults.main(sys.argv[2:], layout.sandbox_directory() / "simulated")
+    if sys.argv[1:2] == ["aws"]:
+        return _order_of_aws(sys.argv[2:])
     options = _parser().parse_args()
     try:
         directory = layout.sandbox_directory()
@@ -44,6 +47,18 @@ def main() -> int:
     except KeyboardInterrupt:  # before the supervisor took over the signals: nothing was started yet
         return 1
     return 0
+
+
+def _order_of_aws(arguments: list[str]) -> int:
+    from sandbox.aws import orders
+
+    directory = layout.sandbox_directory()
+    try:
+        place = layout.running(directory)
+    except OSError:
+        print(f"No sandbox was started in {directory}.", file=sys.stderr)
+        return 1
+    return orders.main(arguments, directory / "aws", place.aws_url)
 
 
 def _parser() -> argparse.ArgumentParser:

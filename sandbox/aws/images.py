@@ -19,6 +19,7 @@ from sandbox.aws import REGION
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+FINDINGS, PACE = "slipway.sandbox/findings", "slipway.sandbox/scan"  # labels that scans of the image follow
 
 _TIMEOUT = 10.0  # seconds for one request
 

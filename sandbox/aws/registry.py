@@ -89,8 +89,8 @@ class Registry:
         return _error(405, "UNSUPPORTED", "The operation is unsupported.")
 
     def _manifest(self, repository: Repository, reference: str) -> Response:
-        image = find_image(repository, reference)
-        if image is None:
+        image: Any = find_image(repository, reference)
+        if image is None or image.image_status != "ACTIVE":  # an archived image cannot be pulled
             return _error(404, "MANIFEST_UNKNOWN", "Requested image not found")
         headers = {"Docker-Content-Digest": image.get_image_digest()}
         return Response(image.image_manifest, 200, headers, content_type=image.image_manifest_media_type)

@@ -14,7 +14,8 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request
 
-from sandbox.aws import ecr_fixes, secrets_fixes
+from sandbox.aws import ecr_fixes, orders, scans, secrets_fixes
+from sandbox.aws.orders import Orders
 from sandbox.aws.registry import Registry
 from sandbox.aws.snapshot import Snapshot
 from sandbox.aws.tokens import LIFETIME, Tokens, load_key
@@ -41,13 +42,22 @@ def make_application(directory: Path, endpoint: str, *, token_lifetime: float = 
     secrets_fixes.install()
     ecr_fixes.install(tokens, endpoint)
     snapshot.load()
+    scans.install(directory / "blobs")
     registry = Registry(tokens, directory / "blobs", snapshot)
+    ordered = Orders(tokens, directory)
     moto = DomainDispatcherApplication(create_backend_app)
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == orders.PATH:
+            return ordered.answer(Request(environ))(environ, start_response)
         if environ["PATH_INFO"].startswith("/v2/"):
+            ordered.hold(orders.REGISTRY_SILENT)
             return registry.answer(Request(environ))(environ, start_response)
-        action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if refusal := ordered.strike(target):
+            Request(environ).get_data()  # read to its end: the client is still sending
+            return refusal(environ, start_response)
+        action = target.rpartition(".")[2]
         if not action or action.startswith(_READS):
             return moto(environ, start_response)
         with snapshot.change():

@@ -141,7 +141,7 @@ CATALOG = SampleProject(
     main=_MAIN,
     broken=_BROKEN,
     images=(
-        Image("catalog-api", "catalog/api", "api/Dockerfile"),
+        Image("catalog-api", "catalog/api", "api/Dockerfile", scan="slow"),
         Image("search", "catalog/search", "search/Dockerfile"),
     ),
     environments=(

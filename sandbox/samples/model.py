@@ -40,12 +40,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that the project builds: `name` in the portal, `repository` in the registry."""
+    """An image that the project builds: `name` in the portal, `repository` in the registry.
+
+    `scan`: of the newest one: done, slow (it goes on for ever), or none; `findings`: of that scan, such as `HIGH=1 LOW=4`.
+    `archived`: whether the oldest one is archived.
+    """
 
     name: str
     repository: str
     dockerfile: str
     context: str = "."
+    scan: str = ""
+    findings: str = ""
+    archived: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,20 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import boto3
 from botocore.config import Config
 
 from sandbox.aws import REGION
-from sandbox.aws.images import RegistryClient, connect, ecr_call, publish_image, registry_host
+from sandbox.aws.images import FINDINGS, PACE, RegistryClient, connect, ecr_call, publish_image, registry_host
 from sandbox.samples import SAMPLES
 from sandbox.samples.history import Revision, make_repository
 from sandbox.samples.model import Image, SampleProject, SecretsFile
@@ -69,17 +70,20 @@ def _started(path: Path) -> datetime:
     return datetime.fromisoformat(path.read_text())
 
 
-def _create_repository(registry: RegistryClient, name: str) -> None:
+def _once(registry: RegistryClient, action: str, parameters: Mapping[str, Any], done: bytes) -> None:
+    """Calls ECR; the error `done` says that an earlier attempt did it."""
     try:
-        ecr_call(registry.endpoint, "CreateRepository", {"repositoryName": name})
+        ecr_call(registry.endpoint, action, parameters)
     except HTTPError as error:
-        if b"RepositoryAlreadyExistsException" not in error.read():
+        if done not in error.read():
             raise
 
 
 def _publish_images(registry: RegistryClient, sample: SampleProject, revisions: list[Revision]) -> None:
     for repository in {i.repository for i in sample.images} | {m.repository for m in sample.mirrored}:
-        _create_repository(registry, repository)
+        _once(
+            registry, "CreateRepository", {"repositoryName": repository}, b"RepositoryAlreadyExistsException"
+        )
     for mirrored in sample.mirrored:
         labels = {"slipway.sandbox/behaviour": mirrored.behaviour, "slipway.sandbox/log": mirrored.log}
         publish_image(registry, mirrored.repository, (mirrored.tag,), labels)
@@ -92,6 +96,18 @@ def _publish_images(registry: RegistryClient, sample: SampleProject, revisions: 
     ]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda pair: _publish(registry, pair[0], pair[1], newest, sample.default_branch), work))
+    for image in sample.images:
+        _give_a_past(registry, image, [revision.commit for one, revision in work if one is image])
+
+
+def _give_a_past(registry: RegistryClient, image: Image, commits: Sequence[str]) -> None:
+    """Starts the scan of the newest image, and archives the oldest one, where the sample says so."""
+    if image.scan:
+        given = {"repositoryName": image.repository, "imageId": {"imageTag": "latest"}}
+        _once(registry, "StartImageScan", given, b"LimitExceededException")
+    if image.archived:
+        oldest = {"repositoryName": image.repository, "imageId": {"imageTag": commits[0]}}
+        ecr_call(registry.endpoint, "UpdateImageStorageClass", {**oldest, "targetStorageClass": "ARCHIVE"})
 
 
 def _publish(
@@ -106,10 +122,17 @@ def _publish(
         **labels_of(revision.files[image.dockerfile].decode()),
         "org.opencontainers.image.revision": revision.commit,
         "org.opencontainers.image.title": image.repository,
+        **(_scan_labels(image) if "latest" in tags else {}),
     }
     folder = image.dockerfile.rpartition("/")[0]
     layer = {path: content for path, content in revision.files.items() if path.startswith(folder + "/")}
     publish_image(registry, image.repository, tags, labels, layers=[layer], created=revision.made_at)
+
+
+def _scan_labels(image: Image) -> dict[str, str]:
+    """The labels of the image that is scanned."""
+    said = {FINDINGS: image.findings, PACE: image.scan if image.scan == "slow" else ""}
+    return {name: value for name, value in said.items() if value}
 
 
 def labels_of(dockerfile: str) -> dict[str, str]:

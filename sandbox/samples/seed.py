@@ -30,7 +30,7 @@ from projects.models import Allotment, Cluster, Environment, Project, Registry, 
 from runs.models import OPEN, State  # noqa: E402
 from sandbox import layout as layouts  # noqa: E402
 from sandbox.cluster.kubectl import apply_as_kubectl  # noqa: E402
-from sandbox.samples import CLUSTER, PEOPLE, REGISTRY, SAMPLES  # noqa: E402
+from sandbox.samples import CLUSTER, PEOPLE, REGISTRY, SAMPLES, pull_credentials  # noqa: E402
 from sandbox.samples import model as samples  # noqa: E402
 from sandbox.samples.by_hand import objects_by_hand  # noqa: E402
 from sandbox.samples.publish import World, make_world  # noqa: E402
@@ -57,6 +57,7 @@ def main() -> int:
     environments = [
         pair for sample in SAMPLES for pair in ensure_project(sample, layout, cluster, registry, people)
     ]
+    pull_credentials.ensure_namespaces(kubeconfig)
     if options.existing_cluster:
         save_first_versions(environments, people)
     else:
@@ -68,6 +69,7 @@ def seed_cluster(
     environments: list[Pair], layout: layouts.Layout, world: World, people: dict[str, User], kubeconfig: Path
 ) -> None:
     """Versions of secrets, objects made by hand, first deploys. A start waits for this, so they go on side by side."""
+    pull_credentials.keep(person(people["admin"]), environments[0][1].cluster, layout)
     needed, free, waiting = in_order(environments)
     first = first_deploys(needed, world, people)
     others = []

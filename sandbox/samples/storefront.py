@@ -233,8 +233,8 @@ STOREFRONT = SampleProject(
     crashes_late=_CRASHES_LATE,
     more_keys=_MORE_KEYS,
     images=(
-        Image("web", "storefront/web", "web/Dockerfile"),
-        Image("worker", "storefront/worker", "worker/Dockerfile"),
+        Image("web", "storefront/web", "web/Dockerfile", scan="done", findings="HIGH=1 MEDIUM=3 LOW=7"),
+        Image("worker", "storefront/worker", "worker/Dockerfile", scan="done", archived=True),
     ),
     environments=(
         Environment(

@@ -71,13 +71,6 @@ def node(layout: Layout, kubeconfig: Path) -> Program:
     )
 
 
-def pull_secrets(layout: Layout, kubeconfig: Path) -> Program:
-    arguments = _python(
-        "sandbox.samples.pull_secrets", "--kubeconfig", str(kubeconfig), "--aws", layout.aws_url
-    )
-    return Program("pull-secrets", arguments, environment.clean(layout))
-
-
 def migrations(layout: Layout) -> Program:
     """Migrates the database. It ends by itself."""
     return Program("migrate", _manage("migrate", "--verbosity=1"), portal_env(layout, None))

@@ -20,8 +20,6 @@ from sandbox.cluster.control_plane import ControlPlane
 from sandbox.kubernetes.simulated import SimulatedCluster
 from sandbox.layout import Layout
 from sandbox.samples import PEOPLE
-from sandbox.samples.names import namespaces
-from sandbox.samples.pull_secrets import make_keeper
 from sandbox.supervision import guard, programs
 from sandbox.supervision.household import Household, say
 
@@ -101,7 +99,6 @@ class Supervisor:
             migrated = begin(partial(home.run, programs.migrations(layout)))
             collected = begin(partial(home.run, programs.static_files(layout)))
             cluster = begin(self._start_cluster)
-            begin(self._keep_pull_secrets, cluster, started["aws"])
             if self.cluster is None:
                 begin(self._play_nodes, cluster)
             for program in programs.workers(layout):
@@ -134,11 +131,6 @@ class Supervisor:
 
         make_world(self.layout.world_note, self.layout.repositories, self.layout.aws_url)
         self.household.tell("samples' repositories, images and secrets are there")
-
-    def _keep_pull_secrets(self) -> None:
-        kubeconfig = self._known_kubeconfig()
-        make_keeper(kubeconfig, self.layout.aws_url).keep(namespaces())
-        self.household.start(programs.pull_secrets(self.layout, kubeconfig))
 
     def _play_nodes(self) -> None:
         self.household.start(programs.node(self.layout, self._known_kubeconfig()))

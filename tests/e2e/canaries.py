@@ -13,6 +13,8 @@ from urllib.parse import quote, quote_plus
 import yaml
 
 from engine.manifests.secretfiles import is_placeholder
+from sandbox.cluster.api import Api
+from sandbox.samples import REGISTRY
 from secrets_ui.values.kinds import text_of
 from tests.e2e import secret_tour, world
 from tests.e2e.running import Running
@@ -135,7 +137,21 @@ def plant(running: Running) -> Canaries:
     values |= {name: keys[name] for name in KEYS_FOUND_NOWHERE}
     values["password"] = keys["password"]
     values["git's header"] = base64.b64encode(f"x-access-token:{keys['git_token']}".encode()).decode()
-    return Canaries(values | dict(kubeconfig_secrets(running)), binary)
+    return Canaries(values | dict(kubeconfig_secrets(running)) | dict(pull_tokens(running)), binary)
+
+
+def pull_tokens(running: Running) -> Iterator[tuple[str, str]]:
+    """The tokens in the samples' pull secrets, alone and with their user, as nodes send them."""
+    api = Api.from_kubeconfig(running.plane_directory / "kubeconfig", user_agent="tests")
+    found = api.get("/api/v1/secrets", {"fieldSelector": f"metadata.name={REGISTRY.pull_secret}"})["items"]
+    assert found, "the portal keeps the samples' pull secrets"
+    for secret in found:
+        name = secret["metadata"]["namespace"]
+        config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+        for entry in config["auths"].values():
+            pair = base64.b64decode(entry["auth"]).decode()
+            yield f"pull token of {name}", pair.partition(":")[2]
+            yield f"pull token of {name} with its user", pair
 
 
 def kubeconfig_secrets(running: Running) -> Iterator[tuple[str, str]]:

@@ -117,7 +117,7 @@ def api(httpserver: HTTPServer) -> Api:
 def test_a_good_cluster(api: Api) -> None:
     answer = checking.cluster(api.kubeconfig)
     assert answer.version == "v1.34.2"
-    assert [f.state for f in answer.findings] == [PASSED, PASSED]
+    assert [f.state for f in answer.findings] == [PASSED, PASSED, PASSED]
     assert "Kubernetes 1.34.2" in answer.findings[0].text
     assert {"verb": "patch", "group": "apps", "resource": "deployments"} in api.asked
     assert {"verb": "get", "group": "", "resource": "pods/log"} in api.asked
@@ -133,6 +133,16 @@ def test_missing_rights_are_named(api: Api) -> None:
     assert [f.state for f in here] == [PASSED, FAILED]
     assert "in shop: patch deployments, watch pods." in here[1].text
     assert here[1].can_override
+
+
+def test_rights_for_pull_secrets_come_with_their_rules(api: Api) -> None:
+    api.lacking = {"list secrets", "list namespaces"}
+    [_, deploys, pulls] = checking.cluster(api.kubeconfig).findings
+    assert (deploys.state, pulls.state) == (PASSED, WARNING)
+    assert pulls.detail.endswith(
+        'rules: [{apiGroups: [""], resources: ["namespaces"], verbs: ["list"]},'
+        ' {apiGroups: [""], resources: ["secrets"], verbs: ["list"]}]'
+    )
 
 
 @pytest.mark.parametrize(("status", "state"), [(200, PASSED), (404, WARNING), (403, WARNING)])

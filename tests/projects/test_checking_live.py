@@ -88,7 +88,7 @@ def settled(kubeconfig: str, text: str) -> list[Finding]:
 
 def test_an_admins_cluster_is_good(admin_kubeconfig: str) -> None:
     answer = checking.cluster(admin_kubeconfig)
-    assert [f.state for f in answer.findings] == [PASSED, PASSED]
+    assert [f.state for f in answer.findings] == [PASSED, PASSED, PASSED]
     assert answer.version.startswith("v1.")
 
 
@@ -98,7 +98,12 @@ def test_an_account_with_just_these_rights_suffices_in_its_namespace(deployer: A
     assert [f.state for f in found] == [PASSED, WARNING, PASSED]
     assert "enforces no pod security in shop" in found[1].text
     everywhere = checking.cluster(kubeconfig).findings
-    assert [f.state for f in everywhere] == [PASSED, WARNING]
+    assert [f.state for f in everywhere] == [PASSED, WARNING, WARNING]
+    pulls = everywhere[-1]
+    assert "list namespaces, get secrets, list secrets" in pulls.text
+    rules = yaml.safe_load(pulls.detail[pulls.detail.index("rules:") :])["rules"]
+    assert {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list"]} in rules
+    assert len(rules) == 3
 
 
 @pytest.mark.parametrize("right", ["patch deployments", "get pods/log", "watch events"])
@@ -106,6 +111,9 @@ def test_a_missing_right_is_named(deployer: Any, right: str) -> None:
     words = f"The account lacks rights in shop: {right}."
     found = settled(deployer(role(without=right)), words)
     assert (found[-1].state, found[-1].text) == (FAILED, words)
+    verb, _, kind = right.partition(" ")
+    [rule] = yaml.safe_load(found[-1].detail[found[-1].detail.index("rules:") :])["rules"]
+    assert (rule["resources"], rule["verbs"]) == ([kind], [verb])
 
 
 def test_a_namespace_that_is_not_there(admin_kubeconfig: str) -> None:

@@ -1,4 +1,4 @@
-"""Two hundred namespaces in each of ten clusters: half a minute, and one token."""
+"""Two hundred namespaces in each of two clusters: one token, one write for each. The bench `registry` measures ten clusters."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from registry.reconcile import Ask
 from tests.factories import make_cluster, make_environment, make_project
 
 pytestmark = pytest.mark.slow
-NAMESPACES, CLUSTERS = 200, 10
+NAMESPACES, CLUSTERS = 200, 2
 
 
-def test_two_thousand_secrets(place, clock) -> None:
+def test_four_hundred_secrets(place, clock) -> None:
     """The clusters are one API server here, which is slower than ten. Each has Secrets of its own name in the same namespaces."""
     names = [f"speed-{uuid.uuid4().hex[:8]}" for _ in range(NAMESPACES)]
     with ThreadPoolExecutor(8) as pool:
@@ -50,4 +50,4 @@ def test_two_thousand_secrets(place, clock) -> None:
     calm = time.perf_counter() - began
     told = f"made in {times[0]:.1f} s, renewed in {times[1]:.1f} s, looked at in {calm:.1f} s"
     sys.stderr.write(f"{told}\n")
-    assert max(times) < 60, told  # 30 on a quiet machine with a real control plane
+    assert max(times) < 30, told  # 5 on a quiet machine

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from sandbox.aws.images import Published, connect, publish_image
+from sandbox.aws.orders import ECR, give_order
 from sandbox.aws.tokens import Tokens, TokenState
 from tests.sandbox.ends import Aws, running_aws
 
@@ -196,3 +197,115 @@ def test_an_immutable_tag_stays_where_it_is(aws: Aws, repository: str) -> None:
         assert json.loads(refused.value.read())["errors"][0]["code"] == "TAG_INVALID"
     found = aws.client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
     assert found["imageDetails"][0]["imageDigest"] == first.digest
+
+
+def refusal(aws: Aws, **settings: Any) -> str:
+    """The code with which ECR refuses a token; `silent` when it does not answer within half a second; empty: it gives one."""
+    client = aws.client("ecr")
+    client.meta.config.read_timeout = 0.5
+    try:
+        client.get_authorization_token()
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    except ReadTimeoutError:
+        return "silent"
+    return ""
+
+
+def test_orders_end_and_shorten_tokens(tmp_path: Path) -> None:
+    with running_aws(tmp_path / "state") as end:
+        first = token_of(end)["authorizationToken"]
+        assert "ended" in give_order(end.url, end.directory, "end-tokens")
+        status, _, body = ask(f"{end.url}/v2/", first)
+        assert (status, body[:35]) == (403, b"Your Authorization Token has expire")
+        give_order(end.url, end.directory, "token-life", 90)
+    with running_aws(tmp_path / "state") as end:  # a restart forgets neither
+        assert ask(f"{end.url}/v2/", first)[0] == 403
+        second = token_of(end)
+        assert second["expiresAt"] - datetime.now(UTC) <= timedelta(seconds=90)
+        assert ask(f"{end.url}/v2/", second["authorizationToken"])[0] == 200
+        give_order(end.url, end.directory, "heal")
+        assert token_of(end)["expiresAt"] - datetime.now(UTC) > timedelta(hours=11)
+
+
+def test_orders_deny_throttle_and_silence(tmp_path: Path) -> None:
+    with running_aws(tmp_path / "state") as end:
+        expected = {"deny": "AccessDeniedException", "throttle": "ThrottlingException"}
+        for order, code in expected.items():
+            give_order(end.url, end.directory, order)
+            assert refusal(end) == code
+            give_order(end.url, end.directory, "heal")
+            assert refusal(end) == ""
+        give_order(end.url, end.directory, "deny")
+        assert end.client("ecr").describe_repositories()["repositories"] == []  # only tokens are denied
+        give_order(end.url, end.directory, "registry-silent", 1)
+        began = time.monotonic()
+        assert ask(f"{end.url}/v2/")[0] == 401
+        assert time.monotonic() - began > 0.7
+        for order in ("nonsense", "deny"):
+            with pytest.raises(urllib.error.HTTPError, match="422"):
+                give_order(end.url, end.directory, order, -1)
+
+
+def test_a_silent_ecr_answers_again(tmp_path: Path) -> None:
+    with running_aws(tmp_path / "state") as end:
+        give_order(end.url, end.directory, "silent", 1.5)
+        with pytest.raises(TimeoutError):
+            urllib.request.urlopen(
+                urllib.request.Request(f"{end.url}/", b"{}", {"X-Amz-Target": f"{ECR}_V20150921.DescribeRepositories"}),
+                timeout=0.3,
+            )  # fmt: skip
+        assert ask(f"{end.url}/v2/")[0] == 401  # the registry is another system
+        assert refusal(end) == ""
+
+
+def test_only_the_owner_of_the_folder_orders(tmp_path: Path, aws: Aws) -> None:
+    (tmp_path / "token.key").write_text("00" * 32)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        give_order(aws.url, tmp_path, "end-tokens")
+
+
+def test_scans_take_a_while_and_find_what_labels_say(tmp_path: Path) -> None:
+    with running_aws(tmp_path / "state") as end:
+        ecr = end.client("ecr")
+        ecr.create_repository(repositoryName="team/app")
+        for tag, labels in {
+            "bad": {"slipway.sandbox/findings": "CRITICAL=1 LOW=2"},
+            "slow": {"slipway.sandbox/scan": "slow"},
+            "none": {},
+        }.items():
+            publish_image(connect(end.url), "team/app", (tag,), {"tag": tag, **labels})
+            if tag != "none":
+                ecr.start_image_scan(repositoryName="team/app", imageId={"imageTag": tag})
+
+        def scan(tag: str) -> dict[str, Any]:
+            return ecr.describe_image_scan_findings(repositoryName="team/app", imageId={"imageTag": tag})
+
+        assert scan("bad")["imageScanStatus"]["status"] == "IN_PROGRESS"
+        with pytest.raises(ecr.exceptions.ScanNotFoundException):
+            scan("none")
+    note = tmp_path / "state" / "state.json"
+    state = json.loads(note.read_text())
+    for image in state["eu-west-2"]["repositories"][0]["images"]:
+        if "scan_began" in image:
+            image["scan_began"] -= 3600  # the scans began an hour ago
+    note.write_text(json.dumps(state))
+    with running_aws(tmp_path / "state") as end:
+        ecr = end.client("ecr")
+        assert scan("bad")["imageScanStatus"]["status"] == "COMPLETE"
+        found = scan("bad")["imageScanFindings"]
+        assert found["findingSeverityCounts"] == {"CRITICAL": 1, "LOW": 2}
+        assert [one["severity"] for one in found["findings"]] == ["CRITICAL", "LOW", "LOW"]
+        assert scan("slow")["imageScanStatus"]["status"] == "IN_PROGRESS"
+
+
+def test_an_archived_image_cannot_be_pulled(aws: Aws, image: Published) -> None:
+    ecr, given = aws.client("ecr"), {"imageDigest": image.digest}
+    url = f"{aws.url}/v2/{image.repository}/manifests/{image.digest}"
+    token = token_of(aws)["authorizationToken"]
+    for storage, status, answer in (("ARCHIVE", "ARCHIVED", 404), ("STANDARD", "ACTIVE", 200)):
+        ecr.update_image_storage_class(
+            repositoryName=image.repository, imageId=given, targetStorageClass=storage
+        )
+        [details] = ecr.describe_images(repositoryName=image.repository, imageIds=[given])["imageDetails"]
+        assert (details["imageStatus"], ask(url, token)[0]) == (status, answer)

@@ -213,3 +213,28 @@ def test_values_differ_each_time() -> None:
 
 def test_there_are_the_four_people_of_the_contract() -> None:
     assert [person.username for person in PEOPLE] == ["admin", "lead", "dev", "viewer"]
+
+
+def test_scans_and_archived_images_show_each_state(world: World, aws: Aws) -> None:
+    ecr = aws.client("ecr")
+
+    def scan(repository: str) -> str:
+        try:
+            found = ecr.describe_image_scan_findings(
+                repositoryName=repository, imageId={"imageTag": "latest"}
+            )
+        except ecr.exceptions.ScanNotFoundException:
+            return "none"
+        return str(found["imageScanStatus"]["status"])
+
+    assert [scan(name) for name in ("catalog/api", "catalog/search")] == ["IN_PROGRESS", "none"]
+    assert {scan("storefront/web"), scan("storefront/worker")} <= {"IN_PROGRESS", "COMPLETE"}
+    images = ecr.describe_images(repositoryName="storefront/worker")["imageDetails"]
+    archived = [image for image in images if image["imageStatus"] == "ARCHIVED"]
+    assert len(archived) == 1
+    deployed = {
+        world.resolve("storefront", name)
+        for environment in SAMPLES[1].environments
+        for name in (*environment.seeded, "main", "broken")
+    }
+    assert not deployed & set(archived[0]["imageTags"])

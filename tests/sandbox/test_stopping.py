@@ -20,7 +20,7 @@ from tests.planes import PLANES, need_control_plane
 pytestmark = pytest.mark.slow
 
 PROGRAMS = {
-    *("aws", "git", "node", "pull-secrets", "redis", "slack"),
+    *("aws", "git", "node", "redis", "slack"),
     *("deploys-1", "deploys-2", "registry", "scheduler", "short", "web"),
 }
 ENDED = re.compile(r" *[0-9.]+ s  (?P<name>.+?) (?P<how>(has|did not) .*)")

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +20,10 @@ from sandbox.samples import SAMPLES
 from sandbox.samples.by_hand import objects_by_hand
 from sandbox.samples.names import namespaces
 from sandbox.samples.publish import World, make_world
-from sandbox.samples.pull_secrets import make_keeper
 from tests.planes import Plane, kubectl_program
-from tests.sandbox.ends import Aws, running_aws
+from tests.sandbox.ends import Aws
 from tests.sandbox.played import until
+from tests.sandbox.pulling import give_pull_secret
 
 CLUSTER_BASE, STOREFRONT, CATALOG = SAMPLES
 
@@ -47,7 +46,8 @@ def world(aws: Aws, place: Path) -> World:
 @pytest.fixture(scope="module")
 def ready(cluster: Plane, nodes: processes.Child, world: World, aws: Aws) -> Iterator[None]:
     """Namespaces with their pull secrets, removed afterwards."""
-    assert make_keeper(cluster.kubeconfig, aws.url).keep(namespaces()) == namespaces()
+    for name in namespaces():
+        give_pull_secret(cluster.kubeconfig, aws.url, name)
     yield
     api = Api.from_kubeconfig(cluster.kubeconfig, user_agent="tests")
     for name in namespaces():
@@ -197,32 +197,3 @@ def traces(body: Json) -> tuple[tuple[str, str, str], str]:
     return (entry["manager"], entry["operation"], fields), applied.replace(
         body["metadata"]["namespace"], "NS"
     )
-
-
-def test_a_pull_secret_is_written_renewed_and_mended(
-    cluster: Plane, api: Api, aws: Aws, tmp_path: Path
-) -> None:
-    keeper = make_keeper(cluster.kubeconfig, aws.url)
-    name = f"pull-{uuid.uuid4().hex[:6]}"
-    path = f"/api/v1/namespaces/{name}/secrets/ecr-pull"
-    assert keeper.keep([name]) == [name]
-    first = api.get(path)
-    assert first["type"] == "kubernetes.io/dockerconfigjson"
-    config = json.loads(base64.b64decode(first["data"][".dockerconfigjson"]))
-    (host,) = config["auths"]
-    assert host == aws.url.removeprefix("http://")
-    assert base64.b64decode(config["auths"][host]["auth"]).startswith(b"AWS:")
-
-    assert keeper.keep([name]) == []
-    assert keeper.keep([name], now=time.time() + 6.1 * 3600) == [name]  # past half of its life
-    renewed = api.get(path)
-    assert renewed["data"] != first["data"]
-    assert (
-        renewed["metadata"]["uid"] == first["metadata"]["uid"]
-    )  # changed in place: the kubelet goes on trusting it
-
-    api.delete(path)
-    assert keeper.keep([name]) == [name]
-    with running_aws(tmp_path / "elsewhere") as other:  # another registry's token is of no use
-        assert make_keeper(cluster.kubeconfig, other.url).keep([name]) == [name]
-    api.delete(f"/api/v1/namespaces/{name}")
