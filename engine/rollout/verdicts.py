@@ -14,14 +14,7 @@ from engine.cluster.apply import Applied
 from engine.cluster.feed import World
 from engine.health.creation import refused_pods
 from engine.health.events import age_of, event_time
-from engine.health.objects import (
-    Judgement,
-    current_pods,
-    failed,
-    is_observed,
-    judge,
-    waiting,
-)
+from engine.health.objects import Judgement, current_pods, failed, is_observed, judge, waiting
 from engine.health.pods import failed_by_its_node, is_ready, troubles_of
 from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import NEVER, Trouble
@@ -34,7 +27,7 @@ from engine.rollout.revisions import judge_blocked, with_old_pods
 from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
 from engine.rollout.vanished import is_same, judge_vanished
-from engine.rollout.waits import old_refusal
+from engine.rollout.waits import Graces, next_try, old_troubles
 from engine.types import Json, ObjectRef, Progress
 
 _ENDED = (Progress.READY, Progress.FAILED)
@@ -149,6 +142,8 @@ class Verdicts:
 
     def _as_of_now(self, target: Target, body: Json) -> Json:
         """The object, without a deadline of an earlier rollout for as long as its pods may still heal."""
+        if target.waits:
+            self._old_deadlines.update(deadlines_over([body]))
         since = max(target.started, target.grew)
         if not target.waits and self._clock() - since >= self._limits.old_deadline:
             return body
@@ -236,26 +231,27 @@ class Verdicts:
         """Those whose grace is over. Ages start again when a trouble went away meanwhile."""
         now = self._clock()
         target.troubles = {t.key: target.troubles.get(t.key, now) for t in troubles}
-        crashing = crash_of_many(troubles, self._limits.crash_exits)
-        target.waits, doomed = False, []
+        old = self._old(target, troubles, seen)
+        crashing = crash_of_many([t for t in troubles if t.key not in old], self._limits.crash_exits)
+        doomed = []
         for trouble in troubles:
             crashes = trouble.topic == "crash" and trouble.container in crashing
             over = crashes or self._is_window_over(target, trouble, seen)
-            grace = 0.0 if over else self._grace(target, trouble, seen)
+            grace = old.get(trouble.key, 0.0 if over else trouble.grace)
             if now - target.troubles[trouble.key] >= grace:
                 doomed.append(trouble)
             if trouble.topic == "unschedulable":
                 self._note(target, trouble.sentence)
         return doomed
 
-    def _grace(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> float:
-        """For how long the trouble may last."""
-        pod = seen.get(trouble.pod)
-        old = old_refusal(trouble, pod.waits, self._limits) if pod else None
-        if old is None:
-            return trouble.grace
-        self._note(target, f"{trouble.sentence}, as before this deploy; the node has not tried again yet")
-        target.waits = True
+    def _old(self, target: Target, troubles: Sequence[Trouble], seen: dict[str, Seen]) -> Graces:
+        """For how long those may last that are from before the first write. Notes them in the log, and in the target."""
+        old = old_troubles(troubles, {name: pod.waits for name, pod in seen.items()}, self._limits)
+        for trouble in (trouble for trouble in troubles if trouble.key in old):
+            self._note(target, f"{trouble.sentence}, as before this deploy; {next_try(trouble)}")
+            if old[trouble.key] == NEVER:  # it runs: its pause begins when it has ended
+                target.troubles[trouble.key] = self._clock()
+        target.waits = bool(old)
         return old
 
     def _is_window_over(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> bool:

@@ -10,10 +10,13 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from clusters.models import Trouble
+from clusters.services import refresh_environment
+from deployments.gate.aftermath import tell_troubles
 from deployments.models import Deploy
 from engine.cluster.live import read_live
 from runs.models import State
-from tests.kubelet.conftest import PORT, Json, Place, Requests, service, workload
+from tests.kubelet.conftest import GOOD, PORT, Json, Place, Requests, service, workload
 from tests.kubelet.soaking.history import BEGINS
 from tests.kubelet.soaking.portal import has_applied, portal_for
 from tests.kubelet.soaking.shop import PROBED, PROGRAM, Part, Shop, files, images
@@ -33,8 +36,12 @@ def uids(place: Place) -> dict[str, str]:
     return {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in place.pods()}
 
 
-def health(place: Place) -> tuple[str, str]:
-    (found,) = read_live(place.client, place.name, environment_label="shop.staging")
+def health(place: Place, name: str = "app") -> tuple[str, str]:
+    (found,) = [
+        one
+        for one in read_live(place.client, place.name, environment_label="shop.staging")
+        if one.ref.name == name
+    ]
     return found.health, found.sentence
 
 
@@ -159,6 +166,63 @@ def test_an_image_that_is_pushed_later_lets_the_same_deploy_succeed(place: Place
     second = place.deploy(body)
     assert second.ok, second.sentence
     assert uids(place) == before
+
+
+def needs_database(image: str) -> Json:
+    """It crashes at start while its database is down, and serves else."""
+    down = "Error: the database does not answer"
+    program = f'[ "$DATABASE" = up ] || {{ echo "{down}"; exit 3; }}; {GOOD[2]}'
+    key = {"name": "database", "key": "state", "optional": True}
+    env = [{"name": "DATABASE", "valueFrom": {"configMapKeyRef": key}}]
+    return workload(image, command=["sh", "-c", program], env=env, **PROBE)
+
+
+def test_a_crash_whose_cause_was_mended_lets_the_same_deploy_succeed(place: Place, good_image: str) -> None:
+    """The containers wait for their next start; it decides."""
+    body = needs_database(good_image)
+    words = "at start (exit code 3): Error: the database does not answer"
+    assert words in place.deploy(body).sentence
+    before = uids(place)
+    again = place.deploy(body)  # still down
+    assert words in again.sentence
+    assert "its next start decides" in " ".join(again.lines)
+    state = {"metadata": {"name": "database"}, "data": {"state": "up"}}
+    place.client.request("POST", f"{place.core}/configmaps", body=state)
+    mended = place.deploy(body)
+    assert mended.ok, mended.sentence
+    assert uids(place) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_crash_after_the_first_readiness_is_told_with_the_next_read(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container with a readiness probe is not watched any more once it is ready. The watch after the deploy sees it."""
+    portal = portal_for(place, monkeypatch)
+    portal.store_token(1)
+    made = images(place.node)
+    shop = Shop({"api": Part(1, 1)})
+    documents = list(yaml.safe_load_all(files(shop, made)["app.yaml"]))
+    (api,) = [one for one in documents if one["metadata"]["name"] == "api" and one["kind"] == "Deployment"]
+    main = api["spec"]["template"]["spec"]["containers"][0]
+    main["command"] = [
+        "sh",
+        "-c",
+        f"mkdir /tmp/w; httpd -p {PORT} -h /tmp/w; sleep 6; echo 'lost its queue'; exit 3",
+    ]
+    tree = {**files(shop, made), "app.yaml": yaml.safe_dump_all(documents).encode()}
+    deploy = portal.work(portal.ask(portal.commit(tree)))
+    assert deploy.state == State.SUCCEEDED, deploy.result
+    deadline = time.monotonic() + 60
+    while health(place, "api")[0] != "failing":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert refresh_environment(portal.environment)
+    tell_troubles()
+    (told,) = Trouble.objects.filter(environment=portal.environment)
+    assert (told.name, told.run_id) == ("api", deploy.run_id)
+    assert told.told_at
+    assert "container api crashed" in told.sentence
 
 
 def stateful(image: str, version: str, **container: object) -> Json:
