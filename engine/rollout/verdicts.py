@@ -118,19 +118,21 @@ class Verdicts:
         if not known:  # what its status says is of the rollout before
             self._old_deadlines.update(deadlines_over([body]))
         judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
-        target.pods = self._pods_of(target, body) if known else []
-        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods] if known else []
+        everyone = self._all_pods_of(target, body)
+        target.pods = self._current(target, body, everyone) if known else []
+        current = {id(pod) for pod in target.pods}
+        others = [pod for pod in everyone if id(pod) not in current]
         judgement = with_old_pods(target, body, judgement, others)
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
         if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement
         if (by_status := judgement.progress) != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
-        judgement = self._judge_pods(target, body, judgement, seen)
+        judgement = self._judge_pods(target, body, judgement, seen, others)
         if judgement.progress == Progress.PROGRESSING:
             now, patience = self._clock(), self._limits.quorum
             judgement = judge_blocked(
-                target, body, judgement, others, self._of_one, now=now, patience=patience
+                target, body, judgement, others if known else [], self._of_one, now=now, patience=patience
             )
         allowed = target.timeout + extra_time(target.ref.kind, body)
         in_time = by_status == Progress.READY or self._clock() - target.started < allowed
@@ -172,11 +174,16 @@ class Verdicts:
         return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
 
     def _judge_pods(
-        self, target: Target, body: Json, judgement: Judgement, seen: dict[str, Seen]
+        self,
+        target: Target,
+        body: Json,
+        judgement: Judgement,
+        seen: dict[str, Seen],
+        others: Sequence[Json],
     ) -> Judgement:
         troubles = self._troubles(target, seen)
         doomed = self._doomed(target, troubles, seen)
-        refused = self._refused(target, body)
+        refused = self._refused(target, body, others)
         troubles += refused.troubles
         doomed += refused.troubles if refused.for_good else []
         worst = min(troubles, key=lambda trouble: (trouble.grace, rank(trouble)), default=None)
@@ -195,12 +202,11 @@ class Verdicts:
             return Judgement(judgement.progress, f"{judgement.sentence}; {worst.sentence}", "", worst)
         return judgement
 
-    def _pods_of(self, target: Target, body: Json) -> list[Json]:
+    def _current(self, target: Target, body: Json, everyone: Sequence[Json]) -> list[Json]:
         sets = self._replica_sets.get(body["metadata"].get("uid") or "", [])
-        return current_pods(target.ref.kind, body, self._all_pods_of(target, body), sets)
+        return current_pods(target.ref.kind, body, everyone, sets)
 
     def _all_pods_of(self, target: Target, body: Json) -> list[Json]:
-        """Old ones as well."""
         uid = body["metadata"].get("uid") or ""
         sets = self._replica_sets.get(uid, [])
         owners = [item["metadata"]["uid"] for item in sets] if target.ref.kind == "Deployment" else [uid]
@@ -279,15 +285,13 @@ class Verdicts:
             target.told.add(words)
             self.notes.append(f"{target.ref.name}: {words}")
 
-    def _refused(self, target: Target, body: Json) -> Refused:
+    def _refused(self, target: Target, body: Json, others: Sequence[Json]) -> Refused:
         uid = body["metadata"].get("uid") or ""
         events = [e for e in self._events.get(uid, []) if self._wall_age(event_time(e)) < _OLD_EVENT]
         message = refused_pods(target.ref.kind, body, sorted(events, key=event_time))
-        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods]
         return judge_refusal(target, body, message, others, now=self._clock(), limits=self._limits)
 
     def _wall_age(self, stamp: str) -> float:
-        """Seconds since a time that the cluster wrote; 0 where it says none."""
         return age_of(stamp, self._wall())
 
 

@@ -10,13 +10,11 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from clusters.models import Trouble
-from clusters.services import refresh_environment
-from deployments.gate.aftermath import tell_troubles
 from deployments.models import Deploy
 from engine.cluster.live import read_live
+from engine.health.crashes import exits_of_pod
 from runs.models import State
-from tests.kubelet.conftest import GOOD, PORT, Json, Place, Requests, service, workload
+from tests.kubelet.conftest import GOOD, PORT, Json, Place, Requests, beside, service, workload
 from tests.kubelet.soaking.history import BEGINS
 from tests.kubelet.soaking.portal import has_applied, portal_for
 from tests.kubelet.soaking.shop import PROBED, PROGRAM, Part, Shop, files, images
@@ -36,12 +34,8 @@ def uids(place: Place) -> dict[str, str]:
     return {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in place.pods()}
 
 
-def health(place: Place, name: str = "app") -> tuple[str, str]:
-    (found,) = [
-        one
-        for one in read_live(place.client, place.name, environment_label="shop.staging")
-        if one.ref.name == name
-    ]
+def health(place: Place) -> tuple[str, str]:
+    (found,) = read_live(place.client, place.name, environment_label="shop.staging")
     return found.health, found.sentence
 
 
@@ -99,6 +93,7 @@ def until(place: Place, count: int, seconds: float = 30) -> None:
         time.sleep(0.2)
 
 
+@beside
 def test_the_first_deploy_over_kubectl_apply_replaces_no_pod_and_takes_the_fields_over(
     place: Place, good_image: str
 ) -> None:
@@ -134,6 +129,7 @@ def put_pull_secret(place: Place, node: RealNode) -> None:
     place.client.request("PUT", f"{place.core}/secrets/pull", body=body)
 
 
+@beside
 def test_a_pull_credential_that_ends_is_named_and_heals_between_deploys(
     place: Place, node: RealNode, good_image: str
 ) -> None:
@@ -156,6 +152,7 @@ def test_a_pull_credential_that_ends_is_named_and_heals_between_deploys(
     assert health(place)[0] == "healthy"
 
 
+@beside
 def test_an_image_that_is_pushed_later_lets_the_same_deploy_succeed(place: Place, node: RealNode) -> None:
     name = f"tests/later-{place.name}:1"
     body = workload(f"{node.registry}/{name}", **PROBE)
@@ -177,6 +174,7 @@ def needs_database(image: str) -> Json:
     return workload(image, command=["sh", "-c", program], env=env, **PROBE)
 
 
+@beside
 def test_a_crash_whose_cause_was_mended_lets_the_same_deploy_succeed(place: Place, good_image: str) -> None:
     """The containers wait for their next start; it decides."""
     body = needs_database(good_image)
@@ -193,36 +191,22 @@ def test_a_crash_whose_cause_was_mended_lets_the_same_deploy_succeed(place: Plac
     assert uids(place) == before
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_crash_after_the_first_readiness_is_told_with_the_next_read(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+@beside
+def test_a_crash_after_the_first_readiness_is_failing_with_the_next_read(
+    place: Place, node: RealNode
 ) -> None:
-    """A container with a readiness probe is not watched any more once it is ready. The watch after the deploy sees it."""
-    portal = portal_for(place, monkeypatch)
-    portal.store_token(1)
-    made = images(place.node)
-    shop = Shop({"api": Part(1, 1)})
-    documents = list(yaml.safe_load_all(files(shop, made)["app.yaml"]))
-    (api,) = [one for one in documents if one["metadata"]["name"] == "api" and one["kind"] == "Deployment"]
-    main = api["spec"]["template"]["spec"]["containers"][0]
-    main["command"] = [
-        "sh",
-        "-c",
-        f"mkdir /tmp/w; httpd -p {PORT} -h /tmp/w; sleep 6; echo 'lost its queue'; exit 3",
-    ]
-    tree = {**files(shop, made), "app.yaml": yaml.safe_dump_all(documents).encode()}
-    deploy = portal.work(portal.ask(portal.commit(tree)))
-    assert deploy.state == State.SUCCEEDED, deploy.result
+    """A container with a readiness probe is not watched any more once it is ready. Each read of the live state judges it;
+    tests/deployments/test_aftermath.py has what the same tick tells people."""
+    serve = f"mkdir /tmp/w; httpd -p {PORT} -h /tmp/w"
+    dies = node.image("tests/dies:1", "sh", "-c", f"{serve}; sleep 12; echo 'Error: lost its queue'; exit 3")
+    done = place.deploy(workload(dies, replicas=1, **PROBE))
+    assert done.ok, done.sentence
+    assert health(place)[0] == "healthy"
     deadline = time.monotonic() + 60
-    while health(place, "api")[0] != "failing":
+    while not any(exits_of_pod(pod).get("app", 0) >= 2 for pod in place.pods()):
         assert time.monotonic() < deadline
-        time.sleep(0.5)
-    assert refresh_environment(portal.environment)
-    tell_troubles()
-    (told,) = Trouble.objects.filter(environment=portal.environment)
-    assert (told.name, told.run_id) == ("api", deploy.run_id)
-    assert told.told_at
-    assert "container api crashed" in told.sentence
+        time.sleep(0.2)
+    assert health(place) == ("failing", "container app crashed twice at start (exit code 3)")
 
 
 def stateful(image: str, version: str, **container: object) -> Json:
@@ -237,6 +221,7 @@ def versions(place: Place) -> dict[str, str]:
     return {pod["metadata"]["name"]: pod["spec"]["containers"][0]["env"][0]["value"] for pod in place.pods()}
 
 
+@beside
 def test_a_pod_that_is_in_the_way_of_a_stateful_set_is_named(place: Place, good_image: str) -> None:
     """Its controller replaces no pod while one is not ready, also when the template is changed back."""
     assert place.deploy(service(), stateful(good_image, "one")).ok
@@ -256,6 +241,7 @@ def test_a_pod_that_is_in_the_way_of_a_stateful_set_is_named(place: Place, good_
     assert versions(place) == {"app-0": "one", "app-1": "one"}
 
 
+@beside
 def test_the_way_back_of_a_stateful_set_in_the_middle_is_over_when_all_pods_are_old_again(
     place: Place, good_image: str
 ) -> None:
