@@ -27,6 +27,7 @@ from engine.manifests.secretfiles import NotOneSecret, check_against_reference
 from projects import connections
 from projects.cluster_rights import rights_needed
 from projects.models import Project, Registry, SecretsFile
+from projects.namespaces import namespace_facts
 from projects.reference_files import newest, newest_reference
 from projects.secret_files import read_secret
 
@@ -99,22 +100,12 @@ def namespace(kubeconfig: str, name: str) -> list[Finding]:
             kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
         ) as client:
             client.probe()
-            return [_exists(client, name), *_rights(client, name, "cluster", FAILED)]
+            return [
+                *namespace_facts(client, name, timeout=TIMEOUT),
+                *_rights(client, name, "cluster", FAILED),
+            ]
     except ExternalError as error:
         return [trouble(error, "cluster")]
-
-
-def _exists(client: KubernetesClient, name: str) -> Finding:
-    try:
-        client.request("GET", f"/api/v1/namespaces/{name}", timeout=TIMEOUT)
-    except NotFound:
-        return Finding(
-            WARNING, f"The namespace {name} does not exist yet.",
-            "Put a Namespace into the config directory, or create it before the first deploy.",
-        )  # fmt: skip
-    except Denied:
-        return Finding(WARNING, f"Whether the namespace {name} exists may not be read by this account.")
-    return Finding(PASSED, f"The namespace {name} is there.")
 
 
 def _rights(client: KubernetesClient, name: str, field: str, state: str) -> list[Finding]:

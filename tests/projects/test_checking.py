@@ -86,7 +86,7 @@ class Api:
     def namespace(self, name: str, status: int) -> None:
         """What is said about a namespace."""
         body = (
-            {"kind": "Namespace"}
+            {"kind": "Namespace", "metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}
             if status == 200
             else {"kind": "Status", "code": status, "message": f"said {status}"}
         )
