@@ -212,7 +212,7 @@ def outcomes(request: pytest.FixtureRequest, node: RealNode, good_image: str) ->
 
     def run(item: pytest.Function) -> None:
         place = new_place(node)
-        given = {"place": place, "node": node, "good_image": good_image, **item.callspec.params}
+        given = {**item.callspec.params, "place": place, "node": node, "good_image": good_image}
         try:
             item.function(**{name: given[name] for name in inspect.signature(item.function).parameters})
         finally:
