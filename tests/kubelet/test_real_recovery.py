@@ -198,11 +198,11 @@ def test_a_crash_after_the_first_readiness_is_failing_with_the_next_read(
     """A container with a readiness probe is not watched any more once it is ready. Each read of the live state judges it;
     tests/deployments/test_aftermath.py has what the same tick tells people."""
     serve = f"mkdir /tmp/w; httpd -p {PORT} -h /tmp/w"
-    dies = node.image("tests/dies:1", "sh", "-c", f"{serve}; sleep 12; echo 'Error: lost its queue'; exit 3")
+    dies = node.image("tests/dies:1", "sh", "-c", f"{serve}; sleep 25; echo 'Error: lost its queue'; exit 3")
     done = place.deploy(workload(dies, replicas=1, **PROBE))
     assert done.ok, done.sentence
     assert health(place)[0] == "healthy"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while not any(exits_of_pod(pod).get("app", 0) >= 2 for pod in place.pods()):
         assert time.monotonic() < deadline
         time.sleep(0.2)
