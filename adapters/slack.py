@@ -1,7 +1,8 @@
 """Slack: posts a message, updates it, answers in its thread.
 
-Posting is not idempotent, so a request without an answer is not repeated here: the caller (the outbox) decides. Only
-requests that Slack itself refused or failed (429, 500, 503) are repeated, within seconds.
+Posting is not idempotent, so a request without an answer is not repeated here: the caller (the outbox) finds out with
+`find` whether the message arrived. Only requests that Slack itself refused or failed (429, 500, 503) are repeated, within
+seconds.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import contextlib
 import http.client
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.error import URLError
 
@@ -25,7 +28,11 @@ from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled,
 
 SYSTEM = "Slack"
 TIMEOUT = 10  # seconds for each try
-LONGEST_WAIT = 10  # seconds; when Slack wants a longer pause, the caller gets Throttled with its length
+LONGEST_WAIT = 3  # seconds; when Slack wants a longer pause, the caller gets Throttled with its length
+# A request that Slack repeatedly refuses takes about so long: three tries and the pauses between them.
+LONGEST_REQUEST = 3 * TIMEOUT + 2 * LONGEST_WAIT
+MARK = "slipway_message"  # the event type of our messages' metadata
+PAGES = 10
 
 # slack_sdk logs messages at DEBUG and a failing server's answer at ERROR. Callers get errors as exceptions.
 logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
@@ -51,9 +58,13 @@ class SlackFacts:
 
 
 class Slack:
-    """A Slack client of one bot. `token`: a bot token; `base_url`: another address of the API, for tests and the sandbox."""
+    """A Slack client of one bot. `token`: a bot token; `base_url`: another address of the API, for tests and the sandbox.
 
-    def __init__(self, token: str, base_url: str = "") -> None:
+    `seconds`: after which it begins no further request and raises TimedOut.
+    """
+
+    def __init__(self, token: str, base_url: str = "", *, seconds: float = 3600.0) -> None:
+        self._until = time.monotonic() + seconds
         if not token.strip().isascii() or not token.strip().isprintable():
             raise Invalid(
                 "The Slack token holds characters that no token has.", system=SYSTEM, hint=_TOKEN_HINT
@@ -66,15 +77,23 @@ class Slack:
         )
 
     def post(
-        self, channel: str, text: str, blocks: Sequence[dict[str, Any]] = (), thread_ts: str = ""
+        self,
+        channel: str,
+        text: str,
+        blocks: Sequence[dict[str, Any]] = (),
+        thread_ts: str = "",
+        *,
+        mark: str = "",
     ) -> Posted:
-        """Posts to a channel (id or name). `text`: for notifications and screen readers. Raises ExternalError."""
-        with _slack_errors(channel):
+        """Posts to a channel (id or name). `text`: for notifications and screen readers. `mark`: kept in the message's metadata,
+        which people do not see; `find` knows it. Raises ExternalError."""
+        with self._asking(channel):
             answer = self._client.chat_postMessage(
                 channel=channel,
                 text=text,
                 blocks=list(blocks) or None,
                 thread_ts=thread_ts or None,
+                metadata={"event_type": MARK, "event_payload": {"mark": mark}} if mark else None,
                 unfurl_links=False,
                 unfurl_media=False,
             )
@@ -82,14 +101,60 @@ class Slack:
 
     def update(self, channel: str, ts: str, text: str, blocks: Sequence[dict[str, Any]] = ()) -> None:
         """Replaces a message. `channel` and `ts`: as returned by `post`. Raises ExternalError."""
-        with _slack_errors(channel):
+        with self._asking(channel):
             self._client.chat_update(channel=channel, ts=ts, text=text, blocks=list(blocks) or None)
+
+    def find(self, channel: str, mark: str, *, since: float, thread_ts: str = "") -> Posted | None:
+        """The message with this mark, posted after `since` (Unix time) in a channel (id or name), or in a thread of it; None when
+        there is none. Needs the scopes channels:history and, for a name, channels:read. Raises ExternalError."""
+        with self._asking(channel):
+            channel_id = self._id_of(channel)
+            ask = partial(self._client.conversations_history, channel=channel_id)
+            if thread_ts:
+                ask = partial(self._client.conversations_replies, channel=channel_id, ts=thread_ts)
+            for page in _pages(partial(ask, oldest=f"{since:.6f}", include_all_metadata=True, limit=200)):
+                for message in page["messages"]:
+                    payload = (message.get("metadata") or {}).get("event_payload") or {}
+                    if payload.get("mark") == mark:
+                        return Posted(channel_id, str(message["ts"]))
+        return None
+
+    def _id_of(self, channel: str) -> str:
+        """The id of a channel that may be given by name. Raises NotFound."""
+        if re.fullmatch(r"[CGD][A-Z0-9]{6,}", channel):
+            return channel
+        kinds = "public_channel,private_channel"
+        for page in _pages(
+            partial(self._client.conversations_list, types=kinds, exclude_archived=True, limit=1000)
+        ):
+            for one in page["channels"]:
+                if one["name"] == channel.lstrip("#"):
+                    return str(one["id"])
+        raise NotFound(_NOT_FOUND["channel_not_found"].format(channel=channel), system=SYSTEM)
+
+    @contextlib.contextmanager
+    def _asking(self, channel: str) -> Iterator[None]:
+        if time.monotonic() > self._until:
+            raise TimedOut("Slack is too slow.", system=SYSTEM)
+        with _slack_errors(channel):
+            yield
 
     def check(self) -> SlackFacts:
         """Tries the token and returns its identity. Raises ExternalError."""
         with _slack_errors(""):
             answer = self._client.auth_test()
             return SlackFacts(*_texts(answer, "team", "user"))
+
+
+def _pages(ask: Callable[..., SlackResponse]) -> Iterator[SlackResponse]:
+    """The pages of a list of Slack's, at most PAGES."""
+    cursor = ""
+    for _ in range(PAGES):
+        page = ask(cursor=cursor or None)
+        yield page
+        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+        if not cursor:
+            return
 
 
 class _BriefRateLimit(RateLimitErrorRetryHandler):

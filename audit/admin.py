@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -18,20 +17,10 @@ def encrypted_fields(model: type[Model]) -> list[str]:
     return [field.name for field in model._meta.concrete_fields if isinstance(field, EncryptedTextField)]
 
 
-def encrypted_along(model: type[Model], path: str) -> Iterator[str]:
-    """The encrypted fields of the related models on a path (`environment__project`), each with its own path."""
-    before = ""
-    for part in path.split("__"):
-        model = model._meta.get_field(part).related_model  # type: ignore[assignment]  # a foreign key has one
-        before += f"{part}__"
-        yield from (before + name for name in encrypted_fields(model))
-
-
 class ReadOnlyAdmin(admin.ModelAdmin):
     """A read-only table. Data changes only on the portal's own pages, which check it and write audit events.
 
-    It leaves out all encrypted fields, because a page would show them decrypted. It does not load them either, so that a
-    row stays readable when no key decrypts its credential; nor those of the related rows in `list_select_related`. A
+    It leaves out all encrypted fields: even a ciphertext is nobody's business. A
     field that is left out cannot be searched by the page's address: the answers would tell it letter by letter.
     """
 
@@ -40,14 +29,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return [*(super().get_exclude(request, obj) or ()), *self._encrypted()]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """All rows with their related ones, without the encrypted fields."""
+        """All rows with their related ones."""
         related = self.list_select_related if isinstance(self.list_select_related, (list, tuple)) else ()
         rows = super().get_queryset(request)
-        if related:
-            rows = rows.select_related(*related)
-        return rows.defer(
-            *self._encrypted(), *(name for path in related for name in encrypted_along(self.model, path))
-        )
+        return rows.select_related(*related) if related else rows
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Whether rows may be filtered by this address parameter; not by fields that the table leaves out."""

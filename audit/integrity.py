@@ -11,13 +11,15 @@ from audit import chain
 from audit.actors import Actor
 from audit.models import AuditEvent, IntegrityCheck
 from audit.record import record
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 
 # Up to this number of events a request verifies the chain itself; a job does more.
 AT_ONCE = 20_000
 BROKEN_KEPT = 20
 CHECKS_KEPT = 100
 EVERY = timedelta(hours=6)
+# Its time limit: millions of events take minutes. A job of which nothing is heard is asked for again in the next slot.
+VERIFY_SECONDS = SLOT_SECONDS = 1800
 
 
 def last_check() -> IntegrityCheck | None:
@@ -50,7 +52,7 @@ def verify_due() -> None:
     """For a tick: verifies again when the last result is old."""
     last = last_check()
     if last is None or timezone.now() - last.checked_at > EVERY:
-        enqueue("audit.integrity.verify_job", queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
+        _verify_soon(last)
 
 
 def ask(actor: Actor) -> IntegrityCheck | None:
@@ -58,6 +60,11 @@ def ask(actor: Actor) -> IntegrityCheck | None:
     record(actor, "audit.verified", target_kind="audit", target_text="the chain of events")
     if AuditEvent.objects.exclude(hash="")[: AT_ONCE + 1].count() <= AT_ONCE:
         return verify()
-    last = last_check()
-    enqueue("audit.integrity.verify_job", queue="short", job_id=f"audit-verify-{last.pk if last else 0}")
+    _verify_soon(last_check())
     return None
+
+
+def _verify_soon(last: IntegrityCheck | None) -> None:
+    """Enqueues a verification; not a second one while the same one waits or runs."""
+    job_id = f"audit-verify-{last.pk if last else 0}-{slot(SLOT_SECONDS)}"
+    enqueue("audit.integrity.verify_job", queue="short", job_id=job_id, seconds=VERIFY_SECONDS)

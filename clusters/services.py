@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Min, QuerySet
 from django.utils import timezone
 
+from adapters.kubernetes.client import KubernetesClient
 from clusters import troubles
 from clusters.models import LiveState
 from core.redactor import redact_text
 from engine.cluster.live import Workload, read_live
 from engine.errors import SlipwayError
 from projects.connections import hasty_client
-from projects.models import Environment
+from projects.models import Cluster, Environment
 from projects.reachability import note_cluster, note_failure, why_down
 
 # From worst to best: an environment is as healthy as its worst workload.
@@ -42,17 +44,40 @@ def shown(workload: Workload) -> dict[str, object]:
     }  # fmt: skip
 
 
-def refresh_environment(environment: Environment) -> bool:
-    """Reads the cluster and stores its answer. False when it did not answer: the old answer stays, with the reason."""
+@contextmanager
+def reader_of(cluster: Cluster) -> Iterator[KubernetesClient | None]:
+    """A client for the reads of several environments during the block; None when none can be made, for example because the
+    kubeconfig cannot be decrypted: each read then tells the reason."""
+    try:
+        client = hasty_client(cluster, purpose="live state")
+    except SlipwayError:
+        yield None
+        return
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _read(environment: Environment, client: KubernetesClient | None) -> Sequence[Workload]:
+    """The workloads, over a client of its own when none is given. Raises SlipwayError."""
+    if client is not None:
+        return read_live(client, environment.namespace, environment_label=environment.label)
+    own = hasty_client(environment.cluster, purpose="live state")
+    try:
+        return read_live(own, environment.namespace, environment_label=environment.label)
+    finally:
+        own.close()
+
+
+def refresh_environment(environment: Environment, client: KubernetesClient | None = None) -> bool:
+    """Reads the cluster and stores its answer. False when it did not answer: the old answer stays, with the reason. `client`:
+    one of `reader_of`, for many reads."""
     now = timezone.now()
     LiveState.objects.get_or_create(environment=environment)
     rows = LiveState.objects.filter(environment=environment)
     try:
-        client = hasty_client(environment.cluster, purpose="live state")
-        try:
-            workloads = read_live(client, environment.namespace, environment_label=environment.label)
-        finally:
-            client.close()
+        workloads = _read(environment, client)
     except SlipwayError as error:
         rows.update(tried_at=now, error=redact_text(error.message)[:500])
         note_failure(environment.cluster, error)
@@ -74,7 +99,7 @@ def is_down(environment: Environment) -> bool:
     """Whether the cluster failed to answer a moment ago. If so, stores the reason in the live state, and the caller skips the
     read.
 
-    Otherwise each of its environments would wait for the timeout and delay every other job in the queue.
+    Otherwise each of its environments would wait for the timeout.
     """
     message = why_down(environment.cluster_id)
     if message is None:
@@ -85,10 +110,17 @@ def is_down(environment: Environment) -> bool:
     return True
 
 
-def stale_environments(seconds: float) -> list[int]:
-    """Ids of environments whose last read is older than `seconds`, the oldest first."""
-    limit = timezone.now() - timedelta(seconds=seconds)
-    rows = Environment.objects.exclude(live__tried_at__gt=limit).order_by(
-        F("live__tried_at").asc(nulls_first=True)
-    )
-    return list(rows.values_list("pk", flat=True))
+def _stale(seconds: float) -> QuerySet[Environment]:
+    return Environment.objects.exclude(live__tried_at__gt=timezone.now() - timedelta(seconds=seconds))
+
+
+def stale_environments(seconds: float, cluster: Cluster) -> list[Environment]:
+    """A cluster's environments whose last read is older than `seconds`, the oldest first."""
+    rows = _stale(seconds).filter(cluster=cluster).select_related("cluster", "project")
+    return list(rows.order_by(F("live__tried_at").asc(nulls_first=True)))
+
+
+def stale_clusters(seconds: float) -> list[int]:
+    """Ids of the clusters that have such environments, the one with the oldest read first."""
+    rows = _stale(seconds).values("cluster").annotate(oldest=Min("live__tried_at"))
+    return list(rows.order_by(F("oldest").asc(nulls_first=True)).values_list("cluster", flat=True))

@@ -85,28 +85,32 @@ def run_due(
 def loop(
     ticks: Sequence[Tick],
     *,
+    lease: str = LEASE,
     stopped: Callable[[], bool],
     step: float = 0.5,
     pause: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Runs ticks while this process holds the lease, until `stopped()`. `pause(step)` waits `step` seconds between two
-    rounds; it may return earlier when the process is to stop."""
-    holder, heart = holder_name(), Heart(SCHEDULER)
+    """Runs ticks while this process holds `lease`, until `stopped()`. `pause(step)` waits `step` seconds between two
+    rounds; it may return earlier when the process is to stop. Loops of different leases do not wait for each other; the one
+    of LEASE leaves the process's heartbeats."""
+    holder, heart = holder_name(), Heart(SCHEDULER) if lease == LEASE else None
     next_at: dict[str, float] = {}
     while not stopped():
         try:
-            held = take_lease(LEASE, holder)
+            held = take_lease(lease, holder)
         except DatabaseError:
             log.exception("the database does not answer")
             close_old_connections()
             held = False
-        heart.works(WORKING if held else "")
-        heart.beat()
+        if heart is not None:
+            heart.works(WORKING if held else "")
+            heart.beat()
         if held:
             run_due(ticks, next_at, time.monotonic(), stopped)
         pause(step)
-    release_lease(LEASE, holder)
-    heart.leave()
+    release_lease(lease, holder)
+    if heart is not None:
+        heart.leave()
 
 
 def silent_for() -> float | None:

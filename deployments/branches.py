@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from adapters.errors import ExternalError
 from adapters.git.repository import Commit
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from core.redactor import redact_text
 from deployments.models import BranchState
 from projects.connections import git_repository
@@ -50,16 +50,15 @@ def refresh_branch(project_id: int) -> BranchState | None:
 
 
 def refresh(project_id: int) -> None:
-    """Job of the queue `short`: refreshes one project's branch."""
+    """Job of the queue `git`: refreshes one project's branch."""
     refresh_branch(project_id)
 
 
 def refresh_due() -> None:
     """Tick: enqueues a refresh for every due project, at most one per project and minute."""
-    minute = int(timezone.now().timestamp() // FRESH_SECONDS)
     for project_id in due_projects():
         enqueue(
-            "deployments.branches.refresh", project_id, queue="short", job_id=f"branch-{project_id}-{minute}"
+            "deployments.branches.refresh", project_id, queue="git", job_id=f"branch-{project_id}-{slot(60)}"
         )
 
 

@@ -17,7 +17,7 @@ def deploy_for(user: Any, number: int, need: Role = Role.VIEWER) -> Deploy:
     rows = Deploy.objects.filter(visible_filter(user), number=number)
     deploy = rows.select_related(
         "environment__project", "environment__cluster", "release", "rolls_back_to", "undoes"
-    ).defer("release__objects_compressed", "environment__cluster__kubeconfig").first()  # fmt: skip
+    ).defer("release__objects_compressed").first()  # fmt: skip
     if deploy is None:
         raise Http404("No such deploy.")
     check(role_in(user, deploy.environment.project, deploy.environment), need, deploy.environment.project)

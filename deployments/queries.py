@@ -10,11 +10,9 @@ from runs.models import State
 
 
 def light(deploys: QuerySet[Deploy]) -> QuerySet[Deploy]:
-    """Deploys with their environment, project and release, without big columns and credentials."""
-    return (
-        deploys.select_related("environment__project", "release")
-        .defer("evidence", "warnings", "release__objects_compressed")
-        .defer("environment__project__credential")
+    """Deploys with their environment, project and release, without big columns."""
+    return deploys.select_related("environment__project", "release").defer(
+        "evidence", "warnings", "release__objects_compressed"
     )
 
 

@@ -1,18 +1,29 @@
-"""Writes rows to the outbox, and sends due ones. A failure of Slack never changes the result of a deploy."""
+"""Writes rows to the outbox, and sends due ones. A failure of Slack never changes the result of a deploy.
+
+Nothing is lost and nothing is posted twice: a row is due again until Slack has answered or refused it, and from the second
+try on the message is looked for in Slack before it is posted. A claim (CLAIM_SECONDS) outlives the slowest delivery
+(DELIVERY_SECONDS and one request that began before its end), and the job's time limit outlives the claim. The database's
+clock decides what is due.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
-from adapters.errors import ExternalError
-from adapters.slack import Slack
+from adapters.errors import Denied, ExternalError, Invalid, NotFound, TimedOut
+from adapters.slack import Posted, Slack
 from core.jobs import enqueue
 from notify import messages
 from notify.models import Outgoing
@@ -20,7 +31,14 @@ from projects.contacts import SLACK, note_answer, note_error
 
 log = structlog.get_logger(__name__)
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
-CLAIM_SECONDS = 60
+DELIVERY_SECONDS = 40
+CLAIM_SECONDS = 90
+# A round begins no row after so long. The tick begins the next round.
+ROUND_SECONDS = 25
+# So many rows without an answer in one round: Slack itself hangs.
+MOST_SILENT = 2
+GIVEN_UP = timedelta(days=1)
+CLOCKS = timedelta(minutes=5)  # more than Slack's clock differs from ours
 
 
 def slack_message(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
@@ -53,69 +71,110 @@ def operations_note(channel: str, *, key: str, thread: str, payload: dict[str, A
 
 def _write(kind: Outgoing.Kind, channel: str, key: str, thread: str, payload: dict[str, Any]) -> None:
     row, created = Outgoing.objects.get_or_create(
-        key=key, defaults={"kind": kind, "recipient": channel, "thread": thread, "payload": payload}
+        key=key,
+        defaults={
+            "kind": kind,
+            "recipient": channel,
+            "thread": thread,
+            "payload": payload,
+            "next_try_at": Now(),
+        },
     )
     if created:
-        enqueue("notify.outbox.send_due", queue="short", job_id=f"send-{row.pk}", at_front=True)
+        enqueue("notify.outbox.send_due", queue="messages", job_id=f"send-{row.pk}", at_front=True)
+
+
+def due() -> QuerySet[Outgoing]:
+    """Rows that wait and may be tried now, in order."""
+    return Outgoing.objects.filter(state="waiting", next_try_at__lte=Now()).order_by("pk")
 
 
 def send_due() -> None:
-    """Sends due rows in order, at most 100. A job calls it after each new row, and a tick."""
-    for pk in Outgoing.objects.filter(state="waiting", next_try_at__lte=timezone.now()).values_list(
-        "pk", flat=True
-    )[:100]:
-        send(pk)
+    """Sends due rows in order, for ROUND_SECONDS. A job calls it after each new row, and a tick.
+
+    After a failure the other rows of the same channel wait for the next round, and after MOST_SILENT ones without an answer
+    all rows do, so that neither a channel nor a Slack that hangs takes the time of the others.
+    """
+    until, resting, silent = time.monotonic() + ROUND_SECONDS, set[str](), 0
+    for pk, channel in list(due().values_list("pk", "recipient")[:100]):
+        if time.monotonic() > until or silent >= MOST_SILENT:
+            return
+        if channel in resting:
+            continue
+        _, error = _tried(pk)
+        if error is not None and not error.permanent:
+            resting.add(channel)
+            silent += isinstance(error, TimedOut)
 
 
 def claim(pk: int) -> Outgoing | None:
     """Claims a row that is due and first in its thread; else None. Its next try is set before sending, so that another
     process tries again if this one dies."""
-    now = timezone.now()
     with transaction.atomic():
-        row = (
-            Outgoing.objects.select_for_update().filter(pk=pk, state="waiting", next_try_at__lte=now).first()
-        )
+        row = due().select_for_update().filter(pk=pk).first()
         if row is None:
             return None
         if row.thread and Outgoing.objects.filter(thread=row.thread, pk__lt=pk, state="waiting").exists():
             return None
         Outgoing.objects.filter(pk=pk).update(
-            next_try_at=now + timedelta(seconds=CLAIM_SECONDS), tries=row.tries + 1
+            next_try_at=Now() + timedelta(seconds=CLAIM_SECONDS), tries=row.tries + 1
         )
         row.tries += 1
         return row
 
 
 def send(pk: int) -> bool:
-    """Sends one row. Returns True when it needs no further try. A temporary failure is stored and tried again later; a
-    permanent one, or too many of them, mark the row as failed."""
+    """Sends one row. Returns True when it needs no further try. A temporary failure is stored and tried again later, for
+    GIVEN_UP; a permanent one marks the row as failed. Raises JobTimeoutException and errors of the database; the row is tried
+    again then."""
+    return _tried(pk)[0]
+
+
+def _tried(pk: int) -> tuple[bool, ExternalError | None]:
+    """As `send`, with Slack's error."""
     row = claim(pk)
     if row is None:
-        return False
+        return False, None
     try:
         external_id = deliver(row)
     except ExternalError as error:
         note_error(SLACK, error)
-        last = error.permanent or row.tries > len(BACKOFF_SECONDS)
-        wait = BACKOFF_SECONDS[min(row.tries - 1, len(BACKOFF_SECONDS) - 1)]
-        log.warning("message not sent", key=row.key, error=error.message, tries=row.tries, gives_up=last)
-        Outgoing.objects.filter(pk=pk).update(
-            state="failed" if last else "waiting",
-            next_try_at=timezone.now() + timedelta(seconds=max(wait, error.retry_after or 0)),
-            result=error.message[:500],
-        )
-        return last
+        return _failed(row, error), error
+    except JobTimeoutException:  # no error of this row: the job's time is over
+        _again(row, "There was no time left to send it.")
+        raise
+    except DatabaseError:
+        raise  # the claim ends by itself
     except Exception:  # one row with an unforeseen error must not block the others for ever
         log.exception("message not sent: an error of the portal", key=row.key)
-        Outgoing.objects.filter(pk=pk).update(
-            state="failed", result="An error of the portal; its log has more."
-        )
-        return True
+        _end(row, "failed", result="An error of the portal; its log has more.")
+        return True, None
     note_answer(SLACK)
-    Outgoing.objects.filter(pk=pk).update(
-        state="sent", sent_at=timezone.now(), result="", external_id=external_id
+    _end(row, "sent", sent_at=timezone.now(), result="", external_id=external_id)
+    return True, None
+
+
+def _failed(row: Outgoing, error: ExternalError) -> bool:
+    """Stores why a row was not sent. Returns whether it is given up."""
+    last = error.permanent or timezone.now() - row.created_at > GIVEN_UP
+    log.warning("message not sent", key=row.key, error=error.message, tries=row.tries, gives_up=last)
+    if last:
+        _end(row, "failed", result=error.message[:500])
+    else:
+        _again(row, error.message, error.retry_after or 0)
+    return last
+
+
+def _again(row: Outgoing, why: str, at_least: float = 0) -> None:
+    """Makes a row due again after a pause that grows with its tries."""
+    wait = BACKOFF_SECONDS[min(row.tries, len(BACKOFF_SECONDS)) - 1]
+    Outgoing.objects.filter(pk=row.pk, state="waiting").update(
+        next_try_at=Now() + timedelta(seconds=max(wait, at_least)), result=why[:500]
     )
-    return True
+
+
+def _end(row: Outgoing, state: str, **values: object) -> None:
+    Outgoing.objects.filter(pk=row.pk).update(state=state, **values)
 
 
 def deliver(row: Outgoing) -> str:
@@ -124,10 +183,42 @@ def deliver(row: Outgoing) -> str:
     Returns `<channel id>:<ts>` of the thread's first message, because Slack's `chat.update` needs the channel's id, not its
     name.
     """
-    slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL)
+    slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL, seconds=DELIVERY_SECONDS)
     sent = Outgoing.objects.filter(thread=row.thread, state="sent").exclude(external_id="").order_by("pk")
     first = sent.values_list("external_id", flat=True).first() or ""
     return DELIVERIES[row.kind](slack, row, first)
+
+
+def post_once(
+    slack: Slack,
+    row: Outgoing,
+    part: str,
+    text: str,
+    blocks: Sequence[dict[str, Any]] = (),
+    *,
+    channel: str = "",
+    thread_ts: str = "",
+) -> Posted:
+    """Posts a part of a row's message. After an earlier try, whose answer may be lost, it is looked for first. `channel`: the
+    row's own when it is empty. Raises ExternalError."""
+    mark, channel = f"{row.key}/{part}", channel or row.recipient
+    if row.tries > 1 and (found := _find(slack, row, mark, channel, thread_ts)):
+        log.info("the message had arrived", key=row.key, part=part)
+        return found
+    return slack.post(channel, text, blocks, thread_ts=thread_ts, mark=mark)
+
+
+def _find(slack: Slack, row: Outgoing, mark: str, channel: str, thread_ts: str) -> Posted | None:
+    """The message of an earlier try, or None; also None when Slack does not let the bot look. Raises ExternalError when it
+    cannot be known yet."""
+    known = Outgoing.objects.filter(recipient=channel, state="sent").exclude(external_id="").order_by("-pk")
+    channel_id = (known.values_list("external_id", flat=True).first() or "").partition(":")[0]
+    since = (row.created_at - CLOCKS).timestamp()
+    try:
+        return slack.find(channel_id or channel, mark, since=since, thread_ts=thread_ts)
+    except (Denied, NotFound, Invalid) as error:
+        log.warning("it cannot be seen whether a message arrived", key=row.key, error=error.message)
+        return None
 
 
 def deliver_deploy(slack: Slack, row: Outgoing, first: str) -> str:
@@ -146,10 +237,10 @@ def _deliver(slack: Slack, row: Outgoing, first: str, message: messages.Message)
     if first:
         slack.update(channel, ts, message.text, message.blocks)
     else:
-        posted = slack.post(row.recipient, message.text, message.blocks)
+        posted = post_once(slack, row, "message", message.text, message.blocks)
         channel, ts = posted.channel, posted.ts
     if message.details:
-        slack.post(channel, message.details, [], thread_ts=ts)
+        post_once(slack, row, "details", message.details, channel=channel, thread_ts=ts)
     return f"{channel}:{ts}"
 
 
@@ -157,7 +248,7 @@ def deliver_note(slack: Slack, row: Outgoing, first: str) -> str:
     """Posts a note below the first message, or as the first one."""
     text = TEXTS[row.kind](row.payload)
     channel, _, ts = first.partition(":")
-    posted = slack.post(channel or row.recipient, text, [], thread_ts=ts)
+    posted = post_once(slack, row, "note", text, channel=channel, thread_ts=ts)
     return first or f"{posted.channel}:{posted.ts}"
 
 

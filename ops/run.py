@@ -18,6 +18,15 @@ from portal import env
 
 WEB_PROCESSES = 2
 DEPLOYS_AT_ONCE = 4
+# Workers of the other queues (portal/settings.py: RQ_QUEUES). Two read clusters, so that a slow one does not delay the others.
+WORKERS = {
+    "live-1": "live",
+    "live-2": "live",
+    "messages": "messages",
+    "git": "git",
+    "short": "short",
+    "registry": "registry",
+}
 CALM_SECONDS = 60.0
 LONGEST_PAUSE = 30.0
 GRACE_SECONDS = 30.0
@@ -70,8 +79,7 @@ def processes() -> list[Kept]:
     return [
         Kept("web", web),
         *(Kept(f"deploys-{n}", manage("rqworker", "deploys")) for n in range(1, workers + 1)),
-        Kept("short", manage("rqworker", "short")),
-        Kept("registry", manage("rqworker", "registry")),
+        *(Kept(name, manage("rqworker", queue)) for name, queue in WORKERS.items()),
         Kept("scheduler", manage("scheduler")),
     ]
 

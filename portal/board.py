@@ -113,7 +113,7 @@ class Board:
 def board(user: Any, *, query: str = "", after: str = "") -> Board:
     """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project."""
     visible = visible_projects(user)
-    found = visible.defer("credential").order_by("slug")
+    found = visible.order_by("slug")
     if query:
         found = found.filter(Q(slug__icontains=query) | Q(name__icontains=query))
     projects = list(found.filter(slug__gt=after)[: PROJECTS_SHOWN + 1])
@@ -209,7 +209,7 @@ def in_trouble(user: Any) -> QuerySet[Environment]:
     began = Alarm.objects.filter(environment=OuterRef("pk"), ended_at=None).order_by("began_at")
     fails, went_bad = Q(live__health=LiveState.Health.FAILING), Q(ended_state__in=BAD_ENDS)
     rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
-    rows = rows.defer("project__credential").annotate(
+    rows = rows.annotate(
         ended_id=Subquery(ended.values("pk")[:1]),
         ended_state=Subquery(ended.values("state")[:1]),
         rank=Case(When(fails, then=0), When(went_bad, then=1), default=2),
@@ -226,4 +226,4 @@ def lost_clusters(user: Any) -> list[Cluster]:
     """Clusters that did not answer the last request; for admins only, since others see it at the environments."""
     if not user.is_admin:
         return []
-    return list(Cluster.objects.exclude(last_error="").defer("kubeconfig"))
+    return list(Cluster.objects.exclude(last_error=""))

@@ -129,12 +129,17 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["CONN_MAX_AGE"] = 0 if ":memory:" in str(DATABASES["default"]["NAME"]) else 60
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
-# Short timeouts: a click must not wait for a Redis that is down. The reconciler enqueues lost jobs later.
-_redis_query = "socket_connect_timeout=1&socket_timeout=5"
+# Short timeouts: a click must not wait for a Redis that is down or hangs. Ticks enqueue lost jobs later. RQ's workers set
+# longer ones for themselves, because they wait for jobs.
+_redis_query = "socket_connect_timeout=0.5&socket_timeout=0.5"
 _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
 RQ_QUEUES = {
     "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600},
-    "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},
+    # A queue and a worker for each outside system, so that a slow one delays no other.
+    "live": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # clusters
+    "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # Slack
+    "git": {"URL": _rq_url, "DEFAULT_TIMEOUT": 180},
+    "short": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120},  # AWS, and the portal's own work
     "registry": {"URL": _rq_url, "DEFAULT_TIMEOUT": 300},
 }
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker"}

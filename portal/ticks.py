@@ -6,15 +6,15 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import chain, integrity
-from clusters.jobs import refresh_stale
+from clusters import jobs as live
 from core import heartbeats
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from core.scheduler import Tick
 from deployments import branches
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify import operations
-from notify.models import Outgoing
+from notify.outbox import due
 from portal.status import asking
 from projects import mirrors
 from registry import jobs as registry
@@ -36,10 +36,10 @@ def chain_audit() -> None:
 
 def send_waiting() -> None:
     """Enqueues the sending of due messages whose job was lost."""
-    oldest = Outgoing.objects.filter(state="waiting").order_by("id").first()
+    oldest = due().first()
     if oldest is not None:
-        job_id = f"send-due-{oldest.pk}-{oldest.tries}"
-        enqueue("notify.outbox.send_due", queue="short", job_id=job_id, at_front=True)
+        job_id = f"send-due-{oldest.pk}-{oldest.tries}-{slot(60)}"
+        enqueue("notify.outbox.send_due", queue="messages", job_id=job_id)
 
 
 def forget_sessions() -> None:
@@ -47,9 +47,10 @@ def forget_sessions() -> None:
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
 
 
+# In a loop of their own (`manage.py scheduler`).
+RECONCILING = (Tick("reconcile", 5, tend_runs),)
 TICKS = (
-    Tick("reconcile", 5, tend_runs),
-    Tick("live", 10, refresh_stale),
+    Tick("live", live.LOOK_SECONDS, live.refresh_stale),
     Tick("troubles", 10, tell_troubles),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),

@@ -73,10 +73,7 @@ def project_for(user: Any, slug: str, need: Role = Role.VIEWER) -> Project:
 
 def environment_for(user: Any, project_slug: str, slug: str, need: Role = Role.VIEWER) -> Environment:
     """The environment with its project and cluster, if the user's role covers `need`. Raises Http404 or Refused."""
-    environments = Environment.objects.select_related("project", "cluster").defer(
-        "cluster__kubeconfig",
-        "project__credential",  # decrypted where they are used, not on every page
-    )
+    environments = Environment.objects.select_related("project", "cluster")
     environment = environments.filter(
         project__in=visible_projects(user), project__slug=project_slug, slug=slug
     ).first()

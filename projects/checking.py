@@ -20,6 +20,7 @@ from adapters.errors import Denied, ExternalError, NotFound
 from adapters.git.repository import UntrustedHost, UnusableKey
 from adapters.kubernetes.client import KubernetesClient
 from adapters.kubernetes.limits import RetryPolicy
+from core.fields import CannotDecrypt, Sealed, opened
 from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
@@ -77,34 +78,34 @@ def trouble(error: SlipwayError, field: str, *, may_come: bool = False) -> Findi
 # Clusters
 
 
-def cluster(kubeconfig: str, *, field: str = "kubeconfig") -> ClusterAnswer:
+def cluster(kubeconfig: Sealed | str, *, field: str = "kubeconfig") -> ClusterAnswer:
     """Whether the cluster accepts these credentials, and which rights they lack for deploying to every namespace."""
     try:
         with KubernetesClient.from_kubeconfig(
-            kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
+            opened(kubeconfig), user_agent=connections.user_agent("check"), retry=ONCE
         ) as client:
             facts = client.probe()
             answers = Finding(
                 PASSED, f"{client.server} answers: Kubernetes {facts.version.removeprefix('v')}."
             )
             return ClusterAnswer([answers, *_rights(client, "", field, WARNING)], facts.version)
-    except ExternalError as error:
+    except (ExternalError, CannotDecrypt) as error:
         return ClusterAnswer([trouble(error, field)])
 
 
-def namespace(kubeconfig: str, name: str) -> list[Finding]:
+def namespace(kubeconfig: Sealed | str, name: str) -> list[Finding]:
     """Whether the namespace exists, and the rights in it suffice. A missing one can be overridden: manifests may create
     it."""
     try:
         with KubernetesClient.from_kubeconfig(
-            kubeconfig, user_agent=connections.user_agent("check"), retry=ONCE
+            opened(kubeconfig), user_agent=connections.user_agent("check"), retry=ONCE
         ) as client:
             client.probe()
             return [
                 *namespace_facts(client, name, timeout=TIMEOUT),
                 *_rights(client, name, "cluster", FAILED),
             ]
-    except ExternalError as error:
+    except (ExternalError, CannotDecrypt) as error:
         return [trouble(error, "cluster")]
 
 
@@ -133,8 +134,10 @@ def repository(project: Project) -> list[Finding]:
     """Whether the project's repository accepts its credential, and has its default branch."""
     try:
         facts = connections.git_repository(project).check(timeout=TIMEOUT)
-    except ExternalError as error:
-        refused = isinstance(error, Denied | UnusableKey) and not isinstance(error, UntrustedHost)
+    except (ExternalError, CannotDecrypt) as error:
+        refused = isinstance(error, Denied | UnusableKey | CannotDecrypt) and not isinstance(
+            error, UntrustedHost
+        )
         field = "credential" if refused and project.credential_kind else "repository_url"
         return [trouble(error, field)]
     if project.default_branch not in facts.branches:
@@ -162,7 +165,7 @@ def config_directory(project: Project, directory: str) -> list[Finding]:
     try:
         found = newest(project)
         files = found.files(directory)
-    except ExternalError as error:
+    except (ExternalError, CannotDecrypt) as error:
         return [trouble(error, "config_directory", may_come=True)]
     try:
         documents = read_documents(files)

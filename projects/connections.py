@@ -1,7 +1,7 @@
 """Makes adapters from rows of the database. Only this module passes stored credentials on.
 
-No function here makes a request; the returned adapter does. Errors are `adapters.errors.ExternalError`. Loading a row
-whose credential no key decrypts raises `core.fields.CannotDecrypt`.
+No function here makes a request; the returned adapter does. Errors are `adapters.errors.ExternalError`, and
+`core.fields.CannotDecrypt` for a stored credential that no key decrypts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from adapters.aws.session import HASTY, PATIENT
 from adapters.git.repository import GitCredential, GitRepository
 from adapters.kubernetes.client import KubernetesClient
 from adapters.kubernetes.limits import RetryPolicy
+from core.fields import Sealed
 from projects.models import Cluster, Project, Registry, SecretsFile
 
 HASTY_SECONDS = 8.0
@@ -27,26 +28,27 @@ def user_agent(purpose: str = "") -> str:
 
 def cluster_client(cluster: Cluster, *, purpose: str = "") -> KubernetesClient:
     """A client of the cluster; the caller closes it. `purpose` goes into the user agent. Raises Invalid for a bad
-    kubeconfig."""
-    return KubernetesClient.from_kubeconfig(cluster.kubeconfig, user_agent=user_agent(purpose))
+    kubeconfig, CannotDecrypt."""
+    return KubernetesClient.from_kubeconfig(cluster.kubeconfig.open(), user_agent=user_agent(purpose))
 
 
 def hasty_client(cluster: Cluster, *, purpose: str = "") -> KubernetesClient:
     """Like `cluster_client`, with short timeouts: for reads that a page or a whole queue waits for."""
     return KubernetesClient.from_kubeconfig(
-        cluster.kubeconfig,
+        cluster.kubeconfig.open(),
         user_agent=user_agent(purpose),
         retry=RetryPolicy(attempts=2, budget=HASTY_SECONDS),
         timeout=HASTY_SECONDS,
     )
 
 
-def git_credential(kind: str, secret: str) -> GitCredential | None:
-    """The credential for Git's adapter; None for a public repository. Raises Invalid for an unusable key."""
+def git_credential(kind: str, secret: Sealed) -> GitCredential | None:
+    """The credential for Git's adapter; None for a public repository. Raises Invalid for an unusable key,
+    CannotDecrypt."""
     if kind == Project.Credential.TOKEN:
-        return GitCredential(token=secret)
+        return GitCredential(token=secret.open())
     if kind == Project.Credential.SSH_KEY:
-        return GitCredential(private_key=secret)
+        return GitCredential(private_key=secret.open())
     return None
 
 

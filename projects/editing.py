@@ -14,6 +14,7 @@ from audit.actors import Actor
 from audit.models import AuditEvent
 from audit.record import before_after, record
 from core.errors import Refused, Stale
+from core.fields import Sealed
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -60,7 +61,7 @@ def change(
     fresh = type(row)._default_manager.select_for_update().get(pk=row.pk)
     if fresh.edited != edited:  # type: ignore[attr-defined]  # every row edited by a form has it
         raise stale(text)
-    changed = {name: value for name, value in values.items() if getattr(fresh, name) != value}
+    changed = {name: value for name, value in values.items() if _differs(getattr(fresh, name), value)}
     if not changed:
         return fresh
     before = {name: shown(fresh, name) for name in changed}
@@ -77,6 +78,10 @@ def change(
     }
     note(actor, fresh, verb=verb, text=text, project=project, data=data)
     return fresh
+
+
+def _differs(stored: Any, value: Any) -> bool:
+    return not stored.holds(value) if isinstance(stored, Sealed) else bool(stored != value)
 
 
 def difference(before: Any, after: Any) -> Any:

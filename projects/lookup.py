@@ -76,10 +76,10 @@ def allotment_for(user: Any, pk: int) -> Allotment:
 
 
 def clusters_for(user: Any) -> QuerySet[Cluster]:
-    """All clusters with the number of their environments, without their credentials. Raises Refused unless the user is an
+    """All clusters with the number of their environments. Raises Refused unless the user is an
     admin."""
     require_admin(person(user))
-    return Cluster.objects.defer("kubeconfig").annotate(used_by=Count("environments"))
+    return Cluster.objects.annotate(used_by=Count("environments"))
 
 
 def registries_for(user: Any) -> QuerySet[Registry]:

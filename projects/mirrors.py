@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import structlog
 
 from adapters.errors import ExternalError
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from projects.connections import git_repository
 from projects.models import Project
 
@@ -16,7 +14,7 @@ LOOK_SECONDS = 3600
 
 
 def tidy(project_id: int) -> None:
-    """The job of the queue `short`. It skips a mirror that was tidied within a day, that another process uses, or that is
+    """The job of the queue `git`. It skips a mirror that was tidied within a day, that another process uses, or that is
     not on this machine. The tick tries again in an hour."""
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
@@ -30,6 +28,7 @@ def tidy(project_id: int) -> None:
 
 def tidy_all() -> None:
     """The tick: enqueues a job for each project. The job sees from the mirror on its machine whether it is due."""
-    slot = int(time.time()) // LOOK_SECONDS
     for project_id in Project.objects.values_list("pk", flat=True):
-        enqueue("projects.mirrors.tidy", project_id, queue="short", job_id=f"tidy-{project_id}-{slot}")
+        enqueue(
+            "projects.mirrors.tidy", project_id, queue="git", job_id=f"tidy-{project_id}-{slot(LOOK_SECONDS)}"
+        )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 from django.utils import timezone
 
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from projects.models import Cluster
 from registry import running
 from registry.models import Refresh
@@ -20,9 +19,8 @@ KEPT = timedelta(days=30)
 def look() -> None:
     """The tick: one job for each cluster that has something to look after. The minute is in the job's id, so that a failed job
     blocks none after it."""
-    slot = int(time.time()) // 60
     for pk in running.due_clusters():
-        enqueue("registry.jobs.look_at", pk, queue=QUEUE, job_id=f"pull-look-{pk}-{slot}")
+        enqueue("registry.jobs.look_at", pk, queue=QUEUE, job_id=f"pull-look-{pk}-{slot(60)}")
     for row in Refresh.objects.filter(state=Refresh.Progress.QUEUED)[:50]:
         start(row)
 

@@ -13,8 +13,8 @@ from registry.models import Credential, Refresh
 
 def credentials_for(user: Any) -> QuerySet[Credential]:
     """The credentials that a user may see: admins all, others those in namespaces of environments of their projects. With
-    the cluster, without its kubeconfig."""
-    rows = Credential.objects.select_related("cluster").defer("cluster__kubeconfig")
+    the cluster."""
+    rows = Credential.objects.select_related("cluster")
     if user.is_admin:
         return rows
     return rows.filter(Exists(_environments_at(user).filter(namespace=OuterRef("namespace"))))
@@ -22,7 +22,7 @@ def credentials_for(user: Any) -> QuerySet[Credential]:
 
 def refreshes_for(user: Any) -> QuerySet[Refresh]:
     """The renewals that a user may see, the newest first: admins all, others those that touched a credential that they see."""
-    rows = Refresh.objects.select_related("cluster", "asked_by").defer("cluster__kubeconfig")
+    rows = Refresh.objects.select_related("cluster", "asked_by")
     if user.is_admin:
         return rows
     return rows.filter(results__credential__in=credentials_for(user)).distinct()
@@ -31,7 +31,7 @@ def refreshes_for(user: Any) -> QuerySet[Refresh]:
 def environments_at(credential: Credential) -> list[Environment]:
     """The environments whose namespace the credential stands in, with their projects."""
     found = Environment.objects.filter(cluster=credential.cluster_id, namespace=credential.namespace)
-    return list(found.select_related("project").defer("project__credential"))
+    return list(found.select_related("project"))
 
 
 def may_refresh(user: Any, credential: Credential) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +13,7 @@ from django.utils import timezone
 from audit.actors import Actor
 from audit.record import before_after, record
 from core.errors import Refused
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from people.services import admins_text, require_admin
 from projects import editing
 from projects.access import maintainers_text, role_in
@@ -48,9 +47,7 @@ def refresh(by: Actor, cluster: Cluster, *, namespace: str = "", cause: str = Ca
 
 def start(row: Refresh) -> None:
     """Enqueues the job of a renewal; a tick does so again when the job is lost."""
-    job = (
-        f"pull-refresh-{row.pk}-{row.tries}-{int(time.time()) // 60}"  # a failed job's id is not taken again
-    )
+    job = f"pull-refresh-{row.pk}-{row.tries}-{slot(60)}"
     enqueue("registry.jobs.refresh_asked", row.pk, queue=QUEUE, job_id=job, at_front=True)
 
 

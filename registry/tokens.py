@@ -72,14 +72,14 @@ def pause_after(attempts: int) -> timedelta:
 
 
 def lives(row: RegistryToken, now: datetime) -> bool:
-    """Whether the token has not ended."""
-    return bool(row.token) and row.ends_at is not None and row.ends_at > now
+    """Whether there is a token that has not ended. One that no key decrypts is none: a new one takes its place."""
+    return row.token.is_readable and row.ends_at is not None and row.ends_at > now
 
 
 def is_old(row: RegistryToken, now: datetime) -> bool:
     """Whether a new token is wanted: there is none, half of its life is over, or it was never proven."""
     half = row.half_life_at
-    return not row.token or half is None or half <= now or row.proven_at is None
+    return not row.token.is_readable or half is None or half <= now or row.proven_at is None
 
 
 def is_due(row: RegistryToken, hosts: Sequence[str], now: datetime, *, forced: bool = False) -> bool:
@@ -96,7 +96,7 @@ def opened(row: RegistryToken, registries: Sequence[Registry]) -> dict[str, Pull
         return {}
     refused = {host for host, proof in row.proofs.items() if proof.get("refused")}
     found = [
-        PullCredential(registry.host, row.username, row.token)
+        PullCredential(registry.host, row.username, row.token.open())
         for registry in registries
         if registry.host not in refused
     ]
@@ -160,7 +160,7 @@ def _attempt(
     now = timezone.now()
     young = lives(row, now) and (row.half_life_at or now) > now
     if young and newer_than is None:
-        proofs = _proofs(_credentials(row.username, row.token, registries), registries)
+        proofs = _proofs(_credentials(row.username, row.token.open(), registries), registries)
         if any(proof.by for proof in proofs):
             return _store(row, held, **_proven(proofs, now, row.proofs)), None
         if row.proven_at is not None or all(proof.is_silent for proof in proofs):

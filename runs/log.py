@@ -67,6 +67,12 @@ def read_on(run_id: UUID, sequence: int) -> tuple[list[LogLine], int]:
     return lines(chunks), chunks[-1].sequence if chunks else sequence
 
 
+def last_line(run_id: UUID, sequence: int) -> int:
+    """The number of the last line of a chunk; 0 when there is no such chunk."""
+    chunk = LogChunk.objects.filter(run_id=run_id, sequence=sequence).only("first_line", "line_count").first()
+    return chunk.first_line + chunk.line_count - 1 if chunk else 0
+
+
 def every_chunk(run_id: UUID, size: int = 50) -> Iterator[LogChunk]:
     """Every chunk of the log, read `size` at a time: no database cursor stays open during a slow download."""
     sequence = 0

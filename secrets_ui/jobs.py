@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from projects.models import SecretsFile
 from secrets_ui.editing import settling
 from secrets_ui.known.looking import due_files, look
@@ -29,7 +29,7 @@ def look_at(file_id: int) -> None:
 def look_at_due() -> None:
     """The tick: one job for each secret that nobody has looked at for a while."""
     for pk in due_files():
-        enqueue("secrets_ui.jobs.look_at", pk, queue="short", job_id=f"secret-look-{pk}")
+        enqueue("secrets_ui.jobs.look_at", pk, queue="short", job_id=f"secret-look-{pk}-{slot(60)}")
 
 
 def settle_version(version_pk: int) -> None:
@@ -51,5 +51,5 @@ def learn_soon(file: SecretsFile, version_id: str) -> None:
     """Asks for it; the same version is not asked for twice while it waits."""
     enqueue(
         "secrets_ui.jobs.learn_version", file.pk, version_id,
-        queue="short", job_id=f"secret-{file.pk}-{version_id}", at_front=True,
+        queue="short", job_id=f"secret-{file.pk}-{version_id}-{slot(60)}", at_front=True,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings as django_settings
 
+from core.jobs import redis_breaker
 from tests import planes
 from tests.environment import DATA
 
@@ -28,6 +29,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def fast_passwords(settings):
     """A fast hash for passwords: production's slow one would take more time than all tests."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def redis_is_not_known_to_be_down() -> None:
+    """One test's Redis that does not answer is not the next one's."""
+    redis_breaker.worked()
 
 
 @pytest.fixture(autouse=True)

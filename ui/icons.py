@@ -6,6 +6,7 @@ The package keeps its icons in a zip file. Each icon is read and reduced to its 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from importlib import resources
 from xml.etree import ElementTree
 from zipfile import ZipFile
@@ -46,3 +47,19 @@ def render(name: str, classes: str = "", label: str = "") -> SafeString:
             shapes(name),
         )
     return format_html('<svg class="{}" viewBox="0 0 24 24" aria-hidden="true">{}</svg>', css, shapes(name))
+
+
+@functools.cache
+def drawn(name: str) -> SafeString:
+    """The icon by a reference to its drawing, which a page with hundreds of them holds once (`drawings`)."""
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#icon-{}"/></svg>', name)
+
+
+def drawings(names: Iterable[str]) -> SafeString:
+    """The drawings that `drawn` refers to; nothing of them is seen or read where they stand."""
+    symbols = [
+        format_html('<symbol id="icon-{}" viewBox="0 0 24 24">{}</symbol>', name, shapes(name))
+        for name in names
+    ]
+    inner = mark_safe("".join(symbols))  # noqa: S308 (each symbol is escaped)
+    return format_html('<svg class="hidden-label" aria-hidden="true">{}</svg>', inner)

@@ -121,13 +121,9 @@ class EnvironmentView:
 def environments() -> QuerySet[Environment]:
     """Environments with the columns and relations that `views` needs, without credentials."""
     ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN)
-    return (
-        Environment.objects.select_related("project", "cluster", "live")
-        .defer("project__credential", "cluster__kubeconfig")
-        .annotate(
-            good_id=Subquery(succeeded(OuterRef("pk")).values("pk")[:1]),
-            ended_id=Subquery(ended.order_by("-number").values("pk")[:1]),
-        )
+    return Environment.objects.select_related("project", "cluster", "live").annotate(
+        good_id=Subquery(succeeded(OuterRef("pk")).values("pk")[:1]),
+        ended_id=Subquery(ended.order_by("-number").values("pk")[:1]),
     )
 
 

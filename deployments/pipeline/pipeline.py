@@ -7,19 +7,24 @@ loads the stored release and goes on at the first step that had not succeeded.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
 from clusters.jobs import refresh_soon
 from deployments.gate.life import LIFE
 from deployments.models import Deploy
 from deployments.pipeline import outcomes, stages
-from deployments.pipeline.work import Work
+from deployments.pipeline.patience import patient, until_it_answers
+from deployments.pipeline.work import RowObserver, Work
+from engine.rollout.rollout import Rollout
 from runs.life import pipeline
 from runs.life.pipeline import Pipeline
 from runs.life.steps import call_in_step, finished, run_step
 
 # The steps before the first write; apply and rollout share the engine's watches (`rollout_steps`).
 FIRST_STEPS: dict[str, Callable[[Work], str]] = {
-    "checkout": stages.checkout, "secrets": stages.secrets, "render": stages.render, "preflight": stages.check,
+    "checkout": stages.checkout, "secrets": stages.secrets, "render": patient(stages.render),
+    "preflight": patient(stages.check),
 }  # fmt: skip
 
 
@@ -56,13 +61,18 @@ def run_steps(work: Work) -> None:
 def rollout_steps(work: Work) -> None:
     """Runs apply and rollout. Watches are opened before the first write and stay open for both."""
     work.check()
-    opened, observer = stages.open_rollout(work)
-    with opened as rollout:
+    with ExitStack() as stack:
+        rollout, observer = until_it_answers(work, partial(_enter, work, stack))
         try:
             run_step(work, "apply", lambda w: stages.apply(w, rollout, observer))
             run_step(work, "rollout", lambda w: stages.watch(w, rollout, observer))
         finally:
             observer.flush()
+
+
+def _enter(work: Work, stack: ExitStack) -> tuple[Rollout, RowObserver]:
+    opened, observer = stages.open_rollout(work)
+    return stack.enter_context(opened), observer
 
 
 def afterwards(deploy: Deploy) -> None:

@@ -2,6 +2,8 @@
 
 A feed reads a list and then follows it in a thread of its own. It goes on when the server ends a watch (every few
 minutes), a connection breaks or falls silent, a resource version becomes too old (410) or the API server restarts.
+Whatever fails again and again costs the API server a request every few seconds and LISTS_A_MINUTE, and the readers hear of
+it once, and once when a watch has stayed open.
 All feeds put their news into one queue; one thread reads it into a `World`.
 """
 
@@ -12,6 +14,7 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +23,8 @@ from engine.types import Json, ObjectRef
 
 WATCH_SECONDS = 240  # after which the server ends a watch, and it is opened again
 LONGEST_PAUSE = 5.0  # between two tries to reach the cluster
+LISTS_A_MINUTE = 10  # of one feed
+STEADY_SECONDS = 1.0  # a watch that has stayed open for so long works
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Feed:
         self._closing = threading.Event()
         self._stream: Stream | None = None
         self._lock = threading.Lock()
-        self._failures = 0
+        self._failures = 0  # without a steady watch in between
+        self._lists: deque[float] = deque(maxlen=LISTS_A_MINUTE)  # when they were read
         self._thread = threading.Thread(
             target=self._follow, daemon=True, name=f"slipway-watch-{topic.resource.plural}"
         )
@@ -94,6 +100,7 @@ class Feed:
             self._thread.join(2)
 
     def _relist(self) -> None:
+        self._lists.append(time.monotonic())
         items, self._version = list_all(
             self._client, self._topic.path, query=self._topic.query, accept=_list_form(self._topic.accept)
         )
@@ -104,6 +111,7 @@ class Feed:
             started = time.monotonic()
             try:
                 if not self._version:
+                    self._await_turn()
                     self._relist()
                 self._watch_once()
             except ApiError as error:
@@ -112,10 +120,13 @@ class Feed:
                     return
                 self._recover(error)
             else:
-                if (
-                    time.monotonic() - started < 1
-                ):  # the server hangs up at once: do not answer in a tight loop
-                    self._closing.wait(0.2)
+                if time.monotonic() - started < STEADY_SECONDS:
+                    self._recover(ApiError("The API server ends each watch at once.", status=0))
+
+    def _await_turn(self) -> None:
+        """Waits until there was less than LISTS_A_MINUTE."""
+        if len(self._lists) == LISTS_A_MINUTE:
+            self._closing.wait(max(0.0, self._lists[0] + 60 - time.monotonic()))
 
     def _watch_once(self) -> None:
         query = {
@@ -129,9 +140,15 @@ class Feed:
             self._stream = stream
             if self._closing.is_set():
                 stream.close()
-        self._found_again()
-        for event in stream:
-            self._tell(event)
+        steady = threading.Timer(STEADY_SECONDS, self._found_again)
+        steady.daemon = True
+        if self._failures:
+            steady.start()
+        try:
+            for event in stream:
+                self._tell(event)
+        finally:
+            steady.cancel()
 
     def _tell(self, event: Json) -> None:
         body = event["object"]
@@ -140,17 +157,19 @@ class Feed:
             self._out.put(News(self._topic, "deleted" if event["type"] == "DELETED" else "changed", (body,)))
 
     def _recover(self, error: ApiError) -> None:
-        """After a watch broke. Silence and broken connections cost one request; a stale version costs a list."""
+        """After a watch broke. Silence and broken connections cost one request; a stale version costs a list. The first failure
+        is mostly a connection that was quiet for too long, or a version that was: it is no news."""
         if self._closing.is_set():
             return
         if error.is_gone:
             self._version = ""
-            return
         self._failures += 1
-        if self._failures > 1:  # the first time it is mostly a connection that was quiet for too long
+        if self._failures > 1:
             self._out.put(News(self._topic, "lost", error=error))
-            pause = min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1)  # noqa: S311
-            self._closing.wait(pause)
+        elif not error.is_gone:
+            return  # opened again at once, where it stopped
+        pause = min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 8)) * random.uniform(0.5, 1)  # noqa: S311
+        self._closing.wait(pause)
 
     def _found_again(self) -> None:
         if self._failures > 1:
@@ -169,7 +188,8 @@ class World:
     client: Client
     objects: dict[ObjectRef, Json] = field(default_factory=dict)
     gone: dict[ObjectRef, Json] = field(default_factory=dict)  # deleted ones, as they were last seen
-    lost: dict[Topic, ApiError] = field(default_factory=dict)  # feeds without a connection, and why
+    lost: dict[Topic, ApiError] = field(default_factory=dict)  # feeds without a steady watch, and why
+    lists_of_lost: int = 0  # lists that came all the same: the cluster answers, and what is known is not old
     news: queue.SimpleQueue[News] = field(default_factory=queue.SimpleQueue)
     _feeds: dict[Topic, Feed] = field(default_factory=dict)
     _listed: dict[Topic, set[ObjectRef]] = field(default_factory=dict)
@@ -241,7 +261,8 @@ class World:
         if news.kind == "denied":
             self.lost.pop(news.topic, None)
             return
-        self.lost.pop(news.topic, None)
+        if news.kind == "found":
+            self.lost.pop(news.topic, None)
         known = self._listed.setdefault(news.topic, set())
         refs = {news.topic.ref_of(body): body for body in news.objects}
         if news.kind == "deleted":
@@ -249,6 +270,7 @@ class World:
             self._forget(refs.keys(), known)
             return
         if news.kind == "listed":
+            self.lists_of_lost += news.topic in self.lost
             self._forget(known - refs.keys(), known)
         known.update(refs)
         self.objects.update(refs)

@@ -52,6 +52,7 @@ class Waiter:
         self._secured: dict[ObjectRef, Evidence | None] = {}  # collected at the first sight of a failure
         self._lost_since: float | None = None
         self._is_lost = False
+        self._lists_of_lost = 0
 
     def tell(self, status: ObjectStatus) -> None:
         """Tell the observer a status, unless it is the last one again."""
@@ -143,7 +144,8 @@ class Waiter:
             return
         error = next(iter(self._world.lost.values()))
         now = self._clock()
-        self._lost_since = now if self._lost_since is None else self._lost_since
+        if self._lost_since is None or self._lists_of_lost != self._world.lists_of_lost:
+            self._lost_since, self._lists_of_lost = now, self._world.lists_of_lost  # silence begins anew
         if not self._is_lost:
             self._is_lost = True
             self._observer.line(f"{error.message} Trying again.", level="warning")

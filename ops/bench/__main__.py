@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.bench import live, pages, secrets, whole_deploy
+from ops.bench import live, pages, secrets, size, whole_deploy
 from ops.bench.kubectl_apply import apply_rows, as_json
 from sandbox.bench import clusters, progress, storefront
 
@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[bool, Callable[[], Rows]]] = {  # name: (needs a control 
     "live": (False, live.rows),
     "pages": (False, pages.rows),
     "secrets": (False, secrets.rows),
+    "size": (False, size.rows),
 }
 
 

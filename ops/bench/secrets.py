@@ -5,6 +5,9 @@ merged, proved, stored by compare-and-swap, with history and audit. Both against
 
 Ours and the calls alone take turns within each pair, and begin it in turns, so that a busy machine slows both down alike;
 `ratio` is the median over the pairs. Each time has a redactor of its own, as each request and job has.
+
+The sandbox's AWS answers within a few milliseconds, the real one hardly within ten. So there is a second figure, in which every
+call to AWS takes DELAY longer, ours and those alone alike.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from sandbox.bench import progress
 
@@ -31,11 +35,12 @@ PEER = "the calls to AWS alone"
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: bench\ntype: Opaque\ndata:\n"
 REGION = "eu-west-2"
 OURS, FLOOR = "ours", "floor"
+DELAY = 0.015  # seconds; from the same region a call takes 10 to 40 ms
 
 
 def rows(*, rounds: int = 30) -> list[dict[str, Any]]:
-    """The rows `secrets-open-500` and `secrets-save-500`. Measured in a child process, because Django reads its settings
-    once."""
+    """The rows `secrets-open-500` and `secrets-save-500`, and the same with `-delayed`. Measured in a child process, because
+    Django reads its settings once."""
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         command = [sys.executable, "-m", "ops.bench.secrets", folder, str(rounds)]
         done = subprocess.run(
@@ -184,6 +189,30 @@ def taken_by(work: Callable[[], object]) -> Taken:
         return Taken(time.perf_counter() - started, time.process_time() - used)
 
 
+@contextmanager
+def delayed(seconds: float) -> Iterator[None]:
+    """Makes every call to AWS of this process wait before it is sent."""
+    from botocore.httpsession import URLLib3Session
+
+    send = URLLib3Session.send
+
+    def late(session: Any, request: Any) -> Any:
+        time.sleep(seconds)
+        return send(session, request)
+
+    with mock.patch.object(URLLib3Session, "send", late):
+        yield
+
+
+def measure_both(bench: Bench, rounds: int) -> list[dict[str, Any]]:
+    """The rows as the sandbox's AWS answers, and with the delay."""
+    near = measure(bench, rounds)
+    with delayed(DELAY):
+        far = measure(bench, rounds)
+    note = f"; every call to AWS {1000 * DELAY:.0f} ms later, on both sides"
+    return near + [row | {"name": f"{row['name']}-delayed", "detail": row["detail"] + note} for row in far]
+
+
 def measure(bench: Bench, rounds: int) -> list[dict[str, Any]]:
     """Both rows. The first round is not counted."""
     kinds = {"open": (bench.open, bench.open_alone), "save": (bench.save, bench.save_alone)}
@@ -227,7 +256,7 @@ def main(folder: Path, rounds: int) -> None:
 
     call_command("migrate", verbosity=0)
     with aws(folder), redacting():  # also for what is prepared between the measurements
-        found = measure(Bench(), rounds)
+        found = measure_both(Bench(), rounds)
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -15,7 +14,7 @@ from adapters.aws import identity
 from adapters.errors import ExternalError, TimedOut, Unavailable
 from adapters.registry import Registry as RegistryClient
 from adapters.slack import Slack
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from engine.errors import SlipwayError
 from portal.status import dependencies
 from projects import contacts, reachability
@@ -25,18 +24,19 @@ from projects.models import Cluster, Project, Registry
 QUIET_SECONDS = 180.0
 LOOK_SECONDS = 60.0
 GIT_SECONDS = 10.0
+_QUEUES = {contacts.SLACK: "messages", contacts.GIT: "git"}  # each beside the other jobs that ask that system
 
 
 def ask_quiet() -> None:
     """Tick: enqueues a job for each system without a noted request for QUIET_SECONDS."""
-    slot = int(time.time() // LOOK_SECONDS)
     heard = contacts.heard_within(QUIET_SECONDS)
     for name in dependencies.contact_names():
         if name not in heard:
-            enqueue("portal.status.asking.ask", name, queue="short", job_id=f"ask-{_digest(name)}-{slot}")
+            queue = _QUEUES.get(name.partition(" ")[0], "short")
+            enqueue("portal.status.asking.ask", name, queue=queue, job_id=f"ask-{_digest(name)}-{slot(60)}")
     quiet = Q(last_seen=None) | Q(last_seen__lt=timezone.now() - timedelta(seconds=QUIET_SECONDS))
     for pk in Cluster.objects.filter(quiet).values_list("pk", flat=True):
-        enqueue("portal.status.asking.ask_cluster", pk, queue="short", job_id=f"ask-cluster-{pk}-{slot}")
+        enqueue("portal.status.asking.ask_cluster", pk, queue="live", job_id=f"ask-cluster-{pk}-{slot(60)}")
 
 
 def _digest(name: str) -> str:

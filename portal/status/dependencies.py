@@ -56,7 +56,7 @@ def rows() -> list[Row]:
 
 
 def _clusters() -> Iterable[Row]:
-    for cluster in Cluster.objects.defer("kubeconfig"):
+    for cluster in Cluster.objects.all():
         state = _state(cluster.last_error, cluster.last_seen is None)
         yield Row(
             CLUSTERS, cluster.name, state,

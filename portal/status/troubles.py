@@ -20,7 +20,10 @@ STUCK_SECONDS = 600.0  # a queue whose workers do not keep up
 KEY = "portal."  # how the keys of these troubles begin
 NEEDS = {
     "deploys": "Deploys that are asked for are kept and start when one is back",
-    "short": "Pages show older states, and messages wait",
+    "live": "Pages show older states of clusters",
+    "messages": "Messages wait",
+    "git": "Pages show older commits",
+    "short": "Pages show older versions of secrets",
     "registry": "Pull credentials are not renewed; those in place live for hours, and deploys renew their own",
 }
 

@@ -23,11 +23,7 @@ class Row:
 def shown(project: str = "") -> list[Row]:
     """The rows, by project and kind; of one project when its slug is given. The number of queries does not grow."""
     related = Allotment.objects.select_related("project", "environment", "cluster", "registry")
-    everything = list(
-        related.defer("cluster__kubeconfig", "project__credential").order_by(
-            "project__name", "kind", "pattern"
-        )
-    )
+    everything = list(related.order_by("project__name", "kind", "pattern"))
     same: dict[tuple[object, ...], list[str]] = defaultdict(list)
     for row in everything:
         same[_thing(row)].append(row.project.name)
@@ -52,12 +48,12 @@ def _uses(row: Allotment, wishes: dict[int, list[Wish]]) -> int | None:
 def _wishes() -> dict[int, list[Wish]]:
     """What the settings of every project name, in four queries."""
     found: dict[int, list[Wish]] = defaultdict(list)
-    for one in Environment.objects.select_related("cluster").defer("cluster__kubeconfig"):
+    for one in Environment.objects.select_related("cluster"):
         found[one.project_id] += of_place(one.cluster, one.namespace)
     for file in SecretsFile.objects.select_related("environment"):
         found[file.environment.project_id] += of_secret(file.secret_id, file.role_arn)
     for image in Image.objects.select_related("registry"):
         found[image.project_id] += of_repository(image.registry, image.repository)
-    for project in Project.objects.defer("credential"):
+    for project in Project.objects.all():
         found[project.pk] += of_project(project)
     return found

@@ -11,7 +11,7 @@ from projects.models import Allotment, Project
 
 def users_of(project: Project) -> Iterator[tuple[str, Wish]]:
     """Every setting of the project that names something outside, as text, with its wish."""
-    for environment in project.environments.select_related("cluster").defer("cluster__kubeconfig"):
+    for environment in project.environments.select_related("cluster"):
         for wish in of_place(environment.cluster, environment.namespace):
             yield f"the environment {environment.name}", wish
         for file in environment.secrets_files.all():

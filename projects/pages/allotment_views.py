@@ -33,7 +33,7 @@ class AllotmentForm(CheckedForm):
         "namespace: ClusterRole.rbac.authorization.k8s.io, or Namespace/shop-*.",
     )  # fmt: skip
     cluster = forms.ModelChoiceField(
-        Cluster.objects.defer("kubeconfig"), label="Cluster", required=False, empty_label="–",
+        Cluster.objects.all(), label="Cluster", required=False, empty_label="–",
         help_text="Of a namespace.",
     )  # fmt: skip
     registry = forms.ModelChoiceField(

@@ -129,9 +129,7 @@ class EnvironmentForm(CheckedForm):
         widget=Switch(),
         help_text="Marked as such wherever it shows",
     )
-    cluster = forms.ModelChoiceField(
-        Cluster.objects.defer("kubeconfig"), label="Cluster", empty_label="Choose…"
-    )
+    cluster = forms.ModelChoiceField(Cluster.objects.all(), label="Cluster", empty_label="Choose…")
     namespace = of(Environment, "namespace", mono=True, label="Namespace")
     config_directory = of(
         Environment, "config_directory", mono=True, label="Config directory",

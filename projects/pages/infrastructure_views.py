@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.actors import person
+from core.fields import Sealed
 from core.findings import FAILED, Finding
 from core.kept import keeps
 from people.services import require_admin
@@ -59,7 +60,7 @@ class ClusterCheck:
     def __init__(self) -> None:
         self.answer: checking.ClusterAnswer | None = None
 
-    def run(self, kubeconfig: str) -> list[Finding]:
+    def run(self, kubeconfig: Sealed | str) -> list[Finding]:
         """Tries the kubeconfig and returns the findings."""
         self.answer = checking.cluster(kubeconfig)
         return self.answer.findings

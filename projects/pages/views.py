@@ -134,9 +134,7 @@ def general_check(request: HttpRequest, slug: str) -> HttpResponse:
 def environments(request: HttpRequest, slug: str) -> HttpResponse:
     """The environments in their order."""
     project = settings_of(request.user, slug)
-    rows = (
-        project.environments.select_related("cluster").defer("cluster__kubeconfig").order_by("order", "slug")
-    )
+    rows = project.environments.select_related("cluster").order_by("order", "slug")
     return settings_page(request, "environments", project, "environments", environments=rows)
 
 

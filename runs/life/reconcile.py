@@ -1,6 +1,7 @@
 """The reconciler: repairs runs that lost their job, their worker or their machine.
 
-It runs every five seconds in the scheduler's process and needs only the database; it asks Redis only for the queued jobs.
+It runs every five seconds in a thread of the scheduler and needs only the database. It asks Redis only for the queued jobs,
+after all repairs; a Redis that hangs costs it half a second (`core/jobs.py`).
 Every change is a conditional update, so two reconcilers at once do no harm. Heartbeats are written and compared by the
 database's clock, because the clocks of hosts differ.
 """
@@ -15,10 +16,8 @@ import structlog
 from django.db import close_old_connections
 from django.db.models import Q
 from django.db.models.functions import Now
-from django_rq import get_queue
-from redis.exceptions import RedisError
 
-from core.jobs import push
+from core.jobs import push, queued
 from runs.life.ending import end_given_up
 from runs.life.hooks import End, Life
 from runs.life.kind import R
@@ -124,11 +123,9 @@ def enqueue_lost(life: Life[R]) -> None:
     kind, waiting = life.kind, list(waiting_for_a_worker(life))
     if not waiting:
         return
-    try:
-        queued = set(get_queue(kind.queue).get_job_ids())
-    except (RedisError, OSError) as error:
-        log.warning("the queue cannot be read", queue=kind.queue, error=type(error).__name__)
+    known = queued(kind.queue)
+    if known is None:
         return
     for run in waiting:
-        if job_id(run) not in queued:
+        if job_id(run) not in known:
             push(kind.job, (str(run.run_id), run.attempt), kind.queue, job_id(run), unique=False)

@@ -113,7 +113,7 @@ def ensure_cluster(kubeconfig: str, *, notice: str) -> Cluster:
         return infrastructure.create_cluster(
             SYSTEM_ACTOR, slug=CLUSTER.slug, name=CLUSTER.name, kubeconfig=kubeconfig, notice=notice
         )
-    if (cluster.kubeconfig, cluster.notice) != (kubeconfig, notice):
+    if not cluster.kubeconfig.holds(kubeconfig) or cluster.notice != notice:
         infrastructure.change_cluster(
             SYSTEM_ACTOR, cluster=cluster, edited=cluster.edited, name=cluster.name, notice=notice,
             kubeconfig=kubeconfig,

@@ -1,8 +1,8 @@
 """The sandbox's Slack server: takes requests of `slack_sdk`, stores messages, and shows them as a page and as JSON at `/`.
 
 `SLACK_BOT_TOKEN=… python -m sandbox.slack.end --directory D --port P`. It implements auth.test,
-chat.postMessage (threads too), chat.update and conversations.list as documented at
-https://api.slack.com/methods: errors come as HTTP 200 with
+chat.postMessage (threads and metadata too), chat.update, conversations.history, conversations.replies and
+conversations.list as documented at https://api.slack.com/methods: errors come as HTTP 200 with
 `"ok": false`, a channel is answered by its id, and an update is found by that id and the message's `ts`.
 """
 
@@ -55,6 +55,7 @@ class Channels:
                 "ts": self._next_ts(),
                 "thread_ts": thread,
                 "updates": 0,
+                "metadata": _decoded(given.get("metadata") or {}),
                 **_content(given),
             }
             self.messages = [*self.messages, message][-_KEPT:]
@@ -70,6 +71,38 @@ class Channels:
             message.update(_content(given), updates=message["updates"] + 1)
             self._keep()
         return message
+
+    def history(self, given: Json) -> list[Json]:
+        """conversations.history: a channel's messages outside of threads, newest first."""
+        channel = self._known(given)
+        with self.lock:
+            return [
+                _told(m, given)
+                for m in reversed(self.messages)
+                if _fits(m, channel, given) and not m["thread_ts"]
+            ]
+
+    def replies(self, given: Json) -> list[Json]:
+        """conversations.replies: the first message of a thread and its replies, oldest first."""
+        channel, first = self._known(given), str(given.get("ts", ""))
+        with self.lock:
+            if self._find(channel, first) is None:
+                raise SlackError("thread_not_found")
+            thread = [m for m in self.messages if first in (m["ts"], m["thread_ts"])]
+        return [_told(m, given) for m in thread if m["ts"] == first or _fits(m, channel, given)]
+
+    def names(self) -> list[Json]:
+        """conversations.list: the channels that were ever used."""
+        with self.lock:
+            found = {m["channel_id"]: m["channel"].lstrip("#") for m in self.messages}
+        return [{"id": key, "name": name, "is_channel": True} for key, name in found.items()]
+
+    def _known(self, given: Json) -> str:
+        """Unlike posting, reading takes ids only."""
+        channel = str(given.get("channel", ""))
+        if not re.fullmatch(r"[CG][A-Z0-9]{8,10}", channel):
+            raise SlackError("channel_not_found")
+        return channel
 
     def threads(self) -> list[Json]:
         """Messages newest first, each with its `replies` (oldest first)."""
@@ -97,11 +130,23 @@ class Channels:
 
 
 def _content(given: Json) -> Json:
-    blocks = given.get("blocks") or []
-    return {
-        "text": given.get("text") or "",
-        "blocks": json.loads(blocks) if isinstance(blocks, str) else blocks,
-    }
+    return {"text": given.get("text") or "", "blocks": _decoded(given.get("blocks") or [])}
+
+
+def _decoded(value: Any) -> Any:
+    """A form's field holds JSON as text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _fits(message: Json, channel: str, given: Json) -> bool:
+    return bool(message["channel_id"] == channel and float(message["ts"]) > float(given.get("oldest") or 0))
+
+
+def _told(message: Json, given: Json) -> Json:
+    """A message as the lists show it; its metadata only on request."""
+    shown = {name: message[name] for name in ("text", "blocks", "ts")}
+    wants = str(given.get("include_all_metadata", "")).lower() in ("1", "true")
+    return {**shown, **({"metadata": message.get("metadata") or {}} if wants else {})}
 
 
 def _channel_id(channel: str) -> str:
@@ -132,7 +177,8 @@ class _SlackHandler(Handler):
 
     def do_GET(self) -> None:
         if self.path.startswith("/api/"):
-            return self._method({})
+            query = urllib.parse.parse_qs(self.path.partition("?")[2])
+            return self._method({name: values[0] for name, values in query.items()})
         threads = self.channels.threads()
         if "text/html" in self.headers.get("Accept", "") and "format=json" not in self.path:
             return self.answer(200, render(threads).encode(), {"Content-Type": "text/html; charset=utf-8"})
@@ -166,6 +212,12 @@ class _SlackHandler(Handler):
                 return _answer_message(self.channels.post(given))
             case "chat.update":
                 return _answer_message(self.channels.update(given))
+            case "conversations.history":
+                return {"messages": self.channels.history(given), "has_more": False}
+            case "conversations.replies":
+                return {"messages": self.channels.replies(given), "has_more": False}
+            case "conversations.list":
+                return {"channels": self.channels.names()}
         raise SlackError("unknown_method")
 
 

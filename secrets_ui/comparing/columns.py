@@ -14,7 +14,7 @@ from projects.models import Environment, Project, SecretsFile
 from projects.secret_rights import Right, covers
 from secrets_ui.known.public import Key, Place, keys_of
 from secrets_ui.known.reference import Reference, newest_references
-from secrets_ui.known.secrets import secrets_by_file
+from secrets_ui.known.secrets import current_versions, secrets_by_file
 from secrets_ui.models import Secret, SecretVersion
 
 VALUE_RIGHTS: tuple[Right, ...] = ("reveal", "edit")
@@ -52,7 +52,7 @@ def columns_of(user: Any, project: Project) -> dict[str, list[Column]]:
     """The columns of each path, in the order of the environments. A fixed number of queries for any number of keys."""
     files = _files(project)
     known = secrets_by_file(files)
-    versions = current_rows(list(known.values()))
+    versions = current_versions(list(known.values()))
     environments = [file.environment for file in files]
     roles = roles_by_environment(user, environments)
     # A role on another environment lets its holder see names, but no value.
@@ -91,15 +91,6 @@ def _files(project: Project) -> list[SecretsFile]:
             file.environment = environment
             files.append(file)
     return files
-
-
-def current_rows(secrets: Sequence[Secret]) -> dict[int, SecretVersion]:
-    """The row of each secret's current version, by the secret's pk; one query."""
-    wanted = {(secret.pk, secret.current_version) for secret in secrets}
-    rows = SecretVersion.objects.filter(
-        secret__in=[pk for pk, _ in wanted], version_id__in=[version for _, version in wanted]
-    )
-    return {row.secret_id: row for row in rows if (row.secret_id, row.version_id) in wanted}
 
 
 def _known(column: Column, row: SecretVersion | None, reference: Reference) -> Column:

@@ -62,6 +62,11 @@ class Line:
         return any(cell.missing for cell in self.cells)
 
     @property
+    def is_unread(self) -> bool:
+        """Somewhere its value could not be read."""
+        return any(cell.key is not None and cell.column.problem for cell in self.cells)
+
+    @property
     def only(self) -> Cell | None:
         """Where it is, if that is one environment."""
         present = [cell for cell in self.cells if cell.key is not None]

@@ -122,7 +122,7 @@ def erase_ended() -> None:
 
 
 def _content(row: Draft) -> Content:
-    stored = json.loads(row.edits) if row.edits else {"edits": []}
+    stored = json.loads(row.edits.open()) if row.edits else {"edits": []}
     edits, pending = (_edits(stored.get(name, ())) for name in ("edits", "pending"))
     loose = _bytes(stored.get("loose"))
     register(value for value in (loose, *(edit.value for edit in (*edits, *pending))) if value)

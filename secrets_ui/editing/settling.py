@@ -9,7 +9,7 @@ from django.utils import timezone
 from adapters.aws.secrets_manager import CURRENT, SecretFacts
 from adapters.aws.secrets_writer import PREVIOUS, SAVING
 from adapters.errors import ExternalError, NotFound
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from secrets_ui.editing.asking import settle_asked
@@ -30,8 +30,7 @@ def settle_due() -> None:
     for pk in SecretVersion.objects.filter(state=STATE.OPEN, created_at__lt=before).values_list(
         "pk", flat=True
     )[:20]:
-        slot = int(timezone.now().timestamp()) // 60
-        enqueue("secrets_ui.jobs.settle_version", pk, queue="short", job_id=f"secret-settle-{pk}-{slot}")
+        enqueue("secrets_ui.jobs.settle_version", pk, queue="short", job_id=f"secret-settle-{pk}-{slot(60)}")
 
 
 def settle(pk: int) -> bool:

@@ -49,13 +49,16 @@ def known_keys(secret: Secret, version_id: str) -> dict[Place, Key]:
 
 def stage(actor: Actor, file: SecretsFile, edit: Edit) -> Content:
     """Puts an edit into the actor's draft. Raises Refused, and ValidationError by field (`key`, `to`, `value`); the value
-    that was typed for a key that is refused is kept in the draft."""
+    of a new key is kept in the draft when its name is refused, for the next try."""
     register([edit.value] if edit.value else [])
     require(actor, file, "edit", what=label(*edit.place))
     secret = known_secret(file)
     problems = _problems(known_keys(secret, secret.current_version), draft_of(actor.user, secret), edit)
     if problems:
-        change_draft(actor.user, secret, lambda content: replace(content, loose=edit.value or content.loose))
+        if edit.do == "add" and "key" in problems:
+            change_draft(
+                actor.user, secret, lambda content: replace(content, loose=edit.value or content.loose)
+            )
         raise ValidationError(problems)
     return change_draft(actor.user, secret, lambda content: replace(merged(content, edit), loose=None))
 
@@ -83,13 +86,20 @@ def _problems(keys: Mapping[Place, Key], content: Content, edit: Edit) -> dict[s
     whole = content.whole(edit.secret)
     if whole is not None and whole.do == "drop":
         return {"key": [f"You are removing the whole Secret {edit.secret}: undo that first."]}
-    if edit.value is not None and len(edit.value) > MAX_BYTES:
-        return {"value": [f"A value has at most {MAX_BYTES:,} bytes, this one has {len(edit.value):,}."]}
+    if problem := too_long(edit.value or b""):
+        return {"value": [problem]}
     if edit.do == "add":
         return _name_problem("key", edit.secret, edit.key, keys, content)
     if edit.do == "rename":
         return _name_problem("to", edit.secret, edit.to, keys, content) or _locked(keys, edit)
     return _locked(keys, edit)
+
+
+def too_long(value: bytes) -> str:
+    """Why a value is too long to be stored; empty where it is not."""
+    if len(value) <= MAX_BYTES:
+        return ""
+    return f"A value has at most {MAX_BYTES:,} bytes, this one has {len(value):,}. Nothing of it was kept."
 
 
 def _name_problem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from audit.actors import Actor
@@ -38,9 +39,22 @@ def require(actor: Actor, file: SecretsFile, right: Right, *, what: str = "") ->
     return environments
 
 
-def may(user: Any, file: SecretsFile, right: Right) -> bool:
-    """Whether a page offers it: the right in the file's own environment."""
-    return may_secret(user, file.environment, right)
+def may(user: Any, file: SecretsFile, *rights: Right) -> dict[Right, bool]:
+    """Which of these rights a page offers: names by the file's own environment, all others as `require` has them."""
+    return held_in(user, environments_of(file), *rights)
+
+
+def held_in(user: Any, readers: Sequence[Environment], *rights: Right) -> dict[Right, bool]:
+    """The same for the environments that read a secret, the one by whose page the person came first."""
+    return {
+        right: all(may_secret(user, place, right) for place in (readers[:1] if right == "names" else readers))
+        for right in rights
+    }
+
+
+def may_test(user: Any, file: SecretsFile, secret: Secret | None) -> bool:
+    """Whether the person may learn if a guess is the stored value: who may reveal or edit it anyway."""
+    return any(held_in(user, environments_of(file, secret), "reveal", "edit").values())
 
 
 def is_production(file: SecretsFile) -> bool:

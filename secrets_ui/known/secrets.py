@@ -65,11 +65,7 @@ def _naming(secret: Secret) -> Exists:
 
 
 def _with_environments(files: QuerySet[SecretsFile]) -> list[SecretsFile]:
-    return list(
-        files.select_related("environment__project", "environment__cluster").defer(
-            "environment__project__credential", "environment__cluster__kubeconfig"
-        )
-    )
+    return list(files.select_related("environment__project", "environment__cluster"))
 
 
 def note_facts(file: SecretsFile, facts: SecretFacts, secret: Secret | None = None) -> Secret:
@@ -135,6 +131,15 @@ def find_version(secret: Secret, version_id: str, *, is_newest: bool = True) -> 
 def stored_versions(secret: Secret) -> QuerySet[SecretVersion]:
     """The versions that came to be, the newest first."""
     return SecretVersion.objects.filter(secret=secret, state=STATE.STORED).order_by("-id")
+
+
+def current_versions(secrets: Sequence[Secret]) -> dict[int, SecretVersion]:
+    """The current version of each secret, with what may be shown of it; one query."""
+    wanted = {(secret.pk, secret.current_version) for secret in secrets}
+    found = SecretVersion.objects.filter(
+        secret__in=[pk for pk, _ in wanted], version_id__in=[version for _, version in wanted]
+    )
+    return {row.secret_id: row for row in found if (row.secret_id, row.version_id) in wanted}
 
 
 def note_failures(failures: Sequence[tuple[Secret, str, bool]]) -> None:

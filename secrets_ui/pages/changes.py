@@ -52,10 +52,10 @@ class Change:
 
     @property
     def length(self) -> SafeString:
-        """`10 → 95`."""
+        """`10 → 95`, of a removed key `10 → –`."""
         if self.edit.is_whole:
             return SafeString("")
-        numbers = [f"{key.length:,}" if key else "0" for key in (self.before, self.after)]
+        numbers = [f"{key.length:,}" if key else "–" for key in (self.before, self.after)]
         return _arrow(numbers if self.before else numbers[1:])
 
     @property

@@ -26,7 +26,7 @@ from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sig
 from secrets_ui.pages.forms import CopyForm
 from ui import forms as ui
 
-ALL, DIFFER, LACKING = "", "different", "missing"
+ALL, LACKING = "", "missing"
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,6 @@ def counted(lines: Sequence[Line]) -> Counts:
 def shown(table: Table, show: str) -> list[tuple[Line, list[tuple[Cell, Cell]]]]:
     """The lines that a filter lets through, each with the copies that are offered."""
     lines = table.lines
-    if show == DIFFER:
-        lines = tuple(line for line in lines if line.result == DIFFERENT)
     if show == LACKING:
         lines = tuple(line for line in lines if line.is_missing or line.result == ONE)
     return [(line, copies(line)) for line in lines]

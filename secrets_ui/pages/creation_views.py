@@ -13,11 +13,12 @@ from django.views.decorators.http import require_http_methods
 from audit.actors import Actor, person
 from core.kept import keeps
 from engine.errors import SlipwayError
-from projects.access import may_secret, require_secret
+from projects.access import require_secret
 from projects.models import SecretsFile
 from secrets_ui.editing.creating import blank_at
 from secrets_ui.known.public import Key, keys_of, public_rows
 from secrets_ui.known.reading import opened_text
+from secrets_ui.known.rights import may
 from secrets_ui.models import CreationRequest
 from secrets_ui.pages.finding import file_for, page_url, said
 from secrets_ui.pages.forms import DecideForm
@@ -52,7 +53,7 @@ def creation_page(
         "file": found, "environment": found.environment, "project": found.environment.project, "row": row,
         "back": page_url(found), "keys": keys, "problem": problem, "waits": row.state == STATE.WAITING,
         "own": is_own(actor, row), "alone": len({key.secret for key in keys}) == 1,
-        "may": {right: may_secret(request.user, found.environment, right) for right in ("edit", "approve")},
+        "may": may(request.user, found, "edit", "approve"),
     }  # fmt: skip
     return ui.page(request, "secrets_ui/creation.html", form, **context)
 

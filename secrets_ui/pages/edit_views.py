@@ -157,8 +157,9 @@ def take_back(request: HttpRequest, project: str, environment: str, file: int) -
     """One edit is undone."""
     found = editable(request, project, environment, file)
     form = MendForm({**request.POST.dict(), "code": "undo"})
-    if form.is_valid():
-        undo(person(request.user), found, form.cleaned_data["place"])
+    if form.is_valid() and not undo(person(request.user), found, form.cleaned_data["place"]).edits:
+        messages.info(request, "Nothing of yours is left to save.")
+        return redirect(page_url(found, form.cleaned_data["place"]))
     return back(found, form)
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from projects.access import environment_for, maintainers_text, may_secret, visible_projects
-from projects.models import Environment, SecretsFile
+from projects.access import environment_for, maintainers_text, role_in, visible_projects
+from projects.models import Environment, Role, SecretsFile
+from projects.secret_rights import Right
 from secrets_ui.jobs import learn_soon
-from secrets_ui.known.looking import look
+from secrets_ui.known.looking import Look, look
 from secrets_ui.known.public import Place, place_of
-from secrets_ui.known.reference import reference_at
-from secrets_ui.known.rights import environments_of
+from secrets_ui.known.reference import Reference, reference_at
+from secrets_ui.known.rights import environments_of, held_in, may_test
 from secrets_ui.known.uses import uses_of
+from secrets_ui.pages.row_cells import DRAWN, shown_rows
 from secrets_ui.pages.rows import Row
 from secrets_ui.pages.views_of_files import FileView, file_views, version_lines
 from secrets_ui.requests.creation import waiting_for
@@ -26,6 +29,7 @@ from secrets_ui.requests.lists import waiting_of
 from secrets_ui.values.random_values import KINDS
 
 SHOWN_VERSIONS = 5
+SHOWN_KEYS = 200  # more are shown when somebody asks for them
 ALL, ATTENTION, CHANGED, TYPED = "", "attention", "changed", "typed"
 
 
@@ -43,13 +47,9 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
     files = files_of(place)
     chosen = chosen_file(files, more.get("file_pk") or asked.get("file", ""))
     looks = look(files)
-    seen = {file.path: looks[file.pk].secret for file in files}
-    arns = {path: secret.arn for path, secret in seen.items() if secret is not None}
-    rights = {right: may_secret(user, place, right) for right in ("names", "reveal", "edit")}
-    reference = reference_at(place, arns, asked.get("at", "")[:200])
-    if asked.get("at") and not (rights["reveal"] or rights["edit"]):
-        # Any branch can be asked for: whoever pushes one with a guess as the sample would learn whether it is the value.
-        reference = reference.without_samples()
+    readers = environments_of(chosen, looks[chosen.pk].secret) if chosen is not None else [place]
+    rights = held_in(user, readers, "names", "reveal", "edit")
+    reference = _reference(user, place, files, looks, asked.get("at", "")[:200])
     views = file_views(user, place, files, looks, reference, chosen)
     view = next((one for one in views if chosen is not None and one.file.pk == chosen.pk), None)
     if view is not None and view.secret is not None and (view.being_read or view.lacks_size):
@@ -60,14 +60,30 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
         "views": views,
         "view": view,
         "may": rights,
+        "needs_reason": any(reader.is_production for reader in readers),
         "ask": "" if all(rights.values()) else maintainers_text(place.project),
         "at": asked.get("at", ""),
-        **(_details(request, view, rights) if view is not None else {}),
+        **(_details(request, view, rights, readers[1:]) if view is not None else {}),
         **more,
     }
 
 
-def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -> dict[str, Any]:
+def _reference(
+    user: Any, place: Environment, files: Sequence[SecretsFile], looks: Mapping[int, Look], revision: str
+) -> Reference:
+    """The reference files. Any branch can be asked for: whoever pushes one with a guess as the sample would learn whether it is
+    the value."""
+    seen = {file.path: looks[file.pk].secret for file in files}
+    arns = {path: secret.arn for path, secret in seen.items() if secret is not None}
+    found = reference_at(place, arns, revision)
+    if revision and not all(may_test(user, file, looks[file.pk].secret) for file in files):
+        return found.without_samples()
+    return found
+
+
+def _details(
+    request: HttpRequest, view: FileView, rights: Mapping[Right, bool], others: Sequence[Environment]
+) -> dict[str, Any]:
     asked = request.GET
     show, find = asked.get("show", ALL), asked.get("find", "").strip()
     opened = {name: place_of(asked[name]) for name in ("edit", "reveal") if asked.get(name)}
@@ -75,9 +91,8 @@ def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -
         [row for row in view.rows if is_shown(row, show, find, [*opened.values()])] if rights["names"] else []
     )
     versions = [row.version_id for row in view.history[:SHOWN_VERSIONS]]
-    others = [other for other in environments_of(view.file)[1:] if other.pk != view.file.environment_id]
     return {
-        "rows": kept,
+        **_listed(request, view, rights, kept, [*opened.values()]),
         "show": show,
         "find": find,
         "editing": opened.get("edit") if rights["edit"] else None,
@@ -89,9 +104,39 @@ def _details(request: HttpRequest, view: FileView, rights: Mapping[str, bool]) -
         "other_names": seen_names(request.user, others),
         "random_kinds": list(KINDS),
         "draft": view.draft,
+        "may_deploy": view.counts.changed > 0 and may_deploy(request.user, view.file.environment),
         "creation": waiting_for(view.file) if view.look.missing else None,
         "requests": [(row, is_stale(row)) for row in waiting_of(view.secret)],
     }
+
+
+def _listed(
+    request: HttpRequest,
+    view: FileView,
+    rights: Mapping[Right, bool],
+    kept: Sequence[Row],
+    opened: Sequence[Place],
+) -> dict[str, Any]:
+    """The rows of the list, and how many of a long one are folded away: never what is opened or typed."""
+    everything = bool(request.GET.get("all"))
+    shown = [
+        row
+        for at, row in enumerate(kept)
+        if everything or at < SHOWN_KEYS or row.edit is not None or row.place in opened
+    ]
+    kept_words = {name: request.GET[name] for name in ("at", "show", "find") if request.GET.get(name)}
+    return {
+        "rows": shown_rows(shown, view.file.pk, rights),
+        "drawn": DRAWN,
+        "folded": len(kept) - len(shown),
+        "unfolded": f"?{urlencode({**kept_words, 'file': view.file.pk, 'all': 1})}",
+    }
+
+
+def may_deploy(user: Any, place: Environment) -> bool:
+    """Whether the page offers to deploy what was saved."""
+    role = role_in(user, place.project, place)
+    return role is not None and role.rank >= Role.DEPLOYER.rank
 
 
 def seen_names(user: Any, others: Sequence[Environment]) -> list[str]:

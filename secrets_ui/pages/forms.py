@@ -9,15 +9,16 @@ from typing import Any
 from django import forms
 
 from engine.manifests.secretfiles import strict_base64
-from projects.models import Environment, SecretsFile
+from projects.models import SecretsFile
+from secrets_ui.editing.staging import MAX_BYTES, too_long
 from secrets_ui.known.public import CRLF, Key, Place, place_of
+from secrets_ui.known.rights import is_production
 from secrets_ui.values.random_values import KINDS, MAX_LENGTH, MIN_LENGTH, random_value
 from secrets_ui.values.secret_types import TYPES
 from ui.forms import Unseen
 
 TEXT, BASE64 = "text", "base64"
 REVIEW = "review"  # the page to which a button goes back
-MOST = 65_536
 REASON = "Say in a few words why; those who look at this version in a year will ask."
 
 
@@ -68,14 +69,18 @@ class GivenForm(forms.Form):
         data: dict[str, Any] = super().clean() or {}
         if not self.errors:
             data["wanted"] = self._bytes(data)
+            if problem := too_long(data["wanted"]):
+                raise forms.ValidationError({"value": problem})
         return data
 
     def _bytes(self, data: Mapping[str, Any]) -> bytes:
         if data.get("do") == self.RANDOM:
             return random_value(data.get("random_kind") or next(iter(KINDS)), data.get("random_length") or 32)
         if data.get("file") is not None:
-            if data["file"].size > MOST:
-                raise forms.ValidationError({"file": f"A file of up to {MOST:,} bytes fits into a secret."})
+            if data["file"].size > MAX_BYTES:
+                raise forms.ValidationError(
+                    {"file": f"A file of up to {MAX_BYTES:,} bytes fits into a secret."}
+                )
             return bytes(data["file"].read())
         if data.get("encoding") == BASE64:
             decoded = strict_base64(data["value"])
@@ -141,10 +146,10 @@ class SaveForm(forms.Form):
     save_id = forms.UUIDField(widget=forms.HiddenInput)
     confirm = forms.CharField(required=False, max_length=50)
 
-    def __init__(self, *args: Any, environment: Environment, removes: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, file: SecretsFile, removes: int = 0, **kwargs: Any) -> None:
         kwargs.setdefault("initial", {"save_id": uuid.uuid4()})
         super().__init__(*args, **kwargs)
-        self.asks = environment.slug if environment.is_production and removes else ""
+        self.asks = file.environment.slug if removes and is_production(file) else ""
         if not self.asks:
             del self.fields["confirm"]
             return

@@ -14,11 +14,11 @@ from projects.models import Environment, SecretsFile
 from secrets_ui.known.looking import Look
 from secrets_ui.known.public import keys_of
 from secrets_ui.known.reference import Reference, newest_references
-from secrets_ui.known.secrets import secrets_by_file
+from secrets_ui.known.secrets import current_versions, secrets_by_file
 from secrets_ui.known.uses import served_keys
 from secrets_ui.models import Secret, SecretVersion, VersionUse
 from secrets_ui.pages.rows import Counts, counts, rows
-from secrets_ui.pages.views_of_files import current_versions, is_flat
+from secrets_ui.pages.views_of_files import is_flat
 from secrets_ui.requests.counting import to_approve
 from secrets_ui.requests.lists import waiting_counts
 
@@ -75,7 +75,7 @@ def lines(user: Any) -> list[Line]:
         .order_by("environment__project__name", "environment__order", "path")
     )
     known = secrets_by_file(files)
-    versions = current_versions(list({secret.pk: secret for secret in known.values()}.values()))
+    versions = current_versions(list(known.values()))
     served = _serving(files, known)
     references = _references(files, known)
     asked = waiting_counts(known.values())

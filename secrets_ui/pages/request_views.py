@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,20 +17,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from audit.actors import Actor, person
 from core.kept import keeps
 from engine.errors import SlipwayError
-from projects.access import may_secret, require_secret
+from projects.access import require_secret
 from projects.models import SecretsFile
 from secrets_ui.editing.revealing import reveal
 from secrets_ui.known.public import Key, Place, changed_places, keys_of, label, place_of
-from secrets_ui.known.rights import is_production, require
+from secrets_ui.known.rights import is_production, may, require
 from secrets_ui.known.secrets import secret_of
 from secrets_ui.models import ChangeRequest, SecretVersion
 from secrets_ui.pages.finding import file_for, holds_values, page_url, said, sign_in_first, url_of
 from secrets_ui.pages.forms import DecideForm, SideForm
-from secrets_ui.pages.reveal_views import SHOWN_SECONDS
+from secrets_ui.pages.reveal_views import SHOWN, answer
 from secrets_ui.requests.deciding import approve, is_own, is_stale, refuse, waits, withdraw
 from secrets_ui.requests.lists import KEPT, requests_of
 from secrets_ui.requests.redoing import redo
-from secrets_ui.values.kinds import text_of
 from ui import forms as ui
 
 _SAID = {
@@ -91,7 +91,7 @@ def request_page(request: HttpRequest, project: str, environment: str, file: int
     context: dict[str, Any] = {
         **_context(found), "row": row, "lines": lines(before, after), "stale": is_stale(row), "waits": waits(row),
         "own": is_own(actor, row), "revealing": place_of(request.GET["reveal"]) if request.GET.get("reveal") else None,
-        "may": {right: may_secret(request.user, found.environment, right) for right in ("reveal", "edit", "approve")},
+        "may": may(request.user, found, "reveal", "edit", "approve"),
     }  # fmt: skip
     return ui.page(request, "secrets_ui/request.html", form, **context)
 
@@ -167,9 +167,11 @@ def look_at_value(
         return first
     place, before = form.cleaned_data["place"], form.cleaned_data["side"] == SideForm.BEFORE
     version = row.version.base_version if before else row.version.version_id
-    value = reveal(person(request.user), found, place, reason=form.cleaned_data["reason"], version_id=version)
-    context = {**_context(found), "place": label(*place), "text": text_of(value), "size": len(value), "own": False,
-               "seconds": SHOWN_SECONDS, "back": back}  # fmt: skip
-    response = render(request, "secrets_ui/value.html", context)
-    response["Refresh"] = f"{SHOWN_SECONDS}; url={back}"  # hidden again without any script
-    return response
+    try:
+        value = reveal(
+            person(request.user), found, place, reason=form.cleaned_data["reason"], version_id=version
+        )
+    except SlipwayError as error:
+        messages.error(request, said(error, before="Nothing was shown. "))
+        return redirect(f"{back}?{urlencode({'reveal': label(*place)})}")
+    return answer(request, found, place, value, SHOWN, back=back)

@@ -21,6 +21,7 @@ from secrets_ui.pages.forms import BASE64, REVIEW, RevealForm
 from secrets_ui.values.kinds import text_of
 
 SHOWN_SECONDS = 30
+SHOWN = RevealForm.SHOWN
 _HOW: dict[str, How] = {"copied": "copied", "downloaded": "downloaded"}
 
 
@@ -45,7 +46,7 @@ def show(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     except SlipwayError as error:
         return refused(request, found, said(error, before="Nothing was shown. "), place)
     back = again if to_review else page_url(found, place)
-    return answer(request, found, place, value, how, reason, back=back)
+    return answer(request, found, place, value, how, back=back)
 
 
 @require_POST
@@ -66,28 +67,19 @@ def draft(request: HttpRequest, project: str, environment: str, file: int) -> Ht
     except SlipwayError as error:
         return refused(request, found, said(error, before="Nothing was shown. "), place)
     back = again if to_review else page_url(found, place)
-    return answer(request, found, place, value, RevealForm.SHOWN, "", own=True, back=back)
+    return answer(request, found, place, value, SHOWN, own=True, back=back)
 
 
 def answer(
-    request: HttpRequest,
-    file: SecretsFile,
-    place: Place,
-    value: bytes,
-    how: str,
-    reason: str,
-    *,
-    back: str,
-    own: bool = False,
-) -> HttpResponse:
+    request: HttpRequest, file: SecretsFile, place: Place, value: bytes, how: str, *, back: str, own: bool = False
+) -> HttpResponse:  # fmt: skip
     """The value in the form that was asked for."""
     if how in (RevealForm.COPIED, RevealForm.DOWNLOADED):
         return raw(place, value, attachment=how == RevealForm.DOWNLOADED)
     text = base64.b64encode(value).decode() if how == BASE64 else text_of(value)
     context: dict[str, Any] = {
         "file": file, "environment": file.environment, "project": file.environment.project, "place": label(*place),
-        "text": text, "is_base64": how == BASE64, "size": len(value), "seconds": SHOWN_SECONDS, "reason": reason, "own": own,
-        "back": back,
+        "text": text, "is_base64": how == BASE64, "size": len(value), "seconds": SHOWN_SECONDS, "own": own, "back": back,
     }  # fmt: skip
     if request.headers.get("HX-Request"):
         return render(request, "secrets_ui/_value.html", context)

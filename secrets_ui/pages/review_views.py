@@ -41,18 +41,12 @@ from ui.forms import refuse
 def review_page(request: HttpRequest, project: str, environment: str, file: int) -> HttpResponse:
     """GET: what saving would do. POST: saves."""
     found = editable(request, project, environment, file)
-    try:
-        merged = review(person(request.user), found)
-    except Refused as error:
-        if request.method == "POST" and (done := sent_before(request, found)) is not None:
-            return saved(request, found, done)
-        messages.info(request, said(error))
-        return redirect(page_url(found))
-    except (ExternalError, ManifestError) as error:
-        return unreadable(request, found, error)
+    merged = reviewed(request, found)
+    if isinstance(merged, HttpResponse):
+        return merged
     form = SaveForm(
         request.POST if request.method == "POST" else None,
-        environment=found.environment,
+        file=found,
         removes=removed_number(merged),
     )
     if request.method == "POST" and form.is_valid():
@@ -69,9 +63,22 @@ def review_page(request: HttpRequest, project: str, environment: str, file: int)
     )
 
 
+def reviewed(request: HttpRequest, file: SecretsFile) -> Merged | HttpResponse:
+    """The draft over what is current, or the answer where there is nothing to review, or no way to."""
+    try:
+        return review(person(request.user), file)
+    except Refused as error:
+        if request.method == "POST" and (done := sent_before(request, file)) is not None:
+            return saved(request, file, done)
+        messages.info(request, said(error))
+        return redirect(page_url(file))
+    except (ExternalError, ManifestError) as error:
+        return unreadable(request, file, error)
+
+
 def sent_before(request: HttpRequest, file: SecretsFile) -> SecretVersion | None:
     """The version of a form that was sent twice: the second time there is nothing to save any more."""
-    form = SaveForm(request.POST, environment=file.environment)
+    form = SaveForm(request.POST, file=file)
     if not form.is_valid():
         return None
     try:
@@ -128,7 +135,7 @@ def context_of(
         "blocked": bool(merged.clashes or merged.problems),
         "secret": secret,
         "asks": demands_request(file),
-        "may_reveal": may(request.user, file, "reveal"),
+        "may_reveal": may(request.user, file, "reveal")["reveal"],
         "needs_reason": is_production(file),
     }
 
@@ -139,7 +146,9 @@ def decide(request: HttpRequest, project: str, environment: str, file: int) -> H
     """POST: decides whose value stays, for each key that both changed, or takes a third one."""
     found = editable(request, project, environment, file)
     actor = person(request.user)
-    merged = review(actor, found)
+    merged = reviewed(request, found)
+    if isinstance(merged, HttpResponse):
+        return merged
     sides = decisions(request.POST, merged.clashes)
     errors = third_values(request, found, merged, sides)
     if errors:
@@ -179,7 +188,7 @@ def asked_again(
 ) -> HttpResponse:
     """The page again with what was chosen, and what is wrong with a third value; other third values are the person's own now."""
     merged = review(person(request.user), file)
-    form = SaveForm(environment=file.environment, removes=removed_number(merged))
+    form = SaveForm(file=file, removes=removed_number(merged))
     found = with_answers(clashes(known_secret(file), merged), sides, errors)
     return render(
         request, "secrets_ui/review.html", context_of(request, file, merged, form, found), status=422

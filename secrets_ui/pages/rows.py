@@ -19,8 +19,8 @@ SHOWN_BY_STATE = {"placeholder", UNREADABLE}  # findings that the state says alr
 
 @dataclass(frozen=True)
 class Row:
-    """One key. `key` is None where it is missing; `edit`: what the person has typed for it and not saved.
-    `alone`: the file holds one Secret only."""
+    """One key. `key` is None where it is missing, or removed and still running; `edit`: what the person has typed for it and
+    not saved. `alone`: the file holds one Secret only."""
 
     place: Place
     state: str
@@ -82,6 +82,19 @@ class Row:
         return [flag for flag in self.key.flags if flag[0] not in SHOWN_BY_STATE] if self.key else []
 
     @property
+    def can_change(self) -> bool:
+        """Whether it can be set, changed or removed in place, and its Secret is not to go as a whole."""
+        is_locked = self.key is not None and bool(self.key.locked)
+        return not is_locked and (self.edit is None or self.edit.do != "drop")
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more than its name is told of it."""
+        return bool(self.readers or self.note or self.edit or self.line_ends or self.flags) or (
+            self.key is not None and bool(self.key.locked)
+        )
+
+    @property
     def needs_attention(self) -> bool:
         """Somebody should look at it."""
         return self.state in ATTENTION or bool(self.flags)
@@ -129,16 +142,17 @@ def rows(
     by, typed = last_changes(history), draft or Content()
     dropped = {edit.secret: edit for edit in typed.edits if edit.do == "drop"}
     added = {edit.place for edit in typed.edits if edit.do == "add"}
-    places = [*keys, *(place for place in [*(wanted or {}), *added] if place not in keys)]
+    gone = [place for place, kind in changed.items() if kind == "removed"]
+    places = [*keys, *(place for place in [*(wanted or {}), *added, *gone] if place not in keys)]
     alone = len({secret for secret, _ in places}) == 1
     found = [
         Row(
             place,
-            _state(keys.get(place), place, wanted, place in changed),
+            _state(keys.get(place), place, wanted, changed.get(place, "")),
             keys.get(place),
             *_who(by.get(label(*place))),
             readers=reference.read_by(_in_manifests(place, reference, flat=flat)),
-            note=_note(keys.get(place), place, wanted),
+            note=_note(keys.get(place), place, wanted, changed.get(place, "")),
             changed=place in changed,
             edit=typed.find(place) or dropped.get(place[0]),
             alone=alone,
@@ -158,9 +172,9 @@ def _in_manifests(place: Place, reference: Reference, *, flat: bool) -> Place:
     return (next(iter(names)), place[1]) if flat and len(names) == 1 else place
 
 
-def _state(key: Key | None, place: Place, wanted: Mapping[Place, str] | None, changed: bool) -> str:
+def _state(key: Key | None, place: Place, wanted: Mapping[Place, str] | None, change: str) -> str:
     if key is None:
-        return "missing" if wanted and place in wanted else "new"
+        return "missing" if wanted and place in wanted else change or "new"
     if key.kind == UNREADABLE:
         return UNREADABLE
     if key.kind == EMPTY:
@@ -169,12 +183,14 @@ def _state(key: Key | None, place: Place, wanted: Mapping[Place, str] | None, ch
         return "placeholder"
     if wanted is not None and place not in wanted:
         return "extra"
-    return "changed" if changed else "set"
+    return "changed" if change else "set"
 
 
-def _note(key: Key | None, place: Place, wanted: Mapping[Place, str] | None) -> str:
+def _note(key: Key | None, place: Place, wanted: Mapping[Place, str] | None, change: str) -> str:
+    if key is None and wanted and place in wanted:
+        return "in the reference file, not in AWS"
     if key is None:
-        return "in the reference file, not in AWS" if wanted and place in wanted else ""
+        return "not in AWS any more, runs until the next deploy" if change else ""
     if (wanted or {}).get(place) == key.digest and key.kind != EMPTY:
         return "as in the reference file"
     return "not in the reference file" if wanted is not None and place not in wanted else ""

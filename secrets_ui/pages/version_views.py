@@ -16,21 +16,21 @@ from adapters.errors import ExternalError
 from audit.actors import person
 from core.kept import keeps
 from engine.errors import SlipwayError
-from projects.access import may_secret, require_secret
+from projects.access import require_secret
 from projects.models import SecretsFile
 from secrets_ui.editing.asking import demands_request
 from secrets_ui.editing.creating import cannot_create
 from secrets_ui.editing.restoring import restore
 from secrets_ui.known.looking import look, look_again
 from secrets_ui.known.reading import learn
-from secrets_ui.known.rights import require
-from secrets_ui.known.secrets import stored_versions
+from secrets_ui.known.rights import may, require
+from secrets_ui.known.secrets import current_versions, stored_versions
 from secrets_ui.known.uses import serving, uses_of
 from secrets_ui.models import CreationRequest, Secret, SecretVersion
 from secrets_ui.pages.edit_views import editable
 from secrets_ui.pages.finding import file_for, page_url, said, url_of
 from secrets_ui.pages.forms import CreateForm, RestoreForm
-from secrets_ui.pages.views_of_files import VersionLine, current_versions, has_one_secret
+from secrets_ui.pages.views_of_files import VersionLine, has_one_secret
 from secrets_ui.requests import creation
 from ui import forms as ui
 
@@ -89,7 +89,7 @@ def _context(
         "file": file, "environment": file.environment, "project": file.environment.project, "secret": secret,
         "lines": lines, "page": page, "token": uuid.uuid4(), "current": current,
         "restoring": str(form["version"].value() or request.GET.get("restore", "")),
-        "may": {right: may_secret(request.user, file.environment, right) for right in ("names", "edit")},
+        "may": may(request.user, file, "names", "edit"),
         "back": page_url(file),
     }  # fmt: skip
 

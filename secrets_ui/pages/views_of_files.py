@@ -14,7 +14,7 @@ from secrets_ui.files.edit import MAX_STORED_BYTES
 from secrets_ui.known.looking import Look
 from secrets_ui.known.public import Key, Place, keys_of, label, place_of
 from secrets_ui.known.reference import Reference
-from secrets_ui.known.secrets import stored_versions
+from secrets_ui.known.secrets import current_versions, stored_versions
 from secrets_ui.known.uses import served_keys, serving
 from secrets_ui.models import Secret, SecretVersion, VersionUse
 from secrets_ui.pages.rows import Counts, Row, counts, labels_of, rows
@@ -135,15 +135,6 @@ def file_views(
         )
         for file in files
     ]
-
-
-def current_versions(secrets: Sequence[Secret]) -> dict[int, SecretVersion]:
-    """The current version of each secret, with what may be shown of it; one query."""
-    wanted = {(secret.pk, secret.current_version) for secret in secrets}
-    found = SecretVersion.objects.filter(
-        secret__in=[pk for pk, _ in wanted], version_id__in=[version for _, version in wanted]
-    )
-    return {row.secret_id: row for row in found if (row.secret_id, row.version_id) in wanted}
 
 
 def _view(

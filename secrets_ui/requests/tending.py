@@ -9,7 +9,7 @@ from adapters.aws.secrets_manager import CURRENT
 from adapters.aws.secrets_writer import PREVIOUS
 from adapters.errors import ExternalError, NotFound
 from audit.actors import SYSTEM_ACTOR, Actor
-from core.jobs import enqueue
+from core.jobs import enqueue, slot
 from projects.connections import secrets_writer
 from secrets_ui.editing.settling import GIVEN_UP, file_for
 from secrets_ui.known.secrets import note_facts
@@ -29,8 +29,7 @@ def tend_due() -> None:
         version__state=SecretVersion.State.WAITING,
     )
     for pk in due.values_list("pk", flat=True)[:20]:
-        slot = int(now.timestamp()) // 60
-        enqueue("secrets_ui.jobs.tend_request", pk, queue="short", job_id=f"secret-request-{pk}-{slot}")
+        enqueue("secrets_ui.jobs.tend_request", pk, queue="short", job_id=f"secret-request-{pk}-{slot(60)}")
 
 
 def tend_creations_due() -> None:
@@ -43,8 +42,7 @@ def tend_creations_due() -> None:
     waiting = CreationRequest.objects.filter(state=STATE.WAITING)
     due = waiting.filter(Q(decided_at__lt=now - GIVEN_UP) | Q(Exists(there), decided_at=None))
     for pk in due.values_list("pk", flat=True)[:20]:
-        slot = int(now.timestamp()) // 60
-        enqueue("secrets_ui.jobs.tend_creation", pk, queue="short", job_id=f"secret-creation-{pk}-{slot}")
+        enqueue("secrets_ui.jobs.tend_creation", pk, queue="short", job_id=f"secret-creation-{pk}-{slot(60)}")
 
 
 def tend(pk: int) -> None:

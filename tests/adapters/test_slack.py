@@ -150,3 +150,28 @@ def test_slow_and_absent_slack(stub, monkeypatch) -> None:
 def test_token_that_fits_no_header(token: str) -> None:
     with pytest.raises(Invalid):
         Slack(token)
+
+
+def test_the_mark_travels_as_metadata_and_pages_are_turned(stub, slack) -> None:
+    stub.say(200, {"ok": True, "channel": "C024BE91L", "ts": "1.2"})
+    slack.post("C024BE91L", "x", mark="deploy-1/message")
+    assert sent(stub)["metadata"] == {
+        "event_type": "slipway_message",
+        "event_payload": {"mark": "deploy-1/message"},
+    }
+    stub.answers[:] = []
+    asked = []
+    real = slack._client.conversations_history
+    slack._client.conversations_history = lambda **given: asked.append(given) or real(**given)
+    stub.say(200, {"ok": True, "messages": [{"ts": "9.1"}], "response_metadata": {"next_cursor": "more"}})
+    marked = {"ts": "1.2", "metadata": {"event_payload": {"mark": "deploy-1/message"}}}
+    stub.say(200, {"ok": True, "messages": [marked]})
+    assert slack.find("C024BE91L", "deploy-1/message", since=1.0) == Posted("C024BE91L", "1.2")
+    assert [one["cursor"] for one in asked] == [None, "more"]
+    assert asked[0]["oldest"] == "1.000000"
+
+
+def test_a_delivery_without_time_asks_nothing(stub) -> None:
+    with pytest.raises(TimedOut):
+        Slack(TOKEN, stub.url + "/api", seconds=-1).post("C1", "x")
+    assert not stub.requests

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_silent_for_half_a_minute_then_restarted(sandbox: Running, people: People, slow: Slow) -> None:
-    """The rollout under way ends well; the deploy that began meanwhile changed nothing and says why."""
+    """The rollout under way ends well; the deploy that began meanwhile waits a minute, changed nothing and says why."""
     dev = people("dev")
     rolling = dev.deploy("storefront", "staging", slow("storefront"))
     sandbox.reaches(rolling, "rollout")

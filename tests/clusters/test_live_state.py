@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from adapters.errors import Unavailable
@@ -13,6 +14,7 @@ from clusters import jobs, services
 from clusters.models import LiveState
 from clusters.services import refresh_environment, stale_environments, worst
 from core.redactor import MASK, redacting
+from core.scheduler import take_lease
 from engine.cluster.client import ApiError
 from engine.cluster.live import Workload
 from engine.types import ObjectRef
@@ -150,21 +152,25 @@ def test_what_is_old_is_asked_for_the_oldest_first(environment: Environment) -> 
     never, fresh = make_environment(), make_environment()
     for place, age in ((environment, 100), (fresh, 5)):
         LiveState.objects.create(environment=place, tried_at=now - timedelta(seconds=age))
-    assert stale_environments(30) == [never.pk, environment.pk]
+    Environment.objects.update(cluster=environment.cluster)
+    assert stale_environments(30, environment.cluster) == [never, environment]
 
 
-def test_the_tick_asks_for_each_once_in_its_time(
+def test_the_tick_asks_for_one_job_a_cluster(
     environment: Environment, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
-    make_environment()
+    """However many environments it has."""
+    other = make_environment(cluster=make_cluster())
+    for _ in range(3):
+        make_environment(cluster=environment.cluster)
     pushed: list[tuple[Any, ...]] = []
     monkeypatch.setattr(
         "core.jobs.push", lambda func, ids, queue, job_id, **_: pushed.append((func, ids, queue, job_id))
     )
     with django_capture_on_commit_callbacks(execute=True):
         jobs.refresh_stale()
-    assert {(func, queue) for func, _, queue, _ in pushed} == {("clusters.jobs.refresh_if_stale", "short")}
-    assert len({job_id for *_, job_id in pushed}) == 2
+    assert {(func, queue) for func, _, queue, _ in pushed} == {("clusters.jobs.refresh_cluster", "live")}
+    assert sorted(ids for _, ids, *_ in pushed) == sorted([(environment.cluster_id,), (other.cluster_id,)])
 
 
 def test_an_environment_that_is_gone_is_nothing_to_do() -> None:
@@ -182,7 +188,7 @@ def test_the_job_reads_its_environment(environment: Environment, answer: Any) ->
 def test_a_cluster_that_is_gone_is_asked_once_not_by_each_environment(
     environment: Environment, answer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One dead cluster with many environments must not fill the queue in which messages wait, too."""
+    """The others only get the reason."""
     others = [make_environment(cluster=environment.cluster) for _ in range(3)]
     asked: list[str] = []
 
@@ -192,15 +198,51 @@ def test_a_cluster_that_is_gone_is_asked_once_not_by_each_environment(
 
     monkeypatch.setattr(services, "hasty_client", connect)
     answer(Unavailable("It does not answer.", system="Kubernetes"))
-    for one in (environment, *others, environment):
-        jobs.refresh_if_stale(one.pk)
+    jobs.refresh_cluster(environment.cluster_id)
     assert len(asked) == 1
-    assert set(LiveState.objects.values_list("error", flat=True)) == {"It does not answer."}
-    assert stale_environments(30) == []
+    assert list(LiveState.objects.values_list("error", flat=True)) == ["It does not answer."] * (
+        1 + len(others)
+    )
+    assert stale_environments(30, environment.cluster) == []
 
 
-def test_what_was_read_since_the_tick_asked_is_not_read_again(environment: Environment, answer: Any) -> None:
+def test_many_environments_are_read_over_one_connection_and_only_those_that_are_due(
+    environment: Environment, answer: Any
+) -> None:
     answer([workload()])
-    jobs.refresh_if_stale(environment.pk)
-    jobs.refresh_if_stale(environment.pk)
-    assert FakeClient.closed == 1
+    for _ in range(3):
+        make_environment(cluster=environment.cluster)
+    jobs.refresh_cluster(environment.cluster_id)
+    jobs.refresh_cluster(environment.cluster_id)
+    assert FakeClient.closed == 2
+    assert LiveState.objects.filter(health="healthy").count() == 4
+
+
+def test_a_slow_cluster_gives_way_after_its_time(
+    environment: Environment, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is read by the next job: other clusters wait in the same queue."""
+    others = [make_environment(cluster=environment.cluster) for _ in range(3)]
+    clock = iter(range(0, 1000, 8))  # each look at the clock is 8 s later
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: float(next(clock)))
+    answer([workload()])
+    jobs.refresh_cluster(environment.cluster_id)
+    assert LiveState.objects.count() == 2
+    jobs.refresh_cluster(environment.cluster_id)
+    assert LiveState.objects.count() == 1 + len(others)
+
+
+def test_of_two_jobs_for_one_cluster_one_reads(environment: Environment, answer: Any) -> None:
+    answer([workload()])
+    assert take_lease(f"live-{environment.cluster_id}", "another worker", 40)
+    jobs.refresh_cluster(environment.cluster_id)
+    assert not LiveState.objects.exists()
+
+
+def test_without_a_key_for_the_kubeconfig_each_environment_says_so(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.undo()
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    jobs.refresh_cluster(environment.cluster_id)
+    assert "cannot be decrypted" in LiveState.objects.get().error

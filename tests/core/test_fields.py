@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.forms import modelform_factory
 
-from core.fields import CannotDecrypt, decrypt, encrypt
+from audit.actors import SYSTEM_ACTOR
+from audit.models import AuditEvent
+from core.fields import CannotDecrypt, Sealed, decrypt, encrypt
 from core.management.commands import rotatekeys
+from projects.infrastructure import change_cluster
 from projects.models import Cluster, Project
-from tests.factories import make_cluster, make_project
+from tests.factories import KUBECONFIG, make_cluster, make_project
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
@@ -30,7 +35,7 @@ def test_the_database_never_sees_the_value() -> None:
     cluster = make_cluster(kubeconfig="canary-kubeconfig")
     raw = stored(Cluster, "kubeconfig", cluster.pk)
     assert "canary" not in raw
-    assert Cluster.objects.get(pk=cluster.pk).kubeconfig == "canary-kubeconfig"
+    assert Cluster.objects.get(pk=cluster.pk).kubeconfig.open() == "canary-kubeconfig"
     assert encrypt("x") != encrypt("x")
 
 
@@ -49,7 +54,7 @@ def test_rotation_writes_with_the_first_key_and_the_old_one_can_go(settings: Any
     call_command("rotatekeys")
     assert "projects.Cluster: 1 rows (kubeconfig)" in capsys.readouterr().out
     settings.ENCRYPTION_KEYS = [NEW]
-    assert Cluster.objects.get(pk=cluster.pk).kubeconfig == "canary-kubeconfig"
+    assert Cluster.objects.get(pk=cluster.pk).kubeconfig.open() == "canary-kubeconfig"
 
 
 @pytest.mark.django_db
@@ -102,4 +107,51 @@ def test_rotation_never_writes_an_old_value_over_a_newer_one(monkeypatch: pytest
     rotatekeys.rotate_row(Cluster._default_manager, cluster.pk, ["kubeconfig"])
     monkeypatch.undo()
     thread.join()
-    assert Cluster.objects.get(pk=cluster.pk).kubeconfig == "newer"
+    assert Cluster.objects.get(pk=cluster.pk).kubeconfig.open() == "newer"
+
+
+@pytest.mark.django_db
+def test_a_row_holds_it_sealed_from_the_first_moment() -> None:
+    """Also one that was not loaded: nothing shows the value by accident."""
+    fresh = Cluster(slug="x", name="X", kubeconfig="canary-kubeconfig")
+    fresh.full_clean()
+    fresh.save()
+    again = Cluster.objects.get(pk=fresh.pk)
+    for row in (fresh, again):
+        assert isinstance(row.kubeconfig, Sealed)
+        assert "canary" not in f"{row.kubeconfig} {row.kubeconfig!r} {vars(row)}"
+        assert row.kubeconfig.open() == "canary-kubeconfig"
+    before = stored(Cluster, "kubeconfig", fresh.pk)
+    again.save()
+    assert stored(Cluster, "kubeconfig", fresh.pk) == before  # not encrypted a second time
+
+
+@pytest.mark.django_db
+def test_what_must_be_set_must_be_set() -> None:
+    with pytest.raises(ValidationError) as error:
+        Cluster(slug="x", name="X", kubeconfig="").full_clean()
+    assert set(error.value.message_dict) == {"kubeconfig"}
+
+
+def test_no_form_of_a_model_has_it() -> None:
+    assert set(modelform_factory(Cluster, fields="__all__").base_fields) & {"kubeconfig"} == set()
+
+
+@pytest.mark.django_db
+def test_undecryptable_it_can_be_loaded_and_replaced(settings: Any) -> None:
+    """Only who uses the value hears of it, and entering it again is the way out."""
+    settings.ENCRYPTION_KEYS = [OLD]
+    cluster = make_cluster(kubeconfig=KUBECONFIG)
+    settings.ENCRYPTION_KEYS = [NEW]
+    row = Cluster.objects.get(pk=cluster.pk)
+    with pytest.raises(CannotDecrypt):
+        row.kubeconfig.open()
+    change_cluster(SYSTEM_ACTOR, cluster=row, edited=row.edited, name=row.name, kubeconfig=KUBECONFIG)
+    assert Cluster.objects.get(pk=cluster.pk).kubeconfig.open() == KUBECONFIG
+
+
+@pytest.mark.django_db
+def test_the_same_value_entered_again_is_no_change() -> None:
+    row = make_cluster(kubeconfig=KUBECONFIG)
+    change_cluster(SYSTEM_ACTOR, cluster=row, edited=row.edited, name=row.name, kubeconfig=KUBECONFIG)
+    assert not AuditEvent.objects.filter(verb="cluster.changed").exists()

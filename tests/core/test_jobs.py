@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import django_rq
 import pytest
+import redis
 from django.db import transaction
 from django.utils.module_loading import import_string
+from rq.job import JobStatus
 
 from core import jobs
-from core.jobs import enqueue, push
+from core.jobs import enqueue, push, queued
 from tests import redis_server
+from tests.chaos.breaking import silent
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 JOB = "notify.outbox.send_due"
@@ -29,7 +34,6 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture
 def queue(redis_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The queue `short`, empty, on a real Redis."""
-    import redis
     from rq import Queue
 
     connection = redis.Redis.from_url(redis_url)
@@ -69,6 +73,68 @@ def test_a_reconciler_enqueues_again_what_rq_remembers(queue: Any) -> None:
     queue.fetch_job("x-1")
     assert push(JOB, (1,), "short", "x-1", unique=False)
     assert queue.job_ids == ["x-1"]
+
+
+@pytest.mark.parametrize("state", [JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED])
+def test_a_job_that_is_over_gives_way(queue: Any, state: JobStatus) -> None:
+    """RQ keeps it for two weeks; its id must not block its reason for so long."""
+    push(JOB, (1,), "short", "x-1")
+    queue.fetch_job("x-1").set_status(state)
+    queue.empty()
+    queue.connection.hset(
+        "rq:job:x-1", mapping={"status": state.value, "created_at": "2026-01-01T00:00:00.000000Z"}
+    )
+    assert push(JOB, (2,), "short", "x-1")
+    assert queue.job_ids == ["x-1"]
+    assert queue.fetch_job("x-1").args == (2,)
+
+
+def test_a_job_that_runs_keeps_its_id(queue: Any) -> None:
+    push(JOB, (1,), "short", "x-1")
+    queue.fetch_job("x-1").set_status(JobStatus.STARTED)
+    queue.connection.delete(queue.key)
+    assert push(JOB, (2,), "short", "x-1")
+    assert queue.job_ids == []
+
+
+def test_its_own_time_limit(queue: Any) -> None:
+    push(JOB, (1,), "short", "x-1", seconds=1800)
+    push(JOB, (1,), "short", "x-2")
+    assert [queue.fetch_job(name).timeout for name in ("x-1", "x-2")] == [1800, 180]
+
+
+@pytest.fixture
+def stopped(settings: Any) -> Iterator[None]:
+    """The portal's own queues on a Redis that is there and does not answer."""
+    with redis_server.running() as url, contextlib.ExitStack() as stack:
+        for config in settings.RQ_QUEUES.values():
+            stack.enter_context(patch_url(config, url))
+        with redis.Redis.from_url(url) as client:
+            pid = client.info("server")["process_id"]
+        with silent(pid):
+            yield
+
+
+@contextlib.contextmanager
+def patch_url(config: dict[str, Any], url: str) -> Iterator[None]:
+    before = config["URL"]
+    config["URL"] = f"{url}?{before.partition('?')[2]}"
+    try:
+        yield
+    finally:
+        config["URL"] = before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("stopped")
+def test_a_redis_that_hangs_costs_one_short_wait(caplog: pytest.LogCaptureFixture) -> None:
+    """A hundred environments are due: the tick waits once, not a hundred times."""
+    began = time.monotonic()
+    for number in range(100):
+        enqueue(JOB, number, queue="short", job_id=f"x-{number}")
+    assert queued("deploys") is None
+    assert time.monotonic() - began < 1.0
+    assert len([one for one in caplog.records if "not enqueued" in one.getMessage()]) == 1
 
 
 @pytest.mark.parametrize("value", [object(), {"secret": 1}, ["a"], None, 1.5])

@@ -79,9 +79,7 @@ def test_many_workers_claim_one_deploy_and_it_is_the_first(environment, deployer
 
 def test_everything_at_once_ends_each_deploy_once(environment, deployer, pushed, monkeypatch):
     """Gates, workers that claim and end, and the reconciler, until the queue is empty."""
-    monkeypatch.setattr(
-        reconcile, "get_queue", lambda name: type("Q", (), {"get_job_ids": lambda self: []})()
-    )
+    monkeypatch.setattr("core.jobs.get_queue", lambda name: type("Q", (), {"get_job_ids": lambda self: []})())
     worked: list[int] = []
 
     def work():

@@ -24,7 +24,7 @@ def empty_queue(monkeypatch):
     """Redis holds no jobs."""
     jobs: list[str] = []
     monkeypatch.setattr(
-        reconcile, "get_queue", lambda name: type("Queue", (), {"get_job_ids": lambda self: jobs})()
+        "core.jobs.get_queue", lambda name: type("Queue", (), {"get_job_ids": lambda self: jobs})()
     )
     return jobs
 

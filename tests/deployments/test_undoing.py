@@ -35,7 +35,7 @@ NOW = timezone.now
 def quiet(monkeypatch, pushed):
     """Redis holds nothing, no cluster is read."""
     queue = type("Queue", (), {"get_job_ids": lambda self: []})
-    monkeypatch.setattr(reconcile, "get_queue", lambda name: queue())
+    monkeypatch.setattr("core.jobs.get_queue", lambda name: queue())
     monkeypatch.setattr(pipeline, "refresh_soon", lambda pk: None)
 
 

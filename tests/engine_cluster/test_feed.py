@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.cluster import feed as feeds
 from engine.cluster.client import ApiError, list_all
 from engine.cluster.feed import Topic, World
 from engine.cluster.resources import built_in
@@ -115,7 +116,72 @@ def test_one_broken_connection_is_no_news_two_are(worlds: list[World]) -> None:
     client.refuse_watches = None
     client.streams.get(timeout=5).put("ADDED", item("b", "9"))
     read(world, until="b")
-    assert not world.lost
+    found(world)
+
+
+def test_repeated_410_costs_few_lists_and_is_told_once(worlds: list[World]) -> None:
+    """A list that is too old as soon as it was read: the API server must not pay for it in a tight loop."""
+    client = FakeClient([item("a")])
+    client.refuse_watches = GONE
+    world = World(client)
+    worlds.append(world)
+    world.follow([TOPIC])
+    told = states(world, 2.5)
+    assert client.listed <= 6
+    assert told == [False, True]  # the lists that work do not end it
+    assert world.lists_of_lost >= 1
+    client.refuse_watches = None
+    found(world)
+
+
+def test_lists_of_a_minute_are_bounded(worlds: list[World], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "LONGEST_PAUSE", 0.01)
+    client = FakeClient([item("a")])
+    client.refuse_watches = GONE
+    world = World(client)
+    worlds.append(world)
+    world.follow([TOPIC])
+    time.sleep(1.5)
+    assert client.listed == feeds.LISTS_A_MINUTE
+
+
+@pytest.mark.parametrize("end", [BROKEN, END])
+def test_a_watch_that_opens_and_ends_at_once_is_tried_slowly_and_told_once(
+    worlds: list[World], end: object
+) -> None:
+    class Hasty(FakeClient):
+        def watch(self, path: str, *, query: object = None, accept: str = "") -> FakeStream:
+            stream = super().watch(path, query=query, accept=accept)
+            stream.put("MODIFIED", item("a", "7"))  # news does not make it steady
+            stream.events.put(end)
+            return stream
+
+    client = Hasty([item("a")])
+    world = World(client)
+    worlds.append(world)
+    world.follow([TOPIC])
+    told = states(world, 2.5)
+    assert len(client.watch_queries) <= 7
+    assert told == [False, True]
+
+
+def states(world: World, seconds: float) -> list[bool]:
+    """Whether the feed counted as lost, each change once."""
+    seen = [bool(world.lost)]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        world.read_news(0.05)
+        if bool(world.lost) != seen[-1]:
+            seen.append(bool(world.lost))
+    return seen
+
+
+def found(world: World) -> None:
+    """Waits until a watch has stayed open."""
+    deadline = time.monotonic() + 10
+    while world.lost:
+        assert time.monotonic() < deadline
+        world.read_news(0.1)
 
 
 def test_what_may_not_be_read_is_left_out_in_the_background(worlds: list[World]) -> None:
@@ -133,7 +199,7 @@ def test_a_cluster_that_is_away_is_waited_for_in_the_background(worlds: list[Wor
     worlds.append(world)
     world.follow_when_possible([TOPIC])
     read(world, until="a")
-    assert not world.lost
+    found(world)
 
 
 def test_closing_ends_the_threads(worlds: list[World]) -> None:

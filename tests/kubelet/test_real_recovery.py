@@ -197,7 +197,7 @@ def test_a_crash_after_the_first_readiness_is_failing_with_the_next_read(
 ) -> None:
     """A container with a readiness probe is not watched any more once it is ready. Each read of the live state judges it;
     tests/deployments/test_aftermath.py has what the same tick tells people."""
-    serve = f"mkdir /tmp/w; httpd -p {PORT} -h /tmp/w"
+    serve = f"mkdir /tmp/w; echo up >/tmp/w/index.html; httpd -p {PORT} -h /tmp/w"
     dies = node.image("tests/dies:1", "sh", "-c", f"{serve}; sleep 25; echo 'Error: lost its queue'; exit 3")
     done = place.deploy(workload(dies, replicas=1, **PROBE))
     assert done.ok, done.sentence

@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
-from adapters.errors import Denied, NotFound, Throttled, Unavailable
+from adapters.errors import Denied, NotFound, Throttled, TimedOut, Unavailable
+from adapters.slack import LONGEST_REQUEST, TIMEOUT
 from notify import outbox
 from notify.models import Outgoing
 from portal.ticks import send_waiting
@@ -25,7 +27,7 @@ def again(row: Outgoing) -> Outgoing:
 
 
 def make_due(row: Outgoing) -> None:
-    Outgoing.objects.filter(pk=row.pk).update(next_try_at=timezone.now())
+    Outgoing.objects.filter(pk=row.pk).update(next_try_at=timezone.now() - timedelta(seconds=1))
 
 
 @pytest.mark.django_db
@@ -112,12 +114,18 @@ class TestSending:
         assert outbox.send(one.pk)
         assert (again(one).state, one.result) == ("sent", "")
 
-    def test_in_the_end_it_is_given_up(self, row: Any, slack: Any) -> None:
+    def test_it_is_given_up_after_a_day_and_not_by_the_number_of_tries(self, row: Any, slack: Any) -> None:
+        """A Slack that is away for hours loses nothing."""
         one = row("started")
-        for _ in range(len(outbox.BACKOFF_SECONDS) + 1):
+        for _ in range(len(outbox.BACKOFF_SECONDS) + 5):
             slack.errors.append(DOWN)
             make_due(one)
             outbox.send(one.pk)
+        assert again(one).state == "waiting"
+        Outgoing.objects.update(created_at=timezone.now() - outbox.GIVEN_UP)
+        slack.errors.append(DOWN)
+        make_due(one)
+        assert outbox.send(one.pk)
         assert again(one).state == "failed"
 
     def test_slacks_own_pause_is_kept(self, row: Any, slack: Any) -> None:
@@ -163,7 +171,7 @@ class TestSending:
             assert pushed == []
             one = row("started")
             send_waiting()
-        assert pushed == [f"send-due-{one.pk}-0"]
+        assert [job_id.rpartition("-")[0] for job_id in pushed] == [f"send-due-{one.pk}-0"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -203,8 +211,9 @@ TROUBLE = {
 
 def note(key: str, thread: str, **facts: Any) -> Outgoing:
     return Outgoing.objects.create(
-        kind="slack_note", recipient="#shop", key=key, thread=thread, payload={**TROUBLE, **facts}
-    )
+        kind="slack_note", recipient="#shop", key=key, thread=thread, payload={**TROUBLE, **facts},
+        next_try_at=timezone.now() - timedelta(seconds=1),
+    )  # fmt: skip
 
 
 def test_a_note_is_a_reply_and_leaves_the_first_message_alone(row: Any, slack: FakeSlack) -> None:
@@ -227,3 +236,111 @@ def test_a_note_without_a_first_message_is_the_first_itself(db: None, slack: Fak
     assert [(call[1], call[3]) for call in slack.calls] == [("#shop", ""), ("C1", "ts1")]
     assert slack.calls[0][2].startswith(":rotating_light: *The Shop in Staging fails since")
     assert "The Shop in Staging recovered (web)" in slack.calls[1][2]
+
+
+class TestLostAnswers:
+    """Slack has the message, and its answer does not arrive: the next try finds it."""
+
+    def test_a_first_message(self, row: Any, slack: Any) -> None:
+        one, slack.lost = row("started"), 1
+        assert not outbox.send(one.pk)
+        make_due(one)
+        assert outbox.send(one.pk)
+        assert len(slack.calls) == 1
+        assert (again(one).state, one.external_id) == ("sent", "C1:ts1")
+        assert slack.looked == [("#shop", "deploy-12-started/message")]
+
+    def test_the_details_below_it(self, row: Any, slack: Any) -> None:
+        row("started")
+        last = row("ended", state="failed", result="It crashed.")
+        outbox.send(Outgoing.objects.first().pk)
+        slack.lost = 1
+        assert not outbox.send(last.pk)
+        make_due(last)
+        assert outbox.send(last.pk)
+        assert [call[0] for call in slack.calls] == ["post", "update", "post", "update"]
+        assert slack.looked == [("C1", "deploy-12-ended/details")]
+
+    def test_a_sender_that_was_killed_after_posting(self, row: Any, slack: Any) -> None:
+        one = row("started")
+        claimed = outbox.claim(one.pk)
+        assert claimed is not None
+        outbox.deliver(claimed)  # and before the row was written it was gone
+        make_due(one)
+        assert outbox.send(one.pk)
+        assert len(slack.calls) == 1
+
+    def test_while_it_cannot_be_known_nothing_is_posted(self, row: Any, slack: Any) -> None:
+        one, slack.lost = row("started"), 1
+        outbox.send(one.pk)
+        slack.errors.append(DOWN)
+        make_due(one)
+        assert not outbox.send(one.pk)
+        assert len(slack.calls) == 1
+
+    def test_a_bot_that_may_not_look_posts_again(self, row: Any, slack: Any) -> None:
+        """Twice is better than never."""
+        one, slack.lost = row("started"), 1
+        outbox.send(one.pk)
+        slack.errors.append(Denied("The Slack bot lacks a permission (scope).", system="Slack"))
+        make_due(one)
+        assert outbox.send(one.pk)
+        assert len(slack.calls) == 2
+
+    def test_the_id_of_a_channel_is_known_from_earlier_messages(self, row: Any, slack: Any) -> None:
+        row("started", thread="deploy-1")
+        outbox.send_due()
+        one, slack.lost = row("started", thread="deploy-2"), 1
+        outbox.send(one.pk)
+        make_due(one)
+        outbox.send(one.pk)
+        assert slack.looked == [("C1", "deploy-2-started/message")]
+
+
+class TestARound:
+    def test_a_channel_that_fails_takes_no_time_of_the_others(self, row: Any, slack: Any) -> None:
+        bad = [row("started", thread=f"deploy-{n}", channel="#bad") for n in range(5)]
+        good = row("started", thread="deploy-9", channel="#good")
+        slack.errors.append(DOWN)
+        outbox.send_due()
+        assert again(good).state == "sent"
+        assert [again(one).tries for one in bad] == [1, 0, 0, 0, 0]
+
+    def test_a_slack_that_hangs_ends_it(self, row: Any, slack: Any) -> None:
+        rows = [row("started", thread=f"deploy-{n}", channel=f"#c{n}") for n in range(5)]
+        slack.errors += [TimedOut("No answer.", system="Slack")] * 5
+        outbox.send_due()
+        assert [again(one).tries for one in rows] == [1, 1, 0, 0, 0]
+        slack.errors.clear()
+        outbox.send_due()  # the next one takes it up where it ended
+        assert [again(one).state for one in rows] == ["waiting", "waiting", "sent", "sent", "sent"]
+
+    def test_it_ends_in_time(self, row: Any, slack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [row("started", thread=f"deploy-{n}") for n in range(5)]
+        clock = iter(range(0, 1000, 12))
+        monkeypatch.setattr(outbox.time, "monotonic", lambda: float(next(clock)))
+        outbox.send_due()
+        assert [again(one).state for one in rows] == ["sent", "sent", "waiting", "waiting", "waiting"]
+
+    def test_the_end_of_the_jobs_time_is_no_error_of_the_row(self, row: Any, slack: Any) -> None:
+        rows = [row("started", thread=f"deploy-{n}") for n in range(2)]
+        slack.errors.append(JobTimeoutException("Task exceeded maximum timeout value"))
+        with pytest.raises(JobTimeoutException):
+            outbox.send_due()
+        assert [(again(one).state, one.tries) for one in rows] == [("waiting", 1), ("waiting", 0)]
+        assert rows[0].next_try_at > timezone.now()
+
+    def test_nor_is_a_database_that_is_gone(self, row: Any, slack: Any) -> None:
+        one = row("started")
+        slack.errors.append(OperationalError("server closed the connection"))
+        with pytest.raises(OperationalError):
+            outbox.send(one.pk)
+        assert again(one).state == "waiting"
+
+    def test_the_times_fit(self, settings: Any) -> None:
+        """A delivery ends within its claim, and a round with its last delivery within the job."""
+        slowest = outbox.DELIVERY_SECONDS + LONGEST_REQUEST
+        assert TIMEOUT < outbox.DELIVERY_SECONDS
+        assert slowest < outbox.CLAIM_SECONDS
+        assert outbox.ROUND_SECONDS + slowest < settings.RQ_QUEUES["messages"]["DEFAULT_TIMEOUT"]
+        assert settings.RQ_QUEUES["messages"]["DEFAULT_TIMEOUT"] > outbox.CLAIM_SECONDS

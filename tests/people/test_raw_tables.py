@@ -96,7 +96,7 @@ def test_a_form_sent_to_a_raw_table_changes_nothing(as_admin: Client) -> None:
     answer = as_admin.post(address, {"name": "Paris", "notice": "", "slug": "hijacked", "kubeconfig": "gone"})
     assert answer.status_code == 403
     saved = Cluster.objects.get(pk=cluster.pk)
-    assert (saved.name, saved.slug, saved.edited, saved.kubeconfig) == (
+    assert (saved.name, saved.slug, saved.edited, saved.kubeconfig.open()) == (
         "London",
         cluster.slug,
         0,
@@ -106,13 +106,12 @@ def test_a_form_sent_to_a_raw_table_changes_nothing(as_admin: Client) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
-def test_encrypted_fields_are_neither_shown_nor_loaded(rf: Any, model: Any) -> None:
+def test_encrypted_fields_are_not_shown(rf: Any, model: Any) -> None:
     secret = {f.name for f in model._meta.concrete_fields if isinstance(f, EncryptedTextField)}
     site, request = admin.site._registry[model], rf.get("/")
     request.user = make.make_user(is_admin=True)
     assert secret <= {*site.get_exclude(request)}
     assert not secret & {*site.get_list_display(request)}
-    assert secret <= {*site.get_queryset(request).query.deferred_loading[0]}
 
 
 def test_a_row_whose_credential_no_key_decrypts_can_be_looked_at(as_admin: Client, settings: Any) -> None:
@@ -124,7 +123,9 @@ def test_a_row_whose_credential_no_key_decrypts_can_be_looked_at(as_admin: Clien
     assert "London" in page.content.decode()
 
 
-def test_no_table_and_no_row_loads_the_credential_of_a_related_row(as_admin: Client, settings: Any) -> None:
+def test_no_table_and_no_row_decrypts_the_credential_of_a_related_row(
+    as_admin: Client, settings: Any
+) -> None:
     made = rows()
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     for name, row in made.items():

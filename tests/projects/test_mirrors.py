@@ -21,11 +21,11 @@ def test_the_tick_only_asks_for_one_job_a_project_and_hour(monkeypatch: pytest.M
     monkeypatch.setattr(
         GitRepository, "tidy", lambda *args: pytest.fail("the scheduler tidies nothing itself")
     )
-    monkeypatch.setattr("projects.mirrors.time.time", lambda: 7200.0)
+    monkeypatch.setattr("core.jobs.time.time", lambda: 7200.0)
     project = make_project()
     (tick,) = [tick for tick in TICKS if tick.name == "mirrors"]
     tick.run()
-    job = {"queue": "short", "job_id": f"tidy-{project.pk}-2"}
+    job = {"queue": "git", "job_id": f"tidy-{project.pk}-2"}
     assert asked == [("projects.mirrors.tidy", project.pk, job)]
 
 

@@ -85,8 +85,8 @@ def test_a_credential_reaches_the_database_encrypted_and_the_audit_never(world: 
 
 def test_an_empty_credential_keeps_the_stored_one(world: World) -> None:
     Project.objects.filter(pk=world.project.pk).update(credential_kind="token", credential="stored")
-    assert change(world, name="Store").credential == "stored"
-    assert change(world, credential_kind="").credential == ""
+    assert change(world, name="Store").credential.open() == "stored"
+    assert change(world, credential_kind="").credential.open() == ""
 
 
 def test_a_stored_credential_is_sent_to_allotted_addresses_only(world: World) -> None:
@@ -98,7 +98,7 @@ def test_a_stored_credential_is_sent_to_allotted_addresses_only(world: World) ->
             change(world, repository_url=url)
         assert "only where an admin allots it" in problems(caught)["credential"][0]
     Allotment.objects.create(project=world.project, kind=Allotment.Kind.GIT, pattern=same_host)
-    assert change(world, repository_url=same_host).credential == "stored"
+    assert change(world, repository_url=same_host).credential.open() == "stored"
     with pytest.raises(ValidationError):
         change(world, credential_kind="ssh")
 
@@ -397,7 +397,7 @@ def test_a_kubeconfig_is_kept_and_replaced_but_never_told(world: World) -> None:
     cluster = infrastructure.create_cluster(admin, slug="c", name="C", kubeconfig=kubeconfig())
     assert last("cluster.created").data == {"slug": "c", "name": "C", "kubeconfig": "set"}
     kept = infrastructure.change_cluster(admin, cluster=cluster, edited=0, name="D")
-    assert kept.kubeconfig == kubeconfig()
+    assert kept.kubeconfig.open() == kubeconfig()
     infrastructure.change_cluster(
         admin, cluster=cluster, edited=1, name="D", kubeconfig=kubeconfig({"token": "canary-2"})
     )

@@ -44,7 +44,7 @@ def test_a_project_is_made_and_leads_to_its_first_environment(world: World, sign
     answer = sign_in(world.admin).post(at("new"), PROJECT, follow=True)
     assert answer.redirect_chain == [(at("environment-new", "blog"), 302)]
     project = Project.objects.get(slug="blog")
-    assert (project.credential_kind, project.credential) == ("token", "canary-token")
+    assert (project.credential_kind, project.credential.open()) == ("token", "canary-token")
 
 
 def test_what_was_typed_is_kept_but_never_the_credential(world: World, sign_in: Any, outside: Any) -> None:
@@ -153,7 +153,7 @@ def test_a_lost_access_field_does_not_make_a_repository_public(world: World, sig
     sent = general(world)
     del sent["credential_kind"]
     assert sign_in(world.maintainer).post(at("settings", "shop"), sent).status_code == 422
-    assert Project.objects.get(pk=world.project.pk).credential == "stored"
+    assert Project.objects.get(pk=world.project.pk).credential.open() == "stored"
 
 
 # Environments
@@ -392,7 +392,7 @@ def test_a_cluster_is_registered_by_text_or_file(world: World, sign_in: Any) -> 
         == 302
     )
     two, three = Cluster.objects.get(slug="two"), Cluster.objects.get(slug="three")
-    assert two.kubeconfig == three.kubeconfig == make.KUBECONFIG
+    assert two.kubeconfig.open() == three.kubeconfig.open() == make.KUBECONFIG
     assert two.version == "v1.34.2"
     assert two.last_seen is not None
     assert "canary" not in client.get(at("cluster", "two")).content.decode()
@@ -436,7 +436,7 @@ def test_a_cluster_keeps_its_kubeconfig_when_only_its_name_changes(
     answer = sign_in(world.admin).post(at("cluster", "lon1"), {"edited": 0, "name": "Paris", "notice": ""})
     assert answer.status_code == 302
     saved = Cluster.objects.get(slug="lon1")
-    assert (saved.name, saved.kubeconfig) == ("Paris", make.KUBECONFIG)
+    assert (saved.name, saved.kubeconfig.open()) == ("Paris", make.KUBECONFIG)
 
 
 def test_trying_a_cluster_notes_what_was_found(world: World, sign_in: Any, outside: Any) -> None:

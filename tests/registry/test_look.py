@@ -272,4 +272,4 @@ def test_nothing_secret_is_stored(place, clock) -> None:
     assert token not in stored
     with_sql = RegistryToken.objects.extra(select={"raw": "token"}).values_list("raw", flat=True)
     assert token not in str(list(with_sql))
-    assert RegistryToken.objects.get().token == token
+    assert RegistryToken.objects.get().token.open() == token

@@ -60,7 +60,7 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     monkeypatch.setattr("core.jobs.push", push)
     monkeypatch.setattr(reconcile, "push", push)
     empty = type("Queue", (), {"get_job_ids": lambda self: []})()
-    monkeypatch.setattr(reconcile, "get_queue", lambda name: empty)
+    monkeypatch.setattr("core.jobs.get_queue", lambda name: empty)
     return calls
 
 

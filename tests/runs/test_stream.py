@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -303,3 +304,53 @@ def test_what_a_proxy_must_know(fence: Fence) -> None:
     assert response["Content-Type"] == "text/event-stream"
     assert "no-transform" in response["Cache-Control"]
     assert response["X-Accel-Buffering"] == "no"
+
+
+def test_new_lines_are_rendered_once_for_all_viewers_and_outside_of_the_event_loop(
+    fence: Fence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty viewers here, 500 in the promise: a line costs one rendering."""
+    times: list[int] = []
+    threads: set[str] = set()
+    real = rendered
+
+    def count(lines: Sequence[LogLine]) -> dict[str, object]:
+        times.append(lines[0].number)
+        threads.add(threading.current_thread().name)
+        return real(lines)
+
+    monkeypatch.setitem(Viewer.__init__.__globals__, "rendered", count)
+    write(fence, "one")
+
+    async def scenario() -> None:
+        viewers = [Viewer(fence, after=1) for _ in range(50)]
+        reading = [asyncio.create_task(viewer.lines(2)) for viewer in viewers]
+        await asyncio.sleep(1.0)  # all are there
+        for number in (2, 3):
+            await sync_to_async(write)(fence, f"line {number}")
+            await asyncio.sleep(1.0)
+        assert [await one for one in reading] == [["line 2", "line 3"]] * 50
+        for viewer in viewers:
+            await viewer.leave()
+
+    run(scenario)
+    assert sorted(times) == [2, 3]
+    assert all(name.startswith("run-feed") for name in threads)
+
+
+def test_a_page_made_in_the_middle_of_a_block_gets_its_rest(fence: Fence) -> None:
+    write(fence, "one")
+
+    async def scenario() -> None:
+        first = Viewer(fence)
+        assert await first.lines(1) == ["one"]
+        reading = asyncio.create_task(first.lines(4))
+        await asyncio.sleep(0.2)
+        await sync_to_async(write)(fence, "two", "three", "four")
+        assert await reading == ["one", "two", "three", "four"]
+        late = Viewer(fence, after=2)
+        assert await late.lines(2) == ["three", "four"]
+        await late.leave()
+        await first.leave()
+
+    run(scenario)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from adapters.errors import NotFound
+from adapters.slack import Slack
 from sandbox.slack.end import make_slack_server
 from sandbox.web import Server
 
@@ -95,3 +98,18 @@ def test_messages_are_kept(tmp_path: Path, serve: Callable[[Server], str]) -> No
     posted = WebClient(token=TOKEN, base_url=f"{first}/api/").chat_postMessage(channel="#a", text="kept")
     second = serve(make_slack_server(tmp_path / "slack", 0, TOKEN))
     assert [message["ts"] for message in messages(second)] == [posted["ts"]]
+
+
+def test_a_message_is_found_by_its_mark_in_its_channel_and_in_its_thread(url: str) -> None:
+    """Also by the channel's name, as before the first answer."""
+    slack = Slack(TOKEN, f"{url}/api/")
+    first = slack.post("#storefront", "Deploying", mark="deploy-1/message")
+    slack.post("#storefront", "Another")
+    details = slack.post(first.channel, "It crashed.", thread_ts=first.ts, mark="deploy-1/details")
+    for channel in ("#storefront", first.channel):
+        assert slack.find(channel, "deploy-1/message", since=0) == first
+        assert slack.find(channel, "deploy-1/message", since=time.time() + 60) is None
+        assert slack.find(channel, "deploy-1/details", since=0) is None
+        assert slack.find(channel, "deploy-1/details", since=0, thread_ts=first.ts) == details
+    with pytest.raises(NotFound):
+        slack.find("#nobody", "deploy-1/message", since=0)

@@ -175,3 +175,24 @@ def test_a_new_name_that_came_twice_takes_no_third_value(tab: Client, world: Wor
     text = words(tab.get(world.url("review")))
     assert "OLD is called so then" in text
     assert "A third one" not in text
+
+
+def test_a_decision_without_aws_goes_back_to_the_review(
+    tab: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_changed(tab, world)
+    current = world.version
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    response = tab.post(world.url("decide"), {"current": current, "side-0": "mine"})
+    assert response.status_code == 502
+    assert "What you typed is kept" in html(response)
+    assert f'href="{world.url("review")}"' in html(response)
+
+
+def test_a_decision_for_a_draft_that_has_ended_says_so(tab: Client, world: World) -> None:
+    both_changed(tab, world)
+    current = world.version
+    tab.post(world.url("discard"))
+    response = tab.post(world.url("decide"), {"current": current, "side-0": "mine"}, follow=True)
+    assert "There is nothing to save" in html(response)
+    assert response.status_code == 200

@@ -247,3 +247,14 @@ def test_the_marks_of_equal_values_go_on_behind_z() -> None:
         "AAA",
     ]
     assert len(set(marks)) == 800
+
+
+def test_what_aws_does_not_give_is_not_called_somebody_else_s(
+    world: World, production: SecretsFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(world.maintainer)
+    assert client.post(f"{world.page}compare/").status_code == 200
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    text = client.post(f"{world.page}compare/").content.decode()
+    assert "not compared" in text
+    assert "not yours to compare" not in text

@@ -102,17 +102,18 @@ def test_edits_of_one_key_are_one_edit(
 
 
 @pytest.mark.parametrize(
-    ("step", "field"),
+    ("step", "field", "kept"),
     [
-        (("TOKEN", "add", TYPED), "key"),
-        (("..", "add", TYPED), "key"),
-        (("TOKEN", "rename", None, "URL"), "to"),
-        (("TOKEN", "rename", None, "a b"), "to"),
-        (("TOKEN", "set", "x" * 65_537), "value"),
+        (("TOKEN", "add", TYPED), "key", TYPED.encode()),
+        (("..", "add", TYPED), "key", TYPED.encode()),
+        (("TOKEN", "rename", None, "URL"), "to", None),
+        (("TOKEN", "rename", None, "a b"), "to", None),
+        (("TOKEN", "set", "x" * 65_537), "value", None),
+        (("NEW", "add", "x" * 65_537), "value", None),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_field(
-    put: Callable[..., Any], secret: Secret, world: World, step: Any, field: str
+    put: Callable[..., Any], secret: Secret, world: World, step: Any, field: str, kept: bytes | None
 ) -> None:
     with pytest.raises(ValidationError) as caught:
         put(*step)
@@ -120,7 +121,7 @@ def test_what_cannot_be_is_refused_by_its_field(
     assert TYPED not in str(caught.value)
     content = draft_of(world.maintainer, secret)
     assert content.edits == ()
-    assert content.loose == (step[2].encode() if step[2] else None)
+    assert content.loose == kept  # only a value that the next try can take
 
 
 def test_a_name_is_free_again_once_its_key_goes(put: Callable[..., Any], secret: Secret) -> None:

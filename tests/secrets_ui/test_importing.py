@@ -50,7 +50,7 @@ def test_a_paste_is_previewed_without_values_and_saved_by_the_review(tab: Client
     answer = imported(tab, world, ENV.replace("\n", "\r\n"))
     assert answer["Location"] == world.url("import/preview")
     seen = tab.get(world.url("import/preview"))
-    assert "1 key added, 1 changed, 1 left" in page(seen)
+    assert "1 key added, 1 changed, 1 stored already" in page(seen)
     assert "Stored already: URL" in page(seen)
     assert PASTED not in seen.content.decode()
     assert "no-store" in seen["Cache-Control"]

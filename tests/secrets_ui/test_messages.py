@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -37,10 +38,15 @@ class FakeSlack:
         self.calls: list[tuple[Any, ...]] = []
         self.fails: list[Exception] = []
 
-    def __call__(self, token: str, base_url: str = "") -> FakeSlack:
+    def __call__(self, token: str, base_url: str = "", *, seconds: float = 0) -> FakeSlack:
         return self
 
-    def post(self, channel: str, text: str, blocks: Any = (), thread_ts: str = "") -> Posted:
+    def find(self, channel: str, mark: str, *, since: float, thread_ts: str = "") -> Posted | None:
+        return None
+
+    def post(
+        self, channel: str, text: str, blocks: Any = (), thread_ts: str = "", *, mark: str = ""
+    ) -> Posted:
         if self.fails:
             raise self.fails.pop(0)
         self.calls.append(("post", channel, text, json.dumps(blocks), thread_ts))
@@ -74,7 +80,7 @@ def other(world: World) -> User:
 
 
 def sent() -> None:
-    Outgoing.objects.update(next_try_at=timezone.now())
+    Outgoing.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
     outbox.send_due()
 
 

@@ -11,11 +11,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from audit.models import AuditEvent
 from projects.models import Environment, Role
 from secrets_ui.jobs import learn_version
 from secrets_ui.models import Draft, Secret, SecretVersion, VersionUse
+from secrets_ui.pages.environment_views import SHOWN_KEYS
 from tests import factories as make
 from tests.deployments.outside import Outside
 from tests.secrets_ui.conftest import CANARY, STORED, World, made_world
@@ -80,6 +82,63 @@ def test_the_chosen_revision_s_reference_counts(tab: Client, world: World, git: 
     text = html(tab.get(f"{world.page}?at={'b' * 40}"))
     assert "PASSPHRASE" in text
     assert 'at <span class="rev plain" title="' + "b" * 40 in text
+
+
+def served(world: World) -> None:
+    """The version that is current now serves."""
+    VersionUse.objects.create(
+        secret=Secret.objects.get(), version_id=world.version, deploy_number=7, environment=world.environment,
+        environment_text="x", served_at=timezone.now(),
+    )  # fmt: skip
+
+
+def test_a_removed_key_is_told_until_the_next_deploy(tab: Client, world: World) -> None:
+    """Also one that the reference file does not have: the deploy takes it away from the pods."""
+    served(world)
+    assert "changed since what serves now" not in html(tab.get(world.page))
+    tab.post(world.url("remove"), {"place": "app/OLD"})
+    saved(tab, world, comment="nobody reads it")
+    text = html(tab.get(world.page))
+    assert "1 key changed since what serves now" in text
+    row = text.partition('<tr id="app/OLD"')[2].partition("</tr>")[0]
+    assert "Removed" in row
+    assert "runs until the next deploy" in row
+    assert "<a " not in row
+    assert "<button" not in row
+    assert "Changed</span> 1" in re.sub(r"\s+", " ", html(tab.get("/secrets/")))
+
+
+def test_what_changed_can_be_deployed_from_here(tab: Client, world: World) -> None:
+    served(world)
+    address = f"/projects/{world.environment.project.slug}/staging/deploy/?kind=secrets"
+    assert address not in html(tab.get(world.page))
+    set_value(tab, world, TYPED)
+    saved(tab, world)
+    assert f'<a href="{address}">Deploy the secrets alone…</a>' in html(tab.get(world.page))
+    assert address in html(signed_in(world.deployer).get(world.page))
+    assert address not in html(signed_in(world.viewer).get(world.page))
+
+
+def test_a_key_that_is_added_with_a_value_does_not_ask_for_one(tab: Client, world: World) -> None:
+    for key, value in (("FILLED", TYPED), ("BLANK", "")):
+        tab.post(world.url("add"), {"of": "app", "key": key, "value": value, "do": "set"})
+    text = html(tab.get(world.page))
+    filled, blank = (
+        text.partition(f'<tr id="app/{key}"')[2].partition("</tr>")[0] for key in ("FILLED", "BLANK")
+    )
+    assert "you add it</b>" in filled
+    assert 'aria-label="Edit FILLED"' in filled
+    assert "Set a value" not in filled
+    assert "you add it, blank</b>" in blank
+    assert "Set a value" in blank
+
+
+def test_a_value_that_is_too_long_is_not_kept_and_the_page_says_so(tab: Client, world: World) -> None:
+    response = set_value(tab, world, "x" * 65_537)
+    assert response.status_code == 422
+    assert "Nothing of it was kept" in html(response)
+    assert "is kept, and not shown again" not in html(response)
+    assert not Draft.objects.exists()
 
 
 def test_a_repository_that_does_not_answer_leaves_the_keys(tab: Client, world: World, git: Outside) -> None:
@@ -167,6 +226,29 @@ def test_the_page_asks_the_database_as_often_for_many_keys_and_files(tab: Client
         another_file(tab, world, f"z{n}.yaml")
     assert queries(tab, world.page) == two
     assert two - few <= 2
+
+
+def test_a_long_list_is_folded_but_nothing_is_out_of_reach(tab: Client, world: World) -> None:
+    world.by_hand(STORED + "".join(f"  K{n:03}: {b64(f'value-{n}-of-many')}\n" for n in range(500)))
+    tab.post(world.url("read"))
+    text = html(tab.get(world.page))
+    assert text.count("<tr id=") == SHOWN_KEYS
+    assert len(text) < 250_000
+    assert "show all</a>" in text
+    assert 'id="app/K499"' not in text
+    assert html(tab.get(f"{world.page}?all=1")).count("<tr id=") > 500
+    assert 'id="app/K499"' in html(tab.get(f"{world.page}?find=k499"))
+    assert 'id="app/K499"' in html(tab.get(f"{world.page}?edit=app/K499"))
+    tab.post(world.url("remove"), {"place": "app/K499"})
+    assert "you remove it" in html(tab.get(world.page))
+
+
+def test_buttons_of_rows_belong_to_forms_of_the_page(tab: Client, world: World) -> None:
+    text = html(tab.get(world.page))
+    for form in re.findall(r'<button [^>]*form="([^"]+)"', text):
+        assert len(re.findall(rf'<form id="{form}" method="post"', text)) == 1
+    for drawing in re.findall(r'<use href="#([^"]+)"', text):
+        assert text.count(f'<symbol id="{drawing}"') == 1
 
 
 def test_the_overview_counts_for_those_who_may_see(tab: Client, world: World) -> None:
@@ -355,6 +437,17 @@ def test_a_refused_key_keeps_its_value_and_does_not_show_it(tab: Client, world: 
     tab.post(world.url("add"), {"of": "app", "key": "A_KEY", "value": "", "kept": "1", "do": "set"})
     saved(tab, world)
     assert f"  A_KEY: {b64(TYPED)}" in world.text
+
+
+def test_undoing_the_last_edit_leaves_the_review(tab: Client, world: World) -> None:
+    set_value(tab, world, TYPED)
+    tab.post(world.url("remove"), {"place": "app/OLD"})
+    assert "12 → –" in html(tab.get(world.url("review")))
+    undone = {"place": "app/OLD", "back": "review"}
+    assert tab.post(world.url("undo"), undone)["Location"] == world.url("review")
+    response = tab.post(world.url("undo"), {**undone, "place": "app/TOKEN"}, follow=True)
+    assert response.redirect_chain == [(f"{world.page}?file={world.file.pk}#app/TOKEN", 302)]
+    assert "Nothing of yours is left to save." in html(response)
 
 
 def test_add_rename_and_remove(tab: Client, world: World) -> None:

@@ -425,7 +425,7 @@ def test_the_pages_ask_decide_and_count(asking: World, other: User) -> None:
     assert answer["Location"] == asking.url("requests")
     request = ChangeRequest.objects.get()
     assert "1 change waits for approval" in page(theirs.get(asking.page))
-    assert "1 change to approve" in page(theirs.get("/secrets/"))
+    assert "1 change waits for approval" in page(theirs.get("/secrets/"))
     assert "Needs approval" in page(theirs.get(asking.url("requests")))
     own = page(tab.get(address(asking, request)))
     assert "Another person has to approve it" in own
@@ -485,3 +485,15 @@ def test_queries_do_not_grow_with_requests(asking: World, other: User) -> None:
         asked(asking, f"{MINE}-{at}")
     assert len(waiting_of(secret_of(asking.file))) == 5
     assert [measured(url) for url in (asking.page, asking.url("requests"), "/secrets/")] == before
+
+
+def test_a_value_that_aws_does_not_give_is_asked_for_again_on_the_request(
+    asking: World, other: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = asked(asking)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    side = {"place": "app/TOKEN", "side": "after"}
+    response = client_of(other).post(f"{address(asking, request)}reveal/", side, follow=True)
+    assert response.redirect_chain == [(f"{address(asking, request)}?reveal=app%2FTOKEN", 302)]
+    assert "Nothing was shown." in page(response)
+    assert "Show the new value" in page(response)

@@ -222,3 +222,10 @@ def test_a_request_with_a_whole_secret_can_be_done_again(tab: Client, two: World
     assert [(edit.do, edit.secret, edit.key) for edit in edits] == [
         ("new", "fresh", ""), ("drop", "second", ""), ("add", "fresh", "KEY"),
     ]  # fmt: skip
+
+
+def test_a_first_value_that_is_too_long_is_refused_at_once(tab: Client, world: World) -> None:
+    response = add(tab, world, value="x" * 65_537)
+    assert response.status_code == 422
+    assert "Nothing of it was kept" in html(response)
+    assert draft_of(world.maintainer, Secret.objects.get()).loose is None

@@ -16,7 +16,8 @@ from portal.status.pulse import Bell, Queue
 from tests import redis_server
 from tests.factories import make_user
 
-EMPTY = Bell("", 0.002, (Queue("deploys", 0, None), Queue("short", 0, None), Queue("registry", 0, None)))
+QUEUES = ("deploys", "live", "messages", "git", "short", "registry")
+EMPTY = Bell("", 0.002, tuple(Queue(name, 0, None) for name in QUEUES))
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def redis_answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bell], None]:
 def all_lives(db: None, redis_answers: Callable[[Bell], None]) -> None:
     """A scheduler and a worker for each queue."""
     take_lease(LEASE, "a")
-    for pid, queue in enumerate(("deploys", "short", "registry"), start=100):
+    for pid, queue in enumerate(QUEUES, start=100):
         beat(pid, queue)
     redis_answers(EMPTY)
 

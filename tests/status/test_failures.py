@@ -49,7 +49,8 @@ def test_redis_with_jobs(real_redis: str) -> None:
         client.rpush("rq:queue:deploys", "expired-meanwhile")
     found = read_bell()
     assert found.problem == ""
-    deploys, short, _ = found.queues
+    queues = {queue.name: queue for queue in found.queues}
+    deploys, short = queues["deploys"], queues["short"]
     assert (deploys.name, deploys.length, short.length, short.oldest) == ("deploys", 3, 0, None)
     assert deploys.oldest is not None
     assert deploys.oldest > 86400

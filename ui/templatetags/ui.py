@@ -7,6 +7,7 @@ are in `ui_blocks`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,12 @@ NOTHING = mark_safe('<span class="faint">–</span>')
 def icon(name: str, classes: str = "", label: str = "") -> SafeString:
     """`{% icon "lock" %}`: a lucide icon; `classes` such as "large" or "faint"; `label` only for an icon without a text."""
     return icons.render(name, classes, label)
+
+
+@register.simple_tag
+def drawings(names: Iterable[str]) -> SafeString:
+    """`{% drawings names %}`: what the icons of `icons.drawn` refer to, once in a page with hundreds of them."""
+    return icons.drawings(names)
 
 
 # States

@@ -40,4 +40,4 @@ def rotate_row(rows: Any, pk: object, names: list[str]) -> int:
         row = rows.select_for_update().only("pk", *names).filter(pk=pk).first()
         if row is None:
             return 0
-        return int(rows.filter(pk=pk).update(**{name: getattr(row, name) for name in names}))
+        return int(rows.filter(pk=pk).update(**{name: getattr(row, name).open() for name in names}))
