@@ -64,6 +64,8 @@ class Limits:
     # Refusals from before the first write: the kubelet's longest pauses between two tries, and one of its looks.
     old_image: float = 315.0
     old_mount: float = 135.0
+    # Ends from before the first write: beyond the kubelet's pause before the next start, one of its looks.
+    old_end: float = 15.0
     pod_refused: float = 30.0  # no pod may be created (quota, policy): heals when old pods leave
     old_deadline: float = 30.0  # a progress deadline that was over before: two looks of the kubelet
     quorum: float = 30.0  # one pod failed while the others make no progress
@@ -89,6 +91,11 @@ def timeout_of(manifest: Manifest, limits: Limits) -> float:
     if manifest.ref.kind == "Job" and spec.get("activeDeadlineSeconds"):
         return float(spec["activeDeadlineSeconds"]) + limits.deadline_margin
     return limits.timeouts.get(manifest.ref.kind, limits.timeout)
+
+
+def pause_after(ends: int) -> float:
+    """The kubelet's pause before a container starts again that has ended so often: none, then 10, 20, 40 … s."""
+    return 0.0 if ends < 2 else min(POD_BACK_OFF_MAX, JOB_BACK_OFF * 2 ** min(ends - 2, 10))
 
 
 def parse_duration(text: str) -> float | None:

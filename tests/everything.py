@@ -1,7 +1,7 @@
 """`python -m tests.everything` (`make test`): the whole suite, on SQLite and the app tests on PostgreSQL as well, on both
 control planes.
 
-Parts run in six parallel lanes, because tests of the running product and of clusters mostly wait; the output of a part
+Parts run in seven parallel lanes, because tests of the running product and of clusters mostly wait; the output of a part
 appears when it has ended. When only a few tests fail, they run once more without other load; those that pass then are
 listed as shaky. PostgreSQL runs in a temporary folder (as another user when we are root, because initdb refuses root).
 Tests that need a missing program are skipped with the reason, in pytest's summary or below. `--quick` (`make quick`) runs
@@ -72,7 +72,11 @@ def lanes() -> list[list[Part]]:
         [Part("the product on the real control plane", PRODUCT, "control_plane")],
         [Part("the product on the simulated one", PRODUCT, "not control_plane")],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
-        [Part("rollouts on a real node", KUBELET), Part("engine", ENGINE)],
+        [
+            Part("rollouts on a real node", KUBELET),
+            Part("engine on the simulated one", ENGINE, "not control_plane"),
+        ],
+        [Part("engine on the real control plane", ENGINE, "control_plane")],
     ]
 
 

@@ -54,6 +54,8 @@ def _template_path(body: Json) -> tuple[str, ...] | None:
     if body.get("kind") == "Pod" and body.get("apiVersion") == "v1":
         return () if _has_containers(body) else None
     for path in _TEMPLATE_PATHS:
+        if path[0] not in body:  # most objects have neither
+            continue
         node: Any = body
         for key in path:
             node = mapping_of(node).get(key)

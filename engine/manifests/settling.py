@@ -95,8 +95,10 @@ def _may_be_added(body: Json, seconds: int) -> bool:
 def probe_warnings(body: Json, settling: Settling) -> list[str]:
     """What the missing readiness probes of a workload mean, for the preview; nothing where none is missing, or where the
     object says itself how long it is to be watched."""
+    if not _is_kept(body) or _annotation(body, SETTLE_ANNOTATION):
+        return []
     names = unprobed(body)
-    if not names or not _is_kept(body) or _annotation(body, SETTLE_ANNOTATION):
+    if not names:
         return []
     seconds = settle_time(body, settling.seconds)
     watched = (

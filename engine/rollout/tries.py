@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.health.crashes import exits_of, statuses_of
 from engine.health.objects import Judgement, failed, failed_pods
 from engine.health.trouble import Trouble, ended_state, times
-from engine.limits import JOB_BACK_OFF, JOB_BACK_OFF_MAX, POD_BACK_OFF_MAX
+from engine.limits import JOB_BACK_OFF, JOB_BACK_OFF_MAX, pause_after
 from engine.rollout.targets import Target
 from engine.types import Json, Progress
 
@@ -49,8 +49,7 @@ def _of_restarts(pods: Sequence[Json]) -> Tries | None:
         if counts:
             count = max(counts)
             runs = any("running" in (c.get("state") or {}) for c, _ in statuses_of(pod))
-            pause = 0.0 if count < 2 else min(POD_BACK_OFF_MAX, JOB_BACK_OFF * 2 ** (count - 2))
-            return _tries(pod, count, pause, runs)
+            return _tries(pod, count, pause_after(count), runs)
     return None
 
 

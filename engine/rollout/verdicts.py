@@ -14,14 +14,7 @@ from engine.cluster.apply import Applied
 from engine.cluster.feed import World
 from engine.health.creation import refused_pods
 from engine.health.events import age_of, event_time
-from engine.health.objects import (
-    Judgement,
-    current_pods,
-    failed,
-    is_observed,
-    judge,
-    waiting,
-)
+from engine.health.objects import Judgement, current_pods, failed, is_observed, judge, waiting
 from engine.health.pods import failed_by_its_node, is_ready, troubles_of
 from engine.health.quorum import crash_of_many, decisive, rank
 from engine.health.trouble import NEVER, Trouble
@@ -34,7 +27,7 @@ from engine.rollout.revisions import judge_blocked, with_old_pods
 from engine.rollout.targets import Target, extra_time, replaces_pods, wanted_pods
 from engine.rollout.tries import judge_tries
 from engine.rollout.vanished import is_same, judge_vanished
-from engine.rollout.waits import old_refusal
+from engine.rollout.waits import Graces, next_try, old_troubles
 from engine.types import Json, ObjectRef, Progress
 
 _ENDED = (Progress.READY, Progress.FAILED)
@@ -125,19 +118,21 @@ class Verdicts:
         if not known:  # what its status says is of the rollout before
             self._old_deadlines.update(deadlines_over([body]))
         judgement = judge(target.ref.kind, self._as_of_now(target, body), target.applied.generation)
-        target.pods = self._pods_of(target, body) if known else []
-        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods] if known else []
+        everyone = self._all_pods_of(target, body)
+        target.pods = self._current(target, body, everyone) if known else []
+        current = {id(pod) for pod in target.pods}
+        others = [pod for pod in everyone if id(pod) not in current]
         judgement = with_old_pods(target, body, judgement, others)
         seen = {pod["metadata"]["name"]: self._readiness.look(pod, target.settle) for pod in target.pods}
         if judgement.progress == Progress.READY and self._has_settled(target, body, seen):
             return judgement
         if (by_status := judgement.progress) != Progress.FAILED:
             judgement = self._settling(target, judgement, seen)
-        judgement = self._judge_pods(target, body, judgement, seen)
+        judgement = self._judge_pods(target, body, judgement, seen, others)
         if judgement.progress == Progress.PROGRESSING:
             now, patience = self._clock(), self._limits.quorum
             judgement = judge_blocked(
-                target, body, judgement, others, self._of_one, now=now, patience=patience
+                target, body, judgement, others if known else [], self._of_one, now=now, patience=patience
             )
         allowed = target.timeout + extra_time(target.ref.kind, body)
         in_time = by_status == Progress.READY or self._clock() - target.started < allowed
@@ -149,6 +144,8 @@ class Verdicts:
 
     def _as_of_now(self, target: Target, body: Json) -> Json:
         """The object, without a deadline of an earlier rollout for as long as its pods may still heal."""
+        if target.waits:
+            self._old_deadlines.update(deadlines_over([body]))
         since = max(target.started, target.grew)
         if not target.waits and self._clock() - since >= self._limits.old_deadline:
             return body
@@ -177,11 +174,16 @@ class Verdicts:
         return replace(waiting(f"{judgement.sentence}; {why}"), trouble=judgement.trouble)
 
     def _judge_pods(
-        self, target: Target, body: Json, judgement: Judgement, seen: dict[str, Seen]
+        self,
+        target: Target,
+        body: Json,
+        judgement: Judgement,
+        seen: dict[str, Seen],
+        others: Sequence[Json],
     ) -> Judgement:
         troubles = self._troubles(target, seen)
         doomed = self._doomed(target, troubles, seen)
-        refused = self._refused(target, body)
+        refused = self._refused(target, body, others)
         troubles += refused.troubles
         doomed += refused.troubles if refused.for_good else []
         worst = min(troubles, key=lambda trouble: (trouble.grace, rank(trouble)), default=None)
@@ -200,12 +202,11 @@ class Verdicts:
             return Judgement(judgement.progress, f"{judgement.sentence}; {worst.sentence}", "", worst)
         return judgement
 
-    def _pods_of(self, target: Target, body: Json) -> list[Json]:
+    def _current(self, target: Target, body: Json, everyone: Sequence[Json]) -> list[Json]:
         sets = self._replica_sets.get(body["metadata"].get("uid") or "", [])
-        return current_pods(target.ref.kind, body, self._all_pods_of(target, body), sets)
+        return current_pods(target.ref.kind, body, everyone, sets)
 
     def _all_pods_of(self, target: Target, body: Json) -> list[Json]:
-        """Old ones as well."""
         uid = body["metadata"].get("uid") or ""
         sets = self._replica_sets.get(uid, [])
         owners = [item["metadata"]["uid"] for item in sets] if target.ref.kind == "Deployment" else [uid]
@@ -236,26 +237,27 @@ class Verdicts:
         """Those whose grace is over. Ages start again when a trouble went away meanwhile."""
         now = self._clock()
         target.troubles = {t.key: target.troubles.get(t.key, now) for t in troubles}
-        crashing = crash_of_many(troubles, self._limits.crash_exits)
-        target.waits, doomed = False, []
+        old = self._old(target, troubles, seen)
+        crashing = crash_of_many([t for t in troubles if t.key not in old], self._limits.crash_exits)
+        doomed = []
         for trouble in troubles:
             crashes = trouble.topic == "crash" and trouble.container in crashing
             over = crashes or self._is_window_over(target, trouble, seen)
-            grace = 0.0 if over else self._grace(target, trouble, seen)
+            grace = old.get(trouble.key, 0.0 if over else trouble.grace)
             if now - target.troubles[trouble.key] >= grace:
                 doomed.append(trouble)
             if trouble.topic == "unschedulable":
                 self._note(target, trouble.sentence)
         return doomed
 
-    def _grace(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> float:
-        """For how long the trouble may last."""
-        pod = seen.get(trouble.pod)
-        old = old_refusal(trouble, pod.waits, self._limits) if pod else None
-        if old is None:
-            return trouble.grace
-        self._note(target, f"{trouble.sentence}, as before this deploy; the node has not tried again yet")
-        target.waits = True
+    def _old(self, target: Target, troubles: Sequence[Trouble], seen: dict[str, Seen]) -> Graces:
+        """For how long those may last that are from before the first write. Notes them in the log, and in the target."""
+        old = old_troubles(troubles, {name: pod.waits for name, pod in seen.items()}, self._limits)
+        for trouble in (trouble for trouble in troubles if trouble.key in old):
+            self._note(target, f"{trouble.sentence}, as before this deploy; {next_try(trouble)}")
+            if old[trouble.key] == NEVER:  # it runs: its pause begins when it has ended
+                target.troubles[trouble.key] = self._clock()
+        target.waits = bool(old)
         return old
 
     def _is_window_over(self, target: Target, trouble: Trouble, seen: dict[str, Seen]) -> bool:
@@ -283,15 +285,13 @@ class Verdicts:
             target.told.add(words)
             self.notes.append(f"{target.ref.name}: {words}")
 
-    def _refused(self, target: Target, body: Json) -> Refused:
+    def _refused(self, target: Target, body: Json, others: Sequence[Json]) -> Refused:
         uid = body["metadata"].get("uid") or ""
         events = [e for e in self._events.get(uid, []) if self._wall_age(event_time(e)) < _OLD_EVENT]
         message = refused_pods(target.ref.kind, body, sorted(events, key=event_time))
-        others = [pod for pod in self._all_pods_of(target, body) if pod not in target.pods]
         return judge_refusal(target, body, message, others, now=self._clock(), limits=self._limits)
 
     def _wall_age(self, stamp: str) -> float:
-        """Seconds since a time that the cluster wrote; 0 where it says none."""
         return age_of(stamp, self._wall())
 
 

@@ -312,6 +312,88 @@ def test_a_volume_that_was_missing_before_gets_time_for_the_nodes_next_look() ->
     assert scene.after(35).progress == Progress.FAILED
 
 
+def crashed_before(*names: str, restarts: int = 2, probed: bool = True) -> Scene:
+    """Pods of the revision that is deployed again: their containers had ended, and wait for their next start."""
+    scene = Scene(probed=probed)
+    for name in names:
+        scene.show(ended_pod(name, restarts=restarts))
+    scene.verdicts.remember()
+    return scene
+
+
+def test_ends_from_before_count_when_the_next_start_ends_too() -> None:
+    """What the container needs, a database perhaps, may be back, and the same revision is deployed again: until the kubelet's
+    next start nobody knows."""
+    scene = crashed_before("a", "b")
+    judgement = scene.after(0)
+    assert judgement.progress == Progress.PROGRESSING
+    assert "crashed 3 times" in judgement.sentence
+    assert scene.verdicts.notes == [
+        "web: container web crashed 3 times at start (exit code 1), as before this deploy; its next start decides"
+    ]
+    scene.show(ready_pod("a", restarts=3, ready=False))
+    assert scene.after(20).progress == Progress.PROGRESSING
+    scene.show(ended_pod("a", restarts=3))  # the other one still waits: it needs no start of its own
+    judgement = scene.after(200)
+    assert judgement.progress == Progress.FAILED
+    assert "crashed 4 times" in judgement.sentence
+
+
+@pytest.mark.parametrize("probed", [True, False])
+def test_ends_from_before_are_forgotten_when_the_next_start_lasts(probed: bool) -> None:
+    scene = crashed_before("a", "b", restarts=6, probed=probed)
+    assert scene.after(0).progress == Progress.PROGRESSING
+    scene.complete()
+    for seconds in (250, 30):
+        for name in ("a", "b"):
+            scene.show(ready_pod(name, restarts=7))
+        judgement = scene.after(seconds)
+    assert judgement.progress == Progress.READY
+
+
+def test_ends_from_before_count_when_the_pause_passes_without_a_start() -> None:
+    scene = crashed_before("a", "b")  # three ends: 20 s, and one look
+    scene.after(0)
+    assert scene.after(34).progress == Progress.PROGRESSING
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_start_from_before_says_nothing_when_it_ends() -> None:
+    scene = Scene(probed=True)
+    scene.show(ready_pod("a", restarts=2, ready=False))
+    scene.verdicts.remember()
+    scene.after(0)
+    assert scene.after(50).progress == Progress.PROGRESSING
+    scene.show(ended_pod("a", restarts=2))
+    assert scene.after(0).progress == Progress.PROGRESSING
+    assert scene.after(20).progress == Progress.PROGRESSING
+    scene.show(ended_pod("a", restarts=3))
+    assert scene.after(0).progress == Progress.FAILED
+
+
+def test_ends_of_a_pod_that_was_well_before_count_as_ever() -> None:
+    scene = Scene(probed=True)
+    scene.show(ready_pod("a"))
+    scene.verdicts.remember()
+    scene.after(0)
+    scene.show(ended_pod("a", restarts=1))
+    # Its first readiness has settled, its ends since then have not.
+    assert scene.after(1).progress == Progress.FAILED
+
+
+def test_a_deadline_that_passes_while_an_old_crash_is_waited_for_does_not_count() -> None:
+    scene = crashed_before("a", "b", restarts=4)
+    scene.after(0)
+    late = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "lastUpdateTime": "x",
+    }
+    scene.show(live_deployment(updatedReplicas=1, conditions=[late]))
+    assert scene.after(60).progress == Progress.PROGRESSING
+
+
 def test_the_second_end_decides_and_the_first_does_not() -> None:
     scene = Scene(probed=True)
     scene.show(ended_pod("a"))

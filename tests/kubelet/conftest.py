@@ -1,12 +1,18 @@
-"""The real node, and what tests need to deploy on it."""
+"""The real node, and what tests need to deploy on it.
+
+Most tests wait for pods most of the time. Those with the mark `beside` run some at a time, each in a namespace of its own,
+while pytest runs the others one after the other; their turn in pytest only takes the outcome.
+"""
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +33,7 @@ from tests.observer import Watching
 from tests.planes import NODE_ONLY, RealNode, running_node
 
 Json = dict[str, Any]
+Outcomes = dict[str, Future[None]]
 PORT = 8080
 GOOD = (
     "sh",
@@ -188,6 +195,42 @@ def place(node: RealNode) -> Iterator[Place]:
     made = new_place(node)
     yield made
     remove(made)
+
+
+SOME = 4  # tests that run beside each other
+beside = pytest.mark.beside
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that run beside come last: the others use the time."""
+    items.sort(key=lambda item: item.get_closest_marker("beside") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def outcomes(request: pytest.FixtureRequest, node: RealNode, good_image: str) -> Iterator[Outcomes]:
+    """Starts the tests that run beside. By test, its outcome."""
+
+    def run(item: pytest.Function) -> None:
+        place = new_place(node)
+        given = {**item.callspec.params, "place": place, "node": node, "good_image": good_image}
+        try:
+            item.function(**{name: given[name] for name in inspect.signature(item.function).parameters})
+        finally:
+            remove(place)
+
+    with ThreadPoolExecutor(SOME) as pool:
+        items = [item for item in request.session.items if item.get_closest_marker("beside")]
+        yield {item.nodeid: pool.submit(run, item) for item in items if isinstance(item, pytest.Function)}
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """The outcome of a test that runs beside; nothing for others, which pytest calls itself."""
+    if pyfuncitem.get_closest_marker("beside") is None:
+        return None
+    pyfuncitem.funcargs["outcomes"][pyfuncitem.nodeid].result()
+    return True
 
 
 def workload(

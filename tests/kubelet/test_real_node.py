@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from engine.manifests.settling import Settling
-from tests.kubelet.conftest import PORT, Json, Place, Requests, service, workload
+from tests.kubelet.conftest import PORT, Json, Place, Requests, beside, service, workload
 from tests.planes import RealNode
 
 PROBE = {"readinessProbe": {"httpGet": {"port": PORT}, "periodSeconds": 1}}
@@ -18,6 +18,7 @@ def uids(place: Place) -> set[str]:
     return {pod["metadata"]["uid"] for pod in place.pods()}
 
 
+@beside
 def test_a_good_update_loses_no_request(place: Place, good_image: str) -> None:
     first = place.deploy(service(), workload(good_image, replicas=3, **PROBE, **VERSION_1))
     assert first.ok, first.sentence
@@ -31,6 +32,7 @@ def test_a_good_update_loses_no_request(place: Place, good_image: str) -> None:
     assert requests.answers[-1] == "two"
 
 
+@beside
 def test_a_crashing_update_leaves_the_old_release_serving_and_the_way_back_replaces_nothing(
     place: Place, node: RealNode, good_image: str
 ) -> None:
@@ -60,6 +62,7 @@ def test_a_crashing_update_leaves_the_old_release_serving_and_the_way_back_repla
     assert len(requests.failed) <= len(requests.answers) // 10, requests.failed
 
 
+@beside
 def test_the_added_field_replaces_no_pod(place: Place, good_image: str) -> None:
     body: Json = workload(good_image, replicas=2, **VERSION_1)
     assert place.deploy(body, settling=Settling(0)).ok

@@ -12,8 +12,9 @@ import yaml
 
 from deployments.models import Deploy
 from engine.cluster.live import read_live
+from engine.health.crashes import exits_of_pod
 from runs.models import State
-from tests.kubelet.conftest import PORT, Json, Place, Requests, service, workload
+from tests.kubelet.conftest import GOOD, PORT, Json, Place, Requests, beside, service, workload
 from tests.kubelet.soaking.history import BEGINS
 from tests.kubelet.soaking.portal import has_applied, portal_for
 from tests.kubelet.soaking.shop import PROBED, PROGRAM, Part, Shop, files, images
@@ -92,6 +93,7 @@ def until(place: Place, count: int, seconds: float = 30) -> None:
         time.sleep(0.2)
 
 
+@beside
 def test_the_first_deploy_over_kubectl_apply_replaces_no_pod_and_takes_the_fields_over(
     place: Place, good_image: str
 ) -> None:
@@ -127,6 +129,7 @@ def put_pull_secret(place: Place, node: RealNode) -> None:
     place.client.request("PUT", f"{place.core}/secrets/pull", body=body)
 
 
+@beside
 def test_a_pull_credential_that_ends_is_named_and_heals_between_deploys(
     place: Place, node: RealNode, good_image: str
 ) -> None:
@@ -149,6 +152,7 @@ def test_a_pull_credential_that_ends_is_named_and_heals_between_deploys(
     assert health(place)[0] == "healthy"
 
 
+@beside
 def test_an_image_that_is_pushed_later_lets_the_same_deploy_succeed(place: Place, node: RealNode) -> None:
     name = f"tests/later-{place.name}:1"
     body = workload(f"{node.registry}/{name}", **PROBE)
@@ -159,6 +163,50 @@ def test_an_image_that_is_pushed_later_lets_the_same_deploy_succeed(place: Place
     second = place.deploy(body)
     assert second.ok, second.sentence
     assert uids(place) == before
+
+
+def needs_database(image: str) -> Json:
+    """It crashes at start while its database is down, and serves else."""
+    down = "Error: the database does not answer"
+    program = f'[ "$DATABASE" = up ] || {{ echo "{down}"; exit 3; }}; {GOOD[2]}'
+    key = {"name": "database", "key": "state", "optional": True}
+    env = [{"name": "DATABASE", "valueFrom": {"configMapKeyRef": key}}]
+    return workload(image, command=["sh", "-c", program], env=env, **PROBE)
+
+
+@beside
+def test_a_crash_whose_cause_was_mended_lets_the_same_deploy_succeed(place: Place, good_image: str) -> None:
+    """The containers wait for their next start; it decides."""
+    body = needs_database(good_image)
+    words = "at start (exit code 3): Error: the database does not answer"
+    assert words in place.deploy(body).sentence
+    before = uids(place)
+    again = place.deploy(body)  # still down
+    assert words in again.sentence
+    assert "its next start decides" in " ".join(again.lines)
+    state = {"metadata": {"name": "database"}, "data": {"state": "up"}}
+    place.client.request("POST", f"{place.core}/configmaps", body=state)
+    mended = place.deploy(body)
+    assert mended.ok, mended.sentence
+    assert uids(place) == before
+
+
+@beside
+def test_a_crash_after_the_first_readiness_is_failing_with_the_next_read(
+    place: Place, node: RealNode
+) -> None:
+    """A container with a readiness probe is not watched any more once it is ready. Each read of the live state judges it;
+    tests/deployments/test_aftermath.py has what the same tick tells people."""
+    serve = f"mkdir /tmp/w; echo up >/tmp/w/index.html; httpd -p {PORT} -h /tmp/w"
+    dies = node.image("tests/dies:1", "sh", "-c", f"{serve}; sleep 25; echo 'Error: lost its queue'; exit 3")
+    done = place.deploy(workload(dies, replicas=1, **PROBE))
+    assert done.ok, done.sentence
+    assert health(place)[0] == "healthy"
+    deadline = time.monotonic() + 90
+    while not any(exits_of_pod(pod).get("app", 0) >= 2 for pod in place.pods()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert health(place) == ("failing", "container app crashed twice at start (exit code 3)")
 
 
 def stateful(image: str, version: str, **container: object) -> Json:
@@ -173,6 +221,7 @@ def versions(place: Place) -> dict[str, str]:
     return {pod["metadata"]["name"]: pod["spec"]["containers"][0]["env"][0]["value"] for pod in place.pods()}
 
 
+@beside
 def test_a_pod_that_is_in_the_way_of_a_stateful_set_is_named(place: Place, good_image: str) -> None:
     """Its controller replaces no pod while one is not ready, also when the template is changed back."""
     assert place.deploy(service(), stateful(good_image, "one")).ok
@@ -192,6 +241,7 @@ def test_a_pod_that_is_in_the_way_of_a_stateful_set_is_named(place: Place, good_
     assert versions(place) == {"app-0": "one", "app-1": "one"}
 
 
+@beside
 def test_the_way_back_of_a_stateful_set_in_the_middle_is_over_when_all_pods_are_old_again(
     place: Place, good_image: str
 ) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from deployments.models import Deploy
 from engine.manifests.settling import Settling
 from runs.models import State
-from tests.kubelet.soaking.portal import Portal, fresh, has_applied, log_of, token_of
+from tests.kubelet.soaking.portal import Portal, fresh, has_applied, log_of, token_of, written_at
 from tests.kubelet.soaking.shop import (
     KINDS,
     PROBED,
@@ -284,7 +284,9 @@ class History:
             raise self._wrong(deploy, f"requests were lost: {bad}")
 
     def _check_kept(self, kept: Mapping[str, str], back: Deploy) -> None:
-        """The way back replaced no pod that had stayed."""
+        """The way back replaced no pod that was still there when it was written: until then the rollout before takes them."""
+        written = written_at(back)
+        kept = {uid: pod for uid, pod in kept.items() if self.truth.stayed.get(uid, 0.0) > written}
         for app, uids in self._standing().items():
             gone = [pod for uid, pod in kept.items() if uid not in uids and pod.startswith(f"{app}-")]
             if gone and app in SERVING:

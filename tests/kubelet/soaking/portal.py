@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connections as databases
+from django.utils import timezone
 
 from adapters.git.names import check_revision
 from adapters.git.repository import Limits
@@ -111,6 +113,13 @@ def fresh(deploy: Deploy) -> Deploy:
 def has_applied(deploy: Deploy) -> bool:
     """Whether its objects are written and it waits for them."""
     return Step.objects.filter(run_id=deploy.run_id, name="rollout", state=StepState.RUNNING).exists()
+
+
+def written_at(deploy: Deploy) -> float:
+    """When all its objects were written, by the clock of `time.monotonic`."""
+    step = Step.objects.get(run_id=deploy.run_id, name="rollout")
+    assert step.started_at
+    return time.monotonic() - (timezone.now() - step.started_at).total_seconds()
 
 
 def log_of(deploy: Deploy) -> list[str]:
