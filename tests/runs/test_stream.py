@@ -434,7 +434,12 @@ def test_new_lines_are_rendered_once_for_all_viewers_and_outside_of_the_event_lo
             Viewer(fence, after=1, viewer=streams.Viewer(str(person), lambda: True)) for person in range(50)
         ]
         reading = [asyncio.create_task(viewer.lines(2)) for viewer in viewers]
-        await asyncio.sleep(1.0)  # all are there
+        async with asyncio.timeout(PATIENCE):
+            while (
+                (feed := hub().feeds.get(fence.run_id)) is None or feed.viewers < 50 or feed.sequence is None
+            ):
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)  # all have asked once
         for number in (2, 3):
             await sync_to_async(write)(fence, f"line {number}")
             await asyncio.sleep(1.0)
