@@ -6,7 +6,7 @@ import structlog
 from django.conf import settings
 
 from adapters.errors import ExternalError
-from adapters.git import mirror
+from adapters.git import folders
 from core.jobs import enqueue, slot
 from engine.errors import SlipwayError
 from projects.connections import git_repository
@@ -38,7 +38,7 @@ def remove_unused() -> None:
     except SlipwayError as error:
         log.info("unused mirrors not removed", error=error.message)
         return
-    for name in mirror.remove_unused(settings.GIT_MIRRORS, used=used, older_than=UNUSED_SECONDS):
+    for name in folders.remove_unused(settings.GIT_MIRRORS, used=used, older_than=UNUSED_SECONDS):
         log.info("unused mirror removed", mirror=name)
 
 

@@ -197,7 +197,7 @@ class Git:
 
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(
-            f"{host_of(self.url)} gave no complete answer within {timeout:.3g} seconds; Git was stopped.",
+            f"{host_of(self.url)} gave no complete answer within {round(timeout, 1):g} seconds; Git was stopped.",
             system="Git",
             hint="Try again; a large repository may need its first copy made on a quiet line.",
         )

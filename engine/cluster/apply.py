@@ -14,22 +14,20 @@ from types import MappingProxyType
 from engine.cluster.autoscaling import Autoscalers, handover, replicas_of, without_replicas
 from engine.cluster.client import (
     ACCEPT_METADATA,
-    ACCEPT_METADATA_LIST,
     APPLY,
     ApiError,
     Client,
     find,
-    list_all,
 )
 from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of
-from engine.cluster.parallel import Outcomes, Talk
+from engine.cluster.parallel import Talk
 from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
 from engine.cluster.takeover import APPLY_QUERY, give_up_defaults, keeps_changing, take_over
 from engine.cluster.terminating import is_being_deleted, told
 from engine.cluster.yielding import about_addition, yielding
 from engine.errors import SlipwayError
-from engine.types import Action, Json, Manifest, ObjectRef, ObjectStatus, Observer, Progress
+from engine.types import Action, Json, Manifest, ObjectRef, ObjectStatus, Progress
 
 # As a condition: no object has this version, and one that does not exist is created nevertheless.
 NO_OBJECT = "1"
@@ -260,40 +258,6 @@ class Applier:
     def _take_over(self, path: str, manifest: Manifest, live: Json, talk: Talk) -> tuple[str, ...]:
         tries = self._patience.takeover_tries
         return take_over(self._client, path, manifest, live, tries=tries, confirm=talk.confirm)
-
-
-def read_before(
-    client: Client, kinds: ClusterKinds, manifests: Sequence[Manifest], observer: Observer | None
-) -> dict[ObjectRef, Json] | None:
-    """The metadata of all existing objects of the manifests' kinds, one list per kind and namespace; None when the
-    account may not list. Kinds that the cluster does not know yet have no objects."""
-    places = {}
-    for manifest in manifests:
-        resource = kinds.resource_of(manifest)
-        places[resource.path(manifest.ref.namespace)] = manifest.ref
-
-    def read(path: str, talk: Talk) -> list[Json]:
-        try:
-            return list_all(client, path, accept=ACCEPT_METADATA_LIST)[0]
-        except ApiError as error:
-            if error.status == 404:
-                return []
-            raise
-
-    found: dict[ObjectRef, Json] = {}
-    for path, items in Outcomes(tuple(places), read, observer):
-        if isinstance(items, ApiError) and items.status == 403:
-            return None
-        if isinstance(items, SlipwayError):
-            raise items
-        for item in items:
-            found[_ref(places[path], item)] = item
-    return found
-
-
-def _ref(like: ObjectRef, item: Json) -> ObjectRef:
-    metadata = item["metadata"]
-    return ObjectRef(like.kind, like.group, metadata.get("namespace") or "", metadata["name"])
 
 
 def has_changed(error: ApiError) -> bool:

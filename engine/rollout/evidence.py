@@ -26,7 +26,8 @@ MAX_LINE = 1000  # characters
 MAX_OTHERS = 20  # further containers of an object, of all its pods
 _AT_ONCE = 4  # questions
 _LOG_BYTES = 64 * 1024
-_LOG_IS_GONE = "unable to retrieve container logs for "  # a kubelet's answer, as a log, when it has removed the container
+# A kubelet's answers, as a log, when it has removed the container or its log file.
+_LOG_IS_GONE = ("unable to retrieve container logs for ", "failed to try resolving symlinks in path ")
 
 
 class Asker:

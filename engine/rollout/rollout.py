@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from engine.cluster.apply import Applied, Applier, ApplyError, Patience, failed_status, read_before, status_of
+from engine.cluster.apply import Applied, Applier, ApplyError, Patience, failed_status, status_of
 from engine.cluster.autoscaling import Autoscaler, read_autoscalers
+from engine.cluster.before import read_before
 from engine.cluster.client import ApiError, Client
 from engine.cluster.dryrun import dry_run
 from engine.cluster.feed import Topic, World

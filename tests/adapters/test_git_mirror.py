@@ -16,8 +16,8 @@ import pytest
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
 from adapters.git import processes, reach
 from adapters.git.command import Git, _key_in_memory, _ssh_command
+from adapters.git.folders import size_of
 from adapters.git.messages import MirrorDamaged, MirrorsFull, UnknownRevision, UntrustedHost, explain
-from adapters.git.mirror import size_of
 from adapters.git.repository import GitCredential, GitRepository
 from tests.environment import LOOPBACK
 
@@ -552,8 +552,9 @@ def closely_watched(monkeypatch: pytest.MonkeyPatch) -> None:
 def limited(git_server, folder: Path, limit: int) -> GitRepository:
     credential = GitCredential(token=TOKEN)
     return GitRepository(
-        f"{git_server.url}/shop.git", mirror=folder, credential=credential, protocols=("http",), limit=limit
-    )
+        f"{git_server.url}/shop.git", mirror=folder, credential=credential, protocols=("http",), limit=limit,
+        networks=LOOPBACK,
+    )  # fmt: skip
 
 
 def test_mirrors_have_a_limit_together(origin, git_server, tmp_path: Path, closely_watched) -> None:

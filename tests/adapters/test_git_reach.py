@@ -13,7 +13,7 @@ import pytest
 
 from adapters.errors import Denied, NotFound, Unavailable
 from adapters.git import reach
-from adapters.git.mirror import remove_unused
+from adapters.git.folders import remove_unused
 from adapters.git.repository import GitCredential, GitRepository
 from tests.environment import LOOPBACK
 

@@ -17,6 +17,7 @@ from django.db import OperationalError, connections
 from core.errors import Refused, status_of
 from core.redactor import Redactor
 from deployments.models import Deploy
+from runs import feed as feeds
 from runs import stream as streams
 from runs.bell import CHANGED, Bell
 from runs.fence import Fence
@@ -166,7 +167,7 @@ def test_the_bell_alone_brings_a_line_and_a_change(
     fence: Fence, with_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The feed never looks by itself here: what arrives was rung for."""
-    monkeypatch.setattr(streams, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(feeds, "LOOK_SECONDS", 3600.0)
 
     async def scenario() -> None:
         viewer = Viewer(fence)
@@ -195,8 +196,8 @@ async def subscribed(url: str) -> None:
 def test_two_viewers_have_one_reader(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
     write(fence, "one")
     read: list[int] = []
-    real = streams.read_on
-    monkeypatch.setattr(streams, "read_on", lambda run_id, after: read.append(after) or real(run_id, after))
+    real = feeds.read_on
+    monkeypatch.setattr(feeds, "read_on", lambda run_id, after: read.append(after) or real(run_id, after))
 
     async def scenario() -> None:
         first, second = Viewer(fence), Viewer(fence)
@@ -221,7 +222,7 @@ def test_two_viewers_have_one_reader(fence: Fence, monkeypatch: pytest.MonkeyPat
 
 
 def test_somebody_far_behind_reads_the_database(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "KEPT_LINES", 2)
+    monkeypatch.setattr(feeds, "KEPT_LINES", 2)
     write(fence, "one")
 
     async def scenario() -> None:
@@ -241,10 +242,8 @@ def test_somebody_who_claims_to_be_further_keeps_nobody_from_reading(
     fence: Fence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    real = streams.read_from_line
-    monkeypatch.setattr(
-        streams, "read_from_line", lambda run_id, line: read.append(line) or real(run_id, line)
-    )
+    real = feeds.read_from_line
+    monkeypatch.setattr(feeds, "read_from_line", lambda run_id, line: read.append(line) or real(run_id, line))
     write(fence, "one")
 
     async def scenario() -> None:
@@ -283,7 +282,7 @@ def test_whoever_goes_while_waiting_leaves_nothing(fence: Fence, with_redis: str
 
 def test_a_database_that_pauses_only_delays_the_lines(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
     write(fence, "one")
-    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(feeds, "LOOK_SECONDS", 0.05)
     failures = iter(range(3))
 
     async def scenario() -> None:
