@@ -35,6 +35,7 @@ APP_FOLDERS = (
 )  # fmt: skip
 PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control plane
 ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)
+LIBRARIES = ("adapters", "engine", "registry", "ui")
 MOST_SHAKY = 8
 QUICK_TESTS = APP_TESTS
 QUICK_LANES = (
@@ -65,7 +66,7 @@ class Part:
 def lanes() -> list[list[Part]]:
     """The lanes. The parts of a lane run one after the other; all lanes take about the same time."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *LIBRARIES}))
     return [
         [Part("everything else", rest, patient=True)],
         [Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, postgres=True, patient=True)],
@@ -76,7 +77,10 @@ def lanes() -> list[list[Part]]:
             Part("rollouts on a real node", KUBELET),
             Part("engine on the simulated one", ENGINE, "not control_plane"),
         ],
-        [Part("engine on the real control plane", ENGINE, "control_plane")],
+        [
+            Part("engine on the real control plane", ENGINE, "control_plane"),
+            Part("adapters, pages and pull credentials", LIBRARIES),
+        ],
     ]
 
 

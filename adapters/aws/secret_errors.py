@@ -94,6 +94,8 @@ def _unwritable(secret_id: str, error: Invalid) -> ExternalError:
 
 
 def _denied(error: Denied, rights: str) -> Denied:
+    if error.hint and not error.hint.startswith("AWS says:"):
+        return error  # AWS was not even asked: our own words, such as those about missing credentials
     quoted = _OF_RIGHTS.match(error.hint)
     return Denied(error.message, system=SYSTEM, hint=f"{rights} {quoted[0] if quoted else ''}".strip())
 

@@ -97,14 +97,18 @@ def _is_done(request: ChangeRequest, state: str, actor: Actor) -> bool:
     return request.state == state and request.decided_by == actor.text
 
 
+@transaction.atomic
 def _claim(actor: Actor, request: ChangeRequest, note: str) -> None:
-    free = ChangeRequest.objects.filter(
-        pk=request.pk, state=STATE.WAITING, decided_at=None, version__state=SecretVersion.State.WAITING
-    )
-    claimed = free.update(decided_by=actor.text[:150], decided_at=timezone.now(), decision=said(note))
+    """Begins an approval. The row is locked and read: a condition on the version needs a subquery, and PostgreSQL does not
+    look at that again after it has waited for another decision."""
+    ChangeRequest.objects.select_for_update().get(pk=request.pk)
     request.refresh_from_db()
-    if not claimed:
+    if not waits(request) or request.decided_at is not None:
         raise decided(request)
+    ChangeRequest.objects.filter(pk=request.pk).update(
+        decided_by=actor.text[:150], decided_at=timezone.now(), decision=said(note)
+    )
+    request.refresh_from_db()
 
 
 def release(request: ChangeRequest) -> None:

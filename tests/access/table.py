@@ -156,7 +156,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("secrets:discard", f"{SECRETS}{{file}}/discard/", ONLY_A_FORM, post(KEEPS, 409)),
     ("secrets:mend", f"{SECRETS}{{file}}/mend/", ONLY_A_FORM, post(KEEPS, 302)),
     ("secrets:review", f"{SECRETS}{{file}}/review/", post(KEEPS, 302).replace("401", "302"), post(KEEPS, 302)),
-    ("secrets:decide", f"{SECRETS}{{file}}/decide/", ONLY_A_FORM, post(KEEPS, 409)),
+    ("secrets:decide", f"{SECRETS}{{file}}/decide/", ONLY_A_FORM, post(KEEPS, 302)),
     # Pull credentials. An address that names nothing goes to everything, which is for admins
     ("registry:overview", "/registry/", SIGNED_IN, NO_FORM),
     ("registry:image", "/registry/images/shop/web/", SEES, NO_FORM),

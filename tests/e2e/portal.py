@@ -43,7 +43,7 @@ class Person:
     def post(self, path: str, data: dict[str, str], *, timeout: float = 60) -> requests.Response:
         """A form of ours, sent."""
         data = {"csrfmiddlewaretoken": self.session.cookies["csrftoken"], **data}
-        headers = {"Referer": self.running.url + path, "Accept": "text/html"}
+        headers = {"Origin": self.running.url, "Referer": self.running.url + path, "Accept": "text/html"}
         return self.session.post(self.running.url + path, data=data, headers=headers, timeout=timeout)
 
     def ask(

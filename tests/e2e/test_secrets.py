@@ -14,7 +14,11 @@ from tests.e2e import world
 from tests.e2e.browsing import SLOWLY, Visitor, needs_axe, needs_browser
 from tests.e2e.running import Running
 
-pytestmark = needs_browser
+# On one control plane. They are about pages, and no cluster takes part.
+pytestmark = [
+    *needs_browser,
+    pytest.mark.parametrize("sandbox", ["simulated"], indirect=True, scope="session"),
+]
 Visit = Callable[..., Visitor]
 STAGING, PRODUCTION = "/projects/catalog/staging/secrets/", "/projects/catalog/production/secrets/"
 STORED = "slipway/catalog/staging"

@@ -13,6 +13,8 @@ from registry.models import Refresh
 from registry.reconcile import Ask
 from tests.registry.conftest import HOST
 
+# On one control plane: a day is about clocks and outages; what a cluster does is in the other modules.
+pytestmark = pytest.mark.parametrize("plane", ["simulated"], indirect=True, scope="session")
 MINUTE = timedelta(minutes=1)
 STEP = 10  # minutes between two looks; the portal looks each minute
 HOURS = 36

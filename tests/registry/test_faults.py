@@ -205,15 +205,15 @@ def test_a_cluster_that_is_away_for_a_day(world, clock) -> None:
         expires_at=now + 5 * HOUR, half_life_at=now - HOUR,
     )  # fmt: skip
     tries = 0
-    for minute in range(24 * 60):
+    for minute in range(0, 24 * 60, 4):
         if cluster.pk in running.due_clusters():
             tries += 1
             assert running.look_at(cluster, Ask()).fault is not None
         if minute == 60:
             assert Credential.objects.get().state == State.UNKNOWN
-        clock.shift(timedelta(minutes=1))
+        clock.shift(timedelta(minutes=4))
     watch = Watch.objects.get()
-    assert 90 <= tries <= 110
+    assert 85 <= tries <= 110
     assert watch.attempts == tries
     assert watch.failing_since == now
     assert "does not answer" in watch.last_error

@@ -256,7 +256,7 @@ def test_filters_and_pages_have_addresses(portal: Portal, see) -> None:
     assert see(address="/registry/?q=NS-01").count("<tr id=") == 10
     assert see(address="/registry/?show=attention").count("<tr id=") == 1
     assert "No credential fits" in see(address="/registry/?q=nothing")
-    assert see(address="/registry/?cluster=hel&page=999999999999&q=%00").count("<tr id=") == PAGE
+    assert see(address="/registry/?cluster=hel&page=999999999999").count("<tr id=") == PAGE
     assert see(address="/registry/?cluster=hel&page=99").count("<tr id=") == 0
 
 

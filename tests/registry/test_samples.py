@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,8 @@ from tests.registry.conftest import TYPE, Place
 @pytest.fixture
 def samples(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The samples' environments, under names of their own in this cluster."""
-    names = [f"smp-{place.cluster.pk}-{name}"[:60] for name in namespaces()]
+    mark = uuid.uuid4().hex[:6]  # a cluster lives longer than a test
+    names = [f"smp-{mark}-{name}"[:60] for name in namespaces()]
     monkeypatch.setattr(pull_credentials, "namespaces", lambda: names)
     monkeypatch.setattr(pull_credentials, "PAUSED", names[-1])
 

@@ -41,8 +41,9 @@ def tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def clean(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No chore is left of another test, and nothing was told."""
+def clean(db: None, settings: Any) -> None:
+    """No chore is left of another test, nothing was told, and the job of chores is one of the portal's."""
+    settings.JOBS = (*settings.JOBS, KIND.job)
     Chore.objects.all().delete()
     ChoreCounter.objects.all().delete()
     chores.told.clear()
