@@ -19,6 +19,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+DATABASE = frozenset({"db", "transactional_db", "live_server"})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, tests that use no database are left out: they have run with the same result beside SQLite."""
+    if "postgresql" not in django_settings.DATABASES["default"]["ENGINE"]:
+        return
+    alone = [item for item in items if not uses_database(item)]
+    config.hook.pytest_deselected(items=alone)
+    items[:] = [item for item in items if uses_database(item)]
+
+
+def uses_database(item: pytest.Item) -> bool:
+    """Whether a test has the mark `django_db`, or a fixture of the database."""
+    return item.get_closest_marker("django_db") is not None or bool(
+        DATABASE & set(getattr(item, "fixturenames", ()))
+    )
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints the number of tests on each control plane."""
     for line in planes.counted():

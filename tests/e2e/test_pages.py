@@ -13,7 +13,11 @@ from tests.e2e.browsing import AXE, Visitor, needs_axe, needs_browser
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
-pytestmark = needs_browser
+# On one control plane: they are about pages, and no cluster takes part.
+pytestmark = [
+    *needs_browser,
+    pytest.mark.parametrize("sandbox", ["simulated"], indirect=True, scope="session"),
+]
 PLAIN = (
     "/",
     "/projects/storefront/",
