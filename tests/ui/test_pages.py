@@ -19,16 +19,17 @@ def names(user: object, path: str = "/") -> list[str]:
 
 
 def test_navigation_shows_what_a_person_may_open() -> None:
-    assert names(site.DEVELOPER) == ["Board", "Deploys", "Secrets"]
-    assert names(site.AUDITOR) == ["Board", "Deploys", "Secrets", "Audit"]
-    assert names(site.ADMIN) == ["Board", "Deploys", "Secrets", "Audit", "Admin"]
+    assert names(site.DEVELOPER) == ["Board", "Deploys", "Secrets", "Registry"]
+    assert names(site.AUDITOR) == ["Board", "Deploys", "Secrets", "Registry", "Audit"]
+    assert names(site.ADMIN) == ["Board", "Deploys", "Secrets", "Registry", "Audit", "Admin"]
     assert names(site.NOBODY) == []
 
 
 def test_a_phone_shows_what_fits_and_the_rest_under_more() -> None:
+    assert not shell(site.request(user=site.DEVELOPER))["nav_more"]
     context = shell(site.request())
-    assert not context["nav_more"]
-    assert site.page("404").count('href="/admin/"') == 2  # at the side, and in the bar of a phone
+    assert context["nav_more"]
+    assert site.page("404").count('href="/admin/"') == 2  # at the side, and under More on a phone
     many = {"nav": [replace(entry, waiting=0) for entry in context["nav"] * 2], "nav_more": True}
     assert 'id="more"' in render_to_string("components/nav.html", {**context, **many})
 
