@@ -15,7 +15,7 @@ PREFIX = 6
 WINDOW = 64
 # Texts come cut by other code: by the engine, by the API server, by the container's runtime. None cuts shorter.
 SHORTEST_CUT = 190
-MOST_FORMS = 2_000_000  # windows and forms; about 200 MB. More are not taken
+MOST_FORMS = 2_000_000  # windows and forms; about 200 MB. More are not taken, and the matcher is full
 _FEW = 16
 _END = re.compile(r"[\n\r…]|\Z")
 
@@ -65,10 +65,15 @@ class Matcher:
         self._whole_lines: set[str] = set()
         self.count = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether forms may have been left out."""
+        return self.count >= MOST_FORMS
+
     def add(self, forms: Iterable[str], *, whole_lines: bool = False) -> None:
         """Adds forms of four characters and more. `whole_lines`: where one stands, its whole line is found."""
         for form in forms:
-            if self.count >= MOST_FORMS:
+            if self.is_full:
                 return
             if len(form) < PREFIX:
                 self._short.add(form)

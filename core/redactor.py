@@ -19,8 +19,11 @@ MASK = "•••••"
 # A value of up to three characters looks like ordinary text ("1", "yes"): replacing it would garble every log, and the
 # gaps would reveal the value. Values of four and five characters are replaced where they stand alone.
 SHORTEST = 4
-# Characters in which lines and parts are looked for; of values beyond that, only pieces are known.
+# Each value of up to SMALL characters (a whole secret of AWS) is looked through for lines and parts, however many others there
+# are; larger ones up to MOST_TEXT characters together, beyond which only pieces of them are known.
+SMALL = 65_536
 MOST_TEXT = 8_000_000
+FULL = "(hidden: too many secret values are in use to tell whether this text shows one)"
 
 
 class Redactor:
@@ -47,9 +50,10 @@ class Redactor:
 
     def _add(self, value: str | bytes) -> None:
         self._add_whole(value)
-        self._looked_through += len(value)
-        if self._looked_through > MOST_TEXT:
-            return
+        if len(value) > SMALL:
+            self._looked_through += len(value)
+            if self._looked_through > MOST_TEXT:
+                return
         text = value if isinstance(value, str) else value.decode(errors="ignore")
         self._keep(lines_of(text))
         for part in dict.fromkeys(parts_of(text)):
@@ -65,12 +69,15 @@ class Redactor:
         self._matcher.add({form for form in forms if len(form) >= SHORTEST}, whole_lines=whole_lines)
 
     def redact(self, text: str) -> str:
-        """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning."""
+        """`text` with each registered value replaced by five dots, also a value of which a cut left only the beginning. When
+        there are more values than can be kept, FULL: else whoever adds values enough could have others shown."""
         kept, position = [], 0
         with self._lock:
             for value in self._waiting:
                 self._add(value)
             self._waiting = []
+            if self._matcher.is_full:
+                return FULL
             spans = self._matcher.spans(text)
         for first, last in spans:
             kept += [text[position:first], MASK]

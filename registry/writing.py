@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.cluster.client import ApiError, Client
@@ -103,10 +103,3 @@ def _compared(outcome: Outcome, live: Seen | None) -> Outcome:
     if live is not None and live.fingerprint == outcome.content.fingerprint and live.can_be_patched:
         return Outcome(outcome.content)
     return Outcome(None, outcome.fault or NOT_THERE)
-
-
-def places_written(found: Mapping[Place, Outcome]) -> Sequence[Place]:
-    """Those where the content stands now."""
-    return [
-        place for place, outcome in found.items() if outcome.fault is None and outcome.content is not None
-    ]

@@ -16,7 +16,6 @@ from engine.types import ADDED_ANNOTATION, MIN_READY_ANNOTATION, SETTLE_ANNOTATI
 
 _KEEPING = {("Deployment", "apps"), ("StatefulSet", "apps"), ("DaemonSet", "apps")}
 _SETTLING = {*_KEEPING, ("ReplicaSet", "apps"), ("Pod", "")}
-_PROGRESS_DEADLINE = 600  # Kubernetes' own default; it must be more than `minReadySeconds`
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from projects.allotting.rules import fits
-from projects.allotting.wishes import Wish, of_place, of_project, of_repository, of_secret
-from projects.models import Allotment, Environment, Image, Project, SecretsFile
+from projects.allotting.uses import uses
+from projects.allotting.wishes import Wish
+from projects.models import Allotment
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,15 @@ def shown(project: str = "") -> list[Row]:
     same: dict[tuple[object, ...], list[str]] = defaultdict(list)
     for row in everything:
         same[_thing(row)].append(row.project.name)
-    wishes = _wishes()
+    wishes: dict[int, list[Wish]] = defaultdict(list)
+    for use in uses():
+        wishes[use.project].append(use.wish)
     return [
-        Row(row, tuple(name for name in same[_thing(row)] if name != row.project.name), _uses(row, wishes))
+        Row(
+            row,
+            tuple(name for name in same[_thing(row)] if name != row.project.name),
+            _number(row, wishes[row.project_id]),
+        )
         for row in everything
         if project in ("", row.project.slug)
     ]
@@ -39,21 +46,7 @@ def _thing(row: Allotment) -> tuple[object, ...]:
     return row.kind, row.cluster_id, row.registry_id, row.environment_id, row.pattern
 
 
-def _uses(row: Allotment, wishes: dict[int, list[Wish]]) -> int | None:
+def _number(row: Allotment, wishes: list[Wish]) -> int | None:
     if row.environment_id is not None:
         return None
-    return sum(fits(row, wish) for wish in wishes[row.project_id])
-
-
-def _wishes() -> dict[int, list[Wish]]:
-    """What the settings of every project name, in four queries."""
-    found: dict[int, list[Wish]] = defaultdict(list)
-    for one in Environment.objects.select_related("cluster"):
-        found[one.project_id] += of_place(one.cluster, one.namespace)
-    for file in SecretsFile.objects.select_related("environment"):
-        found[file.environment.project_id] += of_secret(file.secret_id, file.role_arn)
-    for image in Image.objects.select_related("registry"):
-        found[image.project_id] += of_repository(image.registry, image.repository)
-    for project in Project.objects.all():
-        found[project.pk] += of_project(project)
-    return found
+    return sum(fits(row, wish) for wish in wishes)

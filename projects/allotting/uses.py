@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from projects.allotting.rules import fits
 from projects.allotting.wishes import Wish, of_place, of_project, of_repository, of_secret
-from projects.models import Allotment, Project
+from projects.models import Allotment, Environment, Image, Project, SecretsFile
 
 
-def users_of(project: Project) -> Iterator[tuple[str, Wish]]:
-    """Every setting of the project that names something outside, as text, with its wish."""
-    for environment in project.environments.select_related("cluster"):
-        for wish in of_place(environment.cluster, environment.namespace):
-            yield f"the environment {environment.name}", wish
-        for file in environment.secrets_files.all():
-            for wish in of_secret(file.secret_id, file.role_arn):
-                yield f"the secrets file {file.path} of {environment.name}", wish
-    for image in project.images.select_related("registry"):
+@dataclass(frozen=True)
+class Use:
+    """One setting that names something outside. `text`: the setting, for a sentence."""
+
+    project: int
+    text: str
+    wish: Wish
+
+
+def uses(project: Project | None = None) -> Iterator[Use]:
+    """Every setting that names something outside, of one project or of all, in four queries."""
+    of = {} if project is None else {"project": project}
+    for one in Environment.objects.filter(**of).select_related("cluster"):
+        for wish in of_place(one.cluster, one.namespace):
+            yield Use(one.project_id, f"the environment {one.name}", wish)
+    files = SecretsFile.objects.filter(**{f"environment__{name}": value for name, value in of.items()})
+    for file in files.select_related("environment"):
+        for wish in of_secret(file.secret_id, file.role_arn):
+            place = f"the secrets file {file.path} of {file.environment.name}"
+            yield Use(file.environment.project_id, place, wish)
+    for image in Image.objects.filter(**of).select_related("registry"):
         for wish in of_repository(image.registry, image.repository):
-            yield f"the image {image.name}", wish
-    for wish in of_project(project):
-        yield "the repository of the project", wish
+            yield Use(image.project_id, f"the image {image.name}", wish)
+    for row in [project] if project is not None else Project.objects.all():
+        for wish in of_project(row):
+            yield Use(row.pk, "the repository of the project", wish)
 
 
 def left_without(allotment: Allotment) -> list[str]:
@@ -31,9 +45,9 @@ def left_without(allotment: Allotment) -> list[str]:
         return []
     others = list(Allotment.objects.filter(project=allotment.project_id).exclude(pk=allotment.pk))
     return [
-        text
-        for text, wish in users_of(allotment.project)
-        if fits(allotment, wish) and not any(fits(other, wish) for other in others)
+        use.text
+        for use in uses(allotment.project)
+        if fits(allotment, use.wish) and not any(fits(other, use.wish) for other in others)
     ]
 
 

@@ -206,8 +206,3 @@ def version_lines(view: FileView, uses: Mapping[str, Sequence[VersionUse]], limi
         )
         for row in view.history[:limit]
     ]
-
-
-def names_text(places: Sequence[Place]) -> str:
-    """Keys in a sentence."""
-    return ", ".join(label(*place) for place in places)

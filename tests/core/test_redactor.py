@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from core.matcher import MOST_FORMS
 from core.redactor import (
+    FULL,
     MASK,
     MOST_TEXT,
     Redactor,
@@ -289,3 +290,21 @@ def test_the_worst_files_stay_bounded() -> None:
     assert redactor._looked_through > MOST_TEXT
     assert redactor._matcher.count <= MOST_FORMS
     assert redactor.redact("same-beginning-zzzzzzzz " * 2000).startswith("same-beginning-zzzzzzzz ")
+
+
+def test_many_values_before_it_do_not_uncover_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployer's own Secrets in Git are registered before those of AWS, and may be many."""
+    monkeypatch.setattr("core.redactor.MOST_TEXT", 200_000)
+    redactor = Redactor()
+    redactor.add(["x" * 70_000 + str(number) for number in range(5)])
+    redactor.add(["postgres://app:Ck9-in-a-url@db.example/shop"])
+    assert "Ck9-in-a-url" not in redactor.redact("password Ck9-in-a-url was refused")
+
+
+def test_a_full_redactor_shows_nothing_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.matcher.MOST_FORMS", 500)
+    redactor = Redactor()
+    redactor.add([f"filler-of-an-attacker-{number}" for number in range(100)])
+    redactor.add(["the-secret-of-aws-4711"])
+    assert redactor.redact("it is the-secret-of-aws-4711") == FULL
+    assert redactor.redact("an ordinary line") == FULL
