@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from core.status import Notice, Row, Sample
@@ -47,11 +47,17 @@ class Group:
 
 def ending(now: datetime) -> QuerySet[Credential]:
     """The credentials that end within the greatest level, or have ended, and whose renewal is overdue. One that is paused ends,
-    too."""
+    too, unless its pause is over before."""
     overdue = Q(half_life_at__lt=now - OVERDUE) | Q(half_life_at=None)
     rows = Credential.objects.filter(overdue, expires_at__lte=now + timedelta(hours=max(LEVELS)))
+    rows = rows.exclude(wakes_in_time(now))
     rows = rows.exclude(state__in=NOT_OURS).select_related("cluster").defer("cluster__kubeconfig")
     return rows.order_by("expires_at", "namespace")
+
+
+def wakes_in_time(now: datetime) -> Q:
+    """The credentials with a pause of their own that is over before they end, so that they are renewed in time."""
+    return Q(paused_until__gt=now, paused_until__lt=F("expires_at"))
 
 
 def level_of(ends_at: datetime, now: datetime) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db.models import Count, Min, Q, QuerySet
 
+from registry.ending import wakes_in_time
 from registry.models import Credential, State
 
 NOT_OURS = (State.MISSING, State.FOREIGN)
@@ -40,7 +41,8 @@ def troubled(now: datetime) -> Q:
 def totals(credentials: QuerySet[Credential], now: datetime) -> list[Total]:
     """The totals of the clusters, in the order of their names; one query."""
     usable = Q(expires_at__gt=now) & ~Q(state__in=NOT_OURS)
-    stopping = usable & (~Q(last_error="") | Q(state=State.PAUSED) | Q(state=State.ENDS_SOON))
+    paused = Q(state=State.PAUSED) & ~wakes_in_time(now)
+    stopping = usable & (~Q(last_error="") | paused | Q(state=State.ENDS_SOON))
 
     def spaces(which: Q) -> Count:
         return Count("namespace", filter=which, distinct=True)

@@ -24,7 +24,7 @@ from sandbox.samples.names import namespaces
 
 _EARLIER = "slipway-sandbox"  # wrote the pull secrets before the portal kept them
 PAUSED = "catalog-production"
-_LEFT, _PAUSE = timedelta(hours=5), timedelta(hours=4)
+_LEFT, _PAUSE = timedelta(hours=5), timedelta(hours=6)
 _PAST = timedelta(hours=7)  # with _LEFT: a token of twelve hours
 
 
@@ -54,7 +54,8 @@ def keep(by: Actor, cluster: Cluster, layout: Layout) -> None:
 
 
 def _pause_one(by: Actor, cluster: Cluster, layout: Layout) -> None:
-    """Gives one namespace a token that ends in a few hours, and pauses its renewal for somewhat less."""
+    """Gives one namespace a token that ends in a few hours, and pauses its renewal for longer: pages warn, and after the
+    pause it is renewed."""
     aws = layout.directory / "aws"
     give_order(layout.aws_url, aws, "token-life", _LEFT.total_seconds())
     running.look_at(cluster, Ask(namespace=PAUSED), wait=20.0)

@@ -15,6 +15,7 @@ from notify.models import Alarm
 from registry import ending
 from registry.models import Credential, RegistryToken, State, Watch
 from registry.pages.links import line_of_cluster, line_of_environment
+from registry.pages.totals import totals
 from tests.factories import make_cluster
 from tests.registry.pages import Portal, make_portal
 
@@ -135,3 +136,16 @@ def test_other_pages_have_one_line(portal: Portal, client: Client) -> None:
     assert "no namespace has one yet" in line_of_cluster(portal.cluster)
     portal.environment.pull_secret = ""
     assert line_of_environment(portal.environment) == ""
+
+
+@pytest.mark.parametrize(("hours", "is_told"), [(4, False), (6, True), (None, True)])
+def test_a_pause_that_is_over_in_time_is_no_trouble(
+    portal: Portal, hours: float | None, is_told: bool
+) -> None:
+    """`hours`: None for a pause without an end of its own, of the whole cluster."""
+    until = portal.now + timedelta(hours=hours) if hours else None
+    portal.credential("sleeps", State.PAUSED)
+    left(5, portal, paused_until=until)
+    assert bool(ending.notices()) is is_told
+    (total,) = totals(Credential.objects.filter(namespace="sleeps"), portal.now)
+    assert total.stops == int(is_told)

@@ -57,7 +57,7 @@ def test_all_are_valid_and_one_is_paused_and_nearly_over(samples: Place, clock: 
     assert (paused.state, paused.half_life_at) == (State.PAUSED, timezone.now() - timedelta(hours=1))
     assert {row.state for row in keep(samples).values()} == {State.VALID, State.PAUSED}  # the next start
     assert len(samples.world.asked) == 2
-    clock.shift(timedelta(hours=4, minutes=1))  # the pause is over before the token is
+    clock.shift(timedelta(hours=6, minutes=1))  # the token has ended; now the pause has, too
     samples.look()
     paused.refresh_from_db()
     assert paused.state == State.VALID
