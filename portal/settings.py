@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "clusters",
     "secrets_ui",
     "registry",
+    "builds",
     "deployments",
     "portal",
 ]
@@ -126,6 +127,7 @@ _rq_url = f"{REDIS_URL}{'&' if '?' in REDIS_URL else '?'}{_redis_query}"
 JOBS_SERIALIZER = "rq.serializers.JSONSerializer"  # pickles would run code of whoever can write to Redis
 RQ_QUEUES = {
     "deploys": {"URL": _rq_url, "DEFAULT_TIMEOUT": 4 * 3600, "SERIALIZER": JOBS_SERIALIZER},
+    "builds": {"URL": _rq_url, "DEFAULT_TIMEOUT": 5 * 3600, "SERIALIZER": JOBS_SERIALIZER},
     # A queue and a worker for each outside system, so that a slow one delays no other.
     "live": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # clusters
     "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # Slack

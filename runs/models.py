@@ -115,7 +115,7 @@ class Step(models.Model):
     """One step of a run."""
 
     run_id = models.UUIDField()
-    name = models.CharField(max_length=20)
+    name = models.CharField(max_length=60)
     position = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=20, choices=StepState, default=StepState.PENDING)
     started_at = models.DateTimeField(null=True, blank=True)

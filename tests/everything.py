@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 APP_TESTS = "not browser and not control_plane and not slow"
 # The tests that depend on the database. The others have the same result on both.
 APP_FOLDERS = (
-    "access", "audit", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects", "registry",
-    "runs", "secrets_ui", "status",
+    "access", "audit", "builds", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects",
+    "registry", "runs", "secrets_ui", "status",
 )  # fmt: skip
 PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control plane
 ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)

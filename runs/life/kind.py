@@ -33,7 +33,8 @@ class Kind(Generic[R]):
 
     `name`: as in audit verbs (`deploy.started`) and in sentences ("then deploy again"). `counter`: the table of the counter.
     `queue`, `job`: the RQ queue, and the dotted name of the job function, which takes the run's id and the attempt. `steps`:
-    their names in order, at most 20 characters each. `about`: how audit events name a run.
+    their names in order, at most 60 characters each; a run may have others (`opening.create`). `about`: how audit events name
+    a run.
     """
 
     name: str

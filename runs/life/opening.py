@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db.models import F
 
 from audit.actors import Actor
@@ -17,9 +19,9 @@ def next_number(kind: Kind[R]) -> int:
     return rows.get(name=kind.name).last
 
 
-def create(kind: Kind[R], actor: Actor, /, **fields: object) -> R:
-    """Creates a queued run for `actor` with a new number, and its steps. `fields`: the kind's own columns. Call it in a
-    transaction."""
+def create(kind: Kind[R], actor: Actor, names: Sequence[str] | None = None, /, **fields: object) -> R:
+    """Creates a queued run for `actor` with a new number, and its steps. `names`: those of the steps, where they are not the
+    same for all runs of the kind. `fields`: the kind's own columns. Call it in a transaction."""
     run = kind.model._default_manager.create(
         number=next_number(kind),
         actor_kind=actor.kind,
@@ -27,5 +29,5 @@ def create(kind: Kind[R], actor: Actor, /, **fields: object) -> R:
         actor_text=actor.text[:150],
         **fields,
     )
-    steps.create(run.run_id, kind.steps)
+    steps.create(run.run_id, kind.steps if names is None else names)
     return run

@@ -161,7 +161,7 @@ def outcome(pipeline: Pipeline[R, W], attempt: W) -> End:
 
 def tell_beginning(pipeline: Pipeline[R, W], attempt: W) -> None:
     """Logs the first lines of an attempt. The first attempt flushes them before it calls any outside system."""
-    run, names = attempt.run, pipeline.life.kind.steps
+    run, names = attempt.run, steps.names(attempt.run.run_id)
     if run.attempt > 1:
         done = steps.finished(run.run_id)
         following = next((name for name in names if name not in done), names[-1])

@@ -44,6 +44,11 @@ def close(run_id: UUID, running_becomes: StepState) -> None:
     rows.filter(state=StepState.PENDING).update(state=StepState.SKIPPED)
 
 
+def names(run_id: UUID) -> list[str]:
+    """The names of a run's steps, in order."""
+    return list(Step.objects.filter(run_id=run_id).values_list("name", flat=True))
+
+
 def finished(run_id: UUID) -> set[str]:
     """The names of the steps that have succeeded, in this attempt or an earlier one."""
     rows = Step.objects.filter(run_id=run_id, state=StepState.SUCCEEDED)

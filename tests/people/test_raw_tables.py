@@ -20,7 +20,18 @@ from projects.models import Cluster, Environment, Membership, Project
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
-OURS = ["audit", "people", "projects", "runs", "notify", "clusters", "secrets_ui", "registry", "deployments"]
+OURS = [
+    "audit",
+    "people",
+    "projects",
+    "runs",
+    "notify",
+    "clusters",
+    "secrets_ui",
+    "registry",
+    "builds",
+    "deployments",
+]
 MODELS = [model for label in OURS for model in apps.get_app_config(label).get_models()]
 
 

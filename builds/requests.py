@@ -1,0 +1,144 @@
+"""Requests a build. Pages, deliveries, the tick for missed pushes and the command line all come here.
+
+Each function takes the actor, checks their right, and writes the audit event in the transaction of the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+
+from adapters.git.repository import Commit
+from audit.actors import Actor
+from audit.record import record
+from builds.kind import BUILD, steps_of
+from builds.models import Build, BuiltImage, Delivery
+from core.errors import Refused
+from projects import access
+from projects.models import Image, Project, Role
+from runs.life import opening
+from runs.life.queue import enqueue_run
+from runs.models import OPEN
+
+
+@dataclass(frozen=True)
+class Order:
+    """The checked content of a request. `branch`: without `refs/heads/`, empty for a commit; `key`: the idempotency key."""
+
+    commit: Commit
+    branch: str = ""
+    git_tags: Sequence[str] = ()
+    cause: Build.Cause = Build.Cause.PERSON
+    is_fresh: bool = False
+    delivery: Delivery | None = None
+    retry_of: Build | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request. `created` is False when an earlier request opened the same build."""
+
+    build: Build
+    created: bool
+
+
+def request_build(actor: Actor, project: Project, order: Order) -> Answer:
+    """Requests the build of a commit. An open build of the same commit is the answer to a second request.
+
+    Raises Refused (role, no-images); nothing is changed then.
+    """
+    require_deployer(actor, project)
+    images = images_of(project)
+    if not images:
+        raise Refused(
+            f"{project} has no image that is built here.",
+            hint="Add an image in the project's settings.",
+            code="no-images",
+        )
+    try:
+        with transaction.atomic():
+            known = same_request(actor, project, order)
+            if known:
+                BUILD.audit(actor, "build.repeated", known)
+                return Answer(known, created=False)
+            build = create(actor, project, order, images)
+            BUILD.audit(actor, "build.requested", build)
+            enqueue_run(BUILD, build)
+    except IntegrityError:  # an equal request came at the same time
+        known = same_request(actor, project, order)
+        if known is None:
+            raise
+        return Answer(known, created=False)
+    return Answer(build, created=True)
+
+
+def require_deployer(actor: Actor, project: Project) -> None:
+    """Raises Refused unless the actor may build; the refused attempt is audited."""
+    try:
+        access.require_project(actor, project, Role.DEPLOYER)
+    except Refused as refusal:
+        record(
+            actor, "build.refused", target_kind="project", target_id=project.pk, target_text=project.slug,
+            project=project.slug, data={"reason": refusal.message},
+        )  # fmt: skip
+        raise
+
+
+def images_of(project: Project) -> list[Image]:
+    """The images of the project that are built here, with their registry and recipe."""
+    return list(project.images.select_related("registry", "recipe").exclude(recipe__is_built=False))
+
+
+def same_request(actor: Actor, project: Project, order: Order) -> Build | None:
+    """The build of this actor's idempotency key, else the open build of the same commit without a cancel request."""
+    if order.key:
+        keyed = Build.objects.filter(
+            actor_kind=actor.kind, actor_id=actor.id, idempotency_key=order.key
+        ).first()
+        if keyed:
+            return keyed
+    return Build.objects.filter(
+        project=project, revision=order.commit.sha, state__in=OPEN, cancel_requested_at=None
+    ).first()
+
+
+def create(actor: Actor, project: Project, order: Order, images: Sequence[Image]) -> Build:
+    """Creates the build's row, its steps and a row for each image."""
+    build = opening.create(
+        BUILD,
+        actor,
+        steps_of(image.name for image in images),
+        project=project,
+        revision=order.commit.sha,
+        subject=order.commit.subject[:300],
+        author=order.commit.author[:150],
+        branch=order.branch[:200],
+        git_tags=list(order.git_tags),
+        cause=order.cause,
+        is_fresh=order.is_fresh,
+        delivery=order.delivery,
+        retry_of=order.retry_of,
+        idempotency_key=order.key[:100] or None,
+    )
+    BuiltImage.objects.bulk_create(row(build, position, image) for position, image in enumerate(images))
+    return build
+
+
+def row(build: Build, position: int, image: Image) -> BuiltImage:
+    """The row of an image, with a copy of its recipe."""
+    recipe = getattr(image, "recipe", None)
+    return BuiltImage(
+        build=build,
+        image=image,
+        registry=image.registry,
+        name=image.name,
+        position=position,
+        reference=image.reference,
+        dockerfile=image.dockerfile,
+        context=image.context,
+        target=recipe.target if recipe else "",
+        platform=recipe.platform if recipe else "",
+    )
