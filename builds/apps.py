@@ -5,3 +5,14 @@ class BuildsConfig(AppConfig):
     """Builds: pushes become images in the registry."""
 
     name = "builds"
+
+    def ready(self) -> None:
+        from audit import targets
+        from builds import links
+        from projects.allotting import uses
+
+        targets.show("build_settings", links.settings_of_event)
+        targets.show("build_recipe", links.settings_of_event)
+        targets.show("build_secret", links.settings_of_event)
+        targets.show("delivery", links.deliveries_of_event)
+        uses.register(links.uses)

@@ -143,6 +143,9 @@ RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": 
 # Every function that a worker runs, whatever Redis says (core/listed.py).
 JOBS = (
     "audit.integrity.verify_job",
+    "builds.deciding.decide",
+    "builds.jobs.run_build",
+    "builds.missed.look_at",
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",
     "deployments.branches.refresh",
@@ -166,6 +169,7 @@ WORKER_PRELOAD = [
     "clusters.jobs",
     "notify.outbox",
     "deployments.branches",
+    "builds.missed",
     "secrets_ui.jobs",
     "registry.jobs",
     "adapters.kubernetes.http",
@@ -267,6 +271,7 @@ GIT_MIRRORS = DATA_DIR / "git"
 GIT_MIRRORS_GB = env.integer("GIT_MIRRORS_GB", 20)
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
+GITHUB_WEBHOOK_SECRET = env.text("GITHUB_WEBHOOK_SECRET")
 OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 METRICS_NETWORKS = env.words("METRICS_NETWORKS")

@@ -6,6 +6,8 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import chain, integrity
+from builds import deciding, missed
+from builds.incoming import forgetting
 from clusters import jobs as live
 from core import heartbeats
 from core.jobs import enqueue, slot
@@ -56,6 +58,9 @@ TICKS = (
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
     Tick("branches", 20, branches.refresh_due),
+    Tick("deliveries", 20, deciding.work_on_waiting),
+    Tick("missed pushes", missed.LOOK_SECONDS, missed.look_due),
+    Tick("old deliveries", 3600, forgetting.forget_old),
     Tick("integrity", 120, integrity.verify_due),
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),
