@@ -63,8 +63,8 @@ def deliver(
     return client.post(HOOK, body, content_type=content_type, headers=sent)
 
 
-@pytest.fixture
-def site_secret(settings: Any) -> Iterator[str]:
+@pytest.fixture(name="site_secret")
+def site_secret_fixture(settings: Any) -> Iterator[str]:
     """The site has a webhook secret, and nobody was refused yet."""
     settings.GITHUB_WEBHOOK_SECRET = SITE_SECRET
     windows = (rates.REFUSED, rates.REFUSED_HERE, rates.SIGNED)
@@ -110,8 +110,10 @@ class Shop:
         return Delivery.objects.order_by("-pk")[0]
 
 
-@pytest.fixture
-def shop(db: None, client: Client, origin: Origin, settings: Any, tmp_path: Path, site_secret: str) -> Shop:
+@pytest.fixture(name="shop")
+def shop_fixture(
+    db: None, client: Client, origin: Origin, settings: Any, tmp_path: Path, site_secret: str
+) -> Shop:
     settings.GIT_PROTOCOLS = ("file",)
     settings.GIT_MIRRORS = tmp_path / "mirrors"
     project = make.make_project(slug="shop", name="Shop", repository_url=f"file://{origin.bare}")

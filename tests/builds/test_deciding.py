@@ -15,7 +15,7 @@ from projects import connections
 from runs.models import State
 from tests import factories as make
 from tests.adapters.conftest import origin  # noqa: F401  (a fixture)
-from tests.builds.pushing import ZEROS, Shop, deliver, push_body, shop, site_secret  # noqa: F401  (fixtures)
+from tests.builds.pushing import ZEROS, Shop, deliver, push_body, shop_fixture, site_secret_fixture  # noqa: F401  (fixtures)
 
 
 def decided(delivery: Delivery) -> Decision:
@@ -246,14 +246,16 @@ def test_only_queued_builds_of_the_same_branch_that_pushes_led_to_give_way(shop:
     shop.set_rules(branches=["*"])
     running = decided(shop.push("Running")).build
     asked = decided(shop.push("Asked for")).build
-    assert running and asked
+    assert running
+    assert asked
     Build.objects.filter(pk=running.pk).update(state=State.RUNNING)
     Build.objects.filter(pk=asked.pk).update(cause=Build.Cause.PERSON, state=State.QUEUED)
     shop.origin.git("checkout", "-q", "-b", "other")
     elsewhere = decided(shop.push("Other branch", ref="refs/heads/other")).build
     shop.origin.git("checkout", "-q", "main")
     newest = decided(shop.push("Newest")).build
-    assert elsewhere and newest
+    assert elsewhere
+    assert newest
     states = dict(Build.objects.values_list("pk", "state"))
     assert [states[one.pk] for one in (running, asked, elsewhere, newest)] == [
         "running",

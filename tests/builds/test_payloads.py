@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from builds.deciding import decide
 from builds.incoming.payloads import MOST_COMMITS, MOST_PATHS, Unreadable, read
 from builds.models import Build, Delivery
-from tests.builds.pushing import deliver, push_body, site_secret  # noqa: F401  (a fixture)
+from tests.builds.pushing import deliver, push_body, site_secret_fixture  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = Path(os.environ.get("NODE_PATH", ROOT / "node_modules"), "@octokit", "webhooks-examples")
@@ -35,7 +35,7 @@ def examples() -> list[tuple[str, int, dict[str, Any]]]:
 
 @needs_examples
 @pytest.mark.django_db
-def test_each_of_githubs_examples_is_taken_and_gets_a_sentence(client: Any, site_secret: str) -> None:  # noqa: F811
+def test_each_of_githubs_examples_is_taken_and_gets_a_sentence(client: Any, site_secret: str) -> None:
     sent = examples()
     assert len(sent) > 300
     assert {"push", "ping", "pull_request", "create", "delete"} <= {name for name, *_ in sent}

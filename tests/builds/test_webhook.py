@@ -17,7 +17,7 @@ from builds.incoming import rates, receiving
 from builds.models import BuildSettings, Decision, Delivery
 from core import jobs
 from tests import factories as make
-from tests.builds.pushing import HOOK, deliver, push_body, signature, site_secret  # noqa: F401  (a fixture)
+from tests.builds.pushing import HOOK, deliver, push_body, signature, site_secret_fixture  # noqa: F401  (a fixture)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("site_secret")]
 URL = "https://github.com/acme/shop.git"
