@@ -53,7 +53,7 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
         "running": running.number,
         "there": there.number,
         "allotment": Allotment.objects.create(project=project, kind="secret", pattern="spare/*").pk,
-        "build_secret": BuildSecret.objects.create(project=project, name="npm", secret_id="spare/x").pk,
+        "build_secret": BuildSecret.objects.create(project=project, name="npm", secret_id="other/x").pk,
         "delivery": delivery.pk,
         "event": record(SYSTEM_ACTOR, "deploy.ended").pk,
     }  # fmt: skip
