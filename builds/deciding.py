@@ -21,11 +21,9 @@ from adapters.git.repository import Commit
 from audit.actors import SYSTEM, Actor
 from builds.addresses import key_of, keys_of
 from builds.judging import judge_push, rules_of
-from builds.life import LIFE
 from builds.models import Build, Decision, Delivery, SeenBranch
 from builds.pushes import Push, push_of
 from builds.requests import Order, request_build
-from builds.superseding import supersede_older
 from core.errors import Refused
 from core.jobs import enqueue, slot
 from core.redactor import redact_text
@@ -190,7 +188,6 @@ def build_of(
         return None, refusal.message
     if not answer.created:
         return answer.build, f"Build {answer.build.number} builds {commit.short} already."
-    supersede_older(LIFE, answer.build)
     return answer.build, verdict.sentence
 
 

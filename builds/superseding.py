@@ -1,42 +1,42 @@
-"""Newest wins: of a branch's builds that pushes led to, those that have not started give way to a newer one."""
+"""Newest wins: of a branch's builds that pushes led to, those that wait give way to one of a newer push."""
 
 from __future__ import annotations
 
 from django.db import transaction
 
+from builds.life import LIFE
 from builds.models import Build
 from runs.life.ending import write_end
-from runs.life.hooks import End, Life
+from runs.life.hooks import End
 from runs.models import State
 
-# What a person asked for is built whatever is pushed.
 BY_PUSH = (Build.Cause.PUSH, Build.Cause.CATCH_UP)
 
 
-@transaction.atomic
-def supersede_older(life: Life[Build], build: Build) -> list[Build]:
-    """Ends the queued builds of the same branch whose push came earlier, and returns them. A build that has started goes on.
+def supersede_older(build: Build) -> list[Build]:
+    """Ends the waiting builds of older pushes to the same branch as `superseded`, by `build`; returns them. Those that a person
+    asked for, and those that run, go on. Call it in the transaction that creates `build`: its number's lock makes the order one.
 
     Deliveries may be decided in another order than they came in: where the push of another build came later, this build itself
-    gives way to it. Call it in the transaction that creates the build: its number's lock makes the order one.
+    gives way to it.
     """
-    if not build.branch or build.cause not in BY_PUSH or build.state != State.QUEUED:
+    if build.cause not in BY_PUSH or not build.branch:
         return []
     others = Build.objects.filter(
         project=build.project_id, branch=build.branch, cause__in=BY_PUSH, number__lt=build.number
-    ).select_related(*life.hooks_need)
-    newest = others.filter(delivery__gt=build.delivery_id or 0).exclude(state=State.SUPERSEDED)
-    if later := newest.order_by("-delivery").first():
-        return [build] if _ended(life, build, later) else []
-    queued = others.filter(state=State.QUEUED, cancel_requested_at=None).order_by("number")
-    return [older for older in queued if _ended(life, older, build)]
+    ).select_related("project")
+    later = others.filter(delivery__gt=build.delivery_id or 0).exclude(state=State.SUPERSEDED)
+    if newest := later.order_by("-delivery").first():
+        return [build] if _supersede(build, newest) else []
+    waiting = others.filter(state=State.QUEUED, cancel_requested_at=None).order_by("number")
+    return [older for older in waiting if _supersede(older, build)]
 
 
-def _ended(life: Life[Build], older: Build, newer: Build) -> bool:
+def _supersede(older: Build, newer: Build) -> bool:
     """Ends one build, unless a worker has claimed it meanwhile."""
-    still_queued = Build.objects.filter(pk=older.pk, state=State.QUEUED, attempt=older.attempt)
-    if still_queued.update(superseded_by=newer, attempt=older.attempt + 1) != 1:
-        return False
-    sentence = f"A newer push of {newer.branch} came before it started: build {newer.number}."
-    write_end(life, older, End(State.SUPERSEDED, sentence))
+    with transaction.atomic():
+        if Build.objects.filter(pk=older.pk, state=State.QUEUED).update(superseded_by=newer) != 1:
+            return False
+        result = f"{newer.branch} has moved on to {newer.short}, which build #{newer.number} builds."
+        write_end(LIFE, older, End(State.SUPERSEDED, result))
     return True

@@ -8,6 +8,7 @@ from django.utils import timezone
 from audit import chain, integrity
 from builds import deciding, missed
 from builds.incoming import forgetting
+from builds.life import LIFE as BUILDS
 from clusters import jobs as live
 from core import heartbeats
 from core.jobs import enqueue, slot
@@ -29,7 +30,7 @@ from secrets_ui.requests import tending
 
 def tend_runs() -> None:
     """Reconciles runs of every kind."""
-    reconcile([DEPLOYS])
+    reconcile([DEPLOYS, BUILDS])
 
 
 def chain_audit() -> None:

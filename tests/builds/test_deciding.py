@@ -230,7 +230,9 @@ def test_of_many_pushes_the_newest_is_built(shop: Shop) -> None:
     builds = list(Build.objects.order_by("number"))
     assert [one.state for one in builds] == ["superseded"] * 5 + ["queued"]
     assert builds[0].superseded_by == builds[1]
-    assert builds[0].result == f"A newer push of main came before it started: build {builds[1].number}."
+    assert builds[0].result == (
+        f"main has moved on to {builds[1].short}, which build #{builds[1].number} builds."
+    )
 
 
 def test_the_newest_wins_in_whatever_order_deliveries_are_decided(shop: Shop) -> None:
