@@ -77,7 +77,7 @@ def _refusal(rules: Rules, push: Push) -> str:
         kind = "branch" if push.branch else "tag"
         return f"The {kind} was deleted, so there is nothing to build."
     if not push.branch and not push.tag:
-        return f"{push.ref or 'The push'} is neither a branch nor a tag."
+        return f"{_short(push.ref) or 'The push'} is neither a branch nor a tag."
     if not wants_ref(rules, push):
         return _unwanted(rules, push)
     if not rules.images:
@@ -89,11 +89,11 @@ def _refusal(rules: Rules, push: Push) -> str:
 
 def _unwanted(rules: Rules, push: Push) -> str:
     if push.tag:
-        reason = "no tags are built" if not rules.tags else f"tags that are built fit {_listed(rules.tags)}"
-        return f"The tag {push.tag} is not built here: {reason}."
+        reason = "no tags are" if not rules.tags else f"it fits none of {_listed(rules.tags)}"
+        return f"The tag {_short(push.tag)} is not built here: {reason}."
     if not rules.branches:
-        return f"The branch {push.branch} is not built here: only {rules.default_branch} is."
-    return f"The branch {push.branch} is not built here: branches that are fit {_listed(rules.branches)}."
+        return f"The branch {_short(push.branch)} is not built here: only {rules.default_branch} is."
+    return f"The branch {_short(push.branch)} is not built here: it fits none of {_listed(rules.branches)}."
 
 
 def _by_paths(rules: Rules, paths: Sequence[str]) -> Judgement:
@@ -109,10 +109,10 @@ def _by_paths(rules: Rules, paths: Sequence[str]) -> Judgement:
 
 def _yes(rules: Rules, push: Push) -> str:
     if push.tag:
-        return f"The tag {push.tag} fits the rules."
+        return f"The tag {_short(push.tag)} fits the rules."
     if not rules.branches:
-        return f"{push.branch} is the default branch."
-    return f"The branch {push.branch} fits the rules."
+        return f"{_short(push.branch)} is the default branch."
+    return f"The branch {_short(push.branch)} fits the rules."
 
 
 def _listed(patterns: Sequence[str], most: int = 3) -> str:

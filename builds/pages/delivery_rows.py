@@ -136,5 +136,7 @@ def _said(delivery: Delivery) -> tuple[str, str]:
     if delivery.state == Delivery.State.REFUSED:
         more = f" {delivery.repeats} more like it within that hour." if delivery.repeats else ""
         return "Refused", f"{delivery.sentence}{more}"
+    if delivery.event == "ping":
+        return "Warning" if delivery.facts.get("sends_pushes") is False else "Passed", delivery.sentence
     word = "Error" if delivery.state == Delivery.State.FAILED else "Ignored"
     return word, delivery.sentence

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.handlers.asgi import ASGIHandler
 from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from audit.models import AuditEvent
-from builds.incoming import rates, receiving
+from builds.incoming import rates, receiving, views
 from builds.models import BuildSettings, Decision, Delivery
 from core import jobs
 from tests import factories as make
 from tests.builds.pushing import HOOK, deliver, push_body, signature, site_secret_fixture  # noqa: F401  (a fixture)
+from tests.core.test_incoming import Server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("site_secret")]
 URL = "https://github.com/acme/shop.git"
@@ -291,3 +294,36 @@ def test_refusals_at_once_are_counted_in_one_row() -> None:
         thread.join(60)
     assert sum(row.repeats + 1 for row in Delivery.objects.all()) == 6
     assert Delivery.objects.count() <= 2  # two, when the hour turns just then
+
+
+def test_a_body_that_comes_slowly_reaches_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until its end it is an open connection, and neither a thread nor a connection to the database."""
+    called: list[object] = []
+    monkeypatch.setattr(views, "receive", called.append)
+    pieces = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive() -> Any:
+        if pieces:
+            return pieces.pop()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        called.append(message)
+
+    async def ask() -> None:
+        scope = {
+            "type": "http", "method": "POST", "path": HOOK, "headers": [(b"host", b"testserver")], "query_string": b"",
+        }  # fmt: skip
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(ASGIHandler()(scope, receive, send), 0.5)
+
+    asyncio.run(ask())
+    assert called == []
+    assert pieces == []
+
+
+def test_a_body_beyond_the_limit_is_answered_before_it_is_read() -> None:
+    server = Server(HOOK, [b"x"], content_length=str(25_000_000), accept="application/json")
+    assert server.ask() == 413
+    assert server.taken == 0
+    assert b"More was sent than the portal takes here" in server.sent[1]["body"]
