@@ -305,7 +305,9 @@ def test_a_body_that_comes_slowly_reaches_no_view(monkeypatch: pytest.MonkeyPatc
     async def receive() -> Any:
         if pieces:
             return pieces.pop()
-        await asyncio.Event().wait()
+        await asyncio.sleep(0.3)
+        assert called == []
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         called.append(message)
@@ -314,8 +316,7 @@ def test_a_body_that_comes_slowly_reaches_no_view(monkeypatch: pytest.MonkeyPatc
         scope = {
             "type": "http", "method": "POST", "path": HOOK, "headers": [(b"host", b"testserver")], "query_string": b"",
         }  # fmt: skip
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(ASGIHandler()(scope, receive, send), 0.5)
+        await ASGIHandler()(scope, receive, send)
 
     asyncio.run(ask())
     assert called == []
@@ -326,4 +327,4 @@ def test_a_body_beyond_the_limit_is_answered_before_it_is_read() -> None:
     server = Server(HOOK, [b"x"], content_length=str(25_000_000), accept="application/json")
     assert server.ask() == 413
     assert server.taken == 0
-    assert b"More was sent than the portal takes here" in server.sent[1]["body"]
+    assert b"More was sent than this address takes" in server.sent[1]["body"]
