@@ -1,7 +1,7 @@
 """How long GitHub's webhook takes to answer: 50 signed pushes a second for 20 s, each a new delivery of usual size, while
 the web process writes them to the database and enqueues their work. No answer may be an error. The peer is the project's target.
 
-It uses real processes: one of uvicorn, Redis, SQLite.
+It uses real processes: one of uvicorn, PostgreSQL, Redis.
 """
 
 from __future__ import annotations
@@ -33,12 +33,17 @@ def rows() -> list[dict[str, Any]]:
     """The rows `webhook-p50` and `webhook-p99`. Raises RuntimeError when an answer was no 202. Measured in a child process,
     because Django reads its settings once."""
     from sandbox.processes import free_port
+    from tests.everything import postgres, postgres_programs
 
-    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
+    programs = postgres_programs()
+    if programs is None:
+        progress.tell("no PostgreSQL server is installed (Debian: postgresql)")
+        return []
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, postgres(programs) as url:
         port = free_port()
         variables = {
             **environment(Path(folder)), "PORT": str(port), "BASE_URL": f"http://127.0.0.1:{port}",
-            "GITHUB_WEBHOOK_SECRET": SECRET,
+            "GITHUB_WEBHOOK_SECRET": SECRET, "DATABASE_URL": url,
         }  # fmt: skip
         command = [sys.executable, "-m", "ops.bench.webhook", folder]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=variables)
