@@ -22,28 +22,16 @@ WITHOUT = (
 
 def rows() -> list[Row]:
     """One row. A missing engine is no fault of an installation that has never built anything: there the row only says so."""
-    last = heard()
-    answered = _time(last.answered_at)
     if not has_worker():
-        return [
-            Row(
-                GROUP, GROUP, "unknown", sentence=f"No worker of builds runs. {WITHOUT}", answered_at=answered
-            )
-        ]
+        return [Row(GROUP, GROUP, "inactive", sentence=f"No worker of builds runs. {WITHOUT}")]
+    last = heard()
     if not last.asked_at:
         return [
-            Row(GROUP, GROUP, "unknown", sentence="Not asked yet; a worker of builds asks within a minute.")
+            Row(GROUP, GROUP, "inactive", sentence="Not asked yet; a worker of builds asks within a minute.")
         ]
     if last.error:
-        is_used = Build.objects.exists()
-        return [
-            Row(
-                GROUP, GROUP, "unreachable" if is_used else "unknown",
-                sentence="Does not answer: builds end with an error." if is_used else f"There is none. {WITHOUT}",
-                error=last.error if is_used else "", remedy=f"{last.hint} {WITHOUT}" if is_used else last.hint,
-                answered_at=answered, failed_at=_time(last.failed_at), details=(settings.DOCKER_HOST,),
-            )
-        ]  # fmt: skip
+        return [_without(last)]
+    answered = _time(last.answered_at)
     asked = _time(last.asked_at)
     active = Build.objects.filter(state__in=ACTIVE).count()
     if asked is not None and timezone.now() - asked > OLD and not active:
@@ -54,6 +42,21 @@ def rows() -> list[Row]:
             GROUP, GROUP, "reachable", sentence=sentence_of(last), answered_at=answered, details=details(last)
         )
     ]
+
+
+def _without(last: Heard) -> Row:
+    """The engine does not answer."""
+    answered = _time(last.answered_at)
+    if not Build.objects.exists():
+        return Row(
+            GROUP, GROUP, "inactive", sentence=f"There is none. {WITHOUT}", remedy=last.hint, answered_at=answered,
+            details=(settings.DOCKER_HOST,),
+        )  # fmt: skip
+    return Row(
+        GROUP, GROUP, "unreachable", sentence="Does not answer: builds end with an error.", error=last.error,
+        remedy=f"{last.hint} {WITHOUT}".strip(), answered_at=answered, failed_at=_time(last.failed_at),
+        details=(settings.DOCKER_HOST,),
+    )  # fmt: skip
 
 
 def sentence_of(last: Heard) -> str:

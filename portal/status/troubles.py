@@ -17,6 +17,7 @@ from ui.words import duration
 SCHEDULER_SECONDS = 45.0  # a rolling update changes schedulers in less
 WAITED_SECONDS = 30.0  # a queue without workers
 STUCK_SECONDS = 600.0  # a queue whose workers do not keep up
+OPTIONAL = ("builds",)  # a portal that builds nothing has no workers for it
 KEY = "portal."  # how the keys of these troubles begin
 NEEDS = {
     "deploys": "Deploys that are asked for are kept and start when one is back",
