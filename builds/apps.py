@@ -8,7 +8,8 @@ class BuildsConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import targets
-        from builds import links
+        from builds import links, status
+        from core import status as page
         from projects.allotting import uses
 
         targets.show("build_settings", links.settings_of_event)
@@ -16,3 +17,4 @@ class BuildsConfig(AppConfig):
         targets.show("build_secret", links.settings_of_event)
         targets.show("delivery", links.deliveries_of_event)
         uses.register(links.uses)
+        page.register(rows=status.rows, samples=status.samples)

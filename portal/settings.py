@@ -145,6 +145,7 @@ JOBS = (
     "audit.integrity.verify_job",
     "builds.deciding.decide",
     "builds.jobs.run_build",
+    "builds.jobs.tend_engine",
     "builds.missed.look_at",
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",

@@ -45,6 +45,7 @@ CALLS = {
     ("builds/deciding.py", "work_on_waiting"): "slot",
     ("builds/incoming/receiving.py", "work_on"): "once (builds.deciding.work_on_waiting)",
     ("builds/missed.py", "look_due"): "slot",
+    ("builds/engine.py", "look_soon"): "slot",
     ("clusters/jobs.py", "refresh_soon"): "slot",
     ("clusters/jobs.py", "refresh_stale"): "slot",
     ("deployments/branches.py", "refresh_due"): "slot",
