@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from audit.actors import person
-from builds import changing
+from builds import changing, trying
 from builds.models import BuildSecret
 from builds.pages.settings_forms import SecretForm
+from core.findings import Finding
 from core.kept import keeps
+from projects.allotting.wishes import of_secret
 from projects.lookup import settings_of
 from projects.models import Project
-from projects.pages.saving import menu_of
-from ui.forms import page, posted, saved
+from projects.pages.allotted import not_allotted
+from projects.pages.saving import menu_of, saved
+from ui.forms import page, posted
 
 FIELDS = ("name", "secret_id", "key", "region", "role_arn", "edited")
 
@@ -30,8 +36,10 @@ def secret_new(request: HttpRequest, slug: str) -> HttpResponse:
     def save() -> None:
         changing.create_secret(person(request.user), project, **form.values())
 
-    if request.method == "POST" and saved(form, save):
-        messages.success(request, "The build secret is added.")
+    checks = partial(_checks, request.user, project, form)
+    if request.method == "POST" and saved(
+        request, form, save, checks=checks, done="The build secret is added."
+    ):
         return redirect("pushes:settings", slug)
     return _page(request, project, form)
 
@@ -50,8 +58,8 @@ def secret(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             person(request.user), row, edited=form.cleaned_data["edited"] or 0, **form.values()
         )
 
-    if request.method == "POST" and saved(form, save):
-        messages.success(request, "Saved.")
+    checks = partial(_checks, request.user, project, form)
+    if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
         return redirect("pushes:settings", slug)
     return _page(request, project, form, row)
 
@@ -63,6 +71,15 @@ def secret_remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     changing.remove_secret(person(request.user), _secret_of(project, pk))
     messages.success(request, "The build secret is removed. The secret in AWS stays there.")
     return redirect("pushes:settings", slug)
+
+
+def _checks(user: Any, project: Project, form: SecretForm) -> list[Finding]:
+    """What is not allotted; else what AWS says. Nothing is tried that does not change, or that is another project's."""
+    if not form.changes("secret_id", "key", "region", "role_arn"):
+        return []
+    data = form.cleaned_data
+    refused = not_allotted(user, project, of_secret(data["secret_id"], data["role_arn"]))
+    return refused or trying.findings(BuildSecret(project=project, **form.values()))
 
 
 def _secret_of(project: Project, pk: int) -> BuildSecret:

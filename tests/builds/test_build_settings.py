@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
 
+from adapters.aws.secrets_manager import SecretText
+from adapters.errors import Denied, NotFound
 from audit.actors import person
 from audit.models import AuditEvent
 from builds import changing
 from builds.models import BuildSecret, BuildSettings, Recipe, SeenBranch
+from builds.pipeline import secrets
 from core.errors import Refused, Stale
 from people.models import User
 from projects.allotting.services import withdraw
@@ -35,6 +39,25 @@ def project() -> Project:
     found = make.make_project(slug="shop", name="Shop", repository_url=NOWHERE)
     make.make_image(found, name="web")
     return found
+
+
+class Aws:
+    """Secrets Manager with one secret."""
+
+    text = '{"NPM": "canary-npm-value", "OTHER": "x"}'
+    fails: Exception | None = None
+
+    def get(self, secret_id: str, version_id: str = "") -> SecretText:
+        if self.fails is not None:
+            raise self.fails
+        return SecretText("v1", self.text, datetime(2026, 11, 1, tzinfo=UTC))
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
+    one = Aws()
+    monkeypatch.setattr(secrets, "secrets_manager_at", lambda *_: one)
+    return one
 
 
 @pytest.fixture
@@ -248,6 +271,33 @@ def test_an_allotment_that_a_build_secret_needs_is_not_withdrawn(project: Projec
     changing.create_secret(admin, project, name="x", secret_id="shop/build")
     with pytest.raises(Refused, match="build secret x"):
         withdraw(admin, allotment=Allotment.objects.get(kind="secret", pattern="shop/build"))
+
+
+def test_a_secret_that_aws_lacks_can_be_saved_all_the_same(
+    client: Client, maintainer: User, project: Project, aws: Aws
+) -> None:
+    Allotment.objects.create(project=project, kind="secret", pattern="shop/*")
+    answer = client.post(f"{BASE}secrets/new/", {**NPM, "key": "NONE"})
+    assert "has no key NONE" in error_of(answer, "key")
+    assert "Save anyway" in answer.text
+    assert "canary" not in answer.text
+    assert client.post(f"{BASE}secrets/new/", {**NPM, "key": "NONE", "save_anyway": "on"}).status_code == 302
+    aws.fails = NotFound("There is no secret shop/other.", system="Secrets Manager")
+    answer = client.post(f"{BASE}secrets/new/", {**NPM, "name": "b", "secret_id": "shop/other"})
+    assert "There is no secret" in error_of(answer, "secret_id")
+    aws.fails = Denied("AWS refused.", system="Secrets Manager")
+    sent = {**NPM, "name": "b", "secret_id": "shop/other", "save_anyway": "on"}
+    assert "refused" in error_of(client.post(f"{BASE}secrets/new/", sent), "secret_id")
+    assert [one.key for one in BuildSecret.objects.all()] == ["NONE"]
+
+
+def test_what_is_not_allotted_is_not_tried(
+    client: Client, maintainer: User, project: Project, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(aws, "get", lambda name, *_: asked.append(name), raising=False)
+    client.post(f"{BASE}secrets/new/", {**NPM, "save_anyway": "on"})
+    assert asked == []
 
 
 @pytest.mark.parametrize(
