@@ -139,6 +139,8 @@ def carry_out(delivery: Delivery, verdicts: Sequence[Verdict]) -> bool:
             return False
         for verdict in verdicts:
             follow(delivery, push, verdict, sender(push))
+        # After all builds: two deliveries at once take the locks of the counter and of the heads in the same order.
+        for verdict in verdicts:
             if verdict.is_settled:
                 note_head(delivery, verdict.project, push)
     return True

@@ -14,7 +14,7 @@ from projects import connections
 from projects.contacts import git_host, note_answer, note_error
 from projects.models import Project
 
-FETCH_SECONDS = 60.0
+FETCH_SECONDS = 20.0  # a host that hangs keeps back the others in the queue no longer than that
 
 
 @dataclass(frozen=True)
