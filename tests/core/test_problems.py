@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 PRODUCT = (
     "adapters",
     "audit",
+    "builds",
     "clusters",
     "core",
     "deployments",
