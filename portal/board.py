@@ -17,19 +17,17 @@ from clusters.models import Trouble as Alarm
 from deployments.gate import turns
 from deployments.models import Deploy
 from deployments.pages import overview
-from deployments.pages.overview import EnvironmentView, Progress
+from deployments.pages.overview import BAD_ENDS, EnvironmentView, Progress
 from deployments.queries import light
 from projects.access import roles_by_environment, visible_filter, visible_projects
 from projects.models import Cluster, Environment, Membership, Project, Role
-from runs.models import ACTIVE, OPEN, State
+from runs.models import ACTIVE, OPEN
 
 PROJECTS_SHOWN = 40
 FILTER_FROM = 10  # projects; fewer are found by looking
 COLUMNS = 4
 TROUBLES = 5
 RUNNING = 8
-# Ends that need a person to act. The person who cancelled a deploy knows already.
-BAD_ENDS = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,18 @@ class Going:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """A cluster whose last answer is too old to be true. `since`: the time of that answer; `count`: shown environments in it."""
+
+    cluster: Cluster
+    since: datetime
+    error: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Board:
-    """All data of the page. `moves`: something runs or waits, so the page refreshes itself."""
+    """All data of the page."""
 
     columns: list[str]
     rows: list[Row]
@@ -86,13 +94,9 @@ class Board:
     going: list[Going]
     more_going: int
     lost_clusters: list[Cluster]
+    silent: list[Silence]
     notices: list[Cluster]
     query: str
-
-    @property
-    def moves(self) -> bool:
-        """Whether any shown state is expected to change within seconds."""
-        return bool(self.going)
 
     @property
     def needs(self) -> int:
@@ -127,7 +131,7 @@ def board(user: Any, *, query: str = "", after: str = "") -> Board:
     return Board(
         columns=columns, rows=rows_of(projects, shown, columns, user), project_count=visible.count(), older=older,
         sums=sums_of(shown), troubles=troubles, more_troubles=more, going=going_of(opened),
-        more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user),
+        more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user), silent=silences(shown),
         notices=notices_of(shown), query=query,
     )  # fmt: skip
 
@@ -169,6 +173,19 @@ def rows_of(
         place = columns.index(slug) if slug in columns else -1
         rows[view.environment.project_id].cells[place].views.append(view)
     return list(rows.values())
+
+
+def silences(shown: Sequence[EnvironmentView]) -> list[Silence]:
+    """The clusters that feed these environments and are silent, each once."""
+    lost: dict[int, list[LiveState]] = {}
+    clusters = {view.environment.cluster_id: view.environment.cluster for view in shown}
+    for view in shown:
+        if view.is_lost and view.live:
+            lost.setdefault(view.environment.cluster_id, []).append(view.live)
+    return [
+        Silence(clusters[pk], max(one.read_at for one in lives if one.read_at), lives[0].error, len(lives))
+        for pk, lives in lost.items()
+    ]
 
 
 def notices_of(shown: Sequence[EnvironmentView]) -> list[Cluster]:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from audit import chain, integrity
 from clusters import jobs as live
-from core import heartbeats
+from core import changes, heartbeats
 from core.jobs import enqueue, slot
 from core.scheduler import Tick
 from deployments import branches
@@ -67,6 +67,7 @@ TICKS = (
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
     Tick("heartbeats", 60, heartbeats.prune),
+    Tick("old changes", 600, changes.prune),
     Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
     Tick("operations", 20, operations.tell_due),
 )

@@ -37,7 +37,6 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "project": shown,
         "is_maintainer": role_in(request.user, shown) == Role.MAINTAINER,
         "views": views,
-        "moves": any(view.active or view.waiting for view in views),
         "images": [image.name for image in shown.images.all()],
         "page": page,
         "days": by_day(page.rows),
