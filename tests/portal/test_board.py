@@ -144,7 +144,7 @@ def test_a_failed_deploy_says_what_it_left(shop, deployer, page):
     html = words(page(deployer, "/"))
     assert "web <span" in html
     assert ">aaaaaaa</span>, worker" in html
-    assert f"left so by #{failed.number} of {failed.actor_text}" in html
+    assert f"· #{failed.number} by {failed.actor_text}" in html
     view = board(deployer).rows[0].cells[0].views[0]
     assert view.headline == "failed"
     assert (
