@@ -11,6 +11,7 @@ from core import changes, heartbeats
 from core.jobs import enqueue, slot
 from core.scheduler import Tick
 from deployments import branches
+from deployments.gate import plans
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify import operations
@@ -68,6 +69,7 @@ TICKS = (
     Tick("sessions", 3600, forget_sessions),
     Tick("heartbeats", 60, heartbeats.prune),
     Tick("old changes", 600, changes.prune),
+    Tick("old plans", 3600, plans.prune),
     Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
     Tick("operations", 20, operations.tell_due),
 )

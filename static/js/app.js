@@ -160,7 +160,10 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
   sessionEnded();
 });
 document.addEventListener("htmx:sendError", () => say("The portal does not answer. What is shown may be old."));
-document.addEventListener("htmx:load", (event) => times(event.detail.elt));
+document.addEventListener("htmx:load", (event) => {
+  times(event.detail.elt);
+  if (event.detail.elt.dataset?.say) say(event.detail.elt.dataset.say);
+});
 
 nameTheme();
 times();
