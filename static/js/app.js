@@ -131,6 +131,9 @@ function onKey(event) {
 }
 document.addEventListener("keydown", onKey);
 
+/* A choice that needs no button */
+document.addEventListener("change", (event) => { if (event.target.matches("[data-send]")) event.target.form.requestSubmit(); });
+
 /* A form is sent once: a second click would get an error from the server */
 document.addEventListener("submit", (event) => {
   const form = event.target;

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from clusters.models import LiveState, Trouble
-from deployments.models import Deploy, Release
+from deployments.models import BranchState, Deploy, Release
 from portal.board import PROJECTS_SHOWN, board
-from projects.models import Cluster, Environment, Role
+from projects.models import Cluster, Environment, Project, Role
 from tests.factories import grant, make_cluster, make_deploy, make_environment, make_project, make_user
 from tests.portal.conftest import begin, see, ship
 
@@ -49,9 +49,9 @@ def test_an_environment_of_one_project_alone_gets_no_column(shop, admin):
         )
     make_environment(make_project(slug="base"), slug="cluster", order=0)
     shown = board(admin)
-    assert shown.columns == ["staging", "production"]
+    assert shown.columns == ["staging", "production", "other"]
     base = next(row for row in shown.rows if row.project.slug == "base")
-    assert [[view.environment.slug for view in cell.views] for cell in base.cells] == [[], ["cluster"]]
+    assert [[view.environment.slug for view in cell.views] for cell in base.cells] == [[], [], ["cluster"]]
 
 
 def test_a_viewer_sees_why_there_is_no_button(shop, viewer, page):
@@ -300,7 +300,7 @@ def test_finding_a_project_by_name(shop, admin, page):
     assert "/projects/shop/" in html
     assert "other01" not in html
     assert 'name="q"' in html
-    assert "No project has this name" in page(admin, "/?q=nothing")
+    assert "No project fits" in page(admin, "/?q=nothing")
 
 
 def test_few_projects_need_no_search(shop, admin, page):
@@ -338,7 +338,7 @@ def test_the_number_of_queries_does_not_grow(admin, client, django_assert_max_nu
                 grant(user, Role.DEPLOYER, environment.project)
         client.force_login(user)
         client.get("/")
-        with django_assert_max_num_queries(19):
+        with django_assert_max_num_queries(20):
             client.get("/")
 
 
@@ -373,3 +373,79 @@ def test_open_deploys_of_all_states_show(shop, deployer):
     assert [one.deploy.state for one in shown.going] == ["running", "queued", "waiting"]
     assert shown.running == 1
     assert Deploy.objects.count() == 5
+
+
+class TestFilters:
+    @pytest.fixture
+    def many(self, shop, admin):
+        """shop is up to two commits behind; one project fails, one runs the newest commit."""
+        bad = make_environment(make_project(slug="bad", group="team red"), slug="staging")
+        ship(bad)
+        see(bad, health="failing")
+        new = make_environment(make_project(slug="new"), slug="staging")
+        ship(new, "c" * 40)
+        see(new)
+        BranchState.objects.create(project=new.project, branch="main", head="c" * 40)
+        Deploy.objects.update(actor_id="0")
+
+    def shown(self, user, **filters):
+        return [row.project.slug for row in board(user, **filters).rows]
+
+    def test_trouble(self, many, admin):
+        assert self.shown(admin, show="trouble") == ["bad"]
+
+    def test_behind(self, many, admin):
+        assert self.shown(admin, show="behind") == ["shop"]
+
+    def test_mine_is_by_role_or_by_deploys_of_late(self, many, admin, deployer, viewer):
+        assert self.shown(admin, show="mine") == []
+        assert self.shown(deployer, show="mine") == ["shop"]
+        assert self.shown(viewer, show="mine") == []
+        make_deploy(Environment.objects.get(project__slug="new"), actor_kind="person", actor_id=str(admin.pk))
+        assert self.shown(admin, show="mine") == ["new"]
+
+    def test_a_group(self, many, admin, page):
+        assert self.shown(admin, group="team red") == ["bad"]
+        assert "<option selected>team red</option>" in page(admin, "/?group=team%20red")
+
+    def test_groups_of_others_do_not_show(self, many, viewer, page):
+        assert "team red" not in page(viewer, "/")
+
+    def test_an_unknown_filter_shows_everything(self, many, admin):
+        assert self.shown(admin, show="nonsense") == ["bad", "new", "shop"]
+
+    @pytest.mark.parametrize(
+        ("show", "words"),
+        [("trouble", "Nothing fails"), ("behind", "Every environment runs"), ("mine", "You hold no role")],
+    )
+    def test_nothing_fits(self, admin, page, show, words):
+        make_environment(make_project(slug="shop"), slug="staging")
+        html = page(admin, f"/?show={show}")
+        assert words in html
+        assert "Show all projects" in html
+
+    def test_filters_stand_in_the_address_and_stay_on_the_next_page(self, admin, page):
+        for n in range(PROJECTS_SHOWN + 1):
+            see(make_environment(make_project(slug=f"p{n:03}", group="a b")), health="failing")
+        html = page(admin, "/?show=trouble&group=a+b")
+        assert 'href="?show=trouble&amp;group=a+b&amp;after=p039"' in html
+        assert 'href="?show=behind&amp;group=a+b"' in html
+
+    def test_the_counts_are_of_everything(self, admin):
+        for n in range(PROJECTS_SHOWN + 5):
+            see(make_environment(make_project(slug=f"p{n:03}")))
+        assert board(admin).sums == [("healthy", PROJECTS_SHOWN + 5)]
+
+
+def test_rare_environments_stand_in_a_column_of_their_own(admin, page):
+    for slug in ("staging", "production"):
+        for project in ("one", "two"):
+            found = Project.objects.filter(slug=project).first() or make_project(slug=project)
+            make_environment(found, slug=slug, order=["staging", "production"].index(slug))
+    make_environment(Project.objects.get(slug="one"), slug="qa", order=5)
+    shown = board(admin)
+    assert shown.columns == ["staging", "production", "other"]
+    assert [view.environment.slug for view in shown.rows[0].cells[2].views] == ["qa"]
+    html = page(admin, "/")
+    assert "columns-3" in html
+    assert 'class="board-scroll wide" tabindex="0"' in html
