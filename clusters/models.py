@@ -12,7 +12,8 @@ class LiveState(models.Model):
     """The cluster's last answer about one environment.
 
     `workloads`: list of {kind, name, images, desired, ready, updated, health, sentence, managed}; where pods cannot pull also
-    `pulls`: list of {pod, container, image, message, secrets, born}. `health` is the worst of them. `read_at`: time of the
+    `pulls`: list of {pod, container, image, message, secrets, born}; where the ready pods have other images than the template,
+    `serves`: these images. `health` is the worst of them. `read_at`: time of the
     last answer. `error`: why the newest read (`tried_at`) failed, else empty; the old answer stays then.
     """
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from adapters.kubernetes.client import KubernetesClient
 from clusters import troubles
 from clusters.models import LiveState
+from core import changes
 from core.redactor import redact_text
 from engine.cluster.live import Workload, read_live
 from engine.errors import SlipwayError
@@ -38,13 +39,15 @@ def worst(workloads: Sequence[Workload]) -> tuple[str, str]:
 
 
 def shown(workload: Workload) -> dict[str, object]:
-    """A workload as JSON for `LiveState.workloads`, redacted. `pulls` only where a pod cannot pull."""
+    """A workload as JSON for `LiveState.workloads`, redacted. `pulls` only where a pod cannot pull, `serves` only where old
+    pods go on serving."""
     pulls = [_pull(pull) for pull in workload.pulls[:MOST_PULLS]]
     return {
         "ref": str(workload.ref), "kind": workload.ref.kind, "name": workload.ref.name, "images": list(workload.images),
         "desired": workload.desired, "ready": workload.ready, "updated": workload.updated, "health": workload.health,
         "sentence": redact_text(workload.sentence), "managed": workload.managed,
         **({"pulls": pulls} if pulls else {}),
+        **({"serves": list(workload.serves)} if workload.serves else {}),
     }  # fmt: skip
 
 
@@ -90,20 +93,32 @@ def refresh_environment(environment: Environment, client: KubernetesClient | Non
     try:
         workloads = _read(environment, client)
     except SlipwayError as error:
-        rows.update(tried_at=now, error=redact_text(error.message)[:500])
+        _note_silence(environment, redact_text(error.message)[:500])
         note_failure(environment.cluster, error)
         return False
     health, sentence = worst(workloads)
     with transaction.atomic():
         held = rows.select_for_update().get()
         if held.read_at is None or held.read_at <= now:  # else a read that began later has answered already
-            rows.update(
-                workloads=[shown(workload) for workload in workloads], health=health, sentence=redact_text(sentence)[:300],
-                read_at=now, tried_at=now, error="",
-            )  # fmt: skip
+            said: dict[str, object] = {
+                "workloads": [shown(workload) for workload in workloads], "health": health,
+                "sentence": redact_text(sentence)[:300], "error": "",
+            }  # fmt: skip
+            rows.update(**said, read_at=now, tried_at=now)
             troubles.note(environment, workloads, now)
+            if held.read_at is None or any(getattr(held, name) != value for name, value in said.items()):
+                changes.note(environment.project.slug)
     note_cluster(environment.cluster, "")
     return True
+
+
+def _note_silence(environment: Environment, message: str) -> None:
+    """Stores why the cluster did not answer. The old answer stays."""
+    with transaction.atomic():
+        live, _ = LiveState.objects.select_for_update().get_or_create(environment=environment)
+        LiveState.objects.filter(pk=live.pk).update(tried_at=timezone.now(), error=message)
+        if not live.error:
+            changes.note(environment.project.slug)
 
 
 def is_down(environment: Environment) -> bool:
@@ -115,9 +130,7 @@ def is_down(environment: Environment) -> bool:
     message = why_down(environment.cluster_id)
     if message is None:
         return False
-    LiveState.objects.update_or_create(
-        environment=environment, defaults={"tried_at": timezone.now(), "error": message}
-    )
+    _note_silence(environment, message)
     return True
 
 

@@ -1,8 +1,10 @@
-"""Tables of the running portal: the lease of the working scheduler, heartbeats of processes, contacts with outside systems."""
+"""Tables of the running portal: the lease of the working scheduler, heartbeats of processes, contacts with outside systems,
+changes that open pages follow."""
 
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class Lease(models.Model):
@@ -47,3 +49,12 @@ class Contact(models.Model):
     failed_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=500, blank=True)
     hint = models.CharField(max_length=500, blank=True)
+
+
+class Change(models.Model):
+    """Something that pages show has changed in a project (its slug), and no audit event tells of it: a deploy's step, what a
+    cluster answers, the newest commits. `core/changes.py` writes it; pages only need the newest ones.
+    """
+
+    project = models.CharField(max_length=40)
+    at = models.DateTimeField(db_default=Now(), db_index=True)

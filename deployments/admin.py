@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.admin import ReadOnlyAdmin
-from deployments.models import BranchState, Deploy, DeployCounter, ObjectState, Release
+from deployments.models import BranchState, Deploy, DeployCounter, ObjectState, Plan, Release
 
 
 @admin.register(Release)
@@ -25,6 +25,16 @@ class ReleaseAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Defers the compressed objects: lists must not load them."""
         return super().get_queryset(request).defer("objects_compressed")
+
+
+@admin.register(Plan)
+class PlanAdmin(ReadOnlyAdmin):
+    """What previews showed. The key of a form is not shown."""
+
+    list_display = ("id", "environment", "kind", "revision", "newest", "made_at")
+    list_select_related = ("environment",)
+    exclude = ("key",)
+    show_full_result_count = False
 
 
 @admin.register(Deploy)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from adapters.errors import ExternalError
 from adapters.git.repository import Commit
+from core import changes
 from core.jobs import enqueue, slot
 from core.redactor import redact_text
 from deployments.models import BranchState
@@ -43,9 +46,17 @@ def refresh_branch(project_id: int) -> BranchState | None:
     except ExternalError as error:
         seen = {"error": redact_text(error.message)[:500]}
         note_error(git_host(project), error)
-    state, _ = BranchState.objects.update_or_create(
-        project=project, branch=project.default_branch, defaults={**seen, "tried_at": now}
-    )
+    return store(project, {**seen, "tried_at": now})
+
+
+@transaction.atomic
+def store(project: Project, seen: dict[str, object]) -> BranchState:
+    """Stores what a fetch has found, and tells open pages when it is something new."""
+    branch: dict[str, Any] = {"project": project, "branch": project.default_branch}
+    before = BranchState.objects.filter(**branch).values_list("head", "error").first()
+    state, _ = BranchState.objects.update_or_create(**branch, defaults=seen)
+    if before != (state.head, state.error):
+        changes.note(project.slug)
     return state
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from projects.models import Environment, Project
 from runs.models import Counter, Run
@@ -71,6 +72,27 @@ def compress(objects: list[dict[str, Any]]) -> bytes:
     return zlib.compress(json.dumps(objects, separators=(",", ":")).encode(), 6)
 
 
+class Plan(models.Model):
+    """What a preview showed to the person who may press the button below it. The form names it by `key`.
+
+    `newest`: number of the environment's newest deploy then, 0 for none; `open_deploys`: numbers of those that had not ended;
+    `edited`: the counter of the environment's settings. `secret_versions`: VersionId by path. `images`: digest by name.
+    `actions`: what would be done, by object (without the number in the names of Jobs); null where the dry run could not tell.
+    """
+
+    key = models.CharField(max_length=32, unique=True)
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="plans")
+    kind = models.CharField(max_length=20)
+    revision = models.CharField(max_length=40)
+    newest = models.PositiveIntegerField(default=0)
+    open_deploys = models.JSONField(default=list)
+    edited = models.PositiveIntegerField(default=0)
+    secret_versions = models.JSONField(default=dict)
+    images = models.JSONField(default=dict)
+    actions = models.JSONField(default=dict)
+    made_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+
 class Deploy(Run):
     """A run that puts a revision (or a stored release, for a rollback) in place in an environment.
 
@@ -79,8 +101,8 @@ class Deploy(Run):
     cancel this rollback follows. `secret_versions`: the VersionId by path of each secrets file that the deploy is pinned to,
     from the preview, the request, or the step `secrets`. `key_names`: names of secret keys by the sentence (in the result,
     warnings or evidence) that only counts them. `override_reason`: why findings that a person may override do not stop
-    this deploy; empty where nothing is overridden. `is_held_back`: a workload of it does not replace its pods by itself (paused,
-    OnDelete) and has pods of before, so the release is not taken for verified.
+    this deploy; empty where nothing is overridden. `plan`: the preview that the person saw. `is_held_back`: a workload of it
+    does not replace its pods by itself (paused, OnDelete) and has pods of before, so the release is not taken for verified.
     """
 
     class Kind(models.TextChoices):
@@ -113,6 +135,7 @@ class Deploy(Run):
     is_held_back = models.BooleanField(default=False, db_default=False)
     secret_versions = models.JSONField(default=dict, db_default={}, blank=True)
     key_names = models.JSONField(default=dict, db_default={}, blank=True)
+    plan = models.ForeignKey(Plan, on_delete=models.SET_NULL, null=True, blank=True, related_name="deploys")
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  (NULLs are never equal)
 
     class Meta:

@@ -4,7 +4,7 @@ column for each environment."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,19 +17,20 @@ from clusters.models import Trouble as Alarm
 from deployments.gate import turns
 from deployments.models import Deploy
 from deployments.pages import overview
-from deployments.pages.overview import EnvironmentView, Progress
+from deployments.pages.overview import BAD_ENDS, EnvironmentView, Progress
 from deployments.queries import light
+from portal import board_filters
+from portal.board_filters import ALL, WORDS
 from projects.access import roles_by_environment, visible_filter, visible_projects
 from projects.models import Cluster, Environment, Membership, Project, Role
-from runs.models import ACTIVE, OPEN, State
+from runs.models import ACTIVE
 
 PROJECTS_SHOWN = 40
 FILTER_FROM = 10  # projects; fewer are found by looking
-COLUMNS = 4
+COLUMNS = 6
+OTHER = "other"
 TROUBLES = 5
 RUNNING = 8
-# Ends that need a person to act. The person who cancelled a deploy knows already.
-BAD_ENDS = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,18 @@ class Going:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """A cluster whose last answer is too old to be true. `since`: the time of that answer; `count`: shown environments in it."""
+
+    cluster: Cluster
+    since: datetime
+    error: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Board:
-    """All data of the page. `moves`: something runs or waits, so the page refreshes itself."""
+    """All data of the page."""
 
     columns: list[str]
     rows: list[Row]
@@ -86,13 +97,12 @@ class Board:
     going: list[Going]
     more_going: int
     lost_clusters: list[Cluster]
+    silent: list[Silence]
     notices: list[Cluster]
     query: str
-
-    @property
-    def moves(self) -> bool:
-        """Whether any shown state is expected to change within seconds."""
-        return bool(self.going)
+    show: str
+    group: str
+    groups: list[str]
 
     @property
     def needs(self) -> int:
@@ -105,19 +115,37 @@ class Board:
         return self.project_count > FILTER_FROM or bool(self.query)
 
     @property
+    def is_filtered(self) -> bool:
+        """Whether not all projects are shown."""
+        return self.show != ALL or bool(self.query or self.group)
+
+    @property
+    def filters(self) -> list[tuple[str, str, bool]]:
+        """The filters beside the title: word, address, and whether it is chosen."""
+        more = {"q": self.query, "group": self.group}
+        kept = {name: value for name, value in more.items() if value}
+        return [
+            (word, "?" + urlencode({"show": show, **kept}), show == self.show) for show, word in WORDS.items()
+        ]
+
+    @property
     def running(self) -> int:
         """The number of running deploys."""
         return sum(one.deploy.state in ACTIVE for one in self.going)
 
 
-def board(user: Any, *, query: str = "", after: str = "") -> Board:
-    """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project."""
+def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group: str = "") -> Board:
+    """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project; `show`: one
+    of board_filters.WORDS; `group`: only projects of this group."""
     visible = visible_projects(user)
-    found = visible.order_by("slug")
+    show = show if show in WORDS else ALL
+    found = board_filters.filtered(visible, show, user).order_by("slug")
     if query:
         found = found.filter(Q(slug__icontains=query) | Q(name__icontains=query))
+    if group:
+        found = found.filter(group=group)
     projects = list(found.filter(slug__gt=after)[: PROJECTS_SHOWN + 1])
-    older = older_address(projects, query)
+    older = older_address(projects, {"q": query, "show": "" if show == ALL else show, "group": group})
     projects = projects[:PROJECTS_SHOWN]
     environments = overview.environments().filter(project__in=[project.pk for project in projects])
     opened = overview.open_deploys(visible_filter(user))
@@ -126,36 +154,36 @@ def board(user: Any, *, query: str = "", after: str = "") -> Board:
     columns = columns_of([view.environment for view in shown])
     return Board(
         columns=columns, rows=rows_of(projects, shown, columns, user), project_count=visible.count(), older=older,
-        sums=sums_of(shown), troubles=troubles, more_troubles=more, going=going_of(opened),
-        more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user),
-        notices=notices_of(shown), query=query,
+        sums=board_filters.sums(user), troubles=troubles, more_troubles=more, going=going_of(opened),
+        more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user), silent=silences(shown),
+        notices=notices_of(shown), query=query, show=show, group=group, groups=groups_of(visible),
     )  # fmt: skip
 
 
-def older_address(projects: Sequence[Project], query: str) -> str:
-    """The address of the next page of projects, or empty."""
+def older_address(projects: Sequence[Project], filters: Mapping[str, str]) -> str:
+    """The address of the next page of projects with the same filters, or empty."""
     if len(projects) <= PROJECTS_SHOWN:
         return ""
-    return "?" + urlencode({**({"q": query} if query else {}), "after": projects[PROJECTS_SHOWN - 1].slug})
+    kept = {name: value for name, value in filters.items() if value}
+    return "?" + urlencode({**kept, "after": projects[PROJECTS_SHOWN - 1].slug})
 
 
 def columns_of(environments: Sequence[Environment]) -> list[str]:
-    """The slugs that get a column, in order: those of several projects, else the most frequent ones.
-
-    The column of an environment that only one project has (a cluster's base) would be empty for all other projects.
-    """
+    """The slugs that get a column, in order: those of several projects, else the most frequent ones. `OTHER` follows where some
+    have none: the column of an environment that only one project has would be empty for all other projects."""
     order: dict[str, int] = {}
     for environment in environments:
         order[environment.slug] = min(environment.order, order.get(environment.slug, environment.order))
     counted = Counter(environment.slug for environment in environments).most_common()
     several = [slug for slug, count in counted if count > 1] or [slug for slug, _ in counted]
-    return sorted(several[:COLUMNS], key=lambda slug: (order[slug], slug))
+    columns = sorted(several[:COLUMNS], key=lambda slug: (order[slug], slug))
+    return columns if len(columns) == len(order) else [*columns, OTHER]
 
 
 def rows_of(
     projects: Sequence[Project], shown: Sequence[EnvironmentView], columns: Sequence[str], user: Any
 ) -> list[Row]:
-    """One row for each project. An environment without a column of its own stands in the last column, with its name."""
+    """One row for each project. An environment without a column of its own stands in the last one, with its name."""
     kept = Membership.objects.filter(user=user, environment=None, role=Role.MAINTAINER)
     kept_by_user = set(kept.values_list("project_id", flat=True))
     rows = {
@@ -171,17 +199,28 @@ def rows_of(
     return list(rows.values())
 
 
+def silences(shown: Sequence[EnvironmentView]) -> list[Silence]:
+    """The clusters that feed these environments and are silent, each once."""
+    lost: dict[int, list[LiveState]] = {}
+    clusters = {view.environment.cluster_id: view.environment.cluster for view in shown}
+    for view in shown:
+        if view.is_lost and view.live:
+            lost.setdefault(view.environment.cluster_id, []).append(view.live)
+    return [
+        Silence(clusters[pk], max(one.read_at for one in lives if one.read_at), lives[0].error, len(lives))
+        for pk, lives in lost.items()
+    ]
+
+
+def groups_of(visible: QuerySet[Project]) -> list[str]:
+    """The groups of the projects that the person may see."""
+    return list(visible.exclude(group="").order_by("group").values_list("group", flat=True).distinct())
+
+
 def notices_of(shown: Sequence[EnvironmentView]) -> list[Cluster]:
     """The clusters of these environments that have a notice."""
     clusters = {view.environment.cluster_id: view.environment.cluster for view in shown}
     return [cluster for cluster in clusters.values() if cluster.notice]
-
-
-def sums_of(shown: Sequence[EnvironmentView]) -> list[tuple[str, int]]:
-    """The number of environments for each health state, the best state first. Environments that were never read are left
-    out."""
-    counted = Counter(view.health for view in shown if not view.is_new)
-    return [(health, counted[health]) for health in LiveState.Health.values if counted[health]]
 
 
 def going_of(opened: Sequence[Deploy]) -> list[Going]:
@@ -205,21 +244,21 @@ def troubles_of(user: Any) -> tuple[list[Trouble], int]:
 
 def in_trouble(user: Any) -> QuerySet[Environment]:
     """The environments with a problem, in the order of `troubles_of`; `ended_id`, `ended_state`: the newest ended deploy."""
-    ended = Deploy.objects.filter(environment=OuterRef("pk")).exclude(state__in=OPEN).order_by("-number")
     began = Alarm.objects.filter(environment=OuterRef("pk"), ended_at=None).order_by("began_at")
     fails, went_bad = Q(live__health=LiveState.Health.FAILING), Q(ended_state__in=BAD_ENDS)
-    rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
-    rows = rows.annotate(
-        ended_id=Subquery(ended.values("pk")[:1]),
-        ended_state=Subquery(ended.values("state")[:1]),
-        rank=Case(When(fails, then=0), When(went_bad, then=1), default=2),
-        since=Case(
-            When(fails, then=Subquery(began.values("began_at")[:1])),
-            When(went_bad, then=Subquery(ended.values("ended_at")[:1])),
-        ),
+    mine = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
+    ended = Deploy.objects.filter(pk=OuterRef("ended_id"))
+    return (
+        board_filters.in_trouble(mine)
+        .annotate(
+            rank=Case(When(fails, then=0), When(went_bad, then=1), default=2),
+            since=Case(
+                When(fails, then=Subquery(began.values("began_at")[:1])),
+                When(went_bad, then=Subquery(ended.values("ended_at")[:1])),
+            ),
+        )
+        .order_by("rank", F("since").asc(nulls_last=True), "pk")
     )
-    degraded = Q(live__health=LiveState.Health.DEGRADED)
-    return rows.filter(fails | went_bad | degraded).order_by("rank", F("since").asc(nulls_last=True), "pk")
 
 
 def lost_clusters(user: Any) -> list[Cluster]:

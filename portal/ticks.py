@@ -10,10 +10,11 @@ from builds import deciding, engine, missed
 from builds.incoming import forgetting
 from builds.life import LIFE as BUILDS
 from clusters import jobs as live
-from core import heartbeats
+from core import changes, heartbeats
 from core.jobs import enqueue, slot
 from core.scheduler import Tick
 from deployments import branches
+from deployments.gate import plans
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify import operations
@@ -74,6 +75,8 @@ TICKS = (
     Tick("sessions", 3600, forget_sessions),
     Tick("heartbeats", 60, heartbeats.prune),
     Tick("docker engine", engine.LOOK_SECONDS, engine.look_soon),
+    Tick("old changes", 600, changes.prune),
+    Tick("old plans", 3600, plans.prune),
     Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
     Tick("operations", 20, operations.tell_due),
 )

@@ -7,6 +7,8 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from portal import health
+from portal.live import views as live
+from portal.search.views import search
 from portal.status import metrics, views
 
 admin.site.site_header = "Slipway: raw tables"
@@ -22,6 +24,8 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("status/", views.status, name="status"),
+    path("changes/", live.changes, name="changes"),
+    path("search/", search, name="search"),
     path("", include("people.account_urls")),
     # Django's own page for this has no throttling and no audit event.
     path("django-admin/password_change/", to_own_password, name="raw_password"),

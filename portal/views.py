@@ -17,9 +17,11 @@ from projects.pages.first_steps import first_steps
 @require_safe
 def board(request: HttpRequest) -> HttpResponse:
     """The board. An htmx request gets only the part that changes by itself."""
+    asked = request.GET
     shown = boards.board(
-        request.user, query=request.GET.get("q", "").strip()[:100], after=request.GET.get("after", "")[:40]
-    )
+        request.user, query=asked.get("q", "").strip()[:100], after=asked.get("after", "")[:40],
+        show=asked.get("show", ""), group=asked.get("group", "")[:40],
+    )  # fmt: skip
     part = "portal/_board.html" if request.htmx else "portal/board.html"  # type: ignore[attr-defined]
     context: dict[str, object] = {"board": shown, "query": request.GET.urlencode()}
     if not shown.project_count:
@@ -37,7 +39,6 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "project": shown,
         "is_maintainer": role_in(request.user, shown) == Role.MAINTAINER,
         "views": views,
-        "moves": any(view.active or view.waiting for view in views),
         "images": [image.name for image in shown.images.all()],
         "page": page,
         "days": by_day(page.rows),

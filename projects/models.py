@@ -95,6 +95,13 @@ class Project(models.Model):
     credential_kind = models.CharField(max_length=10, choices=Credential, blank=True, default="")
     credential = EncryptedTextField(blank=True, default="")
     slack_channel = models.CharField(max_length=100, blank=True)
+    group = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Projects of one group can be shown together.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     edited = models.PositiveIntegerField(default=0)
 

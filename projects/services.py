@@ -38,7 +38,8 @@ ORDER_STEP = 10
 @transaction.atomic
 def create_project(
     actor: Actor, *, slug: str, name: str, repository_url: str, default_branch: str = "main",
-    credential_kind: str = "", credential: str = "", slack_channel: str = "", allot_usual: bool = False,
+    credential_kind: str = "", credential: str = "", slack_channel: str = "", group: str = "",
+    allot_usual: bool = False,
 ) -> Project:  # fmt: skip
     """Creates a project without environments. Admins only. `allot_usual`: allots what projects usually own, by the short name,
     so that its maintainers can add environments."""
@@ -48,6 +49,7 @@ def create_project(
     project = Project(
         slug=slug, name=name, repository_url=repository_url, default_branch=default_branch,
         credential_kind=credential_kind, credential=credential if credential_kind else "", slack_channel=slack_channel,
+        group=group.strip(),
     )  # fmt: skip
     made = editing.create(actor, project, verb="project.created", text=name, project=slug)
     if credential_kind:
@@ -60,14 +62,14 @@ def create_project(
 @transaction.atomic
 def change_project(
     actor: Actor, *, project: Project, edited: int, name: str, repository_url: str, default_branch: str,
-    credential_kind: str, credential: str = "", slack_channel: str = "",
+    credential_kind: str, credential: str = "", slack_channel: str = "", group: str = "",
 ) -> Project:  # fmt: skip
     """Changes a project. An empty `credential` keeps the stored one, as long as the address is allotted to the project."""
     require_project(actor, project, Role.MAINTAINER)
     _check_git(repository_url, default_branch)
     values: dict[str, Any] = {
         "name": name, "repository_url": repository_url, "default_branch": default_branch,
-        "credential_kind": credential_kind, "slack_channel": slack_channel,
+        "credential_kind": credential_kind, "slack_channel": slack_channel, "group": group.strip(),
     }  # fmt: skip
     if not credential_kind:
         values["credential"] = ""

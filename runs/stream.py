@@ -18,16 +18,12 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.http import StreamingHttpResponse
-from redis import asyncio as aioredis
-from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeout
 
 from core.errors import Refused
+from core.listening import listen
 from runs.bell import CHANNEL
 from runs.feed import Feed, IsOpen, Render, event, in_thread
 
@@ -36,8 +32,6 @@ log = structlog.get_logger(__name__)
 PING_SECONDS = 15.0
 # Afterwards the browser connects again: the right is checked again, and an abandoned tab does not hold a connection for ever.
 LONGEST_SECONDS = 300.0
-# After which a silent Redis is asked for a sign of life, and as long again until the connection is given up.
-QUIET_SECONDS = 10.0
 MOST_STREAMS = 30  # of one person in one process; a page that gets none polls
 
 
@@ -76,7 +70,7 @@ class Hub:
         """The run's feed. It runs while at least one viewer is inside this context. There is no `await` between test and set,
         so that two simultaneous viewers cannot start two feeds."""
         if self.listener is None or self.listener.done():
-            self.listener = asyncio.create_task(self._listen())
+            self.listener = asyncio.create_task(listen(CHANNEL, self._ring))
         feed = self.feeds.get(run_id)
         if feed is None:
             feed = self.feeds[run_id] = Feed(run_id, is_open, render)
@@ -93,35 +87,6 @@ class Hub:
             if not self.feeds and self.listener is not None:
                 self.listener.cancel()
                 self.listener = None
-
-    async def _listen(self) -> None:
-        """Subscribes to the bell, and again after an error of Redis."""
-        while True:
-            try:
-                limits = {"socket_connect_timeout": 2, "socket_timeout": 2}
-                async with (
-                    aioredis.from_url(settings.REDIS_URL, **limits) as client,
-                    client.pubsub() as pubsub,
-                ):
-                    await pubsub.subscribe(CHANNEL)
-                    await self._hear(pubsub)
-            except (RedisError, OSError) as error:
-                log.info("the bell is silent; live pages look by themselves", error=type(error).__name__)
-                await asyncio.sleep(2)
-
-    async def _hear(self, pubsub: PubSub) -> None:
-        """Rings for each message. Raises RedisError when Redis gives no sign of life: a connection that a firewall dropped
-        would stay silent for ever."""
-        asked = False
-        while True:
-            message = await pubsub.get_message(timeout=QUIET_SECONDS)
-            if message is None:
-                if asked:
-                    raise RedisTimeout("no answer to a ping")
-                await pubsub.ping()
-            elif message["type"] == "message":
-                self._ring(message["data"].decode())
-            asked = message is None
 
     def _ring(self, text: str) -> None:
         run_id, _, what = text.partition(" ")

@@ -14,9 +14,9 @@ from adapters.git.repository import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
-from deployments.gate import marking, revisions, secret_pins
+from deployments.gate import marking, plans, revisions, secret_pins
 from deployments.gate.kind import DEPLOY
-from deployments.models import Deploy
+from deployments.models import Deploy, Plan
 from deployments.queries import last_revision
 from projects import access
 from projects.models import Environment, Role
@@ -37,7 +37,8 @@ class Answer:
 class Order:
     """The checked content of a request. `requested`: the revision as typed; `key`: the idempotency key; `rolls_back_to`: the
     deploy to roll back to; `undoes`: the deploy whose cancel or failure this one follows; `secret_versions`: the VersionId by
-    path of each secrets file that is pinned already; `override`: why findings that a person may override do not stop it."""
+    path of each secrets file that is pinned already; `override`: why findings that a person may override do not stop it;
+    `plan`: the preview that was seen."""
 
     commit: Commit
     requested: str
@@ -48,20 +49,22 @@ class Order:
     undoes: Deploy | None = None
     secret_versions: Mapping[str, str] = field(default_factory=dict)
     override: str = ""
+    plan: Plan | None = None
 
 
 def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
-    secret_versions: Mapping[str, str] | None = None, override: str = "", although_bad: bool = False,
+    secret_versions: Mapping[str, str] | None = None, override: str = "", although_bad: bool = False, plan: str = "",
 ) -> Answer:  # fmt: skip
     """Requests the deploy of a revision (commit, branch or tag). A commit whose release is marked bad needs `although_bad`.
 
     `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
     pinned to the current versions: here if AWS answers soon, else when its step reads them. `override`: why findings that
-    a person may override do not stop this one deploy. A repeated key of the same
-    actor returns the deploy of that key; a commit that waits or runs already with the same versions returns that deploy.
-    Raises Refused (role, unknown-revision, bad-release, secret-versions) and ExternalError (repository unreachable); nothing
-    is changed then.
+    a person may override do not stop this one deploy. `plan`: the key of the preview that was seen (`gate/plans.py`). A
+    repeated key of the same actor returns the deploy of that key; a commit that waits or runs already with the same versions
+    returns that deploy.
+    Raises Refused (role, unknown-revision, bad-release, secret-versions, plan-changed) and ExternalError (repository
+    unreachable); nothing is changed then.
     """
     require_deployer(actor, environment)
     known = by_key(actor, idempotency_key)
@@ -70,10 +73,13 @@ def request_deploy(
     commit = revisions.resolve(environment.project, revision)
     if not although_bad:
         require_not_bad(environment, commit)
+    seen = plans.of_form(environment, plan, Deploy.Kind.DEPLOY, commit.sha)
+    if seen is not None:
+        plans.require_same_secrets(seen)
     versions = secret_pins.pinned(environment, secret_versions)
     order = Order(
-        commit, revision.strip(), reason, idempotency_key, secret_versions=versions, override=override.strip()
-    )
+        commit, revision.strip(), reason, idempotency_key, secret_versions=versions, override=override.strip(), plan=seen
+    )  # fmt: skip
     return open_deploy(actor, environment, order)
 
 
@@ -167,12 +173,14 @@ def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
     try:
         with transaction.atomic():
             # The row lock puts simultaneous requests for one environment in an order.
-            Environment.objects.select_for_update().get(pk=environment.pk)
+            locked = Environment.objects.select_for_update().get(pk=environment.pk)
             same = same_request(environment, order)
             if same:
                 put_first(same, order.undoes)
                 DEPLOY.audit(actor, "deploy.repeated", same)
                 return Answer(same, created=False)
+            if order.plan is not None:
+                plans.require_unchanged(order.plan, locked)
             deploy = create(actor, environment, order)
             DEPLOY.audit(actor, "deploy.requested", deploy, **audited(order))
             enqueue_run(DEPLOY, deploy)
@@ -232,5 +240,6 @@ def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
         reason=order.reason[:500],
         override_reason=order.override[:300],
         secret_versions=dict(order.secret_versions),
+        plan=order.plan,
         idempotency_key=order.key[:100] or None,
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from adapters.git.repository import Commit
 from audit.actors import Actor
 from core.errors import Refused
-from deployments.gate import requests, secret_pins
+from deployments.gate import plans, requests, secret_pins
 from deployments.gate.requests import Answer, Order
 from deployments.models import Deploy, Release
 from deployments.queries import last_succeeded
@@ -39,12 +39,12 @@ def commit_of(release: Release) -> Commit:
 
 def request_secrets_deploy(
     actor: Actor, *, environment: Environment, reason: str = "", idempotency_key: str = "",
-    secret_versions: Mapping[str, str] | None = None, override: str = "",
+    secret_versions: Mapping[str, str] | None = None, override: str = "", plan: str = "",
 ) -> Answer:  # fmt: skip
-    """Requests a deploy of the secrets alone. `secret_versions`, `override` and repeated requests: as in
-    `requests.request_deploy`.
+    """Requests a deploy of the secrets alone. `secret_versions`, `override`, `plan` and repeated requests: as
+    in `requests.request_deploy`.
 
-    Raises Refused (role, no-release, secret-versions).
+    Raises Refused (role, no-release, secret-versions, plan-changed).
     """
     requests.require_deployer(actor, environment)
     known = requests.by_key(actor, idempotency_key)
@@ -57,9 +57,12 @@ def request_secrets_deploy(
             hint="Deploy a revision: that takes the secrets along.",
             code="no-release",
         )
+    seen = plans.of_form(environment, plan, Deploy.Kind.SECRETS, release.revision)
+    if seen is not None:
+        plans.require_same_secrets(seen)
     versions = secret_pins.pinned(environment, secret_versions)
     order = Order(
         commit_of(release), "secrets", reason, idempotency_key, Deploy.Kind.SECRETS, secret_versions=versions,
-        override=override.strip(),
+        override=override.strip(), plan=seen,
     )  # fmt: skip
     return requests.open_deploy(actor, environment, order)

@@ -9,7 +9,7 @@ from typing import Any
 from adapters.git.repository import commit_url
 from audit.actors import SYSTEM
 from clusters.models import Trouble
-from deployments.gate import marking, requests, turns, undoing
+from deployments.gate import marking, plans, requests, turns, undoing
 from deployments.models import Deploy, ObjectState, Release
 from deployments.pages.deploy_parts import (
     FIRST,
@@ -36,7 +36,7 @@ class Page:
     to; without one, `why_no_stop_target` is the reason. `follower`: the rollback that follows this deploy. `waits_for`: the
     first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms. `named`: sentences that
     count secret keys, with the names of these keys; empty without the right to see them. `aftermath`: workloads that failed
-    soon after it.
+    soon after it. `unlike_plan`: how it differs from its preview; empty when it did exactly that, None where that is not known.
     """
 
     deploy: Deploy
@@ -58,6 +58,7 @@ class Page:
     follower: Deploy | None = None
     aftermath: list[Trouble] = field(default_factory=list)
     named: list[tuple[str, list[str]]] = field(default_factory=list)
+    unlike_plan: list[str] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -218,7 +219,11 @@ def with_what_follows(made: Page) -> Page:
     made = replace(made, follower=undoing.follower(deploy))
     if deploy.is_open:
         return made
-    made = replace(made, aftermath=list(Trouble.objects.filter(run_id=deploy.run_id)))
+    made = replace(
+        made,
+        aftermath=list(Trouble.objects.filter(run_id=deploy.run_id)),
+        unlike_plan=plans.differences(deploy),
+    )
     target = rollback_target(deploy)
     if deploy.state != State.SUCCEEDED and not made.wrote:
         target = None  # nothing was changed, so there is nothing to roll back

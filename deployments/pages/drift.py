@@ -12,20 +12,45 @@ from ui.states import look
 
 
 @dataclass(frozen=True)
+class Part:
+    """Workloads that run the same: `release` and the deploy that brought it, or None; then `image` in short."""
+
+    names: tuple[str, ...]
+    release: Release | None
+    deploy: Deploy | None
+    image: str = ""
+
+    @property
+    def runs(self) -> str:
+        """What they run: a short revision, or an image."""
+        return self.release.revision[:7] if self.release else self.image
+
+    @property
+    def text(self) -> str:
+        """`web, worker 625c2ff`."""
+        more = f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
+        return f"{', '.join(self.names[:3])}{more} {self.runs}"
+
+
+@dataclass(frozen=True)
 class LiveRevision:
     """The release that a cluster runs.
 
     `release`: the release whose images run, or None. `compared`: whether there were images to compare. `differs`: running
     images that the first of the compared releases does not have. `held`: a workload that does not replace its pods by itself.
+    `parts`: what each workload runs.
     """
 
     release: Release | None
     compared: bool
     differs: tuple[str, ...] = ()
     held: str = ""
+    parts: tuple[Part, ...] = ()
 
 
-def live_revision(workloads: Sequence[Mapping[str, Any]], releases: Sequence[Release]) -> LiveRevision:
+def live_revision(
+    workloads: Sequence[Mapping[str, Any]], releases: Sequence[Release], deploys: Sequence[Deploy] = ()
+) -> LiveRevision:
     """The first of `releases` whose images are those of the portal's workloads.
 
     `workloads`: as in LiveState. Only workloads with the portal's label count, and only images from repositories of one of
@@ -33,20 +58,15 @@ def live_revision(workloads: Sequence[Mapping[str, Any]], releases: Sequence[Rel
     """
     ours = {pin["repository"] for release in releases for pin in release.images.values()}
     shown = {
-        reference: parse_reference(reference)
-        for workload in workloads
-        if workload.get("managed", True)
-        for reference in workload.get("images", ())
+        reference: parse_reference(reference) for workload in workloads for reference in images_of(workload)
     }
     shown = {text: image for text, image in shown.items() if image.repository in ours}
     if not shown:
         return LiveRevision(None, compared=False)
     held = next((str(w["name"]) for w in workloads if w.get("health") == "suspended"), "")
     differs = tuple(text for text, image in shown.items() if not fits(image, releases[0]))
-    for release in releases:
-        if all(fits(image, release) for image in shown.values()):
-            return LiveRevision(release, compared=True, differs=differs, held=held)
-    return LiveRevision(None, compared=True, differs=differs, held=held)
+    runs = next((one for one in releases if all(fits(image, one) for image in shown.values())), None)
+    return LiveRevision(runs, True, differs, held, parts_of(workloads, releases, deploys))
 
 
 def fits(image: ImageReference, release: Release) -> bool:
@@ -59,6 +79,41 @@ def fits(image: ImageReference, release: Release) -> bool:
     return False
 
 
+def parts_of(
+    workloads: Sequence[Mapping[str, Any]], releases: Sequence[Release], deploys: Sequence[Deploy]
+) -> tuple[Part, ...]:
+    """What each of the portal's workloads runs; those with the same release are one part. Workloads without an image of the
+    releases' repositories depend on no revision and are left out. `releases`: as for `live_revision`; `deploys`: those
+    that brought some of them, the newest first."""
+    ours = {pin["repository"] for release in releases for pin in release.images.values()}
+    names: dict[tuple[int, str], list[str]] = {}
+    for workload in workloads:
+        mine = [text for text in images_of(workload) if parse_reference(text).repository in ours]
+        if mine:
+            place = next(
+                (n for n, one in enumerate(releases) if all(fits(parse_reference(i), one) for i in mine)), -1
+            )
+            names.setdefault((place, "" if place >= 0 else short_image(mine[0])), []).append(
+                str(workload["name"])
+            )
+    return tuple(
+        _part(found, releases[place] if place >= 0 else None, deploys, image)
+        for (place, image), found in names.items()
+    )
+
+
+def _part(names: Sequence[str], release: Release | None, deploys: Sequence[Deploy], image: str) -> Part:
+    brought = next((deploy for deploy in deploys if release is not None and deploy.release == release), None)
+    return Part(tuple(names), release, brought, image)
+
+
+def images_of(workload: Mapping[str, Any]) -> Sequence[str]:
+    """The images that serve in one of the portal's workloads; none for a workload of others."""
+    if not workload.get("managed", True):
+        return ()
+    return workload.get("serves") or workload.get("images", ())
+
+
 def what_runs(
     good: Deploy | None, trouble: Deploy | None, active: Deploy | None, found: LiveRevision | None
 ) -> tuple[Release | None, str, bool]:
@@ -68,9 +123,14 @@ def what_runs(
     if active is not None or found is None or not found.compared or (deployed and found.release == deployed):
         return deployed, "", False
     should = f"deployed is {deployed.revision[:7]}" if deployed else "nothing was deployed successfully"
-    if trouble is not None and trouble.release is not None and found.release == trouble.release:
-        ended = look(trouble.state).word.lower()
-        return found.release, f"Left by deploy #{trouble.number} ({ended}); {should}.", False
+    if trouble is not None and trouble.release is not None and _is_of(found, trouble.release, deployed):
+        ended, parts = look(trouble.state).word.lower(), ", ".join(part.text for part in found.parts)
+        mixed = f": {parts}" if found.release is None else ""
+        return (
+            found.release or deployed,
+            f"Left by deploy #{trouble.number} ({ended}){mixed}; {should}.",
+            False,
+        )
     cause = (
         f"{found.held} does not replace its pods by itself" if found.held else "Changed outside the portal"
     )
@@ -81,6 +141,12 @@ def what_runs(
     images = ", ".join(short_image(image) for image in found.differs[:3])
     more = f" and {len(found.differs) - 3} more" if len(found.differs) > 3 else ""
     return deployed, f"{cause}: the cluster runs {images}{more}; {should}.", outside
+
+
+def _is_of(found: LiveRevision, left: Release, deployed: Release | None) -> bool:
+    """Whether only these two releases run, and the first does at least in part."""
+    running = [part.release for part in found.parts] or [found.release]
+    return left in running and all(release in (left, deployed) and release is not None for release in running)
 
 
 def short_image(reference: str) -> str:

@@ -81,6 +81,7 @@ class DeployForm(ConfirmedForm):
     reason = forms.CharField(required=False, max_length=500)
     override = forms.BooleanField(required=False)
     override_reason = forms.CharField(required=False, max_length=300)
+    plan = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
     branch = forms.CharField(required=False)  # branch of the listed commits, to show the page again
 
     def clean_secret_versions(self) -> dict[str, str]:

@@ -20,8 +20,8 @@ from audit.actors import Actor, person
 from core.errors import Refused
 from core.findings import WARNING, Finding
 from core.kept import keeps
-from deployments.gate import marking, requests, secrets_alone, turns
-from deployments.models import Deploy
+from deployments.gate import marking, plans, requests, secrets_alone, turns
+from deployments.models import Deploy, Plan
 from deployments.pages.forms import DeployForm
 from deployments.pages.shown_versions import sealed
 from deployments.preparation.image_availability import not_built
@@ -99,7 +99,7 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
         return render(
             request, "deployments/new.html", context_of(request, place, choice, see="see" in request.GET)
         )
-    form = DeployForm(request.POST, environment=place)
+    form, stale = DeployForm(request.POST, environment=place), ""
     if form.is_valid():
         try:
             return redirect(
@@ -107,10 +107,11 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
             )
         except (Refused, ExternalError) as error:
             note(error)
+            stale = error.message if error.code == "plan-changed" else ""
             field = "although_bad" if error.code == "bad-release" else None
             form.add_error(field, f"{error.message} {error.hint}".strip())
     choice = chosen_by(place, {name: request.POST.get(name, "") for name in ("kind", "revision", "branch")})
-    context = context_of(request, place, choice, see=True, form=form)
+    context = {**context_of(request, place, choice, see=True, form=form), "stale": stale}
     return render(request, "deployments/new.html", context, status=422)
 
 
@@ -121,6 +122,7 @@ def asked_for(actor: Actor, place: Environment, data: Mapping[str, Any]) -> Depl
         "idempotency_key": data["key"],
         "secret_versions": data["secret_versions"],
         "override": data["override_reason"],
+        "plan": data["plan"],
     }
     if data["kind"] == Deploy.Kind.SECRETS:
         return secrets_alone.request_secrets_deploy(actor, environment=place, **more).deploy
@@ -169,11 +171,24 @@ def context_of(
         "sees_names": sees_names,
         "changed_by": people(place, made) if made and sees_names else "",
         "secret_versions": sealed(place, made.secret_versions) if made else "",
+        "plan": plan_of(place, made, choice.kind).key if made else "",
         "open_deploys": sorted(
             light(Deploy.objects.filter(environment=place, state__in=OPEN)),
             key=turns.place,
         ),
     }
+
+
+def plan_of(place: Environment, made: Preview, kind: str) -> Plan:
+    """Keeps what the preview shows, for the click."""
+    return plans.keep(
+        place,
+        kind=kind,
+        revision=made.commit.sha,
+        secret_versions=dict(made.secret_versions),
+        images={image.name: image.digest for image in made.images},
+        actions=[(change.ref, change.action) for change in made.changes],
+    )
 
 
 def people(place: Environment, made: Preview) -> str:

@@ -19,13 +19,16 @@ from clusters.models import LiveState
 from deployments.branches import behind
 from deployments.gate import turns
 from deployments.models import BranchState, Deploy, Release
-from deployments.pages.drift import LiveRevision, live_revision, what_runs
+from deployments.pages.drift import LiveRevision, Part, live_revision, what_runs
 from deployments.queries import light, succeeded
 from projects.access import roles_by_environment
 from projects.models import Environment, Project, Role
-from runs.models import ACTIVE, OPEN, Step, StepState
+from runs.models import ACTIVE, OPEN, State, Step, StepState
 
 STALE_AFTER = timedelta(minutes=2)
+SILENT_AFTER = timedelta(minutes=1)  # where the cluster was asked since then and did not answer
+# Ends that need a person to act. The person who cancelled a deploy knows already.
+BAD_ENDS = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 OLDER_RELEASES = 20  # compared when neither the last good nor the newest release has the running images
 
 
@@ -59,9 +62,9 @@ class EnvironmentView:
     """The state of one environment, for pages.
 
     `good`: the newest succeeded deploy; `trouble`: the newest ended deploy, if it did not succeed; `active`: the running or
-    cancelling deploy; `waiting`: the queued ones, in order. `runs`: the running revision. `drift`: a sentence when that is not
-    the last deployed one; `outside`: the difference was made outside the portal. `behind`: number of newer commits on the
-    default branch, None when not known.
+    cancelling deploy; `waiting`: the queued ones, in order. `runs`: the running revision; `parts`: what each workload runs,
+    where they differ. `drift`: a sentence when that is not the last deployed one; `outside`: the difference was made outside
+    the portal. `behind`: number of newer commits on the default branch, None when not known.
     """
 
     environment: Environment
@@ -71,6 +74,7 @@ class EnvironmentView:
     active: Deploy | None
     waiting: tuple[Deploy, ...]
     runs: Commit | None
+    parts: tuple[Part, ...]
     drift: str
     outside: bool
     behind: int | None
@@ -80,13 +84,36 @@ class EnvironmentView:
 
     @property
     def health(self) -> str:
-        """Health of the environment (`LiveState.Health`); `unknown` before the cluster's first answer."""
+        """Health of the environment (`LiveState.Health`); `unknown` before the cluster's first answer, and when the last one
+        is too old to be true."""
+        return LiveState.Health.UNKNOWN if self.is_lost else self.last_health
+
+    @property
+    def last_health(self) -> str:
+        """Health by the cluster's last answer, however old."""
         return self.live.health if self.live and self.live.read_at else LiveState.Health.UNKNOWN
 
     @property
-    def is_stale(self) -> bool:
-        """Whether the cluster's last answer is older than STALE_AFTER."""
-        return bool(self.live and self.live.read_at and self.now - self.live.read_at > STALE_AFTER)
+    def is_lost(self) -> bool:
+        """Whether the cluster's last answer is too old to be true: the cluster is silent, or nobody asks it."""
+        if self.live is None or self.live.read_at is None:
+            return False
+        return self.now - self.live.read_at > (SILENT_AFTER if self.live.error else STALE_AFTER)
+
+    @property
+    def left_by(self) -> Deploy | None:
+        """The deploy that failed after it had begun to write, when no other has ended since."""
+        failed = self.trouble is not None and self.trouble.state in BAD_ENDS
+        return self.trouble if failed and self.trouble and self.trouble.release_id else None
+
+    @property
+    def headline(self) -> str:
+        """The state that a page shows first: of the deploy that runs, or that failed, else the health."""
+        if self.active is not None:
+            return self.active.state if self.active.state == State.CANCELLING else "deploying"
+        if self.is_new and not (self.live and self.live.workloads):
+            return "not_started"
+        return self.left_by.state if self.left_by else self.health
 
     @property
     def is_new(self) -> bool:
@@ -203,17 +230,21 @@ def found_releases(rows: Sequence[Environment], pairs: dict[int, Pair]) -> dict[
     found: dict[int, LiveRevision] = {}
     unexplained: list[Environment] = []
     for row in rows:
-        known = [deploy.release for deploy in pairs[row.pk] if deploy and deploy.release]
-        live = _live(row)
-        if not known or live is None or not _is_newer(live, pairs[row.pk][0]):
+        deploys, live = _with_release(pairs[row.pk]), _live(row)
+        if not deploys or live is None or not _is_newer(live, pairs[row.pk]):
             continue
-        found[row.pk] = live_revision(live.workloads, known)
+        found[row.pk] = live_revision(live.workloads, [one.release for one in deploys], deploys)  # type: ignore[misc]
         if found[row.pk].compared and found[row.pk].release is None:
             unexplained.append(row)
     for row, older in older_releases(unexplained).items():
-        known = [deploy.release for deploy in pairs[row.pk] if deploy and deploy.release]
-        found[row.pk] = live_revision(row.live.workloads, [*known, *older])
+        deploys = _with_release(pairs[row.pk])
+        known = [deploy.release for deploy in deploys if deploy.release]
+        found[row.pk] = live_revision(row.live.workloads, [*known, *older], deploys)
     return found
+
+
+def _with_release(pair: Pair) -> list[Deploy]:
+    return [deploy for deploy in pair if deploy and deploy.release]
 
 
 def older_releases(rows: Sequence[Environment]) -> dict[Environment, list[Release]]:
@@ -237,9 +268,9 @@ def _live(row: Environment) -> LiveState | None:
     return getattr(row, "live", None)
 
 
-def _is_newer(live: LiveState, good: Deploy | None) -> bool:
-    """Whether the cluster's answer is from after the end of the last good deploy. An older one cannot show its release."""
-    ended = good.ended_at if good else None
+def _is_newer(live: LiveState, pair: Pair) -> bool:
+    """Whether the cluster's answer is from after the end of the last deploys. An older one cannot show what they left."""
+    ended = max((deploy.ended_at for deploy in pair if deploy and deploy.ended_at), default=None)
     return live.read_at is not None and (ended is None or live.read_at >= ended)
 
 
@@ -252,7 +283,8 @@ def _view(
     runs = commit_of(release, good, row.project.repository_url)
     return EnvironmentView(
         environment=row, live=_live(row), good=good, trouble=trouble, active=active,
-        waiting=tuple(deploy for deploy in queue if deploy is not active), runs=runs, drift=drift, outside=outside,
+        waiting=tuple(deploy for deploy in queue if deploy is not active), runs=runs,
+        parts=found.parts if found and found.release is None and len(found.parts) > 1 else (), drift=drift, outside=outside,
         behind=behind(branch, runs.revision) if runs else None, role=role,
         progress=steps.get(active.run_id) if active else None,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from engine.health.events import event_time
 from engine.health.held import held_back, what_is_held
 from engine.health.lasting import is_calm, standing
 from engine.health.objects import current_pods, is_owned, judge
+from engine.health.pods import is_ready
 from engine.health.pulling import FailedPull, failed_pulls
 from engine.types import ENVIRONMENT_LABEL, Json, ObjectRef, Progress
 
@@ -21,8 +23,8 @@ _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload as it stands. `health`: as in engine/health/lasting.py, or unknown. `pulls`: what its current pods cannot
-    pull."""
+    """One workload as it stands. `images`: of its template. `serves`: of most of its ready pods, where these are others.
+    `health`: as in engine/health/lasting.py, or unknown. `pulls`: what its current pods cannot pull."""
 
     ref: ObjectRef
     images: tuple[str, ...]
@@ -33,6 +35,7 @@ class Workload:
     sentence: str
     managed: bool  # carries this environment's label
     pulls: tuple[FailedPull, ...] = ()
+    serves: tuple[str, ...] = ()
 
 
 def read_live(
@@ -55,6 +58,8 @@ def read_live(
         workload = workload_of(kind, body, mine, events, now, environment_label=environment_label)
         if held_back(kind, body) and (running := _running_images(body, pods, replica_sets)):
             workload = replace(workload, images=running)
+        elif not workload.ready == workload.updated == workload.desired:
+            workload = replace(workload, serves=_serving_images(body, pods, replica_sets))
         seen.append(workload)
     return seen
 
@@ -112,10 +117,24 @@ def workload_of(
 def _running_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> tuple[str, ...]:
     """The images of the pods that a workload has, old ones as well: where pods are not replaced, the template does not tell
     which images run."""
+    mine = _all_pods(body, pods, replica_sets)
+    return tuple(dict.fromkeys(image for pod in mine for image in _images({"spec": {"template": pod}})))
+
+
+def _serving_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> tuple[str, ...]:
+    """The images of most of the ready pods, where the template has others; else none. While a rollout is on its way, or has
+    failed, old pods go on serving."""
+    ready = [pod for pod in _all_pods(body, pods, replica_sets) if is_ready(pod)]
+    counted = Counter(tuple(_images({"spec": {"template": pod}})) for pod in ready).most_common(1)
+    serves = counted[0][0] if counted else ()
+    return () if serves == tuple(_images(body)) else serves
+
+
+def _all_pods(body: Json, pods: list[Json], replica_sets: list[Json]) -> list[Json]:
+    """The pods of a workload, old ones as well."""
     uid = str(body["metadata"].get("uid") or "")
     owners = {uid, *(str(item["metadata"].get("uid")) for item in replica_sets if is_owned(item, uid))}
-    mine = [pod for pod in pods if any(is_owned(pod, owner) for owner in owners)]
-    return tuple(dict.fromkeys(image for pod in mine for image in _images({"spec": {"template": pod}})))
+    return [pod for pod in pods if any(is_owned(pod, owner) for owner in owners)]
 
 
 def _counts(kind: str, body: Json, status: Json) -> tuple[int, int, int]:

@@ -51,6 +51,12 @@ class ProjectForm(CheckedForm):
         Project, "slack_channel", mono=True, label="Slack channel",
         help_text="For messages about deploys, e.g. #deploys.",
     )  # fmt: skip
+    group = of(
+        Project,
+        "group",
+        label="Group",
+        help_text="The board can show the projects of one group alone, e.g. a team.",
+    )
     allot_usual = forms.BooleanField(
         label="Allot what projects usually own", required=False, initial=True, widget=Switch(),
         help_text="Namespaces <short name>-*, secrets <short name>/* and */<short name>/*, repositories <short name>/*: its "
@@ -61,7 +67,7 @@ class ProjectForm(CheckedForm):
         ("repository_url", "default_branch"),
         ("credential_kind",),
         ("credential",),
-        ("slack_channel",),
+        ("slack_channel", "group"),
         ("allot_usual",),
     )
 

@@ -105,7 +105,7 @@ def _general(request: HttpRequest, project: Project, form: CheckedForm, **contex
 
 
 def _project_form(project: Project, data: Any = None) -> ProjectForm:
-    names = ("name", "repository_url", "default_branch", "slack_channel", "edited")
+    names = ("name", "repository_url", "default_branch", "slack_channel", "group", "edited")
     initial = {name: getattr(project, name) for name in names} | {
         "credential_kind": project.credential_kind or PUBLIC
     }

@@ -113,7 +113,12 @@ def begin(pipeline: Pipeline[R, W], run: R, fence: Fence, journal: Journal) -> W
     journal.cancelling = run.state == State.CANCELLING
     deadline = time.monotonic() + max(LEAST_SECONDS, pipeline.seconds(run) - (run.seconds or 0.0))
     attempt = pipeline.attempt(
-        run=run, fence=fence, journal=journal, deadline=deadline, warnings=list(run.warnings)
+        run=run,
+        fence=fence,
+        journal=journal,
+        deadline=deadline,
+        warnings=list(run.warnings),
+        project=pipeline.life.kind.about(run).project,
     )
     journal.changed()
     return attempt

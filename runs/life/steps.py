@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from core import changes
 from core.redactor import redact_text
 from core.storable import storable_text
 from runs.fence import Fence
@@ -60,9 +61,15 @@ def run_step(attempt: W, name: str, function: Callable[[W], str]) -> None:
     end closes it with the right state. Raises the errors of `function` and of `Attempt.check`."""
     attempt.check()
     start(attempt.fence, name)
-    attempt.journal.changed()
+    _tell(attempt)
     summary = call_in_step(attempt, name, function)
     end(attempt.fence, name, StepState.SUCCEEDED, summary)
+    _tell(attempt)
+
+
+def _tell(attempt: W) -> None:
+    """Tells open pages of a step: those of the project, and that of the run."""
+    changes.note(attempt.project)
     attempt.journal.changed()
 
 

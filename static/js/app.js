@@ -112,9 +112,12 @@ function onKey(event) {
     const menu = $("details.menu[open]");
     closeMenus(null);
     if (menu) $("summary", menu).focus();
+    else if (document.activeElement?.closest(".search")) { $("#found-here").replaceChildren(); document.activeElement.blur(); }
     else if (document.activeElement?.matches("input[type=search]")) document.activeElement.blur();
     return;
   }
+  if ((event.ctrlKey || event.metaKey) && event.key === "k" && $("#search")) { event.preventDefault(); $("#search").select(); return; }
+  if (onFound(event)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(TYPING)) return;
   if (Date.now() - jumping < 1200) {
     jumping = 0;
@@ -123,13 +126,31 @@ function onKey(event) {
   } else if (event.key === "g") {
     jumping = Date.now();
   } else if (event.key === "/") {
-    const field = $("input[type=search], .filters input, .filters select");
-    if (field) { event.preventDefault(); field.focus(); }
+    const field = $("#search") || $("input[type=search]");
+    if (field) { event.preventDefault(); field.select(); }
   } else if (event.key === "?") {
     $("#keys")?.showPopover();
   }
 }
 document.addEventListener("keydown", onKey);
+
+/* In the search: arrows go through what was found, Enter takes the first */
+function onFound(event) {
+  const links = $$("#found-here a");
+  const at = links.indexOf(document.activeElement);
+  const typing = document.activeElement?.id === "search";
+  if (!links.length || (!typing && at < 0)) return false;
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step) {
+    event.preventDefault();
+    (links[at + step] || $("#search")).focus();
+    return true;
+  }
+  return false;
+}
+
+/* A choice that needs no button */
+document.addEventListener("change", (event) => { if (event.target.matches("[data-send]")) event.target.form.requestSubmit(); });
 
 /* A form is sent once: a second click would get an error from the server */
 document.addEventListener("submit", (event) => {
@@ -160,7 +181,10 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
   sessionEnded();
 });
 document.addEventListener("htmx:sendError", () => say("The portal does not answer. What is shown may be old."));
-document.addEventListener("htmx:load", (event) => times(event.detail.elt));
+document.addEventListener("htmx:load", (event) => {
+  times(event.detail.elt);
+  if (event.detail.elt.dataset?.say) say(event.detail.elt.dataset.say);
+});
 
 nameTheme();
 times();

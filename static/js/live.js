@@ -5,10 +5,10 @@
    from:body" reload), `end` (the run has ended). The poll answers {"html", "after", "count", "ended"}.
    The html comes from `components/log_folds.html`, or consists of bare <li> lines. Lines already on the page are skipped. */
 import { $, $$, isSignIn, say, sessionEnded, times } from "./app.js";
+import { refresh } from "./refresh.js";
 
 const POLL_MS = 2000;
 const RETRY_STREAM_MS = 30000;
-const REFRESH_MS = 400;
 
 class Live {
   constructor(log) {
@@ -33,7 +33,7 @@ class Live {
     this.source = new EventSource(this.url);
     this.source.addEventListener("open", () => { this.stopPolling(); this.show("live"); });
     this.source.addEventListener("log", (event) => this.onLog(event));
-    this.source.addEventListener("changed", () => this.changed());
+    this.source.addEventListener("changed", () => refresh());
     this.source.addEventListener("end", () => this.end());
     this.source.addEventListener("error", () => this.onError());
   }
@@ -73,7 +73,7 @@ class Live {
       this.show("live");
       this.after = String(data.after ?? this.after);
       this.add(data);
-      this.changed();
+      refresh();
       if (data.ended) { this.end(); return; }
     } catch {
       this.show("no answer, trying again");
@@ -85,21 +85,8 @@ class Live {
 
   stopPolling() { clearTimeout(this.timer); }
 
-  /* Reloads fragments, at most every REFRESH_MS. htmx loses an event that arrives while a fragment loads, because the answer
-     replaces the listening element, so the event waits until the fragment is loaded. */
-  changed() {
-    if (this.refresh) return;
-    const wait = (this.refreshedAt || 0) + REFRESH_MS - Date.now();
-    this.refresh = setTimeout(() => {
-      this.refresh = 0;
-      if ($(".htmx-request")) { this.changed(); return; }
-      this.refreshedAt = Date.now();
-      document.body.dispatchEvent(new CustomEvent("changed"));
-    }, $(".htmx-request") ? Math.max(wait, 50) : Math.max(wait, 0));
-  }
-
   end() {
-    this.changed();
+    refresh();
     this.stop("");
     say("The run has ended");
   }

@@ -39,6 +39,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("readyz", "/readyz", ALWAYS, NOBODY),
     ("metrics", "/metrics", ALWAYS.replace("200", "404"), NOBODY),  # switched off where neither of its settings is set
     ("status", "/status/", SIGNED_IN, NO_FORM),
+    ("changes", "/changes/", SIGNED_IN, NO_FORM),
+    ("search", "/search/", SIGNED_IN, NO_FORM),
     # Signing in, and one's own account
     ("account_login", "/login/", "200 302 302 302 302 302 302 302", "200 302 302 302 302 302 302 302"),
     ("account_logout", "/logout/", SIGNED_IN, GOES_ON),

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from clusters.models import LiveState, Trouble
-from deployments.models import Deploy
+from deployments.models import BranchState, Deploy, Release
 from portal.board import PROJECTS_SHOWN, board
-from projects.models import Cluster, Environment, Role
+from projects.models import Cluster, Environment, Project, Role
 from tests.factories import grant, make_cluster, make_deploy, make_environment, make_project, make_user
 from tests.portal.conftest import begin, see, ship
 
@@ -49,9 +49,9 @@ def test_an_environment_of_one_project_alone_gets_no_column(shop, admin):
         )
     make_environment(make_project(slug="base"), slug="cluster", order=0)
     shown = board(admin)
-    assert shown.columns == ["staging", "production"]
+    assert shown.columns == ["staging", "production", "other"]
     base = next(row for row in shown.rows if row.project.slug == "base")
-    assert [[view.environment.slug for view in cell.views] for cell in base.cells] == [[], ["cluster"]]
+    assert [[view.environment.slug for view in cell.views] for cell in base.cells] == [[], [], ["cluster"]]
 
 
 def test_a_viewer_sees_why_there_is_no_button(shop, viewer, page):
@@ -104,16 +104,54 @@ def test_an_answer_from_before_the_deploy_is_not_held_against_it(shop, deployer,
     assert "Changed outside" not in page(deployer, "/")
 
 
-def test_an_old_answer_is_stale(shop, deployer, page):
+def test_an_old_answer_is_no_longer_true(shop, deployer, page):
+    assert "Healthy" in page(deployer, "/")
     LiveState.objects.update(read_at=timezone.now() - timedelta(minutes=3))
-    assert "stale, seen" in page(deployer, "/")
-
-
-def test_a_cluster_that_does_not_answer_says_why(shop, deployer, page):
-    LiveState.objects.update(read_at=timezone.now() - timedelta(minutes=7), error="connection refused")
     html = words(page(deployer, "/"))
-    assert "last answer" in html
-    assert ": connection refused" in html
+    assert "Unknown" in html
+    assert "Healthy" not in html
+    assert "How its environment here is now is not known." in html
+    assert "was asked last" in html
+    assert board(deployer).sums == [("unknown", 2)]
+
+
+def test_a_silent_cluster_is_told_once_with_the_reason(shop, deployer, page):
+    LiveState.objects.update(read_at=timezone.now() - timedelta(seconds=70), error="connection refused")
+    Environment.objects.update(cluster=staging(shop).cluster)
+    html = words(page(deployer, "/"))
+    assert "Healthy" not in html
+    assert html.count("connection refused") == 1
+    assert "does not answer; its last answer came" in html
+
+
+def test_one_missing_answer_changes_nothing_yet(shop, deployer, page):
+    LiveState.objects.update(read_at=timezone.now() - timedelta(seconds=40), error="connection refused")
+    assert "Healthy" in page(deployer, "/")
+
+
+def test_a_failed_deploy_says_what_it_left(shop, deployer, page):
+    environment = staging(shop)
+    failed = ship(environment, "b" * 40, state="failed")
+    pin = {"repository": "r.example/shop/worker", "tag": "bbbbbbb", "digest": ""}
+    Release.objects.filter(pk=failed.release_id).update(images={**failed.release.images, "worker": pin})
+    good = Deploy.objects.filter(environment=environment, state="succeeded").latest("number")
+    web = next(iter(good.release.images.values()))["repository"]
+    live = LiveState.objects.get(environment=environment)
+    web_of_before = {**live.workloads[0], "images": [f"{web}:bbbbbbb"], "serves": [f"{web}:aaaaaaa"]}
+    worker = {**live.workloads[0], "name": "worker", "images": ["r.example/shop/worker:bbbbbbb"]}
+    live.workloads = [web_of_before, worker]
+    LiveState.objects.filter(pk=live.pk).update(workloads=live.workloads, read_at=timezone.now())
+    html = words(page(deployer, "/"))
+    assert "web <span" in html
+    assert ">aaaaaaa</span>, worker" in html
+    assert f"· #{failed.number} by {failed.actor_text}" in html
+    view = board(deployer).rows[0].cells[0].views[0]
+    assert view.headline == "failed"
+    assert (
+        view.drift
+        == f"Left by deploy #{failed.number} (failed): web aaaaaaa, worker bbbbbbb; deployed is aaaaaaa."
+    )
+    assert not view.outside
 
 
 def test_admins_see_lost_clusters_on_top(shop, admin, deployer, page):
@@ -127,7 +165,7 @@ def test_the_notice_of_a_cluster(shop, deployer, page):
     assert "Upgrade on Thursday" in page(deployer, "/")
 
 
-def test_a_running_deploy_shows_its_step_and_the_page_asks_again(shop, deployer, page):
+def test_a_running_deploy_shows_its_step(shop, deployer, page):
     running = begin(staging(shop))
     make_deploy(staging(shop), "queued")
     html = words(page(deployer, "/"))
@@ -135,11 +173,12 @@ def test_a_running_deploy_shows_its_step_and_the_page_asks_again(shop, deployer,
     assert "Step 5 of 7: apply" in html
     assert "1 queued" in html
     assert f'href="/deploys/{running.number}/">Watch' in html
-    assert 'hx-trigger="every 4s"' in html
 
 
-def test_a_still_board_does_not_ask_again(shop, deployer, page):
-    assert "hx-trigger" not in page(deployer, "/")
+def test_the_board_follows_changes(shop, deployer, page):
+    html = page(deployer, "/")
+    assert 'data-changes="/changes/"' in html
+    assert 'hx-trigger="changed from:body"' in html
 
 
 def test_htmx_gets_the_part_only(shop, deployer, page):
@@ -261,7 +300,7 @@ def test_finding_a_project_by_name(shop, admin, page):
     assert "/projects/shop/" in html
     assert "other01" not in html
     assert 'name="q"' in html
-    assert "No project has this name" in page(admin, "/?q=nothing")
+    assert "No project fits" in page(admin, "/?q=nothing")
 
 
 def test_few_projects_need_no_search(shop, admin, page):
@@ -276,7 +315,7 @@ def test_many_projects_come_in_pages(admin, page):
     assert "p040" not in html
     html = page(admin, "/?after=p039")
     assert "p040" in html
-    assert "p039" not in html
+    assert "/projects/p039/" not in html
 
 
 def fill(count):
@@ -299,7 +338,7 @@ def test_the_number_of_queries_does_not_grow(admin, client, django_assert_max_nu
                 grant(user, Role.DEPLOYER, environment.project)
         client.force_login(user)
         client.get("/")
-        with django_assert_max_num_queries(19):
+        with django_assert_max_num_queries(20):
             client.get("/")
 
 
@@ -334,3 +373,79 @@ def test_open_deploys_of_all_states_show(shop, deployer):
     assert [one.deploy.state for one in shown.going] == ["running", "queued", "waiting"]
     assert shown.running == 1
     assert Deploy.objects.count() == 5
+
+
+class TestFilters:
+    @pytest.fixture
+    def many(self, shop, admin):
+        """shop is up to two commits behind; one project fails, one runs the newest commit."""
+        bad = make_environment(make_project(slug="bad", group="team red"), slug="staging")
+        ship(bad)
+        see(bad, health="failing")
+        new = make_environment(make_project(slug="new"), slug="staging")
+        ship(new, "c" * 40)
+        see(new)
+        BranchState.objects.create(project=new.project, branch="main", head="c" * 40)
+        Deploy.objects.update(actor_id="0")
+
+    def shown(self, user, **filters):
+        return [row.project.slug for row in board(user, **filters).rows]
+
+    def test_trouble(self, many, admin):
+        assert self.shown(admin, show="trouble") == ["bad"]
+
+    def test_behind(self, many, admin):
+        assert self.shown(admin, show="behind") == ["shop"]
+
+    def test_mine_is_by_role_or_by_deploys_of_late(self, many, admin, deployer, viewer):
+        assert self.shown(admin, show="mine") == []
+        assert self.shown(deployer, show="mine") == ["shop"]
+        assert self.shown(viewer, show="mine") == []
+        make_deploy(Environment.objects.get(project__slug="new"), actor_kind="person", actor_id=str(admin.pk))
+        assert self.shown(admin, show="mine") == ["new"]
+
+    def test_a_group(self, many, admin, page):
+        assert self.shown(admin, group="team red") == ["bad"]
+        assert "<option selected>team red</option>" in page(admin, "/?group=team%20red")
+
+    def test_groups_of_others_do_not_show(self, many, viewer, page):
+        assert "team red" not in page(viewer, "/")
+
+    def test_an_unknown_filter_shows_everything(self, many, admin):
+        assert self.shown(admin, show="nonsense") == ["bad", "new", "shop"]
+
+    @pytest.mark.parametrize(
+        ("show", "words"),
+        [("trouble", "Nothing fails"), ("behind", "Every environment runs"), ("mine", "You hold no role")],
+    )
+    def test_nothing_fits(self, admin, page, show, words):
+        make_environment(make_project(slug="shop"), slug="staging")
+        html = page(admin, f"/?show={show}")
+        assert words in html
+        assert "Show all projects" in html
+
+    def test_filters_stand_in_the_address_and_stay_on_the_next_page(self, admin, page):
+        for n in range(PROJECTS_SHOWN + 1):
+            see(make_environment(make_project(slug=f"p{n:03}", group="a b")), health="failing")
+        html = page(admin, "/?show=trouble&group=a+b")
+        assert 'href="?show=trouble&amp;group=a+b&amp;after=p039"' in html
+        assert 'href="?show=behind&amp;group=a+b"' in html
+
+    def test_the_counts_are_of_everything(self, admin):
+        for n in range(PROJECTS_SHOWN + 5):
+            see(make_environment(make_project(slug=f"p{n:03}")))
+        assert board(admin).sums == [("healthy", PROJECTS_SHOWN + 5)]
+
+
+def test_rare_environments_stand_in_a_column_of_their_own(admin, page):
+    for slug in ("staging", "production"):
+        for project in ("one", "two"):
+            found = Project.objects.filter(slug=project).first() or make_project(slug=project)
+            make_environment(found, slug=slug, order=["staging", "production"].index(slug))
+    make_environment(Project.objects.get(slug="one"), slug="qa", order=5)
+    shown = board(admin)
+    assert shown.columns == ["staging", "production", "other"]
+    assert [view.environment.slug for view in shown.rows[0].cells[2].views] == ["qa"]
+    html = page(admin, "/")
+    assert "columns-3" in html
+    assert 'class="board-scroll wide" tabindex="0"' in html

@@ -200,7 +200,7 @@ def test_keys(open_page: Callable[..., Page]) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#keys")).to_be_hidden()
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.locator("#search")).to_be_focused()
     page.keyboard.type("g b ?")
     assert page.url.endswith("/guide")
     page.keyboard.press("Escape")
@@ -319,7 +319,7 @@ def test_following_pauses_when_one_scrolls_up(open_page: Callable[..., Page], li
 
 def test_finding_in_the_log(open_page: Callable[..., Page]) -> None:
     page = open_page("live")
-    find = page.get_by_role("searchbox")
+    find = page.get_by_role("searchbox", name="Find in the log")
     find.fill("checked OUT")
     find.press("Enter")
     expect(page.locator("#L2")).to_be_visible()  # its fold was closed

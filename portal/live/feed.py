@@ -1,0 +1,178 @@
+"""Tells open pages that something changed: one reader in each web process, for all its viewers.
+
+The reader looks into the database each second, and at once when a run rings the bell. What it finds are slugs of projects; a
+viewer is told only of those that they may see. The page then fetches its part anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+
+from audit.models import AuditEvent
+from core.listening import listen
+from core.models import Change
+from portal.live.cursor import Cursor
+from runs.bell import CHANGED, CHANNEL
+from runs.feed import event, in_thread
+
+log = structlog.get_logger(__name__)
+LOOK_SECONDS = 1.0
+REST_SECONDS = 0.2  # between two looks, however often the bell rings
+PING_SECONDS = 15.0
+LONGEST_SECONDS = 300.0  # afterwards the browser connects again
+MOST_STREAMS = 30  # of one person in one process; a page that gets none polls
+PAUSE_SECONDS = 1.0  # between two events to one viewer
+SPREAD_SECONDS = 0.01  # times the number of viewers: they do not all fetch their page in the same moment
+
+# Slugs of the projects that a viewer may see; None: their sign-in has ended.
+Visible = Callable[[], "set[str] | None"]
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A person with an open page. `visible` asks the database. `project`: only changes of this one matter; empty: of all."""
+
+    person: str
+    visible: Visible
+    project: str = ""
+
+    def seen(self) -> set[str] | None:
+        """The projects whose changes matter to the page; None when the sign-in has ended."""
+        found = self.visible()
+        return found if found is None or not self.project else found & {self.project}
+
+
+class ChangeFeed:
+    """Follows the changes of all projects while it has viewers. `turn` grows with each look that found some."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.changed: dict[str, int] = {}  # project -> the turn of its newest change
+        self.viewers: Counter[str] = Counter()
+        self.news = asyncio.Condition()
+        self.bell = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.cursors = [
+            Cursor(Change.objects.all(), "project"),
+            Cursor(AuditEvent.objects.exclude(project_slug=""), "project_slug"),
+        ]
+
+    def has_place(self, person: str) -> bool:
+        """Whether this person may open one more stream."""
+        return self.viewers[person] < MOST_STREAMS
+
+    @contextlib.contextmanager
+    def viewing(self, person: str) -> Iterator[None]:
+        """The feed reads while at least one viewer is inside this context."""
+        self.viewers[person] += 1
+        if not self.tasks:
+            self.tasks = [
+                asyncio.create_task(self._follow()),
+                asyncio.create_task(listen(CHANNEL, self._ring)),
+            ]
+        try:
+            yield
+        finally:
+            self.viewers[person] -= 1
+            self.viewers += Counter()  # drops people without a stream
+            if not self.viewers:
+                for task in self.tasks:
+                    task.cancel()
+                self.tasks = []
+
+    def _ring(self, text: str) -> None:
+        if text.endswith(f" {CHANGED}"):
+            self.bell.set()
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self.bell.wait()
+            self.bell.clear()  # before the look: a bell from here on causes another one
+            try:
+                found = await in_thread(self._read)
+            except DatabaseError:
+                log.exception("open pages wait until the database answers")
+                found = set()
+            if found:
+                await self._tell(found)
+            await asyncio.sleep(REST_SECONDS)
+
+    def _read(self) -> set[str]:
+        return set[str]().union(*(cursor.fresh() for cursor in self.cursors))
+
+    async def _tell(self, projects: set[str]) -> None:
+        self.turn += 1
+        self.changed |= dict.fromkeys(projects, self.turn)
+        async with self.news:
+            self.news.notify_all()
+
+    def since(self, turn: int) -> set[str]:
+        """The projects that have changed after a turn."""
+        return {project for project, at in self.changed.items() if at > turn}
+
+    async def wait(self, turn: int, seconds: float) -> bool:
+        """Waits for a change after a turn. Returns False when there was none for so long."""
+        async with self.news:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self.news.wait_for(lambda: self.turn > turn)
+            except TimeoutError:
+                return False
+        return True
+
+
+_feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, ChangeFeed] = WeakKeyDictionary()
+
+
+def feed() -> ChangeFeed:
+    """The feed of the running event loop."""
+    return _feeds.setdefault(asyncio.get_running_loop(), ChangeFeed())
+
+
+async def events(viewer: Viewer) -> AsyncIterator[str]:
+    """The events for one viewer: `hello` at once, `changed`, and comments to keep the connection alive. Ends after
+    LONGEST_SECONDS, and when the sign-in has ended: the browser connects again and is told why."""
+    # In the request's thread, which waits from here on: a stream holds no connection.
+    await sync_to_async(close_old_connections)()
+    source = feed()
+    if not source.has_place(viewer.person):
+        return
+    with source.viewing(viewer.person):
+        turn, loop = source.turn, asyncio.get_running_loop()
+        until, asked = loop.time() + LONGEST_SECONDS, loop.time()
+        matters = await _seen(viewer, set())
+        yield event("hello", 1)
+        while matters is not None and loop.time() < until:
+            news = await source.wait(turn, PING_SECONDS)
+            if loop.time() >= asked + PING_SECONDS:
+                asked, matters = loop.time(), await _seen(viewer, matters)
+            if not news:
+                yield ": ping\n\n"
+                continue
+            changed, turn = source.since(turn), source.turn
+            if matters and changed & matters:
+                await asyncio.sleep(random.random() * SPREAD_SECONDS * source.viewers.total())  # noqa: S311
+                yield event("changed", 1)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _seen(viewer: Viewer, before: set[str]) -> set[str] | None:
+    """As `Viewer.seen`; as before while the database does not answer."""
+    try:
+        found: set[str] | None = await in_thread(viewer.seen)
+    except DatabaseError:
+        return before
+    return found
