@@ -81,7 +81,7 @@ class TestPicking:
     def test_a_commit_that_is_not_among_the_newest_is_shown_too(
         self, visit: Any, outside: Outside, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr("deployments.pages.new_views.SHOWN_COMMITS", 1)
+        monkeypatch.setattr("projects.picking.SHOWN_COMMITS", 1)
         page = visit("?revision=aaaaaaa")
         assert chosen(page) == ["a" * 40]
         assert "Change b" not in page
