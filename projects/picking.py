@@ -3,8 +3,8 @@ slow or failing host delays a page by a few seconds at most."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from adapters.errors import ExternalError, NotFound
 from adapters.git.repository import Commit, GitRepository, commit_url
@@ -34,7 +34,7 @@ class Offer:
     hint: str = ""
 
 
-def offer(project: Project, query: Mapping[str, str]) -> Offer:
+def offer(project: Project, query: Any) -> Offer:
     """The commits of a branch. `query`: branch, and revision (a commit, branch or tag; empty: the branch's newest commit).
 
     For an unknown revision, the branch's commits are listed without a chosen one. Raises nothing from outside.

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.actors import person
+from builds.pages.standing import build_of
 from core.kept import keeps
 from deployments.gate import cancelling, marking, requests
 from deployments.lookup import deploy_for, may_still_see
@@ -54,6 +55,7 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
         "page": shown,
         "deploy": shown.deploy,
         "environment": environment,
+        "revision_build": build_of(environment.project_id, shown.deploy.revision),
         "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
     }
 

@@ -17,6 +17,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from adapters.errors import ExternalError
 from adapters.git.repository import Commit, commit_url
 from audit.actors import Actor, person
+from builds.pages.build_parts import may_deploy
+from builds.pages.standing import Standing, standings
 from core.errors import Refused
 from core.findings import WARNING, Finding
 from core.kept import keeps
@@ -24,13 +26,13 @@ from deployments.gate import marking, requests, secrets_alone, turns
 from deployments.models import Deploy
 from deployments.pages.forms import DeployForm
 from deployments.pages.shown_versions import sealed
-from deployments.preparation.image_availability import not_built
 from deployments.preparation.preview import Preview, preview
 from deployments.preparation.secret_people import changed_by
 from deployments.queries import light, succeeded
 from engine.cluster.changes import ObjectChange
 from engine.types import Action
-from projects.access import environment_for, may_secret
+from projects.access import environment_for, may_secret, role_in
+from projects.image_availability import in_registry
 from projects.models import Environment, Role
 from projects.picking import offer
 from runs.models import OPEN
@@ -41,13 +43,13 @@ LONGEST_OPEN = 60  # lines of a diff
 
 @dataclass(frozen=True)
 class Pick:
-    """A revision to choose. `places`: slugs of environments whose last succeeded deploy was of this revision. `lacks_image`:
-    the registry certainly lacks one of its images."""
+    """A revision to choose. `places`: slugs of environments whose last succeeded deploy was of this revision. `standing`: how
+    its images stand, None where nothing is known."""
 
     commit: Commit
     places: tuple[str, ...]
     chosen: bool
-    lacks_image: bool = False
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ def context_of(
         "unchanged": [change for change in made.changes if change.action == "unchanged"] if made else [],
         "form": form or DeployForm(environment=place),
         "key": uuid.uuid4().hex,
+        "may_build": may_deploy(role_in(request.user, place.project)),
+        "standing": standing_of(place, choice) if made else None,
         "bad": bad,
         "sees_names": sees_names,
         "changed_by": people(place, made) if made and sees_names else "",
@@ -169,6 +173,14 @@ def context_of(
             key=turns.place,
         ),
     }
+
+
+def standing_of(place: Environment, choice: Choice) -> Standing | None:
+    """How the images of the chosen revision stand; what the registry said is known from the list of revisions."""
+    if choice.chosen is None or choice.is_secrets:
+        return None
+    sha = choice.chosen.sha
+    return standings(place.project, [sha], in_registry(place.project, [sha])).get(sha)
 
 
 def people(place: Environment, made: Preview) -> str:
@@ -199,7 +211,7 @@ def chosen_by(place: Environment, query: Any, *, quick: bool = False) -> Choice:
     if query.get("kind") == Deploy.Kind.SECRETS:
         return choose_secrets(place)
     choice = choose(place, query)
-    return choice if quick else with_built(place, choice)
+    return choice if quick else with_standings(place, choice)
 
 
 def choose_secrets(place: Environment) -> Choice:
@@ -233,10 +245,11 @@ def picks_of(
     return tuple(Pick(commit, tuple(places.get(commit.sha, ())), commit == chosen) for commit in commits)
 
 
-def with_built(place: Environment, choice: Choice) -> Choice:
-    """The choice, with `lacks_image` set at commits whose images are missing."""
-    missing = not_built(place.project, [pick.commit.sha for pick in choice.picks])
-    picks = tuple(replace(pick, lacks_image=pick.commit.sha in missing) for pick in choice.picks)
+def with_standings(place: Environment, choice: Choice) -> Choice:
+    """The choice, with how the images of each commit stand."""
+    shas = [pick.commit.sha for pick in choice.picks]
+    found = standings(place.project, shas, in_registry(place.project, shas))
+    picks = tuple(replace(pick, standing=found.get(pick.commit.sha)) for pick in choice.picks)
     return replace(choice, picks=picks)
 
 
