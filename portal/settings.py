@@ -143,6 +143,7 @@ RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": 
 # Every function that a worker runs, whatever Redis says (core/listed.py).
 JOBS = (
     "audit.integrity.verify_job",
+    "builds.jobs.run_build",
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",
     "deployments.branches.refresh",

@@ -48,6 +48,8 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
         "file": make.make_secrets_file(staging).pk,
         "good": good.number,
         "running": running.number,
+        "build": make.make_build(project).number,
+        "building": make.make_build(project, State.RUNNING).number,
         "there": there.number,
         "allotment": Allotment.objects.create(project=project, kind="secret", pattern="spare/*").pk,
         "event": record(SYSTEM_ACTOR, "deploy.ended").pk,
