@@ -77,7 +77,7 @@ def cause_of(build: Build) -> str:
     match build.cause:
         case Build.Cause.PUSH:
             sender = build.delivery.sender if build.delivery else ""
-            return f"push by {sender or build.author or who}"
+            return f"push by {sender}" if sender else who
         case Build.Cause.RETRY | Build.Cause.REBUILD:
             word = "retry" if build.cause == Build.Cause.RETRY else "rebuild"
             of = f" of #{build.retry_of.number}" if build.retry_of else ""

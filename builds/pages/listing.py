@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
@@ -85,8 +85,8 @@ class BuildFilter(django_filters.FilterSet):
         return rows.filter(branch=value.strip()) if value.strip() else rows
 
     def by_person(self, rows: QuerySet[Build], name: str, value: str) -> QuerySet[Build]:
-        """Builds that this person asked for, or whose push was this person's."""
-        return rows.filter(Q(actor_text=value) | Q(delivery__sender=value))
+        """Builds that this person asked for, or that followed a push by this person of the Git host."""
+        return rows.filter(actor_text__in=[value, f"push by {value}"])
 
     def by_revision(self, rows: QuerySet[Build], name: str, value: str) -> QuerySet[Build]:
         """Revisions with this prefix. A range instead of LIKE, for which SQLite does not use the index."""

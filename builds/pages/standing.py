@@ -16,7 +16,7 @@ from runs.models import State
 @dataclass(frozen=True)
 class Standing:
     """How a revision stands. `look`: name of the look of the state (ui.states), with `word`; `build`: the newest build of it, or
-    None; `lacks`: the registry certainly lacks an image and none is being built, so that a build helps."""
+    None; `lacks`: images are missing and none is being built, so that a build helps."""
 
     look: str
     word: str
@@ -24,6 +24,7 @@ class Standing:
     lacks: bool = False
 
 
+NO_FAILURE = (State.SUCCEEDED, State.CANCELLED, State.SUPERSEDED)
 # The registry's answer may be as old as that (projects/image_availability.py).
 JUST_BUILT = timedelta(seconds=60)
 
@@ -50,17 +51,15 @@ def standings(
 def standing(build: Build | None, in_registry: bool | None) -> Standing | None:
     """How a revision with this newest build stands. The registry's answer counts for more than a build that ended."""
     if build is not None and build.is_open:
-        return Standing("building", "Building" if build.is_active else "Build queued", build)
+        if build.is_active:
+            return Standing("building", "Building", build)
+        return Standing("queued", "Build queued", build)
     succeeded = build is not None and build.state == State.SUCCEEDED
     if in_registry or (succeeded and (in_registry is None or just_ended(build))):
         return Standing("ready", "Ready", build)
-    if build is None or succeeded or build.state in (State.CANCELLED, State.SUPERSEDED):
-        return (
-            None
-            if build is None and in_registry is None
-            else Standing("not_built", "No image", build, lacks=True)
-        )
-    return Standing("failed", "Build failed", build, lacks=True)
+    if build is not None and build.state not in NO_FAILURE:
+        return Standing("failed", "Build failed", build, lacks=True)
+    return Standing("not_built", "No image", build, lacks=True) if in_registry is False else None
 
 
 def just_ended(build: Build | None) -> bool:

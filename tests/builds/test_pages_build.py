@@ -84,7 +84,9 @@ class TestSucceeded:
 
     def test_it_leads_to_deploying(self, dev: Client, green: Build) -> None:
         make_environment(green.project, slug="staging")
-        assert f'href="/projects/shop/staging/deploy/?revision={green.revision}&amp;branch=main"' in page(dev, green)
+        assert f'href="/projects/shop/staging/deploy/?revision={green.revision}&amp;branch=main"' in page(
+            dev, green
+        )
 
     def test_not_where_the_reader_may_not_deploy(self, client: Client, green: Build) -> None:
         make_environment(green.project, slug="staging")
@@ -135,9 +137,13 @@ class TestSucceeded:
 
 
 class TestFailed:
-    def test_the_cause_stands_once_with_the_last_lines_and_what_was_pushed(self, dev: Client, shop: Project) -> None:
+    def test_the_cause_stands_once_with_the_last_lines_and_what_was_pushed(
+        self, dev: Client, shop: Project
+    ) -> None:
         cause = "The Dockerfile of web failed at step 3: exit code 2."
-        build = ended(shop, State.FAILED, images=("api", "web"), result=cause, hint="Look at the lines of step 3.")
+        build = ended(
+            shop, State.FAILED, images=("api", "web"), result=cause, hint="Look at the lines of step 3."
+        )
         BuiltImage.objects.filter(build=build, name="api").update(state="succeeded")
         BuiltImage.objects.filter(build=build, name="web").update(state="failed", sentence=cause)
         Step.objects.filter(run_id=build.run_id, name="build web").update(state="failed")
@@ -153,7 +159,12 @@ class TestFailed:
         assert "api is in the registry and is not built again" in shown
 
     def test_stored_evidence_goes_before_the_log(self, dev: Client, shop: Project) -> None:
-        build = ended(shop, State.ERRORED, result="ECR refused.", evidence=[{"title": "push web", "logs": ["denied: 403"]}])
+        build = ended(
+            shop,
+            State.ERRORED,
+            result="ECR refused.",
+            evidence=[{"title": "push web", "logs": ["denied: 403"]}],
+        )
         Step.objects.filter(run_id=build.run_id, name="push web").update(state="errored")
         write_log(build, ("push web", "a line of the log"))
         shown = page(dev, build)
@@ -176,11 +187,15 @@ class TestFailed:
 class TestUnderWay:
     def test_a_running_build_is_live(self, dev: Client, shop: Project) -> None:
         build = make_build(shop, State.RUNNING, started_at=timezone.now())
-        Step.objects.filter(run_id=build.run_id, name="build web").update(state="running", started_at=timezone.now())
+        Step.objects.filter(run_id=build.run_id, name="build web").update(
+            state="running", started_at=timezone.now()
+        )
         write_log(build, ("build web", "Step 1/3 : FROM scratch"))
         shown = page(dev, build)
         assert f'data-live="/builds/{build.number}/stream?after=1"' in shown
-        assert f'hx-get="/builds/{build.number}/progress/?was=running" hx-trigger="changed from:body"' in shown
+        assert (
+            f'hx-get="/builds/{build.number}/progress/?was=running" hx-trigger="changed from:body"' in shown
+        )
         assert '<noscript><meta http-equiv="refresh"' in shown
         assert "Step 1/3 : FROM scratch" in shown
         assert "Cancel…" in shown
@@ -252,13 +267,20 @@ class TestButtons:
         assert answer.status_code == 409
         assert b"there is nothing to cancel" in answer.content
 
-    @pytest.mark.parametrize(("what", "cause", "fresh"), [("retry", "retry", False), ("rebuild", "rebuild", True)])
+    @pytest.mark.parametrize(
+        ("what", "cause", "fresh"), [("retry", "retry", False), ("rebuild", "rebuild", True)]
+    )
     def test_again(self, dev: Client, shop: Project, pushed: Any, what: str, cause: str, fresh: bool) -> None:
         build = ended(shop, State.FAILED, branch="topic", git_tags=["v1"])
         answer = self.post(dev, build, what, key="k1")
         made = Build.objects.exclude(pk=build.pk).get()
         assert answer.url == f"/builds/{made.number}/"
-        assert (made.cause, made.is_fresh, made.retry_of, made.revision) == (cause, fresh, build, build.revision)
+        assert (made.cause, made.is_fresh, made.retry_of, made.revision) == (
+            cause,
+            fresh,
+            build,
+            build.revision,
+        )
         assert (made.branch, made.git_tags, made.actor_text) == ("topic", ["v1"], "dev")
         assert AuditEvent.objects.filter(verb="build.requested", actor_text="dev").exists()
         again = self.post(dev, build, what, key="k1")
