@@ -1,40 +1,38 @@
-"""The hooks of builds for the life cycle of runs: as many builds of a project at once as its settings allow."""
+"""The hooks of builds for the life cycle of runs: order within a project, and what follows an end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from builds import turns
 from builds.kind import BUILD
-from builds.models import Build
-from runs.life.hooks import Life
-from runs.models import ACTIVE, State
+from builds.models import Build, BuiltImage
+from runs.life.hooks import End, Life
+from runs.models import State
+
+OPEN_IMAGES = (BuiltImage.State.PENDING, BuiltImage.State.BUILDING, BuiltImage.State.PUSHING)
 
 
-def may_start(build: Build) -> bool:
-    """Whether fewer builds of the project run than may run together."""
-    settings = getattr(build.project, "build_settings", None)
-    running = Build.objects.filter(project=build.project_id, state__in=ACTIVE).count()
-    return running < (settings.at_once if settings else 1)
+def on_end(build: Build, end: End) -> None:
+    """Closes the rows of images that were not done."""
+    state = (
+        BuiltImage.State.FAILED if end.state in (State.FAILED, State.ERRORED) else BuiltImage.State.CANCELLED
+    )
+    build.images.filter(state__in=OPEN_IMAGES).update(state=state)
 
 
-def could_start() -> Iterable[Build]:
-    """The queued builds that may start now."""
-    queued = Build.objects.filter(state=State.QUEUED).select_related("project__build_settings")
-    return [build for build in queued.order_by("number") if may_start(build)]
-
-
-def next_after(build: Build) -> Build | None:
-    """The oldest queued build of the same project."""
-    return Build.objects.filter(project=build.project_id, state=State.QUEUED).order_by("number").first()
+def what_stays(build: Build) -> str:
+    """End of the sentence about a build that was cancelled after its worker had stopped."""
+    pushed = build.images.filter(state__in=(BuiltImage.State.SUCCEEDED, BuiltImage.State.EXISTED)).count()
+    return "images that were pushed stay in the registry" if pushed else "nothing was pushed"
 
 
 LIFE = Life(
     kind=BUILD,
-    may_start=may_start,
-    could_start=could_start,
-    next_after=next_after,
-    what_stays=lambda build: "images that were pushed stay in the registry",
-    when_abandoned="Its worker may still be building for some minutes.",
+    may_start=turns.may_start,
+    could_start=turns.could_start,
+    next_after=turns.next_after,
+    what_stays=what_stays,
+    when_abandoned="The Docker engine may still be working on it; it ends when its worker's connection does.",
+    on_end=on_end,
     hooks_need=("project",),
     worker_needs=("project",),
 )
