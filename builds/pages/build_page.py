@@ -11,7 +11,8 @@ from adapters.git.repository import commit_url
 from builds.models import Build, BuiltImage
 from builds.pages import build_parts
 from builds.pages.build_parts import ImageView, Place, StepView
-from builds.pages.build_rows import DONE, cause_of, state_of
+from builds.pages.build_rows import cause_of, state_of
+from builds.pushed import DONE
 from runs.models import ACTIVE, State, Step
 from ui.states import look
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from builds.models import Build, BuiltImage
-from builds.pages.build_rows import DONE
+from builds.pushed import DONE, pushed_sentence
 from engine.manifests.images import parse_reference
 from projects.access import roles_by_environment
 from projects.models import Environment, Role
@@ -123,27 +123,23 @@ def trouble(build: Build, steps: Sequence[StepView], images: Sequence[BuiltImage
     if build.state not in TROUBLE:
         return None
     failed = [step.name for step in steps if step.state in FAILED_STEPS]
+    there = pushed_sentence(images)
     return {
         "tone": build.state,
         "sentence": build.result,
-        "hint": build.hint,
-        "facts": [*of_images(images), ("Pushed already", pushed(images))],
+        "hint": build.hint.replace(there, "").strip(),
+        "facts": [*of_images(build, images), ("What is there", there)],
         "evidence": proofs(build, failed),
     }
 
 
-def of_images(images: Iterable[BuiltImage]) -> list[tuple[str, str]]:
-    """What became of each image that failed, where its row says it."""
+def of_images(build: Build, images: Iterable[BuiltImage]) -> list[tuple[str, str]]:
+    """What became of each image that failed, where the build's result does not say it."""
     return [
         (f"Image {one.name}", one.sentence)
         for one in images
-        if one.state == BuiltImage.State.FAILED and one.sentence and one.sentence != one.build.result
+        if one.state == BuiltImage.State.FAILED and one.sentence and one.sentence not in build.result
     ]
-
-
-def pushed(images: Iterable[BuiltImage]) -> str:
-    """Which images are in the registry in spite of the failure."""
-    return ", ".join(one.name for one in images if one.state in DONE) or "nothing"
 
 
 def proofs(build: Build, failed: Sequence[str]) -> list[dict[str, Any]]:

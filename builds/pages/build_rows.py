@@ -9,9 +9,9 @@ from django.db.models import Prefetch, QuerySet
 
 from adapters.git.repository import commit_url
 from builds.models import Build, BuiltImage
+from builds.pushed import DONE
 from runs.models import State
 
-DONE = (BuiltImage.State.SUCCEEDED, BuiltImage.State.EXISTED)
 WORDS = {
     State.RUNNING: "building",
     State.FAILED: "build_failed",

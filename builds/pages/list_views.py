@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from builds.models import BuiltImage
 from builds.pages import build_rows, listing, times
+from builds.pushed import DONE
 from core import keyset
 from projects.access import visible_filter, visible_projects
 from projects.models import Image
@@ -55,7 +56,7 @@ def images(request: HttpRequest) -> HttpResponse:
 
 def with_last_build(user: Any) -> QuerySet[Image]:
     """Images with `built` attributes of the newest image that a build pushed."""
-    pushed = BuiltImage.objects.filter(image=OuterRef("pk"), state__in=build_rows.DONE).order_by("-pk")
+    pushed = BuiltImage.objects.filter(image=OuterRef("pk"), state__in=DONE).order_by("-pk")
     rows = Image.objects.filter(visible_filter(user, "project")).select_related("project", "registry")
     return rows.annotate(
         built_number=Subquery(pushed.values("build__number")[:1]),

@@ -140,10 +140,10 @@ class TestFailed:
     def test_the_cause_stands_once_with_the_last_lines_and_what_was_pushed(
         self, dev: Client, shop: Project
     ) -> None:
-        cause = "The Dockerfile of web failed at step 3: exit code 2."
-        build = ended(
-            shop, State.FAILED, images=("api", "web"), result=cause, hint="Look at the lines of step 3."
-        )
+        cause = "The Dockerfile failed at step 3: exit code 2."
+        there = "1 of 2 images is in the registry (api)."
+        hint = f"Look at the lines of step 3. {there}"  # as builds/pipeline/outcomes.py writes it
+        build = ended(shop, State.FAILED, images=("api", "web"), result=f"web: {cause}", hint=hint)
         BuiltImage.objects.filter(build=build, name="api").update(state="succeeded")
         BuiltImage.objects.filter(build=build, name="web").update(state="failed", sentence=cause)
         Step.objects.filter(run_id=build.run_id, name="build web").update(state="failed")
@@ -153,10 +153,19 @@ class TestFailed:
         assert card.count("failed at step 3") == 1
         assert "npm ERR! missing script" in card
         assert "api is fine" not in card
-        assert "<dt>Pushed already</dt><dd>api</dd>" in card
-        assert "Look at the lines of step 3." in card
+        assert f"<dt>What is there</dt><dd>{there}</dd>" in card
+        assert "<dt>What to do</dt><dd>Look at the lines of step 3.</dd>" in card
+        assert shown.count("failed at step 3") == 1  # neither in the table of images
         assert "Retry…" in shown
         assert "api is in the registry and is not built again" in shown
+
+    def test_each_image_that_failed_is_told(self, dev: Client, shop: Project) -> None:
+        build = ended(shop, State.FAILED, images=("api", "web"), result="api: No Dockerfile. And 1 more.")
+        for name, sentence in (("api", "No Dockerfile."), ("web", "The base image cannot be pulled.")):
+            build.images.filter(name=name).update(state="failed", sentence=sentence)
+        shown = page(dev, build)
+        assert "<dt>Image web</dt><dd>The base image cannot be pulled.</dd>" in shown
+        assert "<dt>Image api</dt>" not in shown
 
     def test_stored_evidence_goes_before_the_log(self, dev: Client, shop: Project) -> None:
         build = ended(
@@ -171,7 +180,7 @@ class TestFailed:
         card = shown[shown.index('<section class="failure') : shown.index('id="images-title"')]
         assert "denied: 403" in card
         assert "a line of the log" not in card
-        assert "<dt>Pushed already</dt><dd>nothing</dd>" in card
+        assert "<dt>What is there</dt><dd>Nothing was pushed.</dd>" in card
 
     def test_texts_from_outside_are_escaped(self, dev: Client, shop: Project) -> None:
         bad = "<script>alert(1)</script>"
