@@ -12,10 +12,8 @@ from adapters.aws.ecr import Ecr
 from adapters.aws.ecr_repositories import EcrRepositories
 from builds.models import Build, BuildSettings, BuiltImage
 from builds.pushed import DONE
-from builds.tags import Tags, branch_tag, tags_of
+from builds.tags import LABEL_BUILD, LABEL_IMAGE, LABEL_PROJECT, Tags, branch_tag, tags_of
 from projects.connections import ecr, ecr_repositories
-
-LABEL_BUILD, LABEL_PROJECT, LABEL_IMAGE = "slipway.dev/build", "slipway.dev/project", "slipway.dev/image"
 
 
 @dataclass(frozen=True)
