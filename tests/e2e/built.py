@@ -27,7 +27,8 @@ LINES = (
 
 
 def story(slug: str = "storefront") -> str:
-    """A project's builds of the last days, the last one running. Returns the numbers of one that failed, the newest that
+    """A project's builds of the last days, the last one running; those that succeeded ended before the sandbox was started, so
+    that no rule of an environment deploys them. Returns the numbers of one that failed, the newest that
     succeeded, and the running one, as a line of text."""
     chance = random.Random(7)
     project = Project.objects.get(slug=slug)
@@ -38,9 +39,15 @@ def story(slug: str = "storefront") -> str:
         at = now - timedelta(hours=3 * (25 - place))
         one(project, commits[min(4, (24 - place) // 5)], state, at, chance.uniform(50, 200), chance)
     failed = one(
-        project, commits_of(project, "broken")[0], "failed", now - timedelta(minutes=40), 41, chance, "broken"
+        project,
+        commits_of(project, "broken")[0],
+        "failed",
+        now - timedelta(minutes=280),
+        41,
+        chance,
+        "broken",
     )
-    succeeded = one(project, commits[0], "succeeded", now - timedelta(minutes=20), 98, chance)
+    succeeded = one(project, commits[0], "succeeded", now - timedelta(minutes=240), 98, chance)
     running = one(project, commits[1], "running", now - timedelta(seconds=50), 0, chance)
     return f"numbers {failed.number} {succeeded.number} {running.number}"
 
