@@ -23,7 +23,16 @@ class Standing:
     build: Build | None = None
     lacks: bool = False
 
+    @property
+    def said(self) -> str:
+        """The end of a sentence that begins with "The images of …"."""
+        return SAID[self.look]
 
+
+SAID = {
+    "queued": "wait to be built", "building": "are being built", "ready": "are in the registry",
+    "failed": "are not there: their build failed", "not_built": "are not built",
+}  # fmt: skip
 NO_FAILURE = (State.SUCCEEDED, State.CANCELLED, State.SUPERSEDED)
 # The registry's answer may be as old as that (projects/image_availability.py).
 JUST_BUILT = timedelta(seconds=60)

@@ -262,12 +262,13 @@ class TestStanding:
     ) -> None:
         page = read(dev, f"{self.ADDRESS}?see=1&revision={B}")
         assert '<form id="build-chosen" method="post" action="/builds/new/">' in page
-        assert "Images of bbbbbbb: no image" in page
+        assert "The images of bbbbbbb are not built" in page
         build = make_build(shop, State.RUNNING, revision=B)
         page = read(dev, f"{self.ADDRESS}?see=1&revision={B}")
         assert f'<a href="/builds/{build.number}/">Build #{build.number}</a>' in page
+        assert "The images of bbbbbbb are being built" in page
         assert "build-chosen" not in page
-        assert "Images of" not in read(dev, f"{self.ADDRESS}?see=1&revision={C}")
+        assert "The images of" not in read(dev, f"{self.ADDRESS}?see=1&revision={C}")
 
     def test_one_query_for_all_revisions(self, shop: Project) -> None:
         for n in range(10):
