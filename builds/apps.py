@@ -9,6 +9,7 @@ class BuildsConfig(AppConfig):
     def ready(self) -> None:
         from audit import targets
         from builds import links, status
+        from builds.pages import audit_targets
         from core import status as page
         from projects.allotting import uses
 
@@ -17,4 +18,5 @@ class BuildsConfig(AppConfig):
         targets.show("build_secret", links.settings_of_event)
         targets.show("delivery", links.deliveries_of_event)
         uses.register(links.uses)
+        targets.show("build", audit_targets.build)
         page.register(rows=status.rows, samples=status.samples)

@@ -190,6 +190,11 @@ class Build(Run):
             models.Index(fields=["project", "revision", "-number"], name="build_revision"),
             models.Index(fields=["project", "branch", "-number"], name="build_branch"),
             models.Index(fields=["state", "-number"], name="build_state"),
+            models.Index(fields=["project", "state", "-number"], name="build_project_state"),
+            # Filters of the list without a project
+            models.Index(fields=["actor_text", "-number"], name="build_actor"),
+            models.Index(fields=["branch", "-number"], name="build_any_branch"),
+            models.Index(fields=["revision", "-number"], name="build_any_revision"),
             models.Index(
                 fields=["state"],
                 condition=Q(state__in=["queued", "running", "cancelling"]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import QueryDict
 
 PAGE_SIZE = 25
@@ -58,6 +58,25 @@ def page(
         _address(parameters, "after", getattr(found[0], key)) if more_newer else "",
         _address(parameters, "before", getattr(found[-1], key)) if more_older else "",
     )
+
+
+def within(groups: QuerySet, field: str, key: str) -> Narrow:
+    """Narrows lists of the rows of some groups, such as the deploys of some environments. `field`: the rows' reference to
+    their group; it has an index together with `key`.
+
+    Without it, a database sorts all rows of the groups to find the newest `size`. The `size`-th newest key of each group comes
+    from an index; none of the newest `size` of all groups can be below the greatest of these keys.
+    """
+
+    def narrow(rows: QuerySet, newest_first: bool, size: int) -> QuerySet:
+        own = rows.filter(**{field: OuterRef("pk")}).order_by(f"-{key}" if newest_first else key)
+        each = groups.order_by().annotate(bound=Subquery(own.values(key)[size - 1 : size]))
+        bounds = [bound for bound in each.values_list("bound", flat=True) if bound is not None]
+        if not bounds:
+            return rows
+        return rows.filter(**{f"{key}__gte": max(bounds)} if newest_first else {f"{key}__lte": min(bounds)})
+
+    return narrow
 
 
 def _asked_for(parameters: QueryDict) -> tuple[int | None, int | None]:

@@ -56,6 +56,7 @@ class NavEntry:
 MAIN = (
     NavEntry("Board", reverse_lazy("portal:board"), "layout-grid", "b", also=("/projects/",)),
     NavEntry("Deploys", reverse_lazy("deployments:history"), "arrow-right-to-line", "d"),
+    NavEntry("Builds", reverse_lazy("builds:list"), "package", "u"),
     NavEntry(
         "Secrets",
         reverse_lazy("secrets:overview"),

@@ -37,6 +37,7 @@ urlpatterns = [
     path("audit/", include("audit.urls")),
     path("", include("secrets_ui.urls")),
     path("registry/", include("registry.urls")),
+    path("builds/", include("builds.urls")),
     # Last: `/projects/<project>/` and `/projects/<project>/<environment>/` take any word.
     path("", include("portal.page_urls")),
     path("", include("deployments.urls")),

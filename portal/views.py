@@ -6,6 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from builds.pages import project_panel
+from builds.pages.build_parts import may_deploy
 from deployments.pages import history, overview
 from deployments.pages.deploy_rows import by_day
 from portal import board as boards
@@ -31,13 +33,17 @@ def board(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def project(request: HttpRequest, project: str) -> HttpResponse:
-    """One project: its environments side by side, and its deploys in one timeline."""
+    """One project: its environments side by side, its builds, and its deploys in one timeline."""
     shown = project_for(request.user, project)
     page = history.project_page(shown, request.GET)
     views = overview.of_project(request.user, shown)
+    builds = project_panel.panel(shown)
+    role = role_in(request.user, shown)
     context = {
         "project": shown,
-        "is_maintainer": role_in(request.user, shown) == Role.MAINTAINER,
+        "is_maintainer": role == Role.MAINTAINER,
+        "may_build": may_deploy(role),
+        "builds": builds,
         "views": views,
         "images": [image.name for image in shown.images.all()],
         "page": page,

@@ -15,6 +15,7 @@ from django.http import Http404
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
+from people.models import User
 from people.services import admins_text
 from projects import secret_rights
 from projects.models import Environment, Membership, Project, Role
@@ -172,3 +173,9 @@ def roles_by_environment(
 def visible_filter(user: Any, prefix: str = "environment__project") -> Q:
     """A condition for querysets of rows that belong to a project, e.g. deploys. `prefix`: the path to the project."""
     return Q() if user.is_admin else Q(**{f"{prefix}__in": visible_projects(user)})
+
+
+def people_near(user: Any) -> list[str]:
+    """Names of people who can have started something in projects that `user` may see: admins, members of these projects."""
+    near = Q(is_admin=True) | Q(memberships__project__in=visible_projects(user))
+    return list(User.objects.filter(near).order_by("username").values_list("username", flat=True).distinct())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from builds.kind import BUILD, steps_of
+from builds.models import Build, BuiltImage
 from deployments.gate.kind import DEPLOY
 from deployments.models import STEPS, Deploy, Release, compress
 from people.models import User
@@ -169,3 +172,26 @@ def make_deploy(environment: Environment, state: str = State.SUCCEEDED, **fields
         Step(run_id=deploy.run_id, name=name, position=i) for i, name in enumerate(STEPS)
     )
     return deploy
+
+
+def make_build(
+    project: Project, state: str = State.SUCCEEDED, *, images: Sequence[str] = ("web",), **fields: Any
+) -> Build:
+    """A build with its steps, and rows of its images, which stand as a build in that state leaves them."""
+    n = next_number(BUILD)
+    defaults = {
+        "number": n, "state": state, "revision": f"{n:040x}", "subject": f"Change {n}", "author": "Ana", "branch": "main",
+        "actor_kind": "person", "actor_id": "1", "actor_text": "ana",
+    }  # fmt: skip
+    build = Build.objects.create(**{"project": project, **defaults, **fields})
+    names = steps_of(images)
+    Step.objects.bulk_create(Step(run_id=build.run_id, name=name, position=i) for i, name in enumerate(names))
+    done = "succeeded" if build.state == State.SUCCEEDED else "pending"
+    rows = {image.name: image for image in project.images.select_related("registry")}
+    for position, name in enumerate(images):
+        row = rows.get(name)
+        BuiltImage.objects.create(
+            build=build, name=name, position=position, state=done, image=row,
+            reference=row.reference if row else f"r.example/{project.slug}/{name}",
+        )  # fmt: skip
+    return build

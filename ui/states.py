@@ -31,7 +31,15 @@ LOOKS: dict[str, Look] = {
     **_group("waiting", "clock", "Queued", "Waiting", "Needs approval", "Pending"),
     **_group("waiting", "triangle-alert", "Degraded", "Warning", "Ends soon", "Placeholder", "Blank"),
     **_group(
-        "running", "loader-circle", "Running", "Deploying", "Building", "Starting", "Progressing", "Checking"
+        "running",
+        "loader-circle",
+        "Running",
+        "Deploying",
+        "Building",
+        "Pushing",
+        "Starting",
+        "Progressing",
+        "Checking",
     ),
     **_group("running", "ban", "Cancelling"),
     **_group("running", "pencil", "Changed"),
@@ -86,6 +94,7 @@ LOOKS |= {
     "create": LOOKS["new"],
     "change": LOOKS["changed"],
     "debug": LOOKS["info"],
+    "existed": Look("Was there already", "succeeded", "circle-check"),
 }
 
 

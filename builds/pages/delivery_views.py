@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from audit.actors import person
 from builds.models import Delivery
 from builds.pages.delivery_rows import lines, visible
+from builds.pages.listing import open_count
 from builds.replaying import replay
 from core import keyset
 from projects.access import project_for
@@ -22,7 +23,9 @@ def deliveries(request: HttpRequest) -> HttpResponse:
     slug = request.GET.get("project", "")
     project = project_for(request.user, slug) if slug else None
     page = keyset.page(visible(request.user, project), request.GET, key="pk")
-    context = {"page": page, "lines": lines(request.user, page.rows), "project": project}
+    context = {
+        "page": page, "lines": lines(request.user, page.rows), "project": project, "open_count": open_count(request.user)
+    }  # fmt: skip
     return render(request, "builds/deliveries.html", context)
 
 

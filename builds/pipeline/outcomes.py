@@ -5,8 +5,9 @@ from __future__ import annotations
 from adapters.errors import ExternalError, TimedOut, Unavailable
 from builds.models import Build, BuiltImage
 from builds.pipeline.making import is_fault_of_revision
-from builds.pipeline.orders import DONE, settings_of
+from builds.pipeline.orders import settings_of
 from builds.pipeline.work import ImagesFailed, NotBuildable, Trouble, Work
+from builds.pushed import pushed_sentence
 from engine.errors import SlipwayError
 from runs.life.hooks import End
 from runs.models import State
@@ -68,8 +69,4 @@ def _evidence(trouble: Trouble) -> dict[str, str]:
 
 def left(work: Work) -> str:
     """What was pushed so far, in a sentence."""
-    rows = list(work.build.images.values_list("name", "state"))
-    done = [name for name, state in rows if state in DONE]
-    if not done:
-        return "Nothing was pushed."
-    return f"{len(done)} of {len(rows)} images {'is' if len(done) == 1 else 'are'} in the registry ({', '.join(done)})."
+    return pushed_sentence(list(work.build.images.all()))

@@ -123,7 +123,7 @@ def write_note(work: Work, note: Note, troubles: list[Trouble]) -> None:
     elif note.state is not None:
         steps.end(work.fence, note.step, note.state, note.summary)
     if note.changes or note.state is not None:
-        work.journal.changed()
+        steps.tell(work)
 
 
 PIPELINE = Pipeline(

@@ -1,4 +1,4 @@
-"""Parts of the page of one deploy: steps, objects, images, the notice about a failure, and commits."""
+"""Parts of the page of one deploy: steps, objects, images, and the notice about a failure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from adapters.git.repository import Commit, commit_url
 from deployments.models import Deploy, ObjectState, Release
-from engine.errors import SlipwayError
 from engine.types import ObjectRef
-from projects.connections import quick_repository as git_repository
 from runs.models import State
 
-MOST_COMMITS = 50
 TROUBLE = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 # Failed objects come first, then progressing ones; the rest stays in the order of the apply.
 FIRST = {"failed": 0, "timed_out": 0, "progressing": 1}
@@ -93,18 +89,3 @@ def trouble(deploy: Deploy) -> dict[str, Any] | None:
         "facts": [("Also", sentence) for sentence in others[:20]],
         "evidence": proofs,
     }
-
-
-def commits_between(deploy: Deploy) -> list[tuple[Commit, str]]:
-    """The commits since the revision that ran before, newest first, with their addresses. From Git's mirror, without the
-    network; empty when the mirror does not have them."""
-    if not deploy.previous_revision or deploy.previous_revision == deploy.revision:
-        return []
-    try:
-        found = git_repository(deploy.environment.project).log(
-            deploy.previous_revision, deploy.revision, MOST_COMMITS, ask_host=False
-        )
-    except SlipwayError:
-        return []  # the mirror is missing or no longer has the commits; the page works without them
-    url = deploy.environment.project.repository_url
-    return [(commit, commit_url(url, commit.sha)) for commit in found]

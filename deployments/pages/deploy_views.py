@@ -10,15 +10,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.actors import person
+from builds.pages.standing import build_of
 from core.kept import keeps
 from deployments.gate import cancelling, marking, requests
 from deployments.lookup import deploy_for, may_still_see
 from deployments.models import Deploy
 from deployments.pages import deploy_page
-from deployments.pages.deploy_parts import commits_between
 from deployments.pages.forms import CancelForm, ConfirmedForm
 from projects.access import may_secret, role_in
 from projects.models import Role
+from projects.picking import commits_between
 from runs import live_log
 from runs.models import State
 
@@ -32,7 +33,7 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
     context = {
         **context_of(request, shown),
         **live_log.context(request, found, shown.steps, stream_url=stream_url),
-        "commits": commits_between(found),
+        "commits": commits_between(found.environment.project, found.previous_revision, found.revision),
     }
     return render(request, "deployments/deploy.html", context)
 
@@ -54,6 +55,7 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
         "page": shown,
         "deploy": shown.deploy,
         "environment": environment,
+        "revision_build": build_of(environment.project_id, shown.deploy.revision),
         "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
     }
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from builds.pages.standing import build_of
 from deployments.gate import secrets_alone
 from deployments.models import Deploy
 from deployments.pages import alarms, deploy_rows, history, overview
@@ -29,6 +30,7 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     context = {
         "view": view,
         "project": shown.project,
+        "runs_build": build_of(shown.project_id, view.runs.revision) if view.runs else None,
         "alarms": alarms.recent(shown),
         "rows": [deploy_rows.line(deploy) for deploy in recent],
         "secrets": secrets_versions(shown, view.good),

@@ -6,15 +6,14 @@ from datetime import date
 from typing import Any
 
 import django_filters
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
 from core import dates, keyset
 from deployments.models import Deploy
 from deployments.queries import light
-from people.models import User
-from projects.access import visible_filter, visible_projects
+from projects.access import people_near, visible_filter, visible_projects
 from projects.models import Environment, Project
 from runs.models import State
 from ui.states import look
@@ -121,12 +120,6 @@ class HistoryFilter(django_filters.FilterSet):
         return self.form.is_valid() and any(self.form.cleaned_data.values())
 
 
-def people_near(user: Any) -> list[str]:
-    """Names of people who can have deployed something that `user` may see: admins, and members of the same projects."""
-    near = Q(is_admin=True) | Q(memberships__project__in=visible_projects(user))
-    return list(User.objects.filter(near).order_by("username").values_list("username", flat=True).distinct())
-
-
 def page(chosen: HistoryFilter, parameters: QueryDict) -> keyset.Page:
     """The requested page of deploys; empty when a filter is invalid."""
     if not chosen.form.is_valid():
@@ -142,19 +135,5 @@ def project_page(project: Project, parameters: QueryDict) -> keyset.Page:
 
 
 def within(environments: list[int]) -> keyset.Narrow:
-    """Narrows lists of the deploys of some environments (see `core.keyset`).
-
-    Without it, a database sorts all deploys to find the newest `size`. The `size`-th newest number of each environment comes
-    from an index; none of the newest `size` of all environments can be below the greatest of these numbers.
-    """
-
-    def narrow(rows: QuerySet, newest_first: bool, size: int) -> QuerySet:
-        own = rows.filter(environment=OuterRef("pk")).order_by("-number" if newest_first else "number")
-        each = Environment.objects.filter(pk__in=environments).order_by()
-        each = each.annotate(bound=Subquery(own.values("number")[size - 1 : size]))
-        bounds = [bound for bound in each.values_list("bound", flat=True) if bound is not None]
-        if not bounds:
-            return rows
-        return rows.filter(number__gte=max(bounds)) if newest_first else rows.filter(number__lte=min(bounds))
-
-    return narrow
+    """Narrows lists of the deploys of some environments."""
+    return keyset.within(Environment.objects.filter(pk__in=environments), "environment", "number")

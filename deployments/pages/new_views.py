@@ -14,9 +14,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from adapters.errors import ExternalError, NotFound
-from adapters.git.repository import Commit, GitRepository, commit_url
+from adapters.errors import ExternalError
+from adapters.git.repository import Commit, commit_url
 from audit.actors import Actor, person
+from builds.pages.build_parts import may_deploy
+from builds.pages.standing import Standing, standings
 from core.errors import Refused
 from core.findings import WARNING, Finding
 from core.kept import keeps
@@ -24,35 +26,30 @@ from deployments.gate import marking, plans, requests, secrets_alone, turns
 from deployments.models import Deploy, Plan
 from deployments.pages.forms import DeployForm
 from deployments.pages.shown_versions import sealed
-from deployments.preparation.image_availability import not_built
 from deployments.preparation.preview import Preview, preview
 from deployments.preparation.secret_people import changed_by
 from deployments.queries import light, succeeded
 from engine.cluster.changes import ObjectChange
-from engine.errors import SlipwayError
 from engine.types import Action
-from projects.access import environment_for, may_secret
-from projects.connections import quick_repository as git_repository
+from projects.access import environment_for, may_secret, role_in
+from projects.image_availability import in_registry
 from projects.models import Environment, Role
+from projects.picking import offer
 from runs.models import OPEN
 from ui.refused import note
 
-SHOWN_COMMITS = 30
-MOST_BRANCHES = 50
 LONGEST_OPEN = 60  # lines of a diff
-FETCH_SECONDS = 5.0
-FRESH_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A revision to choose. `places`: slugs of environments whose last succeeded deploy was of this revision. `lacks_image`:
-    the registry certainly lacks one of its images."""
+    """A revision to choose. `places`: slugs of environments whose last succeeded deploy was of this revision. `standing`: how
+    its images stand, None where nothing is known."""
 
     commit: Commit
     places: tuple[str, ...]
     chosen: bool
-    lacks_image: bool = False
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +164,8 @@ def context_of(
         "unchanged": [change for change in made.changes if change.action == "unchanged"] if made else [],
         "form": form or DeployForm(environment=place),
         "key": uuid.uuid4().hex,
+        "may_build": may_deploy(role_in(request.user, place.project)),
+        "standing": standing_of(place, choice) if made else None,
         "bad": bad,
         "sees_names": sees_names,
         "changed_by": people(place, made) if made and sees_names else "",
@@ -189,6 +188,14 @@ def plan_of(place: Environment, made: Preview, kind: str) -> Plan:
         images={image.name: image.digest for image in made.images},
         actions=[(change.ref, change.action) for change in made.changes],
     )
+
+
+def standing_of(place: Environment, choice: Choice) -> Standing | None:
+    """How the images of the chosen revision stand; what the registry said is known from the list of revisions."""
+    if choice.chosen is None or choice.is_secrets:
+        return None
+    sha = choice.chosen.sha
+    return standings(place.project, [sha], in_registry(place.project, [sha])).get(sha)
 
 
 def people(place: Environment, made: Preview) -> str:
@@ -219,7 +226,7 @@ def chosen_by(place: Environment, query: Any, *, quick: bool = False) -> Choice:
     if query.get("kind") == Deploy.Kind.SECRETS:
         return choose_secrets(place)
     choice = choose(place, query)
-    return choice if quick else with_built(place, choice)
+    return choice if quick else with_standings(place, choice)
 
 
 def choose_secrets(place: Environment) -> Choice:
@@ -232,37 +239,18 @@ def choose_secrets(place: Environment) -> Choice:
 
 
 def choose(place: Environment, query: Any) -> Choice:
-    """The commits to choose from. `query`: branch, and revision (a commit, branch or tag; empty: the branch's newest commit).
-
-    For an unknown revision, the branch's commits are listed without a chosen one. Raises nothing from outside.
-    """
-    branch = query.get("branch", "").strip() or place.project.default_branch
-    asked = query.get("revision", "").strip()
-    choice = Choice(branch=branch, asked=asked)
-    try:
-        repository = git_repository(place.project)
-        choice = replace(choice, notice=fetched(repository))
-        choice = replace(choice, branches=tuple(one.name for one in repository.branches()[:MOST_BRANCHES]))
-        head = repository.resolve(branch)
-        commits = repository.log(None, head.sha, SHOWN_COMMITS)
-        places = places_of(place)
-        choice = replace(choice, picks=picks_of(commits, places))
-        chosen = named(repository, asked) if asked else head
-    except SlipwayError as error:
-        return replace(choice, problem=error.message, hint=error.hint)
-    if all(commit.sha != chosen.sha for commit in commits):
-        commits = [chosen, *commits]
-    return replace(choice, picks=picks_of(commits, places, chosen), chosen=chosen)
-
-
-def named(repository: GitRepository, asked: str) -> Commit:
-    """The commit with this name. An unknown one may have been pushed just now, so it fetches once more. Raises
-    ExternalError."""
-    try:
-        return repository.resolve(asked)
-    except NotFound:
-        repository.fetch(max_age=0.0, timeout=FETCH_SECONDS)
-        return repository.resolve(asked)
+    """The commits to choose from (`projects.picking.offer`). Raises nothing from outside."""
+    made = offer(place.project, query)
+    return Choice(
+        branch=made.branch,
+        branches=made.branches,
+        picks=picks_of(made.commits, places_of(place), made.chosen),
+        chosen=made.chosen,
+        asked=made.asked,
+        notice=made.notice,
+        problem=made.problem,
+        hint=made.hint,
+    )
 
 
 def picks_of(
@@ -272,23 +260,12 @@ def picks_of(
     return tuple(Pick(commit, tuple(places.get(commit.sha, ())), commit == chosen) for commit in commits)
 
 
-def with_built(place: Environment, choice: Choice) -> Choice:
-    """The choice, with `lacks_image` set at commits whose images are missing."""
-    missing = not_built(place.project, [pick.commit.sha for pick in choice.picks])
-    picks = tuple(replace(pick, lacks_image=pick.commit.sha in missing) for pick in choice.picks)
+def with_standings(place: Environment, choice: Choice) -> Choice:
+    """The choice, with how the images of each commit stand."""
+    shas = [pick.commit.sha for pick in choice.picks]
+    found = standings(place.project, shas, in_registry(place.project, shas))
+    picks = tuple(replace(pick, standing=found.get(pick.commit.sha)) for pick in choice.picks)
     return replace(choice, picks=picks)
-
-
-def fetched(repository: GitRepository) -> str:
-    """Fetches the mirror with a short timeout. Returns a notice when that failed, else an empty string. Raises ExternalError
-    when there is no mirror yet."""
-    try:
-        repository.fetch(max_age=FRESH_SECONDS, timeout=FETCH_SECONDS)
-    except ExternalError as error:
-        if repository.fetched_at() is None:
-            raise
-        return f"The newest commits may be missing: {error.message}"
-    return ""
 
 
 def places_of(place: Environment) -> dict[str, list[str]]:

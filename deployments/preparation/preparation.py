@@ -34,6 +34,7 @@ from engine.manifests.render import ImagePin
 from engine.manifests.stored import from_stored, secrets_of_files
 from engine.types import Manifest, Observer
 from projects.connections import git_repository
+from projects.image_availability import images_by_tag
 from projects.models import Environment, Image
 from projects.reference_files import by_file, files_at
 from projects.secret_files import Fetched, Patiently, References, fetch_secrets, moved
@@ -271,5 +272,5 @@ class Stored(Preparation):
         if image is None or image.reference != pin.repository:
             return False  # no longer an image of the project; the cluster pulls it by the release's reference
         return pin.tag not in self.means.patiently(
-            partial(prepare.images_by_tag, image, [pin.tag], hasty=self.means.hasty)
+            partial(images_by_tag, image, [pin.tag], hasty=self.means.hasty)
         )

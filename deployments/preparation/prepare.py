@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from adapters.aws.ecr import ImageFacts
 from core.secret_values import digest, register_objects
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.render import ImagePin, Kinds, Rendered, Variable, built_in_variables, render
 from engine.types import Json
-from projects.connections import ecr
+from projects.image_availability import images_by_tag
 from projects.models import Environment, Image
 from projects.secret_files import Fetched, Patiently, at_once
 
@@ -84,11 +83,6 @@ def resolve_images(
             hint="Build this revision first, or choose one whose images were built.",
         )
     return pins
-
-
-def images_by_tag(image: Image, tags: Sequence[str], *, hasty: bool = False) -> dict[str, ImageFacts]:
-    """The tags of `tags` that the image's repository has, with digest and status. Raises ExternalError."""
-    return ecr(image.registry, hasty=hasty).digests(image.repository, tags)
 
 
 def pin_of(image: Image, sha: str, *, hasty: bool = False) -> ImagePin:

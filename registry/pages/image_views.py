@@ -71,6 +71,7 @@ def image(request: HttpRequest, project: str, name: str) -> HttpResponse:
     page = images.with_scans(shown, listed[start : start + PAGE])
     context = {
         "project": owner, "image": shown, "known": known, "lines": _lines(owner, shown, page), "total": len(listed),
+        "digests": [one.digest for one in page],
         "first": start + 1, "last": start + len(page),
         "older": f"?before={page[-1].digest}" if page and start + PAGE < len(listed) else "",
     }  # fmt: skip

@@ -42,7 +42,7 @@ class Attempt(Generic[R]):
     fence: Fence
     journal: Journal
     deadline: float  # time.monotonic()
-    project: str = ""  # its slug: pages about it show the steps
+    project_slug: str = ""  # pages about this project show the steps
     warnings: list[str] = field(default_factory=list)
 
     def close(self) -> None:

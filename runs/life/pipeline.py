@@ -118,7 +118,7 @@ def begin(pipeline: Pipeline[R, W], run: R, fence: Fence, journal: Journal) -> W
         journal=journal,
         deadline=deadline,
         warnings=list(run.warnings),
-        project=pipeline.life.kind.about(run).project,
+        project_slug=pipeline.life.kind.about(run).project,
     )
     journal.changed()
     return attempt

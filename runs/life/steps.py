@@ -61,15 +61,15 @@ def run_step(attempt: W, name: str, function: Callable[[W], str]) -> None:
     end closes it with the right state. Raises the errors of `function` and of `Attempt.check`."""
     attempt.check()
     start(attempt.fence, name)
-    _tell(attempt)
+    tell(attempt)
     summary = call_in_step(attempt, name, function)
     end(attempt.fence, name, StepState.SUCCEEDED, summary)
-    _tell(attempt)
+    tell(attempt)
 
 
-def _tell(attempt: W) -> None:
+def tell(attempt: W) -> None:
     """Tells open pages of a step: those of the project, and that of the run."""
-    changes.note(attempt.project)
+    changes.note(attempt.project_slug)
     attempt.journal.changed()
 
 

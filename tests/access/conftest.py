@@ -51,6 +51,8 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
         "file": make.make_secrets_file(staging).pk,
         "good": good.number,
         "running": running.number,
+        "build": make.make_build(project).number,
+        "building": make.make_build(project, State.RUNNING).number,
         "there": there.number,
         "allotment": Allotment.objects.create(project=project, kind="secret", pattern="spare/*").pk,
         "build_secret": BuildSecret.objects.create(project=project, name="npm", secret_id="other/x").pk,

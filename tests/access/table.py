@@ -138,6 +138,17 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("deployments:mark-bad", "/deploys/{there}/bad/", ONLY_A_FORM, post(ELSEWHERE, 302)),
     ("deployments:unmark", "/deploys/{good}/not-bad/", ONLY_A_FORM, post(DEPLOYS, 302)),
     ("deployments:unmark", "/deploys/{there}/not-bad/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    # Builds. A role on an environment lets one deploy there, not build
+    ("builds:list", "/builds/", SIGNED_IN, NO_FORM),
+    ("builds:images", "/builds/images/", SIGNED_IN, NO_FORM),
+    ("builds:new", "/builds/new/", SIGNED_IN, post(SIGNED_IN, 422)),
+    ("builds:build", "/builds/{build}/", SEES, NO_FORM),
+    ("builds:progress", "/builds/{build}/progress/", SEES, NO_FORM),
+    ("builds:log", "/builds/{build}/log", SEES, NO_FORM),
+    ("builds:stream", "/builds/{build}/stream", SEES, NO_FORM),
+    ("builds:cancel", "/builds/{building}/cancel/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    ("builds:retry", "/builds/{build}/retry/", ONLY_A_FORM, post(ELSEWHERE, 302)),
+    ("builds:rebuild", "/builds/{build}/rebuild/", ONLY_A_FORM, post(ELSEWHERE, 302)),
     # Secrets. Nothing answers from outside, so that nothing is known of the secret: 409
     ("secrets:overview", "/secrets/", SIGNED_IN, NO_FORM),
     ("secrets:environment", SECRETS, SEES, NO_FORM),

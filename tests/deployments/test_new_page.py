@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from adapters.errors import Unavailable
 from deployments.models import Deploy
 from deployments.pages.new_views import LONGEST_OPEN, opens
-from deployments.preparation import image_availability
 from engine.cluster.changes import ObjectChange
 from engine.types import Action, ObjectRef
+from projects import image_availability
 from runs.models import State
 from tests.deployments.outside import Outside, commit
 from tests.factories import make_deploy, make_environment, make_image, make_release, make_user
@@ -81,7 +81,7 @@ class TestPicking:
     def test_a_commit_that_is_not_among_the_newest_is_shown_too(
         self, visit: Any, outside: Outside, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr("deployments.pages.new_views.SHOWN_COMMITS", 1)
+        monkeypatch.setattr("projects.picking.SHOWN_COMMITS", 1)
         page = visit("?revision=aaaaaaa")
         assert chosen(page) == ["a" * 40]
         assert "Change b" not in page
@@ -263,8 +263,9 @@ class TestBuilt:
         make_image(environment.project)
         outside.tags = {"c" * 7, "a" * 40}
         page = visit()
-        assert page.count("Not built") == 1
-        assert page.index("bbbbbbb") < page.index("Not built") < page.index("Change b")
+        assert page.count("No image") == 1
+        assert page.index("Change b") < page.index("No image") < page.index("Change a")
+        assert page.count("Ready") == 2
 
     def test_the_answer_is_kept_and_a_missing_one_soon_forgotten(
         self, visit: Any, environment: Any, outside: Outside, monkeypatch: Any
@@ -277,7 +278,7 @@ class TestBuilt:
         later = image_availability.time.time() + image_availability.NOT_BUILT_SECONDS + 1
         monkeypatch.setattr(image_availability.time, "time", lambda: later)
         outside.tags.add("b" * 7)
-        assert "Not built" not in visit()
+        assert "No image" not in visit()
         assert outside.asked[1] == ("b" * 7, "b" * 40)
 
     def test_a_registry_that_fails_marks_nothing_and_is_left_alone(
@@ -285,7 +286,7 @@ class TestBuilt:
     ) -> None:
         make_image(environment.project)
         outside.fails["ecr"] = Unavailable("ECR does not answer.", system="ECR")
-        assert "Not built" not in visit()
+        assert "No image" not in visit()
         visit()
         assert len(outside.asked) == 1
 
@@ -301,7 +302,7 @@ class TestBuilt:
             image_availability, "images_by_tag", lambda image, tags, **_: answered.wait(30) and {}
         )
         try:
-            assert "Not built" not in visit()  # it comes though the registry has not answered
+            assert "No image" not in visit()  # it comes though the registry has not answered
         finally:
             answered.set()
 

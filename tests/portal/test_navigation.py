@@ -32,8 +32,8 @@ def test_every_entry_leads_to_a_page_and_has_a_letter_of_its_own() -> None:
     [
         (NOBODY, []),
         (None, []),
-        (DEVELOPER, ["Board", "Deploys", "Secrets", "Registry"]),
-        (AUDITOR, ["Board", "Deploys", "Secrets", "Registry", "Audit"]),
+        (DEVELOPER, ["Board", "Deploys", "Builds", "Secrets", "Registry"]),
+        (AUDITOR, ["Board", "Deploys", "Builds", "Secrets", "Registry", "Audit"]),
     ],
 )
 def test_who_sees_what(user: object, names: list[str]) -> None:

@@ -19,9 +19,9 @@ def names(user: object, path: str = "/") -> list[str]:
 
 
 def test_navigation_shows_what_a_person_may_open() -> None:
-    assert names(site.DEVELOPER) == ["Board", "Deploys", "Secrets", "Registry"]
-    assert names(site.AUDITOR) == ["Board", "Deploys", "Secrets", "Registry", "Audit"]
-    assert names(site.ADMIN) == ["Board", "Deploys", "Secrets", "Registry", "Audit", "Admin"]
+    assert names(site.DEVELOPER) == ["Board", "Deploys", "Builds", "Secrets", "Registry"]
+    assert names(site.AUDITOR) == ["Board", "Deploys", "Builds", "Secrets", "Registry", "Audit"]
+    assert names(site.ADMIN) == ["Board", "Deploys", "Builds", "Secrets", "Registry", "Audit", "Admin"]
     assert names(site.NOBODY) == []
 
 

@@ -1,4 +1,4 @@
-"""Which commits lack an image in the registry, for the list of revisions. Answers are cached, and a slow registry delays
+"""Which commits have their images in the registry, for lists of revisions. Answers are cached, and a slow registry delays
 the page by LONGEST_SECONDS at most."""
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from django.core.cache import cache
 
-from deployments.preparation.prepare import images_by_tag
+from adapters.aws.ecr import ImageFacts
 from engine.errors import SlipwayError
+from projects.connections import ecr
 from projects.models import Image, Project
 
 LONGEST_SECONDS = 2.0
@@ -23,11 +24,13 @@ KEPT = 300  # commits per image
 
 # Per image: commit → (whether the image exists, None when the registry did not answer; expiry in seconds since the epoch).
 Known = dict[str, tuple[bool | None, float]]
+NOT_KNOWN: tuple[bool | None, float] = (None, 0.0)
 _askers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="built")
 
 
-def not_built(project: Project, shas: Sequence[str]) -> frozenset[str]:
-    """The commits of `shas` that certainly lack an image. A commit without an answer in time is not among them."""
+def in_registry(project: Project, shas: Sequence[str]) -> dict[str, bool | None]:
+    """Whether the registry has all images of each commit: True, False, or None where it did not answer in time. Empty for a
+    project without images."""
     images = list(project.images.select_related("registry"))
     kept = cache.get_many([key_of(image) for image in images])
     known = {image.pk: fresh(kept.get(key_of(image), {})) for image in images}
@@ -41,8 +44,23 @@ def not_built(project: Project, shas: Sequence[str]) -> frozenset[str]:
         found = answer.result() if answer.done() else no_answer(shas, known[image.pk])
         known[image.pk] = {**known[image.pk], **found}
         cache.set(key_of(image), dict(list(known[image.pk].items())[-KEPT:]), BUILT_SECONDS)
-    missing = {sha for answers in known.values() for sha, (there, _) in answers.items() if there is False}
-    return frozenset(missing & set(shas))
+    return {
+        sha: all_there([answers.get(sha, NOT_KNOWN)[0] for answers in known.values()])
+        for sha in shas
+        if known
+    }
+
+
+def all_there(answers: Sequence[bool | None]) -> bool | None:
+    """True when all are True, False when one is False, else None."""
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def images_by_tag(image: Image, tags: Sequence[str], *, hasty: bool = False) -> dict[str, ImageFacts]:
+    """The tags of `tags` that the image's repository has, with digest and status. Raises ExternalError."""
+    return ecr(image.registry, hasty=hasty).digests(image.repository, tags)
 
 
 def ask(image: Image, shas: Sequence[str]) -> Known:
