@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import SlipwayError
+from sandbox.github.repositories import OWNER
 from sandbox.processes import port_is_free, remembered_ports
 
 ROOT = Path(__file__).resolve().parent.parent  # of the project: programs are started here
-PORT_NAMES = ("redis", "aws", "git", "slack")
+PORT_NAMES = ("redis", "aws", "git", "slack", "github")
 _KEPT_ADDRESSES = {"aws": "registry", "git": "Git server"}  # manifests and the portal's database contain them
 
 
@@ -31,6 +32,7 @@ class Keys:
     git_token: str
     slack_token: str
     github_webhook_secret: str
+    github_token: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,17 @@ class Layout:
 
     def git_url(self, repository: str) -> str:
         """The address of a repository such as `storefront.git`; `keys.git_token` opens it."""
-        return f"http://127.0.0.1:{self.ports['git']}/{repository}"
+        return f"{self.git_server}/{OWNER}/{repository}"
+
+    @property
+    def git_server(self) -> str:
+        """The URL of the Git server."""
+        return f"http://127.0.0.1:{self.ports['git']}"
+
+    @property
+    def github_url(self) -> str:
+        """The page of the GitHub end. Its API is below `api/v3`."""
+        return f"http://127.0.0.1:{self.ports['github']}/"
 
     @property
     def repositories(self) -> Path:
@@ -132,13 +144,15 @@ def _ports(note: Path) -> dict[str, int]:
 
 
 def load_keys(path: Path) -> Keys:
-    """The keys of a sandbox, made at first use. Only their owner can read the file."""
-    if not path.exists():
+    """The keys of a sandbox, made at first use; an older sandbox gets those that it lacks. Only their owner can read the file."""
+    held = json.loads(path.read_text()) if path.exists() else {}
+    keys = {**_new_keys(), **held}
+    if keys.keys() != held.keys():
         new = path.with_suffix(".new")
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(_new_keys(), file, indent=1)
+            json.dump(keys, file, indent=1)
         new.replace(path)
-    return Keys(**json.loads(path.read_text()))
+    return Keys(**keys)
 
 
 def _new_keys() -> dict[str, str]:
@@ -150,4 +164,5 @@ def _new_keys() -> dict[str, str]:
         "git_token": f"ghp_{secrets.token_hex(18)}",
         "slack_token": f"xoxb-{secrets.token_hex(12)}",
         "github_webhook_secret": secrets.token_hex(20),
+        "github_token": f"ghp_{secrets.token_hex(18)}",
     }
