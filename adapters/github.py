@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from adapters.errors import Invalid, TimedOut, Unavailable
+from adapters.errors import Denied, Invalid, NotFound, TimedOut, Unavailable
 from adapters.git.names import scp_host
 from adapters.github_refusals import SYSTEM, failure, refusal
 from adapters.pools import pool
@@ -94,7 +94,7 @@ class GitHub:
             )
         token = token.strip()
         if not token or not token.isascii() or not token.isprintable() or " " in token:
-            raise Invalid("The GitHub token holds characters that no token has.", system=SYSTEM)
+            raise Denied("The GitHub token holds characters that no token has.", system=SYSTEM)
         self._until = time.monotonic() + seconds
         self._headers = {
             "Accept": "application/vnd.github+json",
@@ -103,6 +103,14 @@ class GitHub:
             "User-Agent": "slipway",
             "X-GitHub-Api-Version": "2022-11-28",
         }
+
+    def check(self) -> None:
+        """Asks whether GitHub answers there and takes the token. Raises ExternalError."""
+        try:
+            self._ask("GET", "/", None, "requests", "any right")
+        except NotFound:
+            hint = "Check GITHUB_API_URL."
+            raise Unavailable("The server does not answer as GitHub.", system=SYSTEM, hint=hint) from None
 
     def set_status(self, repository: str, sha: str, status: Status) -> None:
         """Sets a commit's status. Needs the right `repo:status`, or commit statuses: write. Raises ExternalError."""

@@ -61,7 +61,7 @@ def _other_refusal(status: int, said: str, name: str) -> ExternalError:
     """The error for an answer that says nothing of rights or limits."""
     if 300 <= status < 400:
         hint = "Enter its new address in the project's settings."
-        return Invalid(f"GitHub says that {name} was moved or renamed.", system=SYSTEM, hint=hint)
+        return NotFound(f"GitHub says that {name} was moved or renamed.", system=SYSTEM, hint=hint)
     if status == 409:
         return Conflict(f"GitHub refuses it: {said or 'a conflict'}.", system=SYSTEM)
     if status == 422 and "no commit found" in said.lower():

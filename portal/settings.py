@@ -130,7 +130,7 @@ RQ_QUEUES = {
     "builds": {"URL": _rq_url, "DEFAULT_TIMEOUT": 5 * 3600, "SERIALIZER": JOBS_SERIALIZER},
     # A queue and a worker for each outside system, so that a slow one delays no other.
     "live": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # clusters
-    "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # Slack
+    "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # Slack, GitHub
     "git": {"URL": _rq_url, "DEFAULT_TIMEOUT": 180, "SERIALIZER": JOBS_SERIALIZER},
     "short": {
         "URL": _rq_url,
@@ -267,6 +267,8 @@ GIT_MIRRORS = DATA_DIR / "git"
 GIT_MIRRORS_GB = env.integer("GIT_MIRRORS_GB", 20)
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
+GITHUB_API_URL = env.text("GITHUB_API_URL", "https://api.github.com").rstrip("/") or "https://api.github.com"
+GITHUB_TOKEN = env.text("GITHUB_TOKEN")
 OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 METRICS_NETWORKS = env.words("METRICS_NETWORKS")

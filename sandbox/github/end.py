@@ -127,6 +127,8 @@ class _GitHubHandler(Handler):
         if path == "/pushes" and given is not None:
             updates = [Update(one["ref"], one["before"], one["after"]) for one in given["updates"]]
             return 202, {"deliveries": self.end.pushed(given["repository"], updates)}
+        if path.rstrip("/") == API and given is None:
+            return 200, {"repository_url": f"{API}/repos/{{owner}}/{{repo}}"}
         match = _ROUTE.fullmatch(path.removeprefix(API))
         place = self.end.repositories.place(match["owner"], match["name"]) if match else None
         if match is None or place is None:

@@ -127,8 +127,8 @@ def test_a_deployment_is_found_by_its_mark(stub, github) -> None:
         (403, {"message": "Resource not accessible by personal access token"}, Denied, "lacks repo:status for acme/shop"),
         (404, {"message": "Not Found"}, NotFound, "has no acme/shop, or the token lacks repo:status"),
         (409, {"message": "Conflict: Commit status checks failed"}, Conflict, "checks failed"),
-        (301, {"message": "Moved Permanently"}, Invalid, "moved or renamed"),
-        (307, {"message": "Temporary Redirect"}, Invalid, "moved or renamed"),
+        (301, {"message": "Moved Permanently"}, NotFound, "moved or renamed"),
+        (307, {"message": "Temporary Redirect"}, NotFound, "moved or renamed"),
         (422, {"message": "Validation Failed", "errors": [{"message": "too long"}]}, Invalid, "Validation Failed: too long"),
         (422, {"message": "Validation Failed", "errors": "odd"}, Invalid, "Validation Failed"),
         (403, {"message": "You have exceeded a secondary rate limit."}, Throttled, "slow down"),
@@ -191,7 +191,7 @@ def test_no_request_begins_after_its_time(stub) -> None:
 
 @pytest.mark.parametrize("token", ["", "two words", "línea", "a\nb"])
 def test_what_is_no_token(token: str) -> None:
-    with pytest.raises(Invalid, match="token"):
+    with pytest.raises(Denied, match="token"):
         GitHub(token)
 
 
@@ -199,3 +199,13 @@ def test_what_is_no_token(token: str) -> None:
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(Invalid, match="address"):
         GitHub(TOKEN, address)
+
+
+def test_whether_it_answers(stub, github) -> None:
+    stub.say(200, {"current_user_url": "https://api.github.com/user"})
+    github.check()
+    assert stub.requests[0][:2] == ("GET", "/api/v3/")
+    stub.answers.clear()
+    stub.say(404, "no such page")
+    with pytest.raises(Unavailable, match="does not answer as GitHub"):
+        github.check()

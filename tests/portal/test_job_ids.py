@@ -44,7 +44,7 @@ CALLS = {
     ("clusters/jobs.py", "refresh_soon"): "slot",
     ("clusters/jobs.py", "refresh_stale"): "slot",
     ("deployments/branches.py", "refresh_due"): "slot",
-    ("notify/outbox.py", "_write"): "once (portal.ticks.send_waiting)",
+    ("notify/rows.py", "write"): "once (portal.ticks.send_waiting)",
     ("portal/status/asking.py", "ask_quiet"): "slot",
     ("portal/ticks.py", "send_waiting"): "slot",
     ("projects/mirrors.py", "tidy_all"): "slot",
