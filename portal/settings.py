@@ -146,6 +146,7 @@ JOBS = (
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",
     "deployments.branches.refresh",
+    "deployments.jobs.deploy_green",
     "deployments.jobs.run_deploy",
     "notify.outbox.send_due",
     "portal.status.asking.ask",

@@ -11,6 +11,7 @@ from core import heartbeats
 from core.jobs import enqueue, slot
 from core.scheduler import Tick
 from deployments import branches
+from deployments.gate import automatic
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify import operations
@@ -55,6 +56,7 @@ TICKS = (
     Tick("troubles", 10, tell_troubles),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
+    Tick("automatic deploys", automatic.LOOK_SECONDS, automatic.look),
     Tick("branches", 20, branches.refresh_due),
     Tick("integrity", 120, integrity.verify_due),
     Tick("secrets", 60, look_at_due),

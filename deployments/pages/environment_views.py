@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from deployments.gate import secrets_alone
+from deployments.gate import automatic, secrets_alone
 from deployments.models import Deploy
 from deployments.pages import alarms, deploy_rows, history, overview
 from deployments.preparation.secret_people import changed_by
@@ -30,6 +30,7 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
         "view": view,
         "project": shown.project,
         "alarms": alarms.recent(shown),
+        "automatic": automatic.last_choice(shown) if shown.auto_deploy else None,
         "rows": [deploy_rows.line(deploy) for deploy in recent],
         "secrets": secrets_versions(shown, view.good),
         "variables": [variable["name"] for variable in shown.variables],

@@ -44,6 +44,7 @@ CALLS = {
     ("clusters/jobs.py", "refresh_soon"): "slot",
     ("clusters/jobs.py", "refresh_stale"): "slot",
     ("deployments/branches.py", "refresh_due"): "slot",
+    ("deployments/gate/automatic.py", "look"): "slot",
     ("notify/rows.py", "write"): "once (portal.ticks.send_waiting)",
     ("portal/status/asking.py", "ask_quiet"): "slot",
     ("portal/ticks.py", "send_waiting"): "slot",
