@@ -19,7 +19,6 @@ _UNSET = (
     "TRUSTED_PROXIES",
     "EMAIL_URL",
     "AWS_SESSION_TOKEN",
-    "DOCKER_HOST",
     "SENTRY_DSN",
 )
 _HARMLESS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT", "LOG_LEVEL")
@@ -70,6 +69,8 @@ def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
         "SLACK_BOT_TOKEN": layout.keys.slack_token,
         "SLACK_API_URL": f"{layout.slack_url}api/",
         "METRICS_NETWORKS": "127.0.0.1",
+        # Without an engine an address where none is, so that the machine's own is not used.
+        "DOCKER_HOST": layout.docker_host or f"unix://{layout.directory / 'no-docker.sock'}",
         "GITHUB_API_URL": f"{layout.github_url}api/v3",
         "GITHUB_TOKEN": layout.keys.github_token,
         "GITHUB_WEBHOOK_SECRET": layout.keys.github_webhook_secret,

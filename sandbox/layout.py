@@ -18,6 +18,8 @@ from sandbox.processes import port_is_free, remembered_ports
 
 ROOT = Path(__file__).resolve().parent.parent  # of the project: programs are started here
 PORT_NAMES = ("redis", "aws", "git", "slack", "github")
+# The portal's port and the engine's address, for programs that work on the running sandbox.
+_STARTED = "started.json"
 _KEPT_ADDRESSES = {"aws": "registry", "git": "Git server"}  # manifests and the portal's database contain them
 
 
@@ -37,12 +39,14 @@ class Keys:
 
 @dataclass(frozen=True)
 class Layout:
-    """One sandbox: its folder, the portal's port, the ports of its services, its keys."""
+    """One sandbox: its folder, the portal's port, the ports of its services, its keys, and the address of the Docker engine
+    that builds its images (empty: none does)."""
 
     directory: Path
     port: int
     ports: dict[str, int]
     keys: Keys
+    docker_host: str = ""
 
     @property
     def portal_url(self) -> str:
@@ -108,17 +112,23 @@ def portal_port() -> int:
     return int(text)
 
 
-def load(directory: Path, port: int) -> Layout:
+def load(directory: Path, port: int, docker_host: str = "") -> Layout:
     """The sandbox of a folder, which is created at first use with mode 700. Raises SlipwayError when that fails."""
     for folder in (directory, directory / "logs"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Layout(directory, port, _ports(directory / "ports.json"), load_keys(directory / "keys.json"))
+    (directory / _STARTED).write_text(json.dumps({"port": port, "docker_host": docker_host}))
+    keys = load_keys(directory / "keys.json")
+    return Layout(directory, port, _ports(directory / "ports.json"), keys, docker_host)
 
 
 def running(directory: Path) -> Layout:
     """The sandbox that runs in a folder, with its recorded ports, for programs that work on it. Raises OSError."""
     ports = json.loads((directory / "ports.json").read_text())
-    return Layout(directory, portal_port(), ports, load_keys(directory / "keys.json"))
+    note = directory / _STARTED
+    started = json.loads(note.read_text()) if note.exists() else {}
+    port = portal_port() if os.environ.get("PORT") else started.get("port", portal_port())
+    keys = load_keys(directory / "keys.json")
+    return Layout(directory, port, ports, keys, started.get("docker_host", ""))
 
 
 def check_ports(layout: Layout) -> None:

@@ -207,7 +207,16 @@ class Supervisor:
         if not self.services_only:
             people = ", ".join(person.username for person in PEOPLE)
             sign_in = [f"  Portal     {layout.portal_url}/", f"  People     {people}"]
-            lines = ["", *sign_in, f"  Password   {layout.keys.password}", *lines[1:]]
+            engine = (
+                layout.docker_host or "none: samples' images come ready-made (SANDBOX_DOCKER_HOST names one)"
+            )
+            lines = [
+                "",
+                *sign_in,
+                f"  Password   {layout.keys.password}",
+                *lines[1:],
+                f"  Docker     {engine}",
+            ]
         say("\n".join([*lines, "", "Ctrl-C stops it; its state is kept for the next start."]))
 
 

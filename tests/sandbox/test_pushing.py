@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from sandbox.github.end import make_github_server
 from sandbox.layout import Layout
 from sandbox.samples.history import make_repository
 from sandbox.samples.storefront import STOREFRONT
-from sandbox.web import Server
+from sandbox.web import Handler, Server
 from tests.sandbox.test_github_end import Receiver, receiver  # noqa: F401
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -130,9 +131,25 @@ def test_only_the_named_engine_builds(place: Layout, tmp_path: Path, monkeypatch
     with pytest.raises(SlipwayError, match="No Docker engine answers") as refused:
         docker_engine.named()
     assert "unset SANDBOX_DOCKER_HOST" in refused.value.hint
+    for wrong in ("production", "ssh://engine", "tcp://127.0.0.1:1"):
+        monkeypatch.setenv("SANDBOX_DOCKER_HOST", wrong)
+        with pytest.raises(SlipwayError, match="No Docker engine answers"):
+            docker_engine.named()
     assert environment.services(place, None)["DOCKER_HOST"] == "unix:///engine"
     none = environment.services(replace(place, docker_host=""), None)["DOCKER_HOST"]
     assert none.startswith(f"unix://{place.directory}/")
+
+
+def test_an_engine_is_known_by_its_answer(
+    serve: Callable[[Server], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Engine(Handler):
+        def do_GET(self) -> None:
+            self.answer(200 if self.path == "/_ping" else 404, b"OK", {})
+
+    address = serve(Server(0, Engine)).replace("http", "tcp")
+    monkeypatch.setenv("SANDBOX_DOCKER_HOST", address)
+    assert docker_engine.named() == address
 
 
 def test_a_running_sandbox_is_found_with_its_port_and_engine(place: Layout, monkeypatch: Any) -> None:
@@ -144,7 +161,6 @@ def test_a_running_sandbox_is_found_with_its_port_and_engine(place: Layout, monk
 
 def test_an_older_sandbox_gets_the_keys_that_it_lacks(tmp_path: Path) -> None:
     place = layout.load(tmp_path / "s", 8123)
-    import json
 
     keys = json.loads((place.directory / "keys.json").read_text())
     kept = {name: value for name, value in keys.items() if not name.startswith("github")}
