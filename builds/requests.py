@@ -15,6 +15,7 @@ from audit.actors import Actor
 from audit.record import record
 from builds.kind import BUILD, steps_of
 from builds.models import Build, BuiltImage, Delivery
+from builds.superseding import supersede_older
 from core.errors import Refused
 from projects import access
 from projects.models import Image, Project, Role
@@ -66,6 +67,7 @@ def request_build(actor: Actor, project: Project, order: Order) -> Answer:
                 return Answer(known, created=False)
             build = create(actor, project, order, images)
             BUILD.audit(actor, "build.requested", build)
+            supersede_older(build)
             enqueue_run(BUILD, build)
     except IntegrityError:  # an equal request came at the same time
         known = same_request(actor, project, order)

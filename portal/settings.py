@@ -143,6 +143,7 @@ RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": 
 # Every function that a worker runs, whatever Redis says (core/listed.py).
 JOBS = (
     "audit.integrity.verify_job",
+    "builds.jobs.run_build",
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",
     "deployments.branches.refresh",
@@ -169,6 +170,8 @@ WORKER_PRELOAD = [
     "deployments.branches",
     "secrets_ui.jobs",
     "registry.jobs",
+    "builds.jobs",
+    "docker",
     "adapters.kubernetes.http",
     "boto3",
 ]
@@ -266,6 +269,13 @@ GIT_PROTOCOLS = tuple(env.words("GIT_PROTOCOLS", "https,ssh"))
 GIT_PRIVATE_NETWORKS = tuple(env.words("GIT_PRIVATE_NETWORKS"))
 GIT_MIRRORS = DATA_DIR / "git"
 GIT_MIRRORS_GB = env.integer("GIT_MIRRORS_GB", 20)
+# The Docker engine of the workers of builds, as for Docker's own command line.
+DOCKER_HOST = env.text("DOCKER_HOST", "unix:///var/run/docker.sock")
+DOCKER_CERT_PATH = env.text("DOCKER_CERT_PATH")
+DOCKER_BUILDER = env.text("DOCKER_BUILDER")  # buildkit or classic; empty: the best that the engine has
+DOCKER_KEEP_DAYS = env.integer("DOCKER_KEEP_DAYS", 7)
+DOCKER_KEEP_GB = env.integer("DOCKER_KEEP_GB", 20)
+BUILD_CONTEXT_MB = env.integer("BUILD_CONTEXT_MB", 500)
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
 GITHUB_API_URL = env.text("GITHUB_API_URL", "https://api.github.com").rstrip("/") or "https://api.github.com"

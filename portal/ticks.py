@@ -6,6 +6,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import chain, integrity
+from builds.life import LIFE as BUILDS
 from clusters import jobs as live
 from core import heartbeats
 from core.jobs import enqueue, slot
@@ -28,7 +29,7 @@ from secrets_ui.requests import tending
 
 def tend_runs() -> None:
     """Reconciles runs of every kind."""
-    reconcile([DEPLOYS])
+    reconcile([DEPLOYS, BUILDS])
 
 
 def chain_audit() -> None:

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from adapters.aws.ecr import Ecr
 from adapters.aws.ecr_images import EcrImages
+from adapters.aws.ecr_repositories import EcrRepositories
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.aws.secrets_writer import SecretsWriter
 from adapters.aws.session import HASTY, PATIENT
@@ -81,6 +82,11 @@ def secrets_manager(secrets_file: SecretsFile, *, hasty: bool = False) -> Secret
     )
 
 
+def secrets_manager_at(region: str, role_arn: str) -> SecretsManager:
+    """Secrets Manager in a region, with a role (empty: the portal's own), for secrets that no environment names."""
+    return SecretsManager(region, role_arn=role_arn, limits=PATIENT)
+
+
 def secrets_writer(secrets_file: SecretsFile, *, hasty: bool = False) -> SecretsWriter:
     """The same, able to write."""
     return SecretsWriter(
@@ -98,3 +104,8 @@ def ecr(registry: Registry, *, hasty: bool = False) -> Ecr:
 def ecr_images(registry: Registry) -> EcrImages:
     """The listing of the registry's images and scans, for pages: with short timeouts."""
     return EcrImages(registry.region, registry.account, role_arn=registry.role_arn)
+
+
+def ecr_repositories(registry: Registry) -> EcrRepositories:
+    """The registry's repositories, able to create one and to give images tags."""
+    return EcrRepositories(registry.region, registry.account, role_arn=registry.role_arn)

@@ -78,12 +78,13 @@ class Journal:
         self._thread.join()
         self.flush()
 
-    def line(self, text: str, *, level: str = "info") -> None:
-        """Adds a line (several, if `text` has line ends) to the current step's part of the log. Redacts it, after NUL is out:
+    def line(self, text: str, *, level: str = "info", step: str = "") -> None:
+        """Adds a line (several, if `text` has line ends) to the log of `step`, without one to that of the current step; threads
+        that work on several steps at once name theirs. Redacts it, after NUL is out:
         a program that prints UTF-16 puts one between the letters of a value."""
         now = time.time()
         lines = [
-            Line(now, level, self.step, part[:LONGEST_LINE])
+            Line(now, level, step or self.step, part[:LONGEST_LINE])
             for part in self.redactor.redact(storable_text(text)).splitlines() or [""]
         ]
         with self._lock:

@@ -63,3 +63,13 @@ def split_id(text: str, tail: int = 8) -> tuple[str, str]:
     if not 0 < len(text) - cut <= 2 * tail:
         cut = len(text) - tail
     return text[:cut], text[cut:]
+
+
+def size(count: int) -> str:
+    """A number of bytes with one decimal: `512 B`, `14.2 kB`, `98.1 MB`."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.95:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import structlog
@@ -151,6 +152,16 @@ class Git:
         """Runs a command on the mirror, with every transport forbidden, and returns its output."""
         return self._run(args, {}, timeout=timeout, stdin=stdin, keep_open=keep_open, max_output=max_output)
 
+    @contextlib.contextmanager
+    def streamed(self, args: Sequence[str]) -> Iterator[IO[bytes]]:
+        """Runs a command on the mirror and gives its output as it comes, for what does not fit into memory. A block that ends
+        early stops Git. Raises ExternalError at the block's end when Git failed."""
+        command, env = _invocation(args, {"GIT_ALLOW_PROTOCOL": "none"})
+        with processes.streamed(command, env=env) as running:
+            yield running.output
+        if running.code:
+            raise self.explain(running.said)
+
     def _run(
         self,
         args: Sequence[str],
@@ -162,12 +173,10 @@ class Git:
         keep_open: Sequence[int] = (),
         may_go_on: Callable[[], bool] | None = None,
     ) -> bytes:
-        env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        env |= _ALWAYS | {"GIT_ALLOW_PROTOCOL": "none"} | extra
-        settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        command, env = _invocation(args, extra)
         try:
             done = processes.run(
-                ["git", *settings, "--no-pager", "--literal-pathspecs", *args],
+                command,
                 env=env,
                 timeout=timeout,
                 stdin=stdin,
@@ -217,6 +226,14 @@ class Git:
                 "GIT_SSH_COMMAND": _ssh_command(self.folder / "known_hosts", key, ssh),
                 "GIT_SSH_VARIANT": "ssh",
             }
+
+
+def _invocation(args: Sequence[str], extra: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Git's whole command line and whole environment."""
+    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    env |= _ALWAYS | {"GIT_ALLOW_PROTOCOL": "none"} | extra
+    settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    return ["git", *settings, "--no-pager", "--literal-pathspecs", *args], env
 
 
 def host_of(url: str) -> str:

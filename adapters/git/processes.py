@@ -13,12 +13,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 _CHUNK = 65536
 LOOK_SECONDS = 1.0
+_END_SECONDS = 30.0
 
 
 class ProgramTimedOut(Exception):
@@ -146,3 +147,35 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@dataclass
+class Running:
+    """A program whose output is read while it runs. `code` and `said` (stderr) are known after its end; `code` is None when it
+    was stopped before."""
+
+    output: IO[bytes]
+    code: int | None = None
+    said: bytes = b""
+
+
+@contextlib.contextmanager
+def streamed(command: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Running]:
+    """Runs `command` during the block, which reads its output. What runs at the block's end, or when the block fails, is
+    killed with everything it had started. Raises OSError when it cannot start."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(env),
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None  # noqa: S101 - asked for above; tells the type checker
+    assert process.stderr is not None  # noqa: S101
+    err = _Pipe(process.stderr, _CHUNK, drain=True)
+    running = Running(process.stdout)
+    try:
+        yield running
+        if not process.stdout.read(1):  # at the output's end it ends by itself
+            running.code = process.wait(timeout=_END_SECONDS)
+    finally:
+        process.stdout.close()
+        _kill_group(process)
+        running.said = err.text()

@@ -34,6 +34,7 @@ from adapters.git.records import (
     refs,
     repository_facts,
 )
+from adapters.git.snapshot import Snapshot
 from adapters.git.tree import Limits, Wanted, everything, read_tree
 
 __all__ = [
@@ -160,6 +161,11 @@ class GitRepository:
                 self._local, sha, path, recursive=recursive, limits=limits or Limits(), wanted=wanted
             )
         )
+
+    def snapshot(self, sha: str) -> Snapshot:
+        """The files of a commit (full hash) as a checkout has them, for reading and streaming. Raises NotFound."""
+        self._require(sha)
+        return Snapshot(self._git, self._mirror, self._local, sha)
 
     def _candidates(self, name: str) -> list[str]:
         """The commits that a name may mean. A text of up to six digits is a short hash only if no branch or tag has that

@@ -41,11 +41,28 @@ def everything(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """One file, link or submodule of a tree. `size` in bytes; 0 for a submodule."""
+
     mode: str
     oid: str
     size: int
     path: str
+
+    @property
+    def is_file(self) -> bool:
+        """A plain file."""
+        return self.mode not in (_LINK, _SUBMODULE, _DIRECTORY)
+
+    @property
+    def is_link(self) -> bool:
+        """A symbolic link."""
+        return self.mode == _LINK
+
+    @property
+    def is_submodule(self) -> bool:
+        """A commit of another repository."""
+        return self.mode == _SUBMODULE
 
 
 def read_tree(
@@ -89,12 +106,33 @@ def _find_directory(git: LocalGit, sha: str, directory: str) -> str:
     return found[0].oid
 
 
-def _list(git: LocalGit, options: list[str], tree: str, *paths: str) -> list[_Entry]:
+def entries_below(git: LocalGit, sha: str, directory: str, most: int) -> list[Entry]:
+    """Every file, link and submodule below `directory` (empty: the root) at the commit, by relative path, without their
+    contents. Raises NotFound, Invalid (no directory, more than `most` entries)."""
+    tree = _find_directory(git, sha, directory) if directory else sha
+    found = _list(git, ["-l", "-r"], tree)
+    if len(found) > most:
+        raise _refused(directory, "", f"holds {len(found)} files; {most} are taken at most")
+    return found
+
+
+def entry_at(git: LocalGit, sha: str, path: str) -> Entry | None:
+    """The entry of one path at the commit; None without one."""
+    found = _list(git, ["-l"], sha, path)
+    return found[0] if found else None
+
+
+def contents_of(git: LocalGit, entries: Sequence[Entry]) -> list[bytes]:
+    """The contents of files, of links their targets."""
+    return _contents(git, [entry.oid for entry in entries], sum(entry.size for entry in entries))
+
+
+def _list(git: LocalGit, options: list[str], tree: str, *paths: str) -> list[Entry]:
     out = git(["ls-tree", "-z", "--full-tree", *options, tree, "--", *paths])
     return [_entry(row) for row in out.split(b"\0") if row]
 
 
-def _entry(row: bytes) -> _Entry:
+def _entry(row: bytes) -> Entry:
     """One row of `ls-tree`: `mode type object [size]<tab>path`; the size is a dash for objects without one."""
     facts, _, path = row.partition(b"\t")
     mode, _, oid, *size = facts.decode().split()
@@ -102,10 +140,10 @@ def _entry(row: bytes) -> _Entry:
         name = path.decode()
     except UnicodeDecodeError:
         raise Invalid("A file's name in the repository is not UTF-8.", system="Git") from None
-    return _Entry(mode, oid, int(size[0]) if size and size[0] != "-" else 0, name)
+    return Entry(mode, oid, int(size[0]) if size and size[0] != "-" else 0, name)
 
 
-def _is_readable(entry: _Entry, directory: str, *, recursive: bool) -> bool:
+def _is_readable(entry: Entry, directory: str, *, recursive: bool) -> bool:
     """Whether the entry is a plain file. Raises Invalid for links and submodules, whose content is elsewhere."""
     if entry.mode == _LINK:
         hint = "Replace the link by the file; links are not followed."
@@ -115,7 +153,7 @@ def _is_readable(entry: _Entry, directory: str, *, recursive: bool) -> bool:
     return entry.mode not in (_DIRECTORY, _SUBMODULE)
 
 
-def _check_limits(files: list[_Entry], directory: str, limits: Limits) -> None:
+def _check_limits(files: list[Entry], directory: str, limits: Limits) -> None:
     if len(files) > limits.files:
         raise _refused(directory, "", f"holds {len(files)} files; {limits.files} are read at most")
     for entry in files:

@@ -47,9 +47,9 @@ class Attempt(Generic[R]):
     def close(self) -> None:
         """Closes resources that the steps opened. Called before the end is written."""
 
-    def log(self, text: str, *, level: str = "info") -> None:
-        """Writes a line to the run's log."""
-        self.journal.line(text, level=level)
+    def log(self, text: str, *, level: str = "info", step: str = "") -> None:
+        """Writes a line to the run's log, in the part of `step` or of the current step."""
+        self.journal.line(text, level=level, step=step)
 
     def check(self, *, grace: float = 0.0) -> None:
         """Raises when the work must stop: FenceLost, CancelRequested, Leaving, or OutOfTime once the deadline is exceeded by

@@ -1,0 +1,120 @@
+"""The step `checkout`: the engine, the revision, the secrets and the credentials. All that the images share."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.conf import settings
+
+from adapters.docker.context import MOST_FILES
+from adapters.docker.session import Login
+from adapters.errors import ExternalError, NotFound
+from adapters.git.repository import GitRepository
+from adapters.git.snapshot import Snapshot
+from builds.engine import engine
+from builds.models import Build
+from builds.pipeline import secrets
+from builds.pipeline.orders import settings_of
+from builds.pipeline.work import NotBuildable, Tools, Work
+from core.secret_values import register
+from projects import contacts
+from projects.allotting.rules import not_allotted
+from projects.allotting.services import sentence
+from projects.allotting.wishes import of_project, of_repository, of_secret, once
+from projects.connections import ecr, git_repository
+from projects.models import Registry
+from ui.words import size
+
+SILENCE_SECONDS = 900.0
+FRESH_SECONDS = 30.0
+
+
+def checkout(work: Work) -> str:
+    """Makes the attempt's tools. Nothing is unpacked: the files go from the mirror to the engine. Raises ExternalError,
+    NotBuildable, FenceLost."""
+    check_allotted(work)
+    made = engine()
+    facts = work.patiently(made.facts)
+    work.log(f"Docker {facts.version} builds with {named(facts.builder)}")
+    with work.fence.held(builder=facts.builder):
+        work.build.builder = facts.builder
+    snapshot = snapshot_of(work)
+    summary = tell_files(work, snapshot)
+    work.tools = Tools(
+        engine=made,
+        snapshot=snapshot,
+        stopper=work.stopper,
+        most_bytes=settings.BUILD_CONTEXT_MB * 1_000_000,
+        silence=min(SILENCE_SECONDS, float(settings_of(work.build).timeout)),
+        secrets=secrets.read(list(work.project.build_secrets.all()), work.patiently),
+        logins=logins(work),
+    )
+    return summary
+
+
+def named(builder: str) -> str:
+    """A builder for people."""
+    return "BuildKit" if builder == "buildkit" else "the classic builder (it has no BuildKit)"
+
+
+def check_allotted(work: Work) -> None:
+    """What the project's settings name must still be allotted to it. Raises NotBuildable."""
+    wishes = of_project(work.project)
+    for row in work.build.images.select_related("image__registry"):
+        if row.image is not None:
+            wishes += of_repository(row.image.registry, row.image.repository)
+    for secret in work.project.build_secrets.all():
+        wishes += of_secret(secret.secret_id, secret.role_arn)
+    missing = not_allotted(work.project, once(wishes))
+    if missing:
+        raise NotBuildable(sentence(work.project, missing[0]), hint="Nothing was built.")
+
+
+def snapshot_of(work: Work) -> Snapshot:
+    """The revision's files in the mirror, fetched when it is not there. Raises NotBuildable when the host has it no more."""
+    repository = git_repository(work.project)
+    name = contacts.git_host(work.project)
+    try:
+        snapshot: Snapshot = work.patiently(partial(_fetched, repository, work.build.revision))
+    except NotFound as error:
+        contacts.note_answer(name)
+        raise NotBuildable(
+            f"The repository does not have {work.build.short} any more: {error.message}",
+            hint="Was the branch force-pushed? Build its newest commit.",
+        ) from None
+    except ExternalError as error:
+        contacts.note_error(name, error)
+        raise
+    contacts.note_answer(name)
+    return snapshot
+
+
+def _fetched(repository: GitRepository, revision: str) -> Snapshot:
+    repository.fetch(max_age=FRESH_SECONDS)
+    return repository.snapshot(revision)
+
+
+def tell_files(work: Work, snapshot: Snapshot) -> str:
+    """Says what the revision has, and what is left out."""
+    entries = work.patiently(partial(snapshot.entries, "", most=MOST_FILES))
+    submodules = [one.path for one in entries if one.is_submodule]
+    if submodules:
+        work.log(f"Submodules are left out: {', '.join(submodules[:10])}", level="warning")
+    total = sum(one.size for one in entries)
+    work.log(f"{work.build.short} {work.build.subject} ({work.build.author})")
+    return f"{len(entries) - len(submodules)} files, {size(total)}"
+
+
+def logins(work: Work) -> dict[str, Login]:
+    """Credentials of the registries of the build's images, by host: for pushes, and for base images there."""
+    found: dict[str, Login] = {}
+    for registry in registries_of(work.build):
+        token = work.patiently(ecr(registry).token)
+        register([token.password])
+        found[registry.host] = (token.username, token.password)
+    return found
+
+
+def registries_of(build: Build) -> list[Registry]:
+    """The registries of a build's images."""
+    return list(Registry.objects.filter(pk__in=build.images.values("registry")))

@@ -1,0 +1,50 @@
+"""Which waiting builds may start: of each project so many at once as its settings say, in the order of their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import Count, Q
+
+from builds.models import Build, BuildSettings
+from projects.models import Project
+from runs.models import ACTIVE, State
+
+ONE = 1
+
+
+def at_once(project_id: int) -> int:
+    """How many builds of the project may run together."""
+    found = BuildSettings.objects.filter(project=project_id).values_list("at_once", flat=True).first()
+    return found or ONE
+
+
+def may_start(build: Build) -> bool:
+    """Whether the build is among the first that wait, and its project has room. Locks the project's row, so that two claims do
+    not take the same room. Call it in a transaction."""
+    Project.objects.select_for_update().filter(pk=build.project_id).first()
+    return build.pk in {one.pk for one in _first(build.project_id)}
+
+
+def _first(project_id: int) -> list[Build]:
+    rows = Build.objects.filter(project=project_id)
+    room = at_once(project_id) - rows.filter(state__in=ACTIVE).count()
+    return list(rows.filter(state=State.QUEUED).order_by("number")[: max(0, room)])
+
+
+def could_start() -> Iterable[Build]:
+    """All waiting builds that may start now."""
+    waiting = Build.objects.filter(state=State.QUEUED).order_by().values_list("project", flat=True).distinct()
+    return [build for project_id in waiting for build in _first(project_id)]
+
+
+def next_after(build: Build) -> Build | None:
+    """The build that starts when this one has ended."""
+    return next(iter(_first(build.project_id)), None)
+
+
+def waiting_before(build: Build) -> int:
+    """How many builds of the project start before this one."""
+    return Build.objects.filter(project=build.project_id).aggregate(
+        before=Count("pk", filter=Q(state=State.QUEUED, number__lt=build.number))
+    )["before"]

@@ -1,0 +1,161 @@
+"""A real Docker engine and a real registry for tests, each a child process in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from adapters.docker.engine import Engine
+from adapters.errors import ExternalError
+from tests.redis_server import free_port
+
+PATIENCE = 60.0
+PASSWORD = "opens-the-registry"
+# Of PASSWORD, by bcrypt: the only form that the registry takes.
+LOGIN = "AWS:$2b$05$cB7myjHhFVrlohBNBihx8.dQQbSL7VvWVOY.d0LyRo2r672FNkt3G"
+
+
+def why_none() -> str:
+    """Why no engine can be started here; empty when one can."""
+    if os.getuid() != 0:
+        return "no Docker engine: starting dockerd needs root (or name a running one in SLIPWAY_TEST_DOCKER)"
+    if shutil.which("dockerd") is None:
+        return "no Docker engine: dockerd is not installed (Debian: docker.io)"
+    if not Path("/bin/busybox").exists():
+        return (
+            "no Docker engine: the images of the tests are made of a static busybox (Debian: busybox-static)"
+        )
+    return ""
+
+
+@dataclass
+class Daemon:
+    """A dockerd that tests may kill and start again."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host(self) -> str:
+        """Its address, as in DOCKER_HOST."""
+        return f"unix://{self.folder}/docker.sock"
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. It changes no rules of the host's network."""
+        command = [
+            "dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec", "-H", self.host,
+            "-p", f"{self.folder}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false",
+        ]  # fmt: skip
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        until(lambda: answers(self.host), "dockerd answers", self.process)
+
+    def kill(self) -> None:
+        """Kills it the hard way."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        (self.folder / "pid").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Stops it in order, with the containers and the containerd that it started."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(PATIENCE)
+        end_containerd(self.folder)
+
+
+def end_containerd(folder: Path) -> None:
+    """Ends the containerd of a dockerd that was killed: it outlives it."""
+    try:
+        pid = int((folder / "exec" / "containerd" / "containerd.pid").read_text())
+        os.kill(pid, 15)
+    except (OSError, ValueError):
+        return
+
+
+def answers(host: str) -> bool:
+    try:
+        Engine(host, timeout=5).facts()
+    except ExternalError:
+        return False
+    return True
+
+
+def until(condition: Callable[[], object], what: str, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Waits for a condition. Raises AssertionError when it does not come true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process is None or process.poll() is None, f"it ended before {what}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def dockerd() -> Iterator[Daemon]:
+    """Runs a dockerd during the block."""
+    # Not below pytest's folder: the path of a socket has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="slipway-docker-", ignore_cleanup_errors=True) as name:
+        daemon = Daemon(Path(name))
+        try:
+            daemon.start()
+            yield daemon
+        finally:
+            daemon.stop()
+            unmount(name)
+
+
+def unmount(folder: str) -> None:
+    """Unmounts what a killed dockerd left mounted below the folder."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in sorted((one for one in mounted if one.startswith(folder)), reverse=True):
+        subprocess.run(["umount", "-l", place], check=False, stderr=subprocess.DEVNULL)
+
+
+CONFIG = """version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+auth: {{htpasswd: {{realm: ecr, path: {folder}/htpasswd}}}}
+"""
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Docker's own registry with a password, as user AWS; its address."""
+    port = free_port()
+    folder.mkdir()
+    (folder / "htpasswd").write_text(LOGIN + "\n")
+    (folder / "config.yml").write_text(CONFIG.format(folder=folder, port=port))
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: status(f"{url}/v2/") == 401, "the registry answers", process)
+        assert status(f"{url}/v2/", ("AWS", PASSWORD)) == 200
+        yield url
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def status(url: str, auth: tuple[str, str] | None = None) -> int:
+    try:
+        return requests.get(url, auth=auth, timeout=5).status_code
+    except requests.ConnectionError:
+        return 0
