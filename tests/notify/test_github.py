@@ -260,3 +260,17 @@ def test_a_github_that_hangs_takes_no_time_of_slack(
     message.refresh_from_db()
     assert message.state == "sent"
     assert asked == ["acme/0", "acme/1"], "after two without an answer the others wait for the next round"
+
+
+def test_the_projects_page_says_it_once(project: Project, end: End, client: Any) -> None:
+    client.force_login(make.make_user("ada", is_admin=True))
+    page = f"/projects/{project.slug}/"
+    assert "GitHub does not take" not in client.get(page).content.decode()
+    end.change(scopes=())
+    for number in range(2):
+        tell(project, end, key=f"build-{number}")
+    outbox.send_due()
+    text = client.get(page).content.decode()
+    assert text.count("GitHub does not take commit statuses") == 1
+    assert "or the token lacks repo:status." in text
+    assert "Give the token the scope repo:status" in text
