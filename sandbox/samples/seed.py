@@ -170,7 +170,7 @@ def ensure_environment(project: Project, described: samples.Environment, cluster
         environment = services.create_environment(
             SYSTEM_ACTOR, project=project, slug=described.slug, name=described.name, order=described.order,
             is_production=described.production, cluster=cluster, namespace=described.namespace,
-            config_directory=described.config_directory, pull_secret=REGISTRY.pull_secret,
+            config_directory=described.config_directory, pull_secret=REGISTRY.pull_secret, auto_deploy=described.auto_deploy,
             variables=[{"name": v.name, "value": v.value, "type": v.type} for v in described.variables],
         )  # fmt: skip
         for pattern in described.cluster_wide:
