@@ -7,8 +7,9 @@ class BuildsConfig(AppConfig):
     name = "builds"
 
     def ready(self) -> None:
-        """Tells where projects keep their tokens for GitHub."""
-        from builds.announcing import own_token
+        from builds import announcing, status
+        from core import status as page
         from notify.github import register_token
 
-        register_token(own_token)
+        page.register(rows=status.rows, samples=status.samples)
+        register_token(announcing.own_token)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from builds import engine
 from builds.pipeline import pipeline
 
 
 def run_build(run_id: str, attempt: int) -> None:
     """Works on one attempt at a build. Returns at once when the attempt is not current or other builds go first."""
     pipeline.run(run_id, attempt)
+
+
+def tend_engine() -> None:
+    """Asks the Docker engine how it is, and makes room in it once an hour."""
+    engine.tend()

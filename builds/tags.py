@@ -1,4 +1,4 @@
-"""The tags of a build's images. Pure."""
+"""The tags of a build's images, and the names of our labels. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LABEL_BUILD, LABEL_PROJECT, LABEL_IMAGE = "slipway.dev/build", "slipway.dev/project", "slipway.dev/image"
 LATEST = "latest"
 _LONGEST = 128
 _NOT_IN_TAG = re.compile(r"[^A-Za-z0-9._-]+")

@@ -19,6 +19,7 @@ from portal import env
 
 WEB_PROCESSES = 2
 DEPLOYS_AT_ONCE = 4
+BUILDS_AT_ONCE = 2
 # Workers of the other queues (portal/settings.py: RQ_QUEUES). Two read clusters, so that a slow one does not delay the others.
 WORKERS = {
     "live-1": "live",
@@ -84,7 +85,7 @@ def manage(*args: str) -> list[str]:
 
 
 def processes() -> list[Kept]:
-    """The portal's processes; WEB_PROCESSES and DEPLOY_WORKERS give their numbers."""
+    """The portal's processes; WEB_PROCESSES, DEPLOY_WORKERS and BUILD_WORKERS give their numbers."""
     port = env.integer("PORT", 8000)
     web = [
         sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", env.text("HOST", "127.0.0.1"), "--port", str(port),
@@ -92,9 +93,11 @@ def processes() -> list[Kept]:
         "--no-proxy-headers",  # uvicorn would trust headers from this machine; only TRUSTED_PROXIES decides
     ]  # fmt: skip
     workers = env.integer("DEPLOY_WORKERS", DEPLOYS_AT_ONCE)
+    builds = env.integer("BUILD_WORKERS", BUILDS_AT_ONCE)
     return [
         Kept("web", web),
         *(Kept(f"deploys-{n}", manage("rqworker", "deploys")) for n in range(1, workers + 1)),
+        *(Kept(f"builds-{n}", manage("rqworker", "builds")) for n in range(1, builds + 1)),
         *(Kept(name, manage("rqworker", queue)) for name, queue in WORKERS.items()),
         Kept("scheduler", manage("scheduler")),
     ]

@@ -144,6 +144,7 @@ RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": 
 JOBS = (
     "audit.integrity.verify_job",
     "builds.jobs.run_build",
+    "builds.jobs.tend_engine",
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",
     "deployments.branches.refresh",

@@ -6,6 +6,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import chain, integrity
+from builds import engine
 from builds.life import LIFE as BUILDS
 from clusters import jobs as live
 from core import heartbeats
@@ -70,6 +71,7 @@ TICKS = (
     Tick("mirrors", mirrors.LOOK_SECONDS, mirrors.tidy_all),
     Tick("sessions", 3600, forget_sessions),
     Tick("heartbeats", 60, heartbeats.prune),
+    Tick("docker engine", engine.LOOK_SECONDS, engine.look_soon),
     Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
     Tick("operations", 20, operations.tell_due),
 )

@@ -71,7 +71,7 @@ def build(
             stopper=stopper,
             silence=recipe.silence,
         )
-        stack.callback(line.close)
+        stack.callback(line.release)
         return _read(line.objects(), tell, stopper)
 
 

@@ -49,7 +49,7 @@ def push(
         try:
             return _read(line.objects(), repository, stopper, progress)
         finally:
-            line.close()
+            line.release()
 
 
 def _read(objects: Iterable[dict[str, Any]], repository: str, stopper: Stopper, progress: Progress) -> Pushed:

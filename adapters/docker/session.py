@@ -76,7 +76,7 @@ class Session:
         except (OSError, ValueError, ExternalError, h2.exceptions.H2Error):
             return
         finally:
-            self._line.close()
+            self._line.release()
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.RequestReceived):

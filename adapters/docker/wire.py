@@ -86,6 +86,12 @@ class Line:
         data: bytes = self._response.raw._fp.fp.read1(65536)
         return data
 
+    def release(self) -> None:
+        """Ends the connection and gives it back. For the thread that reads from it."""
+        self.close()
+        with contextlib.suppress(Exception):  # what is cut off in the middle may not like it
+            self._response.close()
+
     def close(self) -> None:
         """Ends the connection, also while another thread reads from it."""
         if self._socket is not None:

@@ -94,6 +94,8 @@ def _queue(name: str, pulse: Pulse, bad: Notice | None) -> Row:
         return _own(title, bad.state, bad.text, bad, answered_at=seen, details=details)
     queue = next((one for one in pulse.bell.queues if one.name == name), None) if pulse.bell else None
     sentence = f"{_counted(workers)}; {_waiting(queue)}."
+    if not workers and name in troubles.OPTIONAL:  # what waits for one is a trouble, see above
+        return _own(title, "inactive", sentence, answered_at=seen, details=details)
     if not workers:
         none = Notice("", "", remedy=f"Start one: manage.py rqworker {name}.")
         return _own(title, "warning", sentence, none, answered_at=seen, details=details)

@@ -17,9 +17,11 @@ from ui.words import duration
 SCHEDULER_SECONDS = 45.0  # a rolling update changes schedulers in less
 WAITED_SECONDS = 30.0  # a queue without workers
 STUCK_SECONDS = 600.0  # a queue whose workers do not keep up
+OPTIONAL = ("builds",)  # a portal that builds nothing has no workers for it
 KEY = "portal."  # how the keys of these troubles begin
 NEEDS = {
     "deploys": "Deploys that are asked for are kept and start when one is back",
+    "builds": "Builds that are asked for are kept and start when one is back",
     "live": "Pages show older states of clusters",
     "messages": "Messages wait",
     "git": "Pages show older commits",
@@ -83,8 +85,9 @@ def is_forsaken(queue: Queue, records: Records) -> bool:
 
 
 def is_stuck(queue: Queue) -> bool:
-    """Whether jobs wait for long although workers live. Deploys may rightly wait for hours, all other jobs are short."""
-    return queue.name != "deploys" and (queue.oldest or 0) > STUCK_SECONDS
+    """Whether jobs wait for long although workers live. Deploys and builds may rightly wait for hours, all other jobs are
+    short."""
+    return queue.name not in ("deploys", "builds") and (queue.oldest or 0) > STUCK_SECONDS
 
 
 def _forsaken(queue: Queue) -> Notice:

@@ -135,7 +135,7 @@ def workers(layout: Layout) -> list[Program]:
     """The portal's other processes, the same as in `make run` and in production."""
     env = portal_env(layout, None)
     queues = {f"deploys-{n}": "deploys" for n in range(1, DEPLOYS_AT_ONCE + 1)}
-    queues |= {queue: queue for queue in ("live", "messages", "short", "registry")}
+    queues |= {queue: queue for queue in ("live", "messages", "short", "registry", "builds")}
     queues["git-worker"] = "git"  # the Git server has the other name
     return [
         *(Program(name, _manage("rqworker", queue), env) for name, queue in queues.items()),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,6 +32,8 @@ def why_none() -> str:
         return "no Docker engine: starting dockerd needs root (or name a running one in SLIPWAY_TEST_DOCKER)"
     if shutil.which("dockerd") is None:
         return "no Docker engine: dockerd is not installed (Debian: docker.io)"
+    if shutil.which("ip") is None:
+        return "no Docker engine: its network is made with ip (Debian: iproute2)"
     if not Path("/bin/busybox").exists():
         return (
             "no Docker engine: the images of the tests are made of a static busybox (Debian: busybox-static)"
@@ -42,6 +46,7 @@ class Daemon:
     """A dockerd that tests may kill and start again."""
 
     folder: Path
+    bridge: str
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -50,21 +55,25 @@ class Daemon:
         return f"unix://{self.folder}/docker.sock"
 
     def start(self) -> None:
-        """Starts it and waits until it answers. It changes no rules of the host's network."""
+        """Starts it and waits until it answers. It changes no rules of the host's network, and has a bridge of its own: with
+        none it would remove the one of other engines."""
         command = [
             "dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec", "-H", self.host,
-            "-p", f"{self.folder}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false",
+            "-p", f"{self.folder}/pid", "--bridge", self.bridge, "--iptables=false", "--ip6tables=false", "--ip-masq=false",
         ]  # fmt: skip
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         until(lambda: answers(self.host), "dockerd answers", self.process)
 
     def kill(self) -> None:
-        """Kills it the hard way."""
+        """Kills it the hard way, with its containerd."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE)
-        (self.folder / "pid").unlink(missing_ok=True)
+        end_containerd(self.folder)
+        # Where process 1 does not wait for orphans, their ids would count as taken.
+        for name in ("pid", "exec/containerd/containerd.pid"):
+            (self.folder / name).unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Stops it in order, with the containers and the containerd that it started."""
@@ -82,7 +91,7 @@ def end_containerd(folder: Path) -> None:
     """Ends the containerd of a dockerd that was killed: it outlives it."""
     try:
         pid = int((folder / "exec" / "containerd" / "containerd.pid").read_text())
-        os.kill(pid, 15)
+        os.kill(pid, signal.SIGKILL)
     except (OSError, ValueError):
         return
 
@@ -108,14 +117,38 @@ def until(condition: Callable[[], object], what: str, process: subprocess.Popen[
 def dockerd() -> Iterator[Daemon]:
     """Runs a dockerd during the block."""
     # Not below pytest's folder: the path of a socket has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="slipway-docker-", ignore_cleanup_errors=True) as name:
-        daemon = Daemon(Path(name))
+    with (
+        tempfile.TemporaryDirectory(prefix="slipway-docker-", ignore_cleanup_errors=True) as name,
+        bridge() as network,
+    ):
+        daemon = Daemon(Path(name), network)
         try:
             daemon.start()
             yield daemon
         finally:
             daemon.stop()
             unmount(name)
+
+
+@contextmanager
+def bridge() -> Iterator[str]:
+    """A bridge for the containers of one engine; its name."""
+    number = next(_numbers)
+    name, address = f"sw{os.getpid()}n{number}", f"198.18.{os.getpid() % 250}.{number * 16 + 1}/28"
+    ip("link", "add", "name", name, "type", "bridge")
+    try:
+        ip("address", "add", address, "dev", name)
+        ip("link", "set", name, "up")
+        yield name
+    finally:
+        ip("link", "delete", name)
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+_numbers = itertools.count()
 
 
 def unmount(folder: str) -> None:

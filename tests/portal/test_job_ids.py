@@ -25,6 +25,7 @@ from tests.factories import make_environment
 ROOT = Path(__file__).resolve().parent.parent.parent
 APPS = (
     "audit",
+    "builds",
     "clusters",
     "core",
     "deployments",
@@ -41,6 +42,7 @@ HALF_AN_HOUR = 1860  # longer than any slot but that of mirrors, which are tidie
 # take-over; the reconciler looks into the queue and does not ask for uniqueness), or `once`: the tick in brackets asks again.
 CALLS = {
     ("audit/integrity.py", "_enqueue_piece"): "slot",
+    ("builds/engine.py", "look_soon"): "slot",
     ("clusters/jobs.py", "refresh_soon"): "slot",
     ("clusters/jobs.py", "refresh_stale"): "slot",
     ("deployments/branches.py", "refresh_due"): "slot",

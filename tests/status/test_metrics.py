@@ -151,5 +151,5 @@ def test_the_number_of_queries_does_not_grow(scrape: Any, django_assert_max_num_
     for _ in range(20):
         make_deploy(environment)
         make_cluster()
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         scrape()

@@ -127,7 +127,7 @@ def test_the_number_of_queries_does_not_grow(
         make_cluster()
         make_environment()
         make_registry()
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         text_of(as_admin)
 
 

@@ -1,0 +1,258 @@
+"""What the Docker engine says, read without an engine: its errors, its progress, the rules of .dockerignore, what to remove."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from adapters.docker import protobuf
+from adapters.docker.building import _read
+from adapters.docker.disk import OurImage, to_remove
+from adapters.docker.engine import EngineFacts, _builder_of
+from adapters.docker.faults import (
+    BuildFailed,
+    DiskFull,
+    EngineLost,
+    ImmutableTag,
+    QuotaExceeded,
+    build_fault,
+    push_fault,
+)
+from adapters.docker.ignoring import Ignored
+from adapters.docker.trace import BuildKitTrace, ClassicTrace, shown
+from adapters.docker.wire import Stopper
+from adapters.errors import Denied, ExternalError, NotFound, Throttled, Unavailable
+
+# Texts as Docker 20.10, 24 and 28 write them.
+BUILDS = [
+    (
+        "executor failed running [/bin/sh -c make]: exit code: 2", BuildFailed,
+        "The command “/bin/sh -c make” ended with code 2.",
+    ),
+    (
+        "The command '/bin/sh -c make' returned a non-zero code: 2", BuildFailed,
+        "The command “/bin/sh -c make” ended with code 2.",
+    ),
+    (
+        'process "/bin/sh -c make" did not complete successfully: exit code: 2', BuildFailed,
+        "The command “/bin/sh -c make” ended with code 2.",
+    ),
+    (
+        "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown "
+        "instruction: BOGUS", BuildFailed, "dockerfile parse error line 2: unknown instruction: BOGUS.",
+    ),
+    ("write /app/x: no space left on device", DiskFull, "The Docker engine's disk is full."),
+    ("rpc error: code = Canceled desc = context canceled", EngineLost, "The Docker engine stopped the build."),
+    (
+        "pull access denied for team/base, repository does not exist or may require 'docker login'", BuildFailed,
+        "A base image cannot be pulled: pull access denied",
+    ),
+    (
+        'failed to do request: Head "https://r.example/v2/x/manifests/1": dial tcp: lookup r.example: no such host',
+        Unavailable, "A base image cannot be pulled now: ",
+    ),
+    (
+        "toomanyrequests: You have reached your pull rate limit: error pulling image configuration", Throttled,
+        "The registry of a base image asks us to slow down",
+    ),
+    (
+        "the --mount option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/", BuildFailed,
+        "The Dockerfile needs BuildKit",
+    ),
+]  # fmt: skip
+PUSHES: list[tuple[str, type[ExternalError]]] = [
+    ("unauthorized: authentication required", Denied),
+    ("no basic auth credentials", Denied),
+    ("denied: Your authorization token has expired. Reauthenticate and try again.", Denied),
+    (
+        "denied: User: arn:aws:iam::1:user/x is not authorized to perform: ecr:InitiateLayerUpload on resource: x",
+        Denied,
+    ),
+    ("unexpected status from HEAD request to https://r.example/v2/x/blobs/sha256:1: 403 Forbidden", Denied),
+    (
+        "name unknown: The repository with name 'team/api' does not exist in the registry with id '1'",
+        NotFound,
+    ),
+    (
+        "tag invalid: The image tag 'v1' already exists in the 'team/api' repository and cannot be overwritten "
+        "because the repository is immutable.",
+        ImmutableTag,
+    ),
+    (
+        "denied: The maximum number of images per repository has been reached: LimitExceededException",
+        QuotaExceeded,
+    ),
+    ("toomanyrequests: Rate exceeded", Throttled),
+    (
+        'Put "https://r.example/v2/x/manifests/1": dial tcp 10.0.0.1:443: connect: connection refused',
+        Unavailable,
+    ),
+    ("received unexpected HTTP status: 503 Service Unavailable", Unavailable),
+    ("write /tmp/x: no space left on device", DiskFull),
+    ("something new", Unavailable),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "sentence"), BUILDS)
+def test_the_message_with_which_a_build_ends(text: str, kind: type[ExternalError], sentence: str) -> None:
+    error = build_fault(text)
+    assert type(error) is kind
+    assert error.message.startswith(sentence)
+
+
+@pytest.mark.parametrize(("text", "kind"), PUSHES)
+def test_the_message_with_which_a_push_ends(text: str, kind: type[ExternalError]) -> None:
+    assert type(push_fault(text, "r.example/team/api")) is kind
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "left_out"),
+    [
+        ("", "a", False),
+        ("*.log", "a.log", True),
+        ("*.log", "logs/a.log", False),
+        ("**/*.log", "logs/deep/a.log", True),
+        ("**/*.log", "a.log", True),
+        ("node_modules", "node_modules/a/b.js", True),
+        ("node_modules", "web/node_modules/a.js", False),
+        ("**/node_modules", "web/node_modules/deep/a.js", True),
+        ("/docs/", "docs/a.md", True),
+        ("docs\n!docs/keep.md", "docs/keep.md", False),
+        ("docs\n!docs/keep.md", "docs/other.md", True),
+        ("*\n!src", "src/deep/a.py", False),
+        ("*\n!src\nsrc/*.pyc", "src/a.pyc", True),
+        ("# a comment\n\n  spaced  ", "spaced", True),
+        ("a?c", "abc", True),
+        ("a?c", "a/c", False),
+        ("[a-c].txt", "b.txt", True),
+        ("[^a-c].txt", "b.txt", False),
+        ("./here", "here", True),
+        ("a/../b", "b", True),
+        (".", "anything", False),
+        ("\\!odd", "!odd", True),
+        ("docs/**", "docs/a/b", True),
+        ("docs/**", "docs", False),
+    ],
+)
+def test_dockerignore(patterns: str, path: str, left_out: bool) -> None:
+    assert Ignored(patterns)(path) is left_out
+
+
+def vertex(key: str, name: str, **more: bytes) -> bytes:
+    numbers = {"started": 5, "done": 6, "error": 7}
+    body = protobuf.encoded(1, key.encode()) + protobuf.encoded(3, name.encode())
+    if more.pop("cached", None):
+        body += protobuf.encoded_number(4, 1)
+    return protobuf.encoded(
+        1, body + b"".join(protobuf.encoded(numbers[one], value) for one, value in more.items())
+    )
+
+
+def output(key: str, text: bytes) -> bytes:
+    return protobuf.encoded(3, protobuf.encoded(1, key.encode()) + protobuf.encoded(4, text))
+
+
+def told(*messages: bytes) -> tuple[BuildKitTrace, list[str]]:
+    lines: list[str] = []
+    trace = BuildKitTrace(lambda text, level: lines.append(text))
+    for message in messages:
+        trace.take(base64.b64encode(message).decode())
+    trace.close()
+    return trace, lines
+
+
+def test_steps_and_output_of_buildkit() -> None:
+    trace, lines = told(
+        vertex("c", "copy /context /", started=b"1"),
+        vertex("a", "[1/2] COPY a /a", started=b"1", cached=b"1"),
+        vertex("b", "[build 2/2] RUN   make", started=b"1"),
+        vertex("b", "[build 2/2] RUN   make", started=b"1"),
+        output("b", b"half a "),
+        output("b", b"line\nand \x1b[32mgreen\x1b[0m\n10%\r100%"),
+        vertex("b", "[build 2/2] RUN   make", started=b"1", done=b"1"),
+    )
+    assert lines == [
+        "[1/2] COPY a /a (from the cache)",
+        "[build 2/2] RUN make",
+        "half a line",
+        "and green",
+        "100%",
+    ]
+    assert (len(trace.steps), len(trace.cached)) == (2, 1)
+
+
+def test_of_a_line_that_is_too_long_nothing_is_told() -> None:
+    """Its beginning or end could be a part of a secret value."""
+    _, lines = told(output("a", b"x" * 150_000), output("a", b"the end\nnext\n"))
+    assert lines == ["(a line that is too long to be shown)", "next"]
+
+
+def test_a_message_that_cannot_be_read_is_left_out() -> None:
+    assert told(b"\xff\xff\xff", output("a", b"fine\n"))[1] == ["fine"]
+
+
+def test_the_classic_builder() -> None:
+    lines: list[str] = []
+    trace = ClassicTrace(lambda text, level: lines.append(text))
+    for piece in ("Step 1/2 : FROM scratch\n", " ---> Using cache\n", "Step 2/2 : RUN ma", "ke\n", "rest"):
+        trace.take(piece)
+    trace.close()
+    assert lines == ["Step 1/2 : FROM scratch", " ---> Using cache", "Step 2/2 : RUN make", "rest"]
+    assert (trace.total, trace.cached_count) == (2, 1)
+
+
+def test_a_line_as_a_terminal_leaves_it() -> None:
+    assert shown(b"\x1b]0;title\x07\x1b[1mbold\x1b[0m\r\n") == "bold"
+
+
+def test_an_answer_that_is_cut_off_is_no_image() -> None:
+    with pytest.raises(EngineLost):
+        _read([{"stream": "Step 1/1 : FROM scratch\n"}], lambda text, level: None, Stopper())
+
+
+def test_engines_with_and_without_buildkit() -> None:
+    docker = {"Components": [{"Name": "Engine"}, {"Name": "containerd"}], "ApiVersion": "1.41", "Os": "linux"}
+    assert _builder_of(docker) == "buildkit"
+    assert _builder_of({**docker, "ApiVersion": "1.38"}) == "classic"
+    assert _builder_of({**docker, "Os": "windows"}) == "classic"
+    assert _builder_of({**docker, "Components": [{"Name": "Podman Engine"}]}) == "classic"
+
+
+@pytest.mark.parametrize(
+    ("version", "builder", "shares"),
+    [("20.10.24+dfsg1", "buildkit", False), ("28.2.2", "buildkit", True), ("20.10.24", "classic", True)],
+)
+def test_which_engines_share_their_cache(version: str, builder: str, shares: bool) -> None:
+    """BuildKit of Docker 20.10 crashes the engine when it writes a cache into an image."""
+    assert EngineFacts(version, builder, "linux", "amd64").shares_cache is shares
+
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def image(name: str, days: float, *, size: int = 10, build: str = "1", kind: str = "shop") -> OurImage:
+    return OurImage(name, {"kind": kind, "build": build}, size, NOW - timedelta(days=days))
+
+
+def removed(images: list[OurImage], *, most: int = 1000, busy: tuple[str, ...] = ()) -> list[str]:
+    chosen = to_remove(
+        images, ["kind"], now=NOW, keep=timedelta(days=7), most_bytes=most, busy=busy, build="build"
+    )
+    return [one.engine_id for one in chosen]
+
+
+def test_old_images_go_and_the_newest_of_each_kind_stays() -> None:
+    images = [image("a", 30), image("b", 8), image("c", 1), image("other", 90, kind="catalog")]
+    assert removed(images) == ["a", "b"]
+
+
+def test_the_oldest_go_until_the_rest_fits() -> None:
+    images = [image("a", 3), image("b", 2), image("c", 1), image("d", 0)]
+    assert removed(images, most=20) == ["a", "b"]
+    assert removed(images, most=0) == ["a", "b", "c"]
+
+
+def test_images_of_a_build_under_way_stay() -> None:
+    assert removed([image("a", 30, build="7"), image("b", 20), image("c", 1)], busy=("7",)) == ["b"]

@@ -1,0 +1,99 @@
+"""Tags, mounts, labels and values of secrets: pure functions."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+import yaml
+
+from builds.models import BuildSecret
+from builds.pipeline.mounts import secret_ids
+from builds.pipeline.orders import _address
+from builds.pipeline.secrets import value_of
+from builds.pipeline.work import NotBuildable
+from builds.tags import as_tag, branch_tag, tags_of
+
+REVISION = "63ec5c0" + "0" * 33
+
+
+def test_tags_of_the_default_branch_and_of_another() -> None:
+    tags = tags_of(REVISION, branch="main", git_tags=["v1.2"], default_branch="main")
+    assert tags.fixed == (REVISION, "63ec5c0", "v1.2")
+    assert tags.moving == ("branch-main", "latest")
+    assert tags_of(REVISION, branch="feature/x", git_tags=[], default_branch="main").moving == (
+        "branch-feature-x",
+    )
+    assert tags_of(REVISION, branch="", git_tags=[], default_branch="main").moving == ()
+
+
+def test_git_tags_that_would_be_taken_for_others_are_left_out() -> None:
+    tags = tags_of(
+        REVISION, branch="main", git_tags=["latest", "branch-main", "deadbee", "v1"], default_branch="main"
+    )
+    assert tags.fixed == (REVISION, "63ec5c0", "v1")
+    assert tags.left_out == ("latest", "branch-main", "deadbee")
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("v1.0", "v1.0"),
+        ("release/1 ü", "release-1-"),
+        (".hidden", "_.hidden"),
+        ("-x", "_-x"),
+        ("a" * 200, "a" * 128),
+    ],
+)
+def test_names_of_git_as_tags(name: str, tag: str) -> None:
+    assert as_tag(name) == tag
+
+
+def test_a_long_branch_fits_into_a_tag() -> None:
+    assert len(branch_tag("b" * 200)) == 128
+
+
+def test_which_secrets_a_dockerfile_mounts() -> None:
+    text = """FROM a
+RUN --mount=type=secret,id=npm,target=/root/.npmrc --mount=type=cache,target=/c npm ci
+RUN --mount=type=secret,target=/run/secrets/token,required=true true
+RUN --mount=id=npm,type=secret cat /run/secrets/npm
+RUN echo --mount-is-a-word
+"""
+    assert secret_ids(text) == ["npm", "token"]
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("git@github.com:team/shop.git", "https://github.com/team/shop"),
+        ("ssh://git@git.example:2222/team/shop.git", "https://git.example/team/shop"),
+        ("https://git.example/team/shop.git", "https://git.example/team/shop"),
+    ],
+)
+def test_the_source_label(url: str, address: str) -> None:
+    assert _address(url) == address
+
+
+def secret(key: str) -> BuildSecret:
+    return BuildSecret(name="npm", secret_id="shop/build", key=key)
+
+
+def test_a_value_by_its_key() -> None:
+    flat = json.dumps({"token": "a value", "other": "x"})
+    assert value_of(flat, secret("token")) == b"a value"
+    assert value_of(flat, secret("")) == flat.encode()
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "build"}}
+    file = yaml.safe_dump({**body, "data": {"token": base64.b64encode(b"a value").decode()}})
+    assert value_of(file, secret("build/token")) == b"a value"
+    assert value_of(file, secret("token")) == b"a value"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"), [('{"a": "canary"}', "b"), ("neither: canary", "b"), ("kind: Secret", "x/y")]
+)
+def test_a_key_that_is_not_there(text: str, key: str) -> None:
+    with pytest.raises(NotBuildable, match="has no key") as raised:
+        value_of(text, secret(key))
+    assert "canary" not in str(raised.value)
