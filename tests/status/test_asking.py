@@ -110,7 +110,7 @@ def test_no_answer_is_noted(name: str, rows: None, monkeypatch: pytest.MonkeyPat
     assert (found.error, found.hint) == (GONE.message, GONE.hint)
 
 
-@pytest.mark.parametrize(("name", "counts"), [(name, not name.startswith("git")) for name in NAMES])
+@pytest.mark.parametrize(("name", "counts"), [(name, not name.startswith("git ")) for name in NAMES])
 def test_a_refused_credential_counts_but_for_git_where_each_project_has_its_own(
     name: str, counts: bool, rows: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
