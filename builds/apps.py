@@ -7,9 +7,16 @@ class BuildsConfig(AppConfig):
     name = "builds"
 
     def ready(self) -> None:
-        from builds import announcing, status
+        from audit import targets
+        from builds import announcing, links, status
         from core import status as page
         from notify.github import register_token
+        from projects.allotting import uses
 
+        targets.show("build_settings", links.settings_of_event)
+        targets.show("build_recipe", links.settings_of_event)
+        targets.show("build_secret", links.settings_of_event)
+        targets.show("delivery", links.deliveries_of_event)
+        uses.register(links.uses)
         page.register(rows=status.rows, samples=status.samples)
         register_token(announcing.own_token)

@@ -21,6 +21,7 @@ STATUSES: dict[str, int] = {
     "exists": 409,
     "in-use": 409,
     "last-admin": 409,
+    "no-image": 422,
     "no-release": 409,
     "no-rollback": 409,
     "not-verified": 409,
@@ -31,6 +32,7 @@ STATUSES: dict[str, int] = {
     "manifest": 422,
     "not-deployable": 422,
     "not-editable": 422,
+    "not-replayable": 422,
     "too-many-streams": 429,
     # The portal's own fault, or its settings'.
     "failed": 500,

@@ -3,7 +3,9 @@
 Without that option uvicorn believes `X-Forwarded-For` of every program on this machine; only TRUSTED_PROXIES decides.
 """
 
+import gc
 import os
+from importlib import import_module
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -21,3 +23,9 @@ from core.incoming import bounded  # noqa: E402  # after Django's setup: it look
 from portal.errors import too_large  # noqa: E402
 
 application = redacted(bounded(_django, too_large))
+
+# The views and all that they load are kept for good: Python's collector would otherwise look through them again and again, and
+# every request would wait a tenth of a second meanwhile.
+import_module(settings.ROOT_URLCONF)
+gc.collect()
+gc.freeze()

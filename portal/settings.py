@@ -143,8 +143,10 @@ RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": 
 # Every function that a worker runs, whatever Redis says (core/listed.py).
 JOBS = (
     "audit.integrity.verify_job",
+    "builds.deciding.decide",
     "builds.jobs.run_build",
     "builds.jobs.tend_engine",
+    "builds.missed.look_at",
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",
     "deployments.branches.refresh",
@@ -169,6 +171,7 @@ WORKER_PRELOAD = [
     "clusters.jobs",
     "notify.outbox",
     "deployments.branches",
+    "builds.missed",
     "secrets_ui.jobs",
     "registry.jobs",
     "builds.jobs",
@@ -281,6 +284,7 @@ SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
 GITHUB_API_URL = env.text("GITHUB_API_URL", "https://api.github.com").rstrip("/") or "https://api.github.com"
 GITHUB_TOKEN = env.text("GITHUB_TOKEN")
+GITHUB_WEBHOOK_SECRET = env.text("GITHUB_WEBHOOK_SECRET")
 OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 METRICS_NETWORKS = env.words("METRICS_NETWORKS")

@@ -6,7 +6,8 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import chain, integrity
-from builds import engine
+from builds import deciding, engine, missed
+from builds.incoming import forgetting
 from builds.life import LIFE as BUILDS
 from clusters import jobs as live
 from core import heartbeats
@@ -60,6 +61,9 @@ TICKS = (
     Tick("audit", 30, chain_audit),
     Tick("automatic deploys", automatic.LOOK_SECONDS, automatic.look),
     Tick("branches", 20, branches.refresh_due),
+    Tick("deliveries", 20, deciding.work_on_waiting),
+    Tick("missed pushes", missed.LOOK_SECONDS, missed.look_due),
+    Tick("old deliveries", 3600, forgetting.forget_old),
     Tick("integrity", 120, integrity.verify_due),
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),

@@ -27,6 +27,7 @@ urlpatterns = [
     path("django-admin/password_change/", to_own_password, name="raw_password"),
     path("django-admin/", admin.site.urls),
     path("", include("people.urls")),
+    path("", include("builds.hook_urls")),
     # Before the pages of environments: /projects/<slug>/settings/ must not be read as /projects/<slug>/<env>/.
     path("", include("projects.urls")),
     path("audit/", include("audit.urls")),

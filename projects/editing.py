@@ -19,7 +19,7 @@ from core.fields import Sealed
 Row = TypeVar("Row", bound=models.Model)
 
 # The audit never holds their values, only that they were set or changed.
-SECRETS = frozenset({"kubeconfig", "credential"})
+SECRETS = frozenset({"kubeconfig", "credential", "webhook_secret", "github_token"})
 # Fields that only the portal writes.
 OWN = frozenset(
     {"id", "edited", "created_at", "last_seen", "last_error", "version", "environment", "project"}

@@ -99,7 +99,7 @@ def main() -> int:
             "left out: clusters, browsers, PostgreSQL, the sandbox, and what is marked slow (make test runs them)"
         )
         return run_lanes(quick_lanes())
-    install_axe()
+    install_from_npm()
     if sys.argv[1:]:
         return subprocess.run(pytest_command(sys.argv[1:]), cwd=ROOT, check=False).returncode
     return run_lanes(lanes())
@@ -193,9 +193,13 @@ def say(text: str) -> None:
         sys.stdout.flush()
 
 
-def install_axe() -> None:
-    """Installs axe-core from npm, pinned by package.json. Without npm the accessibility tests are skipped."""
-    if shutil.which("npm") and not (ROOT / "node_modules" / "axe-core").is_dir():
+NPM = ("axe-core", "@octokit/webhooks-examples")
+
+
+def install_from_npm() -> None:
+    """Installs axe-core and GitHub's example deliveries from npm, pinned by package.json. Without npm the tests that need them
+    are skipped."""
+    if shutil.which("npm") and not all((ROOT / "node_modules" / name).is_dir() for name in NPM):
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, check=False)
 
 

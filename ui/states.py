@@ -66,6 +66,8 @@ LOOKS: dict[str, Look] = {
         "Abandoned",
         "Superseded",
         "Inactive",
+        "Ignored",
+        "No build",
     ),
     **_group("stopped", "pause", "Suspended"),
     **_group("stopped", "circle-question-mark", "Unknown"),

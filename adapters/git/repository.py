@@ -122,6 +122,32 @@ class GitRepository:
         """All branches, the one with the newest commit first."""
         return [Branch(name, commit) for name, commit in self._refs("refs/heads/", "-committerdate")]
 
+    def tags(self) -> list[Branch]:
+        """All tags that lead to a commit, the newest one first."""
+        return [Branch(name, commit) for name, commit in self._refs("refs/tags/", "-creatordate")]
+
+    def contains(self, ref: str, sha: str) -> bool:
+        """Whether a branch or tag (`refs/heads/…`) reaches a commit (full hash). Asks the mirror only."""
+        check_revision(ref)
+        if not is_commit(sha) or self._commit_behind(sha) != sha:
+            return False
+        return ref in self._read(["for-each-ref", "--format=%(refname)", f"--contains={sha}", ref]).split(
+            "\n"
+        )
+
+    def changed_paths(self, base: str, head: str) -> list[str]:
+        """The paths that differ between two commits (full hashes); a renamed file has both of its paths. Raises NotFound when
+        neither the mirror nor the host has one of them."""
+        self._require(base, head)
+        out = self._read(["diff-tree", "-r", "--name-only", "-z", "--no-renames", base, head, "--"])
+        return [path for path in out.split("\0") if path]
+
+    def paths(self, sha: str) -> list[str]:
+        """The paths of all files at a commit (full hash)."""
+        self._require(sha)
+        out = self._read(["ls-tree", "-r", "-z", "--name-only", "--full-tree", sha])
+        return [path for path in out.split("\0") if path]
+
     def log(
         self, base: str | None, head: str, limit: int, *, first_parent: bool = False, ask_host: bool = True
     ) -> list[Commit]:

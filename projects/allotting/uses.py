@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from projects.allotting.rules import fits
@@ -19,8 +19,19 @@ class Use:
     wish: Wish
 
 
+_further: list[Callable[[Project | None], Iterator[Use]]] = []
+
+
+def register(further: Callable[[Project | None], Iterator[Use]]) -> None:
+    """For apps above this one (`AppConfig.ready`): their settings that name something outside, of one project or of all."""
+    if further not in _further:
+        _further.append(further)
+
+
 def uses(project: Project | None = None) -> Iterator[Use]:
-    """Every setting that names something outside, of one project or of all, in four queries."""
+    """Every setting that names something outside, of one project or of all, in a query for each kind of setting."""
+    for further in _further:
+        yield from further(project)
     of = {} if project is None else {"project": project}
     for one in Environment.objects.filter(**of).select_related("cluster"):
         for wish in of_place(one.cluster, one.namespace):

@@ -36,9 +36,15 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @keeps(ImageForm)
 def image_new(request: HttpRequest, slug: str) -> HttpResponse:
-    """Adding an image."""
+    """Adding an image. The address may propose its fields."""
     project = settings_of(request.user, slug)
-    form = ImageForm(posted(request), project=project, initial={"dockerfile": "Dockerfile", "context": "."})
+    proposed = {
+        name: request.GET[name]
+        for name in ("name", "dockerfile", "context", "repository")
+        if name in request.GET
+    }
+    initial = {"dockerfile": "Dockerfile", "context": ".", **proposed}
+    form = ImageForm(posted(request), project=project, initial=initial)
 
     def save() -> None:
         services.create_image(person(request.user), project=project, **form.values())

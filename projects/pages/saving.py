@@ -22,6 +22,7 @@ PARTS = (
     ("general", "General", "projects:settings"),
     ("environments", "Environments", "projects:environments"),
     ("images", "Images", "projects:images"),
+    ("builds", "Builds", "pushes:settings"),
     ("secrets_files", "Secrets files", "projects:secrets-files"),
     ("members", "Members", "projects:members"),
 )
@@ -56,6 +57,14 @@ def saved(
     return True
 
 
+def menu_of(project: Project, part: str) -> list[dict[str, object]]:
+    """The menu beside a project's settings. `part`: the current entry."""
+    return [
+        {"name": name, "url": reverse(url, args=[project.slug]), "current": key == part}
+        for key, name, url in PARTS
+    ]
+
+
 def settings_page(
     request: HttpRequest,
     template: str,
@@ -65,8 +74,5 @@ def settings_page(
     **context: Any,
 ) -> HttpResponse:
     """Renders a page of a project's settings. `part`: the current entry of the menu."""
-    menu = [
-        {"name": name, "url": reverse(url, args=[project.slug]), "current": key == part}
-        for key, name, url in PARTS
-    ]
+    menu = menu_of(project, part)
     return forms.page(request, f"projects/{template}.html", form, project=project, menu=menu, **context)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR
 from audit.record import record
+from builds.models import BuildSecret, Decision, Delivery
 from people.models import User
 from projects.models import Allotment, Membership, Role
 from runs.models import State
@@ -42,6 +43,8 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
     good = make.make_deploy(staging, release=release)
     running = make.make_deploy(staging, State.RUNNING)
     there = make.make_deploy(production, release=make.make_release(production, verified_at=timezone.now()))
+    delivery = Delivery.objects.create(delivery_id="1" * 36, event="push", state="decided")
+    Decision.objects.create(delivery=delivery, project=project, verdict="no_build", sentence="No.")
     words = {
         "member": Membership.objects.create(user=make.make_user("mia"), project=project, role=Role.VIEWER).pk,
         "person": make.make_user("tom").pk,
@@ -50,6 +53,8 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
         "running": running.number,
         "there": there.number,
         "allotment": Allotment.objects.create(project=project, kind="secret", pattern="spare/*").pk,
+        "build_secret": BuildSecret.objects.create(project=project, name="npm", secret_id="other/x").pk,
+        "delivery": delivery.pk,
         "event": record(SYSTEM_ACTOR, "deploy.ended").pk,
     }  # fmt: skip
     return World(people_of(project, staging), words)

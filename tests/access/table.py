@@ -98,8 +98,18 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("projects:secrets-file-new", f"{SETTINGS}secrets-files/new/", KEEPS, post(KEEPS, 422)),
     ("projects:secrets-file", f"{SETTINGS}secrets-files/{{file}}/", KEEPS, post(KEEPS, 422)),
     ("projects:secrets-file-remove", f"{SETTINGS}secrets-files/{{file}}/remove/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("pushes:settings", f"{SETTINGS}builds/", KEEPS, post(KEEPS, 422)),
+    ("pushes:keys", f"{SETTINGS}builds/keys/", KEEPS, post(KEEPS, 302)),
+    ("pushes:recipe", f"{SETTINGS}builds/images/web/", KEEPS, post(KEEPS, 302)),
+    ("pushes:secret-new", f"{SETTINGS}builds/secrets/new/", KEEPS, post(KEEPS, 422)),
+    ("pushes:secret", f"{SETTINGS}builds/secrets/{{build_secret}}/", KEEPS, post(KEEPS, 422)),
+    ("pushes:secret-remove", f"{SETTINGS}builds/secrets/{{build_secret}}/remove/", ONLY_A_FORM, post(KEEPS, 302)),
     ("projects:members", f"{SETTINGS}members/", KEEPS, post(KEEPS, 422)),
     ("projects:member-revoke", f"{SETTINGS}members/{{member}}/revoke/", ONLY_A_FORM, post(KEEPS, 302)),
+    # Pushes. The webhook knows its sender by the signature alone. A form that names no project finds none.
+    ("pushes:github", "/webhooks/github/", NOBODY, ALWAYS.replace("200", "403")),
+    ("pushes:deliveries", "/builds/deliveries/", SIGNED_IN, NO_FORM),
+    ("pushes:replay", "/builds/deliveries/{delivery}/replay/", ONLY_A_FORM, "401 404 404 404 404 404 404 404"),
     # What everybody of a project sees
     ("portal:board", "/", SIGNED_IN, NO_FORM),
     ("portal:project", "/projects/shop/", SEES, NO_FORM),

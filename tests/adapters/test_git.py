@@ -29,6 +29,56 @@ def repository(git_server, tmp_path: Path) -> GitRepository:
     return made
 
 
+def test_tags_lead_to_their_commits(origin, repository) -> None:
+    head = origin.git("rev-parse", "HEAD")
+    origin.git("tag", "light")
+    origin.git("tag", "-a", "v1", "-m", "one")
+    origin.git("tag", "-a", "tree", "-m", "of a tree", "HEAD^{tree}")
+    origin.push()
+    repository.fetch(0)
+    assert {one.name: one.commit.sha for one in repository.tags()} == {"light": head, "v1": head}
+
+
+def test_whether_a_branch_has_a_commit(origin, repository) -> None:
+    first, head = origin.git("rev-parse", "HEAD~1"), origin.git("rev-parse", "HEAD")
+    origin.git("checkout", "-q", "-b", "main-2", first)
+    other = origin.commit("Other", {"x": "1"})
+    origin.git("tag", "v1", head)
+    origin.push()
+    repository.fetch(0)
+    assert repository.contains("refs/heads/main", first)
+    assert repository.contains("refs/heads/main", head)
+    assert repository.contains("refs/tags/v1", head)
+    assert repository.contains("refs/heads/main-2", other)
+    for ref, sha in (
+        ("refs/heads/main", other), ("refs/heads/none", head), ("refs/heads/main", "d" * 40), ("refs/heads/main", "main"),
+        ("refs/heads", head),
+    ):  # fmt: skip
+        assert not repository.contains(ref, sha)
+    with pytest.raises(Invalid):
+        repository.contains("refs/heads/*", head)
+
+
+def test_the_paths_that_changed(origin, repository) -> None:
+    base = origin.git("rev-parse", "HEAD")
+    origin.git("mv", "README.md", "docs.md")
+    head = origin.commit("Move and add", {"größe/ü.py": "1", "a b": "2"})
+    repository.fetch(0)
+    assert set(repository.changed_paths(base, head)) == {"README.md", "docs.md", "größe/ü.py", "a b"}
+    assert repository.changed_paths(head, head) == []
+    with pytest.raises(NotFound):
+        repository.changed_paths("d" * 40, head)
+
+
+def test_the_paths_of_all_files(origin, repository) -> None:
+    (origin.work / "link").symlink_to("/etc/passwd")
+    head = origin.commit("Link", {"größe/x": "1"})
+    repository.fetch(0)
+    assert set(repository.paths(head)) == {
+        "README.md", "größe/x", "link", "kubernetes/staging/web.yaml", "kubernetes/staging/sub/x.yaml",
+    }  # fmt: skip
+
+
 def test_what_a_branch_a_tag_and_a_commit_lead_to(origin, repository) -> None:
     tagged = origin.git("rev-parse", "HEAD")
     origin.git("tag", "-a", "v1.0", "-m", "one")

@@ -42,6 +42,9 @@ HALF_AN_HOUR = 1860  # longer than any slot but that of mirrors, which are tidie
 # take-over; the reconciler looks into the queue and does not ask for uniqueness), or `once`: the tick in brackets asks again.
 CALLS = {
     ("audit/integrity.py", "_enqueue_piece"): "slot",
+    ("builds/deciding.py", "work_on_waiting"): "slot",
+    ("builds/incoming/receiving.py", "work_on"): "once (builds.deciding.work_on_waiting)",
+    ("builds/missed.py", "look_due"): "slot",
     ("builds/engine.py", "look_soon"): "slot",
     ("clusters/jobs.py", "refresh_soon"): "slot",
     ("clusters/jobs.py", "refresh_stale"): "slot",

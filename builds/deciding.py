@@ -1,0 +1,244 @@
+"""Decides what follows from a delivery in each project of its repository. The job of the queue `git`, and replays.
+
+What the push itself tells comes first (`builds/rules.py`). Where that wants a build, Git is asked whether the branch has the
+commit: a signature proves who sent a delivery, not that the branch was not moved since. Git that does not answer puts the
+decision off. All that follows from a delivery is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from adapters.errors import ExternalError
+from adapters.git.repository import Commit
+from audit.actors import SYSTEM, Actor
+from builds.addresses import key_of, keys_of
+from builds.judging import judge_push, rules_of
+from builds.models import Build, Decision, Delivery, SeenBranch
+from builds.pushes import Push, push_of
+from builds.requests import Order, request_build
+from core.errors import Refused
+from core.jobs import enqueue, slot
+from core.redactor import redact_text
+from engine.errors import SlipwayError
+from projects.models import Project
+from runs.models import OPEN, State
+
+log = structlog.get_logger(__name__)
+SEEN = "seen"  # the event of rows that the portal makes of a push that no delivery told
+MOST_TRIES = 12
+PER_ROUND = 100
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=20), timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows in one project. `commit`: to build; None without a build. `is_settled`: False where Git could not be asked."""
+
+    project: Project
+    sentence: str
+    commit: Commit | None = None
+    is_settled: bool = True
+
+
+def decide(delivery_id: int) -> None:
+    """Job: decides a waiting delivery. One that was decided meanwhile is left alone."""
+    delivery = Delivery.objects.filter(pk=delivery_id, state=Delivery.State.WAITING).first()
+    if delivery is None:
+        return
+    if delivery.event not in ("push", SEEN):
+        close(delivery, said_of(delivery))
+        return
+    projects = projects_of(delivery)
+    if not projects:
+        close(delivery, unknown(delivery))
+        return
+    try:
+        verdicts = [_verdict(project, delivery) for project in projects]
+    except ExternalError as error:  # Git does not answer now
+        put_off(delivery, error)
+    else:
+        carry_out(delivery, verdicts)
+
+
+def _verdict(project: Project, delivery: Delivery) -> Verdict:
+    """The verdict in a project. An error that asking again does not help, or that has lasted, is one, too: a project whose
+    credential is refused must not keep back the others of the repository. Raises ExternalError."""
+    try:
+        return judge(project, delivery)
+    except SlipwayError as error:
+        if not getattr(error, "permanent", True) and delivery.tries + 1 < MOST_TRIES:
+            raise
+        return Verdict(project, redact_text(f"{error.message} {error.hint}".strip()), is_settled=False)
+
+
+def said_of(delivery: Delivery) -> str:
+    """What follows from an event that is no push."""
+    if delivery.event == "ping":
+        if delivery.facts.get("sends_pushes") is False:
+            return (
+                "GitHub reaches the portal, but this webhook sends no pushes: choose the event “push” there."
+            )
+        return "GitHub reaches the portal: the webhook works."
+    if delivery.event == "pull_request":
+        return "Pull requests lead to no build; a push to a branch that the rules name does."
+    if delivery.event in ("create", "delete"):
+        return "A push tells the same; nothing follows from this event."
+    return "Nothing follows from this event."
+
+
+def unknown(delivery: Delivery) -> str:
+    """Why a push finds no project."""
+    name = f" {delivery.repository}" if delivery.repository else ""
+    return f"No project of the portal has the repository{name}."
+
+
+def projects_of(delivery: Delivery) -> list[Project]:
+    """The projects of the delivery's repository. A project's own secret speaks for that project's repository alone; what was
+    seen in Git, for that project."""
+    if delivery.event == SEEN:
+        return [delivery.signed_by] if delivery.signed_by else []
+    keys = keys_of(delivery.addresses)
+    if delivery.signed_by is not None:
+        keys &= {key_of(delivery.signed_by.repository_url)}
+    if not keys:
+        return []
+    known = Project.objects.values_list("pk", "repository_url")
+    found = [pk for pk, url in known if key_of(url) in keys]
+    return list(Project.objects.filter(pk__in=found).order_by("pk"))
+
+
+def judge(project: Project, delivery: Delivery, *, patience: float | None = None) -> Verdict:
+    """The verdict on a delivery in a project. `patience`: the most seconds for Git. Raises ExternalError while Git does not
+    answer, CannotDecrypt."""
+    age = (timezone.now() - delivery.received_at).total_seconds()
+    found = judge_push(project, rules_of(project), pushed(delivery), age=age, patience=patience)
+    return Verdict(project, found.sentence, found.commit)
+
+
+def pushed(delivery: Delivery) -> Push:
+    """The push that a delivery tells of."""
+    return push_of(delivery.ref, delivery.before, delivery.sender, delivery.facts)
+
+
+def carry_out(delivery: Delivery, verdicts: Sequence[Verdict]) -> bool:
+    """Writes the decisions and requests the builds, once. False when the delivery was decided meanwhile."""
+    push = pushed(delivery)
+    settled = all(verdict.is_settled for verdict in verdicts)
+    state = Delivery.State.DECIDED if settled else Delivery.State.FAILED
+    with transaction.atomic():
+        waiting = Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING)
+        if waiting.update(state=state, decided_at=timezone.now(), sentence="") != 1:
+            return False
+        for verdict in verdicts:
+            follow(delivery, push, verdict, sender(push))
+        # After all builds: two deliveries at once take the locks of the counter and of the heads in the same order.
+        for verdict in verdicts:
+            if verdict.is_settled:
+                note_head(delivery, verdict.project, push)
+    return True
+
+
+def sender(push: Push) -> Actor:
+    """The actor of builds that follow from a push: the portal, on behalf of who pushed."""
+    return Actor(kind=SYSTEM, id="", text=f"push by {push.sender}" if push.sender else "push")
+
+
+def follow(
+    delivery: Delivery, push: Push, verdict: Verdict, actor: Actor, *, asked: bool = False
+) -> Decision:
+    """Writes one decision, with its build. `asked`: a person replays it, so it is built whatever was built or pushed since. Call
+    it in a transaction."""
+    build, sentence = None, verdict.sentence
+    if verdict.commit is not None:
+        build, sentence = build_of(delivery, push, verdict, actor, asked=asked)
+    return Decision.objects.create(
+        delivery=delivery,
+        project=verdict.project,
+        build=build,
+        verdict=Decision.Verdict.BUILD if build else Decision.Verdict.NO_BUILD,
+        sentence=sentence[:500],
+    )
+
+
+def build_of(
+    delivery: Delivery, push: Push, verdict: Verdict, actor: Actor, *, asked: bool
+) -> tuple[Build | None, str]:
+    """The build of a verdict, requested or found, and the sentence. None where it is refused."""
+    commit = verdict.commit
+    assert commit is not None  # noqa: S101  the caller looked
+    if not asked and (known := built_before(verdict.project, commit, push)):
+        return known, f"Build {known.number} {'builds' if known.is_open else 'has built'} {commit.short}."
+    by_push = Build.Cause.CATCH_UP if delivery.event == SEEN else Build.Cause.PUSH
+    order = Order(
+        commit=commit,
+        branch=push.branch,
+        git_tags=(push.tag,) if push.tag else (),
+        cause=Build.Cause.PERSON if asked else by_push,
+        delivery=delivery,
+    )
+    try:
+        answer = request_build(actor, verdict.project, order)
+    except Refused as refusal:
+        return None, refusal.message
+    if not answer.created:
+        return answer.build, f"Build {answer.build.number} builds {commit.short} already."
+    return answer.build, verdict.sentence
+
+
+def built_before(project: Project, commit: Commit, push: Push) -> Build | None:
+    """A build of the commit that is open or succeeded, for this branch or with this tag."""
+    rows = Build.objects.filter(project=project, revision=commit.sha).filter(
+        Q(state__in=OPEN, cancel_requested_at=None) | Q(state=State.SUCCEEDED)
+    )
+    for build in rows.order_by("-number")[:20]:
+        if build.branch == push.branch if push.branch else push.tag in build.git_tags:
+            return build
+    return None
+
+
+def note_head(delivery: Delivery, project: Project, push: Push) -> None:
+    """Notes up to where the branch or tag was decided, so that the look at Git does not take the push for a missed one. A later
+    push that was decided before has noted more."""
+    later = Delivery.objects.filter(
+        pk__gt=delivery.pk, ref=delivery.ref, repository=delivery.repository, state=Delivery.State.DECIDED
+    )
+    if later.exists():
+        return
+    if push.is_deleted:
+        SeenBranch.objects.filter(project=project, ref=push.ref).delete()
+    elif push.commit is not None and (push.branch or push.tag):
+        SeenBranch.objects.update_or_create(project=project, ref=push.ref, defaults={"head": push.commit.sha})
+
+
+def close(delivery: Delivery, sentence: str) -> None:
+    """Ends a delivery from which nothing follows in any project."""
+    Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
+        state=Delivery.State.DECIDED, decided_at=timezone.now(), sentence=sentence[:500]
+    )
+
+
+def put_off(delivery: Delivery, error: ExternalError) -> None:
+    """Notes that Git does not answer. The tick asks again, each time after a longer pause."""
+    Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
+        tries=F("tries") + 1, decided_at=timezone.now(), sentence=redact_text(error.message)[:500]
+    )
+    log.info("delivery put off", delivery=delivery.delivery_id, error=error.message, tries=delivery.tries + 1)
+
+
+def work_on_waiting() -> None:
+    """Tick: asks again for deliveries whose job was lost or that were put off, the oldest first."""
+    now = timezone.now()
+    rows = Delivery.objects.filter(state=Delivery.State.WAITING, received_at__lt=now - SHORTEST_PAUSE)
+    for row in rows.order_by("pk")[:PER_ROUND]:
+        pause = min(SHORTEST_PAUSE * 2**row.tries, LONGEST_PAUSE)
+        if row.decided_at is None or now - row.decided_at >= pause:
+            job_id = f"delivery-{row.pk}-again-{slot(60)}"
+            enqueue("builds.deciding.decide", row.pk, queue="git", job_id=job_id)
