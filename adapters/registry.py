@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import (
@@ -26,6 +25,7 @@ from urllib3.exceptions import (
 
 from adapters.aws.ecr import MANIFEST_TYPES
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, Throttled, TimedOut, Unavailable
+from adapters.pools import pool
 
 SYSTEM = "the registry"
 TIMEOUT = 5.0
@@ -96,13 +96,13 @@ class Registry:
 
     def _ask(self, method: str, path: str) -> tuple[int, Mapping[str, str], bytes]:
         try:
-            with _pool(self._base) as pool, self._open(pool, method, path) as response:
+            with pool(self._base) as connections, self._open(connections, method, path) as response:
                 return response.status, {k.lower(): v for k, v in response.headers.items()}, _body(response)
         except (HTTPError, OSError, ValueError) as error:
             raise self._failure(error) from None
 
-    def _open(self, pool: urllib3.PoolManager, method: str, path: str) -> urllib3.BaseHTTPResponse:
-        return pool.request(
+    def _open(self, connections: urllib3.PoolManager, method: str, path: str) -> urllib3.BaseHTTPResponse:
+        return connections.request(
             method,
             self._base + path,
             headers=self._headers,
@@ -162,15 +162,6 @@ class Registry:
         hint = "Give its owner the right to pull, such as ecr:BatchGetImage and GetDownloadUrlForLayer."
         where = f"pull from {repository}" if repository else "sign in"
         return Denied(f"The pull credential of {self.host} may not {where}.", system=SYSTEM, hint=hint)
-
-
-def _pool(url: str) -> urllib3.PoolManager:
-    """Connections for one call, through the proxy that the environment names, if any."""
-    parts = urlsplit(url)
-    proxy = getproxies().get(parts.scheme)
-    if proxy and not proxy_bypass(parts.hostname or ""):
-        return urllib3.ProxyManager(proxy)
-    return urllib3.PoolManager()
 
 
 def _body(response: urllib3.BaseHTTPResponse) -> bytes:

@@ -8,9 +8,10 @@ class BuildsConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import targets
-        from builds import links, status
+        from builds import announcing, links, status
         from builds.pages import audit_targets
         from core import status as page
+        from notify.github import register_token
         from projects.allotting import uses
 
         targets.show("build_settings", links.settings_of_event)
@@ -20,3 +21,4 @@ class BuildsConfig(AppConfig):
         uses.register(links.uses)
         targets.show("build", audit_targets.build)
         page.register(rows=status.rows, samples=status.samples)
+        register_token(announcing.own_token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -64,6 +65,21 @@ def networks_are_addresses(**_: Any) -> list[CheckMessage]:
         for name in ("TRUSTED_PROXIES", "METRICS_NETWORKS", "GIT_PRIVATE_NETWORKS")
         for given in getattr(settings, name)
         if not _is_network(given)
+    ]
+
+
+@register()
+def github_has_an_address(**_: Any) -> list[CheckMessage]:
+    """GITHUB_API_URL is an address of the web."""
+    parts = urlsplit(settings.GITHUB_API_URL)
+    if parts.scheme in ("https", "http") and parts.hostname and not parts.username:
+        return []
+    return [
+        Error(
+            "GITHUB_API_URL is no address.",
+            hint="Leave it out for GitHub.com; for an Enterprise Server write https://<host>/api/v3.",
+            id="slipway.E005",
+        )
     ]
 
 

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.admin import ReadOnlyAdmin
-from deployments.models import BranchState, Deploy, DeployCounter, ObjectState, Plan, Release
+from deployments.models import AutomaticChoice, BranchState, Deploy, DeployCounter, ObjectState, Plan, Release
 
 
 @admin.register(Release)
@@ -71,3 +71,11 @@ class BranchStateAdmin(ReadOnlyAdmin):
 
     list_display = ("project", "branch", "head", "fetched_at", "error")
     list_select_related = ("project",)
+
+
+@admin.register(AutomaticChoice)
+class AutomaticChoiceAdmin(ReadOnlyAdmin):
+    """What rules of automatic deploys did with green builds, read only."""
+
+    list_display = ("environment", "build", "deploy", "sentence", "made_at")
+    list_select_related = ("environment", "build", "deploy")

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from builds.models import Build
 from projects.models import Environment, Project
 from runs.models import Counter, Run
 
@@ -171,6 +172,25 @@ class Deploy(Run):
     def short(self) -> str:
         """The first seven characters of the revision."""
         return self.revision[:7]
+
+
+class AutomaticChoice(models.Model):
+    """What an environment's rule (`Environment.auto_deploy`) did with a green build: each is decided once.
+
+    `deploy`: the one that it asked for, or None; then `sentence` says why not.
+    """
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="automatic_choices")
+    build = models.ForeignKey(Build, on_delete=models.CASCADE, related_name="+")
+    deploy = models.ForeignKey(Deploy, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    sentence = models.CharField(max_length=500, blank=True)
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["environment", "build"], name="automatic_choice_once_per_build")
+        ]
 
 
 class DeployCounter(Counter):

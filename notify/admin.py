@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from audit.admin import ReadOnlyAdmin
-from notify.models import Alarm, Outgoing
+from notify.models import Alarm, GitHubRefusal, Outgoing
 
 
 @admin.register(Outgoing)
@@ -24,3 +24,10 @@ class AlarmAdmin(ReadOnlyAdmin):
 
     list_display = ("key", "text", "began_at", "told_at", "ended_at")
     search_fields = ("key",)
+
+
+@admin.register(GitHubRefusal)
+class GitHubRefusalAdmin(ReadOnlyAdmin):
+    """What GitHub does not take, read only."""
+
+    list_display = ("project", "kind", "sentence", "since")

@@ -6,13 +6,15 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
+from projects.models import Project
+
 
 class Outgoing(models.Model):
     """One message to an outside system. `key` is unique: a repeated write, for example after a take-over, sends nothing twice.
 
     `thread`: messages of one thread are sent in order. In Slack the first one is posted, later ones update it, and details are
     replies below it; a note is a reply, or the first message where there is none. `payload`: the data of the message, without
-    secret values.
+    secret values. GitHub gets statuses of commits and deployments; `recipient` is then `owner/name` of the repository.
     """
 
     class Kind(models.TextChoices):
@@ -20,6 +22,8 @@ class Outgoing(models.Model):
         SLACK_NOTE = "slack_note", "note in a thread"
         SLACK_REQUEST = "slack_request", "message about a change of secrets"
         OPERATIONS = "operations", "warning to operations"
+        GITHUB_STATUS = "github_status", "status of a commit on GitHub"
+        GITHUB_DEPLOYMENT = "github_deployment", "deployment on GitHub"
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -38,7 +42,9 @@ class Outgoing(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     result = models.CharField(max_length=500, blank=True)
-    external_id = models.CharField(max_length=100, blank=True, help_text="Channel and ts of Slack's message.")
+    external_id = models.CharField(
+        max_length=100, blank=True, help_text="Channel and ts of Slack's message, or GitHub's id."
+    )
 
     class Meta:
         ordering = ["id"]
@@ -74,3 +80,21 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key}: {self.text}"
+
+
+class GitHubRefusal(models.Model):
+    """GitHub does not take statuses or deployments of a project, because a right or the repository is missing. Pages say it
+    once, by this row; the next success deletes it. `kind`: of the outbox rows that it is about."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="github_refusals")
+    kind = models.CharField(max_length=20, choices=Outgoing.Kind)
+    sentence = models.CharField(max_length=500)
+    hint = models.CharField(max_length=500, blank=True)
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["kind"]
+        constraints = [models.UniqueConstraint(fields=["project", "kind"], name="github_refusal_once")]
+
+    def __str__(self) -> str:
+        return self.sentence

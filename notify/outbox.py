@@ -1,4 +1,4 @@
-"""Writes rows to the outbox, and sends due ones. A failure of Slack never changes the result of a deploy.
+"""Writes rows to the outbox, and sends due ones. A failure of Slack or GitHub never changes the result of a deploy.
 
 Nothing is lost and nothing is posted twice: a row is due again until Slack has answered or refused it, and from the second
 try on the message is looked for in Slack before it is posted. A claim (CLAIM_SECONDS) outlives the slowest delivery
@@ -9,6 +9,7 @@ clock decides what is due.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -24,10 +25,10 @@ from rq.timeouts import JobTimeoutException
 
 from adapters.errors import Denied, ExternalError, Invalid, NotFound, TimedOut
 from adapters.slack import Posted, Slack
-from core.jobs import enqueue
-from notify import messages
+from notify import github, messages
 from notify.models import Outgoing
-from projects.contacts import SLACK, note_answer, note_error
+from notify.rows import write
+from projects.contacts import GITHUB, SLACK, note_answer, note_error
 
 log = structlog.get_logger(__name__)
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600)
@@ -35,7 +36,7 @@ DELIVERY_SECONDS = 40
 CLAIM_SECONDS = 90
 # A round begins no row after so long. The tick begins the next round.
 ROUND_SECONDS = 25
-# So many rows without an answer in one round: Slack itself hangs.
+# So many rows without an answer in one round: the system itself hangs.
 MOST_SILENT = 2
 GIVEN_UP = timedelta(days=1)
 CLOCKS = timedelta(minutes=5)  # more than Slack's clock differs from ours
@@ -48,40 +49,25 @@ def slack_message(channel: str, *, key: str, thread: str, payload: dict[str, Any
     """
     if not channel or not settings.SLACK_BOT_TOKEN:
         return
-    _write(Outgoing.Kind.SLACK, channel, key, thread, payload)
+    write(Outgoing.Kind.SLACK, channel, key, thread, payload)
 
 
 def slack_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
     """Like `slack_message`, for a note that is added to the thread and updates nothing; `notify/messages.py: trouble_text`."""
     if channel and settings.SLACK_BOT_TOKEN:
-        _write(Outgoing.Kind.SLACK_NOTE, channel, key, thread, payload)
+        write(Outgoing.Kind.SLACK_NOTE, channel, key, thread, payload)
 
 
 def slack_request(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
     """Like `slack_message`, about a change of secrets that waits or was decided; `notify/messages.py: request_message`."""
     if channel and settings.SLACK_BOT_TOKEN:
-        _write(Outgoing.Kind.SLACK_REQUEST, channel, key, thread, payload)
+        write(Outgoing.Kind.SLACK_REQUEST, channel, key, thread, payload)
 
 
 def operations_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
     """Like `slack_note`, for a warning to operations; `notify/messages.py: operations_text`."""
     if channel and settings.SLACK_BOT_TOKEN:
-        _write(Outgoing.Kind.OPERATIONS, channel, key, thread, payload)
-
-
-def _write(kind: Outgoing.Kind, channel: str, key: str, thread: str, payload: dict[str, Any]) -> None:
-    row, created = Outgoing.objects.get_or_create(
-        key=key,
-        defaults={
-            "kind": kind,
-            "recipient": channel,
-            "thread": thread,
-            "payload": payload,
-            "next_try_at": Now(),
-        },
-    )
-    if created:
-        enqueue("notify.outbox.send_due", queue="messages", job_id=f"send-{row.pk}", at_front=True)
+        write(Outgoing.Kind.OPERATIONS, channel, key, thread, payload)
 
 
 def due() -> QuerySet[Outgoing]:
@@ -89,22 +75,33 @@ def due() -> QuerySet[Outgoing]:
     return Outgoing.objects.filter(state="waiting", next_try_at__lte=Now()).order_by("pk")
 
 
+def in_order() -> list[tuple[int, str, str]]:
+    """The next due rows: primary key, recipient and system of each. Slack's go first, because people wait for them."""
+    rows = [(pk, to, system_of(kind)) for pk, to, kind in due().values_list("pk", "recipient", "kind")[:100]]
+    return sorted(rows, key=lambda row: row[2] == GITHUB)
+
+
+def system_of(kind: str) -> str:
+    """The outside system that gets rows of this kind: SLACK or GITHUB."""
+    return GITHUB if kind in github.KINDS else SLACK
+
+
 def send_due() -> None:
     """Sends due rows in order, for ROUND_SECONDS. A job calls it after each new row, and a tick.
 
-    After a failure the other rows of the same channel wait for the next round, and after MOST_SILENT ones without an answer
-    all rows do, so that neither a channel nor a Slack that hangs takes the time of the others.
+    After a failure the other rows of the same recipient wait for the next round, and after MOST_SILENT ones without an answer
+    all rows of that system do, so that neither a channel nor a system that hangs takes the time of the others.
     """
-    until, resting, silent = time.monotonic() + ROUND_SECONDS, set[str](), 0
-    for pk, channel in list(due().values_list("pk", "recipient")[:100]):
-        if time.monotonic() > until or silent >= MOST_SILENT:
+    until, resting, silent = time.monotonic() + ROUND_SECONDS, set[str](), Counter[str]()
+    for pk, recipient, system in in_order():
+        if time.monotonic() > until:
             return
-        if channel in resting:
+        if recipient in resting or silent[system] >= MOST_SILENT:
             continue
         _, error = _tried(pk)
         if error is not None and not error.permanent:
-            resting.add(channel)
-            silent += isinstance(error, TimedOut)
+            resting.add(recipient)
+            silent[system] += isinstance(error, TimedOut)
 
 
 def claim(pk: int) -> Outgoing | None:
@@ -131,14 +128,14 @@ def send(pk: int) -> bool:
 
 
 def _tried(pk: int) -> tuple[bool, ExternalError | None]:
-    """As `send`, with Slack's error."""
+    """As `send`, with the system's error."""
     row = claim(pk)
     if row is None:
         return False, None
     try:
         external_id = deliver(row)
     except ExternalError as error:
-        note_error(SLACK, error)
+        note_error(system_of(row.kind), error)
         return _failed(row, error), error
     except JobTimeoutException:  # no error of this row: the job's time is over
         _again(row, "There was no time left to send it.")
@@ -149,7 +146,7 @@ def _tried(pk: int) -> tuple[bool, ExternalError | None]:
         log.exception("message not sent: an error of the portal", key=row.key)
         _end(row, "failed", result="An error of the portal; its log has more.")
         return True, None
-    note_answer(SLACK)
+    note_answer(system_of(row.kind))
     _end(row, "sent", sent_at=timezone.now(), result="", external_id=external_id)
     return True, None
 
@@ -181,8 +178,10 @@ def deliver(row: Outgoing) -> str:
     """Sends a row as its kind asks for. Raises ExternalError.
 
     Returns `<channel id>:<ts>` of the thread's first message, because Slack's `chat.update` needs the channel's id, not its
-    name.
+    name; or the id of GitHub's deployment.
     """
+    if row.kind in github.KINDS:
+        return github.deliver(row)
     slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL, seconds=DELIVERY_SECONDS)
     sent = Outgoing.objects.filter(thread=row.thread, state="sent").exclude(external_id="").order_by("pk")
     first = sent.values_list("external_id", flat=True).first() or ""

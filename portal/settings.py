@@ -130,7 +130,7 @@ RQ_QUEUES = {
     "builds": {"URL": _rq_url, "DEFAULT_TIMEOUT": 5 * 3600, "SERIALIZER": JOBS_SERIALIZER},
     # A queue and a worker for each outside system, so that a slow one delays no other.
     "live": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # clusters
-    "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # Slack
+    "messages": {"URL": _rq_url, "DEFAULT_TIMEOUT": 120, "SERIALIZER": JOBS_SERIALIZER},  # Slack, GitHub
     "git": {"URL": _rq_url, "DEFAULT_TIMEOUT": 180, "SERIALIZER": JOBS_SERIALIZER},
     "short": {
         "URL": _rq_url,
@@ -150,6 +150,7 @@ JOBS = (
     "clusters.jobs.refresh_cluster",
     "clusters.jobs.refresh_live",
     "deployments.branches.refresh",
+    "deployments.jobs.deploy_green",
     "deployments.jobs.run_deploy",
     "notify.outbox.send_due",
     "portal.status.asking.ask",
@@ -281,6 +282,8 @@ DOCKER_KEEP_GB = env.integer("DOCKER_KEEP_GB", 20)
 BUILD_CONTEXT_MB = env.integer("BUILD_CONTEXT_MB", 500)
 SLACK_BOT_TOKEN = env.text("SLACK_BOT_TOKEN")
 SLACK_API_URL = env.text("SLACK_API_URL")
+GITHUB_API_URL = env.text("GITHUB_API_URL", "https://api.github.com").rstrip("/") or "https://api.github.com"
+GITHUB_TOKEN = env.text("GITHUB_TOKEN")
 GITHUB_WEBHOOK_SECRET = env.text("GITHUB_WEBHOOK_SECRET")
 OPERATIONS_CHANNEL = env.text("OPERATIONS_CHANNEL")
 METRICS_TOKEN = env.text("METRICS_TOKEN")

@@ -14,7 +14,7 @@ from core import changes, heartbeats
 from core.jobs import enqueue, slot
 from core.scheduler import Tick
 from deployments import branches
-from deployments.gate import plans
+from deployments.gate import automatic, plans
 from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify import operations
@@ -59,6 +59,7 @@ TICKS = (
     Tick("troubles", 10, tell_troubles),
     Tick("outbox", 10, send_waiting),
     Tick("audit", 30, chain_audit),
+    Tick("automatic deploys", automatic.LOOK_SECONDS, automatic.look),
     Tick("branches", 20, branches.refresh_due),
     Tick("deliveries", 20, deciding.work_on_waiting),
     Tick("missed pushes", missed.LOOK_SECONDS, missed.look_due),

@@ -22,7 +22,7 @@ from projects.models import Project
 
 log = structlog.get_logger(__name__)
 SPARE = timedelta(seconds=30)
-REDIS, SLACK = "redis", "slack"
+REDIS, SLACK, GITHUB = "redis", "slack", "github"
 GIT, AWS, REGISTRY = "git", "aws", "registry"  # followed by the host or the region
 
 

@@ -95,8 +95,8 @@ def difference(before: Any, after: Any) -> Any:
 
 
 def _policy(policies: dict[str, Any], name: str, other: dict[str, Any]) -> Any:
-    """A policy's value; what is absent is off for a switch, and the default for a number."""
-    absent = False if isinstance(other.get(name, False), bool) else "default"
+    """A policy's value; what is absent is off for a switch and a rule, and the default for a number."""
+    absent = False if isinstance(other.get(name, False), bool | str) else "default"
     return policies.get(name, absent)
 
 

@@ -5,6 +5,7 @@ Every row that a form edits carries `edited`, a counter for detecting a concurre
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -219,6 +220,17 @@ class Environment(models.Model):
     def watch_seconds(self) -> int:
         """For how long after a deploy a workload that turns bad is told with that deploy; 0 is off."""
         return int(self.policies.get("watch_seconds", WATCH_SECONDS))
+
+    @property
+    def auto_deploy(self) -> str:
+        """The branches whose green builds are deployed by themselves, as a pattern (deployments/gate/automatic.py); or empty."""
+        return str(self.policies.get("auto_deploy") or "")
+
+    @property
+    def auto_deploy_since(self) -> datetime | None:
+        """Since when that rule is in force."""
+        since = self.policies.get("auto_deploy_since")
+        return datetime.fromisoformat(since) if since else None
 
     @property
     def channel(self) -> str:

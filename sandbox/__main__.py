@@ -2,10 +2,11 @@
 
 Environment variables: SANDBOX_DIR (the folder of all state; `.sandbox`), PORT (the portal's; 8000), SANDBOX_KUBECONFIG (an
 existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated.
-Other variables are ignored on purpose.
+SANDBOX_DOCKER_HOST names a Docker engine that builds the samples' images. Other variables are ignored on purpose.
 
 `python -m sandbox fault NAME [DURATION]` injects a fault into the running simulated cluster (`fault --help`),
-`python -m sandbox aws ORDER [SECONDS]` one into the running AWS end (`aws --help`).
+`python -m sandbox aws ORDER [SECONDS]` one into the running AWS end (`aws --help`). `python -m sandbox push PROJECT "subject"`
+makes a commit and tells the portal of it as GitHub would.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import SlipwayError
-from sandbox import layout
+from sandbox import docker_engine, layout
 from sandbox.cluster.control_plane import assets
 from sandbox.supervision import guard
 
@@ -33,6 +34,8 @@ def main() -> int:
         return faults.main(sys.argv[2:], layout.sandbox_directory() / "simulated")
     if sys.argv[1:2] == ["aws"]:
         return _order_of_aws(sys.argv[2:])
+    if sys.argv[1:2] == ["push"]:
+        return _push(sys.argv[2:])
     options = _parser().parse_args()
     try:
         directory = layout.sandbox_directory()
@@ -47,6 +50,19 @@ def main() -> int:
     except KeyboardInterrupt:  # before the supervisor took over the signals: nothing was started yet
         return 1
     return 0
+
+
+def _push(arguments: list[str]) -> int:
+    from sandbox import pushing
+
+    directory = layout.sandbox_directory()
+    try:
+        return pushing.main(arguments, layout.running(directory))
+    except OSError:
+        print(f"No sandbox was started in {directory}.", file=sys.stderr)
+    except SlipwayError as error:
+        print(f"{error.message} {error.hint}".strip(), file=sys.stderr)
+    return 1
 
 
 def _order_of_aws(arguments: list[str]) -> int:
@@ -69,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--fresh", action="store_true", help="forget everything of the last time first")
     what.add_argument("--reset", action="store_true", help="only forget everything, start nothing")
     parser.add_argument(
-        "--services-only", action="store_true", help="Redis, AWS, Git and Slack, nothing else"
+        "--services-only", action="store_true", help="Redis, AWS, Git, Slack and GitHub, nothing else"
     )
     return parser
 
@@ -82,7 +98,7 @@ def _run(directory: Path, *, services_only: bool) -> None:
     if not services_only and cluster is None and not simulated:
         _check_assets()
     port = layout.portal_port()
-    place = layout.load(directory, port)
+    place = layout.load(directory, port, docker_engine.named())
     from sandbox.supervision.supervisor import (  # imported late, so that a refusal comes quickly
         Supervisor,
         check_cluster,

@@ -19,9 +19,6 @@ _UNSET = (
     "TRUSTED_PROXIES",
     "EMAIL_URL",
     "AWS_SESSION_TOKEN",
-    "DOCKER_HOST",
-    "GITHUB_TOKEN",
-    "GITHUB_API_URL",
     "SENTRY_DSN",
 )
 _HARMLESS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT", "LOG_LEVEL")
@@ -72,6 +69,10 @@ def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
         "SLACK_BOT_TOKEN": layout.keys.slack_token,
         "SLACK_API_URL": f"{layout.slack_url}api/",
         "METRICS_NETWORKS": "127.0.0.1",
+        # Without an engine an address where none is, so that the machine's own is not used.
+        "DOCKER_HOST": layout.docker_host or f"unix://{layout.directory / 'no-docker.sock'}",
+        "GITHUB_API_URL": f"{layout.github_url}api/v3",
+        "GITHUB_TOKEN": layout.keys.github_token,
         "GITHUB_WEBHOOK_SECRET": layout.keys.github_webhook_secret,
     }
     return {**variables, **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})}
@@ -84,6 +85,7 @@ def for_people(layout: Layout) -> dict[str, str]:
         "SLIPWAY_USER": "admin",
         "SLIPWAY_PASSWORD": layout.keys.password,
         "SLIPWAY_SLACK_URL": layout.slack_url,
+        "SLIPWAY_GITHUB_URL": layout.github_url,
         "SANDBOX_DIR": str(layout.directory),
     }
 

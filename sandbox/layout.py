@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import SlipwayError
+from sandbox.github.repositories import OWNER
 from sandbox.processes import port_is_free, remembered_ports
 
 ROOT = Path(__file__).resolve().parent.parent  # of the project: programs are started here
-PORT_NAMES = ("redis", "aws", "git", "slack")
+PORT_NAMES = ("redis", "aws", "git", "slack", "github")
+# The portal's port and the engine's address, for programs that work on the running sandbox.
+_STARTED = "started.json"
 _KEPT_ADDRESSES = {"aws": "registry", "git": "Git server"}  # manifests and the portal's database contain them
 
 
@@ -31,16 +34,19 @@ class Keys:
     git_token: str
     slack_token: str
     github_webhook_secret: str
+    github_token: str
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One sandbox: its folder, the portal's port, the ports of its services, its keys."""
+    """One sandbox: its folder, the portal's port, the ports of its services, its keys, and the address of the Docker engine
+    that builds its images (empty: none does)."""
 
     directory: Path
     port: int
     ports: dict[str, int]
     keys: Keys
+    docker_host: str = ""
 
     @property
     def portal_url(self) -> str:
@@ -66,7 +72,17 @@ class Layout:
 
     def git_url(self, repository: str) -> str:
         """The address of a repository such as `storefront.git`; `keys.git_token` opens it."""
-        return f"http://127.0.0.1:{self.ports['git']}/{repository}"
+        return f"{self.git_server}/{OWNER}/{repository}"
+
+    @property
+    def git_server(self) -> str:
+        """The URL of the Git server."""
+        return f"http://127.0.0.1:{self.ports['git']}"
+
+    @property
+    def github_url(self) -> str:
+        """The page of the GitHub end. Its API is below `api/v3`."""
+        return f"http://127.0.0.1:{self.ports['github']}/"
 
     @property
     def repositories(self) -> Path:
@@ -96,17 +112,23 @@ def portal_port() -> int:
     return int(text)
 
 
-def load(directory: Path, port: int) -> Layout:
+def load(directory: Path, port: int, docker_host: str = "") -> Layout:
     """The sandbox of a folder, which is created at first use with mode 700. Raises SlipwayError when that fails."""
     for folder in (directory, directory / "logs"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Layout(directory, port, _ports(directory / "ports.json"), load_keys(directory / "keys.json"))
+    (directory / _STARTED).write_text(json.dumps({"port": port, "docker_host": docker_host}))
+    keys = load_keys(directory / "keys.json")
+    return Layout(directory, port, _ports(directory / "ports.json"), keys, docker_host)
 
 
 def running(directory: Path) -> Layout:
     """The sandbox that runs in a folder, with its recorded ports, for programs that work on it. Raises OSError."""
     ports = json.loads((directory / "ports.json").read_text())
-    return Layout(directory, portal_port(), ports, load_keys(directory / "keys.json"))
+    note = directory / _STARTED
+    started = json.loads(note.read_text()) if note.exists() else {}
+    port = portal_port() if os.environ.get("PORT") else started.get("port", portal_port())
+    keys = load_keys(directory / "keys.json")
+    return Layout(directory, port, ports, keys, started.get("docker_host", ""))
 
 
 def check_ports(layout: Layout) -> None:
@@ -132,13 +154,15 @@ def _ports(note: Path) -> dict[str, int]:
 
 
 def load_keys(path: Path) -> Keys:
-    """The keys of a sandbox, made at first use. Only their owner can read the file."""
-    if not path.exists():
+    """The keys of a sandbox, made at first use; an older sandbox gets those that it lacks. Only their owner can read the file."""
+    held = json.loads(path.read_text()) if path.exists() else {}
+    keys = {**_new_keys(), **held}
+    if keys.keys() != held.keys():
         new = path.with_suffix(".new")
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(_new_keys(), file, indent=1)
+            json.dump(keys, file, indent=1)
         new.replace(path)
-    return Keys(**json.loads(path.read_text()))
+    return Keys(**keys)
 
 
 def _new_keys() -> dict[str, str]:
@@ -150,4 +174,5 @@ def _new_keys() -> dict[str, str]:
         "git_token": f"ghp_{secrets.token_hex(18)}",
         "slack_token": f"xoxb-{secrets.token_hex(12)}",
         "github_webhook_secret": secrets.token_hex(20),
+        "github_token": f"ghp_{secrets.token_hex(18)}",
     }

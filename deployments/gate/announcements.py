@@ -1,12 +1,21 @@
-"""Outbox rows for Slack, written in the transaction that starts or ends a deploy. Each deploy has one message, which is
-updated; details go to its thread."""
+"""Outbox rows for Slack and GitHub, written in the transaction that starts or ends a deploy. Slack gets one message of each
+deploy, which is updated, and details in its thread; GitHub one deployment with a state for its start and its end."""
 
 from __future__ import annotations
 
 from django.conf import settings
 
+from adapters.github import DeploymentState
 from deployments.models import Deploy
+from notify.github import tell_deployment
 from notify.outbox import slack_message
+from runs.models import State
+
+_STATES: dict[str, DeploymentState] = {
+    State.SUCCEEDED: "success",
+    State.FAILED: "failure",
+    State.TIMED_OUT: "failure",
+}  # others say nothing of the release: `error`
 
 
 def url_of(deploy: Deploy) -> str:
@@ -48,6 +57,7 @@ def tell_started(deploy: Deploy) -> None:
         thread=f"deploy-{deploy.number}",
         payload=facts(deploy),
     )
+    tell_github(deploy, "started", "in_progress", f"Deploy #{deploy.number} by {deploy.actor_text} runs.")
 
 
 def tell_ended(deploy: Deploy, rollback: Deploy | None = None) -> None:
@@ -61,3 +71,13 @@ def tell_ended(deploy: Deploy, rollback: Deploy | None = None) -> None:
         thread=f"deploy-{deploy.number}",
         payload=facts(deploy, rollback),
     )
+    tell_github(deploy, "ended", _STATES.get(deploy.state, "error"), deploy.result or deploy.state)
+
+
+def tell_github(deploy: Deploy, when: str, state: DeploymentState, said: str) -> None:
+    """Queues a state of the deploy's deployment on GitHub."""
+    thread, environment = f"github-deploy-{deploy.number}", deploy.environment
+    tell_deployment(
+        environment.project, deploy.revision, environment.slug, state, said, url_of(deploy), key=f"{thread}-{when}",
+        thread=thread, production=environment.is_production,
+    )  # fmt: skip

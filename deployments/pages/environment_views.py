@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from builds.pages.standing import build_of
-from deployments.gate import secrets_alone
+from deployments.gate import automatic, secrets_alone
 from deployments.models import Deploy
 from deployments.pages import alarms, deploy_rows, history, overview
 from deployments.preparation.secret_people import changed_by
@@ -32,6 +32,7 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
         "project": shown.project,
         "runs_build": build_of(shown.project_id, view.runs.revision) if view.runs else None,
         "alarms": alarms.recent(shown),
+        "automatic": automatic.last_choice(shown) if shown.auto_deploy else None,
         "rows": [deploy_rows.line(deploy) for deploy in recent],
         "secrets": secrets_versions(shown, view.good),
         "variables": [variable["name"] for variable in shown.variables],

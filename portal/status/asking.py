@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from adapters.aws import identity
 from adapters.errors import ExternalError, TimedOut, Unavailable
+from adapters.github import GitHub
 from adapters.registry import Registry as RegistryClient
 from adapters.slack import Slack
 from core.jobs import enqueue, slot
@@ -24,7 +25,8 @@ from projects.models import Cluster, Project, Registry
 QUIET_SECONDS = 180.0
 LOOK_SECONDS = 60.0
 GIT_SECONDS = 10.0
-_QUEUES = {contacts.SLACK: "messages", contacts.GIT: "git"}  # each beside the other jobs that ask that system
+# each beside the other jobs that ask that system
+_QUEUES = {contacts.SLACK: "messages", contacts.GITHUB: "messages", contacts.GIT: "git"}
 
 
 def ask_quiet() -> None:
@@ -59,6 +61,10 @@ def _ask_slack(_: str) -> None:
     Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL).check()
 
 
+def _ask_github(_: str) -> None:
+    GitHub(settings.GITHUB_TOKEN, settings.GITHUB_API_URL).check()
+
+
 def _ask_registry(host: str) -> None:
     found = next((row for row in Registry.objects.all() if row.host == host), None)
     if found is not None:
@@ -84,6 +90,7 @@ def _ask_aws(region: str) -> None:
 
 _ASK: dict[str, Callable[[str], None]] = {
     contacts.SLACK: _ask_slack,
+    contacts.GITHUB: _ask_github,
     contacts.REGISTRY: _ask_registry,
     contacts.GIT: _ask_git,
     contacts.AWS: _ask_aws,

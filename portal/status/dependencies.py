@@ -14,7 +14,8 @@ from core.status import Row, registered_rows
 from projects import contacts
 from projects.models import Cluster, Project, Registry, SecretsFile
 
-CLUSTERS, AWS, REGISTRIES, GIT, SLACK = "Clusters", "AWS", "Registries", "Git hosts", "Slack"
+CLUSTERS, AWS, REGISTRIES, GIT = "Clusters", "AWS", "Registries", "Git hosts"
+SLACK, GITHUB = "Slack", "GitHub"
 OLD = timedelta(minutes=15)  # a last answer that says nothing about now
 REMEDIES = {
     CLUSTERS: "Look at the cluster, its kubeconfig and the network. Its deploys wait or end with an error; other clusters work.",
@@ -22,6 +23,7 @@ REMEDIES = {
     REGISTRIES: "Check the registry and the network. Running pods stay; new ones may not get their images.",
     GIT: "Check the host and the network. Deploys of known releases (rollbacks) need no Git.",
     SLACK: "Check SLACK_BOT_TOKEN and the network. Deploys go on; messages wait in the outbox and are sent later.",
+    GITHUB: "Check GITHUB_TOKEN, GITHUB_API_URL and the network. Builds and deploys go on; statuses wait in the outbox.",
 }
 
 
@@ -34,6 +36,7 @@ def contact_names() -> list[str]:
         *(contacts.name_of(contacts.REGISTRY, host) for host in hosts),
         *sorted({contacts.git_host(project) for project in _projects()}),
         *([contacts.SLACK] if settings.SLACK_BOT_TOKEN else []),
+        *([contacts.GITHUB] if settings.GITHUB_TOKEN else []),
     ]
 
 
@@ -67,6 +70,7 @@ def _clusters() -> Iterable[Row]:
 
 _GROUPS = {
     contacts.AWS: AWS, contacts.REGISTRY: REGISTRIES, contacts.GIT: GIT, contacts.SLACK: SLACK,
+    contacts.GITHUB: GITHUB,
 }  # fmt: skip
 _SENTENCES = {
     "reachable": "Answers.",

@@ -23,7 +23,7 @@ from projects.models import (
     default_secret_rights,
 )
 from projects.pages.checked_form import CheckedForm, of, slug_field, unused
-from projects.policies import POLICIES
+from projects.policies import LONGEST_PATTERN, POLICIES
 from ui.formrender import Switch
 from ui.forms import Unseen
 
@@ -155,6 +155,12 @@ class EnvironmentForm(CheckedForm):
         help_text="When a deploy fails on the cluster, a rollback to the last good release follows at once. "
         "None follows a deploy that was cancelled, timed out or met an outage, nor a failed rollback.",
     )  # fmt: skip
+    auto_deploy = forms.CharField(
+        label="Deploy green builds of", required=False, max_length=LONGEST_PATTERN, widget=forms.TextInput({"class": "mono"}),
+        help_text="A branch, e.g. main, or a pattern, e.g. release/*: each newer build of it that succeeds from now on is "
+        "deployed here by itself. Empty: only people deploy. After a deploy or rollback by a person the next green build "
+        "is meant. What the rule did last stands on the environment's page.",
+    )  # fmt: skip
     settle_seconds = forms.IntegerField(
         label="Watch pods without a readiness probe (seconds)", required=False, min_value=0, max_value=int(LONGEST_SETTLE),
         help_text=f"Kubernetes takes them for ready as soon as they run. {Settling.seconds:.0f} if empty; 0 does not watch "
@@ -182,7 +188,7 @@ class EnvironmentForm(CheckedForm):
     may_approve = right_field("approve", "Changes of secrets are approved by")
     layout = (
         ("name", "slug"), ("cluster", "namespace"), ("config_directory", "order"), ("is_production",),
-        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("settle_seconds", "no_min_ready"),
+        ("deploy_timeout", "placeholders"), ("automatic_rollback",), ("auto_deploy",), ("settle_seconds", "no_min_ready"),
         ("watch_seconds",),
         ("slack_channel", "pull_secret"),
         ("may_see", "may_reveal"), ("may_edit", "may_approve"), ("secret_requests",),
@@ -227,6 +233,7 @@ class EnvironmentForm(CheckedForm):
         return {
             **{name: getattr(environment, name) for name in names},
             "pull_secret": environment.pull_secret,
+            "auto_deploy": environment.auto_deploy,
             "settle_seconds": environment.policies.get("settle_seconds"),
             "watch_seconds": environment.policies.get("watch_seconds"),
             **{name: bool(environment.policies.get(name)) for name in POLICIES},

@@ -149,6 +149,7 @@ CATALOG = SampleProject(
             slug="staging",
             name="Staging",
             order=1,
+            auto_deploy="main",
             namespace="catalog-staging",
             config_directory=_STAGING,
             variables=(

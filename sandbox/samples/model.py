@@ -108,7 +108,8 @@ class Environment:
     """One environment. `seeded` names the revisions (branch, or `main~N`) to deploy at first start, in order;
 
     `by_kubectl`: `main~N` that plain `kubectl apply` put there before the portal knew of it, or empty. `cluster_wide`: kinds
-    without a namespace that are allotted to it, as patterns.
+    without a namespace that are allotted to it, as patterns. `auto_deploy`: the branches whose green builds are deployed by
+    themselves.
     """
 
     slug: str
@@ -122,6 +123,7 @@ class Environment:
     seeded: tuple[str, ...] = ()
     by_kubectl: str = ""
     cluster_wide: tuple[str, ...] = ()
+    auto_deploy: str = ""
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,16 @@ def _publish_images(registry: RegistryClient, sample: SampleProject, revisions: 
         _give_a_past(registry, image, [revision.commit for one, revision in work if one is image])
 
 
+def publish_revision(aws: str, sample: SampleProject, revision: Revision) -> list[str]:
+    """Publishes the images of one more revision, as the newest one of its branch. Returns the repositories. `aws`: as for
+    `make_world`."""
+    registry, newest = connect(aws), {revision.branch: revision.commit}
+    images = [image for image in sample.images if image.dockerfile in revision.files]
+    for image in images:
+        _publish(registry, image, revision, newest, sample.default_branch)
+    return [image.repository for image in images]
+
+
 def _give_a_past(registry: RegistryClient, image: Image, commits: Sequence[str]) -> None:
     """Starts the scan of the newest image, and archives the oldest one, where the sample says so."""
     if image.scan:

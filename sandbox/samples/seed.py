@@ -19,6 +19,8 @@ django.setup()
 
 from adapters.aws.secrets_manager import SecretsManager  # noqa: E402  (after setup: models are loaded with it)
 from audit.actors import SYSTEM_ACTOR, person  # noqa: E402
+from builds import changing  # noqa: E402
+from builds.models import BuildSettings  # noqa: E402
 from clusters.services import refresh_environment  # noqa: E402
 from deployments.gate import requests as deploys  # noqa: E402
 from deployments.models import Deploy  # noqa: E402
@@ -57,6 +59,8 @@ def main() -> int:
     environments = [
         pair for sample in SAMPLES for pair in ensure_project(sample, layout, cluster, registry, people)
     ]
+    if layout.docker_host:
+        build_pushes()
     pull_credentials.ensure_namespaces(kubeconfig)
     if options.existing_cluster:
         save_first_versions(environments, people)
@@ -161,6 +165,13 @@ def ensure_project(
         yield described, ensure_environment(project, described, cluster)
 
 
+def build_pushes() -> None:
+    """Every push builds the samples that have images. Without a Docker engine `python -m sandbox push` publishes them."""
+    for project in Project.objects.filter(slug__in=[sample.slug for sample in SAMPLES if sample.images]):
+        if not BuildSettings.objects.filter(project=project).exists():
+            changing.change_rules(SYSTEM_ACTOR, project, edited=0, on_push=True)
+
+
 def ensure_environment(project: Project, described: samples.Environment, cluster: Cluster) -> Environment:
     """One environment with its secrets files."""
     environment = (
@@ -170,7 +181,7 @@ def ensure_environment(project: Project, described: samples.Environment, cluster
         environment = services.create_environment(
             SYSTEM_ACTOR, project=project, slug=described.slug, name=described.name, order=described.order,
             is_production=described.production, cluster=cluster, namespace=described.namespace,
-            config_directory=described.config_directory, pull_secret=REGISTRY.pull_secret,
+            config_directory=described.config_directory, pull_secret=REGISTRY.pull_secret, auto_deploy=described.auto_deploy,
             variables=[{"name": v.name, "value": v.value, "type": v.type} for v in described.variables],
         )  # fmt: skip
         for pattern in described.cluster_wide:

@@ -241,6 +241,7 @@ STOREFRONT = SampleProject(
             slug="staging",
             name="Staging",
             order=1,
+            auto_deploy="main",
             namespace="storefront-staging",
             config_directory=_STAGING,
             variables=(

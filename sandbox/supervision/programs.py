@@ -42,8 +42,31 @@ def aws(layout: Layout) -> Program:
 def git(layout: Layout) -> Program:
     port = layout.ports["git"]
     arguments = _python("sandbox.git.server", "--directory", str(layout.repositories), "--port", str(port))
-    env = {**environment.clean(layout), "GIT_TOKEN": layout.keys.git_token}
+    env = {
+        **environment.clean(layout),
+        "GIT_TOKEN": layout.keys.git_token,
+        "GITHUB_END": layout.github_url,
+        "GITHUB_TOKEN": layout.keys.github_token,
+    }
     return Program("git", arguments, env, lambda: http_answers(port, "/", 401))
+
+
+def github(layout: Layout) -> Program:
+    port = layout.ports["github"]
+    places = {
+        "--directory": str(layout.directory / "github"),
+        "--port": str(port),
+        "--repositories": str(layout.repositories),
+        "--git-url": layout.git_server,
+        "--hook-url": f"{layout.portal_url}/webhooks/github/",
+    }
+    arguments = _python("sandbox.github.end", *(part for pair in places.items() for part in pair))
+    env = {
+        **environment.clean(layout),
+        "GITHUB_TOKEN": layout.keys.github_token,
+        "GITHUB_WEBHOOK_SECRET": layout.keys.github_webhook_secret,
+    }
+    return Program("github", arguments, env, lambda: http_answers(port, "/", 200))
 
 
 def slack(layout: Layout) -> Program:
@@ -57,7 +80,7 @@ def slack(layout: Layout) -> Program:
 
 def embedded(layout: Layout) -> list[Program]:
     """The services that need no other service."""
-    return [redis(layout), aws(layout), git(layout), slack(layout)]
+    return [redis(layout), aws(layout), git(layout), slack(layout), github(layout)]
 
 
 def node(layout: Layout, kubeconfig: Path) -> Program:

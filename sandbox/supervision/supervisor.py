@@ -23,7 +23,7 @@ from sandbox.samples import PEOPLE
 from sandbox.supervision import guard, programs
 from sandbox.supervision.household import Household, say
 
-_EMBEDDED = ("redis", "aws", "git", "slack")
+_EMBEDDED = ("redis", "aws", "git", "slack", "github")
 Part = Future[None]  # the start of one part of the sandbox
 
 _LOOK = 0.25  # seconds between two looks at the children
@@ -202,11 +202,21 @@ class Supervisor:
     def _say_ready(self) -> None:
         layout = self.layout
         self.household.tell("everything is ready")
-        lines = ["", f"  Slack      {layout.slack_url}", f"  Variables  set -a; . {self.env_file}"]
+        ends = [f"  Slack      {layout.slack_url}", f"  GitHub     {layout.github_url}"]
+        lines = ["", *ends, f"  Variables  set -a; . {self.env_file}"]
         if not self.services_only:
             people = ", ".join(person.username for person in PEOPLE)
             sign_in = [f"  Portal     {layout.portal_url}/", f"  People     {people}"]
-            lines = ["", *sign_in, f"  Password   {layout.keys.password}", *lines[1:]]
+            engine = (
+                layout.docker_host or "none: samples' images come ready-made (SANDBOX_DOCKER_HOST names one)"
+            )
+            lines = [
+                "",
+                *sign_in,
+                f"  Password   {layout.keys.password}",
+                *lines[1:],
+                f"  Docker     {engine}",
+            ]
         say("\n".join([*lines, "", "Ctrl-C stops it; its state is kept for the next start."]))
 
 

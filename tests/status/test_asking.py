@@ -58,6 +58,12 @@ def test_without_slack_it_is_not_asked(enqueued: list[tuple[Any, ...]], settings
     assert enqueued == []
 
 
+def test_github_is_asked_where_there_is_a_token(enqueued: list[tuple[Any, ...]], settings: Any) -> None:
+    settings.GITHUB_TOKEN = "ghp_test"
+    ask_quiet()
+    assert enqueued == [("ask", "github")]
+
+
 class Answers:
     """An adapter whose every call ends so."""
 
@@ -75,12 +81,12 @@ class Answers:
 
 def answer_so(monkeypatch: pytest.MonkeyPatch, error: ExternalError | None) -> None:
     it = Answers(error)
-    for name in ("Slack", "RegistryClient", "git_repository", "hasty_client"):
+    for name in ("Slack", "GitHub", "RegistryClient", "git_repository", "hasty_client"):
         monkeypatch.setattr(asking, name, lambda *_, **__: it)
     monkeypatch.setattr(asking, "identity", it)
 
 
-NAMES = ("slack", "registry registry.example", "git git.example", "aws eu-west-2")
+NAMES = ("slack", "github", "registry registry.example", "git git.example", "aws eu-west-2")
 
 
 @pytest.fixture
@@ -104,7 +110,7 @@ def test_no_answer_is_noted(name: str, rows: None, monkeypatch: pytest.MonkeyPat
     assert (found.error, found.hint) == (GONE.message, GONE.hint)
 
 
-@pytest.mark.parametrize(("name", "counts"), [(name, not name.startswith("git")) for name in NAMES])
+@pytest.mark.parametrize(("name", "counts"), [(name, not name.startswith("git ")) for name in NAMES])
 def test_a_refused_credential_counts_but_for_git_where_each_project_has_its_own(
     name: str, counts: bool, rows: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

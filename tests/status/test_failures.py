@@ -143,7 +143,7 @@ def test_a_database_with_waiting_migrations_is_not_ready(
 ) -> None:
     monkeypatch.setattr(pulse, "_all_applied", False)
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'notify' AND name LIKE '0004%'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'notify' AND name LIKE '0005%'")
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["database"]["problem"]) == (503, "1 migrations are not applied")
 

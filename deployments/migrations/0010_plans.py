@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0008_allot_deployed_objects'),
+        ('deployments', '0009_automatic_choices'),
         ('projects', '0003_allot_what_is_used'),
     ]
 
