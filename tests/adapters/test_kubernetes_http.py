@@ -510,3 +510,9 @@ def test_lines_and_texts(client: KubernetesClient, httpserver: HTTPServer) -> No
     httpserver.expect_request("/log").respond_with_data("one\ntwo\nthree")
     assert client.text("/log") == "one\ntwo\nthree"
     assert list(client.lines("/log")) == ["one", "two", "three"]
+
+
+def test_a_line_without_an_end_is_cut(client: KubernetesClient, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/log").respond_with_data("x" * 200_000 + "\nnext")
+    cut = "x" * stream.LONGEST_LINE + stream.CUT.decode()
+    assert list(client.lines("/log")) == [cut, "next"]

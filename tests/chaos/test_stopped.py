@@ -11,18 +11,17 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from tests.chaos.breaking import horse_of, is_running, kill, silent, stop
+from tests.chaos.workers import more_workers
 from tests.e2e.fixtures import People, Slow
-from tests.e2e.running import ENDS, ROOT, Running, until
+from tests.e2e.running import ENDS, Running, until
 
 pytestmark = pytest.mark.slow
 MORE_WORKERS = 5  # a worker whose job is stopped waits for it
@@ -83,32 +82,6 @@ class Story:
     after_waking: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-@contextmanager
-def more_workers(sandbox: Running) -> Iterator[None]:
-    """Enough workers for those whose jobs are stopped. They carry the sandbox's mark, as its own do."""
-    env = {"PATH": os.environ["PATH"], **sandbox.env, **mark_of(sandbox)}
-    command = [sys.executable, "manage.py", "rqworker", "deploys"]
-    with open(sandbox.directory / "logs" / "more-workers.log", "ab") as log:
-        workers = [
-            subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) for _ in range(MORE_WORKERS)
-        ]
-    try:
-        yield
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.wait(60)
-
-
-def mark_of(sandbox: Running) -> dict[str, str]:
-    """The variable by which a sandbox knows its processes."""
-    (pid, *_) = sandbox.pids("manage.py", "scheduler")
-    with open(f"/proc/{pid}/environ") as file:
-        pairs = (text.partition("=") for text in file.read().split("\0"))
-        return {name: value for name, _, value in pairs if name == "SLIPWAY_SANDBOX"}
-
-
 def is_in(sandbox: Running, number: int, step: str) -> bool | None:
     """Whether the deploy is in that step, or just past it; with none, whether a worker has it. Fails when it ended before."""
     found = sandbox.deploy(number)
@@ -134,7 +107,7 @@ def strike(
 def story(sandbox: Running, people: People, slow: Slow) -> Iterator[Story]:
     """All of it. Whatever fails, nothing stays stopped."""
     told = Story()
-    with more_workers(sandbox), ExitStack() as awake:
+    with more_workers(sandbox, MORE_WORKERS), ExitStack() as awake:
         awake.callback(lambda: [wake(pid) for pid in told.stopped.values()])
         for cases in (CASES, AGAIN):
             tell(sandbox, people, slow, told, cases)

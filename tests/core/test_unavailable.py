@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import psycopg_pool
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
@@ -130,6 +131,17 @@ def test_a_click_while_the_database_is_locked(person: Client, deploy: Deploy) ->
         assert person.get(f"/deploys/{deploy.number}/").status_code == 200, "who only reads does not wait"
     assert cancel(person, deploy).status_code == 302
     assert state_of(deploy) == "cancelled"
+
+
+def test_the_command_line_says_so_too(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object, **__: object) -> Any:
+        raise raised(sqlite3.OperationalError("database is locked"))
+
+    monkeypatch.setattr("deployments.gate.requests.request_deploy", busy)
+    environment = deploy.environment
+    with pytest.raises(CommandError, match="busy for too long.* Nothing was changed") as refused:
+        call_command("deploy", environment.project.slug, environment.slug, revision="main")
+    assert refused.value.returncode == 1
 
 
 def test_what_was_saved_before_is_not_denied(
