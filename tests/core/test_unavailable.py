@@ -139,7 +139,7 @@ def test_the_command_line_says_so_too(deploy: Deploy, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("deployments.gate.requests.request_deploy", busy)
     environment = deploy.environment
-    with pytest.raises(CommandError, match="busy for too long.* Nothing was changed") as refused:
+    with pytest.raises(CommandError, match=r"busy for too long.* Nothing was changed") as refused:
         call_command("deploy", environment.project.slug, environment.slug, revision="main")
     assert refused.value.returncode == 1
 
