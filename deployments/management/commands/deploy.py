@@ -17,7 +17,6 @@ from django.db import Error as DatabaseError
 from audit.actors import SYSTEM_ACTOR, Actor, person
 from core.errors import Refused
 from core.unavailable import trouble_of
-from core.unavailable import trouble_of
 from deployments.gate import marking, requests, secrets_alone, undoing
 from deployments.gate.announcements import url_of
 from deployments.models import Deploy
