@@ -10,14 +10,19 @@ This costs one more request for each object, and only after a worker was given u
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 from engine.cluster.client import ACCEPT_METADATA, MERGE_PATCH, ApiError, Client
 from engine.cluster.ownership import FENCE_MANAGER
 from engine.cluster.parallel import Outcomes, Talk
+from engine.cluster.refusals import silent_webhook
 from engine.cluster.resources import ClusterKinds
 from engine.errors import SlipwayError
 from engine.types import FENCE_ANNOTATION, Json, Manifest, ObjectRef, Observer
+
+WEBHOOK_SECONDS = 60.0  # an admission webhook whose pods are starting is waited for
+PAUSE_SECONDS = 1.0
 
 
 def mark_objects(
@@ -33,12 +38,16 @@ def mark_objects(
     known = [manifest for manifest in manifests if before is None or manifest.ref in before]
 
     def work(manifest: Manifest, talk: Talk) -> Json | None:
-        try:
-            return _mark(client, kinds.path_of(manifest), mark)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+        until = time.monotonic() + WEBHOOK_SECONDS
+        while True:
+            try:
+                return _mark(client, kinds.path_of(manifest), mark)
+            except ApiError as error:
+                if error.status == 404:
+                    return None
+                if not silent_webhook(error) or time.monotonic() > until:
+                    raise
+            talk.pause(PAUSE_SECONDS)
 
     found = dict(before or {})
     for manifest, outcome in Outcomes(known, work, observer, writes=True):
