@@ -24,7 +24,7 @@ def count(sandbox: Running) -> int:
 @pytest.mark.parametrize("keys", [1, AT_ONCE], ids=["one form", "as many forms"])
 def test_fifty_clicks_at_once_are_one_deploy(sandbox: Running, people: People, slow: Slow, keys: int) -> None:
     """A double click, a browser that sends again: the same form, the same deploy; also after it has ended. Of many forms for one
-    revision each one is answered with the deploy that runs. The site goes on."""
+    revision each one is answered with the deploy that waits or runs. The site goes on."""
     dev, before = people("dev"), count(sandbox)
     commit = slow("catalog")
     names = [uuid.uuid4().hex for _ in range(keys)]
@@ -41,7 +41,8 @@ def test_fifty_clicks_at_once_are_one_deploy(sandbox: Running, people: People, s
     assert count(sandbox) == before + 1
     assert requests.get(f"{sandbox.url}/login/", timeout=20).status_code == 200
     assert sandbox.ended(number)["state"] == "succeeded"
-    assert number_of(dev.ask("catalog", "staging", commit, key=names[0])) == number
+    if keys == 1:  # of many, the deploy knows the one that made it
+        assert number_of(dev.ask("catalog", "staging", commit, key=names[0])) == number
 
 
 def test_two_people_at_once(sandbox: Running, people: People, slow: Slow) -> None:
