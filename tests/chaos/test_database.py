@@ -6,16 +6,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from tests.chaos.breaking import horse_of, is_running, silent
+from tests.chaos.breaking import horse_of, is_running
 from tests.chaos.half_open import proxy
-from tests.chaos.workers import more_workers
+from tests.chaos.workers import more_workers, no_worker_takes_a_job
 from tests.e2e.database import is_postgresql
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running, until
@@ -31,22 +30,13 @@ def on_postgresql(sandbox: Running) -> None:
         pytest.skip("the sandbox has SQLite (python -m tests.everything --postgres)")
 
 
-@contextmanager
-def others_take_no_job(sandbox: Running) -> Iterator[None]:
-    """The sandbox's own workers stand still."""
-    with ExitStack() as others:
-        for pid in sandbox.pids("manage.py", "rqworker", "deploys"):
-            others.enter_context(silent(pid))
-        yield
-
-
 def test_packets_to_the_database_are_lost(sandbox: Running, people: People, slow: Slow) -> None:
     """Another worker goes on after half a minute; the cut-off one ends by itself, with nothing written."""
     lead, url = people("lead"), urlsplit(sandbox.database_url)
     assert url.port is not None
     commit = slow("catalog")
     with ExitStack() as stack:
-        with others_take_no_job(sandbox):
+        with no_worker_takes_a_job(sandbox):
             between = stack.enter_context(proxy(url.port))
             behind = url._replace(netloc=f"{url.username}@127.0.0.1:{between.port}").geturl()
             stack.enter_context(more_workers(sandbox, 1, DATABASE_URL=behind))

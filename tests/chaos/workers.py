@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from tests.chaos.breaking import stop
 from tests.e2e.running import ROOT, Running
 
 
@@ -31,6 +33,16 @@ def more_workers(sandbox: Running, number: int, **env: str) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait(30)
+
+
+@contextmanager
+def no_worker_takes_a_job(sandbox: Running) -> Iterator[None]:
+    """The sandbox's own workers stand still during the block."""
+    with ExitStack() as others:
+        for pid in sandbox.pids("manage.py", "rqworker", "deploys"):
+            stop(sandbox.database_url, pid)
+            others.callback(os.kill, pid, signal.SIGCONT)
+        yield
 
 
 def _mark_of(sandbox: Running) -> dict[str, str]:
