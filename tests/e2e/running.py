@@ -111,7 +111,12 @@ class Running:
             found = self.deploy(number)
             return found if found["state"] in ENDS else None
 
-        return until(f"the end of deploy #{number}", look, seconds)
+        try:
+            return until(f"the end of deploy #{number}", look, seconds)
+        except AssertionError as error:
+            found, log = self.deploy(number), self.log(number).splitlines()[-15:]
+            where = f"It is {found['state']}, attempt {found['attempt']}. Its log ends with:"
+            raise AssertionError("\n".join([str(error), where, *log])) from None
 
     # --- its programs ---
 
