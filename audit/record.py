@@ -6,6 +6,7 @@ from typing import Any
 
 from audit.actors import Actor
 from audit.models import AuditEvent
+from core import committed
 from core.origin import origin
 from core.redactor import redact_nested, redact_text
 
@@ -27,6 +28,7 @@ def record(
     `verb`: dotted, e.g. `deploy.requested` (wording in audit/verbs.py). `project`: slug, for filtering. `data`: JSON
     values without secrets; every text in it also goes through the redactor. For a changed value use `before_after(…)`.
     """
+    committed.note_at_commit()
     where = origin()
     return AuditEvent.objects.create(
         actor_kind=actor.kind,

@@ -40,6 +40,8 @@ STATUSES: dict[str, int] = {
     # The portal's own fault, or its settings'.
     "failed": 500,
     "cannot-decrypt": 500,
+    "database-busy": 503,
+    "database-away": 503,
     # An outside system: it answers wrongly, limits our requests, or does not answer in time.
     "outside": 502,
     "outside-conflict": 502,

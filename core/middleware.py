@@ -15,9 +15,11 @@ from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 
+from core import committed
 from core.kept import kept_form, page_of_form
 from core.origin import Origin, new_request_id, set_origin
 from core.problems import Problem, answer, document, problem_of
+from core.unavailable import answer_without_database, trouble_of
 from engine.errors import SlipwayError
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,7 @@ def request_id(get_response: GetResponse) -> GetResponse:
         from_proxy = is_trusted(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES)
         given = request.headers.get("X-Request-ID", "") if from_proxy else ""
         request.request_id = given if ID.match(given) else new_request_id()  # type: ignore[attr-defined]
+        committed.begin()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
         response = get_response(request)
@@ -142,7 +145,13 @@ class ErrorsMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The answer to one of our errors. Returns None for any other exception, which Django then handles."""
+        """The answer to one of our errors, or to a database that is busy or away. Returns None for any other exception, which
+        Django then handles."""
+        if trouble := trouble_of(exception, request.method or ""):
+            log.warning(
+                "the database was busy or away", error=type(exception.__cause__ or exception).__name__
+            )
+            return answer_without_database(request, trouble, request_id=id_of(request))
         if not isinstance(exception, SlipwayError):
             return None
         problem = problem_of(exception, request_id=id_of(request))

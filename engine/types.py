@@ -16,6 +16,9 @@ WAIT_ANNOTATION = "slipway.dev/wait"  # "false": applied, not watched
 TIMEOUT_ANNOTATION = "slipway.dev/timeout"  # e.g. 10m
 SETTLE_ANNOTATION = "slipway.dev/settle"  # seconds, e.g. 30; 0: not watched after it is ready
 MIN_READY_ANNOTATION = "slipway.dev/min-ready"  # never: no `minReadySeconds` is added
+FENCE_ANNOTATION = (
+    "slipway.dev/fence"  # the deploy before which no older one may write (engine/cluster/marking.py)
+)
 ADDED_ANNOTATION = "slipway.dev/added"  # which field was added at rendering, and why
 
 
@@ -178,3 +181,7 @@ class Observer(Protocol):
     def confirm(self) -> None:
         """Called before a write is repeated on an object that changed since it was planned. Like `check`, but asks now whether
         this deploy still is the one to write: what was known a moment ago may be old."""
+
+    def is_sure(self) -> bool:
+        """Whether it was confirmed so lately that nobody can have taken over since. Called from any thread, right before each
+        write; where it is False, `confirm` follows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -9,6 +11,7 @@ from django.views import defaults
 
 from core.kept import kept_form, page_of_form
 from core.problems import Problem, accepts_document, document, wants_document
+from core.unavailable import answer_without_database, trouble_of
 from portal.shell import THEME_COOKIE, THEMES
 
 
@@ -44,7 +47,10 @@ def too_large(accepted: str) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The answer after an unexpected error. The page shows the request's id, under which the log has the traceback."""
+    """The answer after an unexpected error. The page shows the request's id, under which the log has the traceback. A database
+    that is busy or away where no view was reached (sessions) is no mistake of the portal."""
+    if trouble := trouble_of(sys.exception(), request.method or ""):
+        return answer_without_database(request, trouble, request_id=reference(request))
     if wants_document(request):
         return document(problem(request, 500, "The portal made a mistake", code="failed"))
     return plain_page(request, "500.html", status=500)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -24,6 +26,8 @@ from runs.models import LogChunk, State
 log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 0.1
 BEAT_SECONDS = 3.0
+# So long after a heartbeat began, nobody can have taken the run over (runs/life/reconcile.py: HEARTBEAT_LOST).
+SURE_SECONDS = 15.0
 LONGEST_LINE = 4000
 KEPT_HEAD = 5_000
 KEPT_TAIL = 20_000
@@ -54,6 +58,7 @@ class Journal:
         self.fence, self.redactor, self.bell = fence, redactor, Bell(fence.run_id)
         self.step = ""
         self.lost = self.cancelling = False
+        self._held_at = float("-inf")
         self._lines: list[Line] = []
         self._lock, self._writing, self._stop = threading.Lock(), threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="journal", daemon=True)
@@ -94,6 +99,19 @@ class Journal:
         """Tells viewers that something other than the log changed (a step, an object). Call it after the commit."""
         self.bell.ring(CHANGED)
 
+    @contextmanager
+    def held(self, **changes: object) -> Iterator[None]:
+        """The fence (runs/fence.py). Notes when it held, by the time before its transaction, for `is_sure`."""
+        began = time.monotonic()
+        with self.fence.held(**changes):
+            yield
+        self._held_at = began
+
+    def is_sure(self) -> bool:
+        """Whether the fence held so lately that nobody can have taken the run over since. A process that was stopped meanwhile
+        is not sure: its clock went on."""
+        return not self.lost and time.monotonic() - self._held_at < SURE_SECONDS
+
     def flush(self) -> None:
         """Writes the collected lines. Raises nothing: a lost fence sets `lost`; after a database error the lines stay for the
         next flush."""
@@ -116,7 +134,7 @@ class Journal:
     def _write(self, lines: list[Line]) -> None:
         if not self._end_is_known:
             self._find_end()
-        with self.fence.held(log_lines=F("log_lines") + len(lines)):
+        with self.held(log_lines=F("log_lines") + len(lines)):
             LogChunk.objects.create(
                 run_id=self.fence.run_id,
                 sequence=self._sequence,
@@ -154,7 +172,7 @@ class Journal:
     def _beat(self) -> None:
         """Writes a heartbeat and reads whether a cancel was requested."""
         try:
-            with self.fence.held():
+            with self.held():
                 state = self.fence.model._default_manager.values_list("state", flat=True).get(
                     run_id=self.fence.run_id
                 )

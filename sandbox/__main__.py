@@ -1,8 +1,9 @@
 """`python -m sandbox`: the whole portal with everything around it on this machine, until Ctrl-C.
 
 Environment variables: SANDBOX_DIR (the folder of all state; `.sandbox`), PORT (the portal's; 8000), SANDBOX_KUBECONFIG (an
-existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated.
-SANDBOX_DOCKER_HOST names a Docker engine that builds the samples' images. Other variables are ignored on purpose.
+existing cluster) or KUBEBUILDER_ASSETS (the programs of a real control plane); without either the cluster is simulated;
+SANDBOX_DATABASE_URL (an empty PostgreSQL database, which `--fresh` does not empty; else SQLite in the folder);
+SANDBOX_DOCKER_HOST (a Docker engine that builds the samples' images). Other variables are ignored on purpose.
 
 `python -m sandbox fault NAME [DURATION]` injects a fault into the running simulated cluster (`fault --help`),
 `python -m sandbox aws ORDER [SECONDS]` one into the running AWS end (`aws --help`). `python -m sandbox push PROJECT "subject"`

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.aws import REGION
-from sandbox.layout import Layout
+from sandbox.layout import Layout, database_url
 
 MARK = "SLIPWAY_SANDBOX"  # in the environment of every child: names its sandbox and run (see `guard`)
 _UNSET = (
@@ -47,7 +47,7 @@ def services(layout: Layout, kubeconfig: Path | None) -> dict[str, str]:
     """The portal's variables (README.md lists them) with this sandbox's values."""
     nowhere = os.devnull
     variables = {
-        "DATABASE_URL": f"sqlite:///{layout.directory / 'slipway.sqlite3'}",
+        "DATABASE_URL": database_url(layout.directory),
         "REDIS_URL": layout.redis_url,
         "SECRET_KEY": layout.keys.secret_key,
         "ENCRYPTION_KEYS": layout.keys.encryption_key,

@@ -99,6 +99,11 @@ class Layout:
         return self.directory / "logs" / f"{name}.log"
 
 
+def database_url(directory: Path) -> str:
+    """The address of the portal's database: `SANDBOX_DATABASE_URL`, else a SQLite file in the folder."""
+    return os.environ.get("SANDBOX_DATABASE_URL") or f"sqlite:///{directory / 'slipway.sqlite3'}"
+
+
 def sandbox_directory() -> Path:
     """The folder that `SANDBOX_DIR` names, else `.sandbox` in the project."""
     return Path(os.environ.get("SANDBOX_DIR") or ROOT / ".sandbox").resolve()

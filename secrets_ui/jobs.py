@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.jobs import enqueue, slot
 from projects.models import SecretsFile
 from secrets_ui.editing import settling
-from secrets_ui.known.looking import due_files, look
+from secrets_ui.known.looking import begin_look, due_files, look
 from secrets_ui.known.reading import learn
 from secrets_ui.requests import creation, tending
 
@@ -19,7 +19,9 @@ def learn_version(file_id: int, version_id: str) -> None:
 
 def look_at(file_id: int) -> None:
     """Looks which version of a secret is current, and reads one that is not known: so that lists are true, and what was
-    changed outside of the portal is seen."""
+    changed outside of the portal is seen. Does nothing when another job has just done so."""
+    if not begin_look(file_id):
+        return
     file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
     secret = look([file])[file.pk].secret if file is not None else None
     if file is not None and secret is not None and secret.current_version:
@@ -27,7 +29,8 @@ def look_at(file_id: int) -> None:
 
 
 def look_at_due() -> None:
-    """The tick: one job for each secret that nobody has looked at for a while."""
+    """The tick: one job for each secret that nobody has looked at for a while. Asked for again each minute until a job
+    has begun."""
     for pk in due_files():
         enqueue("secrets_ui.jobs.look_at", pk, queue="short", job_id=f"secret-look-{pk}-{slot(60)}")
 

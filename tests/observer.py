@@ -33,6 +33,9 @@ class Watching:
         self.confirmed += 1
         self.stop()
 
+    def is_sure(self) -> bool:
+        return True
+
     @property
     def text(self) -> str:
         return "\n".join(self.lines)

@@ -33,7 +33,7 @@ from adapters.kubernetes.errors import (
 from adapters.kubernetes.limits import CONNECT_TIMEOUT, READ_TIMEOUT, RetryPolicy
 from adapters.kubernetes.notices import warnings_of
 from adapters.kubernetes.stream import HttpStream
-from engine.cluster.client import APPLY, JSON_PATCH
+from engine.cluster.client import APPLY, JSON_PATCH, before_write
 
 STREAM_TIMEOUT = (
     30.0  # silence on a watch after which it is opened anew: a half-open connection looks just like silence
@@ -88,7 +88,7 @@ class Transport:
         accept: str,
         timeout: float | None,
     ) -> Received:
-        """A successful answer. Raises a KubernetesError."""
+        """A successful answer. Raises a KubernetesError, and what `before_write` raises."""
         headers = {**self._headers, "Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -127,6 +127,9 @@ class Transport:
         )
 
     def _once(self, method: str, url: str, headers: dict[str, str], body: Any, timeout: float) -> Received:
+        make_sure = before_write.get()
+        if make_sure is not None and method != "GET":
+            make_sure()
         response = self._exchange(method, url, headers, body, timeout)
         try:
             data = response.read()

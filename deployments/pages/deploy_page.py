@@ -16,6 +16,7 @@ from deployments.pages.deploy_parts import (
     ImageView,
     ObjectView,
     StepView,
+    earlier_attempts,
     images_of,
     object_view,
     trouble,
@@ -41,6 +42,7 @@ class Page:
 
     deploy: Deploy
     steps: list[StepView]
+    earlier: list[str]
     changed: list[ObjectView]
     unchanged: list[ObjectView]
     commit: str
@@ -188,13 +190,15 @@ class Page:
 def page(deploy: Deploy, *, sees_names: bool) -> Page:
     """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`. `sees_names`: the reader may see the names
     of secret keys."""
-    steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in steps_of(deploy)]
+    rows = steps_of(deploy)
+    steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in rows]
     objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
     changed = [one for one in objects if not one.stays]
     ahead = queue_before(deploy)
     made = Page(
         deploy=deploy,
         steps=steps,
+        earlier=earlier_attempts(rows, deploy.attempt),
         changed=sorted(changed, key=lambda one: FIRST.get(one.progress, 2)),
         unchanged=[one for one in objects if one.stays],
         commit=commit_url(deploy.environment.project.repository_url, deploy.revision),

@@ -15,6 +15,7 @@ from django.db import transaction
 from core.secret_values import digest
 from deployments.gate.secrets_alone import base_of
 from deployments.models import Deploy, ObjectState, Release, compress
+from deployments.pipeline.fencing import mark_against_earlier
 from deployments.pipeline.work import RowObserver, Work, keep_key_names
 from deployments.preparation.preflight import plural, stop_for
 from deployments.preparation.preparation import Fresh, Preparation, Stored
@@ -195,6 +196,7 @@ def open_rollout(work: Work) -> tuple[Rollout, RowObserver]:
         timeout=work.remaining(),
         finished_jobs=finished_jobs(work),
         awaited=awaited(work.manifests, all_of_them=bool(work.deploy.override_reason)),
+        mark=mark_against_earlier(work),
         limits=Limits(settle=work.environment.settling.seconds),
     )
     return rollout, observer

@@ -127,6 +127,10 @@ class RowObserver:
         """Raises unless this attempt is the current one of the deploy."""
         self.work.confirm()
 
+    def is_sure(self) -> bool:
+        """Whether the journal knows that nobody can have taken the deploy over."""
+        return self.work.journal.is_sure()
+
     def flush(self) -> None:
         """Writes the states that were collected since the last flush. Raises FenceLost."""
         self._next_flush = time.monotonic() + self.FLUSH_SECONDS

@@ -11,15 +11,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from engine.cluster.autoscaling import Autoscalers, handover, replicas_of, without_replicas
+from engine.cluster.autoscaling import Autoscalers
 from engine.cluster.client import (
     ACCEPT_METADATA,
     APPLY,
     ApiError,
     Client,
-    find,
 )
-from engine.cluster.ownership import HANDOVER_MANAGER, conflicts_of
+from engine.cluster.handover import leave_to_autoscaler
+from engine.cluster.ownership import conflicts_of, has_changed
 from engine.cluster.parallel import Talk
 from engine.cluster.refusals import explain, missing_namespace, silent_webhook
 from engine.cluster.resources import ClusterKinds
@@ -101,34 +101,12 @@ class Applier:
     def apply(self, manifest: Manifest, talk: Talk) -> Applied:
         """Apply one object. Raises ApiError, UnknownKind, or Stopped when called off while it waits."""
         path = self._kinds.path_of(manifest)
-        manifest, handed_over = self._leave_to_autoscaler(path, manifest)
+        manifest, handed_over = leave_to_autoscaler(
+            self._client, path, manifest, self._autoscalers.get(manifest.ref),
+            tries=self._patience.changes, confirm=talk.confirm,
+        )  # fmt: skip
         applied, words = yielding(manifest, lambda asked: self._apply(path, asked, talk))
         return replace(applied, handed_over=handed_over, yielded=words)
-
-    def _leave_to_autoscaler(self, path: str, manifest: Manifest) -> tuple[Manifest, int | None]:
-        """The manifest without the number of replicas where an autoscaler decides it, and the number that was handed
-        over to it, if that had to be done."""
-        autoscaler = self._autoscalers.get(manifest.ref)
-        live = find(self._client, path) if autoscaler else None
-        replicas = replicas_of(manifest, live, autoscaler)
-        if replicas.keeps is None:
-            return manifest, None
-        done = replicas.hands_over and self._hand_over(path, manifest, replicas.keeps)
-        return without_replicas(manifest), replicas.keeps if done else None
-
-    def _hand_over(self, path: str, manifest: Manifest, number: int) -> bool:
-        """Whether the number had to be handed over: after a conflict, another program has set a number and owns it."""
-        query = {**APPLY_QUERY, "fieldManager": HANDOVER_MANAGER}
-        body = handover(manifest, number)
-        try:
-            self._client.send(
-                "PATCH", path, query=query, body=body, content_type=APPLY, accept=ACCEPT_METADATA
-            )
-        except ApiError as error:
-            if conflicts_of(error.causes):
-                return False
-            raise
-        return True
 
     def _apply(self, path: str, manifest: Manifest, talk: Talk) -> Applied:
         before = self._before.get(manifest.ref) if self._before is not None else None
@@ -140,7 +118,9 @@ class Applier:
             if not conflicts:
                 raise
             if all(conflict.by_predecessor for conflict in conflicts):
-                took_over = self._take_over(path, manifest, self._metadata(path), talk)
+                live = self._metadata(path)
+                talk.confirm()
+                took_over = self._take_over(path, manifest, live, talk)
                 if took_over:
                     return self._giving_up_defaults(path, manifest, before, took_over, talk)
             agreed = manifest.ref in self._overwrite and not about_addition(manifest, conflicts)
@@ -197,7 +177,7 @@ class Applier:
     ) -> Applied:
         """Apply, under the condition that the object still is as it was planned on. Where it changed meanwhile (a controller
         wrote its status, or another worker has the deploy), the observer confirms that this work may still write."""
-        version = self._planned_on(path, before, took_over)
+        version = self._planned_on(path, before, took_over, talk)
         for _ in range(self._patience.changes):
             try:
                 return self._send(path, manifest, before, took_over, version, force)
@@ -208,9 +188,12 @@ class Applier:
             talk.confirm()
         raise keeps_changing(manifest)
 
-    def _planned_on(self, path: str, before: Json | None, took_over: tuple[str, ...]) -> str:
+    def _planned_on(self, path: str, before: Json | None, took_over: tuple[str, ...], talk: Talk) -> str:
+        """The version of the object, as it was read before this work was last confirmed."""
         if took_over or self._before is None:
-            return self._version(path)
+            version = self._version(path)
+            talk.confirm()
+            return version
         return str(before["metadata"]["resourceVersion"]) if before else NO_OBJECT
 
     def _version(self, path: str) -> str:
@@ -258,11 +241,6 @@ class Applier:
     def _take_over(self, path: str, manifest: Manifest, live: Json, talk: Talk) -> tuple[str, ...]:
         tries = self._patience.takeover_tries
         return take_over(self._client, path, manifest, live, tries=tries, confirm=talk.confirm)
-
-
-def has_changed(error: ApiError) -> bool:
-    """Whether an apply was refused because the object is no longer as it was planned on."""
-    return error.status == 409 and error.reason == "Conflict" and not conflicts_of(error.causes)
 
 
 def _written(metadata: Json) -> tuple[Json, Json]:

@@ -7,7 +7,7 @@ what newer servers send and cost ten times the parsing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,6 +29,9 @@ WORDS_LIMIT = 20_000  # of texts taken from the API server that are interpreted,
 
 # Set in a thread whose work is called off: a client that repeats requests then ends with the last error instead.
 called_off: ContextVar[threading.Event | None] = ContextVar("called_off", default=None)
+# Set in a thread that changes the cluster: a client calls it right before each try of a request that is no read. It raises where
+# this work may no longer write.
+before_write: ContextVar[Callable[[], None] | None] = ContextVar("before_write", default=None)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.cluster.client import Cause
+from engine.cluster.client import ApiError, Cause
 from engine.cluster.fieldsets import difference, union
 from engine.types import FIELD_MANAGER, Json
 
@@ -32,6 +32,7 @@ PREDECESSORS = frozenset(
 )
 # Keeps a number of replicas for an autoscaler until it writes the number itself (engine/cluster/autoscaling.py).
 HANDOVER_MANAGER = f"{FIELD_MANAGER}-handover"
+FENCE_MANAGER = f"{FIELD_MANAGER}-fence"  # marks objects (engine/cluster/marking.py)
 _PEOPLE = re.compile(r"kubectl|helm|Mozilla|k9s|Lens|Headlamp|dashboard", re.IGNORECASE)
 _CAUSE = re.compile(
     r'conflict with "(?P<manager>[^"]*)"(?: with subresource "(?P<subresource>[^"]*)")?(?P<using> using)?'
@@ -90,6 +91,11 @@ def conflicts_of(causes: Iterable[Cause]) -> tuple[FieldConflict, ...]:
             field = cause.field.lstrip(".")
             found.append(FieldConflict(field, match["manager"], operation, match["subresource"] or ""))
     return tuple(found)
+
+
+def has_changed(error: ApiError) -> bool:
+    """Whether a write was refused because the object is no longer as it was planned on."""
+    return error.status == 409 and error.reason == "Conflict" and not conflicts_of(error.causes)
 
 
 def is_ours_already(managed: Sequence[Json]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
-from engine.cluster.client import called_off
+from engine.cluster.client import before_write, called_off
 from engine.errors import SlipwayError, Stop
 from engine.types import Observer
 
@@ -27,7 +27,8 @@ class Talk:
     """Given to each piece of work: sends lines to the observer (which only one thread calls), asks it, and pauses until the
     work is called off."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._observer = observer
         self.lines: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
         self.stopping = threading.Event()
 
@@ -47,14 +48,20 @@ class Talk:
         while not confirmed.wait(CHECK_EVERY):
             self.pause(0.0)
 
+    def make_sure(self) -> None:
+        """Right before a write: raises Stopped unless this work is known to be the one that writes. A process that was stopped
+        for a while knows it no longer, and asks."""
+        while self._observer and not self._observer.is_sure():
+            self.confirm()
+
 
 class Outcomes(Generic[Item, Result]):
     """Runs `work(item, talk)` for every item on up to 16 threads; iterate to get (item, result or error) as
     they come.
 
-    Errors of the family SlipwayError are results; anything else is raised. When the observer stops the work, what has not
-    begun is dropped, what waits is woken, no request is repeated, and requests under way are waited for as long as the
-    observer's error says (engine.errors.Stop): none of them may write after the deploy's end.
+    Errors of the family SlipwayError are results; anything else is raised. When the observer stops the work, or the caller leaves
+    the loop, what has not begun is dropped, what waits is woken, no request is repeated, and requests under way are waited for as
+    long as the observer's error says (engine.errors.Stop): none of them may write after the deploy's end.
     """
 
     def __init__(
@@ -72,7 +79,7 @@ class Outcomes(Generic[Item, Result]):
         self._observer = observer
         self._threads = min(threads, max(1, len(items)))
         self._writes = writes
-        self._talk = Talk()
+        self._talk = Talk(observer)
 
     def __iter__(self) -> Iterator[tuple[Item, Result | SlipwayError]]:
         if not self._items:
@@ -82,10 +89,10 @@ class Outcomes(Generic[Item, Result]):
         try:
             under_way = [pool.submit(self._run, index) for index in range(len(self._items))]
             yield from self._collect()
-        except Stop as stop:
+        except BaseException as error:  # also GeneratorExit: the caller gave up after an error
             self._call_off(pool)
             if self._writes:
-                wait(under_way, timeout=stop.patience)
+                wait(under_way, timeout=error.patience if isinstance(error, Stop) else Stop.patience)
             raise
         finally:
             self._call_off(pool)
@@ -96,6 +103,7 @@ class Outcomes(Generic[Item, Result]):
 
     def _run(self, index: int) -> None:
         called_off.set(self._talk.stopping)
+        before_write.set(self._talk.make_sure if self._writes else None)
         try:
             outcome: object = self._work(self._items[index], self._talk)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that collects, which raises it

@@ -13,6 +13,7 @@ from engine.cluster.before import read_before
 from engine.cluster.client import ApiError, Client
 from engine.cluster.dryrun import dry_run
 from engine.cluster.feed import Topic, World
+from engine.cluster.marking import mark_objects
 from engine.cluster.parallel import Outcomes
 from engine.cluster.refusals import is_no_answer
 from engine.cluster.resources import ClusterKinds, built_in
@@ -57,13 +58,15 @@ class Rollout:
         finished_jobs: Container[ObjectRef] = (),
         awaited: Collection[tuple[str, str]] = (),
         overwrite: Collection[ObjectRef] = (),
+        mark: str = "",
         limits: Limits | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`timeout`: seconds for all of it, from entering on. `finished_jobs`: pre- and post-deploy Jobs that are known to
         have succeeded; they are not run again. `awaited`: kind and name of Secrets and ConfigMaps that something is about
-        to make; pods wait for them a while. `overwrite`: objects on which changes by people may be overwritten."""
+        to make; pods wait for them a while. `overwrite`: objects on which changes by people may be overwritten. `mark`:
+        fences off an older deploy that may still write (engine/cluster/marking.py); empty: there is none."""
         self._client = client
         self._stages = stages
         self._manifests = [manifest for stage in stages for manifest in stage.manifests]
@@ -72,6 +75,7 @@ class Rollout:
         self._timeout = timeout
         self._finished_jobs = finished_jobs
         self._overwrite = overwrite
+        self._mark = mark
         self._limits = limits or Limits()
         self._patience = patience or Patience()
         self._clock = clock
@@ -90,21 +94,27 @@ class Rollout:
         self._deadline = self._clock() + self._timeout
         self._kinds.learn(self._manifests)
         self._observer.check()
-        others = [m for m in self._manifests if not is_watched(m)]
         try:
-            with ThreadPoolExecutor(max_workers=2) as pool:
-                opening = pool.submit(self._world.follow, topics_of(self._manifests, self._kinds))
-                autoscalers = pool.submit(read_autoscalers, self._client, self._manifests)
-                before = read_before(self._client, self._kinds, others, self._observer)
-                opening.result()
-                self._autoscalers = autoscalers.result()
+            self._before = self._read()
         except BaseException:
             self._world.close()
             raise
+        return self
+
+    def _read(self) -> dict[ObjectRef, Json] | None:
+        others = [m for m in self._manifests if not is_watched(m)]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            opening = pool.submit(self._world.follow, topics_of(self._manifests, self._kinds))
+            autoscalers = pool.submit(read_autoscalers, self._client, self._manifests)
+            before = read_before(self._client, self._kinds, others, self._observer)
+            opening.result()
+            self._autoscalers = autoscalers.result()
         self._world.read_news(0)
         self._waiter.verdicts.remember()
-        self._before = {**before, **self._world.objects} if before is not None else None
-        return self
+        found = {**before, **self._world.objects} if before is not None else None
+        if self._mark:
+            return mark_objects(self._client, self._kinds, self._manifests, found, self._mark, self._observer)
+        return found
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -222,7 +232,7 @@ class Rollout:
             ref = item.manifest.ref
             if item.action != Action.UNCHANGED or item.handed_over is not None or item.yielded:
                 self._observer.line(
-                    f"{ref.kind} {ref.namespace + '/' if ref.namespace else ''}{ref.name}: {_words(item)}"
+                    f"{ref.kind} {ref.namespace + '/' if ref.namespace else ''}{ref.name}: {status_of(item).sentence}"
                 )
                 if ref.kind in ("Secret", "ConfigMap"):
                     self._waiter.verdicts.fresh.setdefault((ref.kind, ref.name), self._limits.config_fresh)
@@ -265,7 +275,7 @@ class Rollout:
             self._client,
             waiting,
             kinds=self._kinds,
-            digest=_no_digest,
+            digest=lambda value: "",  # no diff is made
             with_diff=False,
             observer=self._observer,
         )
@@ -286,12 +296,3 @@ class Rollout:
         if annotations.get(WAIT_ANNOTATION) == "false":
             return False
         return not (manifest.ref.kind == "Job" and done and done.progress == Progress.READY)
-
-
-def _words(applied: Applied) -> str:
-    return status_of(applied).sentence
-
-
-def _no_digest(value: bytes) -> str:
-    """No diff is made where this is given."""
-    return ""

@@ -119,6 +119,9 @@ class Silent:
     def confirm(self) -> None:
         return
 
+    def is_sure(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True)
 class Bench:

@@ -67,7 +67,7 @@ class Attempt(Generic[R]):
     def confirm(self) -> None:
         """Like `check`, and asks the database whether this attempt is the current one: the journal may know it seconds later."""
         self.check()
-        with self.fence.held():
+        with self.journal.held():
             pass
 
     def patiently(self, ask: Callable[[], Answer]) -> Answer:

@@ -168,6 +168,7 @@ def tell_beginning(pipeline: Pipeline[R, W], attempt: W) -> None:
     """Logs the first lines of an attempt. The first attempt flushes them before it calls any outside system."""
     run, names = attempt.run, steps.names(attempt.run.run_id)
     if run.attempt > 1:
+        steps.leave_open(attempt.fence)
         done = steps.finished(run.run_id)
         following = next((name for name in names if name not in done), names[-1])
         attempt.log(

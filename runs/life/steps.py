@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
@@ -22,11 +23,27 @@ def create(run_id: UUID, names: Sequence[str]) -> None:
 
 
 def start(fence: Fence, name: str) -> None:
-    """Marks the step as running; after a take-over its first start time stays. Raises FenceLost."""
+    """Marks the step as running, from now on. What an earlier attempt did of it goes to `Step.earlier`. Raises FenceLost."""
     with fence.held():
-        rows = Step.objects.filter(run_id=fence.run_id, name=name)
-        rows.filter(started_at=None).update(started_at=timezone.now())
-        rows.update(state=StepState.RUNNING, ended_at=None, summary="")
+        for step in Step.objects.filter(run_id=fence.run_id, name=name):
+            _begin_again(step, StepState.RUNNING, timezone.now(), fence.attempt)
+
+
+def leave_open(fence: Fence) -> None:
+    """At a take-over: steps that the attempt before did not finish end there, and wait to be begun again. Raises FenceLost."""
+    with fence.held():
+        for step in Step.objects.filter(run_id=fence.run_id, state=StepState.RUNNING):
+            _begin_again(step, StepState.PENDING, None, fence.attempt)
+
+
+def _begin_again(step: Step, state: StepState, started_at: datetime | None, attempt: int) -> None:
+    if step.started_at is not None:
+        seconds = ((step.ended_at or timezone.now()) - step.started_at).total_seconds()
+        finished = step.state == StepState.SUCCEEDED
+        step.earlier.append({"attempt": step.attempt, "seconds": seconds, "finished": finished})
+    step.state, step.started_at, step.ended_at, step.summary = state, started_at, None, ""
+    step.attempt = attempt
+    step.save()
 
 
 def end(fence: Fence, name: str, state: StepState, summary: str = "") -> None:

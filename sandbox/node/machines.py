@@ -100,14 +100,15 @@ class Machine:
 def keep_alive(api: Api, machines: list[Machine], port: int) -> None:
     """Renews the nodes' leases for ever; what fails is tried again at the next beat. Never returns.
 
-    A node that somebody deleted, or that a new API server does not know, is registered again.
+    A node that somebody deleted, or that a new API server does not know, is registered again; so is one that is taken for lost
+    because the API server heard nothing for a while. A kubelet does the same.
     """
     since, beat, told = stamp(), 1, ""
     while True:
         time.sleep(_BEAT_SECONDS)
         try:
             for machine in machines:
-                if beat % _STATUS_EVERY == 0 or api.find(f"/api/v1/nodes/{machine.name}") is None:
+                if beat % _STATUS_EVERY == 0 or not _is_ready(api.find(f"/api/v1/nodes/{machine.name}")):
                     register(api, [machine], port, since)
                 else:
                     _renew_lease(api, machine.name)
@@ -117,6 +118,11 @@ def keep_alive(api: Api, machines: list[Machine], port: int) -> None:
                 print(f"no heartbeat: {error.message}", file=sys.stderr, flush=True)
             told = error.message
         beat += 1
+
+
+def _is_ready(node: Json | None) -> bool:
+    conditions = node["status"].get("conditions") or [] if node else []
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
 
 
 def register(api: Api, machines: list[Machine], port: int, since: str = "") -> None:

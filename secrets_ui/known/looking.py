@@ -152,11 +152,22 @@ def _describe(file: SecretsFile) -> SecretFacts | ExternalError:
 
 
 def due_files() -> list[int]:
-    """Secrets files whose secret nobody has looked at for a while, each named once in that time."""
+    """Secrets files whose secret nobody has looked at, nor tried to, for a while."""
     seen = SecretAddress.objects.filter(
         secret__described_at__gt=timezone.now() - LOOKED_AT, secret__current_version__gt=""
     )
     fresh = set(seen.values_list("region", "role_arn", "named"))
     files = SecretsFile.objects.values_list("pk", "region", "role_arn", "secret_id")
     due = [pk for pk, *named in files if (*named,) not in fresh]
-    return [pk for pk in due if cache.add(f"secret-due-{pk}", True, LOOKED_AT.total_seconds())]
+    tried = cache.get_many([_tried(pk) for pk in due])
+    return [pk for pk in due if _tried(pk) not in tried]
+
+
+def begin_look(pk: int) -> bool:
+    """Notes that a job tries to look at the secret now; False when another one has done so within LOOKED_AT. The job notes it,
+    not who asked for the job: one that Redis loses is asked for again by the next tick."""
+    return cache.add(_tried(pk), True, LOOKED_AT.total_seconds())
+
+
+def _tried(pk: int) -> str:
+    return f"secret-tried-{pk}"

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from adapters.kubernetes import stream
 from adapters.kubernetes.client import KubernetesClient, KubernetesError, Right
 from adapters.kubernetes.errors import KubernetesUnavailable
 from adapters.kubernetes.limits import RetryPolicy
-from engine.cluster.client import APPLY, JSON_PATCH, ApiError
+from engine.cluster.client import APPLY, JSON_PATCH, ApiError, before_write
 from tests.adapters.test_kubernetes_config import kubeconfig
 
 QUICK = RetryPolicy(attempts=4, budget=2.0, base=0.01, cap=0.02, longest_wait=0.5)
@@ -172,6 +173,34 @@ def test_repeatable_requests_are_repeated(
     httpserver.expect_request("/x").respond_with_handler(handle)
     send(client)
     assert len(seen) == 3
+
+
+def test_right_before_each_try_of_a_write_somebody_may_stop_it(
+    client: KubernetesClient, httpserver: HTTPServer
+) -> None:
+    handle, seen = answers(status(503), status(503), ok())
+    httpserver.expect_request("/x").respond_with_handler(handle)
+    asked: list[int] = []
+
+    class NotAnyMore(Exception):
+        """Another one writes now."""
+
+    def make_sure() -> None:
+        asked.append(len(seen))
+        if len(asked) == 2:
+            raise NotAnyMore
+
+    def work() -> None:
+        before_write.set(make_sure)
+        with pytest.raises(Unavailable):
+            once.request("GET", "/x")
+        with pytest.raises(NotAnyMore):
+            apply(client)
+
+    with client_for(client.server, RetryPolicy(attempts=1)) as once:
+        copy_context().run(work)
+    assert asked == [1, 2]
+    assert len(seen) == 2, "the read and the first try"
 
 
 def test_repeats_have_an_end(client: KubernetesClient, httpserver: HTTPServer) -> None:
@@ -481,3 +510,9 @@ def test_lines_and_texts(client: KubernetesClient, httpserver: HTTPServer) -> No
     httpserver.expect_request("/log").respond_with_data("one\ntwo\nthree")
     assert client.text("/log") == "one\ntwo\nthree"
     assert list(client.lines("/log")) == ["one", "two", "three"]
+
+
+def test_a_line_without_an_end_is_cut(client: KubernetesClient, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/log").respond_with_data("x" * 200_000 + "\nnext")
+    cut = "x" * stream.LONGEST_LINE + stream.CUT.decode()
+    assert list(client.lines("/log")) == [cut, "next"]

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.e2e import database
 from tests.e2e.running import Running, answers, until
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], tuple[int, bytes]]
@@ -140,3 +141,14 @@ def impostor(pid: int, port: int, answer: Answer) -> Iterator[None]:
 def is_back(port: int) -> None:
     """Waits until a service listens again: the sandbox starts what ended, with growing pauses."""
     until(f"somebody listens on port {port} again", lambda: answers(port) or None, 60)
+
+
+def stop(database_url: str, pid: int) -> None:
+    """Stops a process. On SQLite outside of a transaction: in one, it would keep everybody out until it is woken. PostgreSQL
+    ends such a transaction by itself."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if database.may_be_written(database_url):
+            return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.05)

@@ -12,7 +12,7 @@ from tests.chaos.breaking import impostor, silent
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 SILENCE = 12.0  # seconds: longer than one answer is waited for
 
 

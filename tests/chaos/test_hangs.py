@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.chaos.breaking import horse_of, kill, silent
+from tests.e2e.database import now
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running, until
 
@@ -75,9 +76,9 @@ def test_a_slack_that_hangs_and_a_killed_sender_tell_everything_once(
         until("a try was given up", lambda: waits(sandbox, number), 60)
         for pid in sandbox.pids("manage.py", "rqworker", "messages"):
             kill(pid)
-        (now,) = sandbox.rows("SELECT strftime('%Y-%m-%d %H:%M:%S', 'now') AS now")
+        began = now(sandbox.database_url)
         unread = "SELECT environment_id FROM clusters_livestate WHERE read_at IS NULL OR read_at < ?"
-        until("every environment was read", lambda: not sandbox.rows(unread, now["now"]) or None, 75)
+        until("every environment was read", lambda: not sandbox.rows(unread, began) or None, 75)
     waiting = "SELECT key, state, result FROM notify_outgoing WHERE state <> 'sent'"
     until("everything was told", lambda: not sandbox.rows(waiting) or None, 150)
     assert messages_about(sandbox, number) == 1

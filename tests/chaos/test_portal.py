@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from tests.chaos.breaking import is_back, kill_service
+from tests.e2e.database import locked
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running, until
 
@@ -79,16 +78,12 @@ def test_database_locked_for_some_seconds(sandbox: Running, people: People, slow
     number = dev.deploy("catalog", "staging", slow("catalog"))
     sandbox.reaches(number, "rollout")
     clicked: list[int] = []
-    with closing(
-        sqlite3.connect(sandbox.directory / "slipway.sqlite3", timeout=20, isolation_level=None)
-    ) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with locked(sandbox.database_url):
         click = threading.Thread(target=lambda: clicked.append(dev.deploy("storefront", "staging", "main")))
         click.start()
         dev.get(f"/deploys/{number}/")
         click.join(LOCKED)
         assert clicked == []
-        other.execute("ROLLBACK")
     click.join(60)
     for found in (sandbox.ended(number), sandbox.ended(clicked[0])):
         assert (found["state"], found["attempt"]) == ("succeeded", 1), found["result"]

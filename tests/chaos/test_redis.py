@@ -9,7 +9,7 @@ from tests.chaos.breaking import gone, is_back, kill_service
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
 
 def test_away_in_the_middle_and_at_a_click(sandbox: Running, people: People, slow: Slow) -> None:

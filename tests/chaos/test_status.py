@@ -14,7 +14,7 @@ from tests.e2e.fixtures import People
 from tests.e2e.portal import Person
 from tests.e2e.running import Running, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 PAGES = (
     "/",
     "/status/",

@@ -10,6 +10,7 @@ from adapters.errors import NotFound, Unavailable
 from adapters.git.repository import Commit
 from core.errors import Refused
 from deployments.gate import revisions
+from projects import connections
 
 COMMIT = Commit("1" * 40, "Show prices", "Ana", datetime(2026, 11, 1, tzinfo=UTC))
 
@@ -61,3 +62,15 @@ def test_a_repository_that_is_gone_is_no_refusal(monkeypatch):
     repository.fetch = lambda max_age: (_ for _ in ()).throw(Unavailable("down", system="Git"))
     with pytest.raises(Unavailable):
         resolve(monkeypatch, repository, "main")
+
+
+def test_a_person_waits_for_git_a_short_time(monkeypatch):
+    """A worker may wait for minutes; who presses a button may not."""
+    asked = []
+    monkeypatch.setattr(
+        connections, "git_repository", lambda project, **more: asked.append(more) or Repository()
+    )
+    monkeypatch.setattr(revisions, "newest", lambda repository, name: COMMIT)
+    assert revisions.resolve(None, "main") == COMMIT
+    assert asked == [{"patience": connections.WAITING_SECONDS}]
+    assert connections.WAITING_SECONDS <= 10

@@ -2,7 +2,8 @@
 
 It is started as people start it, by `python -m sandbox`, in a folder of its own; it is ended by its process id, and
 nothing of it may be left then. `TEST_SANDBOX` names the folder of a sandbox that runs already and is used instead (and
-left running): for working on these tests.
+left running): for working on these tests. `TEST_SANDBOX_DATABASE_URL` names a PostgreSQL server, on which the sandbox gets a
+database of its own; without it the portal uses SQLite.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ import shlex
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from sandbox.cluster.api import Api
 from sandbox.processes import free_port, tail
 from sandbox.supervision import guard
+from tests.e2e import database
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 180.0
@@ -67,14 +68,16 @@ class Running:
         found: dict[str, int] = json.loads((self.directory / "ports.json").read_text())
         return found
 
+    @property
+    def database_url(self) -> str:
+        """The address of the portal's database."""
+        return self.env["DATABASE_URL"]
+
     # --- its database, read only: what the pages do not show ---
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """What a SELECT finds."""
-        place = f"file:{self.directory / 'slipway.sqlite3'}?mode=ro"
-        with closing(sqlite3.connect(place, uri=True, timeout=20)) as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(query, values)]
+        return database.select(self.database_url, query, *values)
 
     def deploy(self, number: int) -> dict[str, Any]:
         """One deploy's row."""
@@ -108,7 +111,12 @@ class Running:
             found = self.deploy(number)
             return found if found["state"] in ENDS else None
 
-        return until(f"the end of deploy #{number}", look, seconds)
+        try:
+            return until(f"the end of deploy #{number}", look, seconds)
+        except AssertionError as error:
+            found, log = self.deploy(number), self.log(number).splitlines()[-15:]
+            where = f"It is {found['state']}, attempt {found['attempt']}. Its log ends with:"
+            raise AssertionError("\n".join([str(error), where, *log])) from None
 
     # --- its programs ---
 
@@ -183,6 +191,9 @@ def start_in(directory: Path, plane: str) -> Running:
     env |= {"LOG_LEVEL": "DEBUG", "TMPDIR": str(directory / "tmp")}  # what is written there is searched
     if plane == "simulated":
         env.pop("KUBEBUILDER_ASSETS", None)
+    if server := os.environ.get("TEST_SANDBOX_DATABASE_URL"):
+        database.drop_database(server, directory.name)
+        env["SANDBOX_DATABASE_URL"] = database.make_database(server, directory.name)
     with open(directory / "out.log", "wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox"],
@@ -222,6 +233,8 @@ def stop(running: Running, *, keep: bool = False) -> None:
     assert not (running.directory / "env").exists()
     if not keep:
         shutil.rmtree(running.directory, ignore_errors=True)
+        if server := os.environ.get("TEST_SANDBOX_DATABASE_URL"):
+            database.drop_database(server, running.directory.name)
 
 
 def answers(port: int) -> bool:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sqlite3
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from html import unescape
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -24,7 +23,7 @@ from redis import Redis
 
 from core.redactor import MASK
 from sandbox.supervision import guard
-from tests.e2e import world
+from tests.e2e import database, world
 from tests.e2e.canaries import KEYS_FOUND_NOWHERE, PLANTED, Canaries, leaking_log
 from tests.e2e.fixtures import People
 from tests.e2e.portal import Person
@@ -170,37 +169,25 @@ def test_trying_bad_secrets_files_in_the_settings_shows_no_value(
 
 def test_not_in_the_database(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
     """Every table, every column; what is compressed is unpacked. The encrypted columns are encrypted."""
-    place = f"file:{sandbox.directory / 'slipway.sqlite3'}?mode=ro"
     found: dict[str, list[str]] = {}
-    with closing(sqlite3.connect(place, uri=True, timeout=20)) as connection:
-        connection.text_factory = bytes
-        tables = [
-            row[0].decode()
-            for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        ]
-        for table in tables:
-            text = b"\n".join(
-                cell for row in connection.execute(f'SELECT * FROM "{table}"') for cell in cells(row)
-            )
-            if names := planted.found_in(text, *unpickled(text)):
-                found[table] = names
-        objects = [
-            zlib.decompress(row[0])
-            for row in connection.execute("SELECT objects_compressed FROM deployments_release")
-        ]
+    tables = dict(database.cells(sandbox.database_url))
+    for table, cells in tables.items():
+        text = b"\n".join(part for cell in cells for part in parts(cell))
+        if names := planted.found_in(text, *unpickled(text)):
+            found[table] = names
+    query = "SELECT objects_compressed FROM deployments_release"
+    objects = [zlib.decompress(row["objects_compressed"]) for row in sandbox.rows(query)]
     assert len(tables) > 20
     assert found == {}
     assert objects
     assert planted.found_in(*objects) == []
 
 
-def cells(row: tuple[object, ...]) -> Iterator[bytes]:
-    """The texts and blobs of a row; of JSON also what its strings say."""
-    for cell in row:
-        if isinstance(cell, bytes):
-            yield cell
-            with suppress(ValueError):
-                yield "\n".join(strings(json.loads(cell))).encode()
+def parts(cell: bytes) -> Iterator[bytes]:
+    """A text or blob; of JSON also what its strings say."""
+    yield cell
+    with suppress(ValueError):
+        yield "\n".join(strings(json.loads(cell))).encode()
 
 
 def strings(value: object) -> Iterator[str]:
@@ -223,7 +210,10 @@ def unpickled(text: bytes) -> list[bytes]:
 
 def test_not_in_the_database_s_own_file(sandbox: Running, leaks: dict[str, int], planted: Canaries) -> None:
     """Also not in rows that were erased, nor in what is not written back yet."""
-    place = sandbox.directory / "slipway.sqlite3"
+    if database.is_postgresql(sandbox.database_url):
+        assert planted.found_in(database.dump(sandbox.database_url)) == []
+        return
+    place = database.file_of(sandbox.database_url)
     raw = {path.name: path.read_bytes() for path in place.parent.glob(f"{place.name}*")}
     assert raw[place.name].startswith(b"SQLite format 3")
     assert {name: found for name, text in raw.items() if (found := planted.found_in(text))} == {}

@@ -13,7 +13,7 @@ import pytest
 from engine.cluster.client import Answer, ApiError, called_off
 from engine.cluster.parallel import Outcomes, Talk
 from engine.errors import Stop
-from engine.types import Json
+from engine.types import Action, Json
 from tests.engine_cluster.conftest import Cluster, Watching
 from tests.engine_cluster.objects import config_map, deployment, manifests
 
@@ -84,6 +84,70 @@ def test_nor_does_a_creation(cluster: Cluster) -> None:
     with pytest.raises(TakenOver):
         deploy(cluster, Refusing(), newer, config_map(where, KEY="older"))
     assert cluster.get(f"{cluster.core}/configmaps/settings")["data"] == {"KEY": "newer"}
+
+
+def test_nor_over_an_object_that_the_newer_one_found_as_it_wants_it(cluster: Cluster) -> None:
+    """Nothing changes its version then, unless the newer deploy marks it: it does where a worker was given up."""
+    where = cluster.namespace
+    bodies = [config_map(where, KEY="same"), deployment(where)]
+    cluster.deploy(*bodies)
+    newer = Watching()
+    older = Refusing()
+    with pytest.raises(TakenOver):
+        deploy(
+            cluster,
+            older,
+            lambda: cluster.deploy(*bodies, observer=newer, mark="7.1"),
+            config_map(where, KEY="older"),
+            deployment(where, container={"env": [{"name": "A", "value": "older"}]}),
+        )
+    assert older.confirmed == 1
+    assert {status.action for status in newer.statuses if status.action} == {Action.UNCHANGED}
+    live = cluster.get(f"{cluster.core}/configmaps/settings")
+    assert live["data"] == {"KEY": "same"}
+    assert live["metadata"]["annotations"]["slipway.dev/fence"] == "7.1"
+    container = cluster.get(f"{cluster.apps}/deployments/web")["spec"]["template"]["spec"]["containers"][0]
+    assert "env" not in container
+    cluster.deploy(*bodies, observer=(later := Watching()))
+    assert {status.action for status in later.statuses if status.action} == {Action.UNCHANGED}
+
+
+def test_marking_costs_one_request_for_each_object_that_exists(cluster: Cluster) -> None:
+    where = cluster.namespace
+    cluster.deploy(config_map(where, "old"))
+    client: Any = Before(cluster.client, lambda: None)
+    bodies = manifests(config_map(where, "old"), config_map(where, "new"))
+    with replace(cluster, client=client).rollout(bodies, Watching(), mark="8.1") as rollout:
+        rollout.apply()
+    names = [body["metadata"].get("name") for body in client.writes]
+    assert (names[0], sorted(names[1:])) == (None, ["new", "old"])
+
+
+def test_a_worker_that_is_not_sure_asks_before_it_creates(cluster: Cluster) -> None:
+    """A creation has no version to be refused by: a process that was stopped asks first whether it still has the deploy."""
+
+    class Woken(Refusing):
+        def is_sure(self) -> bool:
+            return False
+
+    observer = Woken()
+    with pytest.raises(TakenOver):
+        deploy(cluster, observer, lambda: None, config_map(cluster.namespace, KEY="late"))
+    assert observer.confirmed == 1
+    with pytest.raises(ApiError) as refused:
+        cluster.get(f"{cluster.core}/configmaps/settings")
+    assert refused.value.status == 404
+
+
+def test_who_is_confirmed_goes_on(cluster: Cluster) -> None:
+    class Unsure(Watching):
+        def is_sure(self) -> bool:
+            return self.confirmed > 0
+
+    observer = Unsure()
+    deploy(cluster, observer, lambda: None, config_map(cluster.namespace, KEY="mine"))
+    assert cluster.get(f"{cluster.core}/configmaps/settings")["data"] == {"KEY": "mine"}
+    assert observer.confirmed == 1
 
 
 def test_who_still_has_the_deploy_reads_again_and_goes_on(cluster: Cluster) -> None:
@@ -161,6 +225,29 @@ def test_a_stop_waits_for_requests_under_way() -> None:
     assert sorted(ended) == [0, 1], "what was under way has ended, the rest has not begun"
     time.sleep(0.3)
     assert sorted(ended) == [0, 1]
+
+
+def test_so_does_a_caller_that_gives_up_after_an_error() -> None:
+    """The cluster does not answer one request; the others may still land, and the deploy must not end before."""
+    begun, ended = threading.Event(), []
+
+    def work(item: int, talk: Talk) -> None:
+        if item:
+            begun.set()
+            time.sleep(0.5)
+            ended.append(item)
+            return
+        begun.wait(10)
+        raise ApiError("no answer", status=0)
+
+    def first() -> None:
+        for _, outcome in Outcomes(range(2), work, Watching(), writes=True):
+            if isinstance(outcome, ApiError):
+                raise outcome
+
+    with pytest.raises(ApiError):
+        first()
+    assert ended == [1]
 
 
 def test_it_does_not_wait_longer_than_the_stop_allows() -> None:

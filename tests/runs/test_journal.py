@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from django.db import OperationalError, connection
 from core.redactor import MASK, Redactor
 from deployments.models import Deploy
 from runs import journal as journals
-from runs.fence import Fence
+from runs.fence import Fence, FenceLost
 from runs.journal import Journal
+from runs.life.reconcile import HEARTBEAT_LOST
 from runs.log import lines_after
 from runs.models import LogChunk, State
 
@@ -215,3 +217,41 @@ class TestThread:
             journal.line("a")
             journal.changed()
         assert texts(fence) == ["a"]
+
+
+@pytest.mark.django_db
+class TestBeingSure:
+    """Whether another worker may have taken the run over: known from the last heartbeat, by a clock that a stop does not stop."""
+
+    def test_before_the_first_heartbeat_it_is_not(self, fence: Fence) -> None:
+        assert not Journal(fence, Redactor()).is_sure()
+
+    def test_for_a_while_after_one_it_is(self, fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal = Journal(fence, Redactor())
+        now = [1000.0]
+        monkeypatch.setattr(journals.time, "monotonic", lambda: now[0])
+        with journal.held():
+            now[0] += 4  # what a heartbeat takes does not count as known
+        assert journal.is_sure()
+        now[0] += journals.SURE_SECONDS - 4.5
+        assert journal.is_sure()
+        now[0] += 1
+        assert not journal.is_sure()
+
+    def test_a_lost_fence_ends_it(self, fence: Fence) -> None:
+        journal = Journal(fence, Redactor())
+        with journal.held():
+            pass
+        journal.lost = True
+        assert not journal.is_sure()
+
+    def test_who_has_lost_the_run_does_not_become_sure(self, fence: Fence) -> None:
+        journal = Journal(replace(fence, attempt=fence.attempt + 1), Redactor())
+        with pytest.raises(FenceLost), journal.held():
+            pass
+        assert not journal.is_sure()
+
+    def test_nobody_takes_a_run_from_a_worker_that_is_sure(self) -> None:
+        """With seconds in between, for a request that is on its way."""
+        assert HEARTBEAT_LOST.total_seconds() - journals.SURE_SECONDS >= 5
+        assert journals.SURE_SECONDS >= 3 * journals.BEAT_SECONDS

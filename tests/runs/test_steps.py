@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
+import time_machine
 
 from core.redactor import redacting
 from deployments.models import Deploy
+from deployments.pages.deploy_parts import earlier_attempts
 from runs.fence import Fence, FenceLost
 from runs.life import steps
 from runs.models import Step, StepState
@@ -37,14 +40,40 @@ def test_a_step_from_start_to_end(fence: Fence) -> None:
     assert len(step.summary) == 300
 
 
-def test_after_a_take_over_the_first_start_stays(fence: Fence) -> None:
-    steps.start(fence, "apply")
-    first = Step.objects.get(run_id=fence.run_id, name="apply").started_at
-    steps.end(fence, "apply", StepState.FAILED, "no")
-    steps.start(fence, "apply")
-    step = Step.objects.get(run_id=fence.run_id, name="apply")
-    assert (step.started_at, step.ended_at, step.summary, step.state) == (first, None, "", StepState.RUNNING)
-    assert step.seconds is None
+def test_after_a_take_over_each_attempt_has_its_own_times(fence: Fence) -> None:
+    """Apply is done again and rollout was broken off: neither reaches into the times of the other."""
+    with time_machine.travel("2026-07-01T12:00:00Z", tick=False) as clock:
+        steps.start(fence, "apply")
+        clock.shift(14)
+        steps.end(fence, "apply", StepState.SUCCEEDED, "3 created")
+        steps.start(fence, "rollout")
+        clock.shift(30)
+        Deploy.objects.update(attempt=2)
+        fence = replace(fence, attempt=2)
+        steps.leave_open(fence)
+        rollout = Step.objects.get(run_id=fence.run_id, name="rollout")
+        assert (rollout.state, rollout.started_at) == (StepState.PENDING, None)
+        assert rollout.earlier == [{"attempt": 1, "seconds": 30.0, "finished": False}]
+        steps.start(fence, "apply")
+        apply = Step.objects.get(run_id=fence.run_id, name="apply")
+        assert (apply.ended_at, apply.summary, apply.state, apply.attempt) == (None, "", StepState.RUNNING, 2)
+        assert apply.earlier == [{"attempt": 1, "seconds": 14.0, "finished": True}]
+        clock.shift(5)
+        steps.end(fence, "apply", StepState.SUCCEEDED)
+        steps.start(fence, "rollout")
+        clock.shift(7)
+        steps.end(fence, "rollout", StepState.SUCCEEDED)
+    apply, rollout = (Step.objects.get(run_id=fence.run_id, name=name) for name in ("apply", "rollout"))
+    assert (apply.seconds, rollout.seconds) == (5, 7)
+    assert apply.ended_at <= rollout.started_at
+    rows = list(Step.objects.filter(run_id=fence.run_id))
+    assert earlier_attempts(rows, 2) == ["Attempt 1: apply 14 s, rollout 30 s (its worker stopped)."]
+
+
+def test_a_run_with_one_attempt_tells_of_no_other(fence: Fence) -> None:
+    steps.start(fence, "checkout")
+    steps.end(fence, "checkout", StepState.SUCCEEDED)
+    assert earlier_attempts(list(Step.objects.filter(run_id=fence.run_id)), 1) == []
 
 
 def test_without_the_fence_no_step_moves(fence: Fence) -> None:

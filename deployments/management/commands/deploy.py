@@ -12,9 +12,11 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
 
 from audit.actors import SYSTEM_ACTOR, Actor, person
 from core.errors import Refused
+from core.unavailable import trouble_of
 from deployments.gate import marking, requests, secrets_alone, undoing
 from deployments.gate.announcements import url_of
 from deployments.models import Deploy
@@ -63,6 +65,10 @@ class Command(BaseCommand):
             deploy = request(options)
         except SlipwayError as error:
             raise refusal(error) from error
+        except DatabaseError as error:
+            if trouble := trouble_of(error, "POST"):
+                raise refusal(trouble) from error
+            raise
         if bad := marking.warning(marking.bad_release_of(deploy.environment, deploy.revision)):
             self.stderr.write(f"Warning: {bad}")
         if options["wait"]:

@@ -104,3 +104,16 @@ def test_the_api_server_may_go_away(
 def test_a_deleted_node_comes_back(own_shop: Shop) -> None:
     own_shop.api.delete("/api/v1/nodes/node-3")
     until(lambda: own_shop.api.find("/api/v1/nodes/node-3"), seconds=15, what="the node again")
+
+
+@pytest.mark.usefixtures("player")
+def test_a_node_that_was_taken_for_lost_is_ready_again(own_shop: Shop) -> None:
+    """As the cluster does when it heard nothing of a node, because the API server stood still."""
+
+    def ready() -> str:
+        conditions = own_shop.api.get("/api/v1/nodes/node-2")["status"]["conditions"]
+        return str(next(one["status"] for one in conditions if one["type"] == "Ready"))
+
+    lost = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
+    own_shop.api.merge("/api/v1/nodes/node-2/status", {"status": {"conditions": [lost]}})
+    until(lambda: ready() == "True" or None, seconds=15, what="the node is ready")
