@@ -8,6 +8,7 @@ import os
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from core.collector import leave_out_what_is_loaded
 from core.parent import end_with_parent
 from core.redaction import redacted
 from portal.database import use_pool
@@ -21,3 +22,4 @@ from core.incoming import bounded  # noqa: E402  # after Django's setup: it look
 from portal.errors import too_large  # noqa: E402
 
 application = redacted(bounded(_django, too_large))
+leave_out_what_is_loaded()

@@ -251,6 +251,7 @@ def main(folder: Path, rounds: int) -> None:
     django.setup()
     from django.core.management import call_command
 
+    import portal.asgi  # noqa: F401  # the measured process is in the state of a web process
     from core.redactor import redacting
 
     call_command("migrate", verbosity=0)

@@ -27,7 +27,7 @@ from core.redactor import (
     redacting,
     redactor_in_force,
 )
-from core.secret_forms import forms_of, parts_of
+from core.secret_forms import _USER_INFO, _is_secret, _members, forms_of, parts_of
 
 # Without the dots of the mask itself; values with nothing but blanks around less than six characters are tested apart.
 ANY = st.characters(exclude_categories=("Cs",), exclude_characters="•")
@@ -252,6 +252,36 @@ def test_parts_of_a_value_are_known(value: str) -> None:
         assert part not in redactor.redact(f"it said {part} and ended")
         encoded = base64.b64encode(f"user:{part}".encode()).decode()
         assert base64.b64encode(part.encode()).decode()[:-4] not in redactor.redact(encoded)
+
+
+TOKENS = st.from_regex(r"[A-Za-z0-9_.~+/-]{1,80}={0,2}", fullmatch=True)
+
+
+@given(TOKENS)
+def test_a_token_has_the_percent_forms_of_the_library(value: str) -> None:
+    """Base64 and other single words are spelled in a shorter way, with the same result."""
+    percent = {quote(value, safe=""), quote(value), quote_plus(value)}
+    assert percent | set(map(lower_percent, percent)) <= set(forms_of(value))
+
+
+@given(TOKENS)
+def test_a_token_has_no_parts(value: str) -> None:
+    assert not _USER_INFO.search(value)
+    assert not [part for key, part in _members(value) if _is_secret(key, part)]
+
+
+def test_values_with_the_same_beginning_are_told_apart() -> None:
+    redactor = Redactor()
+    redactor.add(["same-beginning-1", "same-beginning-22", "same-beginning-1"])
+    assert (
+        redactor.redact("same-beginning-22, same-beginning-1, same-beginning-3")
+        == f"{MASK}, {MASK}, same-beginning-3"
+    )
+    redactor.add([f"same-beginning-{number}" for number in range(3, 40)])
+    assert (
+        redactor.redact("same-beginning-22, same-beginning-3, same-beginning")
+        == f"{MASK}, {MASK}, same-beginning"
+    )
 
 
 def test_ordinary_words_inside_a_value_stay() -> None:
