@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from core.matcher import Matcher
-from core.secret_forms import LARGE, forms_of, lines_of, parts_of, pieces_of
+from core.secret_forms import LARGE, forms_of, is_token, lines_of, parts_of, pieces_of
 
 MASK = "•••••"
 # A value of up to three characters looks like ordinary text ("1", "yes"): replacing it would garble every log, and the
@@ -55,6 +55,8 @@ class Redactor:
             if self._looked_through > MOST_TEXT:
                 return
         text = value if isinstance(value, str) else value.decode(errors="ignore")
+        if len(text) <= LARGE and is_token(text):
+            return
         self._keep(lines_of(text))
         for part in dict.fromkeys(parts_of(text)):
             self._add_whole(part)

@@ -25,7 +25,7 @@ DENSE = 96  # pieces side by side at the beginning of a large value
 SPREAD = 32  # pieces over the rest
 _DEPTH = 3  # a URL in JSON in a dotenv line
 
-_TOKEN = re.compile(r"[A-Za-z0-9_.~+/-]*={0,2}\Z")  # also Base64
+_TOKEN = re.compile(r"[A-Za-z0-9_.~+/-]*={0,2}\Z")
 _USER_INFO = re.compile(r"://[^\s:/@]*:(\S+)@[^\s@/]+")
 _PAIR = re.compile(r"""(?<![\w.-])([\w.-]++)["']?\s*[=:]\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^\s;&,]+)""")
 _LINE = re.compile(r"\s*(?:export\s+|-\s+)?([\w.-]+)\s*[=:]\s*(\S.*)\Z", re.DOTALL)
@@ -33,12 +33,15 @@ _TELLING = re.compile(r"pass|pwd|secret|token|key|auth|cred|private|salt|dsn", r
 _WORD = re.compile(r"[a-z_-]*|[0-9.]*|[A-Z_-]*|true|false|null", re.IGNORECASE)
 
 
+def is_token(value: str) -> bool:
+    """Whether it is one word, also of Base64, as most values are: it has one line, and no URL, pair or JSON in it, so no part."""
+    return bool(_TOKEN.match(value))
+
+
 def parts_of(value: str, depth: int = _DEPTH) -> Iterator[str]:
     """What inside a value is secret by itself: the password of a URL, leaves of JSON, members of dotenv, YAML and connection
     strings, the pair of a Docker `auth`; and their parts. Ordinary words are left out, because replacing them would garble
     every text and tell the value."""
-    if _TOKEN.match(value):  # as most values are: nothing in it is a URL, a pair or JSON
-        return
     for match in islice(_USER_INFO.finditer(value), MOST_PARTS):
         yield match[1]
         yield unquote(match[1], errors="replace")
@@ -169,7 +172,7 @@ def _escaped(plain: str) -> Iterator[str]:
     yield plain
     if _ONE_SPELLING.match(plain):  # a secrets file holds hundreds of such values
         return
-    if _TOKEN.match(plain):  # these as well: in Base64 three characters are written in another way
+    if is_token(plain):  # these as well: in Base64 three characters are written in another way
         yield from _percent_of_token(plain)
         return
     yield storable_text(plain)

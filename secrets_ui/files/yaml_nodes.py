@@ -113,9 +113,11 @@ class _Document:
 
 
 def _nodes(run: Run) -> Iterator[Node]:
-    for line, (pair, starts) in enumerate(zip(run.pairs, run.starts(), strict=True), start=run.line + 1):
-        for text, start in zip(pair, starts, strict=True):
-            yield Node(SCALAR, start, start + len(text), line, text)
+    for line, ((key, value), (start, behind)) in enumerate(
+        zip(run.pairs, run.starts(), strict=True), run.line + 1
+    ):
+        yield Node(SCALAR, start, start + len(key), line, key)
+        yield Node(SCALAR, behind, behind + len(value), line, value)
 
 
 def _place(first: Any, last: Any) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +11,9 @@ from datetime import timedelta
 from django.core.cache import cache
 from django.utils import timezone
 
+from adapters.aws.secret_errors import SYSTEM
 from adapters.aws.secrets_manager import SecretFacts
-from adapters.errors import ExternalError, NotFound
+from adapters.errors import ExternalError, NotFound, TimedOut
 from core.redactor import redact_text
 from projects import contacts
 from projects.connections import secrets_writer
@@ -22,6 +23,7 @@ from secrets_ui.models import Secret, SecretAddress
 
 FRESH_SECONDS = 4  # a page that refreshes itself does not ask each time
 AGAIN_SECONDS = 15  # after AWS gave no answer
+WAIT_SECONDS = 2.0  # that a page which only shows something waits for AWS
 THREADS = 4
 LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no page does so
 
@@ -136,12 +138,22 @@ def _key(file: SecretsFile) -> str:
 
 
 def _ask(files: Sequence[SecretsFile]) -> dict[int, SecretFacts | ExternalError]:
-    """Side by side, so that a page waits once for an AWS that is gone. The threads do not touch the database."""
+    """Side by side, and not for longer than WAIT_SECONDS: a page shows what is known. The threads do not touch the database."""
     if not files:
         return {}
-    with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        asked = {file.pk: pool.submit(copy_context().run, _describe, file) for file in files}
-        return {pk: answer.result() for pk, answer in asked.items()}
+    pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="secrets")
+    asked = {file.pk: pool.submit(copy_context().run, _describe, file) for file in files}
+    wait(asked.values(), timeout=WAIT_SECONDS)
+    pool.shutdown(wait=False, cancel_futures=True)
+    return {pk: answer.result() if _is_there(answer) else _silent() for pk, answer in asked.items()}
+
+
+def _is_there(answer: Future[SecretFacts | ExternalError]) -> bool:
+    return answer.done() and not answer.cancelled()
+
+
+def _silent() -> ExternalError:
+    return TimedOut(f"{SYSTEM} gave no answer within {WAIT_SECONDS:.0f} seconds.", system=SYSTEM)
 
 
 def _describe(file: SecretsFile) -> SecretFacts | ExternalError:

@@ -83,11 +83,13 @@ def is_known(row: SecretVersion) -> bool:
 def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) -> None:
     """Stores the public facts of a version, and its differences to the version before and after it."""
     row.keys, row.byte_count, row.error = rows, byte_count, ""
+    fields = ["keys", "byte_count", "error"]
     known = SecretVersion.objects.filter(secret=row.secret_id, keys__isnull=False).exclude(pk=row.pk)
-    if row.base_version and not row.touched:
-        before = known.filter(version_id=row.base_version).first()
-        row.touched = touched(before.keys, rows) if before is not None and before.keys is not None else {}
-    row.save(update_fields=["keys", "byte_count", "error", "touched"])
+    before = known.filter(version_id=row.base_version).first() if row.base_version else None
+    if before is not None and not row.touched:
+        row.touched = touched(before.keys or [], rows)
+        fields.append("touched")
+    row.save(update_fields=fields)
     for after in known.filter(base_version=row.version_id, touched={}):
         after.touched = touched(rows, after.keys or [])
         after.save(update_fields=["touched"])

@@ -27,7 +27,7 @@ from core.redactor import (
     redacting,
     redactor_in_force,
 )
-from core.secret_forms import _USER_INFO, _is_secret, _members, forms_of, parts_of
+from core.secret_forms import forms_of, is_token, lines_of, parts_of
 
 # Without the dots of the mask itself; values with nothing but blanks around less than six characters are tested apart.
 ANY = st.characters(exclude_categories=("Cs",), exclude_characters="•")
@@ -265,9 +265,10 @@ def test_a_token_has_the_percent_forms_of_the_library(value: str) -> None:
 
 
 @given(TOKENS)
-def test_a_token_has_no_parts(value: str) -> None:
-    assert not _USER_INFO.search(value)
-    assert not [part for key, part in _members(value) if _is_secret(key, part)]
+def test_a_token_has_no_parts_and_no_other_lines(value: str) -> None:
+    assert is_token(value)
+    assert not [*parts_of(value)]
+    assert {*lines_of(value)} <= {value} <= {*forms_of(value)}
 
 
 def test_values_with_the_same_beginning_are_told_apart() -> None:
