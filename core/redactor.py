@@ -54,9 +54,9 @@ class Redactor:
             self._looked_through += len(value)
             if self._looked_through > MOST_TEXT:
                 return
-        text = value if isinstance(value, str) else value.decode(errors="ignore")
-        if len(text) <= LARGE and is_token(text):
+        if isinstance(value, str) and len(value) <= LARGE and is_token(value):
             return
+        text = value if isinstance(value, str) else value.decode(errors="ignore")
         self._keep(lines_of(text))
         for part in dict.fromkeys(parts_of(text)):
             self._add_whole(part)

@@ -271,6 +271,12 @@ def test_a_token_has_no_parts_and_no_other_lines(value: str) -> None:
     assert {*lines_of(value)} <= {value} <= {*forms_of(value)}
 
 
+def test_the_readable_line_of_a_binary_value_is_known() -> None:
+    redactor = Redactor()
+    redactor.add([b"\xffreadable-inside\xfe"])
+    assert redactor.redact("it is readable-inside there") == f"it is {MASK} there"
+
+
 def test_values_with_the_same_beginning_are_told_apart() -> None:
     redactor = Redactor()
     redactor.add(["same-beginning-1", "same-beginning-22", "same-beginning-1"])
