@@ -21,7 +21,7 @@ def look_at(file_id: int) -> None:
     """Looks which version of a secret is current, and reads one that is not known: so that lists are true, and what was
     changed outside of the portal is seen."""
     file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
-    secret = look([file])[file.pk].secret if file is not None else None
+    secret = look([file], patiently=True)[file.pk].secret if file is not None else None
     if file is not None and secret is not None and secret.current_version:
         learn(file, secret.current_version)
 

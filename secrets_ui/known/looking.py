@@ -24,6 +24,7 @@ from secrets_ui.models import Secret, SecretAddress
 FRESH_SECONDS = 4  # a page that refreshes itself does not ask each time
 AGAIN_SECONDS = 15  # after AWS gave no answer
 WAIT_SECONDS = 2.0  # that a page which only shows something waits for AWS
+JOB_SECONDS = 15.0  # that a job does
 THREADS = 4
 LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no page does so
 
@@ -38,13 +39,14 @@ class Look:
     missing: bool = False
 
 
-def look(files: Sequence[SecretsFile]) -> dict[int, Look]:
-    """Each file's secret, asked for where the last answer is not fresh; by the file's pk."""
+def look(files: Sequence[SecretsFile], *, patiently: bool = False) -> dict[int, Look]:
+    """Each file's secret, asked for where the last answer is not fresh; by the file's pk. `patiently`: no page waits for it."""
     known = secrets_by_file(files)
     unseen = [file for file in files if file.pk not in known]
     kept: dict[str, Look] = cache.get_many([_key(file) for file in unseen]) if unseen else {}
     due = [file for file in files if file.pk in known and is_due(known[file.pk])]
-    answers = _ask([*due, *(file for file in unseen if _key(file) not in kept)])
+    asked = [*due, *(file for file in unseen if _key(file) not in kept)]
+    answers = _ask(asked, JOB_SECONDS if patiently else WAIT_SECONDS)
     _note(files, answers, known)
     return {file.pk: _told(file, known.get(file.pk), answers.get(file.pk), kept) for file in files}
 
@@ -137,23 +139,23 @@ def _key(file: SecretsFile) -> str:
     return f"secret-look-{file.pk}-{file.edited}"
 
 
-def _ask(files: Sequence[SecretsFile]) -> dict[int, SecretFacts | ExternalError]:
-    """Side by side, and not for longer than WAIT_SECONDS: a page shows what is known. The threads do not touch the database."""
+def _ask(files: Sequence[SecretsFile], seconds: float) -> dict[int, SecretFacts | ExternalError]:
+    """Side by side, and not for longer than this. The threads do not touch the database."""
     if not files:
         return {}
     pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="secrets")
     asked = {file.pk: pool.submit(copy_context().run, _describe, file) for file in files}
-    wait(asked.values(), timeout=WAIT_SECONDS)
+    wait(asked.values(), timeout=seconds)
     pool.shutdown(wait=False, cancel_futures=True)
-    return {pk: answer.result() if _is_there(answer) else _silent() for pk, answer in asked.items()}
+    return {pk: answer.result() if _is_there(answer) else _silent(seconds) for pk, answer in asked.items()}
 
 
 def _is_there(answer: Future[SecretFacts | ExternalError]) -> bool:
     return answer.done() and not answer.cancelled()
 
 
-def _silent() -> ExternalError:
-    return TimedOut(f"{SYSTEM} gave no answer within {WAIT_SECONDS:.0f} seconds.", system=SYSTEM)
+def _silent(seconds: float) -> ExternalError:
+    return TimedOut(f"{SYSTEM} gave no answer within {seconds:.0f} seconds.", system=SYSTEM)
 
 
 def _describe(file: SecretsFile) -> SecretFacts | ExternalError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -9,12 +10,20 @@ import pytest
 from django.test import Client
 
 from adapters.aws.waiting import waiting_at_most
+from secrets_ui.jobs import look_at
+from secrets_ui.known import looking
 from secrets_ui.known.looking import WAIT_SECONDS
 from secrets_ui.models import Secret, SecretVersion
 from tests.secrets_ui.conftest import World
 from tests.secrets_ui.wire import Wire
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def patient_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pages really wait."""
+    monkeypatch.setattr(looking, "WAIT_SECONDS", WAIT_SECONDS)
 
 
 def html(response: Any) -> str:
@@ -38,6 +47,17 @@ def test_pages_answer_soon_while_aws_is_silent(tab: Client, world: World, wire: 
     assert str(SecretVersion.objects.get().version_id)[:8] in text
 
 
+def test_a_job_waits_longer_than_a_page(tab: Client, world: World, wire: Wire) -> None:
+    """Where AWS answers slowly, pages show what jobs have seen."""
+    Secret.objects.update(tried_at=None, described_at=None)
+    rule = wire.hold("DescribeSecret")
+    threading.Timer(WAIT_SECONDS + 0.5, rule.go.set).start()
+    look_at(world.file.pk)
+    secret = Secret.objects.get()
+    assert secret.error == ""
+    assert secret.described_at is not None
+
+
 def test_the_next_page_does_not_wait_again(tab: Client, world: World, wire: Wire) -> None:
     Secret.objects.update(tried_at=None)
     rule = wire.hold("DescribeSecret")
@@ -57,4 +77,3 @@ def test_a_request_whose_time_is_used_up_asks_no_more_and_says_so(
     text = html(tab.get(world.url("review"), follow=True))
     assert "answers too slowly" in text
     assert wire.calls == []
-    monkeypatch.undo()
