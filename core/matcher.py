@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 PREFIX = 6
 WINDOW = 64
@@ -26,9 +26,14 @@ Span = tuple[int, int]
 class _Bucket:
     """Forms with the same beginning; put in order at the first search after one was added."""
 
-    forms: list[str] = field(default_factory=list)
+    forms: list[str]
     lengths: tuple[int, ...] = ()
     is_ordered: bool = False
+
+    def add(self, form: str) -> None:
+        """Adds a form."""
+        self.forms.append(form)
+        self.is_ordered = False
 
     def _order(self) -> None:
         if not self.is_ordered:
@@ -59,7 +64,7 @@ class Matcher:
     """The forms. Threads that share a matcher guard every call by a lock."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, str | _Bucket] = {}  # by their beginning; most forms are alone
         self._windows: dict[str, list[tuple[str, int]]] = {}  # a window → long forms that have it, and where
         self._short: set[str] = set()  # of four and five characters
         self._whole_lines: set[str] = set()
@@ -85,12 +90,20 @@ class Matcher:
                 self._whole_lines.add(form[:WINDOW])
 
     def _keep(self, form: str) -> None:
-        bucket = self._buckets.get(form[:PREFIX])
-        if bucket is None:
-            bucket = self._buckets[form[:PREFIX]] = _Bucket()
-        bucket.forms.append(form)
-        bucket.is_ordered = False
+        begin = form[:PREFIX]
+        known = self._buckets.setdefault(begin, form)
+        if isinstance(known, _Bucket):
+            known.add(form)
+        elif known != form:
+            self._buckets[begin] = _Bucket([known, form])
         self.count += 1
+
+    def _longest(self, text: str, at: int) -> str:
+        """The longest form that stands at this place, or nothing. Some form begins as the text there."""
+        known = self._buckets[text[at : at + PREFIX]]
+        if isinstance(known, _Bucket):
+            return known.longest(text, at)
+        return known if text.startswith(known, at) else ""
 
     def _keep_windows(self, form: str) -> None:
         for at in (*range(0, len(form) - WINDOW, WINDOW), len(form) - WINDOW):
@@ -113,7 +126,7 @@ class Matcher:
         for at in hits:
             if at + WINDOW <= end:
                 continue  # no form, or window of one, reaches further
-            form = buckets[text[at : at + PREFIX]].longest(text, at)
+            form = self._longest(text, at)
             if not form:
                 continue
             first, last = at, at + len(form)
@@ -155,8 +168,9 @@ class Matcher:
     def _begun(self, text: str, start: int, end: int) -> Iterator[Span]:
         """The beginning of a form that ends at `end`. Fewer than PREFIX characters stay."""
         for at in range(start, end - PREFIX + 1):
-            bucket = self._buckets.get(text[at : at + PREFIX])
-            if bucket and bucket.begins_with(text[at:end]):
+            known = self._buckets.get(text[at : at + PREFIX])
+            begins = known.begins_with if isinstance(known, _Bucket) else (known or "").startswith
+            if known and begins(text[at:end]):
                 yield at, end
                 return
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from core.matcher import Matcher
-from core.secret_forms import LARGE, forms_of, lines_of, parts_of, pieces_of
+from core.secret_forms import LARGE, forms_of, is_token, lines_of, parts_of, pieces_of
 
 MASK = "•••••"
 # A value of up to three characters looks like ordinary text ("1", "yes"): replacing it would garble every log, and the
@@ -54,6 +54,8 @@ class Redactor:
             self._looked_through += len(value)
             if self._looked_through > MOST_TEXT:
                 return
+        if isinstance(value, str) and len(value) <= LARGE and is_token(value):
+            return
         text = value if isinstance(value, str) else value.decode(errors="ignore")
         self._keep(lines_of(text))
         for part in dict.fromkeys(parts_of(text)):

@@ -25,11 +25,17 @@ DENSE = 96  # pieces side by side at the beginning of a large value
 SPREAD = 32  # pieces over the rest
 _DEPTH = 3  # a URL in JSON in a dotenv line
 
+_TOKEN = re.compile(r"[A-Za-z0-9_.~+/-]*={0,2}\Z")
 _USER_INFO = re.compile(r"://[^\s:/@]*:(\S+)@[^\s@/]+")
 _PAIR = re.compile(r"""(?<![\w.-])([\w.-]++)["']?\s*[=:]\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^\s;&,]+)""")
 _LINE = re.compile(r"\s*(?:export\s+|-\s+)?([\w.-]+)\s*[=:]\s*(\S.*)\Z", re.DOTALL)
 _TELLING = re.compile(r"pass|pwd|secret|token|key|auth|cred|private|salt|dsn", re.IGNORECASE)
 _WORD = re.compile(r"[a-z_-]*|[0-9.]*|[A-Z_-]*|true|false|null", re.IGNORECASE)
+
+
+def is_token(value: str) -> bool:
+    """Whether it is one word, also of Base64, as most values are: it has one line, and no URL, pair or JSON in it, so no part."""
+    return bool(_TOKEN.match(value))
 
 
 def parts_of(value: str, depth: int = _DEPTH) -> Iterator[str]:
@@ -130,7 +136,7 @@ def pieces_of(value: str | bytes) -> Iterator[str]:
 
 def _encoded(data: bytes, *, wrapped: bool = True) -> Iterator[str]:
     """Base64 and hexadecimal."""
-    whole = base64.b64encode(data).decode().rstrip("=")
+    whole = _base64(data).rstrip("=")
     found = [whole, *_inside(data)]
     if wrapped:
         for width in (64, 76):
@@ -148,11 +154,15 @@ def _encoded(data: bytes, *, wrapped: bool = True) -> Iterator[str]:
 _FOR_ADDRESSES = str.maketrans("+/", "-_")
 
 
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
 def _inside(data: bytes) -> Iterator[str]:
     """What is left of the value's Base64 when other bytes stand before and behind it: three alignments, without the characters
     that belong to neighbours, too."""
     for before, first in ((0, 0), (1, 2), (2, 3)):
-        text = base64.b64encode(b"\0" * before + data).decode()
+        text = _base64(b"\0" * before + data)
         rest = (before + len(data)) % 3
         yield text[first : len(text) - (0, 3, 2)[rest]]
 
@@ -161,6 +171,9 @@ def _escaped(plain: str) -> Iterator[str]:
     """As programs and protocols write a text. What equals the text itself comes again; the matcher keeps one."""
     yield plain
     if _ONE_SPELLING.match(plain):  # a secrets file holds hundreds of such values
+        return
+    if is_token(plain):  # these as well: in Base64 three characters are written in another way
+        yield from _percent_of_token(plain)
         return
     yield storable_text(plain)
     for form in (quote(plain, safe="", errors="surrogatepass"), quote(plain, errors="surrogatepass"),
@@ -178,6 +191,14 @@ def _escaped(plain: str) -> Iterator[str]:
     ):
         yield form
     yield repr(plain)[1:-1]
+
+
+def _percent_of_token(plain: str) -> Iterator[str]:
+    """The same as `quote` and `quote_plus` give, in both cases."""
+    for plus, equal, slash in (("%2B", "%3D", "%2F"), ("%2b", "%3d", "%2f")):
+        path = plain.replace("+", plus).replace("=", equal)
+        yield path
+        yield path.replace("/", slash)
 
 
 _ONE_SPELLING = re.compile(r"[A-Za-z0-9_.~-]*\Z")

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from rq import Worker as RqWorker
 from rq.exceptions import DeserializationError
 
+from core.collector import leave_out_what_is_loaded
 from core.heartbeats import WORKER, BeatingHeart, Heart
 from core.listed import ListedJob
 from core.origin import Origin, set_origin
@@ -60,6 +61,7 @@ class Worker(RqWorker):
         until the end."""
         for module in settings.WORKER_PRELOAD:
             importlib.import_module(module)
+        leave_out_what_is_loaded()
         self._heart = BeatingHeart(Heart(WORKER, self.queue_names()))
         self._heart.start()
         try:

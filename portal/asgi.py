@@ -3,13 +3,13 @@
 Without that option uvicorn believes `X-Forwarded-For` of every program on this machine; only TRUSTED_PROXIES decides.
 """
 
-import gc
 import os
 from importlib import import_module
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from core.collector import leave_out_what_is_loaded
 from core.parent import end_with_parent
 from core.redaction import redacted
 from portal.database import use_pool
@@ -23,9 +23,6 @@ from core.incoming import bounded  # noqa: E402  # after Django's setup: it look
 from portal.errors import too_large  # noqa: E402
 
 application = redacted(bounded(_django, too_large))
-
-# The views and all that they load are kept for good: Python's collector would otherwise look through them again and again, and
-# every request would wait a tenth of a second meanwhile.
+# The views, too: else they are loaded, and looked at, by the first requests.
 import_module(settings.ROOT_URLCONF)
-gc.collect()
-gc.freeze()
+leave_out_what_is_loaded()

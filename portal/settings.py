@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "core.middleware.ClientAddressMiddleware",
     "core.incoming.NoNulCharacters",
     "core.middleware.kept_by_nobody",
+    "portal.patience.bounded_waiting",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "core.middleware.CompressedPages",

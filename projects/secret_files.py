@@ -70,7 +70,8 @@ def at_once(ask: Callable[[], Answer]) -> Answer:
 
 def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> SecretText:
     """A version of a secret (the current one without `version_id`) as the stored text, for editing. Registers everything in it
-    that could be a value. Raises ExternalError, and RuntimeError without a redactor.
+    that could be a value: of a text of several lines each line; who opens the file registers the whole. Raises ExternalError, and
+    RuntimeError without a redactor.
     """
     register(())
     secret = manager.get(secret_id, version_id)
@@ -80,11 +81,11 @@ def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> 
 
 def _register_parts(text: str) -> None:
     """Registers everything that could be a value. In a Kubernetes Secret file labels are none: they are words such as the
-    project's name, which the portal writes itself."""
+    project's name, which the portal writes itself. Only a text with that word in it can have some."""
     bodies: list[Json] = []
     try:
         with contextlib.suppress(ManifestError):
-            bodies = [document.body for document in parse_secrets_file(text, path="")]
+            bodies = [one.body for one in parse_secrets_file(text, path="")] if "labels" in text else []
     finally:
         plain = {label for body in bodies for label in (body["metadata"].get("labels") or {}).values()}
         labels: set[str | bytes] = plain | set(map(decode_value, plain))

@@ -23,7 +23,7 @@ def look_at(file_id: int) -> None:
     if not begin_look(file_id):
         return
     file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
-    secret = look([file])[file.pk].secret if file is not None else None
+    secret = look([file], patiently=True)[file.pk].secret if file is not None else None
     if file is not None and secret is not None and secret.current_version:
         learn(file, secret.current_version)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from adapters.aws.session import Access, aws_errors
+from adapters.aws.waiting import one_read
 from adapters.errors import Conflict, Denied, ExternalError, Invalid, NotFound, Throttled
 
 SYSTEM = "Secrets Manager"
@@ -47,10 +48,11 @@ class Gone(NotFound):
 
 @contextlib.contextmanager
 def reading(secret_id: str, access: Access, version_id: str = "") -> Iterator[None]:
-    """Turns AWS's errors inside the block into ExternalErrors about reading a secret."""
+    """Turns AWS's errors inside the block into ExternalErrors about reading a secret. A person waits only so long for all reads
+    of a request (adapters/aws/waiting.py)."""
     which = f"version {version_id} of " if version_id else ""
     try:
-        with aws_errors(SYSTEM, f"read {which}the secret “{secret_id}”"):
+        with one_read(SYSTEM), aws_errors(SYSTEM, f"read {which}the secret “{secret_id}”"):
             yield
     except NotFound:
         hint = "Check its name and region in the environment's settings; old versions are removed by AWS in time."

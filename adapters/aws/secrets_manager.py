@@ -12,6 +12,7 @@ from typing import Any
 
 from adapters.aws.secret_errors import SYSTEM, Gone, deleted, reading, version_deleted
 from adapters.aws.session import PATIENT, Access, Limits, client
+from adapters.aws.waiting import in_time
 from adapters.errors import ExternalError, Invalid, NotFound
 
 CURRENT = "AWSCURRENT"
@@ -61,7 +62,7 @@ class SecretsManager:
     def describe(self, secret_id: str) -> SecretFacts:
         """Facts for settings pages. Also of a secret that is scheduled for deletion. Raises NotFound."""
         with reading(secret_id, self._access):
-            return _facts(self._client().describe_secret(SecretId=secret_id))
+            return _facts(self._reader().describe_secret(SecretId=secret_id))
 
     def exists(self, secret_id: str) -> bool:
         """Whether the secret exists and is not scheduled for deletion. Raises ExternalError for failures other than
@@ -90,7 +91,7 @@ class SecretsManager:
     def _get(self, secret_id: str, version_id: str) -> SecretText:
         which = {"VersionId": version_id} if version_id else {"VersionStage": CURRENT}
         with reading(secret_id, self._access, version_id):
-            answer = self._client().get_secret_value(SecretId=secret_id, **which)
+            answer = self._reader().get_secret_value(SecretId=secret_id, **which)
             if "SecretBinary" not in answer:
                 created = answer["CreatedDate"].astimezone(UTC)
                 return SecretText(answer["VersionId"], answer["SecretString"], created, answer["ARN"])
@@ -102,6 +103,9 @@ class SecretsManager:
 
     def _client(self) -> Any:
         return client("secretsmanager", self._access)
+
+    def _reader(self) -> Any:
+        return client("secretsmanager", in_time(self._access))
 
 
 def _facts(answer: dict[str, Any]) -> SecretFacts:

@@ -18,11 +18,13 @@ _BLOCK = re.compile(r"[|>][-+\d]*\Z")
 _USUAL = re.compile(
     r"([A-Za-z0-9_.-]+): ([A-Za-z0-9+/=]+)\Z"
 )  # `KEY: base64`, as most lines are: has the parts that `_of_line` finds
+_LONG = 16  # characters of base64 that are found inside any longer text, however that is encoded
 _AROUND = " \t\"'{}[],"
 
 
 def raw_parts(text: str) -> list[str | bytes]:
-    """Lines, what stands behind `:` and `=`, and what stands in quotes; what is base64 also decoded. Each once."""
+    """Lines, what stands behind `:` and `=`, and what stands in quotes; what is base64 also decoded. Each once. Of a line that is
+    a key and long base64 only the latter: where the line stands, that does."""
     found: dict[str | bytes, None] = {}
     for line in text.splitlines():
         for part in _parts_of(line.strip()):
@@ -36,7 +38,7 @@ def raw_parts(text: str) -> list[str | bytes]:
 def _parts_of(line: str) -> Iterable[str]:
     usual = _USUAL.match(line)
     if usual and usual[1] not in _PUBLIC_KEYS:
-        return line, usual[2]
+        return (usual[2],) if len(usual[2]) >= _LONG else (line, usual[2])
     return _of_line(line.removeprefix("- ").strip())
 
 

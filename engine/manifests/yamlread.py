@@ -25,6 +25,7 @@ from yaml.events import (
 )
 
 from engine.manifests.scalars import TAG, Scalar, json_value, key_text, resolve_plain, resolve_tagged
+from engine.manifests.yamlevents import Run, events, every_event
 
 MAX_DEPTH = 150  # cert-manager's CRDs, deep ones, nest 40 levels
 MAX_NODES = 300_000  # values in a file; cert-manager has 14,000
@@ -44,7 +45,6 @@ _ADVICE = {
 }
 _MERGE = object()
 _NO_KEY = object()
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure one is 20 times slower but equal
 
 
 class YamlError(Exception):
@@ -128,9 +128,8 @@ def read_yaml(
     """
     builder = _Builder(text_under, with_key_lines, budget or Budget())
     documents = 0
-    loader = _LOADER(text)
     try:
-        while (event := loader.get_event()) is not None:
+        for event in events(text) if text_under else every_event(text):
             if isinstance(event, DocumentStartEvent):
                 documents += 1
                 if documents > MAX_DOCUMENTS:
@@ -138,6 +137,8 @@ def read_yaml(
                 builder.start()
             elif isinstance(event, DocumentEndEvent):
                 yield builder.finish()
+            elif isinstance(event, Run):
+                builder.take_run(event)
             else:
                 builder.take(event)
     except yaml.MarkedYAMLError as error:
@@ -145,8 +146,6 @@ def read_yaml(
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, min(error.position, len(text))) + 1
         raise YamlError(line, "a control character that YAML does not allow") from None
-    finally:
-        loader.dispose()
 
 
 class _Builder:
@@ -182,6 +181,22 @@ class _Builder:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
+
+    def take_run(self, run: Run) -> None:
+        """Handles pairs of the mapping that is open: at once where nothing can be wrong with one of them."""
+        frame, budget, pairs = self._stack[-1], self._budget, dict(run.pairs)
+        values, characters = 2 * len(run.pairs), sum(len(key) + len(value) for key, value in run.pairs)
+        size = characters + values * _PER_VALUE
+        is_plain = frame.as_text and not self._with_key_lines and not frame.merged
+        is_new = len(pairs) == len(run.pairs) and frame.value.keys().isdisjoint(pairs)
+        if is_plain and is_new and values < budget.values and size < budget.characters:
+            budget.take(values, size, run.line)
+            frame.value.update(pairs)
+            frame.nodes += values
+            frame.size += size
+        else:
+            for event in run.events():
+                self.take(event)
 
     def finish(self) -> YamlDocument:
         """The document that has just ended."""

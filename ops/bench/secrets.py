@@ -34,7 +34,6 @@ KEYS = 500
 PEER = "the calls to AWS alone"
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: bench\ntype: Opaque\ndata:\n"
 REGION = "eu-west-2"
-OURS, FLOOR = "ours", "floor"
 DELAY = 0.015  # seconds; from the same region a call takes 10 to 40 ms
 
 
@@ -106,9 +105,10 @@ class Taken:
 
 
 class Bench:
-    """One secrets file for the portal and one for the calls alone."""
+    """One secrets file for the portal and one for the calls alone. `name`: sets it apart from others, because AWS keeps only 100
+    versions of a secret."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         import boto3
 
         from audit.actors import person
@@ -116,32 +116,31 @@ class Bench:
         from projects.models import Cluster, Environment, Project, SecretsFile
 
         self.aws: Any = boto3.client("secretsmanager")
-        for name in (OURS, FLOOR):
-            self.aws.create_secret(Name=name, SecretString=stored("at the beginning"))
-        cluster = Cluster.objects.create(slug="bench", name="Bench", kubeconfig="x")
-        project = Project.objects.create(
-            slug="bench", name="Bench", repository_url="https://git.example/b.git"
-        )
+        self.ours, self.floor = f"ours-{name}", f"floor-{name}"
+        for secret in (self.ours, self.floor):
+            self.aws.create_secret(Name=secret, SecretString=stored("at the beginning"))
+        cluster = Cluster.objects.create(slug=name, name=name, kubeconfig="x")
+        project = Project.objects.create(slug=name, name=name, repository_url="https://git.example/b.git")
         place = Environment.objects.create(
-            project=project, slug="bench", name="Bench", cluster=cluster, namespace="bench"
+            project=project, slug=name, name=name, cluster=cluster, namespace=name
         )
         self.file = SecretsFile.objects.create(
-            environment=place, path="secret.yaml", secret_id=OURS, region=REGION
+            environment=place, path="secret.yaml", secret_id=self.ours, region=REGION
         )
-        self.actor = person(User.objects.create(username="bench", is_admin=True))
+        self.actor = person(User.objects.create(username=name, is_admin=True))
 
     def open(self, number: int) -> Taken:
         """Until the portal knows a version that it has not seen."""
         from secrets_ui.known.looking import look_again
         from secrets_ui.known.reading import learn
 
-        self.aws.put_secret_value(SecretId=OURS, SecretString=stored(f"opened {number}"))
+        self.aws.put_secret_value(SecretId=self.ours, SecretString=stored(f"opened {number}"))
         return taken_by(lambda: learn(self.file, look_again(self.file).current_version))
 
     def open_alone(self, number: int) -> Taken:
         """The calls of `open`."""
-        self.aws.put_secret_value(SecretId=FLOOR, SecretString=stored(f"opened {number}"))
-        return taken_by(lambda: self.current(FLOOR))
+        self.aws.put_secret_value(SecretId=self.floor, SecretString=stored(f"opened {number}"))
+        return taken_by(lambda: self.current(self.floor))
 
     def save(self, number: int) -> Taken:
         """A save; the typed value must be stored afterwards."""
@@ -153,7 +152,7 @@ class Bench:
         taken = taken_by(
             lambda: save(self.actor, self.file, token=str(uuid.uuid4()), comment="the benchmark")
         )
-        if self.current(OURS)[1] != stored(f"saved {number}"):
+        if self.current(self.ours)[1] != stored(f"saved {number}"):
             raise RuntimeError("The save of the benchmark did not store what was typed.")
         return taken
 
@@ -169,14 +168,14 @@ class Bench:
         return version, self.aws.get_secret_value(SecretId=name, VersionId=version)["SecretString"]
 
     def _swap(self, text: str) -> None:
-        base, _ = self.current(FLOOR)
+        base, _ = self.current(self.floor)
         token, label = str(uuid.uuid4()), "SLIPWAYSAVING"
         self.aws.put_secret_value(
-            SecretId=FLOOR, SecretString=text, ClientRequestToken=token, VersionStages=[label]
+            SecretId=self.floor, SecretString=text, ClientRequestToken=token, VersionStages=[label]
         )
         move = self.aws.update_secret_version_stage
-        move(SecretId=FLOOR, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=base)
-        move(SecretId=FLOOR, VersionStage=label, RemoveFromVersionId=token)
+        move(SecretId=self.floor, VersionStage="AWSCURRENT", MoveToVersionId=token, RemoveFromVersionId=base)
+        move(SecretId=self.floor, VersionStage=label, RemoveFromVersionId=token)
 
 
 def taken_by(work: Callable[[], object]) -> Taken:
@@ -204,11 +203,11 @@ def delayed(seconds: float) -> Iterator[None]:
         yield
 
 
-def measure_both(bench: Bench, rounds: int) -> list[dict[str, Any]]:
+def measure_both(rounds: int) -> list[dict[str, Any]]:
     """The rows as the sandbox's AWS answers, and with the delay."""
-    near = measure(bench, rounds)
+    near = measure(Bench("near"), rounds)
     with delayed(DELAY):
-        far = measure(bench, rounds)
+        far = measure(Bench("far"), rounds)
     note = f"; every call to AWS {1000 * DELAY:.0f} ms later, on both sides"
     return near + [row | {"name": f"{row['name']}-delayed", "detail": row["detail"] + note} for row in far]
 
@@ -252,11 +251,12 @@ def main(folder: Path, rounds: int) -> None:
     django.setup()
     from django.core.management import call_command
 
+    import portal.asgi  # noqa: F401  # the measured process is in the state of a web process
     from core.redactor import redacting
 
     call_command("migrate", verbosity=0)
     with aws(folder), redacting():  # also for what is prepared between the measurements
-        found = measure_both(Bench(), rounds)
+        found = measure_both(rounds)
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -12,19 +12,17 @@ from projects.models import SecretsFile
 from secrets_ui.editing.asking import store
 from secrets_ui.editing.drafts import Content, change_draft, discard, draft_of
 from secrets_ui.editing.merging import Merged, merge
-from secrets_ui.editing.staging import known_secret
+from secrets_ui.editing.staging import require_known
 from secrets_ui.editing.writing import SOURCE, STATE, Wanted
 from secrets_ui.known.looking import look_again
 from secrets_ui.known.public import Place, label
-from secrets_ui.known.rights import require
 from secrets_ui.known.said import checked
 from secrets_ui.models import Secret, SecretVersion
 
 
 def review(actor: Actor, file: SecretsFile) -> Merged:
     """Merges the actor's draft into the current version, without a write. Raises Refused, ExternalError, ManifestError."""
-    require(actor, file, "edit")
-    secret = known_secret(file)
+    secret = require_known(actor, file, "edit")
     content = draft_of(actor.user, secret)
     if not content.edits:
         raise nothing_typed()
@@ -46,8 +44,7 @@ def save(actor: Actor, file: SecretsFile, *, token: str, comment: str) -> Secret
     Raises Refused (also for clashes, and where the comment is missing), ExternalError, ManifestError. The draft is kept
     unless it was saved.
     """
-    require(actor, file, "edit")
-    secret = known_secret(file)
+    secret = require_known(actor, file, "edit")
     if not comment.strip():
         raise Refused("Say in a few words why. Nothing was saved; what you typed is kept.", code="reason")
     if (done := finished(actor, secret, token)) is not None:
@@ -105,8 +102,7 @@ def text_of(merged: Merged) -> str:
 def resolve(actor: Actor, file: SecretsFile, *, current: str, mine: Mapping[Place, bool]) -> Content:
     """Decides clashes against a version: for each key whether the actor's own edit stays. What is not named stays as it
     is, and clashes again. Nothing is saved by this."""
-    require(actor, file, "edit")
-    secret = known_secret(file)
+    secret = require_known(actor, file, "edit")
 
     def decided(content: Content) -> Content:
         edits = tuple(edit for edit in content.edits if all(mine.get(place, True) for place in edit.places))

@@ -12,6 +12,7 @@ from core.errors import Refused
 from core.secret_values import register
 from engine.manifests.secretfiles import key_problem
 from projects.models import SecretsFile
+from projects.secret_rights import Right
 from secrets_ui.editing.drafts import Content, Edit, change_draft, discard, draft_of
 from secrets_ui.known.public import Key, Place, keys_of, label, names_of
 from secrets_ui.known.reading import read_version
@@ -29,9 +30,19 @@ LINE_ENDS: Mapping[str, Callable[[bytes], bytes]] = {
 AS_WRITTEN = ("not-base64", "maybe-not-base64")
 
 
+def require_known(actor: Actor, file: SecretsFile, right: Right) -> Secret:
+    """The secret of a file, on which the actor has the right. Raises Refused, also while nothing is known of the secret."""
+    secret = secret_of(file)
+    require(actor, file, right, secret=secret)
+    return _known(secret)
+
+
 def known_secret(file: SecretsFile) -> Secret:
     """The secret of a file that can be edited. Raises Refused while nothing is known of it."""
-    secret = secret_of(file)
+    return _known(secret_of(file))
+
+
+def _known(secret: Secret | None) -> Secret:
     if secret is None or not secret.current_version:
         raise Refused(
             "Nothing is known of this secret yet: AWS has not answered. Nothing was changed.",

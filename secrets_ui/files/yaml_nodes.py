@@ -18,33 +18,23 @@ from yaml.events import (
     StreamStartEvent,
 )
 
+from engine.manifests.yamlevents import Run, events
 from engine.manifests.yamlread import YamlError
 from secrets_ui.files.nodes import ALIAS, LIST, MAPPING, MAX_DEPTH, SCALAR, Node, Root, Tree
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def yaml_tree(text: str) -> Tree:
     """The tree of a text without byte-order mark. Raises YamlError, which quotes no value."""
     try:
-        loader = _LOADER(text)
+        return Tree(tuple(_roots(events(text))), json=False)
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
         raise YamlError(line, "half of a surrogate pair, which is no text") from None
-    try:
-        return Tree(tuple(_roots(_events(loader))), json=False)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(mark.line + 1 if mark else 1, str(error.problem or "not valid YAML")) from None
     except yaml.reader.ReaderError:
         raise YamlError(1, "a control character that YAML does not allow") from None
-    finally:
-        loader.dispose()
-
-
-def _events(loader: Any) -> Iterator[Any]:
-    while (event := loader.get_event()) is not None:
-        yield event
 
 
 def _roots(events: Iterator[Any]) -> Iterator[Root]:
@@ -106,7 +96,10 @@ class _Document:
         is_map = isinstance(event, MappingStartEvent)
         parts: list[Node] = []
         while not isinstance(last := next(self._events), MappingEndEvent | SequenceEndEvent):
-            parts.append(self.node(last, depth + 1))
+            if isinstance(last, Run):
+                parts += _nodes(last)
+            else:
+                parts.append(self.node(last, depth + 1))
         assert isinstance(event, MappingStartEvent | SequenceStartEvent)  # noqa: S101 (libyaml's grammar)
         return Node(
             MAPPING if is_map else LIST,
@@ -117,6 +110,14 @@ class _Document:
             pairs=tuple(zip(parts[::2], parts[1::2], strict=True)) if is_map else (),
             items=() if is_map else tuple(parts),
         )
+
+
+def _nodes(run: Run) -> Iterator[Node]:
+    for line, ((key, value), (start, behind)) in enumerate(
+        zip(run.pairs, run.starts(), strict=True), run.line + 1
+    ):
+        yield Node(SCALAR, start, start + len(key), line, key)
+        yield Node(SCALAR, behind, behind + len(value), line, value)
 
 
 def _place(first: Any, last: Any) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +11,9 @@ from datetime import timedelta
 from django.core.cache import cache
 from django.utils import timezone
 
+from adapters.aws.secret_errors import SYSTEM
 from adapters.aws.secrets_manager import SecretFacts
-from adapters.errors import ExternalError, NotFound
+from adapters.errors import ExternalError, NotFound, TimedOut
 from core.redactor import redact_text
 from projects import contacts
 from projects.connections import secrets_writer
@@ -22,6 +23,8 @@ from secrets_ui.models import Secret, SecretAddress
 
 FRESH_SECONDS = 4  # a page that refreshes itself does not ask each time
 AGAIN_SECONDS = 15  # after AWS gave no answer
+WAIT_SECONDS = 2.0  # that a page which only shows something waits for AWS
+JOB_SECONDS = 15.0  # that a job does
 THREADS = 4
 LOOKED_AT = timedelta(minutes=10)  # how often a secret is looked at where no page does so
 
@@ -36,13 +39,14 @@ class Look:
     missing: bool = False
 
 
-def look(files: Sequence[SecretsFile]) -> dict[int, Look]:
-    """Each file's secret, asked for where the last answer is not fresh; by the file's pk."""
+def look(files: Sequence[SecretsFile], *, patiently: bool = False) -> dict[int, Look]:
+    """Each file's secret, asked for where the last answer is not fresh; by the file's pk. `patiently`: no page waits for it."""
     known = secrets_by_file(files)
     unseen = [file for file in files if file.pk not in known]
     kept: dict[str, Look] = cache.get_many([_key(file) for file in unseen]) if unseen else {}
     due = [file for file in files if file.pk in known and is_due(known[file.pk])]
-    answers = _ask([*due, *(file for file in unseen if _key(file) not in kept)])
+    asked = [*due, *(file for file in unseen if _key(file) not in kept)]
+    answers = _ask(asked, JOB_SECONDS if patiently else WAIT_SECONDS)
     _note(files, answers, known)
     return {file.pk: _told(file, known.get(file.pk), answers.get(file.pk), kept) for file in files}
 
@@ -135,13 +139,23 @@ def _key(file: SecretsFile) -> str:
     return f"secret-look-{file.pk}-{file.edited}"
 
 
-def _ask(files: Sequence[SecretsFile]) -> dict[int, SecretFacts | ExternalError]:
-    """Side by side, so that a page waits once for an AWS that is gone. The threads do not touch the database."""
+def _ask(files: Sequence[SecretsFile], seconds: float) -> dict[int, SecretFacts | ExternalError]:
+    """Side by side, and not for longer than this. The threads do not touch the database."""
     if not files:
         return {}
-    with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        asked = {file.pk: pool.submit(copy_context().run, _describe, file) for file in files}
-        return {pk: answer.result() for pk, answer in asked.items()}
+    pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="secrets")
+    asked = {file.pk: pool.submit(copy_context().run, _describe, file) for file in files}
+    wait(asked.values(), timeout=seconds)
+    pool.shutdown(wait=False, cancel_futures=True)
+    return {pk: answer.result() if _is_there(answer) else _silent(seconds) for pk, answer in asked.items()}
+
+
+def _is_there(answer: Future[SecretFacts | ExternalError]) -> bool:
+    return answer.done() and not answer.cancelled()
+
+
+def _silent(seconds: float) -> ExternalError:
+    return TimedOut(f"{SYSTEM} gave no answer within {seconds:.0f} seconds.", system=SYSTEM)
 
 
 def _describe(file: SecretsFile) -> SecretFacts | ExternalError:

@@ -123,18 +123,15 @@ def _told(arn: str, name: str, entry: Entry, told: Told) -> Json:
 
 
 def _row(arn: str, name: str, entry: Entry) -> Json:
+    place = name, entry.key
     if entry.value is None:
         flag = Finding(UNREADABLE, f"The value {entry.mistake}.")
         found = [*check_raw(entry.raw), flag] if entry.part == "data" and entry.raw else [flag]
-        return {
-            **_facts(arn, (name, entry.key), entry.raw.encode(), found),
-            "kind": UNREADABLE,
-            "locked": entry.locked,
-        }
+        return _facts(arn, place, entry.raw.encode(), found, entry.locked) | {"kind": UNREADABLE}
     odd = check_value(entry.value)
     if entry.part == "data":
         odd = [*check_base64(entry.raw), *odd]
-    return _facts(arn, (name, entry.key), entry.value, odd) | {"locked": entry.locked}
+    return _facts(arn, place, entry.value, odd, entry.locked)
 
 
 def _with_pair(row: Json, pair: Finding | None) -> Json:
@@ -146,7 +143,7 @@ def _flag(finding: Finding) -> list[str]:
     return [finding.code, finding.text, finding.mend]
 
 
-def _facts(arn: str, place: Place, value: bytes, found: Iterable[Finding]) -> Json:
+def _facts(arn: str, place: Place, value: bytes, found: Iterable[Finding], locked: str = "") -> Json:
     kind = kind_of(value)
     breaks, final = line_ends(value)
     return {
@@ -158,7 +155,7 @@ def _facts(arn: str, place: Place, value: bytes, found: Iterable[Finding]) -> Js
         "breaks": breaks,
         "final": final,
         "flags": [_flag(finding) for finding in found],
-        "locked": "",
+        "locked": locked,
     }
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from django.db.models import Q
-
 from adapters.errors import ExternalError
 from core.redactor import redact_text
 from engine.errors import ManifestError, SlipwayError
@@ -85,18 +83,15 @@ def is_known(row: SecretVersion) -> bool:
 def keep(row: SecretVersion, rows: list[Json], byte_count: int | None = None) -> None:
     """Stores the public facts of a version, and its differences to the version before and after it."""
     row.keys, row.byte_count, row.error = rows, byte_count, ""
-    row.save(update_fields=["keys", "byte_count", "error"])
-    beside = Q(base_version=row.version_id)
-    if row.base_version:
-        beside |= Q(version_id=row.base_version)
-    for other in SecretVersion.objects.filter(beside, secret=row.secret_id, keys__isnull=False):
-        _tell(*((other, row) if other.version_id == row.base_version else (row, other)))
-
-
-def _tell(before: SecretVersion, after: SecretVersion) -> None:
-    """Stores the differences of two known versions, unless they are stored already."""
-    if not after.touched and before.keys is not None and after.keys is not None:
-        after.touched = touched(before.keys, after.keys)
+    fields = ["keys", "byte_count", "error"]
+    known = SecretVersion.objects.filter(secret=row.secret_id, keys__isnull=False).exclude(pk=row.pk)
+    before = known.filter(version_id=row.base_version).first() if row.base_version else None
+    if before is not None and not row.touched:
+        row.touched = touched(before.keys or [], rows)
+        fields.append("touched")
+    row.save(update_fields=fields)
+    for after in known.filter(base_version=row.version_id, touched={}):
+        after.touched = touched(rows, after.keys or [])
         after.save(update_fields=["touched"])
 
 

@@ -22,10 +22,13 @@ def environments_of(file: SecretsFile, secret: Secret | None = None) -> list[Env
     return [file.environment, *others.values()]
 
 
-def require(actor: Actor, file: SecretsFile, right: Right, *, what: str = "") -> list[Environment]:
-    """Raises Refused unless the actor has the right in every environment that reads the secret; returns those."""
+def require(
+    actor: Actor, file: SecretsFile, right: Right, *, what: str = "", secret: Secret | None = None
+) -> list[Environment]:
+    """Raises Refused unless the actor has the right in every environment that reads the secret; returns those. `secret`: as for
+    `environments_of`."""
     require_secret(actor, file.environment, right, what=what)
-    environments = environments_of(file)
+    environments = environments_of(file, secret)
     if actor.kind == "system":
         return environments
     for other in environments[1:]:

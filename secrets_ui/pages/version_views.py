@@ -21,12 +21,12 @@ from projects.models import SecretsFile
 from secrets_ui.editing.asking import demands_request
 from secrets_ui.editing.creating import cannot_create
 from secrets_ui.editing.restoring import restore
-from secrets_ui.known.looking import look, look_again
+from secrets_ui.known.looking import Look, look, look_again
 from secrets_ui.known.reading import learn
 from secrets_ui.known.rights import may, require
 from secrets_ui.known.secrets import current_versions, stored_versions
 from secrets_ui.known.uses import serving, uses_of
-from secrets_ui.models import CreationRequest, Secret, SecretVersion
+from secrets_ui.models import CreationRequest, SecretVersion
 from secrets_ui.pages.edit_views import editable
 from secrets_ui.pages.finding import file_for, page_url, said, url_of
 from secrets_ui.pages.forms import CreateForm, RestoreForm
@@ -50,8 +50,8 @@ def versions(request: HttpRequest, project: str, environment: str, file: int) ->
         if ui.saved(form, lambda: made.append(_restored(request, found, form))):
             _told(request, made[0])
             return redirect(page_url(found))
-    secret = look([found])[found.pk].secret
-    return ui.page(request, "secrets_ui/versions.html", form, **_context(request, found, secret, form))
+    seen = look([found])[found.pk]
+    return ui.page(request, "secrets_ui/versions.html", form, **_context(request, found, seen, form))
 
 
 def _restored(request: HttpRequest, file: SecretsFile, form: RestoreForm) -> object:
@@ -71,9 +71,8 @@ def _told(request: HttpRequest, row: object) -> None:
         messages.success(request, "Restored as a new version. Pods take it with the next deploy.")
 
 
-def _context(
-    request: HttpRequest, file: SecretsFile, secret: Secret | None, form: RestoreForm
-) -> dict[str, Any]:
+def _context(request: HttpRequest, file: SecretsFile, seen: Look, form: RestoreForm) -> dict[str, Any]:
+    secret = seen.secret
     rows = (stored_versions(secret) if secret else SecretVersion.objects.none()).defer("keys")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     uses = uses_of(request.user, secret, [row.version_id for row in page]) if secret else {}
@@ -87,7 +86,7 @@ def _context(
     ]  # fmt: skip
     return {
         "file": file, "environment": file.environment, "project": file.environment.project, "secret": secret,
-        "lines": lines, "page": page, "token": uuid.uuid4(), "current": current,
+        "look": seen, "lines": lines, "page": page, "token": uuid.uuid4(), "current": current,
         "restoring": str(form["version"].value() or request.GET.get("restore", "")),
         "may": may(request.user, file, "names", "edit"),
         "back": page_url(file),

@@ -14,6 +14,7 @@ from secrets_ui.values.kinds import BEGIN, JSON, is_json, text_of
 from secrets_ui.values.mends import HIDDEN, MENDS, SPACES
 
 _LONG_ENOUGH = 8  # characters from which base64 of text is hardly a word
+_TOKEN = re.compile(r"[A-Za-z0-9_.:@/+=-]{3,}\Z")
 _WORD = re.compile(r"[A-Za-z]?[a-z]{3,15}\Z|[A-Z]{4,16}\Z")
 
 
@@ -40,6 +41,8 @@ def check_value(value: bytes, *, sample: bytes | None = None, now: datetime | No
     text = text_of(value)
     if text is None:
         return list(_binary(value))
+    if _TOKEN.match(text):  # as most values are: it has no lines, spaces or quotes
+        return list(_wrapped(text))
     found = [*_ends(text), *_wrapped(text), *_hidden(text), *_structure(text)]
     if BEGIN in text:
         found += [

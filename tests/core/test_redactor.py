@@ -27,7 +27,7 @@ from core.redactor import (
     redacting,
     redactor_in_force,
 )
-from core.secret_forms import forms_of, parts_of
+from core.secret_forms import forms_of, is_token, lines_of, parts_of
 
 # Without the dots of the mask itself; values with nothing but blanks around less than six characters are tested apart.
 ANY = st.characters(exclude_categories=("Cs",), exclude_characters="•")
@@ -252,6 +252,43 @@ def test_parts_of_a_value_are_known(value: str) -> None:
         assert part not in redactor.redact(f"it said {part} and ended")
         encoded = base64.b64encode(f"user:{part}".encode()).decode()
         assert base64.b64encode(part.encode()).decode()[:-4] not in redactor.redact(encoded)
+
+
+TOKENS = st.from_regex(r"[A-Za-z0-9_.~+/-]{1,80}={0,2}", fullmatch=True)
+
+
+@given(TOKENS)
+def test_a_token_has_the_percent_forms_of_the_library(value: str) -> None:
+    """Base64 and other single words are spelled in a shorter way, with the same result."""
+    percent = {quote(value, safe=""), quote(value), quote_plus(value)}
+    assert percent | set(map(lower_percent, percent)) <= set(forms_of(value))
+
+
+@given(TOKENS)
+def test_a_token_has_no_parts_and_no_other_lines(value: str) -> None:
+    assert is_token(value)
+    assert not [*parts_of(value)]
+    assert {*lines_of(value)} <= {value} <= {*forms_of(value)}
+
+
+def test_the_readable_line_of_a_binary_value_is_known() -> None:
+    redactor = Redactor()
+    redactor.add([b"\xffreadable-inside\xfe"])
+    assert redactor.redact("it is readable-inside there") == f"it is {MASK} there"
+
+
+def test_values_with_the_same_beginning_are_told_apart() -> None:
+    redactor = Redactor()
+    redactor.add(["same-beginning-1", "same-beginning-22", "same-beginning-1"])
+    assert (
+        redactor.redact("same-beginning-22, same-beginning-1, same-beginning-3")
+        == f"{MASK}, {MASK}, same-beginning-3"
+    )
+    redactor.add([f"same-beginning-{number}" for number in range(3, 40)])
+    assert (
+        redactor.redact("same-beginning-22, same-beginning-3, same-beginning")
+        == f"{MASK}, {MASK}, same-beginning"
+    )
 
 
 def test_ordinary_words_inside_a_value_stay() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.redactor import MASK, Redactor
 from engine.manifests.rawparts import raw_parts
 
 VALUE = "canary-value-7c1d"
@@ -48,3 +50,28 @@ def test_what_helps_to_find_the_mistake_is_not(word: str) -> None:
 @given(st.text(max_size=300))
 def test_any_text_is_taken(text: str) -> None:
     assert all(raw_parts(text))
+
+
+@pytest.mark.parametrize("value", ["dmFsdWUtb2YtMTY=", "canaryvalue7c1d/and/more", f"{ENCODED}{ENCODED}"])
+def test_a_line_with_a_long_value_is_found_by_that_alone(value: str) -> None:
+    """Also where the line is a part of something that is encoded."""
+    line = f"PASSWORD: {value}"
+    assert line not in raw_parts(f"  {line}\n")
+    redactor = Redactor()
+    redactor.add(raw_parts(f"  {line}\n"))
+    for shown in (
+        line,
+        base64.b64encode(f"a\n  {line}\nb".encode()).decode(),
+        line.encode().hex(),
+        quote(line),
+    ):
+        left = redactor.redact(f"it is {shown} there")
+        assert MASK in left
+        assert not [part for part in (value, quote(value, safe=""), value.encode().hex()) if part in left]
+        inside = base64.b64encode(value.encode()).decode()[4:-6]
+        assert inside not in left
+
+
+@pytest.mark.parametrize("value", ["MTIz", "abc", "c2hvcnQ="])
+def test_a_line_with_a_short_value_is_one_of_them(value: str) -> None:
+    assert f"PIN: {value}" in raw_parts(f"  PIN: {value}\n")

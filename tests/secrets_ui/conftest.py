@@ -14,6 +14,7 @@ from core.redactor import redacting
 from people.models import User
 from projects import connections
 from projects.models import Environment, Role, SecretsFile
+from secrets_ui.known import looking
 from tests import factories as make
 from tests.deployments.outside import FakeGit, Outside
 from tests.sandbox.ends import Aws, running_aws
@@ -72,6 +73,12 @@ def wire(line: Wire, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     line.calls.clear()
     yield line
     line.mend()
+
+
+@pytest.fixture(autouse=True)
+def patient_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine lets AWS answer late; `test_waiting.py` looks at the real time."""
+    monkeypatch.setattr(looking, "WAIT_SECONDS", 30.0)
 
 
 @pytest.fixture

@@ -15,12 +15,18 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from secrets_ui.values.checks import check_pairs, check_raw, check_value
+from secrets_ui.values.checks import _ends, _hidden, _structure, check_pairs, check_raw, check_value
 from secrets_ui.values.kinds import kind_of
 from secrets_ui.values.mends import MENDS, mend
 from secrets_ui.values.random_values import KINDS, random_value
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@given(st.from_regex(r"[A-Za-z0-9_.:@/+=-]{3,60}", fullmatch=True))
+def test_what_is_looked_for_in_lines_is_not_in_a_single_word(text: str) -> None:
+    """Most values are one word, for which that is left out."""
+    assert not [*_ends(text), *_hidden(text), *_structure(text)]
 
 
 @cache
