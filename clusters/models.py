@@ -12,7 +12,7 @@ class LiveState(models.Model):
     """The cluster's last answer about one environment.
 
     `workloads`: list of {kind, name, images, desired, ready, updated, health, sentence, managed}; where pods cannot pull also
-    `pulls`: list of {pod, container, image, message, secrets, born, owner}. `pulls`: the same of pods that belong to none of them.
+    `pulls`: list of {pod, container, image, message, secrets, born, owner}. `pulls`: those of pods of none of them.
     `health` is the worst of them. `read_at`: time of the last answer. `error`: why the newest read (`tried_at`) failed, else
     empty; the old answer stays then.
     """

@@ -230,7 +230,9 @@ def test_pods_that_cannot_pull_and_whether_they_heal(portal: Portal, see) -> Non
 def test_a_pod_of_a_job_is_among_them_while_the_workloads_are_well(portal: Portal, see) -> None:
     told = {"container": "c", "image": "eu/backup:1", "born": "", "message": "401", "secrets": []}
     pulls = [{**told, "pod": "backup-29", "owner": "Job"}, {**told, "pod": "by-hand", "owner": ""}]
-    LiveState.objects.create(environment=portal.environment, health="healthy", read_at=portal.now, pulls=pulls)
+    LiveState.objects.create(
+        environment=portal.environment, health="healthy", read_at=portal.now, pulls=pulls
+    )
     page = see("viewer")
     assert 'id="pulls">Pods that cannot pull now</h2><span class="count">2</span>' in page
     assert "Delete the pod; the one that takes its place gets the Secret." in page
