@@ -166,6 +166,29 @@ def test_people_see_the_namespaces_of_their_environments_only(portal: Portal, se
     assert "Shop" not in see("stranger")
 
 
+def test_people_read_how_many_of_their_namespaces_were_renewed(portal: Portal, see) -> None:
+    first = Credential.objects.get()
+    refresh = portal.renewal(first, 0, sentence="9 Secrets renewed.")
+    for n in range(4):
+        name = f"own-{n}"
+        make.make_environment(
+            portal.environment.project, slug=name, cluster=portal.cluster, namespace=name, pull_secret="ecr-pull"
+        )
+        RefreshResult.objects.create(refresh=refresh, credential=portal.credential(name), result="written")
+    page = see("viewer")
+    assert "5 renewed: shop, own-0, own-1 and 2 more." in page
+    assert "…." not in page
+    RefreshResult.objects.update(result="skipped", sentence="It is paused.")
+    assert "5 skipped; shop: It is paused." in see("viewer")
+
+
+def test_a_pause_that_outlives_its_credential_says_so(portal: Portal, see) -> None:
+    row = portal.credential("lull", State.PAUSED, hours=4, paused_until=portal.now + timedelta(hours=5))
+    assert "Pulls stop before the pause ends. An admin can resume it" in see()
+    Credential.objects.filter(pk=row.pk).update(paused_until=portal.now + timedelta(hours=3))
+    assert "Nothing is written here until the pause ends." in see()
+
+
 def test_buttons_are_for_those_who_may(portal: Portal, see) -> None:
     def buttons(who: str) -> list[bool]:
         page = see(who)
