@@ -172,7 +172,11 @@ def test_people_read_how_many_of_their_namespaces_were_renewed(portal: Portal, s
     for n in range(4):
         name = f"own-{n}"
         make.make_environment(
-            portal.environment.project, slug=name, cluster=portal.cluster, namespace=name, pull_secret="ecr-pull"
+            portal.environment.project,
+            slug=name,
+            cluster=portal.cluster,
+            namespace=name,
+            pull_secret="ecr-pull",
         )
         RefreshResult.objects.create(refresh=refresh, credential=portal.credential(name), result="written")
     page = see("viewer")
