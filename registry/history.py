@@ -136,7 +136,7 @@ def _sentence(done: Sequence[Done], written: Sequence[Done], bad: Sequence[Done]
         parts.append(f"{_count(len(written))} renewed.")
     fresh = sum(1 for one in done if one.result == RESULT.UNCHANGED)
     if fresh:
-        parts.append(f"{_count(fresh)} fresh already.")
+        parts.append(f"{_count(fresh)} fresh already: nothing had to be written.")
     if bad:
         parts.append(f"{_count(len(bad))} not renewed; {bad[0].credential.namespace}: {bad[0].sentence}")
     if not parts and done:
