@@ -243,7 +243,11 @@ def _done(row: Credential, verdict: Verdict, outcome: Outcome | None) -> Done:
     if verdict.state == State.FOREIGN:
         return Done(row, RESULT.FOREIGN, fault.sentence if fault else "")
     if verdict.state == State.PAUSED:
-        return Done(row, RESULT.SKIPPED, "It is paused: nothing is written until the pause ends, or an admin resumes it.")
+        return Done(
+            row,
+            RESULT.SKIPPED,
+            "It is paused: nothing is written until the pause ends, or an admin resumes it.",
+        )
     if fault is not None and fault.kind in (GONE, TERMINATING):
         return Done(row, RESULT.SKIPPED, fault.sentence)
     if fault is not None:

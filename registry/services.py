@@ -16,7 +16,7 @@ from core.errors import Refused
 from core.jobs import enqueue, slot
 from people.services import admins_text, require_admin
 from projects import editing
-from projects.access import maintainers_text, role_in
+from projects.access import maintainers_text, role_in, visible_projects
 from projects.models import Cluster, Environment, Registry, Role
 from registry.models import USUAL_NAME, Cause, Credential, PullPolicy, Refresh
 
@@ -57,7 +57,9 @@ def require_refresh(by: Actor, cluster: Cluster, namespace: str) -> None:
         return
     if not namespace:
         require_admin(by)
-    here = Environment.objects.filter(cluster=cluster, namespace=namespace).select_related("project")
+    here = Environment.objects.filter(
+        cluster=cluster, namespace=namespace, project__in=visible_projects(by.user)
+    ).select_related("project")
     for environment in here:
         role = role_in(by.user, environment.project, environment, elsewhere=False)
         if role is not None and role.rank >= Role.DEPLOYER.rank:
@@ -67,7 +69,9 @@ def require_refresh(by: Actor, cluster: Cluster, namespace: str) -> None:
         f"To renew the pull credential of {namespace} you need the role deployer on an environment there.",
         hint="Ask a maintainer of the project or an admin for the role.",
         code="role",
-        ask=maintainers_text(first.project) if first is not None else admins_text(),
+        ask=maintainers_text(first.project)
+        if first is not None
+        else admins_text(),  # of others nothing is told
     )
 
 

@@ -138,11 +138,16 @@ def test_what_was_deployed_last_is_told_where_the_cluster_does_not_say_that_it_r
     assert ["/projects/shop/staging/" in row for row in rows()] == [True, False, False]
 
 
-def test_the_answer_is_kept_with_its_age(portal: Portal, ecr: FakeImages, see) -> None:
+def test_the_answer_is_kept_with_its_age(
+    portal: Portal, ecr: FakeImages, see, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ecr.listing = Listing((listed(portal, 1),), is_cut=False)
     see()
     see()
     assert ecr.asked == ["shop/web", f"sha256:{1:064}"]
+    see(f"{ADDRESS}?anew=1")
+    assert ecr.asked == ["shop/web", f"sha256:{1:064}"]  # somebody who reloads it does not ask at each time
+    monkeypatch.setattr(images, "ANEW", timedelta(0))
     see(f"{ADDRESS}?anew=1")
     assert ecr.asked == ["shop/web", f"sha256:{1:064}", "shop/web"]
     ecr.fails = Unavailable("ECR does not answer.", system="ECR")

@@ -166,6 +166,27 @@ def test_people_see_the_namespaces_of_their_environments_only(portal: Portal, se
     assert "Shop" not in see("stranger")
 
 
+def test_a_renewal_in_a_namespace_of_others_is_not_shown_by_its_name_alone(portal: Portal, see) -> None:
+    """The person has a namespace of that name, in another cluster."""
+    second = make.make_cluster(slug="lon", name="London")
+    portal.credential("feed", cluster=second)
+    make.make_environment(
+        portal.environment.project, slug="feed", cluster=second, namespace="feed", pull_secret="ecr-pull"
+    )
+    portal.credential("feed")
+    Refresh.objects.create(
+        cluster=portal.cluster,
+        namespace="feed",
+        cause="person",
+        state="running",
+        step=4,
+        asked_as="canary-person",
+    )
+    assert "canary-person" in see()
+    for who in ("viewer", "deployer", "maintainer"):
+        assert "canary-person" not in see(who)
+
+
 def test_people_read_how_many_of_their_namespaces_were_renewed(portal: Portal, see) -> None:
     first = Credential.objects.get()
     refresh = portal.renewal(first, 0, sentence="9 Secrets renewed.")

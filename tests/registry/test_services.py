@@ -66,6 +66,20 @@ def test_a_deployer_renews_their_namespace_and_no_other(
             services.refresh(deployer, environment.cluster, namespace=namespace)
 
 
+def test_of_others_environments_nothing_is_told(environment, deployer) -> None:
+    """Not even whether a namespace is there, or who maintains what is in it."""
+    other = make_environment(cluster=environment.cluster, namespace="theirs", pull_secret="ecr-pull")
+    grant(make_user("mara"), Role.MAINTAINER, other.project)
+    told = []
+    for name in ("theirs", "nowhere"):
+        with pytest.raises(Refused) as refused:
+            services.refresh(deployer, environment.cluster, namespace=name)
+        told.append((refused.value.message.replace(name, "x"), refused.value.hint, refused.value.ask))
+    assert told[0] == told[1]
+    assert "mara" not in str(told)
+    assert not Refresh.objects.exists()
+
+
 def test_a_viewer_renews_nothing(environment) -> None:
     user = make_user("eye")
     grant(user, Role.VIEWER, environment.project)
