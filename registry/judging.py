@@ -54,7 +54,7 @@ def judge(
         return Verdict(fault=want.fault)
     if not row.fingerprint or live.fingerprint == row.fingerprint:
         return Verdict(WRITE, Cause.DUE)
-    if is_fought_over(row, now):
+    if is_fought_over(row, now) and not row.adopt:
         return Verdict(state=State.FOREIGN, fault=_fought_over(live))
     return Verdict(WRITE, Cause.TAMPERED)
 

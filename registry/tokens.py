@@ -235,7 +235,7 @@ def _proven(proofs: Sequence[Proof], now: datetime, before: Mapping[str, Any]) -
 def _as_json(proofs: Sequence[Proof], now: datetime) -> dict[str, Any]:
     return {
         proof.host: {
-            "by": proof.by, "at": now.isoformat(), "refused": proof.is_refused,
+            "by": proof.by, "at": now.isoformat(), "refused": proof.is_refused, "image": proof.image,
             "error": redact_text(proof.fault.sentence) if proof.fault else "",
             "hint": redact_text(proof.fault.hint) if proof.fault else "",
         }

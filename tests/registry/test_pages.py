@@ -93,6 +93,14 @@ def test_a_token_or_a_cluster_that_fails_is_told_once(portal: Portal, see) -> No
     assert "Try Helsinki now" in page
 
 
+def test_the_image_that_a_registry_refused_is_named_to_admins_alone(portal: Portal, see) -> None:
+    proof = {"by": "", "refused": True, "error": "No right to pull.", "hint": "", "image": "canary/web"}
+    RegistryToken.objects.update(proofs={portal.registry.host: proof})
+    assert "Tried on</dt><dd><code>canary/web</code>" in see()
+    assert "No right to pull." in see("viewer")
+    assert "canary/web" not in see("viewer")
+
+
 def test_a_portal_that_does_not_look_says_so(portal: Portal, see) -> None:
     assert "has not looked" not in see()
     Watch.objects.update(looked_at=portal.now - timedelta(minutes=9))

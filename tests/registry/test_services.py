@@ -66,6 +66,27 @@ def test_a_deployer_renews_their_namespace_and_no_other(
             services.refresh(deployer, environment.cluster, namespace=namespace)
 
 
+def test_where_nothing_is_kept_nothing_is_asked_for(environment, admin) -> None:
+    for name in ("kube-system", "a" * 5000):
+        with pytest.raises(Refused, match="keeps no pull credential in the namespace") as refused:
+            services.refresh(admin, environment.cluster, namespace=name)
+        assert len(refused.value.message) < 200
+    assert not Refresh.objects.exists()
+    assert services.refresh(admin, environment.cluster, namespace="shop").namespace == "shop"
+
+
+def test_only_what_is_left_to_others_can_be_taken_over(environment, admin) -> None:
+    """Else the next one who writes it would lose it without a question."""
+    row = Credential.objects.create(
+        cluster=environment.cluster, namespace="shop", secret_name="ecr-pull", state=State.VALID
+    )
+    with pytest.raises(Refused, match="there is nothing to take over"):
+        services.adopt(admin, row)
+    row.refresh_from_db()
+    assert not row.adopt
+    assert verbs() == []
+
+
 def test_of_others_environments_nothing_is_told(environment, deployer) -> None:
     """Not even whether a namespace is there, or who maintains what is in it."""
     other = make_environment(cluster=environment.cluster, namespace="theirs", pull_secret="ecr-pull")
