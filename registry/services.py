@@ -54,7 +54,7 @@ def _require_kept(cluster: Cluster, namespace: str) -> None:
         raise Refused(
             f"The portal keeps no pull credential in the namespace {namespace[:63]} of {cluster.name}.",
             hint="Name a pull secret in the settings of an environment there, or choose the namespace in the cluster's settings.",
-            code="not_kept",
+            code="unknown",
         )
 
 
@@ -172,7 +172,7 @@ def adopt(by: Actor, credential: Credential) -> Refresh:
         raise Refused(
             f"The Secret {credential} is not left to others: there is nothing to take over.",
             hint="Refresh it instead.",
-            code="not_foreign",
+            code="ended",
         )
     if Credential.objects.filter(pk=credential.pk, adopt=False).update(adopt=True, next_try_at=None):
         write_event(
