@@ -71,6 +71,7 @@ VERBS: dict[str, str] = {
     "pull_credential.asked": "asked to renew the pull credential of",
     "pull_credential.renewed": "renewed the pull credential of",
     "pull_credential.not_renewed": "could not renew the pull credential of",
+    "pull_credential.broken_off": "was broken off while renewing the pull credential of",
     "pull_credential.paused": "paused the pull credential of",
     "pull_credential.resumed": "resumed the pull credential of",
     "pull_credential.policy": "changed which namespaces get the pull credential in",

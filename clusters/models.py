@@ -12,9 +12,9 @@ class LiveState(models.Model):
     """The cluster's last answer about one environment.
 
     `workloads`: list of {kind, name, images, desired, ready, updated, health, sentence, managed}; where pods cannot pull also
-    `pulls`: list of {pod, container, image, message, secrets, born}; where the ready pods have other images than the template,
-    `serves`: these images. `health` is the worst of them. `read_at`: time of the
-    last answer. `error`: why the newest read (`tried_at`) failed, else empty; the old answer stays then.
+    `pulls`: list of {pod, container, image, message, secrets, born, owner}; where the ready pods have other images than the
+    template, `serves`: these images. `pulls`: those of pods of none of the workloads. `health` is the worst of them. `read_at`:
+    time of the last answer. `error`: why the newest read (`tried_at`) failed, else empty; the old answer stays then.
     """
 
     class Health(models.TextChoices):
@@ -28,6 +28,7 @@ class LiveState(models.Model):
 
     environment = models.OneToOneField(Environment, on_delete=models.CASCADE, related_name="live")
     workloads = models.JSONField(default=list)
+    pulls = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     health = models.CharField(max_length=20, choices=Health, default=Health.UNKNOWN)
     sentence = models.CharField(max_length=300, blank=True)
     read_at = models.DateTimeField(null=True, blank=True)

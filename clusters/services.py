@@ -15,14 +15,14 @@ from clusters import troubles
 from clusters.models import LiveState
 from core import changes
 from core.redactor import redact_text
-from engine.cluster.live import Workload, read_live
+from engine.cluster.live import Live, Workload, read_all
 from engine.errors import SlipwayError
 from engine.health.pulling import FailedPull
 from projects.connections import hasty_client
 from projects.models import Cluster, Environment
 from projects.reachability import note_cluster, note_failure, why_down
 
-MOST_PULLS = 20  # of one workload
+MOST_PULLS = 20  # of one workload, and of all pods beside them
 # From worst to best: an environment is as healthy as its worst workload.
 ORDER = ("failing", "degraded", "progressing", "unknown", "suspended", "healthy")
 
@@ -54,7 +54,7 @@ def shown(workload: Workload) -> dict[str, object]:
 def _pull(pull: FailedPull) -> dict[str, object]:
     return {
         "pod": pull.pod, "container": pull.container, "image": pull.image, "message": redact_text(pull.message)[:300],
-        "secrets": list(pull.secrets), "born": pull.born,
+        "secrets": list(pull.secrets), "born": pull.born, "owner": pull.owner,
     }  # fmt: skip
 
 
@@ -73,13 +73,13 @@ def reader_of(cluster: Cluster) -> Iterator[KubernetesClient | None]:
         client.close()
 
 
-def _read(environment: Environment, client: KubernetesClient | None) -> Sequence[Workload]:
-    """The workloads, over a client of its own when none is given. Raises SlipwayError."""
+def _read(environment: Environment, client: KubernetesClient | None) -> Live:
+    """The live state, over a client of its own when none is given. Raises SlipwayError."""
     if client is not None:
-        return read_live(client, environment.namespace, environment_label=environment.label)
+        return read_all(client, environment.namespace, environment_label=environment.label)
     own = hasty_client(environment.cluster, purpose="live state")
     try:
-        return read_live(own, environment.namespace, environment_label=environment.label)
+        return read_all(own, environment.namespace, environment_label=environment.label)
     finally:
         own.close()
 
@@ -91,21 +91,22 @@ def refresh_environment(environment: Environment, client: KubernetesClient | Non
     LiveState.objects.get_or_create(environment=environment)
     rows = LiveState.objects.filter(environment=environment)
     try:
-        workloads = _read(environment, client)
+        live = _read(environment, client)
     except SlipwayError as error:
         _note_silence(environment, redact_text(error.message)[:500])
         note_failure(environment.cluster, error)
         return False
-    health, sentence = worst(workloads)
+    health, sentence = worst(live.workloads)
     with transaction.atomic():
         held = rows.select_for_update().get()
         if held.read_at is None or held.read_at <= now:  # else a read that began later has answered already
             said: dict[str, object] = {
-                "workloads": [shown(workload) for workload in workloads], "health": health,
-                "sentence": redact_text(sentence)[:300], "error": "",
+                "workloads": [shown(workload) for workload in live.workloads], "health": health,
+                "pulls": [_pull(pull) for pull in live.beside[:MOST_PULLS]], "sentence": redact_text(sentence)[:300],
+                "error": "",
             }  # fmt: skip
             rows.update(**said, read_at=now, tried_at=now)
-            troubles.note(environment, workloads, now)
+            troubles.note(environment, live.workloads, now)
             if held.read_at is None or any(getattr(held, name) != value for name, value in said.items()):
                 changes.note(environment.project.slug)
     note_cluster(environment.cluster, "")

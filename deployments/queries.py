@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db.models import OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from deployments.models import Deploy, Release
-from projects.models import Environment
+from projects.models import Environment, Project
+from registry.in_use import Deployed
 from runs.models import State
 
 
@@ -48,3 +49,13 @@ def last_good(environment: Environment, *, unlike: Deploy | None = None) -> Depl
     if unlike is not None and unlike.release_id:
         good = good.exclude(release=unlike.release_id)
     return light(good).first()
+
+
+def released_images(project: Project) -> dict[int, list[Deployed]]:
+    """The images of the newest succeeded deploy of each environment of a project, by its primary key. One query."""
+    newest = succeeded(OuterRef("pk")).values("release__images")[:1]
+    rows = Environment.objects.filter(project=project).annotate(newest_images=Subquery(newest))
+    return {
+        pk: [Deployed(one["repository"], one["tag"], one["digest"]) for one in (images or {}).values()]
+        for pk, images in rows.values_list("pk", "newest_images")
+    }

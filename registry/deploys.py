@@ -12,11 +12,14 @@ from core.redactor import redactor_in_force
 from engine.cluster.client import ApiError, Client
 from projects.models import Environment
 from registry.cluster import Place, read_each
+from registry.faults import Fault
+from registry.judging import of_others
 from registry.leases import Held, LeaseLost, release, take
 from registry.models import Cause, Credential, Namespaces, State
 from registry.places import plan_of_environment
 from registry.policies import policy_of, registries_of
 from registry.reconcile import Ask, Look, lease_of
+from registry.secrets import Seen
 
 WAIT_SECONDS = 20.0  # for another worker that renews in this cluster
 POLL_SECONDS = 0.3
@@ -39,17 +42,34 @@ class Ensured:
 UNMANAGED = Ensured(is_managed=False)
 
 
-def is_managed(environment: Environment) -> bool:
+@dataclass(frozen=True)
+class Keeping:
+    """Whether the portal keeps an environment's pull secret, by its rows. `takes_over`: also one that others wrote."""
+
+    is_managed: bool = False
+    takes_over: bool = False
+
+    def leaves(self, place: Place, live: Seen) -> Fault | None:
+        """Why the portal leaves the Secret alone that stands there now: its rows may be older, or it has never looked."""
+        return None if self.takes_over or not self.is_managed else of_others(place, live)
+
+
+def keeping(environment: Environment) -> Keeping:
     """Whether the portal keeps the environment's pull secret, so that a deploy may count on it. Not one that is paused, left to
     another writer, or outside of what the cluster's policy covers."""
     policy = policy_of(environment.cluster)
     if not environment.pull_secret or policy.is_paused or not registries_of(policy):
-        return False
+        return Keeping()
     row = credential_of(environment)
     if row is None:
-        return policy.namespaces == Namespaces.ENVIRONMENTS
+        return Keeping(policy.namespaces == Namespaces.ENVIRONMENTS)
     paused = row.paused_until is not None and row.paused_until > timezone.now()
-    return not paused and (row.state != State.FOREIGN or row.adopt)
+    return Keeping(not paused and (row.state != State.FOREIGN or row.adopt), row.adopt)
+
+
+def is_managed(environment: Environment) -> bool:
+    """Whether the portal keeps the environment's pull secret."""
+    return keeping(environment).is_managed
 
 
 def credential_of(environment: Environment) -> Credential | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -68,11 +69,16 @@ def requeued(row: Refresh) -> None:
     Refresh.objects.filter(pk=row.pk, state=P.RUNNING).update(state=P.QUEUED, step=0)
 
 
+@transaction.atomic
 def end_orphans(cluster: Cluster, *, but: Refresh | None) -> None:
-    """Ends what runs in a cluster whose lease we hold: its worker was killed. What people asked for is done once more."""
+    """Ends what runs in a cluster whose lease we hold: its worker was killed. What people asked for is done once more. The audit
+    tells of the others, because their worker may have written Secrets."""
     rows = Refresh.objects.filter(cluster=cluster, state=P.RUNNING)
     rows = rows.exclude(pk=but.pk) if but is not None else rows
     rows.filter(cause__in=ASKED, tries__lt=3).update(state=P.QUEUED, step=0)
+    for row in rows.select_related("cluster", "asked_by"):
+        data = {"cause": row.cause, "asked": row.asked_as, "error": BROKEN_OFF}
+        _write_event(row, "", "pull_credential.broken_off", _told(data))
     rows.update(state=P.ABANDONED, ended_at=timezone.now(), sentence=BROKEN_OFF)
 
 
@@ -82,6 +88,7 @@ def step(rows: Sequence[Refresh], number: int, done: int = 0, total: int = 0) ->
         Refresh.objects.filter(pk__in=[row.pk for row in rows]).update(step=number, done=done, total=total)
 
 
+@transaction.atomic
 def close(row: Refresh, done: Sequence[Done], want: Wanted, *, is_new: bool) -> None:
     """Ends a renewal with its results. `is_new`: not the repetition of a failure, so that it is audited."""
     bad = [one for one in done if one.result in (RESULT.FAILED, RESULT.FOREIGN)]
@@ -112,11 +119,15 @@ def close(row: Refresh, done: Sequence[Done], want: Wanted, *, is_new: bool) -> 
         _audit(row, written, bad, want)
 
 
+@transaction.atomic
 def fail(row: Refresh, sentence: str, hint: str = "") -> None:
-    """Ends a renewal that did not come to any Secret."""
+    """Ends a renewal that did not come to any Secret. What a person asked for is audited."""
     row.state, row.ended_at = P.FAILED, timezone.now()
     row.sentence, row.hint = redact_text(sentence)[:500], redact_text(hint)[:500]
     row.save()
+    if row.cause in ASKED:
+        data = {"cause": row.cause, "asked": row.asked_as, "error": row.sentence}
+        _write_event(row, "", "pull_credential.not_renewed", _told(data))
 
 
 def _sentence(done: Sequence[Done], written: Sequence[Done], bad: Sequence[Done]) -> str:
@@ -125,7 +136,7 @@ def _sentence(done: Sequence[Done], written: Sequence[Done], bad: Sequence[Done]
         parts.append(f"{_count(len(written))} renewed.")
     fresh = sum(1 for one in done if one.result == RESULT.UNCHANGED)
     if fresh:
-        parts.append(f"{_count(fresh)} fresh already.")
+        parts.append(f"{_count(fresh)} fresh already: nothing had to be written.")
     if bad:
         parts.append(f"{_count(len(bad))} not renewed; {bad[0].credential.namespace}: {bad[0].sentence}")
     if not parts and done:
@@ -155,7 +166,7 @@ def _write_event(row: Refresh, host: str, verb: str, data: dict[str, Any]) -> No
         verb,
         target_kind="pull_credential",
         target_id=row.cluster_id,
-        target_text=f"{place}: {host}",
+        target_text=f"{place}: {host}" if host else place,
         data=data,
     )
 
@@ -171,4 +182,9 @@ def _data(
         "token": fingerprint if host in usable else "",
         "expires": ends_at.isoformat(timespec="seconds") if ends_at and host in usable else "",
     }  # fmt: skip
-    return {name: value for name, value in found.items() if value not in ("", None)}
+    return _told(found)
+
+
+def _told(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is to tell."""
+    return {name: value for name, value in data.items() if value not in ("", None)}

@@ -20,7 +20,7 @@ from core.redactor import redact_text
 from projects.connections import ecr_images
 from projects.models import Image
 
-FRESH = timedelta(minutes=2)
+FRESH, ANEW = timedelta(minutes=2), timedelta(seconds=10)
 KEPT_SECONDS = 86_400
 SCAN_SECONDS = 900
 THREADS = 6
@@ -39,9 +39,9 @@ class Known:
 
 def known_images(image: Image, *, anew: bool = False) -> Known:
     """The images of an image's repository: kept ones while they are fresh, else asked of ECR, with the kept ones when it does
-    not answer. `anew`: asked in any case."""
+    not answer. `anew`: asked sooner, but not at each reload."""
     kept: tuple[Listing, datetime] | None = cache.get(_key("list", image))
-    if kept is not None and not anew and timezone.now() - kept[1] < FRESH:
+    if kept is not None and timezone.now() - kept[1] < (ANEW if anew else FRESH):
         return Known(*kept)
     try:
         listing = ecr_images(image.registry).images(image.repository)

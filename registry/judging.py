@@ -48,13 +48,13 @@ def judge(
         if content is None:
             return Verdict("", cause, State.MISSING, want.fault)
         return Verdict(WRITE, cause, State.MISSING)
-    if not live.ours or not live.can_be_patched:
-        return _of_others(place, live, row, content, want)
+    if others := of_others(place, live):
+        return _of_others(live, row, content, want, others)
     if content is None or live.fingerprint == content.fingerprint:
         return Verdict(fault=want.fault)
     if not row.fingerprint or live.fingerprint == row.fingerprint:
         return Verdict(WRITE, Cause.DUE)
-    if is_fought_over(row, now):
+    if is_fought_over(row, now) and not row.adopt:
         return Verdict(state=State.FOREIGN, fault=_fought_over(live))
     return Verdict(WRITE, Cause.TAMPERED)
 
@@ -65,11 +65,18 @@ def is_fought_over(row: Credential, now: datetime) -> bool:
     return recent and row.repairs >= MOST_REPAIRS
 
 
-def _of_others(place: Place, live: Seen, row: Credential, content: Content | None, want: Wanted) -> Verdict:
-    if row.adopt:
-        if content is None:
-            return Verdict("", Cause.ADOPTED, "", want.fault)
-        return Verdict(WRITE if live.can_be_patched else REPLACE, Cause.ADOPTED)
+def _of_others(live: Seen, row: Credential, content: Content | None, want: Wanted, others: Fault) -> Verdict:
+    if not row.adopt:
+        return Verdict(state=State.FOREIGN, fault=others)
+    if content is None:
+        return Verdict("", Cause.ADOPTED, "", want.fault)
+    return Verdict(WRITE if live.can_be_patched else REPLACE, Cause.ADOPTED)
+
+
+def of_others(place: Place, live: Seen) -> Fault | None:
+    """Who wrote a Secret that the portal does not touch by itself, and why it does not; None of its own."""
+    if live.ours and live.can_be_patched:
+        return None
     by = f"by {live.writer}" if live.writer else "by a writer that the cluster does not name"
     if live.type != TYPE:
         text = f"The Secret {place.name} has the type {live.type or 'none'}, with which nodes do not pull. Written {by}."
@@ -79,7 +86,7 @@ def _of_others(place: Place, live: Seen, row: Credential, content: Content | Non
         text = f"The Secret {place.name} was written {by}, not by the portal."
     how = "in place" if live.can_be_patched else "by deleting it and creating it anew"
     hint = f"An admin can let the portal take it over ({how}); else it is left as it is."
-    return Verdict(state=State.FOREIGN, fault=Fault(text, hint))
+    return Fault(text, hint)
 
 
 def _fought_over(live: Seen) -> Fault:

@@ -85,9 +85,9 @@ class PullPolicy(models.Model):
 class RegistryToken(models.Model):
     """The token of one identity in one region: it opens each registry that the identity may use there.
 
-    `session_ends_at`: the end of the STS session that it was made in, which may end the token early. `proofs`: host →
-    {by: manifest | v2 | "", at, error, hint}, of the newest try. `fence`: of the lease under which it was written. The last five
-    fields tell of failed attempts to get a new one; the old one stays meanwhile.
+    `session_ends_at`: the end of the STS session that it was made in, which may end the token early. `proofs`: host → {by:
+    manifest | v2 | "", at, error, hint, image}, of the newest try. `fence`: of the lease under which it was written. The last
+    five fields tell of failed attempts to get a new one; the old one stays meanwhile.
     """
 
     region = models.CharField(max_length=30)

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from adapters.errors import Denied, ExternalError, NotFound
+from adapters.registry import Expired
 from projects.models import Image, Registry
 from registry.faults import REFUSED, SILENT, Fault, of_outside
 from registry.models import KnownImage
@@ -22,11 +23,12 @@ MOST_IMAGES = 3  # that one token is tried on
 @dataclass(frozen=True)
 class Proof:
     """What a registry said of a token. `by`: manifest (an image may be pulled), v2 (it may sign in), or empty; `fault`: why it is
-    not proven."""
+    not proven; `image`: the repository that was refused. It may be another project's, so that no sentence names it."""
 
     host: str
     by: str = ""
     fault: Fault | None = None
+    image: str = ""
 
     @property
     def is_refused(self) -> bool:
@@ -42,7 +44,7 @@ class Proof:
 def tried(credential: PullCredential, registry: Registry) -> Proof:
     """Asks the registry for the manifests of known images with the token; without any, or where these are gone, only signs in.
     One image that may be pulled is a proof."""
-    by, refusal = "", None
+    by, refusal, refused = "", None, ""
     for known in known_images(registry):
         try:
             prove(credential, known.image, known.reference)
@@ -50,7 +52,7 @@ def tried(credential: PullCredential, registry: Registry) -> Proof:
         except NotFound:
             continue  # the image was removed: this tells nothing about the token
         except Denied as error:
-            refusal = refusal or _no_right(error)
+            refusal, refused = refusal or _no_right(error, registry.host), refused or known.image.repository
         except ExternalError as error:
             return Proof(registry.host, fault=of_outside(error))
     if refusal is None:
@@ -59,11 +61,14 @@ def tried(credential: PullCredential, registry: Registry) -> Proof:
             by = SIGN_IN
         except ExternalError as error:
             refusal = of_outside(error)
-    return Proof(registry.host, by, refusal)
+    return Proof(registry.host, by, refusal, refused)
 
 
-def _no_right(error: Denied) -> Fault:
-    return Fault(f"No right to pull: {error.message}", error.hint, REFUSED)
+def _no_right(error: Denied, host: str) -> Fault:
+    if isinstance(error, Expired):
+        return of_outside(error)
+    text = f"No right to pull: {host} does not let the token pull an image that deploys found there."
+    return Fault(text, error.hint, REFUSED)
 
 
 def known_images(registry: Registry) -> list[KnownImage]:

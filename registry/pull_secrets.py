@@ -7,14 +7,14 @@ from core.secret_values import register
 from engine.cluster.client import Client, find
 from engine.cluster.resources import built_in
 from projects.models import Image
-from registry.secrets import PullCredential, credentials_of
+from registry.secrets import PullCredential, Seen, seen
 
 
-def pull_credentials(client: Client, namespace: str, name: str) -> dict[str, PullCredential] | None:
-    """The credentials of a namespace's pull secret by host; None when it does not exist. Raises ApiError."""
+def pull_secret(client: Client, namespace: str, name: str) -> Seen | None:
+    """A namespace's pull secret, with its credentials by host; None when it does not exist. Raises ApiError."""
     register(())
     body = find(client, built_in("Secret").path(namespace, name))
-    return None if body is None else credentials_of(body)
+    return None if body is None else seen(body)
 
 
 def prove(credential: PullCredential, image: Image, reference: str) -> None:

@@ -13,8 +13,8 @@ from registry.models import Credential, Refresh, RefreshResult
 
 def credentials_for(user: Any) -> QuerySet[Credential]:
     """The credentials that a user may see: admins all, others those in namespaces of environments of their projects. With
-    the cluster."""
-    rows = Credential.objects.select_related("cluster")
+    the cluster, but its kubeconfig."""
+    rows = Credential.objects.select_related("cluster").defer("cluster__kubeconfig")
     if user.is_admin:
         return rows
     return rows.filter(Exists(_environments_at(user).filter(namespace=OuterRef("namespace"))))
@@ -22,7 +22,7 @@ def credentials_for(user: Any) -> QuerySet[Credential]:
 
 def refreshes_for(user: Any) -> QuerySet[Refresh]:
     """The renewals that a user may see, the newest first: admins all, others those that touched a credential that they see."""
-    rows = Refresh.objects.select_related("cluster", "asked_by")
+    rows = Refresh.objects.select_related("cluster", "asked_by").defer("cluster__kubeconfig")
     if user.is_admin:
         return rows
     theirs = RefreshResult.objects.filter(refresh=OuterRef("pk"), credential__in=credentials_for(user))

@@ -33,12 +33,14 @@ from registry.writing import Outcome, Writer
 @dataclass(frozen=True)
 class Ask:
     """Why the portal looks. `cause`: empty for the minute's look; `namespace`: only this one; `forced`: in spite of pauses after
-    failures; `newest`: with tokens made after this moment; `check`: nothing is written; `row`: the renewal that was asked for."""
+    failures; `newest`: with tokens made after this moment; `prove`: the registries are asked in any case; `check`: nothing is
+    written; `row`: the renewal that was asked for."""
 
     cause: str = ""
     namespace: str = ""
     forced: bool = False
     newest: datetime | None = None
+    prove: bool = False
     check: bool = False
     asked_as: str = ""
     row: Refresh | None = None
@@ -120,7 +122,9 @@ class Look:
             renewal.step(history.TOKEN)
             for identity, group in old.items():
                 leases.renew(self.held)
-                renewed(identity, group, newer_than=self.ask.newest, forced=self.ask.forced)
+                renewed(
+                    identity, group, newer_than=self.ask.newest, forced=self.ask.forced, prove=self.ask.prove
+                )
             want = wanted(registries)
             verdicts = verdicts_of(looked, want)
         done = renewal.carry_out(self._todo(looked, verdicts), verdicts, want)
@@ -137,7 +141,7 @@ class Look:
         return {
             identity: group
             for identity, group in groups.items()
-            if is_wanted(rows[identity], group, ask.newest, now, forced=ask.forced)
+            if ask.prove or is_wanted(rows[identity], group, ask.newest, now, forced=ask.forced)
         }
 
     def _todo(self, looked: Looked, verdicts: Mapping[Place, Verdict]) -> dict[Place, Verdict]:
@@ -239,7 +243,11 @@ def _done(row: Credential, verdict: Verdict, outcome: Outcome | None) -> Done:
     if verdict.state == State.FOREIGN:
         return Done(row, RESULT.FOREIGN, fault.sentence if fault else "")
     if verdict.state == State.PAUSED:
-        return Done(row, RESULT.SKIPPED, "It is paused.")
+        return Done(
+            row,
+            RESULT.SKIPPED,
+            "It is paused: nothing is written until the pause ends, or an admin resumes it.",
+        )
     if fault is not None and fault.kind in (GONE, TERMINATING):
         return Done(row, RESULT.SKIPPED, fault.sentence)
     if fault is not None:

@@ -50,7 +50,12 @@ def carry_out(refresh_id: int) -> None:
     if row is None:
         return
     newest = row.asked_at if row.cause == Cause.PERSON and not row.namespace else None
-    ask = Ask(row.cause, row.namespace, forced=True, newest=newest, asked_as=row.asked_as, row=row)
+    prove = (
+        row.cause == Cause.PERSON and newest is None
+    )  # a token for all is not renewed for one namespace, but tried
+    ask = Ask(
+        row.cause, row.namespace, forced=True, newest=newest, prove=prove, asked_as=row.asked_as, row=row
+    )
     report = look_at(row.cluster, ask, wait=20.0)
     if report.fault is BUSY:
         history.requeued(row)

@@ -16,9 +16,10 @@ from core.errors import Refused
 from core.jobs import enqueue, slot
 from people.services import admins_text, require_admin
 from projects import editing
-from projects.access import maintainers_text, role_in
+from projects.access import maintainers_text, role_in, visible_projects
 from projects.models import Cluster, Environment, Registry, Role
-from registry.models import USUAL_NAME, Cause, Credential, PullPolicy, Refresh
+from registry.models import USUAL_NAME, Cause, Credential, PullPolicy, Refresh, State
+from registry.policies import environments_of
 
 QUEUE = "registry"
 OPEN = (Refresh.Progress.QUEUED, Refresh.Progress.RUNNING)
@@ -28,9 +29,11 @@ POLICY_FIELDS = ("namespaces", "selector", "secret_name", "service_accounts", "e
 @transaction.atomic
 def refresh(by: Actor, cluster: Cluster, *, namespace: str = "", cause: str = Cause.PERSON) -> Refresh:
     """Asks for a renewal of the cluster's credentials, or of one namespace's, whether they are due or not. Returns its row,
-    which a job carries out; while such a one is open, that row. Raises Refused without the right: all need an admin, one
-    namespace a deployer of an environment there."""
+    which a job carries out; while such a one is open, that row. Raises Refused without the right (all need an admin, one
+    namespace a deployer of an environment there), and where the portal keeps none."""
     require_refresh(by, cluster, namespace)
+    if namespace:
+        _require_kept(cluster, namespace)
     Cluster.objects.select_for_update().only("pk").get(pk=cluster.pk)
     open_one = Refresh.objects.filter(
         cluster=cluster, namespace=namespace, cause=cause, state__in=OPEN
@@ -45,6 +48,16 @@ def refresh(by: Actor, cluster: Cluster, *, namespace: str = "", cause: str = Ca
     return row
 
 
+def _require_kept(cluster: Cluster, namespace: str) -> None:
+    known = Credential.objects.filter(cluster=cluster, namespace=namespace).exists()
+    if not known and namespace not in {one.namespace for one in environments_of(cluster)}:
+        raise Refused(
+            f"The portal keeps no pull credential in the namespace {namespace[:63]} of {cluster.name}.",
+            hint="Name a pull secret in the settings of an environment there, or choose the namespace in the cluster's settings.",
+            code="unknown",
+        )
+
+
 def start(row: Refresh) -> None:
     """Enqueues the job of a renewal; a tick does so again when the job is lost."""
     job = f"pull-refresh-{row.pk}-{row.tries}-{slot(60)}"
@@ -57,7 +70,9 @@ def require_refresh(by: Actor, cluster: Cluster, namespace: str) -> None:
         return
     if not namespace:
         require_admin(by)
-    here = Environment.objects.filter(cluster=cluster, namespace=namespace).select_related("project")
+    here = Environment.objects.filter(
+        cluster=cluster, namespace=namespace, project__in=visible_projects(by.user)
+    ).select_related("project")
     for environment in here:
         role = role_in(by.user, environment.project, environment, elsewhere=False)
         if role is not None and role.rank >= Role.DEPLOYER.rank:
@@ -67,7 +82,9 @@ def require_refresh(by: Actor, cluster: Cluster, namespace: str) -> None:
         f"To renew the pull credential of {namespace} you need the role deployer on an environment there.",
         hint="Ask a maintainer of the project or an admin for the role.",
         code="role",
-        ask=maintainers_text(first.project) if first is not None else admins_text(),
+        ask=maintainers_text(first.project)
+        if first is not None
+        else admins_text(),  # of others nothing is told
     )
 
 
@@ -148,8 +165,15 @@ def check_policy(policy: PullPolicy) -> None:
 @transaction.atomic
 def adopt(by: Actor, credential: Credential) -> Refresh:
     """Lets the portal replace a Secret that somebody else wrote, and renews it. One of a wrong type, or an immutable one, can
-    only be deleted and created anew. Returns the renewal. Raises Refused for others than admins."""
+    only be deleted and created anew. Returns the renewal. Raises Refused for others than admins, and for a Secret that is not
+    left to others: it would be taken from the next one who writes it, without a question."""
     require_admin(by)
+    if credential.state != State.FOREIGN and not credential.adopt:
+        raise Refused(
+            f"The Secret {credential} is not left to others: there is nothing to take over.",
+            hint="Refresh it instead.",
+            code="ended",
+        )
     if Credential.objects.filter(pk=credential.pk, adopt=False).update(adopt=True, next_try_at=None):
         write_event(
             by, "pull_credential.adopted", credential.cluster, credential.namespace,

@@ -110,16 +110,17 @@ def renewed(
     *,
     newer_than: datetime | None = None,
     forced: bool = False,
+    prove: bool = False,
     wait: float = WAIT_SECONDS,
 ) -> tuple[RegistryToken, Fault | None]:
     """The token after an attempt to renew it, and why that failed. Another worker's attempt of the same moment counts for this
-    one, too. `newer_than`: also renew one that was made before; `forced`: in spite of a pause. Raises RuntimeError without a
-    redactor."""
+    one, too. `newer_than`: also renew one that was made before; `forced`: in spite of a pause; `prove`: also try one that is
+    not due, and renew it when the registry refuses it. Raises RuntimeError without a redactor."""
     register_credentials(())
     with leases.leased(identity.lease, wait=wait) as held:
         row = stored([identity])[identity]
         now = timezone.now()
-        if not is_wanted(row, registries, newer_than, now, forced=forced):
+        if not prove and not is_wanted(row, registries, newer_than, now, forced=forced):
             return row, _last_fault(row)
         if held is None:
             return row, Fault(
@@ -156,16 +157,17 @@ def _attempt(
     held: Held,
     newer_than: datetime | None,
 ) -> tuple[RegistryToken, Fault | None]:
-    """Proves a young token that was not tried yet; else makes a new one. Stores what came of it."""
+    """Tries a young token; makes a new one for one that is old, or that every registry refuses now although it still has time:
+    a token can die early. Stores what came of it."""
     now = timezone.now()
     young = lives(row, now) and (row.half_life_at or now) > now
     if young and newer_than is None:
         proofs = _proofs(_credentials(row.username, row.token.open(), registries), registries)
         if any(proof.by for proof in proofs):
             return _store(row, held, **_proven(proofs, now, row.proofs)), None
-        if row.proven_at is not None or all(proof.is_silent for proof in proofs):
+        if all(proof.is_silent for proof in proofs):
             return _failed(row, held, _worst(proofs), proofs)
-        row.proofs = {**row.proofs, **_as_json(proofs, now)}  # it was taken unproven, and opens nothing
+        row.proofs = {**row.proofs, **_as_json(proofs, now)}  # what AWS or its registry now says decides
     try:
         made = ecr(registries[0], hasty=True).token()  # short: the minute's look comes again
     except ExternalError as error:
@@ -233,7 +235,7 @@ def _proven(proofs: Sequence[Proof], now: datetime, before: Mapping[str, Any]) -
 def _as_json(proofs: Sequence[Proof], now: datetime) -> dict[str, Any]:
     return {
         proof.host: {
-            "by": proof.by, "at": now.isoformat(), "refused": proof.is_refused,
+            "by": proof.by, "at": now.isoformat(), "refused": proof.is_refused, "image": proof.image,
             "error": redact_text(proof.fault.sentence) if proof.fault else "",
             "hint": redact_text(proof.fault.hint) if proof.fault else "",
         }

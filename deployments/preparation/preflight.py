@@ -27,7 +27,7 @@ from projects.models import Environment, Image
 from projects.reference_files import reference_documents, samples_of
 from projects.secret_files import Fetched
 from projects.secret_names import counted
-from registry.deploys import is_managed
+from registry.deploys import keeping
 
 
 class WithFindings:
@@ -194,11 +194,11 @@ def check_objects(
 ) -> tuple[list[Finding], list[ObjectChange]]:  # fmt: skip
     """Checks references and the pull secret in parallel with the dry run. Returns findings, and the dry run's changes. Raises
     ApiError when the cluster does not answer."""
-    managed = is_managed(environment)
-    kept = {(environment.namespace, environment.pull_secret)} if managed else set()
+    known = keeping(environment)
+    kept = {(environment.namespace, environment.pull_secret)} if known.is_managed else set()
     with ThreadPoolExecutor(max_workers=2) as pool:
         references = pool.submit(copy_context().run, partial(check_references, client, manifests, kept=kept))
-        pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images, managed)
+        pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images, known)
         changes = dry_run(
             client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
         )

@@ -6,7 +6,7 @@ A pull secret that the portal keeps is renewed by the deploy itself, so one that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from adapters.errors import Denied, ExternalError, NotFound
 from adapters.registry import Expired
@@ -14,11 +14,14 @@ from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.cluster.client import Client
 from engine.manifests.render import ImagePin
 from projects.models import Environment, Image
-from registry.pull_secrets import prove, pull_credentials
+from registry.cluster import Place
+from registry.deploys import Keeping
+from registry.pull_secrets import prove, pull_secret
 from registry.secrets import PullCredential
 
 RENEW = "Renew the pull secret in this namespace; pods that start without it cannot fetch their image."
 KEPT = "The portal keeps it: the deploy renews it before the first pull."
+NOT_KEPT = Keeping()
 
 
 def check_pull_secret(
@@ -26,39 +29,54 @@ def check_pull_secret(
     environment: Environment,
     pins: Sequence[ImagePin],
     images: Mapping[str, Image],
-    managed: bool = False,
+    keeping: Keeping = NOT_KEPT,
 ) -> list[Finding]:
-    """Checks that the pull secret exists and that its credential can read the deploy's images in the registry. `managed`: the
-    portal keeps it. Raises ApiError; an ExternalError of the registry becomes a finding."""
+    """Checks that the pull secret exists and that its credential can read the deploy's images in the registry. `keeping`: whether
+    the portal keeps it; what stands in the cluster now decides whether it leaves it to others. Raises ApiError; an ExternalError
+    of the registry becomes a finding."""
     name = environment.pull_secret
     if not name or not pins:
         return []
     subject = f"Secret/{environment.namespace}/{name}"
-    credentials = pull_credentials(client, environment.namespace, name)
-    if credentials is None:
+    found = pull_secret(client, environment.namespace, name)
+    if found is None:
         text = f"The pull secret {name} is missing in the namespace {environment.namespace}."
-        return [replace(_renewable(text, managed), subject=subject)]
-    findings = [_tried(credentials, pin, images[pin.name], name, managed) for pin in pins]
+        return [replace(_renewable(text, _renewer(keeping.is_managed)), subject=subject)]
+    others = keeping.leaves(Place(environment.namespace, name), found)
+    renewer = Renewer(False, f"{others.sentence} {others.hint}") if others else _renewer(keeping.is_managed)
+    findings = [_tried(found.credentials, pin, images[pin.name], name, renewer) for pin in pins]
     told = dict.fromkeys(replace(finding, subject=subject) for finding in findings if finding is not None)
     return list(told)
 
 
-def _renewable(text: str, managed: bool) -> Finding:
-    return Finding(PASSED, text, KEPT) if managed else Finding(FAILED, text, RENEW)
+@dataclass(frozen=True)
+class Renewer:
+    """Who renews the Secret: the deploy itself, or others, with what they are to do."""
+
+    is_deploy: bool
+    hint: str
+
+
+def _renewer(is_deploy: bool) -> Renewer:
+    return Renewer(is_deploy, KEPT if is_deploy else RENEW)
+
+
+def _renewable(text: str, by: Renewer) -> Finding:
+    return Finding(PASSED if by.is_deploy else FAILED, text, by.hint)
 
 
 def _tried(
-    credentials: Mapping[str, PullCredential], pin: ImagePin, image: Image, name: str, managed: bool
+    credentials: Mapping[str, PullCredential], pin: ImagePin, image: Image, name: str, by: Renewer
 ) -> Finding | None:
     """Asks the registry for one image with the cluster's credential. Returns a finding, or None when the image can be read."""
     credential = credentials.get(pin.repository.partition("/")[0])
     if credential is None:
-        return _renewable(f"The pull secret {name} holds no credential for {pin.repository}.", managed)
+        return _renewable(f"The pull secret {name} holds no credential for {pin.repository}.", by)
     try:
         prove(credential, image, pin.digest or pin.tag)
     except Expired:
         return _renewable(
-            f"Credential expired: the pull secret {name} does not open {pin.repository} any more.", managed
+            f"Credential expired: the pull secret {name} does not open {pin.repository} any more.", by
         )
     except Denied as error:
         text = f"No right to pull: the pull secret {name} does not open {pin.repository}: {error.message}"

@@ -15,7 +15,7 @@ from engine.health.held import held_back, what_is_held
 from engine.health.lasting import is_calm, standing
 from engine.health.objects import current_pods, is_owned, judge
 from engine.health.pods import is_ready
-from engine.health.pulling import FailedPull, failed_pulls
+from engine.health.pulling import FailedPull, failed_beside, failed_pulls
 from engine.types import ENVIRONMENT_LABEL, Json, ObjectRef, Progress
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -38,9 +38,24 @@ class Workload:
     serves: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Live:
+    """A namespace as it stands. `beside`: what pods cannot pull that belong to none of the workloads, such as those of Jobs."""
+
+    workloads: list[Workload]
+    beside: tuple[FailedPull, ...] = ()
+
+
 def read_live(
     client: Client, namespace: str, *, environment_label: str, wall: Callable[[], float] = time.time
 ) -> list[Workload]:
+    """The workloads of `read_all` alone. Raises ApiError."""
+    return read_all(client, namespace, environment_label=environment_label, wall=wall).workloads
+
+
+def read_all(
+    client: Client, namespace: str, *, environment_label: str, wall: Callable[[], float] = time.time
+) -> Live:
     """The Deployments, StatefulSets and DaemonSets of a namespace, by kind and name. Five reads at once, and one of events
     where something is not as it should be; no more, however many there are. Raises ApiError."""
     with ThreadPoolExecutor(max_workers=5) as pool:
@@ -61,7 +76,7 @@ def read_live(
         elif not workload.ready == workload.updated == workload.desired:
             workload = replace(workload, serves=_serving_images(body, pods, replica_sets))
         seen.append(workload)
-    return seen
+    return Live(seen, failed_beside(pods))
 
 
 def _read(client: Client, kind: str, namespace: str) -> list[Json]:

@@ -14,7 +14,8 @@ _WORDS = ("ErrImagePull", "ImagePullBackOff")
 @dataclass(frozen=True)
 class FailedPull:
     """An image that a container's node cannot pull. `message`: the node's own. `secrets`: the pull secrets that the pod names;
-    they were fixed when it was made (`born`), from its template or its service account."""
+    they were fixed when it was made (`born`), from its template or its service account. `owner`: the kind of its controller, such
+    as Job; empty for a pod that nothing makes anew."""
 
     pod: str
     container: str
@@ -22,6 +23,21 @@ class FailedPull:
     message: str
     secrets: tuple[str, ...]
     born: str
+    owner: str = ""
+
+
+_SHOWN = ("ReplicaSet", "StatefulSet", "DaemonSet")
+
+
+def failed_beside(pods: Iterable[Json]) -> tuple[FailedPull, ...]:
+    """The same of the pods that belong to no Deployment, StatefulSet or DaemonSet: those of Jobs, and lone ones."""
+    return failed_pulls(pod for pod in pods if _owner(pod) not in _SHOWN)
+
+
+def _owner(pod: Json) -> str:
+    """The kind of a pod's controller."""
+    owners = pod["metadata"].get("ownerReferences") or []
+    return next((str(one.get("kind", "")) for one in owners if one.get("controller")), "")
 
 
 def failed_pulls(pods: Iterable[Json]) -> tuple[FailedPull, ...]:
@@ -39,5 +55,5 @@ def _of_pod(pod: Json) -> Iterator[FailedPull]:
         if waiting.get("reason") in _WORDS:
             yield FailedPull(
                 str(metadata.get("name", "")), str(status.get("name", "")), str(status.get("image", "")),
-                str(waiting.get("message") or ""), secrets, str(metadata.get("creationTimestamp") or ""),
+                str(waiting.get("message") or ""), secrets, str(metadata.get("creationTimestamp") or ""), _owner(pod),
             )  # fmt: skip

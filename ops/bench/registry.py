@@ -87,7 +87,7 @@ def measure(kubeconfig: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def _register(kubeconfig: str, names: list[str]) -> list[Any]:
-    from projects.models import Cluster, Environment, Project, Registry
+    from projects.models import Allotment, Cluster, Environment, Project, Registry
 
     url = os.environ["AWS_ENDPOINT_URL"]
     Registry.objects.create(
@@ -98,6 +98,10 @@ def _register(kubeconfig: str, names: list[str]) -> list[Any]:
         Cluster.objects.create(slug=f"c{n}", name=f"Cluster {n}", kubeconfig=kubeconfig)
         for n in range(CLUSTERS)
     ]
+    Allotment.objects.bulk_create(
+        Allotment(project=project, kind=Allotment.Kind.NAMESPACE, cluster=cluster, pattern="bench-*")
+        for cluster in clusters
+    )
     Environment.objects.bulk_create(
         Environment(
             project=project, slug=f"e{n}-{name}", name=name, order=1, cluster=cluster, namespace=name,

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from projects.allotting.matching import closeness, matches
-from projects.allotting.wishes import Kind, Wish
-from projects.models import Allotment, Environment, Project
+from projects.allotting.wishes import Kind, Wish, of_place
+from projects.models import Allotment, Cluster, Environment, Project
 
 
 def not_allotted(project: Project, wishes: Sequence[Wish]) -> list[Wish]:
@@ -36,6 +36,23 @@ def _owners(wish: Wish, rows: Iterable[tuple[str, int | None, int | None, str, i
     ]
     closest = max((close for close, _ in fitting), default=None)
     return {project for close, project in fitting if close == closest}
+
+
+def allotted_places(cluster: Cluster, places: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Of places in a cluster (project's primary key, namespace) those whose namespace is allotted to that project. One query."""
+    rows = Allotment.objects.filter(kind=Kind.NAMESPACE, cluster=cluster, environment=None)
+    plain: dict[str, set[int]] = {}
+    wide: list[tuple[str, int | None, int | None, str, int]] = []
+    for pattern, project in rows.values_list("pattern", "project"):
+        if "*" in pattern:
+            wide.append((Kind.NAMESPACE, cluster.pk, None, pattern, project))
+        else:
+            plain.setdefault(pattern, set()).add(project)  # closer than any pattern
+    return {
+        (project, namespace)
+        for project, namespace in places
+        if project in (plain.get(namespace) or _owners(of_place(cluster, namespace)[0], wide))
+    }
 
 
 def fits(allotment: Allotment, wish: Wish) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from adapters.aws.ecr_images import NOT_SCANNED, SEVERITIES, ListedImage, Scan
 from projects.access import project_for
 from projects.lookup import image_of
 from projects.models import Environment, Image, Project
-from registry import images
+from registry import images, in_use
 
 PAGE = 25
 WORDS = {
@@ -29,10 +29,13 @@ TONES = {"CRITICAL": "failed", "HIGH": "failed", "MEDIUM": "warning"}
 
 @dataclass(frozen=True)
 class Line:
-    """One image. `findings`: severity, number and tone, the worst first; `scan_words`: instead, where a scan has none to tell."""
+    """One image. `runs_in`: where it runs, as the clusters last said; `deployed_to`: where it was deployed last, and the cluster
+    did not say that it runs. `findings`: severity, number and tone, the worst first; `scan_words`: instead, where a scan has
+    none to tell."""
 
     image: ListedImage
     runs_in: tuple[Environment, ...]
+    deployed_to: tuple[Environment, ...]
 
     @property
     def findings(self) -> list[tuple[str, int, str]]:
@@ -84,25 +87,25 @@ def _start(listed: Sequence[ListedImage], before: str) -> int:
 
 
 def _lines(project: Project, shown: Image, page: Iterable[ListedImage]) -> list[Line]:
-    running = _running(project, shown)
-    return [
-        Line(one, tuple(place for place, used in running if used & {one.digest, *one.tags})) for one in page
-    ]
+    rows = Environment.objects.filter(project=project).select_related("live").order_by("order", "slug")
+    running = {place: _used(place, shown.reference) for place in rows}
+    released = in_use.deployed(project, shown.reference)
+    return [_line(one, running, released) for one in page]
 
 
-def _running(project: Project, shown: Image) -> list[tuple[Environment, set[str]]]:
-    """The environments with the tags and digests of this image that run there, as their clusters last said; one query."""
-    rows = (
-        Environment.objects.filter(project=project)
-        .select_related("project", "live")
-        .defer("project__credential")
+def _line(
+    image: ListedImage, running: Mapping[Environment, set[str]], released: Mapping[int, set[str]]
+) -> Line:
+    names = {image.digest, *image.tags}
+    runs_in = tuple(place for place, used in running.items() if used & names)
+    deployed_to = (
+        place for place in running if place not in runs_in and released.get(place.pk, set()) & names
     )
-    return [
-        (place, used) for place in rows.order_by("order", "slug") if (used := _used(place, shown.reference))
-    ]
+    return Line(image, runs_in, tuple(deployed_to))
 
 
 def _used(place: Environment, reference: str) -> set[str]:
+    """The tags and digests of a repository that run in an environment, as its cluster last said."""
     live: Any = getattr(place, "live", None)
     names = [name for workload in (live.workloads if live else []) for name in workload.get("images", ())]
     found: set[str] = set()

@@ -1,4 +1,6 @@
-"""The credentials of the page: of each cluster the first few, those with troubles first; of one chosen cluster page by page."""
+"""The credentials of the page: of each cluster the first few, those with troubles first; of one chosen cluster page by page.
+
+Where there are many clusters, those in which all is well are folded to their counts, so that the page stays small."""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
-from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When, Window
+from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 from django.http import QueryDict
 
@@ -19,7 +22,10 @@ from registry.pages.looks import Looks, looks
 from registry.pages.strips import Strip, strips
 from registry.pages.totals import troubled
 
-FEW, PAGE = 12, 50
+FEW, PAGE = 12, 40
+ROOM = 36  # rows of all clusters together
+MOST_TOLD = 100  # credentials whose troubles are told in cards
+_TROUBLED, _BUSY, _WELL = 0, 1, 2  # ranks
 _NO_NAME = re.compile(r"[^a-z0-9-]")
 
 
@@ -31,6 +37,16 @@ class Asked:
     text: str = ""
     attention: bool = False
     page: int = 0
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether only some of a cluster's credentials are asked for."""
+        return bool(self.text) or self.attention
+
+    def within(self, cluster: str) -> str:
+        """The query of the address with the same filters in one cluster."""
+        given = {"cluster": cluster, "q": self.text, "show": "attention" if self.attention else ""}
+        return urlencode({name: value for name, value in given.items() if value})
 
     @classmethod
     def of(cls, parameters: QueryDict) -> Asked:
@@ -48,7 +64,7 @@ class Line:
 
     row: Credential
     looks: Looks
-    strip: Strip
+    strip: Strip | None
     environments: tuple[Environment, ...]
     may_refresh: bool
 
@@ -58,40 +74,69 @@ class Line:
         return f"credential-{self.row.pk}"
 
 
-def matching(credentials: QuerySet[Credential], asked: Asked, now: datetime) -> QuerySet[Credential]:
-    """Those that the filters of the address leave."""
+@dataclass(frozen=True)
+class Listed:
+    """The rows that show; `matches`: how many there would be in each cluster, by its id; `troubled`: the credentials with a
+    trouble, also those that do not show, as lines without a strip."""
+
+    lines: tuple[Line, ...]
+    matches: Mapping[int, int]
+    troubled: tuple[Line, ...]
+
+
+def fitting(clusters: int) -> int:
+    """How many rows of each of so many clusters show."""
+    return min(FEW, max(1, ROOM // max(1, clusters)))
+
+
+def matching(credentials: QuerySet[Credential], asked: Asked, now: datetime) -> QuerySet[Any]:
+    """Those that the filters of the address leave, with their rank: troubles before what is being renewed before the rest."""
     found = credentials.filter(cluster__slug=asked.cluster) if asked.cluster else credentials
     found = found.filter(namespace__icontains=asked.text) if asked.text else found
-    return found.filter(troubled(now)) if asked.attention else found
-
-
-def lines(user: Any, credentials: QuerySet[Credential], asked: Asked, now: datetime) -> list[Line]:
-    """The rows to show, cluster by cluster; a fixed number of queries. Of a page one row more, which tells of a next page."""
     rank = Case(
-        When(troubled(now), then=Value(0)), When(state=State.REFRESHING, then=Value(1)), default=Value(2),
-        output_field=IntegerField(),
+        When(troubled(now), then=Value(_TROUBLED)), When(state=State.REFRESHING, then=Value(_BUSY)),
+        default=Value(_WELL), output_field=IntegerField(),
     )  # fmt: skip
-    order = ("rank", "namespace", "secret_name")
-    found = matching(credentials, asked, now).annotate(rank=rank)
-    if asked.cluster:
-        start = asked.page * PAGE
-        rows = list(found.order_by(*order)[start : start + PAGE + 1])
-    else:
-        nth = Window(RowNumber(), partition_by=[F("cluster_id")], order_by=[F(name) for name in order])
-        first = found.annotate(nth=nth).filter(nth__lte=FEW)
-        rows = list(first.order_by("cluster__name", "cluster_id", *order))
-    return _lines(user, rows, now)
+    found = found.annotate(rank=rank)
+    return found.filter(rank=_TROUBLED) if asked.attention else found
 
 
-def _lines(user: Any, rows: Sequence[Credential], now: datetime) -> list[Line]:
+def listed(
+    user: Any, credentials: QuerySet[Credential], asked: Asked, now: datetime, *, clusters: int
+) -> Listed:
+    """The rows to show, cluster by cluster; a fixed number of queries. Of a page one row more, which tells of a next page.
+    `clusters`: how many there are to see."""
+    found = matching(credentials, asked, now)
+    rows = _page(found, asked) if asked.cluster else _first(found, asked, fitting(clusters))
+    bad = list(found.filter(rank=_TROUBLED).order_by("namespace", "secret_name", "pk")[:MOST_TOLD])
+    matches = {row.cluster_id: row.matches for row in rows if not asked.cluster}
     drawn = strips([row.pk for row in rows], now)
-    here = environments_at(user, rows)
+    here = environments_at(user, [*rows, *bad])
     roles = roles_by_environment(user, [one for found in here.values() for one in found], elsewhere=False)
-    return [
-        Line(row, looks(row, now), drawn[row.pk], found, user.is_admin or may_refresh(found, roles))
-        for row in rows
-        for found in [here.get((row.cluster_id, row.namespace), ())]
-    ]
+
+    def line(row: Credential) -> Line:
+        own = here.get((row.cluster_id, row.namespace), ())
+        return Line(row, looks(row, now), drawn.get(row.pk), own, user.is_admin or may_refresh(own, roles))
+
+    return Listed(tuple(map(line, rows)), matches, tuple(map(line, bad)))
+
+
+_ORDER = ("rank", "namespace", "secret_name")
+
+
+def _page(found: QuerySet[Any], asked: Asked) -> list[Any]:
+    start = asked.page * PAGE
+    return list(found.order_by(*_ORDER)[start : start + PAGE + 1])
+
+
+def _first(found: QuerySet[Any], asked: Asked, few: int) -> list[Any]:
+    """The first rows of each cluster; without filters and where not all find room, only those that are not simply well."""
+    if few < FEW and not asked.is_filtered:
+        found = found.exclude(rank=_WELL)
+    own = [F("cluster_id")]
+    nth = Window(RowNumber(), partition_by=own, order_by=[F(name) for name in _ORDER])
+    first = found.annotate(nth=nth, matches=Window(Count("pk"), partition_by=own)).filter(nth__lte=few)
+    return list(first.order_by("cluster__name", "cluster_id", *_ORDER))
 
 
 def may_refresh(here: Sequence[Environment], roles: Mapping[int, Role | None]) -> bool:

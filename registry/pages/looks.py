@@ -78,6 +78,8 @@ def percent_left(row: Credential, now: datetime) -> int:
 
 
 def _usual(state: State, row: Credential) -> str:
+    if state == State.PAUSED and row.paused_until and row.expires_at and row.paused_until >= row.expires_at:
+        return "Pulls stop before the pause ends. An admin can resume it; then the credential is renewed."
     if state == State.PAUSED:
         return "Nothing is written here until the pause ends."
     if state == State.ENDED:

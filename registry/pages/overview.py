@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models import Q
 from projects.models import Cluster
 from registry.models import Credential, PullPolicy, Watch
 from registry.pages import listing, totals, troubles
-from registry.pages.listing import Asked, Line
+from registry.pages.listing import Asked, Line, Listed
 from registry.pages.progress import Going, going
 from registry.pages.pulls import Pull, failing_pulls, places_of_pulls
 from registry.pages.tokens import TokenLine, token_lines
@@ -25,7 +25,8 @@ EACH = timedelta(minutes=1)  # the portal looks at each cluster
 
 @dataclass(frozen=True)
 class Section:
-    """One cluster with the rows that show. `more`: how many do not; `older`: whether a further page has some."""
+    """One cluster with the rows that show; none where it is folded. `more`: how many do not; `older`: whether a further page has
+    some; `query`: of the address of all that fit in it."""
 
     cluster: Cluster
     total: Total
@@ -34,6 +35,7 @@ class Section:
     lines: tuple[Line, ...]
     more: int
     older: bool = False
+    query: str = ""
 
     @property
     def next_look(self) -> datetime | None:
@@ -79,36 +81,48 @@ def overview(user: Any, asked: Asked, now: datetime) -> Overview:
     """The page for a person."""
     credentials = credentials_for(user)
     parts = totals.totals(credentials, now)
-    lines = listing.lines(user, credentials, asked, now)
+    found = listing.listed(user, credentials, asked, now, clusters=len(parts))
     tokens = token_lines(user)
-    clusters = [part.cluster for part in parts]
-    seen = Watch.objects.select_related("cluster").defer("cluster__kubeconfig").filter(cluster__in=clusters)
-    watches = {one.cluster_id: one for one in seen}
-    policies = {one.cluster_id: one for one in PullPolicy.objects.filter(cluster__in=clusters)}
+    known = _known([part.cluster for part in parts])
     ends = {part.cluster: part.stops_at for part in parts if part.stops_at is not None}
-    shown = [_section(part, policies, watches, lines, asked) for part in parts]
+    shown = [_section(part, known, found, asked) for part in sorted(parts, key=lambda part: part.bad == 0)]
     return Overview(
-        asked, totals.added(parts), tokens, troubles.cards(watches.values(), tokens, lines, ends, now),
+        asked, totals.added(parts), tokens, troubles.cards(known.watches.values(), tokens, found.troubled, ends, now),
         [section for section in shown if section is not None], _pulls(user, now), going(user, credentials, now),
     )  # fmt: skip
 
 
-def _section(
-    total: Total,
-    policies: dict[int, PullPolicy],
-    watches: dict[int, Watch],
-    lines: Sequence[Line],
-    asked: Asked,
-) -> Section | None:
-    own = [line for line in lines if line.row.cluster_id == total.cluster]
-    if not own:
+@dataclass(frozen=True)
+class Known:
+    """What is stored about the clusters of the page, by their ids."""
+
+    clusters: Mapping[int, Cluster]
+    watches: Mapping[int, Watch]
+    policies: Mapping[int, PullPolicy]
+
+
+def _known(clusters: Sequence[int]) -> Known:
+    """Three queries."""
+    rows = Cluster.objects.defer("kubeconfig").in_bulk(clusters)
+    watches = {one.cluster_id: one for one in Watch.objects.filter(cluster__in=clusters)}
+    for watch in watches.values():
+        watch.cluster = rows[watch.cluster_id]
+    policies = {one.cluster_id: one for one in PullPolicy.objects.filter(cluster__in=clusters)}
+    return Known(rows, watches, policies)
+
+
+def _section(total: Total, known: Known, found: Listed, asked: Asked) -> Section | None:
+    cluster = known.clusters[total.cluster]
+    own = [line for line in found.lines if line.row.cluster_id == total.cluster]
+    if not own and (asked.is_filtered or asked.cluster):
         return None
-    cluster = own[0].row.cluster
-    limit = listing.PAGE if asked.cluster else listing.FEW
-    more = max(0, total.namespaces - len(own)) if not (asked.cluster or asked.text or asked.attention) else 0
-    policy = policies.get(total.cluster) or PullPolicy(cluster=cluster)
-    watch = watches.get(total.cluster) or Watch(cluster=cluster)
-    return Section(cluster, total, policy, watch, tuple(own[:limit]), more, len(own) > limit)
+    policy = known.policies.get(total.cluster) or PullPolicy(cluster=cluster)
+    watch = known.watches.get(total.cluster) or Watch(cluster=cluster)
+    if asked.cluster:
+        return Section(cluster, total, policy, watch, tuple(own[: listing.PAGE]), 0, len(own) > listing.PAGE)
+    there = found.matches.get(total.cluster, 0) if asked.is_filtered else total.credentials
+    more = there - len(own)
+    return Section(cluster, total, policy, watch, tuple(own), more, query=asked.within(cluster.slug))
 
 
 def _pulls(user: Any, now: datetime) -> list[Pull]:

@@ -11,6 +11,7 @@ from registry.queries import credentials_for
 
 _RESULT = RefreshResult.Result
 _BAD = (_RESULT.FAILED, _RESULT.FOREIGN)
+FEW = 3  # namespaces by name
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,21 @@ def found_state(rows: Sequence[Refresh], pk: int) -> str:
 
 
 def _of_results(results: Sequence[tuple[str, str, str]]) -> str:
+    """A renewal by its results (result, namespace, sentence) for the namespaces that a person sees."""
     written = [namespace for result, namespace, _ in results if result == _RESULT.WRITTEN]
     bad = [(namespace, text) for result, namespace, text in results if result in _BAD]
-    parts = (
-        [f"{len(written)} renewed: {', '.join(written[:3])}{', …' if len(written) > 3 else ''}."]
-        if written
-        else []
-    )
+    skipped = [(namespace, text) for result, namespace, text in results if result == _RESULT.SKIPPED]
+    parts = [f"{len(written)} renewed: {_named(written)}."] if written else []
     if bad:
         parts.append(f"{len(bad)} not renewed; {bad[0][0]}: {bad[0][1]}")
+    if not parts and skipped:
+        parts.append(f"{len(skipped)} skipped; {skipped[0][0]}: {skipped[0][1]}")
     if not parts and results:
         parts.append("Fresh already.")
     return " ".join(parts)
+
+
+def _named(namespaces: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(namespaces) - FEW} more" if len(namespaces) > FEW else ""
+    return f"{', '.join(namespaces[:FEW])}{more}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from registry.models import Credential, Refresh
 from registry.pages.past import sentences
@@ -62,7 +62,8 @@ def going(user: Any, credentials: QuerySet[Credential], now: datetime) -> list[G
     own = Q(asked_by=user.pk, ended_at__gt=now - JUST_NOW)
     rows = Refresh.objects.filter(Q(state__in=OPEN, cluster__in=theirs) | own)
     if not user.is_admin:
-        rows = rows.filter(Q(namespace="") | Q(namespace__in=credentials.order_by().values("namespace")))
+        there = credentials.order_by().filter(cluster=OuterRef("cluster"), namespace=OuterRef("namespace"))
+        rows = rows.filter(Q(namespace="") | Exists(there))
     found = list(
         rows.select_related("cluster", "asked_by").defer("cluster__kubeconfig").order_by("-id")[:MOST]
     )

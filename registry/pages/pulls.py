@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q, QuerySet
+
 from projects.access import visible_projects
 from projects.models import Environment
 from registry.models import Credential
@@ -37,8 +39,7 @@ def failing_pulls(
 ) -> list[Pull]:
     """The pods in environments that the person sees, at most MOST; one query. `credentials`: by cluster, namespace and name."""
     rows = (
-        Environment.objects.filter(project__in=visible_projects(user), live__health__in=_NOT_WELL)
-        .exclude(pull_secret="")
+        _not_well(user)
         .select_related("project", "live", "cluster")
         .defer("project__credential", "cluster__kubeconfig")
         .order_by("project__name", "order", "pk")
@@ -49,26 +50,32 @@ def failing_pulls(
 
 def places_of_pulls(user: Any) -> list[tuple[int, str]]:
     """The places, by cluster and namespace, in which something is not well; one query."""
-    rows = Environment.objects.filter(project__in=visible_projects(user), live__health__in=_NOT_WELL)
-    return list(rows.exclude(pull_secret="").values_list("cluster_id", "namespace"))
+    return list(_not_well(user).values_list("cluster_id", "namespace"))
+
+
+def _not_well(user: Any) -> QuerySet[Environment]:
+    """The environments that the person sees in which a pod may be unable to pull."""
+    rows = Environment.objects.filter(project__in=visible_projects(user)).exclude(pull_secret="")
+    return rows.filter(Q(live__health__in=_NOT_WELL) | Q(live__isnull=False) & ~Q(live__pulls=[]))
 
 
 def _of_environment(
     environment: Environment, credentials: dict[tuple[int, str, str], Credential], now: datetime
 ) -> Iterator[Pull]:
     row = credentials.get((environment.cluster_id, environment.namespace, environment.pull_secret))
-    for workload in environment.live.workloads:
-        for told in workload.get("pulls", ()):
-            heals, sentence = healing(told, environment.pull_secret, row, now)
-            yield Pull(
-                environment,
-                told["pod"],
-                told["image"],
-                told["message"],
-                environment.live.read_at,
-                heals,
-                sentence,
-            )
+    live = environment.live
+    of_workloads = (told for workload in live.workloads for told in workload.get("pulls", ()))
+    for told in (*of_workloads, *live.pulls):
+        heals, sentence = healing(told, environment.pull_secret, row, now)
+        yield Pull(
+            environment,
+            told["pod"],
+            told["image"],
+            told["message"],
+            live.read_at,
+            heals,
+            sentence,
+        )
 
 
 def healing(told: dict[str, Any], secret: str, row: Credential | None, now: datetime) -> tuple[str, str]:
@@ -85,10 +92,10 @@ def healing(told: dict[str, Any], secret: str, row: Credential | None, now: date
             if names
             else f"was made before anything named {secret} for it"
         )
-        return (
-            "no",
-            f"It never heals: it {other}. Delete the pod; the one that takes its place gets the Secret.",
+        anew = (
+            "the one that takes its place gets the Secret" if told.get("owner", "its own") else "make it anew"
         )
+        return "no", f"It never heals: it {other}. Delete the pod; {anew}."
     if row is None or not is_usable(row, now):
         return "later", "It heals by itself within five minutes once the credential is valid."
     if row.written_at is not None and (now - row.written_at).total_seconds() < 600:

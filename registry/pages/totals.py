@@ -17,8 +17,8 @@ NOT_OURS = (State.MISSING, State.FOREIGN)
 @dataclass(frozen=True)
 class Total:
     """The namespaces of one cluster. `usable`: pods can pull there now; `stops`: of those, the ones whose credential is not
-    renewed, so that pulls stop at `stops_at` at the earliest; `foreign`: others keep their Secret; `bad`: Secrets that need
-    attention."""
+    renewed, so that pulls stop at `stops_at` at the earliest; `foreign`: others keep their Secret; `credentials`: the Secrets;
+    `bad`: those of them that need attention."""
 
     cluster: int
     namespaces: int
@@ -26,6 +26,7 @@ class Total:
     stops: int
     stops_at: datetime | None
     foreign: int
+    credentials: int
     bad: int
 
 
@@ -53,7 +54,7 @@ def totals(credentials: QuerySet[Credential], now: datetime) -> list[Total]:
         .annotate(
             namespaces=Count("namespace", distinct=True), usable=spaces(usable), stops=spaces(stopping),
             stops_at=Min("expires_at", filter=stopping), foreign=spaces(Q(state=State.FOREIGN)),
-            bad=Count("pk", filter=troubled(now)),
+            credentials=Count("pk"), bad=Count("pk", filter=troubled(now)),
         )
     )  # fmt: skip
     return [
@@ -64,6 +65,7 @@ def totals(credentials: QuerySet[Credential], now: datetime) -> list[Total]:
             row["stops"],
             row["stops_at"],
             row["foreign"],
+            row["credentials"],
             row["bad"],
         )
         for row in rows
@@ -75,5 +77,6 @@ def added(parts: Sequence[Total]) -> Total:
     ends = [part.stops_at for part in parts if part.stops_at is not None]
     return Total(
         0, sum(part.namespaces for part in parts), sum(part.usable for part in parts), sum(part.stops for part in parts),
-        min(ends, default=None), sum(part.foreign for part in parts), sum(part.bad for part in parts),
+        min(ends, default=None), sum(part.foreign for part in parts), sum(part.credentials for part in parts),
+        sum(part.bad for part in parts),
     )  # fmt: skip

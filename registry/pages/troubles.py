@@ -18,8 +18,8 @@ ASLEEP = timedelta(minutes=5)  # without a look, although one is due each minute
 
 @dataclass(frozen=True)
 class Card:
-    """One trouble. `until`: until when the old credential works; `said`: the words of the cluster, AWS or the registry, where
-    the sentence is not those words. `line`: of a credential, for its buttons; `cluster`: of a whole cluster."""
+    """One trouble. `until`: until when the old credential works; `image`: the repository that the registry refused, for
+    admins. `line`: of a credential, for its buttons; `cluster`: of a whole cluster."""
 
     subject: str
     state: str
@@ -30,7 +30,7 @@ class Card:
     attempts: int = 0
     next_try: datetime | None = None
     until: datetime | None = None
-    said: str = ""
+    image: str = ""
     line: Line | None = None
     cluster: Cluster | None = None
     also: Sequence[str] = field(default_factory=tuple)
@@ -99,6 +99,7 @@ def _tokens(tokens: Sequence[TokenLine], now: datetime) -> Iterator[Card]:
                 line.refusal,
                 "The Secrets keep the credential that they have.",
                 str(line.proof.get("hint", "")),
+                image=str(line.proof.get("image", "")),
             )
         elif token is not None and token.last_error:
             lives = token.ends_at is not None and token.ends_at > now

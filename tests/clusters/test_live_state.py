@@ -16,7 +16,7 @@ from clusters.services import refresh_environment, stale_environments, worst
 from core.redactor import MASK, redacting
 from core.scheduler import take_lease
 from engine.cluster.client import ApiError
-from engine.cluster.live import Workload
+from engine.cluster.live import Live, Workload
 from engine.health.pulling import FailedPull
 from engine.types import ObjectRef
 from projects.models import Cluster, Environment
@@ -50,13 +50,13 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Any:
     FakeClient.closed = 0
     monkeypatch.setattr(services, "hasty_client", lambda cluster, purpose: FakeClient())
 
-    def says(given: Any) -> None:
-        def read(client: Any, namespace: str, *, environment_label: str) -> list[Workload]:
+    def says(given: Any, beside: tuple[FailedPull, ...] = ()) -> None:
+        def read(client: Any, namespace: str, *, environment_label: str) -> Live:
             if isinstance(given, Exception):
                 raise given
-            return list(given)
+            return Live(list(given), beside)
 
-        monkeypatch.setattr(services, "read_live", read)
+        monkeypatch.setattr(services, "read_all", read)
 
     return says
 
@@ -260,6 +260,20 @@ def test_what_pods_cannot_pull_is_kept_without_values(environment: Environment, 
     assert len(failing["pulls"]) == services.MOST_PULLS
     assert failing["pulls"][0] == {
         "pod": "web-1", "container": "web", "image": "r.example/web:1", "message": f"401 for {MASK}", "secrets": ["ecr-pull"],
-        "born": "2026-11-01T00:00:00Z",
+        "born": "2026-11-01T00:00:00Z", "owner": "",
     }  # fmt: skip
     assert "pulls" not in calm
+
+
+def test_what_pods_of_jobs_cannot_pull_is_kept_and_goes_with_the_next_answer(
+    environment: Environment, answer: Any
+) -> None:
+    pull = FailedPull("backup-1", "backup", "r.example/backup:1", "401", (), "2026-11-01T00:00:00Z", "Job")
+    answer([workload()], beside=(pull,) * 30)
+    assert refresh_environment(environment)
+    state = LiveState.objects.get()
+    assert (state.health, len(state.pulls)) == ("healthy", services.MOST_PULLS)
+    assert (state.pulls[0]["pod"], state.pulls[0]["owner"]) == ("backup-1", "Job")
+    answer([workload()])
+    assert refresh_environment(environment)
+    assert LiveState.objects.get().pulls == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.health.pulling import FailedPull, failed_pulls
+from engine.health.pulling import FailedPull, failed_beside, failed_pulls
 
 
 def pod(reason: str = "ImagePullBackOff", section: str = "containerStatuses", **more: Any) -> dict[str, Any]:
@@ -37,3 +37,13 @@ def test_a_pod_without_pull_secrets() -> None:
     body = pod()
     del body["spec"]
     assert failed_pulls([body])[0].secrets == ()
+
+
+def owned(kind: str, name: str) -> dict[str, Any]:
+    return pod(name=name, ownerReferences=[{"kind": kind, "name": "x", "uid": "1", "controller": True}])
+
+
+def test_pods_of_jobs_and_lone_ones_are_beside_the_workloads() -> None:
+    kinds = ("ReplicaSet", "StatefulSet", "DaemonSet", "Job")
+    found = failed_beside([*(owned(kind, kind.lower()) for kind in kinds), pod(name="lone")])
+    assert [(one.pod, one.owner) for one in found] == [("job", "Job"), ("lone", "")]

@@ -22,6 +22,7 @@ from clusters.models import LiveState
 from core import changes
 from core.models import Change
 from deployments import branches
+from engine.cluster.live import Live
 from engine.errors import SlipwayError
 from portal.live import cursor as cursors
 from portal.live import feed as feeds
@@ -199,7 +200,7 @@ class TestWhatIsNoted:
     def test_a_new_answer_of_a_cluster_once(
         self, environment: Environment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(clusters, "_read", lambda *_: [])
+        monkeypatch.setattr(clusters, "_read", lambda *_: Live([]))
         clusters.refresh_environment(environment)
         assert self.told() == ["shop"]
         clusters.refresh_environment(environment)

@@ -21,7 +21,7 @@ from sandbox.supervision.programs import http_answers
 
 # Passwords with their bcrypt hashes, as the registry wants them.
 TODAY, TOMORROW = "token-of-today", "token-of-tomorrow"
-_HASHES = {
+HASHES = {
     TODAY: "$2y$05$abcdefghijklmnopqrstuuzvKYYaKWJ/dqC/GO.V2fnrhQiPgdzLO",
     TOMORROW: "$2y$05$abcdefghijklmnopqrstuubsTRtPUgHFWXJzqZNncAMIueYrXcX92",
 }
@@ -39,7 +39,7 @@ class Distribution:
     def opens_to(self, *passwords: str) -> None:
         """From now on it opens to these passwords of the user AWS. It reads the file again when its time changes."""
         before = self.users.stat().st_mtime if self.users.exists() else 0
-        self.users.write_text("".join(f"AWS:{_HASHES[one]}\n" for one in passwords))
+        self.users.write_text("".join(f"AWS:{HASHES[one]}\n" for one in passwords))
         os.utime(self.users, (before + 5, before + 5))
 
     def push(self, repository: str, tag: str, password: str) -> str:

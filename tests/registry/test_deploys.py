@@ -133,9 +133,11 @@ def test_words_of_the_checks(place, clock, client, kept) -> None:
     image = make_image(environment.project, registry=place.registry, repository="shop/web")
     pin = ImagePin(name="web", repository=f"{HOST}/shop/web", tag="abc", digest="")
 
+    keeping = deploys.Keeping(kept, takes_over=kept)
+
     def said() -> list[tuple[str, str]]:
         with redacting():
-            found = check_pull_secret(client, environment, [pin], {"web": image}, kept)
+            found = check_pull_secret(client, environment, [pin], {"web": image}, keeping)
         return [(one.state, one.text.partition(":")[0].partition(" in the")[0]) for one in found]
 
     mild = "passed" if kept else "failed"
@@ -148,8 +150,29 @@ def test_words_of_the_checks(place, clock, client, kept) -> None:
     assert said() == [("failed", "No right to pull")]
     other = replace(pin, repository="other.example/shop/web")
     with redacting():
-        [found] = check_pull_secret(client, environment, [other], {"web": image}, kept)
+        [found] = check_pull_secret(client, environment, [other], {"web": image}, keeping)
     assert (found.state, "holds no credential for" in found.text) == (mild, True)
+
+
+def test_a_preview_sees_a_foreign_secret_where_the_portal_has_never_looked(place, clock, client) -> None:
+    """The Secret itself tells who wrote it; no row is needed."""
+    environment = place.home()
+    image = make_image(environment.project, registry=place.registry, repository="shop/web")
+    pin = ImagePin(name="web", repository=f"{HOST}/shop/web", tag="abc", digest="")
+    place.put(environment, data={".dockerconfigjson": config("ended")})
+    assert deploys.is_managed(environment)
+    with redacting():
+        [found] = check_pull_secret(client, environment, [pin], {"web": image}, deploys.keeping(environment))
+    assert (found.state, "Credential expired" in found.text) == ("failed", True)
+    assert "was written by kubectl-create at" in found.detail
+    assert "An admin can let the portal take it over" in found.detail
+    assert deploys.ensure(environment, client).is_managed is False
+    place.row(environment)
+    place.cluster.pull_credentials.update(adopt=True)
+    with redacting():
+        [found] = check_pull_secret(client, environment, [pin], {"web": image}, deploys.keeping(environment))
+    assert found.state == "passed"
+    assert deploys.ensure(environment, client).is_written
 
 
 def clock_now():

@@ -14,6 +14,7 @@ from adapters.errors import Unavailable
 from clusters.models import LiveState
 from registry import images
 from registry.pages.image_views import PAGE
+from tests.factories import make_deploy, make_release
 from tests.registry.pages import Portal, make_portal
 
 pytestmark = pytest.mark.django_db
@@ -110,11 +111,43 @@ def test_tags_age_size_place_and_findings(portal: Portal, ecr: FakeImages, see) 
     assert "4.8" in rows[0]
 
 
-def test_the_answer_is_kept_with_its_age(portal: Portal, ecr: FakeImages, see) -> None:
+def test_what_was_deployed_last_is_told_where_the_cluster_does_not_say_that_it_runs(
+    portal: Portal, ecr: FakeImages, see
+) -> None:
+    reference = f"{portal.registry.host}/shop/web"
+    image = {"repository": reference, "tag": "t1", "digest": f"sha256:{1:064}"}
+    release = make_release(portal.environment, images={"web": image})
+    make_deploy(portal.environment, release=release, state="succeeded")
+    older = make_release(
+        portal.environment, images={"web": {**image, "tag": "t3", "digest": f"sha256:{3:064}"}}
+    )
+    make_deploy(portal.environment, release=older, state="failed")
+    ecr.listing = Listing((listed(portal, 1), listed(portal, 2), listed(portal, 3)), is_cut=False)
+
+    def rows() -> list[str]:
+        page = see()
+        return page[page.index("<tbody>") :].split("<tr>")[1:]
+
+    assert ["last deployed" in row for row in rows()] == [True, False, False]
+    LiveState.objects.create(
+        environment=portal.environment, workloads=[{"name": "web", "images": [f"{reference}:t2"]}]
+    )
+    assert ["/projects/shop/staging/" in row for row in rows()] == [True, True, False]
+    LiveState.objects.update(workloads=[{"name": "web", "images": [f"{reference}:t1"]}])
+    assert ["last deployed" in row for row in rows()] == [False, False, False]
+    assert ["/projects/shop/staging/" in row for row in rows()] == [True, False, False]
+
+
+def test_the_answer_is_kept_with_its_age(
+    portal: Portal, ecr: FakeImages, see, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ecr.listing = Listing((listed(portal, 1),), is_cut=False)
     see()
     see()
     assert ecr.asked == ["shop/web", f"sha256:{1:064}"]
+    see(f"{ADDRESS}?anew=1")
+    assert ecr.asked == ["shop/web", f"sha256:{1:064}"]  # somebody who reloads it does not ask at each time
+    monkeypatch.setattr(images, "ANEW", timedelta(0))
     see(f"{ADDRESS}?anew=1")
     assert ecr.asked == ["shop/web", f"sha256:{1:064}", "shop/web"]
     ecr.fails = Unavailable("ECR does not answer.", system="ECR")

@@ -98,6 +98,13 @@ def test_a_writer_that_does_not_stop_is_left_and_told(place, clock) -> None:
     assert row.state == State.FOREIGN
     assert "again and again" in row.last_error
     assert place.password(environment) == "theirs"
+    Credential.objects.filter(pk=row.pk).update(adopt=True)  # an admin lets the portal take it over
+    place.look()
+    assert place.pulls(environment)
+    assert not place.row(environment).adopt
+    place.tamper(environment)
+    place.look()
+    assert place.row(environment).state == State.FOREIGN
     clock.shift(2 * HOUR)
     place.look()
     assert place.pulls(environment)

@@ -89,6 +89,16 @@ def test_pausing_says_until_when_pulls_work_and_ends_by_itself(portal: Portal, p
     assert client.get("/registry/hel/pause/?namespace=none").status_code == 404
 
 
+def test_what_is_not_there_is_answered_as_such(portal: Portal, post) -> None:
+    """A namespace without a pull secret, and a Secret that nobody else wrote."""
+    answer = post("/registry/refresh/", place="hel/kube-system")
+    assert answer.status_code == 404
+    assert "keeps no pull credential in the namespace kube-system" in answer.content.decode()
+    answer = post("/registry/hel/adopt/", credential=str(Credential.objects.get().pk))
+    assert answer.status_code == 409
+    assert "there is nothing to take over" in answer.content.decode()
+
+
 def test_an_admin_takes_a_secret_over(portal: Portal, post) -> None:
     row = portal.credential("cd", State.FOREIGN, hours=None, last_writer="kubectl")
     assert post("/registry/hel/adopt/", "maintainer", credential=row.pk).status_code == 403

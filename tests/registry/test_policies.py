@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from projects.models import Allotment
 from registry.models import Credential, PullPolicy, State
 from tests.factories import make_environment
 from tests.kubernetes.support import until
@@ -50,6 +53,24 @@ def test_one_that_is_not_wanted_any_more_is_forgotten(place, clock) -> None:
     environment.save()
     place.look()
     assert names(place) == set()
+
+
+def test_a_namespace_that_is_no_longer_allotted_to_the_project_gets_none(place, clock) -> None:
+    environment, other = place.home(), place.home()
+    place.look()
+    kept = place.secret(environment)["metadata"]["resourceVersion"]
+    Allotment.objects.filter(pattern=environment.namespace).delete()
+    clock.shift(timedelta(hours=7))
+    assert place.look().is_good
+    assert names(place) == {other.namespace}
+    assert place.secret(environment)["metadata"]["resourceVersion"] == kept
+    assert place.pulls(other)
+    Allotment.objects.create(
+        project=environment.project, kind=Allotment.Kind.NAMESPACE, cluster=place.cluster,
+        pattern=f"{environment.namespace[:-1]}*",
+    )  # fmt: skip
+    place.look()
+    assert place.pulls(environment)
 
 
 def test_paused_is_looked_at_and_not_written(place, clock) -> None:

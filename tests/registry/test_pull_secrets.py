@@ -10,7 +10,7 @@ import pytest
 
 from core.redactor import MASK, redacting
 from engine.cluster.client import ApiError
-from registry.pull_secrets import pull_credentials
+from registry.pull_secrets import pull_secret
 from registry.secrets import credentials_of
 
 PASSWORD = "canary-pull-password"
@@ -80,21 +80,21 @@ class Cluster:
 def test_the_secret_of_a_namespace() -> None:
     cluster = Cluster(secret(GOOD))
     with redacting():
-        found = pull_credentials(cluster, "shop", "registry")  # type: ignore[arg-type]
+        found = pull_secret(cluster, "shop", "registry")  # type: ignore[arg-type]
         assert found is not None
-        assert list(found) == ["r.example"]
+        assert list(found.credentials) == ["r.example"]
         missing = Cluster(ApiError("not found", status=404))
-        assert pull_credentials(missing, "shop", "registry") is None  # type: ignore[arg-type]
+        assert pull_secret(missing, "shop", "registry") is None  # type: ignore[arg-type]
         refused = Cluster(ApiError("forbidden", status=403))
         with pytest.raises(ApiError):
-            pull_credentials(refused, "shop", "registry")  # type: ignore[arg-type]
+            pull_secret(refused, "shop", "registry")  # type: ignore[arg-type]
     assert cluster.asked == ["/api/v1/namespaces/shop/secrets/registry"]
 
 
 def test_without_a_redactor_the_cluster_is_not_even_asked() -> None:
     cluster = Cluster(secret(GOOD))
     with pytest.raises(RuntimeError, match="redactor"):
-        pull_credentials(cluster, "shop", "registry")  # type: ignore[arg-type]
+        pull_secret(cluster, "shop", "registry")  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="redactor"):
         credentials_of(secret(GOOD, type="Opaque"))
     assert cluster.asked == []

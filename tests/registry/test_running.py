@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 
+from audit.models import AuditEvent
 from core.redactor import redacting
 from projects.connections import hasty_client
 from projects.models import Cluster
@@ -151,6 +153,14 @@ def test_killed_at_any_step_the_next_one_does_it(place, clock, monkeypatch, wher
     assert place.row(environment).state == State.VALID
     assert not Refresh.objects.filter(state="running").exists()
     assert not Credential.objects.filter(state=State.REFRESHING).exists()
+    # Whatever was written is in the audit: by the end of a renewal, or as one that was broken off.
+    told = Counter(AuditEvent.objects.values_list("verb", flat=True))
+    assert (
+        told["pull_credential.renewed"]
+        == Refresh.objects.filter(state="succeeded", fingerprint__gt="").count()
+    )
+    assert told["pull_credential.broken_off"] == Refresh.objects.filter(state="abandoned").count()
+    assert told["pull_credential.renewed"] + told["pull_credential.broken_off"] >= 1
 
 
 def clock_now():

@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from adapters.errors import Unavailable
 from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused, Stale
@@ -15,6 +16,7 @@ from projects.models import Role
 from registry import jobs, queries, running, services
 from registry.models import Cause, Credential, PullPolicy, Refresh, State
 from tests.factories import grant, make_cluster, make_environment, make_registry, make_user
+from tests.registry.conftest import HOST
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +64,41 @@ def test_a_deployer_renews_their_namespace_and_no_other(
     for namespace in ("other", ""):
         with pytest.raises(Refused):
             services.refresh(deployer, environment.cluster, namespace=namespace)
+
+
+def test_where_nothing_is_kept_nothing_is_asked_for(environment, admin) -> None:
+    for name in ("kube-system", "a" * 5000):
+        with pytest.raises(Refused, match="keeps no pull credential in the namespace") as refused:
+            services.refresh(admin, environment.cluster, namespace=name)
+        assert len(refused.value.message) < 200
+    assert not Refresh.objects.exists()
+    assert services.refresh(admin, environment.cluster, namespace="shop").namespace == "shop"
+
+
+def test_only_what_is_left_to_others_can_be_taken_over(environment, admin) -> None:
+    """Else the next one who writes it would lose it without a question."""
+    row = Credential.objects.create(
+        cluster=environment.cluster, namespace="shop", secret_name="ecr-pull", state=State.VALID
+    )
+    with pytest.raises(Refused, match="there is nothing to take over"):
+        services.adopt(admin, row)
+    row.refresh_from_db()
+    assert not row.adopt
+    assert verbs() == []
+
+
+def test_of_others_environments_nothing_is_told(environment, deployer) -> None:
+    """Not even whether a namespace is there, or who maintains what is in it."""
+    other = make_environment(cluster=environment.cluster, namespace="theirs", pull_secret="ecr-pull")
+    grant(make_user("mara"), Role.MAINTAINER, other.project)
+    told = []
+    for name in ("theirs", "nowhere"):
+        with pytest.raises(Refused) as refused:
+            services.refresh(deployer, environment.cluster, namespace=name)
+        told.append((refused.value.message.replace(name, "x"), refused.value.hint, refused.value.ask))
+    assert told[0] == told[1]
+    assert "mara" not in str(told)
+    assert not Refresh.objects.exists()
 
 
 def test_a_viewer_renews_nothing(environment) -> None:
@@ -177,7 +214,40 @@ def test_a_person_renews_at_once(place, clock) -> None:
     one = services.refresh(actor, place.cluster, namespace=environment.namespace)
     jobs.refresh_asked(one.pk)
     one.refresh_from_db()
-    assert (one.state, one.sentence) == ("succeeded", "1 Secret fresh already.")
+    assert (one.state, one.sentence) == ("succeeded", "1 Secret fresh already: nothing had to be written.")
+
+
+def test_who_renews_one_namespace_has_its_token_tried(place, clock) -> None:
+    """The token is that of all namespaces, so it is made anew only if the registry refuses it: one can die early."""
+    environment, deployer = place.home(), person(make_user("dan"))
+    grant(deployer.user, Role.DEPLOYER, environment.project)
+    place.look()
+    first = place.password(environment)
+
+    def renewed() -> Refresh:
+        clock.shift(timedelta(hours=1))
+        row = services.refresh(deployer, place.cluster, namespace=environment.namespace)
+        jobs.refresh_asked(row.pk)
+        row.refresh_from_db()
+        return row
+
+    row = renewed()
+    assert (row.state, place.password(environment)) == ("succeeded", first)
+    assert place.row(environment).proven_at == timezone.now()
+    place.world.silent.add(HOST)
+    row = renewed()
+    assert (row.state, place.password(environment)) == ("failed", first)
+    assert "is not reachable" in row.sentence
+    place.world.silent.clear()
+    place.world.issued[first] = timezone.now()  # AWS does not know it any more
+    row = renewed()
+    assert (row.state, row.sentence) == ("succeeded", "1 Secret renewed.")
+    assert place.password(environment) == place.world.last != first
+    assert len(place.world.asked) == 2
+    place.world.issued[place.world.last] = timezone.now()
+    place.world.fails = Unavailable("ECR is not reachable.", system="ECR")
+    last = place.password(environment)
+    assert (renewed().state, place.password(environment)) == ("failed", last)
 
 
 def test_an_admin_adopts_a_foreign_one(place, clock) -> None:
