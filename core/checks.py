@@ -83,6 +83,20 @@ def github_has_an_address(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def builder_is_known(**_: Any) -> list[CheckMessage]:
+    """DOCKER_BUILDER is empty or names a builder."""
+    if settings.DOCKER_BUILDER in ("", "buildkit", "classic"):
+        return []
+    return [
+        Error(
+            f"DOCKER_BUILDER is {settings.DOCKER_BUILDER!r}, which is no builder.",
+            hint="Write buildkit or classic, or leave it out: then the best one counts that the engine has.",
+            id="slipway.E006",
+        )
+    ]
+
+
 def _is_network(text: str) -> bool:
     try:
         ipaddress.ip_network(text, strict=False)

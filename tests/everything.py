@@ -36,6 +36,7 @@ APP_FOLDERS = (
 )  # fmt: skip
 PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control plane
 ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)
+DOCKER = ("builds_docker",)  # with a real Docker engine, where one can be started
 LIBRARIES = ("adapters", "engine", "registry", "ui")
 APPS_DATABASE, SANDBOX_DATABASE = "TEST_DATABASE_URL", "TEST_SANDBOX_DATABASE_URL"
 MOST_SHAKY = 8
@@ -69,7 +70,7 @@ class Part:
 def lanes() -> list[list[Part]]:
     """The lanes. The parts of a lane run one after the other; all lanes take about the same time."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *LIBRARIES}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *DOCKER, *LIBRARIES}))
     return [
         [Part("everything else", rest, patient=True)],
         [Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, APPS_DATABASE, patient=True)],
@@ -78,6 +79,7 @@ def lanes() -> list[list[Part]]:
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
         [
             Part("rollouts on a real node", KUBELET),
+            Part("builds with a real Docker engine", DOCKER),
             Part("engine on the simulated one", ENGINE, "not control_plane"),
         ],
         [
@@ -101,7 +103,7 @@ def quick_lanes() -> list[list[Part]]:
     """The three lanes of `make quick`, of about the same length. They run in parallel, because many tests wait."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
     named = {folder for lane in QUICK_LANES for folder in lane}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *named}))
+    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *DOCKER, *named}))
     return [[Part(f"quick, {lane[0]} and more", lane, QUICK_TESTS)] for lane in (*QUICK_LANES, rest)]
 
 

@@ -70,6 +70,11 @@ def plan(snapshot: Snapshot, *, directory: str, dockerfile: str, most_bytes: int
     )  # fmt: skip
 
 
+def dockerfile_text(snapshot: Snapshot, path: str) -> str:
+    """The text of a Dockerfile, by its path from the repository's root. Raises BuildFailed without one, ExternalError."""
+    return _dockerfile(snapshot, "", path)[1].decode(errors="replace")
+
+
 def _dockerfile(snapshot: Snapshot, folder: str, path: str) -> tuple[str, bytes, bool]:
     """The Dockerfile's name in the context, its content, and whether it lies outside of the context."""
     wanted = normpath(path)

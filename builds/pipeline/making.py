@@ -93,7 +93,7 @@ class Maker:
     def _in_step(self, part: str, state: State | None) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
         """A step, which begins and fails by notes; the block calls what it gets with summary and changes at its end."""
         self._step = f"{part} {self.order.name}"
-        changes = {"state": state} if state else {}
+        changes = {"state": state, "sentence": ""} if state else {}
         self.notes.put(Note(self.order, self._step, StepState.RUNNING, changes=changes))
         try:
             yield lambda summary, found: self.notes.put(

@@ -24,8 +24,9 @@ class Known:
     keeps_tags: bool
 
     def image(self, order: ImageOrder) -> ImageFacts | None:
-        """The image of the revision, by its full or its short number."""
-        return next((self.images[tag] for tag in order.tags.fixed[:2] if tag in self.images), None)
+        """The image of the revision, by its full or short number. One that is archived cannot be pulled and does not count."""
+        named = (self.images[tag] for tag in order.tags.fixed[:2] if tag in self.images)
+        return next((image for image in named if image.can_be_pulled), None)
 
 
 def look(order: ImageOrder, say: Say) -> Known:

@@ -6,15 +6,16 @@ from functools import partial
 
 from django.conf import settings
 
-from adapters.docker.context import MOST_FILES
+from adapters.docker.context import MOST_FILES, dockerfile_text
+from adapters.docker.faults import BuildFailed
 from adapters.docker.session import Login
 from adapters.errors import ExternalError, NotFound
 from adapters.git.repository import GitRepository
 from adapters.git.snapshot import Snapshot
 from builds.engine import engine
 from builds.models import Build
-from builds.pipeline import secrets
-from builds.pipeline.orders import settings_of
+from builds.pipeline import bases, secrets
+from builds.pipeline.orders import orders_of, settings_of
 from builds.pipeline.work import NotBuildable, Tools, Work
 from core.secret_values import register
 from projects import contacts
@@ -40,6 +41,7 @@ def checkout(work: Work) -> str:
         work.build.builder = facts.builder
     snapshot = snapshot_of(work)
     summary = tell_files(work, snapshot)
+    check_bases(work, snapshot)
     work.tools = Tools(
         engine=made,
         snapshot=snapshot,
@@ -68,6 +70,30 @@ def check_allotted(work: Work) -> None:
     missing = not_allotted(work.project, once(wishes))
     if missing:
         raise NotBuildable(sentence(work.project, missing[0]), hint="Nothing was built.")
+
+
+def check_bases(work: Work, snapshot: Snapshot) -> None:
+    """Images that Dockerfiles take from the portal's registries must be allotted to the project, like those that it pushes: the
+    engine and its credentials are the same for all projects. Raises NotBuildable."""
+    registries = {registry.host: registry for registry in Registry.objects.all()}
+    for order in orders_of(work.build):
+        try:
+            text = work.patiently(partial(dockerfile_text, snapshot, order.dockerfile))
+        except BuildFailed:
+            continue  # its own step says why
+        found = bases.taken(text, order.arguments)
+        if found.unclear:
+            raise NotBuildable(
+                f"{order.name}: what {found.unclear[0]} in {order.dockerfile} means cannot be told before the build.",
+                hint="Write the image's name plainly; give variables in it a default (ARG name=value) or a build argument.",
+            )
+        for host, repository in map(bases.place, found.names):
+            wishes = of_repository(registries[host], repository) if host in registries else []
+            missing = not_allotted(work.project, wishes)
+            if missing:
+                raise NotBuildable(
+                    f"{order.name}: {sentence(work.project, missing[0])}", hint="Nothing was built."
+                )
 
 
 def snapshot_of(work: Work) -> Snapshot:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.bench import live, load, pages, registry, secrets, size, webhook, whole_deploy
+from ops.bench import builds, live, load, pages, registry, secrets, size, webhook, whole_deploy
 from ops.bench.kubectl_apply import apply_rows, as_json
 from sandbox.bench import clusters, progress, storefront
 
@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[bool, Callable[[], Rows]]] = {  # name: (needs a control 
     "pages": (False, pages.rows),
     "secrets": (False, secrets.rows),
     "registry": (True, registry.rows),
+    "builds": (False, builds.rows),
     "size": (False, size.rows),
     "webhook": (False, webhook.rows),
 }

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from builds.models import BuildSecret
+from builds.pipeline.bases import place, taken
 from builds.pipeline.mounts import secret_ids
 from builds.pipeline.orders import _address
 from builds.pipeline.secrets import value_of
@@ -62,6 +63,78 @@ RUN --mount=id=npm,type=secret cat /run/secrets/npm
 RUN echo --mount-is-a-word
 """
     assert secret_ids(text) == ["npm", "token"]
+
+
+DOCKERFILE = """# syntax=docker/dockerfile:1
+ARG BASE=r.example/team/base
+ARG TAG
+FROM --platform=linux/amd64 ${BASE}:${TAG:-1} AS build
+COPY --from=r.example:5000/other/tool:2 /a /b
+FROM scratch
+COPY --from=build /a /a
+COPY --from=0 /b /b
+RUN --mount=type=bind,from=busybox,target=/x \\
+    --mount=type=cache,target=/c true
+FROM $NOTHING
+"""
+
+
+def test_which_images_a_dockerfile_takes() -> None:
+    found = taken(DOCKERFILE, {})
+    assert set(found.names) == {
+        "docker/dockerfile:1", "r.example/team/base:1", "r.example:5000/other/tool:2", "scratch", "0", "busybox", "$NOTHING",
+    }  # fmt: skip
+    assert found.unclear == ()
+    assert "r.example/mine:1" in taken(DOCKERFILE, {"BASE": "r.example/mine"}).names
+
+
+OTHER = "r.example/other/private"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"FROM {OTHER}",
+        f"from\t{OTHER} as x",
+        f"FROM \\\n# a comment\n  {OTHER}\n",
+        f"# escape=`\nFROM `\n{OTHER}\n",
+        f"ARG A=x B={OTHER}\nFROM $B",
+        f"ARG B={OTHER}\nFROM ${{A:-${{B}}}}",
+        f"ARG A=harmless\nARG A={OTHER}\nFROM $A",
+        f"ARG A={OTHER}\nFROM scratch\nARG A=harmless\nFROM $A",
+        f"FROM scratch\nRUN <<EOF\nFROM scratch AS {OTHER}\nEOF\nCOPY --from={OTHER} / /",
+        f"FROM scratch\nCOPY --from={OTHER} / /",
+        f"FROM scratch\nRUN --mount=type=bind,from={OTHER},target=/x true",
+        f"FROM scratch\nONBUILD COPY --from={OTHER} / /",
+        f"# syntax={OTHER}\nFROM scratch",
+        "FROM \"r.exa\"'mple/other/private'",
+        "FROM r.example/oth\\er/private",
+        "FROM r.example/other/private$EMPTY",
+        "FROM ${A:+r.example/other/private}",
+        "FROM scratch\nCOPY --from=$A / /",
+    ],
+)
+def test_no_way_of_writing_hides_an_image(text: str) -> None:
+    found = taken(text, {})
+    assert OTHER in found.names or found.unclear
+
+
+def test_a_stage_named_by_the_platform_is_no_image_of_ours() -> None:
+    assert taken("FROM scratch AS build-amd64\nFROM build-${TARGETARCH}", {}).unclear == ()
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("r.example:5000/a/b:1", ("r.example:5000", "a/b")),
+        ("r.example/a@sha256:0", ("r.example", "a")),
+        ("localhost/a", ("localhost", "a")),
+        ("library/python:3", ("", "library/python")),
+        ("python:3", ("", "python")),
+    ],
+)
+def test_where_an_image_is(reference: str, found: tuple[str, str]) -> None:
+    assert place(reference) == found
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class Daemon:
 
     folder: Path
     bridge: str
+    more: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -60,6 +61,7 @@ class Daemon:
         command = [
             "dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec", "-H", self.host,
             "-p", f"{self.folder}/pid", "--bridge", self.bridge, "--iptables=false", "--ip6tables=false", "--ip-masq=false",
+            *self.more,
         ]  # fmt: skip
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -114,14 +116,14 @@ def until(condition: Callable[[], object], what: str, process: subprocess.Popen[
 
 
 @contextmanager
-def dockerd() -> Iterator[Daemon]:
-    """Runs a dockerd during the block."""
+def dockerd(*more: str) -> Iterator[Daemon]:
+    """Runs a dockerd during the block, with more arguments."""
     # Not below pytest's folder: the path of a socket has at most 107 characters.
     with (
         tempfile.TemporaryDirectory(prefix="slipway-docker-", ignore_cleanup_errors=True) as name,
         bridge() as network,
     ):
-        daemon = Daemon(Path(name), network)
+        daemon = Daemon(Path(name), network, more)
         try:
             daemon.start()
             yield daemon

@@ -118,9 +118,13 @@ def test_a_secret_reaches_the_mount_and_nothing_else(world: World, aws: Aws, eng
     aws.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"token": SECRET}))
     Allotment.objects.create(project=world.project, kind="secret", pattern=name)
     BuildSecret.objects.create(project=world.project, name="npm", secret_id=name, key="token")
-    text = COPY + command(
-        "/bin/busybox cat /run/secrets/npm; /bin/busybox base64 /run/secrets/npm; /bin/busybox wc -c /run/secrets/npm"
-    ).replace("RUN ", "RUN --mount=type=secret,id=npm ")
+    text = (
+        COPY
+        + command(
+            f"/bin/busybox echo {name}; "  # a step that was built before would come from the cache and print nothing
+            "/bin/busybox cat /run/secrets/npm; /bin/busybox base64 /run/secrets/npm; /bin/busybox wc -c /run/secrets/npm"
+        ).replace("RUN ", "RUN --mount=type=secret,id=npm ")
+    )
     build = world.build(world.commit({"Dockerfile": text}))
     assert build.state == State.SUCCEEDED, (build.result, log_of(build))
     log = log_of(build)
@@ -240,6 +244,16 @@ def test_a_private_base_image_of_the_projects_registry(world: World) -> None:
     text = f"FROM {first.reference}:latest\n" + command("/bin/busybox echo of my base")
     build = world.build(world.commit({"child.Dockerfile": text}))
     assert build.state == State.SUCCEEDED, (build.result, log_of(build))
+
+
+@pytest.mark.parametrize("line", ["FROM {}:latest", "ARG B={}\nFROM $B", "FROM scratch\nCOPY --from={} / /"])
+def test_an_image_of_another_project_is_no_base(world: World, line: str) -> None:
+    """The engine and its credential are the same for all projects, what a project may use is not."""
+    reference = f"{world.registry.host}/other/private"
+    build = world.build(world.commit({"Dockerfile": line.format(reference) + "\n"}))
+    assert build.state == State.FAILED
+    assert build.result.startswith("api: The repository other/private of ECR is not allotted to Shop")
+    assert steps_of(build)["build api"] == "skipped"
 
 
 def test_a_revision_that_was_force_pushed_away(world: World) -> None:
