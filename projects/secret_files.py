@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from adapters.aws.secrets_manager import SecretsManager, SecretText
 from adapters.errors import ExternalError, NotFound
-from core.secret_values import digest, register, register_objects
+from core.secret_values import digests_of, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
 from engine.manifests.masking import decode_value, key_digests
@@ -204,9 +204,11 @@ def moved(
     return found
 
 
-def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace: str) -> list[SecretChange]:
-    """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value.
-    `namespace`: of the environment."""
+def secret_changes(
+    stored: Sequence[Json], fetched: Sequence[Fetched], environment: Environment
+) -> list[SecretChange]:
+    """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value."""
+    digest, namespace = digests_of(environment.label).of_release(stored), environment.namespace
     before = {
         (entry["from"]["file"], ObjectRef.parse(entry["secret"]["ref"]).name, key): kept
         for entry in stored

@@ -173,10 +173,10 @@ def test_changes_are_told_by_key(manager: Manager, environment: Environment) -> 
                 "from": {"file": "a.yaml"},
             },
         ]
-        assert secret_changes(stored, before, "shop") == [SecretChange("a.yaml", "OLD", "removed")]
+        assert secret_changes(stored, before, environment) == [SecretChange("a.yaml", "OLD", "removed")]
         manager.text = text_of(TOKEN="another-value-1", NEW="x")
         after = fetch_secrets(environment, {"a.yaml": "v-2"}, references={})
-    assert secret_changes(stored, after, "shop") == [
+    assert secret_changes(stored, after, environment) == [
         SecretChange("a.yaml", "NEW", "added"),
         SecretChange("a.yaml", "OLD", "removed"),
         SecretChange("a.yaml", "TOKEN", "changed"),
@@ -210,14 +210,16 @@ def test_the_same_key_of_two_secrets_in_one_file_is_two_changes(
             }
             for document in before[0].documents
         ]
-        assert secret_changes(stored, before, "shop") == []
+        assert secret_changes(stored, before, environment) == []
         manager.text = secrets_text(app="first-value-2", worker="second-value-1")
         (change,) = secret_changes(
-            stored, fetch_secrets(environment, {"a.yaml": "v-2"}, references={}), "shop"
+            stored, fetch_secrets(environment, {"a.yaml": "v-2"}, references={}), environment
         )
         assert (change.secret, change.key, change.name) == ("app", "TOKEN", "app/TOKEN")
         manager.text = secrets_text(app="first-value-2", worker="second-value-2")
-        both = secret_changes(stored, fetch_secrets(environment, {"a.yaml": "v-3"}, references={}), "shop")
+        both = secret_changes(
+            stored, fetch_secrets(environment, {"a.yaml": "v-3"}, references={}), environment
+        )
     assert [change.name for change in both] == ["app/TOKEN", "worker/TOKEN"]
 
 
