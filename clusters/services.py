@@ -106,6 +106,17 @@ def refresh_environment(environment: Environment, client: KubernetesClient | Non
     return True
 
 
+def note_lost(environment: Environment, reason: str) -> None:
+    """Forgets what runs in a namespace that is not allotted to the project any more: its page shows the reason instead."""
+    LiveState.objects.update_or_create(
+        environment=environment,
+        defaults={
+            "tried_at": timezone.now(), "read_at": None, "error": reason[:500], "workloads": [], "sentence": "",
+            "health": LiveState.Health.UNKNOWN,
+        },
+    )  # fmt: skip
+
+
 def is_down(environment: Environment) -> bool:
     """Whether the cluster failed to answer a moment ago. If so, stores the reason in the live state, and the caller skips the
     read.

@@ -12,7 +12,7 @@ from secrets_ui.requests import creation, tending
 
 def learn_version(file_id: int, version_id: str) -> None:
     """Reads a version that a page does not know yet."""
-    file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
+    file = SecretsFile.objects.select_related("environment__project").filter(pk=file_id).first()
     if file is not None:
         learn(file, version_id)
 
@@ -20,7 +20,7 @@ def learn_version(file_id: int, version_id: str) -> None:
 def look_at(file_id: int) -> None:
     """Looks which version of a secret is current, and reads one that is not known: so that lists are true, and what was
     changed outside of the portal is seen."""
-    file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
+    file = SecretsFile.objects.select_related("environment__project").filter(pk=file_id).first()
     secret = look([file])[file.pk].secret if file is not None else None
     if file is not None and secret is not None and secret.current_version:
         learn(file, secret.current_version)

@@ -7,7 +7,7 @@ both have an equally close allotment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from projects.allotting.matching import closeness, matches
@@ -17,25 +17,45 @@ from projects.models import Allotment, Environment, Project
 
 def not_allotted(project: Project, wishes: Sequence[Wish]) -> list[Wish]:
     """The wishes that no allotment of the project covers, in one query."""
-    if not wishes:
-        return []
-    rows = list(
-        Allotment.objects.filter(kind__in={wish.kind for wish in wishes}, environment=None).values_list(
-            "kind", "cluster", "registry", "pattern", "project"
-        )
-    )
-    return [wish for wish in wishes if project.pk not in _owners(wish, rows)]
+    gone = uncovered((project.pk, wish) for wish in wishes)
+    return [wish for wish in wishes if (project.pk, wish) in gone]
 
 
-def _owners(wish: Wish, rows: Iterable[tuple[str, int | None, int | None, str, int]]) -> set[int]:
-    place = (wish.kind, wish.cluster, wish.registry)
+def uncovered(
+    wanted: Iterable[tuple[int, Wish]], *, without: Allotment | None = None
+) -> set[tuple[int, Wish]]:
+    """Those of many wishes, each with the pk of its project, that no allotment covers; one query. `without`: an allotment that is
+    left out, as if it was withdrawn."""
+    asked = set(wanted)
+    if not asked:
+        return set()
+    rows = Allotment.objects.filter(kind__in={wish.kind for _, wish in asked}, environment=None)
+    if without is not None:
+        rows = rows.exclude(pk=without.pk)
+    book = _book(rows.values_list("kind", "cluster", "registry", "pattern", "project"))
+    return {(project, wish) for project, wish in asked if project not in _owners(wish, book)}
+
+
+_Where = tuple[str, int | None, int | None]  # kind, cluster, registry
+
+
+def _book(rows: Iterable[tuple[str, int | None, int | None, str, int]]) -> dict[_Where, dict[str, set[int]]]:
+    """The projects by pattern, of each place."""
+    book: dict[_Where, dict[str, set[int]]] = {}
+    for kind, cluster, registry, pattern, project in rows:
+        book.setdefault((kind, cluster, registry), {}).setdefault(pattern, set()).add(project)
+    return book
+
+
+def _owners(wish: Wish, book: Mapping[_Where, Mapping[str, set[int]]]) -> set[int]:
+    patterns = book.get((wish.kind, wish.cluster, wish.registry), {})
+    if "*" not in wish.value and wish.value in patterns:
+        return patterns[wish.value]  # nothing is closer than the name itself
     fitting = [
-        (closeness(pattern), project)
-        for *where, pattern, project in rows
-        if tuple(where) == place and matches(pattern, wish.value)
+        (closeness(pattern), owners) for pattern, owners in patterns.items() if matches(pattern, wish.value)
     ]
     closest = max((close for close, _ in fitting), default=None)
-    return {project for close, project in fitting if close == closest}
+    return {owner for close, owners in fitting if close == closest for owner in owners}
 
 
 def fits(allotment: Allotment, wish: Wish) -> bool:

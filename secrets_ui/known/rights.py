@@ -8,6 +8,8 @@ from typing import Any
 from audit.actors import Actor
 from core.errors import Refused
 from projects.access import may_secret, note_refused, require_secret
+from projects.allotting.using import require_still
+from projects.allotting.wishes import of_secret
 from projects.models import Environment, SecretsFile
 from projects.secret_rights import Right
 from secrets_ui.known.secrets import files_elsewhere, secret_of
@@ -23,8 +25,10 @@ def environments_of(file: SecretsFile, secret: Secret | None = None) -> list[Env
 
 
 def require(actor: Actor, file: SecretsFile, right: Right, *, what: str = "") -> list[Environment]:
-    """Raises Refused unless the actor has the right in every environment that reads the secret; returns those."""
+    """Raises Refused unless the actor has the right in every environment that reads the secret; returns those. Raises
+    NotAllotted for a secret that is not allotted any more."""
     require_secret(actor, file.environment, right, what=what)
+    require_still(file.environment.project, of_secret(file.secret_id, file.role_arn))
     environments = environments_of(file)
     if actor.kind == "system":
         return environments

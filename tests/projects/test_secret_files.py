@@ -28,7 +28,7 @@ from projects.secret_files import (
     read_text,
     secret_changes,
 )
-from tests.factories import make_environment, make_secrets_file
+from tests.factories import allotted, make_environment, make_secrets_file
 
 pytestmark = pytest.mark.django_db
 CANARY = "canary-value-92e0"
@@ -255,6 +255,7 @@ def test_what_is_wrong_is_told_without_names_of_keys(manager: Manager, environme
 
 def test_a_pinned_version_that_is_gone_says_what_to_do(manager: Manager, environment: Environment) -> None:
     environment.secrets_files.filter(path="b.yaml").update(secret_id="gone")
+    allotted(environment.secrets_files.get(path="b.yaml"))
     with redacting(), pytest.raises(NotFound) as raised:
         fetch_secrets(environment, {"b.yaml": "v-7"}, references={})
     assert "Deploy from a new preview" in raised.value.hint
