@@ -55,22 +55,27 @@ def setup_link_for(token: str) -> SetupLink:
     return link
 
 
-@transaction.atomic
 def complete_setup(*, token: str, username: str, password: str, name: str = "", email: str = "") -> User:
     """Makes the first admin. Of two concurrent attempts one succeeds. Raises Refused and ValidationError (password too
     weak)."""
     link = setup_link_for(token)
-    if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
-        raise Refused("This set-up link was used a moment ago.", hint="Sign in.", code="setup-link")
     user = User(username=username, name=name, email=email, is_admin=True)
-    validate_password(password, user)
-    user.set_password(password)
-    user.save()
-    record(person(user), "setup.completed", target_kind="user", target_id=user.pk, target_text=str(user))
+    _give_password(user, password)
+    with transaction.atomic():
+        if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
+            raise Refused("This set-up link was used a moment ago.", hint="Sign in.", code="setup-link")
+        user.save()
+        record(person(user), "setup.completed", target_kind="user", target_id=user.pk, target_text=str(user))
     return user
 
 
-@transaction.atomic
+def _give_password(user: User, password: str) -> None:
+    """Checks and hashes a password; the caller saves it. Outside of a transaction: hashing takes long on purpose, and SQLite has
+    one writer at a time. Raises ValidationError (too weak)."""
+    validate_password(password, user)
+    user.set_password(password)
+
+
 def create_user(
     actor: Actor, *, username: str, password: str, name: str = "", email: str = "",
     is_admin: bool = False, is_auditor: bool = False,
@@ -79,13 +84,13 @@ def create_user(
     validators)."""
     require_admin(actor)
     user = User(username=username, name=name, email=email, is_admin=is_admin, is_auditor=is_auditor)
-    validate_password(password, user)
-    user.set_password(password)
-    user.save()
-    record(
-        actor, "user.created", target_kind="user", target_id=user.pk, target_text=username,
-        data={"is_admin": is_admin, "is_auditor": is_auditor},
-    )  # fmt: skip
+    _give_password(user, password)
+    with transaction.atomic():
+        user.save()
+        record(
+            actor, "user.created", target_kind="user", target_id=user.pk, target_text=username,
+            data={"is_admin": is_admin, "is_auditor": is_auditor},
+        )  # fmt: skip
     return user
 
 
@@ -133,21 +138,16 @@ def _locked(user: User) -> tuple[User, list[User]]:
     return locked[user.pk], [row for row in locked.values() if row.is_admin and row.is_active]
 
 
-@transaction.atomic
 def set_password(actor: Actor, *, user: User, password: str) -> None:
     """Sets a new password, which ends the user's sessions. Raises Refused, ValidationError (too weak)."""
     require_admin(actor)
-    validate_password(password, user)
-    user.set_password(password)
-    user.save(update_fields=["password"])
-    record(
-        actor,
-        "password.changed",
-        target_kind="user",
-        target_id=user.pk,
-        target_text=user.username,
-        data={"by": "admin", "sessions": "every session ended"},
-    )
+    _give_password(user, password)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        record(
+            actor, "password.changed", target_kind="user", target_id=user.pk, target_text=user.username,
+            data={"by": "admin", "sessions": "every session ended"},
+        )  # fmt: skip
 
 
 @transaction.atomic
