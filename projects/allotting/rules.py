@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from projects.allotting.matching import closeness, matches
+from projects.allotting.matching import closeness, matches, plain_address
 from projects.allotting.wishes import Kind, Wish
 from projects.models import Allotment, Environment, Project
 
@@ -43,16 +43,20 @@ def _book(rows: Iterable[tuple[str, int | None, int | None, str, int]]) -> dict[
     """The projects by pattern, of each place."""
     book: dict[_Where, dict[str, set[int]]] = {}
     for kind, cluster, registry, pattern, project in rows:
-        book.setdefault((kind, cluster, registry), {}).setdefault(pattern, set()).add(project)
+        book.setdefault((kind, cluster, registry), {}).setdefault(_plain(kind, pattern), set()).add(project)
     return book
 
 
+def _plain(kind: str, text: str) -> str:
+    return plain_address(text) if kind == Kind.GIT else text
+
+
 def _owners(wish: Wish, book: Mapping[_Where, Mapping[str, set[int]]]) -> set[int]:
-    patterns = book.get((wish.kind, wish.cluster, wish.registry), {})
-    if "*" not in wish.value and wish.value in patterns:
-        return patterns[wish.value]  # nothing is closer than the name itself
+    patterns, value = book.get((wish.kind, wish.cluster, wish.registry), {}), _plain(wish.kind, wish.value)
+    if "*" not in value and value in patterns:
+        return patterns[value]  # nothing is closer than the name itself
     fitting = [
-        (closeness(pattern), owners) for pattern, owners in patterns.items() if matches(pattern, wish.value)
+        (closeness(pattern), owners) for pattern, owners in patterns.items() if matches(pattern, value)
     ]
     closest = max((close for close, _ in fitting), default=None)
     return {owner for close, owners in fitting if close == closest for owner in owners}
@@ -61,7 +65,8 @@ def _owners(wish: Wish, book: Mapping[_Where, Mapping[str, set[int]]]) -> set[in
 def fits(allotment: Allotment, wish: Wish) -> bool:
     """Whether an allotment is of the wish's kind and place, and its pattern fits; another project's may be closer."""
     place = (allotment.kind, allotment.cluster_id, allotment.registry_id, allotment.environment_id)
-    return place == (wish.kind, wish.cluster, wish.registry, None) and matches(allotment.pattern, wish.value)
+    pattern, value = (_plain(wish.kind, text) for text in (allotment.pattern, wish.value))
+    return place == (wish.kind, wish.cluster, wish.registry, None) and matches(pattern, value)
 
 
 @dataclass(frozen=True)
