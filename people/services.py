@@ -14,6 +14,7 @@ from django.utils import timezone
 from audit.actors import Actor, person
 from audit.record import before_after, record
 from core.errors import Refused
+from core.storable import storable_text
 from people.models import SetupLink, User
 
 
@@ -59,7 +60,7 @@ def complete_setup(*, token: str, username: str, password: str, name: str = "", 
     """Makes the first admin. Of two concurrent attempts one succeeds. Raises Refused and ValidationError (password too
     weak)."""
     link = setup_link_for(token)
-    user = User(username=username, name=name, email=email, is_admin=True)
+    user = User(username=username, name=storable_text(name), email=email, is_admin=True)
     _give_password(user, password)
     with transaction.atomic():
         if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
@@ -83,7 +84,9 @@ def create_user(
     """Makes an account. Raises Refused (the actor is no admin) and ValidationError (password too weak for Django's
     validators)."""
     require_admin(actor)
-    user = User(username=username, name=name, email=email, is_admin=is_admin, is_auditor=is_auditor)
+    user = User(
+        username=username, name=storable_text(name), email=email, is_admin=is_admin, is_auditor=is_auditor
+    )
     _give_password(user, password)
     with transaction.atomic():
         user.save()
@@ -112,7 +115,7 @@ def change_user(
         )
     before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor", "is_active")}
     after = {
-        "name": name,
+        "name": storable_text(name),
         "email": email,
         "is_admin": is_admin,
         "is_auditor": is_auditor,
@@ -172,7 +175,7 @@ def change_own(actor: Actor, *, name: str, email: str) -> User:
     """Changes the actor's own name and e-mail address."""
     user = User.objects.select_for_update().get(pk=actor.user.pk)
     before = {"name": user.name, "email": user.email}
-    after = {"name": name, "email": email}
+    after = {"name": storable_text(name), "email": email}
     if before == after:
         return user
     User.objects.filter(pk=user.pk).update(**after)
