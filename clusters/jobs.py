@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import time
 
-from clusters.services import is_down, reader_of, refresh_environment, stale_clusters, stale_environments
+from clusters.services import (
+    is_down,
+    note_lost,
+    reader_of,
+    refresh_environment,
+    stale_clusters,
+    stale_environments,
+)
 from core.jobs import enqueue, slot
 from core.scheduler import holder_name, release_lease, take_lease
+from projects.allotting.using import lost_places
 from projects.models import Cluster, Environment
 
 LIVE_SECONDS = 30
@@ -19,7 +27,7 @@ LEASE_SECONDS = 40
 def refresh_live(environment_id: int) -> None:
     """Job: reads the live state of one environment from its cluster. Does nothing for a deleted environment."""
     environment = Environment.objects.select_related("cluster", "project").filter(pk=environment_id).first()
-    if environment is not None:
+    if environment is not None and not _forgot_lost([environment]):
         refresh_environment(environment)
 
 
@@ -39,12 +47,22 @@ def refresh_cluster(cluster_id: int) -> None:
 
 def _refresh_due(cluster: Cluster, until: float) -> None:
     due = stale_environments(LIVE_SECONDS, cluster)
+    lost = _forgot_lost(due)
     with reader_of(cluster) as client:
         for environment in due:
             if time.monotonic() > until:
                 return
-            if not is_down(environment):
+            if environment.pk not in lost and not is_down(environment):
                 refresh_environment(environment, client)
+
+
+def _forgot_lost(environments: list[Environment]) -> dict[int, str]:
+    """Of environments whose namespace is not allotted any more nothing is read or kept."""
+    lost = lost_places(environments)
+    for environment in environments:
+        if environment.pk in lost:
+            note_lost(environment, lost[environment.pk])
+    return lost
 
 
 def refresh_soon(environment_id: int) -> None:

@@ -122,6 +122,14 @@ def _note_silence(environment: Environment, message: str) -> None:
             changes.note(environment.project.slug)
 
 
+def note_lost(environment: Environment, reason: str) -> None:
+    """Forgets what runs in a namespace that is not allotted to the project any more: its page shows the reason instead."""
+    _note_silence(environment, reason[:500])
+    LiveState.objects.filter(environment=environment).update(
+        read_at=None, workloads=[], pulls=[], sentence="", health=LiveState.Health.UNKNOWN
+    )
+
+
 def is_down(environment: Environment) -> bool:
     """Whether the cluster failed to answer a moment ago. If so, stores the reason in the live state, and the caller skips the
     read.

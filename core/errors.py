@@ -12,6 +12,7 @@ STATUSES: dict[str, int] = {
     "role": 403,
     "secret-right": 403,
     "refused": 403,
+    "not-allotted": 403,
     "setup-link": 403,
     "unknown": 404,
     "unknown-user": 404,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.contrib.auth import middleware as auth_middleware
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
@@ -142,7 +143,8 @@ class ErrorsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        return with_page(request, response) if isinstance(response, HttpResponseNotAllowed) else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The answer to one of our errors, or to a database that is busy or away. Returns None for any other exception, which
@@ -163,6 +165,22 @@ class ErrorsMiddleware:
             code=problem.code,
         )
         return answer(request, problem)
+
+
+def with_page(request: HttpRequest, refused: HttpResponse) -> HttpResponse:
+    """Django's answer to a method that an address does not take, which is empty, with a page or a problem document."""
+    taken = refused["Allow"]
+    problem = Problem(
+        status=HTTPStatus.METHOD_NOT_ALLOWED,
+        title=HTTPStatus.METHOD_NOT_ALLOWED.phrase,
+        detail=f"This address takes no {request.method} request, only {taken}.",
+        hint="Go back, and use the buttons of the page.",
+        code="method",
+        request_id=id_of(request),
+    )
+    found = answer(request, problem)
+    found["Allow"] = taken
+    return found
 
 
 def id_of(request: HttpRequest) -> str:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
+from functools import partial
 
 from django.conf import settings
 
 from core.redactor import current
+from engine.manifests.masking import Digests
 from engine.manifests.secretfiles import secret_values
 from engine.types import Json
 
@@ -17,7 +19,19 @@ from engine.types import Json
 def digest(value: bytes) -> str:
     """The keyed hash (HMAC-SHA-256 with DIGEST_KEY, 16 hexadecimal digits) of a secret value. Equal values have equal
     digests; without the key a digest reveals nothing else."""
-    return hmac.digest(settings.DIGEST_KEY.encode(), value, "sha256").hex()[:16]
+    return _digest(settings.DIGEST_KEY.encode(), value)
+
+
+def digests_of(environment: str) -> Digests:
+    """The digests of values in one environment, given as `<project>.<environment>`: each environment has a key of its own."""
+    key = hmac.digest(
+        settings.DIGEST_KEY.encode(), b"slipway: values of environment " + environment.encode(), "sha256"
+    )
+    return Digests(here=partial(_digest, key), anywhere=digest)
+
+
+def _digest(key: bytes, value: bytes) -> str:
+    return hmac.digest(key, value, "sha256").hex()[:16]
 
 
 def register(values: Iterable[str | bytes]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.forms import ChangePasswordForm
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts
 
 from people.models import User
+from people.signals import wrong_code, wrong_password
 from ui.formrender import Switch
 
 
@@ -73,6 +76,31 @@ class PasswordForm(forms.Form):
     password = forms.CharField(
         label="New password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
     )
+
+
+class OwnPasswordForm(ChangePasswordForm):
+    """The form by which people change their own password. A wrong old one is on record; allauth limits the tries."""
+
+    def clean_oldpassword(self) -> str:
+        """As allauth has it. Raises ValidationError."""
+        try:
+            return str(super().clean_oldpassword())
+        except forms.ValidationError:
+            wrong_password(self.user, "where they change it")
+            raise
+
+
+class AuthenticatorForm(ActivateTOTPForm):
+    """The form by which people set up an authenticator app. A wrong code is on record; allauth limits the tries."""
+
+    def clean_code(self) -> str:
+        """As allauth has it. Raises ValidationError."""
+        try:
+            return str(super().clean_code())
+        except forms.ValidationError as error:
+            if error.code == "incorrect_code":
+                wrong_code(self.user, "while setting it up")
+            raise
 
 
 class OwnForm(forms.ModelForm):

@@ -14,6 +14,7 @@ from django.utils import timezone
 from audit.actors import Actor, person
 from audit.record import before_after, record
 from core.errors import Refused
+from core.storable import storable_text
 from people.models import SetupLink, User
 
 
@@ -55,22 +56,27 @@ def setup_link_for(token: str) -> SetupLink:
     return link
 
 
-@transaction.atomic
 def complete_setup(*, token: str, username: str, password: str, name: str = "", email: str = "") -> User:
     """Makes the first admin. Of two concurrent attempts one succeeds. Raises Refused and ValidationError (password too
     weak)."""
     link = setup_link_for(token)
-    if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
-        raise Refused("This set-up link was used a moment ago.", hint="Sign in.", code="setup-link")
-    user = User(username=username, name=name, email=email, is_admin=True)
-    validate_password(password, user)
-    user.set_password(password)
-    user.save()
-    record(person(user), "setup.completed", target_kind="user", target_id=user.pk, target_text=str(user))
+    user = User(username=username, name=storable_text(name), email=email, is_admin=True)
+    _give_password(user, password)
+    with transaction.atomic():
+        if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
+            raise Refused("This set-up link was used a moment ago.", hint="Sign in.", code="setup-link")
+        user.save()
+        record(person(user), "setup.completed", target_kind="user", target_id=user.pk, target_text=str(user))
     return user
 
 
-@transaction.atomic
+def _give_password(user: User, password: str) -> None:
+    """Checks and hashes a password; the caller saves it. Outside of a transaction: hashing takes long on purpose, and SQLite has
+    one writer at a time. Raises ValidationError (too weak)."""
+    validate_password(password, user)
+    user.set_password(password)
+
+
 def create_user(
     actor: Actor, *, username: str, password: str, name: str = "", email: str = "",
     is_admin: bool = False, is_auditor: bool = False,
@@ -78,14 +84,16 @@ def create_user(
     """Makes an account. Raises Refused (the actor is no admin) and ValidationError (password too weak for Django's
     validators)."""
     require_admin(actor)
-    user = User(username=username, name=name, email=email, is_admin=is_admin, is_auditor=is_auditor)
-    validate_password(password, user)
-    user.set_password(password)
-    user.save()
-    record(
-        actor, "user.created", target_kind="user", target_id=user.pk, target_text=username,
-        data={"is_admin": is_admin, "is_auditor": is_auditor},
-    )  # fmt: skip
+    user = User(
+        username=username, name=storable_text(name), email=email, is_admin=is_admin, is_auditor=is_auditor
+    )
+    _give_password(user, password)
+    with transaction.atomic():
+        user.save()
+        record(
+            actor, "user.created", target_kind="user", target_id=user.pk, target_text=username,
+            data={"is_admin": is_admin, "is_auditor": is_auditor},
+        )  # fmt: skip
     return user
 
 
@@ -107,7 +115,7 @@ def change_user(
         )
     before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor", "is_active")}
     after = {
-        "name": name,
+        "name": storable_text(name),
         "email": email,
         "is_admin": is_admin,
         "is_auditor": is_auditor,
@@ -133,21 +141,16 @@ def _locked(user: User) -> tuple[User, list[User]]:
     return locked[user.pk], [row for row in locked.values() if row.is_admin and row.is_active]
 
 
-@transaction.atomic
 def set_password(actor: Actor, *, user: User, password: str) -> None:
     """Sets a new password, which ends the user's sessions. Raises Refused, ValidationError (too weak)."""
     require_admin(actor)
-    validate_password(password, user)
-    user.set_password(password)
-    user.save(update_fields=["password"])
-    record(
-        actor,
-        "password.changed",
-        target_kind="user",
-        target_id=user.pk,
-        target_text=user.username,
-        data={"by": "admin", "sessions": "every session ended"},
-    )
+    _give_password(user, password)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        record(
+            actor, "password.changed", target_kind="user", target_id=user.pk, target_text=user.username,
+            data={"by": "admin", "sessions": "every session ended"},
+        )  # fmt: skip
 
 
 @transaction.atomic
@@ -172,7 +175,7 @@ def change_own(actor: Actor, *, name: str, email: str) -> User:
     """Changes the actor's own name and e-mail address."""
     user = User.objects.select_for_update().get(pk=actor.user.pk)
     before = {"name": user.name, "email": user.email}
-    after = {"name": name, "email": email}
+    after = {"name": storable_text(name), "email": email}
     if before == after:
         return user
     User.objects.filter(pk=user.pk).update(**after)

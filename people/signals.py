@@ -19,6 +19,8 @@ from django.http import HttpRequest
 from audit.actors import Actor, person
 from audit.record import record
 
+AGAIN = "on a page that asks again"
+
 
 @receiver(user_logged_in)
 def signed_in(user: Any, **_: Any) -> None:
@@ -35,14 +37,34 @@ def signed_out(user: Any, **_: Any) -> None:
 
 @receiver(user_login_failed)
 def refused(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """Audits a refused sign-in: with the entered user name, never with the password."""
+    """Audits a refused sign-in: with the entered user name, never with the password. A person who is signed in gave it on a page
+    that asks again."""
     name = str(credentials.get("username") or "")[:100]
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        wrong_password(user, AGAIN)
+        return
     record(
         Actor(kind="person", id="", text=name or "unknown"),
         "session.refused",
         target_kind="user",
         target_text=name,
     )
+
+
+def wrong_password(user: Any, where: str) -> None:
+    """Audits that a person who is signed in gave a wrong password of their own: another one may sit at their place."""
+    record(
+        person(user), "password.refused", target_kind="user", target_id=user.pk, target_text=str(user), data={"where": where}
+    )  # fmt: skip
+
+
+def wrong_code(user: Any, where: str) -> None:
+    """Audits a wrong code. The caller knew the password, but need not be the person. allauth limits the tries."""
+    record(
+        Actor(kind="person", id="", text=user.get_username()), "second_factor.refused", target_kind="user",
+        target_id=user.pk, target_text=str(user), data={"where": where},
+    )  # fmt: skip
 
 
 @receiver(password_changed)
@@ -80,13 +102,8 @@ def factor_renewed(user: Any, authenticator: Any, **_: Any) -> None:
 
 @receiver(authentication_failed)
 def factor_refused(user: Any, authenticator: Any, reauthentication: bool = False, **_: Any) -> None:
-    """Audits a wrong code. The caller knew the password, but need not be the person. allauth limits the tries."""
-    actor = Actor(kind="person", id="", text=user.get_username())
-    where = "on a page that asks again" if reauthentication else "at sign-in"
-    record(
-        actor, "second_factor.refused", target_kind="user", target_id=user.pk, target_text=str(user),
-        data={"where": where},
-    )  # fmt: skip
+    """Audits a wrong code."""
+    wrong_code(user, AGAIN if reauthentication else "at sign-in")
 
 
 def about(user: Any, authenticator: Any) -> dict[str, Any]:

@@ -38,6 +38,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return plain_page(request, "400.html", status=400)
 
 
+def too_many(request: HttpRequest) -> HttpResponse:
+    """The answer after too many tries: of a password, a code, or a form that takes them."""
+    if wants_document(request):
+        return document(problem(request, 429, "Too many tries", code="too-many-tries"))
+    return plain_page(request, "429.html", status=429)
+
+
 def too_large(accepted: str) -> HttpResponse:
     """The answer to a body that is longer than its address takes. `accepted`: the types that the caller takes. Nothing of the
     request was read."""

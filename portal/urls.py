@@ -15,6 +15,7 @@ admin.site.site_header = "Slipway: raw tables"
 admin.site.site_title = "Slipway"
 handler400 = "portal.errors.bad_request"
 handler404 = "portal.errors.not_found"
+handler429 = "portal.errors.too_many"  # allauth's: after too many tries
 handler500 = "portal.errors.server_error"
 
 to_own_password = RedirectView.as_view(pattern_name="account_change_password")

@@ -116,7 +116,7 @@ def namespace(kubeconfig: Sealed | str, name: str) -> list[Finding]:
 def repository(project: Project) -> list[Finding]:
     """Whether the project's repository accepts its credential, and has its default branch."""
     try:
-        facts = connections.git_repository(project).check(timeout=TIMEOUT)
+        facts = connections.repository_of(project).check(timeout=TIMEOUT)
     except (ExternalError, CannotDecrypt) as error:
         refused = isinstance(error, Denied | UnusableKey | CannotDecrypt) and not isinstance(
             error, UntrustedHost

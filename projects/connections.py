@@ -18,6 +18,8 @@ from adapters.git.repository import FETCH_TIMEOUT, GitCredential, GitRepository
 from adapters.kubernetes.client import KubernetesClient
 from adapters.kubernetes.limits import RetryPolicy
 from core.fields import Sealed
+from projects.allotting.using import require_still
+from projects.allotting.wishes import of_project
 from projects.models import Cluster, Project, Registry, SecretsFile
 
 HASTY_SECONDS = 8.0
@@ -57,7 +59,13 @@ def git_credential(kind: str, secret: Sealed) -> GitCredential | None:
 
 def git_repository(project: Project, *, patience: float = FETCH_TIMEOUT) -> GitRepository:
     """The project's repository behind its mirror in DATA_DIR. `patience`: the most seconds for a fetch. Raises Invalid for an
-    address that is not allowed."""
+    address that is not allowed, NotAllotted when the stored credential may not be sent there any more."""
+    require_still(project, of_project(project))
+    return repository_of(project, patience=patience)
+
+
+def repository_of(project: Project, *, patience: float = FETCH_TIMEOUT) -> GitRepository:
+    """The same without a look at allotments: for settings that are being entered, and for tidying the mirror. Raises Invalid."""
     return GitRepository(
         project.repository_url,
         mirror=settings.GIT_MIRRORS,

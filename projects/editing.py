@@ -15,6 +15,7 @@ from audit.models import AuditEvent
 from audit.record import before_after, record
 from core.errors import Refused, Stale
 from core.fields import Sealed
+from core.storable import storable_text
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -29,6 +30,8 @@ OWN = frozenset(
 def create(actor: Actor, row: Row, *, verb: str, text: str, project: str = "") -> Row:
     """Saves a new row and audits it as `verb`, with its fields. Raises ValidationError by field, and Refused when another
     request created the same row at the same time."""
+    for field in row._meta.concrete_fields:
+        setattr(row, field.attname, _plain(field.name, getattr(row, field.attname)))
     row.full_clean()
     try:
         with transaction.atomic():
@@ -51,6 +54,11 @@ def create(actor: Actor, row: Row, *, verb: str, text: str, project: str = "") -
     return row
 
 
+def _plain(name: str, value: Any) -> Any:
+    """A text as every page can show it: nothing in a name turns the rest of a line around. Credentials stay as they are."""
+    return storable_text(value) if isinstance(value, str) and name not in SECRETS else value
+
+
 def change(
     actor: Actor, row: Row, values: dict[str, Any], *, edited: int, verb: str, text: str, project: str = ""
 ) -> Row:
@@ -61,7 +69,8 @@ def change(
     fresh = type(row)._default_manager.select_for_update().get(pk=row.pk)
     if fresh.edited != edited:  # type: ignore[attr-defined]  # every row edited by a form has it
         raise stale(text)
-    changed = {name: value for name, value in values.items() if _differs(getattr(fresh, name), value)}
+    plain = {name: _plain(name, value) for name, value in values.items()}
+    changed = {name: value for name, value in plain.items() if _differs(getattr(fresh, name), value)}
     if not changed:
         return fresh
     before = {name: shown(fresh, name) for name in changed}

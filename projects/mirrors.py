@@ -9,7 +9,7 @@ from adapters.errors import ExternalError
 from adapters.git import folders
 from core.jobs import enqueue, slot
 from engine.errors import SlipwayError
-from projects.connections import git_repository
+from projects.connections import repository_of
 from projects.models import Project
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,7 @@ def tidy(project_id: int) -> None:
     if project is None:
         return
     try:
-        if git_repository(project).tidy():
+        if repository_of(project).tidy():
             log.info("mirror tidied", project=project.slug)
     except ExternalError as error:
         log.info("mirror not tidied", project=project.slug, error=error.message)
@@ -34,7 +34,7 @@ def remove_unused() -> None:
     """The job of the queue `git`: removes the mirrors of addresses and credentials that no project has any more. Removes
     nothing while a project's credential cannot be read, because its mirror's name is not known then."""
     try:
-        used = {git_repository(project).mirror_name for project in Project.objects.all()}
+        used = {repository_of(project).mirror_name for project in Project.objects.all()}
     except SlipwayError as error:
         log.info("unused mirrors not removed", error=error.message)
         return

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from adapters.aws.secrets_manager import SecretsManager, SecretText
 from adapters.errors import ExternalError, NotFound
-from core.secret_values import digest, register, register_objects
+from core.secret_values import digests_of, register, register_objects
 from engine.errors import ManifestError
 from engine.manifests.documents import Document
 from engine.manifests.masking import decode_value, key_digests
@@ -22,6 +22,8 @@ from engine.manifests.rawparts import raw_parts
 from engine.manifests.secretfiles import FLAT, parse_secrets_file, read_secrets, storage_form
 from engine.types import Json, ObjectRef
 from projects import contacts
+from projects.allotting.using import lost_files, require_still
+from projects.allotting.wishes import of_secret
 from projects.connections import secrets_manager
 from projects.models import Environment, SecretsFile
 from projects.secret_names import without_names
@@ -122,12 +124,14 @@ def fetch_secrets(
     current one).
 
     `hasty`: short timeouts, because a page waits. Raises as `read_secret`, but without names of keys in its sentences, and
-    ManifestError for a path that the environment no longer has.
+    ManifestError for a path that the environment no longer has, and NotAllotted for a secret that is not allotted any more.
     """
     found: list[Fetched] = []
-    for file in environment.secrets_files.all():
-        if versions is not None and file.path not in versions:
-            continue
+    files = [one for one in environment.secrets_files.all() if versions is None or one.path in versions]
+    require_still(
+        environment.project, [wish for one in files for wish in of_secret(one.secret_id, one.role_arn)]
+    )
+    for file in files:
         manager, version = secrets_manager(file, hasty=hasty), (versions or {}).get(file.path, "")
         reference = references.get(file.path, ())
         ask = partial(read_secret, manager, file.secret_id, file.path, version, reference=reference)
@@ -168,8 +172,10 @@ _GONE = (
 
 def current_versions(environment: Environment) -> dict[str, str]:
     """The current VersionId by path of each secrets file, without reading a value. Files for which AWS refuses, or does not
-    answer within two seconds, are left out."""
-    files = list(environment.secrets_files.all())
+    answer within two seconds, and those that are not allotted any more are left out."""
+    all_files = list(environment.secrets_files.select_related("environment__project"))
+    lost = lost_files(all_files)
+    files = [file for file in all_files if file.pk not in lost]
     if not files:
         return {}
     pool = ThreadPoolExecutor(max_workers=len(files), thread_name_prefix="versions")
@@ -205,9 +211,11 @@ def moved(
     return found
 
 
-def secret_changes(stored: Sequence[Json], fetched: Sequence[Fetched], namespace: str) -> list[SecretChange]:
-    """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value.
-    `namespace`: of the environment."""
+def secret_changes(
+    stored: Sequence[Json], fetched: Sequence[Fetched], environment: Environment
+) -> list[SecretChange]:
+    """The keys whose values differ from a release's stored objects. They are compared by keyed digests, never by value."""
+    digest, namespace = digests_of(environment.label).of_release(stored), environment.namespace
     before = {
         (entry["from"]["file"], ObjectRef.parse(entry["secret"]["ref"]).name, key): kept
         for entry in stored

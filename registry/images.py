@@ -17,6 +17,8 @@ from django.utils import timezone
 from adapters.aws.ecr_images import EcrImages, ListedImage, Listing, Scan
 from adapters.errors import ExternalError
 from core.redactor import redact_text
+from projects.allotting.using import NotAllotted, require_still
+from projects.allotting.wishes import of_repository
 from projects.connections import ecr_images
 from projects.models import Image
 
@@ -39,7 +41,11 @@ class Known:
 
 def known_images(image: Image, *, anew: bool = False) -> Known:
     """The images of an image's repository: kept ones while they are fresh, else asked of ECR, with the kept ones when it does
-    not answer. `anew`: asked sooner, but not at each reload."""
+    not answer. `anew`: asked sooner, but not at each reload. Nothing of a repository that is not allotted any more."""
+    try:
+        require_still(image.project, of_repository(image.registry, image.repository))
+    except NotAllotted as error:
+        return Known(None, None, error.message, error.hint)
     kept: tuple[Listing, datetime] | None = cache.get(_key("list", image))
     if kept is not None and timezone.now() - kept[1] < (ANEW if anew else FRESH):
         return Known(*kept)

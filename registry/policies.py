@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projects.allotting.rules import allotted_places
+from projects.allotting.using import lost_places
 from projects.models import Cluster, Environment, Registry
 from registry.models import PullPolicy
 
@@ -19,7 +19,9 @@ def registries_of(policy: PullPolicy) -> list[Registry]:
 
 
 def environments_of(cluster: Cluster) -> list[Environment]:
-    """The environments of a cluster that name a pull secret, and whose namespace is allotted to their project."""
-    rows = Environment.objects.filter(cluster=cluster).exclude(pull_secret="").order_by("namespace")
-    allotted = allotted_places(cluster, {(row.project_id, row.namespace) for row in rows})
-    return [row for row in rows if (row.project_id, row.namespace) in allotted]
+    """The environments of a cluster that name a pull secret, except those whose namespace is not allotted to their project any
+    more."""
+    naming = Environment.objects.filter(cluster=cluster).exclude(pull_secret="")
+    found = list(naming.select_related("cluster", "project").order_by("namespace"))
+    lost = lost_places(found)
+    return [one for one in found if one.pk not in lost]

@@ -12,7 +12,7 @@ from secrets_ui.requests import creation, tending
 
 def learn_version(file_id: int, version_id: str) -> None:
     """Reads a version that a page does not know yet."""
-    file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
+    file = SecretsFile.objects.select_related("environment__project").filter(pk=file_id).first()
     if file is not None:
         learn(file, version_id)
 
@@ -22,7 +22,7 @@ def look_at(file_id: int) -> None:
     changed outside of the portal is seen. Does nothing when another job has just done so."""
     if not begin_look(file_id):
         return
-    file = SecretsFile.objects.select_related("environment").filter(pk=file_id).first()
+    file = SecretsFile.objects.select_related("environment__project").filter(pk=file_id).first()
     secret = look([file], patiently=True)[file.pk].secret if file is not None else None
     if file is not None and secret is not None and secret.current_version:
         learn(file, secret.current_version)

@@ -6,8 +6,10 @@ would let an attacker run commands in our process.
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
 
 from adapters.errors import Invalid
 
@@ -48,9 +50,31 @@ def check_url(url: str, protocols: tuple[str, ...]) -> str:
             hint="Leave out everything up to the @ and enter the token as the project's Git credential.",
         )
     pattern = _FILE if scheme == "file" else _ADDRESS if "://" in url else _SCP
-    if not pattern.fullmatch(url):
+    found = pattern.fullmatch(url)
+    if not found or not _is_a_place(found.groupdict()) or _climbs(url):
         raise _invalid(f"“{_shown(url)}” is not an address of a Git repository that can be used here.")
     return url
+
+
+def _is_a_place(parts: Mapping[str, str | None]) -> bool:
+    """Whether the port is one, and what stands in brackets an IPv6 address."""
+    host, port = parts.get("host") or "", parts.get("port") or "1"
+    if not 0 < int(port) < 65536:
+        return False
+    try:
+        return not host.startswith("[") or bool(ipaddress.IPv6Address(host.strip("[]")))
+    except ValueError:
+        return False
+
+
+def _climbs(url: str) -> bool:
+    """Whether `.`, `..` or nothing stands between two slashes, also encoded: the server reads another path than people and
+    allotments do."""
+    plain = url
+    while (decoded := unquote(plain)) != plain:
+        plain = decoded
+    path = plain.partition("://")[2].lstrip("/") or plain
+    return "//" in path or any(part in (".", "..") for part in re.split(r"[/:\\]", path))
 
 
 def _scheme(url: str) -> str:

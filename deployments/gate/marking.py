@@ -12,6 +12,7 @@ from django.utils import timezone
 from audit.actors import Actor
 from audit.record import before_after
 from core.errors import Refused
+from core.storable import storable_text
 from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy, Release
 from projects import access
@@ -24,7 +25,7 @@ def mark_bad(actor: Actor, *, deploy: Deploy, reason: str) -> bool:
     Raises Refused when the role is too low, `reason` is empty, or the release was never verified.
     """
     access.require(actor, deploy.environment, Role.DEPLOYER)
-    reason = reason.strip()[:300]
+    reason = storable_text(reason.strip())[:300]
     if not reason:
         raise Refused("Say why the release is bad. Nothing was marked.", code="reason")
     release = deploy.release

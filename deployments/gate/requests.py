@@ -14,6 +14,7 @@ from adapters.git.repository import Commit
 from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
+from core.storable import storable_text
 from deployments.gate import marking, plans, revisions, secret_pins
 from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy, Plan
@@ -237,8 +238,8 @@ def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
         rolls_back_to=target,
         undoes=order.undoes,
         previous_revision=last_revision(environment.pk),
-        reason=order.reason[:500],
-        override_reason=order.override[:300],
+        reason=storable_text(order.reason)[:500],
+        override_reason=storable_text(order.override)[:300],
         secret_versions=dict(order.secret_versions),
         plan=order.plan,
         idempotency_key=order.key[:100] or None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from core.secret_values import digest
+from core.secret_values import digests_of
 from deployments.gate.secrets_alone import base_of
 from deployments.models import Deploy, ObjectState, Release, compress
 from deployments.pipeline.fencing import mark_against_earlier
@@ -159,7 +159,9 @@ def store_release(work: Work) -> None:
     """Stores the release before the first write: objects without secret values, image digests, VersionIds. Raises FenceLost."""
     deploy, prepared = work.deploy, preparation_of(work)
     versions = {one.path: one.version_id for one in prepared.fetched}
-    objects = to_stored(prepared.manifests, digest=digest, version_ids=versions)
+    objects = to_stored(
+        prepared.manifests, digests=digests_of(deploy.environment.label), version_ids=versions
+    )
     images = {p.name: {"repository": p.repository, "tag": p.tag, "digest": p.digest} for p in prepared.pins}
     with work.fence.held(), transaction.atomic():
         deploy.release = Release.objects.create(

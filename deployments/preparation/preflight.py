@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from core.findings import FAILED, PASSED, WARNING, Finding
-from core.secret_values import digest
+from core.secret_values import digests_of
 from deployments.preparation.prepare import NotDeployable
 from deployments.preparation.pull_check import check_pull_secret
 from deployments.preparation.reference_check import check_references
@@ -200,7 +200,12 @@ def check_objects(
         references = pool.submit(copy_context().run, partial(check_references, client, manifests, kept=kept))
         pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images, known)
         changes = dry_run(
-            client, manifests, kinds=kinds, digest=digest, with_diff=with_diff, observer=observer
+            client,
+            manifests,
+            kinds=kinds,
+            digest=digests_of(environment.label).here,
+            with_diff=with_diff,
+            observer=observer,
         )
         return [*references.result(), *pull.result()], [_without_fields(change) for change in changes]
 

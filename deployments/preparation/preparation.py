@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from core.findings import WARNING, Finding
-from core.secret_values import digest, register_objects
+from core.secret_values import digests_of, register_objects
 from deployments.models import Release
 from deployments.preparation import prepare
 from deployments.preparation.preflight import (
@@ -237,7 +237,7 @@ class Stored(Preparation):
             self.release.stored_objects,
             secrets={one.path: one.documents for one in self.fetched},
             git_documents=self.documents,
-            digest=digest,
+            digests=digests_of(self.environment.label),
         )
         register_objects([manifest.body for manifest in self.manifests])
         check_objects_are_ours(self.environment, self.manifests)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from core.secret_values import digest, register_objects
+from core.secret_values import digests_of, register_objects
 from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.render import ImagePin, Kinds, Rendered, Variable, built_in_variables, render
@@ -129,7 +129,7 @@ def render_release(
             environment_label=environment.label,
             secret_documents={one.path: list(one.documents) for one in fetched},
             kinds=kinds,
-            digest=digest,
+            digests=digests_of(environment.label),
             before=before,
             settling=environment.settling,
         )

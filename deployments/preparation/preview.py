@@ -194,8 +194,8 @@ def images_of(preparation: Preparation | None) -> tuple[ImagePin, ...]:
 
 def with_secrets(result: Preview, preparation: Preparation, release: Release | None) -> Preview:
     """The versions of the secrets files that were read, and their keys that differ from those of what runs."""
-    fetched, namespace = preparation.fetched, preparation.environment.namespace
-    changed = secret_changes(release.stored_objects, fetched, namespace) if release else []
+    fetched, environment = preparation.fetched, preparation.environment
+    changed = secret_changes(release.stored_objects, fetched, environment) if release else []
     versions = tuple((one.path, one.version_id) for one in fetched)
     live = tuple(sorted(release.secret_versions.items())) if release else ()
     return replace(result, secret_changes=tuple(changed), secret_versions=versions, live_versions=live)

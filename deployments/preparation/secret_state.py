@@ -67,7 +67,7 @@ def compare(environment: Environment, release: Release, versions: dict[str, str]
     stored = release.stored_objects
     with redactor_in_force():
         fetched = fetch_secrets(environment, versions, references=secrets_of_files(stored), hasty=True)
-        return tuple(secret_changes(stored, fetched, environment.namespace))
+        return tuple(secret_changes(stored, fetched, environment))
 
 
 def key_of(environment: Environment, release: Release, versions: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from adapters.errors import ExternalError
-from core.secret_values import digest, register_objects
+from core.secret_values import digests_of, register_objects
 from deployments.models import Release
 from deployments.preparation.preflight import Preflight, check_secrets_files, plural
 from deployments.preparation.preparation import FETCH_SECONDS, Means, Stored, images_of
@@ -64,7 +64,7 @@ class SecretsOnly(Stored):
             git_documents=self.documents,
             namespace=self.environment.namespace,
             environment_label=self.environment.label,
-            digest=digest,
+            digests=digests_of(self.environment.label),
         )
         register_objects([manifest.body for manifest in self.manifests])
         check_objects_are_ours(self.environment, self.manifests)

@@ -22,6 +22,7 @@ from engine.cluster.client import APPLY, Answer, ApiError, Client, find, list_al
 from engine.cluster.diff import comparable, diff_lines
 from engine.cluster.fieldsets import without_fields
 from engine.cluster.granted import Ungranted, ungranted
+from engine.cluster.linediff import Steps
 from engine.cluster.owner import check_owner
 from engine.cluster.ownership import conflicts_of, dropped_fields, predecessors
 from engine.cluster.parallel import Outcomes, Talk
@@ -101,6 +102,7 @@ class _Run:
         self._kinds = kinds
         self._manifests = manifests
         self._digest = digest
+        self._steps = Steps()
         self._with_diff = with_diff
         self._overwrite = overwrite
         self._namespaces = {m.ref.name for m in manifests if m.ref.kind == "Namespace"}
@@ -156,7 +158,11 @@ class _Run:
                 raise
             return self._after_giving_up(manifest, live)
         if answer.status == 201:
-            diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
+            diff = (
+                diff_lines(None, manifest.body, digest=self._digest, steps=self._steps)
+                if self._with_diff
+                else ()
+            )
             change = ObjectChange(manifest.ref, Action.CREATE, diff=diff, told=answer.warnings)
             return _noticed(change, None, answer.body)
         names = predecessors(_without_ours(answer.body, live))
@@ -175,7 +181,9 @@ class _Run:
         if comparable(live) == comparable(answer.body):
             change = ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names, told=answer.warnings)
             return _noticed(change, live, answer.body)
-        diff = diff_lines(live, answer.body, digest=self._digest) if self._with_diff else ()
+        diff = (
+            diff_lines(live, answer.body, digest=self._digest, steps=self._steps) if self._with_diff else ()
+        )
         change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff, told=answer.warnings)
         return _noticed(_warned(change, falls_to_one(manifest, live, answer.body)), live, answer.body)
 
@@ -216,7 +224,9 @@ class _Run:
         """The result for an object that the server refused, or cannot judge yet."""
         if not isinstance(error, ApiError):
             return ObjectChange(manifest.ref, None, error=error.message, hint=error.hint)
-        diff = diff_lines(None, manifest.body, digest=self._digest) if self._with_diff else ()
+        diff = (
+            diff_lines(None, manifest.body, digest=self._digest, steps=self._steps) if self._with_diff else ()
+        )
         deferred = ObjectChange(manifest.ref, None, diff=diff, deferred=True)
         if self._comes_with_deploy(manifest, error):
             return deferred

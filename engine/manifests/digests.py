@@ -1,8 +1,9 @@
 """Digests on pod templates (marks): a changed Secret or ConfigMap changes the mark of its readers, so exactly they restart.
 
 One annotation covers the Secrets of the release, one its ConfigMaps; each is set only where the pods read any. A workload
-that the release that runs has without a mark stays without it until a value that it reads changes. So the first deploy after
-an upgrade of the portal restarts no workload only to add a mark.
+that the release that runs has without a mark stays without it until a value that it reads changes. A mark of the older form
+(`masking.Digests`) stays likewise as long as it is right. So the first deploy after an upgrade of the portal restarts no
+workload only for a mark.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine.manifests.masking import Digest, is_secret, key_digests
+from engine.manifests.masking import Digest, Digests, is_secret, key_digests
 from engine.manifests.references import (
     mapping_of,
     pod_template_of,
@@ -31,35 +32,43 @@ _Sources = Mapping[ObjectRef, Mapping[str, str]]  # digest of each value by its 
 
 @dataclass(frozen=True)
 class _Before:
-    """The release that runs: digests of its Secrets and ConfigMaps, and the annotations of its pod templates."""
+    """The release that runs: digests of its Secrets and ConfigMaps, in the form that it was stored with, and the annotations of
+    its pod templates."""
 
+    form: Digest
     sources: _Sources
     templates: Mapping[ObjectRef, Json]
 
 
 def with_marks(
-    manifests: Sequence[Manifest], digest: Digest, *, before: Sequence[Json] = ()
+    manifests: Sequence[Manifest], digests: Digests, *, before: Sequence[Json] = ()
 ) -> list[Manifest]:
     """The objects, with marks on the workloads that read Secrets or ConfigMaps of the same release. `before`: the stored objects
     of the release that runs now."""
-    sources = dict(
-        _source(manifest.ref, manifest.body, digest) for manifest in manifests if _is_read(manifest.body)
-    )
-    last = _last(before, digest)
-    return [_marked(manifest, sources, last, digest) for manifest in manifests]
+    last = _last(before, digests.of_release(before))
+    sources = {form: _sources_of(manifests, form) for form in (digests.here, digests.anywhere)}
+    return [_marked(manifest, sources, last, digests) for manifest in manifests]
 
 
-def _marked(manifest: Manifest, sources: _Sources, before: _Before, digest: Digest) -> Manifest:
+def _sources_of(manifests: Sequence[Manifest], digest: Digest) -> _Sources:
+    return dict(_source(one.ref, one.body, digest) for one in manifests if _is_read(one.body))
+
+
+def _marked(
+    manifest: Manifest, sources: Mapping[Digest, _Sources], before: _Before, digests: Digests
+) -> Manifest:
     template = pod_template_of(manifest.body)
     if template is None or (manifest.ref.group, manifest.ref.kind) not in _MARKED_KINDS:
         return manifest
     had = before.templates.get(manifest.ref)
     marks = {}
     for kind, name in _MARKS:
-        value = _read(manifest, kind, sources, digest)
-        same = had is not None and name not in had and value == _read(manifest, kind, before.sources, digest)
-        if value and not same:
-            marks[name] = value
+        values = {form: _read(manifest, kind, found, form) for form, found in sources.items()}
+        was = _read(manifest, kind, before.sources, before.form)
+        unmarked = had is not None and name not in had and values[before.form] == was
+        if values[digests.here] and not unmarked:
+            old = had is not None and had.get(name) == values[digests.anywhere]
+            marks[name] = values[digests.anywhere if old else digests.here]
     if not marks:
         return manifest
     metadata = dict(mapping_of(template.get("metadata")))
@@ -103,6 +112,7 @@ def _last(stored: Sequence[Json], digest: Digest) -> _Before:
     sources |= dict(_kept_secrets(stored))
     templates = {ref: pod_template_of(body) for ref, body in bodies}
     return _Before(
+        digest,
         sources,
         {
             ref: mapping_of(mapping_of(template.get("metadata")).get("annotations"))

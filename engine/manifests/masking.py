@@ -9,15 +9,35 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.types import Json
 
 Digest = Callable[[bytes], str]  # keyed hash, given by the caller: HMAC-SHA256, hex, 16 characters
+BOUND = "bound"  # the field of a stored Secret that says that its digests are of its environment
 LAST_APPLIED = (
     "kubectl.kubernetes.io/last-applied-configuration"  # holds a copy of the whole object, values included
 )
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The two forms of digests in one environment. `here` is bound to the environment: the same value of the same Secret has
+    another digest elsewhere, so nobody learns from one environment about another. `anywhere` is not bound: releases and pods
+    of before have it. What has it is compared by it, so that an update of the portal changes nothing."""
+
+    here: Digest
+    anywhere: Digest
+
+    def of(self, kept: Json) -> Digest:
+        """The form in which a stored Secret has its digests."""
+        return self.here if kept.get(BOUND) else self.anywhere
+
+    def of_release(self, stored: Sequence[Json]) -> Digest:
+        """The form in which a stored release has all its digests: it was stored by one version of the portal."""
+        return next((self.of(entry["secret"]) for entry in stored if "secret" in entry), self.here)
 
 
 def is_secret(body: Json) -> bool:

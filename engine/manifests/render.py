@@ -15,7 +15,7 @@ from engine.manifests.digests import with_marks
 from engine.manifests.documents import MAX_PROBLEMS, Document, group_of, object_problem, refuse
 from engine.manifests.fieldlines import line_of_field
 from engine.manifests.images import ImagePin, Pins, is_moving
-from engine.manifests.masking import LAST_APPLIED, Digest, is_secret
+from engine.manifests.masking import LAST_APPLIED, Digests, is_secret
 from engine.manifests.plan import defined_kinds, phase_of
 from engine.manifests.references import (
     CONTAINER_LISTS,
@@ -81,12 +81,12 @@ def render(
     environment_label: str,
     secret_documents: Mapping[str, list[Document]],
     kinds: Kinds,
-    digest: Digest | None = None,
+    digests: Digests | None = None,
     before: Sequence[Json] = (),
     settling: Settling = USUAL,
 ) -> Rendered:
     """Renders all documents. `environment_label`: `<project>.<environment>`; `secret_documents`: Secrets by the path of
-    the reference file that they replace; with `digest`, workloads carry digests of the Secrets and ConfigMaps they read,
+    the reference file that they replace; with `digests`, workloads carry digests of the Secrets and ConfigMaps they read,
     `before` being the stored objects of what runs now (engine/manifests/digests.py).
 
     Raises ManifestError with every problem as `file:line: what is wrong`, without secret values.
@@ -100,8 +100,8 @@ def render(
     settings.problems.extend(same_twice(found))
     if settings.problems:
         refuse(list(dict.fromkeys(settings.problems)))
-    if digest is not None:
-        found = with_marks(found, digest, before=before)
+    if digests is not None:
+        found = with_marks(found, digests, before=before)
     references = tuple(
         dict.fromkeys(image for manifest in found for image in container_images(manifest.body))
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.manifests.digests import with_marks
 from engine.manifests.documents import Document, refuse
-from engine.manifests.masking import Digest, without_last_applied
+from engine.manifests.masking import Digests, without_last_applied
 from engine.manifests.render import marked, same_twice
 from engine.manifests.stored import from_stored
 from engine.types import Json, Manifest, ObjectRef
@@ -23,7 +23,7 @@ def with_other_secrets(
     git_documents: Sequence[Document],
     namespace: str,
     environment_label: str,
-    digest: Digest,
+    digests: Digests,
 ) -> list[Manifest]:
     """The manifests of a kept release, in its order, with the Secrets of `secrets` (documents by the path of the secrets
     file, for every such file of the release) in place of its own. `git_documents`: those of the release's revision, for
@@ -36,14 +36,14 @@ def with_other_secrets(
     for entry in stored:
         path = entry.get("from", {}).get("file", "")
         if not path:
-            found += from_stored([entry], secrets={}, git_documents=git_documents, digest=digest)
+            found += from_stored([entry], secrets={}, git_documents=git_documents, digests=digests)
         elif path not in placed:
             placed.add(path)
             found += [_secret(document, path, namespace, environment_label) for document in secrets[path]]
     problems = list(same_twice(found))
     if problems:
         refuse(problems)
-    return with_marks(found, digest, before=stored)
+    return with_marks(found, digests, before=stored)
 
 
 def _secret(document: Document, path: str, namespace: str, environment_label: str) -> Manifest:

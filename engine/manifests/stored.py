@@ -13,28 +13,37 @@ from typing import Any
 
 from engine.errors import SlipwayError
 from engine.manifests.documents import Document
-from engine.manifests.masking import LAST_APPLIED, Digest, is_secret, key_digests, without_last_applied
+from engine.manifests.masking import (
+    BOUND,
+    LAST_APPLIED,
+    Digests,
+    is_secret,
+    key_digests,
+    without_last_applied,
+)
 from engine.manifests.secretfiles import normal_data
 from engine.manifests.variables import Filler, Variable
 from engine.types import Json, Manifest, ObjectRef, Source
 
 
-def to_stored(manifests: Sequence[Manifest], *, digest: Digest, version_ids: Mapping[str, str]) -> list[Json]:
+def to_stored(
+    manifests: Sequence[Manifest], *, digests: Digests, version_ids: Mapping[str, str]
+) -> list[Json]:
     """The objects as JSON without secret values. `version_ids`: AWS VersionId by path of the secrets file."""
-    return [_stored(manifest, digest, version_ids) for manifest in manifests]
+    return [_stored(manifest, digests, version_ids) for manifest in manifests]
 
 
-def _stored(manifest: Manifest, digest: Digest, version_ids: Mapping[str, str]) -> Json:
+def _stored(manifest: Manifest, digests: Digests, version_ids: Mapping[str, str]) -> Json:
     if not is_secret(manifest.body):
         return {"object": without_last_applied(manifest.body), "source": str(manifest.source)}
     return {
-        "secret": _stored_secret(manifest, digest),
+        "secret": _stored_secret(manifest, digests),
         "source": str(manifest.source),
         "from": _origin(manifest, version_ids),
     }
 
 
-def _stored_secret(manifest: Manifest, digest: Digest) -> Json:
+def _stored_secret(manifest: Manifest, digests: Digests) -> Json:
     """The public part of a Secret. A field that is not known to be public is not kept."""
     body, metadata = manifest.body, manifest.body["metadata"]
     annotations = {
@@ -45,7 +54,8 @@ def _stored_secret(manifest: Manifest, digest: Digest) -> Json:
         "apiVersion": manifest.api_version,
         "labels": dict(metadata.get("labels") or {}),
         "annotations": annotations,
-        "keys": key_digests(body, digest),
+        "keys": key_digests(body, digests.here),
+        BOUND: True,
     }
     for field in ("type", "immutable"):
         if body.get(field) is not None:
@@ -64,7 +74,7 @@ def from_stored(
     *,
     secrets: Mapping[str, Sequence[Document]],
     git_documents: Sequence[Document],
-    digest: Digest,
+    digests: Digests,
 ) -> list[Manifest]:
     """The manifests of a kept release, in its order.
 
@@ -72,7 +82,7 @@ def from_stored(
     revision, for Secrets that live in Git. Raises SlipwayError when a Secret is gone or a value is no longer the one
     that was kept; no value is named.
     """
-    return [_restored(entry, secrets, git_documents, digest) for entry in stored]
+    return [_restored(entry, secrets, git_documents, digests) for entry in stored]
 
 
 def secrets_of_files(stored: Sequence[Json]) -> dict[str, list[Document]]:
@@ -89,7 +99,10 @@ def secrets_of_files(stored: Sequence[Json]) -> dict[str, list[Document]]:
 
 
 def _restored(
-    entry: Json, secrets: Mapping[str, Sequence[Document]], git_documents: Sequence[Document], digest: Digest
+    entry: Json,
+    secrets: Mapping[str, Sequence[Document]],
+    git_documents: Sequence[Document],
+    digests: Digests,
 ) -> Manifest:
     source = _source(entry["source"])
     if "object" in entry:
@@ -111,7 +124,7 @@ def _restored(
     }
     body = {"apiVersion": kept["apiVersion"], "kind": ref.kind, "metadata": metadata, "data": data}
     body.update({field: kept[field] for field in ("type", "immutable") if field in kept})
-    _check_digests(ref, kept["keys"], key_digests(body, digest), origin)
+    _check_digests(ref, kept["keys"], key_digests(body, digests.of(kept)), origin)
     return Manifest(ref, kept["apiVersion"].rpartition("/")[2], body, source, origin.get("file", ""), filled)
 
 

@@ -64,7 +64,7 @@ def cluster_server() -> str:
 
 def prepare() -> list[int]:
     """Makes the environments. Returns the ids of their clusters."""
-    from projects.models import Cluster, Environment, Project
+    from projects.models import Allotment, Cluster, Environment, Project
 
     config = json.loads(json.dumps(KUBECONFIG))
     config["clusters"][0]["cluster"]["server"] = cluster_server()
@@ -80,6 +80,10 @@ def prepare() -> list[int]:
         )
         for n in range(ENVIRONMENTS)
     )  # fmt: skip
+    Allotment.objects.bulk_create(
+        Allotment(project=project, kind=Allotment.Kind.NAMESPACE, pattern="n*", cluster=cluster)
+        for cluster in clusters
+    )
     return [cluster.pk for cluster in clusters]
 
 
@@ -95,12 +99,12 @@ def live_round(clusters: list[int]) -> float:
     return time.perf_counter() - started
 
 
-async def viewer(run_id: Any, arrived: asyncio.Queue[float]) -> None:
+async def viewer(run_id: Any, person: int, arrived: asyncio.Queue[float]) -> None:
     """Reads the stream; notes when a line came."""
     from runs.live_log import rendered
-    from runs.stream import events
+    from runs.stream import Viewer, events
 
-    async for text in events(run_id, 0, lambda: True, rendered):
+    async for text in events(run_id, 0, lambda: True, rendered, Viewer(str(person), lambda: True)):
         if text.startswith("id: "):
             await arrived.put(time.perf_counter())
 
@@ -113,7 +117,7 @@ async def line_rounds(deploy: Any) -> list[float]:
     from runs.stream import hub
 
     arrived: asyncio.Queue[float] = asyncio.Queue()
-    viewers = [asyncio.create_task(viewer(deploy.run_id, arrived)) for _ in range(VIEWERS)]
+    viewers = [asyncio.create_task(viewer(deploy.run_id, number, arrived)) for number in range(VIEWERS)]
     taken = []
     for number in range(ROUNDS + 1):
         await asyncio.sleep(1.0)

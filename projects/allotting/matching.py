@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from urllib.parse import unquote
 
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
     parts = [re.escape(part) for part in re.sub(r"\*+", "*", pattern).split("*")]
     return re.compile(".*".join(parts), re.DOTALL)
+
+
+def plain_address(text: str) -> str:
+    """A repository's address, or a pattern of them, without what hosts take for the same: upper case, `.git`, a slash at the end,
+    encoded letters. Else a project would reach another one's repository by another spelling."""
+    return unquote(text).casefold().rstrip("/").removesuffix(".git")
 
 
 def matches(pattern: str, value: str) -> bool:

@@ -7,58 +7,66 @@ both have an equally close allotment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from projects.allotting.matching import closeness, matches
-from projects.allotting.wishes import Kind, Wish, of_place
-from projects.models import Allotment, Cluster, Environment, Project
+from projects.allotting.matching import closeness, matches, plain_address
+from projects.allotting.wishes import Kind, Wish
+from projects.models import Allotment, Environment, Project
 
 
 def not_allotted(project: Project, wishes: Sequence[Wish]) -> list[Wish]:
     """The wishes that no allotment of the project covers, in one query."""
-    if not wishes:
-        return []
-    rows = list(
-        Allotment.objects.filter(kind__in={wish.kind for wish in wishes}, environment=None).values_list(
-            "kind", "cluster", "registry", "pattern", "project"
-        )
-    )
-    return [wish for wish in wishes if project.pk not in _owners(wish, rows)]
+    gone = uncovered((project.pk, wish) for wish in wishes)
+    return [wish for wish in wishes if (project.pk, wish) in gone]
 
 
-def _owners(wish: Wish, rows: Iterable[tuple[str, int | None, int | None, str, int]]) -> set[int]:
-    place = (wish.kind, wish.cluster, wish.registry)
+def uncovered(
+    wanted: Iterable[tuple[int, Wish]], *, without: Allotment | None = None
+) -> set[tuple[int, Wish]]:
+    """Those of many wishes, each with the pk of its project, that no allotment covers; one query. `without`: an allotment that is
+    left out, as if it was withdrawn."""
+    asked = set(wanted)
+    if not asked:
+        return set()
+    rows = Allotment.objects.filter(kind__in={wish.kind for _, wish in asked}, environment=None)
+    if without is not None:
+        rows = rows.exclude(pk=without.pk)
+    book = _book(rows.values_list("kind", "cluster", "registry", "pattern", "project"))
+    return {(project, wish) for project, wish in asked if project not in _owners(wish, book)}
+
+
+_Where = tuple[str, int | None, int | None]  # kind, cluster, registry
+
+
+def _book(rows: Iterable[tuple[str, int | None, int | None, str, int]]) -> dict[_Where, dict[str, set[int]]]:
+    """The projects by pattern, of each place."""
+    book: dict[_Where, dict[str, set[int]]] = {}
+    for kind, cluster, registry, pattern, project in rows:
+        book.setdefault((kind, cluster, registry), {}).setdefault(_plain(kind, pattern), set()).add(project)
+    return book
+
+
+def _plain(kind: str, text: str) -> str:
+    return plain_address(text) if kind == Kind.GIT else text
+
+
+def _owners(wish: Wish, book: Mapping[_Where, Mapping[str, set[int]]]) -> set[int]:
+    patterns, value = book.get((wish.kind, wish.cluster, wish.registry), {}), _plain(wish.kind, wish.value)
+    if "*" not in value and value in patterns:
+        return patterns[value]  # nothing is closer than the name itself
     fitting = [
-        (closeness(pattern), project)
-        for *where, pattern, project in rows
-        if tuple(where) == place and matches(pattern, wish.value)
+        (closeness(pattern), owners) for pattern, owners in patterns.items() if matches(pattern, value)
     ]
     closest = max((close for close, _ in fitting), default=None)
-    return {project for close, project in fitting if close == closest}
-
-
-def allotted_places(cluster: Cluster, places: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
-    """Of places in a cluster (project's primary key, namespace) those whose namespace is allotted to that project. One query."""
-    rows = Allotment.objects.filter(kind=Kind.NAMESPACE, cluster=cluster, environment=None)
-    plain: dict[str, set[int]] = {}
-    wide: list[tuple[str, int | None, int | None, str, int]] = []
-    for pattern, project in rows.values_list("pattern", "project"):
-        if "*" in pattern:
-            wide.append((Kind.NAMESPACE, cluster.pk, None, pattern, project))
-        else:
-            plain.setdefault(pattern, set()).add(project)  # closer than any pattern
-    return {
-        (project, namespace)
-        for project, namespace in places
-        if project in (plain.get(namespace) or _owners(of_place(cluster, namespace)[0], wide))
-    }
+    return {owner for close, owners in fitting if close == closest for owner in owners}
 
 
 def fits(allotment: Allotment, wish: Wish) -> bool:
     """Whether an allotment is of the wish's kind and place, and its pattern fits; another project's may be closer."""
     place = (allotment.kind, allotment.cluster_id, allotment.registry_id, allotment.environment_id)
-    return place == (wish.kind, wish.cluster, wish.registry, None) and matches(allotment.pattern, wish.value)
+    pattern, value = (_plain(wish.kind, text) for text in (allotment.pattern, wish.value))
+    return place == (wish.kind, wish.cluster, wish.registry, None) and matches(pattern, value)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from projects.allotting.rules import fits
+from projects.allotting.rules import fits, uncovered
 from projects.allotting.wishes import Wish, of_place, of_project, of_repository, of_secret
 from projects.models import Allotment, Environment, Image, Project, SecretsFile
 
@@ -54,12 +54,10 @@ def left_without(allotment: Allotment) -> list[str]:
     allotments for them can always be withdrawn."""
     if allotment.environment_id is not None:
         return []
-    others = list(Allotment.objects.filter(project=allotment.project_id).exclude(pk=allotment.pk))
-    return [
-        use.text
-        for use in uses(allotment.project)
-        if fits(allotment, use.wish) and not any(fits(other, use.wish) for other in others)
-    ]
+    fitting = [use for use in uses(allotment.project) if fits(allotment, use.wish)]
+    wanted = {(use.project, use.wish) for use in fitting}
+    lost = uncovered(wanted, without=allotment) - uncovered(wanted)
+    return [use.text for use in fitting if (use.project, use.wish) in lost]
 
 
 def proposals(project_slug: str) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from projects.access import roles_by_environment
+from projects.allotting.using import lost_files
 from projects.models import Environment, Project, SecretsFile
 from projects.secret_rights import Right, covers
 from secrets_ui.known.public import Key, Place, keys_of
@@ -51,7 +52,8 @@ class Column:
 def columns_of(user: Any, project: Project) -> dict[str, list[Column]]:
     """The columns of each path, in the order of the environments. A fixed number of queries for any number of keys."""
     files = _files(project)
-    known = secrets_by_file(files)
+    lost = lost_files(files)
+    known = secrets_by_file([file for file in files if file.pk not in lost])
     versions = current_versions(list(known.values()))
     environments = [file.environment for file in files]
     roles = roles_by_environment(user, environments)
@@ -62,6 +64,9 @@ def columns_of(user: Any, project: Project) -> dict[str, list[Column]]:
     for file in files:
         secret, sees = known.get(file.pk), covers(roles[file.environment_id], file.environment, "names")
         reveals, edits = (covers(own[file.environment_id], file.environment, right) for right in VALUE_RIGHTS)
+        if file.pk in lost:
+            found.setdefault(file.path, []).append(Column(file, None, sees, problem=lost[file.pk]))
+            continue
         column = Column(file, secret, sees, reveals, edits)
         row = versions.get(secret.pk) if secret else None
         found.setdefault(file.path, []).append(_known(column, row, references[file.environment_id]))

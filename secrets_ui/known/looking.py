@@ -16,6 +16,7 @@ from adapters.aws.secrets_manager import SecretFacts
 from adapters.errors import ExternalError, NotFound, TimedOut
 from core.redactor import redact_text
 from projects import contacts
+from projects.allotting.using import lost_files
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from secrets_ui.known.secrets import note_facts, note_failures, refresh, secret_of, secrets_by_file
@@ -40,7 +41,14 @@ class Look:
 
 
 def look(files: Sequence[SecretsFile], *, patiently: bool = False) -> dict[int, Look]:
-    """Each file's secret, asked for where the last answer is not fresh; by the file's pk. `patiently`: no page waits for it."""
+    """Each file's secret, asked for where the last answer is not fresh; by the file's pk. `patiently`: no page waits for it. Of
+    one that is not allotted any more nothing is told but that."""
+    lost = lost_files(files)
+    told = _looked([file for file in files if file.pk not in lost], patiently=patiently)
+    return told | {pk: Look(None, reason) for pk, reason in lost.items()}
+
+
+def _looked(files: Sequence[SecretsFile], *, patiently: bool) -> dict[int, Look]:
     known = secrets_by_file(files)
     unseen = [file for file in files if file.pk not in known]
     kept: dict[str, Look] = cache.get_many([_key(file) for file in unseen]) if unseen else {}

@@ -9,6 +9,8 @@ from adapters.errors import ExternalError
 from core.redactor import redact_text
 from engine.errors import ManifestError, SlipwayError
 from engine.types import Json
+from projects.allotting.using import require_still
+from projects.allotting.wishes import of_secret
 from projects.connections import secrets_writer
 from projects.models import SecretsFile
 from projects.secret_files import read_text
@@ -104,6 +106,7 @@ def learn(file: SecretsFile, version_id: str) -> bool:
     if is_known(row):
         return True
     try:
+        require_still(file.environment.project, of_secret(file.secret_id, file.role_arn))
         read_version(file, secret, version_id, hasty=False, row=row)
     except (ExternalError, ManifestError) as error:
         SecretVersion.objects.filter(pk=row.pk).update(error=_said(error))

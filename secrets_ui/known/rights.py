@@ -8,6 +8,8 @@ from typing import Any
 from audit.actors import Actor
 from core.errors import Refused
 from projects.access import may_secret, note_refused, require_secret
+from projects.allotting.using import require_still
+from projects.allotting.wishes import of_secret
 from projects.models import Environment, SecretsFile
 from projects.secret_rights import Right
 from secrets_ui.known.secrets import files_elsewhere, secret_of
@@ -26,8 +28,9 @@ def require(
     actor: Actor, file: SecretsFile, right: Right, *, what: str = "", secret: Secret | None = None
 ) -> list[Environment]:
     """Raises Refused unless the actor has the right in every environment that reads the secret; returns those. `secret`: as for
-    `environments_of`."""
+    `environments_of`. Raises NotAllotted for a secret that is not allotted any more."""
     require_secret(actor, file.environment, right, what=what)
+    require_still(file.environment.project, of_secret(file.secret_id, file.role_arn))
     environments = environments_of(file, secret)
     if actor.kind == "system":
         return environments

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from adapters.errors import NotFound
 from core.redactor import redact_text
+from core.storable import storable_text
 from engine.errors import ManifestError
 from projects.models import SecretsFile
 from secrets_ui.known.reading import read_version
@@ -22,7 +23,7 @@ _UNCHECKED = "(not kept: AWS did not give the values, so that nothing could tell
 
 def said(text: str) -> str:
     """The text as it is kept: without the values that were read in this request, and no longer than a column takes."""
-    return redact_text(text.strip())[:LONGEST]
+    return storable_text(redact_text(text.strip()))[:LONGEST]
 
 
 def unchecked(text: str) -> str:

@@ -20,6 +20,8 @@ from core.incoming import takes_files
 from core.redactor import redact_text
 from engine.errors import SlipwayError
 from projects.access import environment_for
+from projects.allotting.using import require_still
+from projects.allotting.wishes import of_secret
 from projects.models import Environment, SecretsFile
 from secrets_ui.known.public import Place, label
 from secrets_ui.known.rights import is_production
@@ -41,9 +43,12 @@ def holds_values(view: View) -> View:
 
 
 def file_for(user: Any, project: str, environment: str, pk: int) -> SecretsFile:
-    """The secrets file of an environment that the person may see. Raises Http404."""
+    """The secrets file of an environment that the person may see. Raises Http404, and NotAllotted for a secret
+    that is not allotted any more."""
     place = environment_for(user, project, environment)
-    return file_of(place, pk)
+    file = file_of(place, pk)
+    require_still(place.project, of_secret(file.secret_id, file.role_arn))
+    return file
 
 
 def file_of(place: Environment, pk: int) -> SecretsFile:

@@ -18,7 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 SOON_DAYS = 30
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\r?\n(.*?)-----END ([A-Z0-9 ]+)-----", re.DOTALL)
+# A body holds no five dashes. So a beginning without an end is given up at the next one: a search to the end of the text for
+# each of many would take seconds.
+_BLOCK = re.compile(
+    rb"-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\r?\n((?:[^-]|-(?!----))*+)-----END ([A-Z0-9 ]+)-----", re.DOTALL
+)
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 
 

@@ -66,6 +66,22 @@ HOSTILE_URLS = [
     "HTTPS://github.com/acme/shop",
     "ssh://git@host:99999999/x",
     "https://github.com/" + "a" * 2000,
+    "https://github.com:0/acme/shop.git",
+    "https://github.com:65536/acme/shop.git",
+    "https://[1.2.3.4]/acme/shop.git",
+    "https://[:]/acme/shop.git",
+    "https://github.com/acme/../other/shop.git",
+    "https://github.com/acme/./shop.git",
+    "https://github.com/acme/..",
+    "https://github.com/acme/%2e%2e/other/shop.git",
+    "https://github.com/acme/.%2E/other/shop.git",
+    "https://github.com/acme/%252e%252e/other/shop.git",
+    "https://github.com/acme/..%2fother/shop.git",
+    "https://github.com/acme/..%5cother/shop.git",
+    "https://github.com/acme//shop.git",
+    "ssh://git@github.com/acme/../other/shop.git",
+    "git@github.com:../other/shop.git",
+    "git@github.com:acme/../other/shop.git",
 ]
 
 

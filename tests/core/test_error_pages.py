@@ -100,3 +100,19 @@ def test_an_outside_system_that_is_down_is_not_the_portals_mistake(
     answer = visitor.get("/deploys/")
     assert answer.status_code == 502
     assert "Git does not answer." in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "taken"), [("post", "/deploys/", "GET, HEAD"), ("put", "/account/", "GET, POST")]
+)
+def test_a_method_that_an_address_does_not_take(
+    visitor: Client, method: str, address: str, taken: str
+) -> None:
+    answer = getattr(visitor, method)(address)
+    assert (answer.status_code, answer["Allow"]) == (405, taken)
+    page = answer.content.decode()
+    assert f"This address takes no {method.upper()} request, only {taken}." in page
+    assert "What this page would have changed is as it was." in page
+    found = getattr(visitor, method)(address, headers={"accept": "application/json"})
+    assert (found.status_code, found["Content-Type"]) == (405, "application/problem+json")
+    assert (found.json()["code"], found.json()["request_id"]) == ("method", REFERENCE)

@@ -68,6 +68,8 @@ def test_every_code_that_is_raised_has_a_status() -> None:
         "bad-request",
         "too-large",
         "session-ended",
+        "method",
+        "too-many-tries",
     }  # they bring their status with them
     assert {code: at for code, at in found.items() if code not in {*STATUSES, *by_pages}} == {}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.redactor import MASK, redacting
-from core.secret_values import digest, register, register_objects
+from core.secret_values import digest, digests_of, register, register_objects
 
 VALUE = "canary-value-03bf"
 
@@ -41,3 +41,14 @@ def test_digests_are_keyed(settings: Any) -> None:
     assert len(first) == 16
     settings.DIGEST_KEY = "another key"
     assert digest(VALUE.encode()) != first
+
+
+def test_each_environment_has_digests_of_its_own(settings: Any) -> None:
+    """The same value of the same key, in two environments: nobody tells by one what the other has."""
+    staging, production = digests_of("shop.staging"), digests_of("shop.production")
+    assert staging.here(VALUE.encode()) == digests_of("shop.staging").here(VALUE.encode())
+    assert len({form(VALUE.encode()) for form in (staging.here, production.here, staging.anywhere)}) == 3
+    assert staging.anywhere(VALUE.encode()) == digest(VALUE.encode())
+    before = staging.here(VALUE.encode())
+    settings.DIGEST_KEY = "another key for digests, long enough"
+    assert digests_of("shop.staging").here(VALUE.encode()) != before

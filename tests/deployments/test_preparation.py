@@ -8,7 +8,7 @@ import pytest
 
 from core.findings import FAILED, WARNING, Finding
 from core.redactor import current, redacting
-from core.secret_values import digest
+from core.secret_values import digests_of
 from deployments.models import compress
 from deployments.preparation.preflight import Preflight, stop_for
 from deployments.preparation.preparation import Fresh, Preparation, Stored
@@ -74,7 +74,9 @@ def kept(preparation: Preparation, **more: Any) -> Any:
     images = {
         p.name: {"repository": p.repository, "tag": p.tag, "digest": p.digest} for p in preparation.pins
     }
-    objects = to_stored(preparation.manifests, digest=digest, version_ids=versions)
+    objects = to_stored(
+        preparation.manifests, digests=digests_of(preparation.environment.label), version_ids=versions
+    )
     given = {
         "objects_compressed": compress(objects),
         "secret_versions": versions,

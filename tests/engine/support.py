@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.manifests.documents import Document, read_documents
+from engine.manifests.masking import Digests
 from engine.manifests.render import ImagePin, Rendered, Variable, built_in_variables, render
 from engine.manifests.settling import USUAL, Settling
 from engine.types import Json
@@ -44,8 +45,16 @@ def digest(value: bytes) -> str:
     return hmac.new(b"test key", value, hashlib.sha256).hexdigest()[:16]
 
 
+def digest_here(value: bytes) -> str:
+    return hmac.new(b"key of the environment", value, hashlib.sha256).hexdigest()[:16]
+
+
 def other_digest(value: bytes) -> str:
     return hmac.new(b"another key", value, hashlib.sha256).hexdigest()[:16]
+
+
+DIGESTS = Digests(here=digest_here, anywhere=digest)
+OTHER_DIGESTS = Digests(here=other_digest, anywhere=other_digest)
 
 
 def b64(value: bytes | str) -> str:
@@ -88,7 +97,7 @@ def rendered(
         secret_documents=secrets or {},
         settling=settling,
         kinds=SomeKinds(),
-        digest=digest if digested else None,
+        digests=DIGESTS if digested else None,
     )
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from engine.manifests.digests import CONFIG_ANNOTATION, SECRETS_ANNOTATION, with_marks
-from engine.manifests.masking import key_digests
+from engine.manifests.masking import BOUND, Digest, Digests, key_digests
 from engine.manifests.references import pod_template_of
 from engine.manifests.stored import to_stored
 from engine.types import Json, Manifest, ObjectRef, Source
-from tests.engine.support import b64, digest
+from tests.engine.support import DIGESTS, b64, digest, digest_here
 
 SPACE = "shop"
 
@@ -49,7 +49,7 @@ LEVEL = key("configMapKeyRef", "settings", "LEVEL")
 def marks(manifests: list[Manifest], before: list[Json] | None = None) -> dict[str, dict[str, str]]:
     """The annotations of each pod template, by the name of its workload."""
     found = {}
-    for manifest in with_marks(manifests, digest, before=before or []):
+    for manifest in with_marks(manifests, DIGESTS, before=before or []):
         template = pod_template_of(manifest.body)
         if template is not None:
             found[manifest.ref.name] = template.get("metadata", {}).get("annotations", {})
@@ -58,14 +58,56 @@ def marks(manifests: list[Manifest], before: list[Json] | None = None) -> dict[s
 
 def stored(manifests: list[Manifest]) -> list[Json]:
     """A release, as a file of the database has it."""
-    return json.loads(json.dumps(to_stored(manifests, digest=digest, version_ids={})))
+    return json.loads(json.dumps(to_stored(manifests, digests=DIGESTS, version_ids={})))
 
 
-def test_the_mark_of_secrets_is_the_digest_that_earlier_releases_have() -> None:
+def mark_of(app: Manifest, form: Digest) -> str:
+    value = key_digests(app.body, form)["TOKEN"]
+    return form(json.dumps({"app/TOKEN": value}, sort_keys=True).encode())
+
+
+def test_the_mark_of_secrets_is_of_its_environment() -> None:
     app = secret(TOKEN="t", OTHER="o")
-    value = key_digests(app.body, digest)["TOKEN"]
-    expected = digest(json.dumps({"app/TOKEN": value}, sort_keys=True).encode())
-    assert marks([app, workload(**TOKEN)]) == {"web": {SECRETS_ANNOTATION: expected}}
+    assert marks([app, workload(**TOKEN)]) == {"web": {SECRETS_ANNOTATION: mark_of(app, digest_here)}}
+
+
+class TestAfterDigestsWereBoundToTheirEnvironment:
+    """The release that runs has digests and marks of the older form."""
+
+    ITEMS = (secret(TOKEN="t"), config(LEVEL="info"), workload(**TOKEN), workload(name="other", **LEVEL))
+
+    def before(self) -> list[Json]:
+        old = Digests(digest, digest)
+        kept = to_stored(with_marks(self.ITEMS, old), digests=old, version_ids={})
+        for entry in kept:
+            entry.get("secret", {}).pop(BOUND, None)
+        return json.loads(json.dumps(kept))
+
+    def test_no_mark_changes(self) -> None:
+        found = marks(list(self.ITEMS), self.before())
+        assert found["web"] == {SECRETS_ANNOTATION: mark_of(self.ITEMS[0], digest)}
+        assert (
+            found["other"]
+            == marks(list(self.ITEMS), stored(with_marks(self.ITEMS, Digests(digest, digest))))["other"]
+        )
+
+    def test_no_mark_changes_with_the_next_deploys_either(self) -> None:
+        first = with_marks(self.ITEMS, DIGESTS, before=self.before())
+        assert with_marks(self.ITEMS, DIGESTS, before=stored(first)) == first
+
+    def test_what_reads_a_change_has_a_mark_of_the_new_form(self) -> None:
+        app = secret(TOKEN="u")
+        found = marks([app, *self.ITEMS[1:]], self.before())
+        assert found["web"] == {SECRETS_ANNOTATION: mark_of(app, digest_here)}
+        assert found["other"] == marks(list(self.ITEMS), self.before())["other"]
+
+    def test_who_had_no_mark_gets_none_without_a_change(self) -> None:
+        unmarked = self.before()
+        for entry in unmarked:
+            metadata = entry.get("object", {}).get("spec", {}).get("template", {}).get("metadata", {})
+            metadata.pop("annotations", None)
+        assert marks(list(self.ITEMS), unmarked) == {"web": {}, "other": {}}
+        assert list(marks([secret(TOKEN="u"), *self.ITEMS[1:]], unmarked)["web"]) == [SECRETS_ANNOTATION]
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "CronJob"])
@@ -116,8 +158,8 @@ class TestAfterAnUpgradeOfThePortal:
         assert (list(found["web"]), list(found["nightly"])) == ([CONFIG_ANNOTATION], [SECRETS_ANNOTATION])
 
     def test_a_mark_that_is_there_stays(self) -> None:
-        now = with_marks([config(LEVEL="debug"), *self.RAN[1:]], digest, before=stored(list(self.RAN)))
-        again = with_marks([config(LEVEL="debug"), *self.RAN[1:]], digest, before=stored(now))
+        now = with_marks([config(LEVEL="debug"), *self.RAN[1:]], DIGESTS, before=stored(list(self.RAN)))
+        again = with_marks([config(LEVEL="debug"), *self.RAN[1:]], DIGESTS, before=stored(now))
         assert again == now
 
     def test_a_workload_that_is_new_is_marked(self) -> None:

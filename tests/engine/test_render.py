@@ -20,7 +20,7 @@ from engine.manifests.render import Variable
 from engine.manifests.secretfiles import parse_secrets_file
 from engine.manifests.stored import from_stored, to_stored
 from engine.types import Source
-from tests.engine.support import DATA, WEB, b64, digest, read, rendered
+from tests.engine.support import DATA, DIGESTS, WEB, b64, read, rendered
 
 DEPLOYMENT = """apiVersion: apps/v1
 kind: Deployment
@@ -367,8 +367,8 @@ def test_published_install_files_render_and_plan(
     planned = stages(result.manifests, deploy_number=1)
     assert [(str(s.phase), {m.ref.kind for m in s.manifests}) for s in planned] == kinds_by_stage
     assert missing_references(result.manifests, lambda *_: None) == []
-    kept = to_stored(result.manifests, digest=digest, version_ids={})
-    assert from_stored(kept, secrets={}, git_documents=documents, digest=digest) == list(result.manifests)
+    kept = to_stored(result.manifests, digests=DIGESTS, version_ids={})
+    assert from_stored(kept, secrets={}, git_documents=documents, digests=DIGESTS) == list(result.manifests)
     for manifest, document in zip(result.manifests, documents, strict=True):
         written = {k: v for k, v in document.body.items() if k != "metadata"}
         if "slipway.dev/added" in manifest.body["metadata"].get(

@@ -14,7 +14,7 @@ from engine.manifests.secretfiles import parse_secrets_file, read_secrets
 from engine.manifests.secretsonly import with_other_secrets
 from engine.manifests.stored import secrets_of_files, to_stored
 from engine.types import Json, Manifest
-from tests.engine.support import b64, digest, read, rendered
+from tests.engine.support import DIGESTS, b64, read, rendered
 
 REFERENCE = "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\ndata: {TOKEN: '', PIN: ''}\n"
 
@@ -53,7 +53,7 @@ def release(**values: str) -> tuple[list[Manifest], list[Json]]:
     manifests = list(
         rendered(documents(), secrets={"secret.yaml": populated(**values)}, digested=True).manifests
     )
-    kept = to_stored(manifests, digest=digest, version_ids={"secret.yaml": "v1"})
+    kept = to_stored(manifests, digests=DIGESTS, version_ids={"secret.yaml": "v1"})
     return manifests, json.loads(json.dumps(kept))
 
 
@@ -61,7 +61,7 @@ def alone(kept: list[Json], secrets: list[Document], **more: Any) -> list[Manife
     given: dict[str, Any] = {"git_documents": documents(), **more}
     return with_other_secrets(
         kept, secrets={"secret.yaml": secrets}, namespace="shop-staging", environment_label="shop.staging",
-        digest=digest, **given,
+        digests=DIGESTS, **given,
     )  # fmt: skip
 
 

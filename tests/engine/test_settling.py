@@ -11,7 +11,7 @@ from engine.limits import parse_settle
 from engine.manifests.settling import Settling, settle_time, unprobed
 from engine.manifests.stored import from_stored, to_stored
 from engine.types import Json
-from tests.engine.support import digest, read, rendered
+from tests.engine.support import DIGESTS, digest, read, rendered
 from tests.engine.test_render import refused
 
 WHY = "minReadySeconds, because container web has no readiness probe"
@@ -153,6 +153,6 @@ def test_the_diff_names_the_reason() -> None:
 
 def test_a_stored_release_keeps_it() -> None:
     made = rendered(read(workload())).manifests
-    stored = to_stored(made, digest=digest, version_ids={})
-    (again,) = from_stored(stored, secrets={}, git_documents=(), digest=digest)
+    stored = to_stored(made, digests=DIGESTS, version_ids={})
+    (again,) = from_stored(stored, secrets={}, git_documents=(), digests=DIGESTS)
     assert again.body == made[0].body

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from engine.errors import SlipwayError
 from engine.manifests.documents import Document
-from engine.manifests.masking import LAST_APPLIED, key_digests, mask
+from engine.manifests.masking import BOUND, LAST_APPLIED, key_digests, mask
 from engine.manifests.render import Rendered, Variable
 from engine.manifests.secretfiles import parse_secrets_file
 from engine.manifests.stored import content_hash, from_stored, to_stored
 from engine.types import Json, Manifest
-from tests.engine.support import b64, digest, other_digest, read, rendered
+from tests.engine.support import DIGESTS, OTHER_DIGESTS, b64, digest, digest_here, read, rendered
 
 CANARY = b"c4n4ry-hunter2\xff"
 GIT = """apiVersion: v1
@@ -54,7 +54,7 @@ def release(value: bytes = CANARY) -> Rendered:
 def stored(manifests: tuple[Manifest, ...]) -> list[Json]:
     """Kept and read again, as a database does it."""
     kept: list[Json] = json.loads(
-        json.dumps(to_stored(manifests, digest=digest, version_ids={"secrets.yaml": "v-1"}))
+        json.dumps(to_stored(manifests, digests=DIGESTS, version_ids={"secrets.yaml": "v-1"}))
     )
     return kept
 
@@ -63,7 +63,7 @@ def restored(kept: list[Json], **more: Any) -> list[Manifest]:
     given_: dict[str, Any] = {
         "secrets": {"secrets.yaml": populated()},
         "git_documents": read(GIT),
-        "digest": digest,
+        "digests": DIGESTS,
     }
     return from_stored(kept, **(given_ | more))
 
@@ -176,15 +176,40 @@ def test_a_value_that_changed_is_named_not_shown() -> None:
         "Secret shop-staging/app in secrets.yaml no longer has the values of that release: 1 key differs."
     )
     assert "2 keys differ" in failed(
-        [entry for entry in kept if "file" in entry.get("from", {})], digest=other_digest
+        [entry for entry in kept if "file" in entry.get("from", {})], digests=OTHER_DIGESTS
     )
+
+
+def of_before(kept: list[Json], manifests: tuple[Manifest, ...]) -> list[Json]:
+    """A release as it was stored before digests were bound to an environment."""
+    bodies = {str(manifest.ref): manifest.body for manifest in manifests}
+    secrets = [
+        {key: value for key, value in e["secret"].items() if key != BOUND} for e in kept if "secret" in e
+    ]
+    old = [{**one, "keys": key_digests(bodies[one["ref"]], digest)} for one in secrets]
+    changed = iter(old)
+    return [{**e, "secret": next(changed)} if "secret" in e else e for e in kept]
+
+
+def test_digests_are_of_their_environment() -> None:
+    manifests = release().manifests
+    kept = [entry["secret"] for entry in stored(manifests) if "secret" in entry]
+    bodies = {str(manifest.ref): manifest.body for manifest in manifests}
+    assert [one["keys"] for one in kept] == [key_digests(bodies[one["ref"]], digest_here) for one in kept]
+
+
+def test_a_release_of_before_digests_were_bound_comes_back() -> None:
+    manifests = release().manifests
+    old = of_before(stored(manifests), manifests)
+    assert restored(old) == list(manifests)
+    assert "1 key differs" in failed(old, secrets={"secrets.yaml": populated(b"hunter2-changed")})
 
 
 def test_another_digest_key_is_named_as_the_likely_cause() -> None:
     """Every value differs then, and none was changed."""
     kept = [entry for entry in stored(release().manifests) if "file" in entry.get("from", {})]
     with pytest.raises(SlipwayError) as caught:
-        restored(kept, digest=other_digest)
+        restored(kept, digests=OTHER_DIGESTS)
     assert "DIGEST_KEY changed" in caught.value.hint
     assert "Nothing was changed on the cluster." in caught.value.hint
     with pytest.raises(SlipwayError) as caught:
@@ -215,7 +240,7 @@ def test_content_hash_is_of_what_is_applied() -> None:
     kept = stored(manifests)
     first = content_hash(kept)
     assert content_hash(kept[::-1]) == first
-    assert content_hash(to_stored(manifests, digest=digest, version_ids={"secrets.yaml": "v-2"})) == first
+    assert content_hash(to_stored(manifests, digests=DIGESTS, version_ids={"secrets.yaml": "v-2"})) == first
     moved = rendered(read("# moved\n" + GIT), Variable("EXTRA", "x"), secrets={"secrets.yaml": populated()})
     assert content_hash(stored(moved.manifests)) == first
     assert content_hash(stored(release(b"another value").manifests)) != first
@@ -234,7 +259,7 @@ def test_digests_come_sorted_by_key() -> None:
 
 def test_kubectls_copy_is_not_kept_whoever_made_the_manifests() -> None:
     manifests = [with_copy(manifest) for manifest in release().manifests]
-    kept = json.dumps(to_stored(manifests, digest=digest, version_ids={}))
+    kept = json.dumps(to_stored(manifests, digests=DIGESTS, version_ids={}))
     assert "canary in the copy" not in kept
     assert LAST_APPLIED not in kept
 

@@ -19,6 +19,7 @@ from engine.manifests.render import Rendered, render
 from engine.manifests.settling import Settling
 from engine.types import Json, RolloutResult
 from sandbox.cluster.kubectl import apply_as_kubectl
+from tests.engine.support import DIGESTS
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import ENVIRONMENT
 from tests.observer import Watching
@@ -55,7 +56,7 @@ def rendered(cluster: Cluster, case: str, revision: str = "kubernetes") -> Rende
         environment_label=ENVIRONMENT,
         secret_documents={},
         kinds=ClusterKinds(cluster.client),
-        digest=lambda value: f"{sum(value):x}",
+        digests=DIGESTS,
         settling=SOON,
     )
 

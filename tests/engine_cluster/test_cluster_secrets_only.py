@@ -12,7 +12,7 @@ from engine.manifests.secretfiles import parse_secrets_file
 from engine.manifests.secretsonly import with_other_secrets
 from engine.manifests.stored import to_stored
 from engine.types import Json, Manifest
-from tests.engine.support import digest
+from tests.engine.support import DIGESTS
 from tests.engine_cluster.case_files import SOON
 from tests.engine_cluster.conftest import Cluster
 from tests.engine_cluster.objects import IMAGE
@@ -72,7 +72,7 @@ def whole(cluster: Cluster, secrets: list[Any]) -> list[Manifest]:
     documents = read_documents({"secret.yaml": REFERENCE.encode(), "web.yaml": WORKLOADS.encode()})
     rendered = render(
         documents, variables=(), images=(), namespace=cluster.namespace, environment_label=LABEL,
-        secret_documents={"secret.yaml": secrets}, kinds=ClusterKinds(cluster.client), digest=digest, settling=SOON,
+        secret_documents={"secret.yaml": secrets}, kinds=ClusterKinds(cluster.client), digests=DIGESTS, settling=SOON,
     )  # fmt: skip
     return list(rendered.manifests)
 
@@ -106,10 +106,10 @@ def test_exactly_the_readers_of_a_changed_key_roll(cluster: Cluster) -> None:
     manifests = whole(cluster, populated(TOKEN="canary-one", PIN="canary-two"))
     put_in_place(cluster, manifests)
     before = templates(cluster)
-    kept = to_stored(manifests, digest=digest, version_ids={})
+    kept = to_stored(manifests, digests=DIGESTS, version_ids={})
     alone = with_other_secrets(
         kept, secrets={"secret.yaml": populated(TOKEN="canary-new", PIN="canary-two")}, git_documents=(),
-        namespace=cluster.namespace, environment_label=LABEL, digest=digest,
+        namespace=cluster.namespace, environment_label=LABEL, digests=DIGESTS,
     )  # fmt: skip
     put_in_place(cluster, alone)
     after = templates(cluster)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from urllib3.util import parse_url
 
+from engine.cluster import diff
 from engine.cluster.client import ApiError, Cause
 from engine.cluster.diff import comparable, diff_lines
 from engine.cluster.refusals import explain, lacks_dry_run, silent_webhook, unknown_fields
@@ -176,3 +178,39 @@ def test_no_name_leads_to_another_path(name: str) -> None:
 def test_names_of_roles_stay_readable() -> None:
     path = built_in("ClusterRole", "rbac.authorization.k8s.io/v1").path("", "system:node")
     assert path == "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node"
+
+
+class TestHowTextIsWritten:
+    """Many objects are written in a preview: by libyaml, which is fast."""
+
+    def test_an_emoji_in_a_file_of_many_lines_leaves_the_lines(self) -> None:
+        lines = diff_lines(None, config_map("shop", motd="hello\n😀 world\n"), digest=digest)
+        assert "+  motd: |" in lines
+        assert "+    😀 world" in lines
+
+    def test_what_looks_like_another_type_stays_quoted(self) -> None:
+        lines = diff_lines(None, config_map("shop", a="1", b="yes", c="", d="a: b", e="# no"), digest=digest)
+        assert lines[-5:] == ("+  a: '1'", "+  b: 'yes'", "+  c: ''", "+  d: 'a: b'", "+  e: '# no'")
+
+    def test_characters_that_end_a_line_elsewhere_do_not_end_it(self) -> None:
+        lines = diff_lines(None, config_map("shop", a="x\u2028y\x85z"), digest=digest)
+        assert lines[-1].startswith('+  a: "x')
+
+    def test_parts_that_repeat_are_written_out(self) -> None:
+        part = {"x": "y"}
+        lines = diff_lines(
+            None,
+            {"kind": "A", "apiVersion": "v1", "metadata": {"name": "a"}, "spec": [part, part]},
+            digest=digest,
+        )
+        assert lines[-2:] == ("+- x: y", "+- x: y")
+
+    @pytest.mark.parametrize(
+        "body", [{"v": "x" * 1_900_000}, {"v": ["1", 2] * 100_000}, {"v": "a b\n" * 400_000}]
+    )
+    def test_a_long_object_is_written_by_libyaml(self, body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The other writer needs seconds for it."""
+        monkeypatch.setattr(diff, "_Pure", None)
+        whole = {"kind": "A", "apiVersion": "v1", "metadata": {"name": "a"}, **body, "w": "😀"}
+        lines = diff_lines(None, whole, digest=digest)
+        assert len(lines) <= diff.MAX_LINES + 1

@@ -10,6 +10,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -135,3 +136,85 @@ def test_only_admins_remove_factors_of_others() -> None:
     services.remove_second_factor(ada, factor=row)
     services.remove_second_factor(ada, factor=row)
     assert len(events("second_factor.removed")) == 1
+
+
+class TestOwnPasswords:
+    """A wrong one by a person who is signed in: somebody may sit at their place."""
+
+    WRONG = "certainly-not-the-password-3"
+
+    def change(self, client: Client, old: str) -> Any:
+        fields = {"oldpassword": old, "password1": NEWER, "password2": NEWER}
+        return client.post("/password/change/", fields)
+
+    def test_a_wrong_old_one_is_on_record(self, client: Client, tess: Any) -> None:
+        assert self.change(client, self.WRONG).status_code == 200
+        (event,) = events("password.")
+        assert (event.verb, event.actor_text, event.target_id) == ("password.refused", "tess", str(tess.pk))
+        assert event.data == {"where": "where they change it"}
+        assert self.WRONG not in str(AuditEvent.objects.values())
+        assert NEWER not in str(AuditEvent.objects.values())
+
+    def test_the_tries_are_limited(self, client: Client, tess: Any) -> None:
+        answers = [self.change(client, self.WRONG) for _ in range(8)]
+        assert [answer.status_code for answer in answers[-3:]] == [429, 429, 429]
+        assert "Too many tries" in answers[-1].content.decode()
+        assert len(events("password.refused")) == 5
+        assert self.change(client, PASSWORD).status_code == 429
+
+    def test_one_on_the_page_that_asks_again_is_on_record_and_limited(
+        self, client: Client, tess: Any
+    ) -> None:
+        for _ in range(12):
+            client.post("/reauthenticate/", {"password": self.WRONG})
+        refused = events("password.refused")
+        assert 1 <= len(refused) <= 10
+        assert {(event.actor_id, event.data["where"]) for event in refused} == {
+            (str(tess.pk), "on a page that asks again")
+        }
+        assert self.WRONG not in str(AuditEvent.objects.values())
+
+
+def test_a_wrong_code_while_setting_up_is_on_record_and_limited(client: Client, tess: Any) -> None:
+    assert client.post("/reauthenticate/", {"password": PASSWORD}).status_code == 302
+    for _ in range(8):
+        client.get("/account/mfa/totp/activate/")
+        client.post("/account/mfa/totp/activate/", {"code": "000000"})
+    refused = events("second_factor.refused")
+    assert 1 <= len(refused) <= 5
+    assert {event.data["where"] for event in refused} == {"while setting it up"}
+    assert "000000" not in str(AuditEvent.objects.values("data", "target_text", "actor_text"))
+
+
+def test_a_wrong_code_on_the_page_that_asks_again_is_on_record(client: Client) -> None:
+    user = make.make_user("tess")
+    TOTP.activate(user, SECRET)
+    client.force_login(user)
+    client.post(reverse("mfa_reauthenticate"), {"code": "000000"})
+    (event,) = events("second_factor.refused")
+    assert event.data == {"where": "on a page that asks again"}
+
+
+@pytest.mark.parametrize("change", ["create", "set", "setup"])
+def test_a_password_is_hashed_before_the_database_is_locked(
+    change: str, monkeypatch: pytest.MonkeyPatch, django_user_model: Any
+) -> None:
+    """Hashing takes long on purpose; SQLite has one writer at a time."""
+    ada = person(make.make_user("ada", is_admin=change != "setup"))
+    token, user = services.new_setup_link() or "", make.make_user("tess")
+    depth = len(connection.savepoint_ids)
+    hashed: list[int] = []
+    real = django_user_model.set_password
+
+    def set_password(self: Any, raw: str) -> None:
+        hashed.append(len(connection.savepoint_ids))
+        real(self, raw)
+
+    monkeypatch.setattr(django_user_model, "set_password", set_password)
+    if change == "create":
+        services.create_user(ada, username="new", password=NEWER)
+    elif change == "set":
+        services.set_password(ada, user=user, password=NEWER)
+    else:
+        services.complete_setup(token=token, username="first", password=NEWER)
+    assert hashed == [depth]

@@ -18,7 +18,7 @@ from projects import services
 from projects.allotting import services as allotting
 from projects.allotting.matching import closeness, matches
 from projects.allotting.rules import Reach, not_allotted, reach_of
-from projects.allotting.wishes import of_environment, of_place, of_secret
+from projects.allotting.wishes import Wish, of_environment, of_git, of_place, of_secret
 from projects.models import Allotment, Environment, Project
 from tests import factories as make
 from tests.projects.conftest import World
@@ -82,6 +82,44 @@ def test_two_projects_share_what_is_allotted_to_both(two: Any) -> None:
         "secret_id",
         "role_arn",
     ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://git.example/team/secret.git/", "https://git.example/team/secret", "https://git.example/Team/Secret.git",
+        "https://git.example/team/%73ecret.git",
+    ],
+)  # fmt: skip
+def test_another_spelling_of_an_address_is_not_another_repository(two: Any, url: str) -> None:
+    shop, admin, _ = two
+    allotting.allot(SYSTEM_ACTOR, project=shop, kind=Kind.GIT, pattern="https://git.example/team/*")
+    assert not not_allotted(shop, of_git(url))
+    allotting.allot(SYSTEM_ACTOR, project=admin, kind=Kind.GIT, pattern="https://git.example/team/secret.git")
+    assert not_allotted(shop, of_git(url))
+    assert not not_allotted(admin, of_git(url))
+    assert not not_allotted(shop, of_git("https://git.example/team/shop.git"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "allotted", "asked"),
+    [
+        (Kind.SECRET, "team/*", "team2/db"), (Kind.SECRET, "team/*", "Team/db"), (Kind.SECRET, "team/*", "team"),
+        (Kind.SECRET, "team/*", " team/db"), (Kind.SECRET, "team/db", "team/db2"), (Kind.SECRET, "team/?b", "team/db"),
+        (Kind.SECRET, "team/.*", "team/db"), (Kind.SECRET, "team/[a-z]*", "team/db"),
+        (Kind.SECRET, "*team/*", "arn:aws:secretsmanager:eu-west-2:1:secret:team/db-AbCdEf"),
+        (Kind.ROLE, "arn:aws:iam::1:role/team-*", "arn:aws:iam::12:role/team-a"),
+        (Kind.ROLE, "arn:aws:iam::1:role/team", "arn:aws:iam::1:role/team-a"),
+        (Kind.GIT, "https://git.example/team/*", "https://git.example.evil/team/x"),
+        (Kind.GIT, "https://git.example/team/*", "https://git.example:8443/team/x"),
+        (Kind.GIT, "https://git.example/team/*", "http://git.example/team/x"),
+        (Kind.GIT, "https://git.example/team/*", "https://git.example/team2/x"),
+    ],
+)  # fmt: skip
+def test_names_that_only_look_alike_are_not_allotted(two: Any, kind: str, allotted: str, asked: str) -> None:
+    shop, _, _ = two
+    allotting.allot(SYSTEM_ACTOR, project=shop, kind=kind, pattern=allotted)
+    assert not_allotted(shop, [Wish(kind, asked, asked, "field")])
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_mirrors_that_no_project_has_are_removed_unless_a_credential_cannot_be_r
 ) -> None:
     settings.GIT_MIRRORS = tmp_path
     project = make_project(repository_url="https://git.example/shop.git")
-    used = mirrors.git_repository(project).mirror_name
+    used = mirrors.repository_of(project).mirror_name
     for name in (used, "old.git"):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (1.0, 1.0))
@@ -60,7 +60,7 @@ def test_mirrors_that_no_project_has_are_removed_unless_a_credential_cannot_be_r
         raise CannotDecrypt("none of ENCRYPTION_KEYS fits")
 
     with monkeypatch.context() as patched:
-        patched.setattr(mirrors, "git_repository", unreadable)
+        patched.setattr(mirrors, "repository_of", unreadable)
         mirrors.remove_unused()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([used, "old.git"])
     mirrors.remove_unused()

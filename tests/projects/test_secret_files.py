@@ -28,7 +28,7 @@ from projects.secret_files import (
     read_text,
     secret_changes,
 )
-from tests.factories import make_environment, make_secrets_file
+from tests.factories import allotted, make_environment, make_secrets_file
 
 pytestmark = pytest.mark.django_db
 CANARY = "canary-value-92e0"
@@ -173,10 +173,10 @@ def test_changes_are_told_by_key(manager: Manager, environment: Environment) -> 
                 "from": {"file": "a.yaml"},
             },
         ]
-        assert secret_changes(stored, before, "shop") == [SecretChange("a.yaml", "OLD", "removed")]
+        assert secret_changes(stored, before, environment) == [SecretChange("a.yaml", "OLD", "removed")]
         manager.text = text_of(TOKEN="another-value-1", NEW="x")
         after = fetch_secrets(environment, {"a.yaml": "v-2"}, references={})
-    assert secret_changes(stored, after, "shop") == [
+    assert secret_changes(stored, after, environment) == [
         SecretChange("a.yaml", "NEW", "added"),
         SecretChange("a.yaml", "OLD", "removed"),
         SecretChange("a.yaml", "TOKEN", "changed"),
@@ -210,14 +210,16 @@ def test_the_same_key_of_two_secrets_in_one_file_is_two_changes(
             }
             for document in before[0].documents
         ]
-        assert secret_changes(stored, before, "shop") == []
+        assert secret_changes(stored, before, environment) == []
         manager.text = secrets_text(app="first-value-2", worker="second-value-1")
         (change,) = secret_changes(
-            stored, fetch_secrets(environment, {"a.yaml": "v-2"}, references={}), "shop"
+            stored, fetch_secrets(environment, {"a.yaml": "v-2"}, references={}), environment
         )
         assert (change.secret, change.key, change.name) == ("app", "TOKEN", "app/TOKEN")
         manager.text = secrets_text(app="first-value-2", worker="second-value-2")
-        both = secret_changes(stored, fetch_secrets(environment, {"a.yaml": "v-3"}, references={}), "shop")
+        both = secret_changes(
+            stored, fetch_secrets(environment, {"a.yaml": "v-3"}, references={}), environment
+        )
     assert [change.name for change in both] == ["app/TOKEN", "worker/TOKEN"]
 
 
@@ -253,6 +255,7 @@ def test_what_is_wrong_is_told_without_names_of_keys(manager: Manager, environme
 
 def test_a_pinned_version_that_is_gone_says_what_to_do(manager: Manager, environment: Environment) -> None:
     environment.secrets_files.filter(path="b.yaml").update(secret_id="gone")
+    allotted(environment.secrets_files.get(path="b.yaml"))
     with redacting(), pytest.raises(NotFound) as raised:
         fetch_secrets(environment, {"b.yaml": "v-7"}, references={})
     assert "Deploy from a new preview" in raised.value.hint

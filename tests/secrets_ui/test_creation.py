@@ -41,6 +41,7 @@ def new(world: World, settings: Any) -> World:
     world.environment.save()
     world.file.secret_id = f"slipway/{uuid.uuid4().hex}/new"
     world.file.save()
+    make.allotted(world.file)
     return world
 
 

@@ -659,6 +659,7 @@ def test_a_gone_secret_that_is_named_by_its_arn_is_not_offered(tab: Client, worl
     arn = Secret.objects.get().arn
     world.file.secret_id = arn
     world.file.save()
+    make.allotted(world.file)
     assert "TOKEN" in html(tab.get(world.page))
     world.aws.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
     Secret.objects.update(tried_at=None)

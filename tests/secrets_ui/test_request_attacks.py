@@ -240,6 +240,7 @@ def test_two_approvals_of_two_requests_at_once_undo_nothing(together: World) -> 
 def test_two_who_ask_to_make_a_secret_at_once_are_one_request(together: World) -> None:
     together.file.secret_id = f"slipway/{uuid.uuid4().hex}/new"
     together.file.save()
+    make.allotted(together.file)
     olga, tom = (person(maintainer(together, name)) for name in ("olga", "tom"))
     outcome = at_once(
         lambda: creation.ask(olga, together.file, comment="a"),

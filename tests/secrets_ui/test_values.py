@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from secrets_ui.values import pem
 from secrets_ui.values.checks import _ends, _hidden, _structure, check_pairs, check_raw, check_value
 from secrets_ui.values.kinds import kind_of
 from secrets_ui.values.mends import MENDS, mend
@@ -226,3 +227,13 @@ def test_random_values_have_their_form_and_never_repeat(kind: str) -> None:
 def test_random_values_that_are_refused(kind: str, length: int) -> None:
     with pytest.raises(ValueError):
         random_value(kind, length)
+
+
+def test_many_beginnings_without_an_end_are_given_up_at_the_next_one() -> None:
+    """Each of them was looked after to the end of the value: 2 s for one of 64 kB."""
+    text = b"-----BEGIN X-----\n" * 3
+    assert pem._BLOCK.search(text) is None
+    whole = b"-----BEGIN X-----\nA-B\nAAAA\n-----END X-----\n"
+    assert [match.group(2) for match in pem._BLOCK.finditer(text + whole)] == [b"A-B\nAAAA\n"]
+    crossing = b"-----BEGIN X-----\nAAAA\n-----BEGIN Y-----\nBBBB\n-----END Y-----"
+    assert [match.group(1) for match in pem._BLOCK.finditer(crossing)] == [b"Y"]
