@@ -24,6 +24,7 @@ STATUSES: dict[str, int] = {
     "last-admin": 409,
     "no-release": 409,
     "no-rollback": 409,
+    "plan-changed": 409,
     "not-verified": 409,
     "open": 409,
     "stale": 409,

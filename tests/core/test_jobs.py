@@ -161,7 +161,8 @@ def job_names() -> set[str]:
     found = set()
     for path in ROOT.glob("*/**/*.py"):
         if path.relative_to(ROOT).parts[0] not in ("tests", "sandbox", ".venv", "node_modules"):
-            names = r'"([a-z_]+(?:\.[a-z_]+)*\.(?:jobs|outbox|integrity|branches|mirrors|pieces|asking)\.[a-z_]+)"'
+            modules = "jobs|outbox|integrity|branches|mirrors|pieces|asking|deciding|missed"
+            names = rf'"([a-z_]+(?:\.[a-z_]+)*\.(?:{modules})\.[a-z_]+)"'
             found |= set(re.findall(names, path.read_text()))
     return found
 

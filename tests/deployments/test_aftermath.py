@@ -13,7 +13,7 @@ from clusters import services as reading
 from clusters.models import Trouble
 from deployments.gate.aftermath import tell_troubles
 from deployments.models import Deploy, ObjectState
-from engine.cluster.live import Workload
+from engine.cluster.live import Live, Workload
 from engine.errors import SlipwayError
 from engine.types import ObjectRef
 from notify.models import Outgoing
@@ -70,7 +70,7 @@ def read(environment: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
                 for name in ("web", "worker", "extra")
             ]
 
-        monkeypatch.setattr(reading, "read_live", answer)
+        monkeypatch.setattr(reading, "read_all", lambda *given, **more: Live(answer(*given, **more)))
         with time_machine.travel(END + timedelta(seconds=seconds), tick=False):
             reading.refresh_environment(environment)
             tell_troubles()

@@ -370,7 +370,7 @@ def test_the_pages_say_the_rule_and_what_it_did_last(ruled, client) -> None:
     made = build(ruled, SHAS[0])
     (deploy,) = decide(ruled)
     text = client.get(page).content.decode()
-    assert f"Last: build #{made.number} of aaaaaaa" in text
+    assert f'Last: build <a href="/builds/{made.number}/">#{made.number}</a> of aaaaaaa' in text
     assert f'href="/deploys/{deploy.number}/"' in text
     build(ruled, SHAS[1])
     decide(ruled)

@@ -299,12 +299,12 @@ def test_finding_a_project_by_name(shop, admin, page):
     html = page(admin, "/?q=SHO")
     assert "/projects/shop/" in html
     assert "other01" not in html
-    assert 'name="q"' in html
+    assert 'id="board-find"' in html
     assert "No project fits" in page(admin, "/?q=nothing")
 
 
 def test_few_projects_need_no_search(shop, admin, page):
-    assert 'name="q"' not in page(admin, "/")
+    assert 'id="board-find"' not in page(admin, "/")
 
 
 def test_many_projects_come_in_pages(admin, page):

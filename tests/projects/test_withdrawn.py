@@ -91,7 +91,7 @@ def nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in names:
             monkeypatch.setattr(owner, name, asked)
     monkeypatch.setattr(images, "ecr_images", asked)
-    monkeypatch.setattr(live_services, "read_live", asked)
+    monkeypatch.setattr(live_services, "read_all", asked)
 
 
 def seen(environment: Environment) -> Secret:

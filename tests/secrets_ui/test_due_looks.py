@@ -38,7 +38,7 @@ def test_a_job_that_redis_loses_is_asked_for_again(
 ) -> None:
     looks: list[int] = []
     monkeypatch.setattr(
-        jobs, "look", lambda files: looks.append(files[0].pk) or {files[0].pk: looking.Look(None)}
+        jobs, "look", lambda files, **_: looks.append(files[0].pk) or {files[0].pk: looking.Look(None)}
     )
     with time_machine.travel("2026-07-01T12:00:00Z", tick=False) as clock:
         for _ in range(3):

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 STORED_KEY, ADDED, REMOVED, ASKED, WANTED, MADE, TOLD = NAMES = tuple(
     f"KEYCANARY_{word}" for word in ("STORED", "ADDED", "REMOVED", "ASKED", "WANTED", "MADE", "TOLD")
 )
-OPEN_TO_ALL = ("deployments:stream",)  # an endless answer; what it streams is the log
+OPEN_TO_ALL = ("deployments:stream", "changes")  # endless answers: the log, and that something changed
 
 
 @pytest.fixture
