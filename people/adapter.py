@@ -15,6 +15,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 class AccountAdapter(DefaultAccountAdapter):
     """Closes sign-up: only admins make accounts."""
 
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "too_many_login_attempts": "Too many failed login attempts. This account takes no password for 5 minutes after the first "
+        "of them, not even the right one. An admin can set a new password.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.forms import ChangePasswordForm
+from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts
@@ -12,6 +12,15 @@ from django.contrib.auth.password_validation import password_validators_help_tex
 from people.models import User
 from people.signals import wrong_code, wrong_password
 from ui.formrender import Switch
+
+
+class SignInForm(LoginForm):
+    """The form of sign-in. The first field has the focus; after a wrong password, the password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        first = "password" if self.data.get("login") else "login"
+        self.fields[first].widget.attrs["autofocus"] = True
 
 
 class SetupForm(forms.ModelForm):

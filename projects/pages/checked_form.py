@@ -55,6 +55,10 @@ class CheckedForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.offers_override = False
         self.findings: list[Finding] = []
+        for field in self.fields.values():
+            # A browser would cut a longer text without a word; the counter (js/app.js) and the server tell.
+            if most := field.widget.attrs.pop("maxlength", None):
+                field.widget.attrs["data-most"] = most
 
     def rows(self) -> Iterator[list[BoundField]]:
         """The visible fields, row by row."""
@@ -101,7 +105,9 @@ def slug_field(
     model: type[models.Model], name: str = "slug", label: str = "Short name", hint: str = SLUG_HINT
 ) -> Any:
     """The form field for a slug, for forms of new rows."""
-    return of(model, name, mono=True, label=label, help_text=hint)
+    field = of(model, name, mono=True, label=label, help_text=hint)
+    field.widget.attrs["data-slug-of"] = "name"
+    return field
 
 
 def unused(rows: Any, slug: str, what: str, field: str = "slug") -> str:

@@ -149,6 +149,40 @@ function onFound(event) {
   return false;
 }
 
+/* An opened dialog: the first field has the focus, else its first button */
+document.addEventListener("toggle", (event) => {
+  const dialog = event.target;
+  if (event.newState !== "open" || !dialog.matches?.(".dialog[popover]")) return;
+  ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog))?.focus();
+}, true);
+
+/* Long names: the number of characters, before the server refuses them */
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  const most = Number(field.dataset?.most);
+  if (!most) return;
+  let counter = field.nextElementSibling;
+  if (!counter?.matches(".counter")) {
+    counter = Object.assign(document.createElement("small"), { className: "counter quiet" });
+    field.after(counter);
+  }
+  const length = [...field.value].length;
+  counter.textContent = length > most * 0.8 ? `${length} of ${most} characters` : "";
+  counter.classList.toggle("error", length > most);
+});
+
+/* A short name follows the name until it is written by hand */
+document.addEventListener("input", (event) => {
+  const slug = event.target.form && $("input[data-slug-of]", event.target.form);
+  if (!slug) return;
+  if (event.target === slug) slug.dataset.byHand = slug.value ? "1" : "";
+  else if (event.target.name === slug.dataset.slugOf && !slug.dataset.byHand) slug.value = slugOf(event.target.value, Number(slug.dataset.most));
+});
+function slugOf(text, most) {
+  const plain = text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+  return plain.replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, most || 40).replace(/-+$/, "");
+}
+
 /* A choice that needs no button */
 document.addEventListener("change", (event) => { if (event.target.matches("[data-send]")) event.target.form.requestSubmit(); });
 

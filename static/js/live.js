@@ -88,7 +88,7 @@ class Live {
   end() {
     refresh();
     this.stop("");
-    say("The run has ended");
+    document.addEventListener("htmx:afterSettle", () => say(`The run has ended: ${$("#progress h1 .state")?.textContent.trim() || ""}`), { once: true });
   }
 
   stop(words) {
@@ -161,28 +161,39 @@ function goToLine(hash) {
   return true;
 }
 
-/* Find in the log: a number goes to its line, words go to the next line that contains them */
-function find(log, text) {
+/* Find in the log: a number goes to its line, words to the lines that contain them, the newest search first from the top */
+function find(log, text, step = 0) {
   const number = /^L?(\d+)$/i.exec(text);
-  if (number && Number(number[1]) <= Number($("[data-log-count]", log)?.textContent || 0)) { location.hash = `L${number[1]}`; return; }
-  const items = $$(".log-lines > li", log);
-  const start = items.findIndex((item) => item.classList.contains("found")) + 1;
+  if (step && number && Number(number[1]) <= Number($("[data-log-count]", log)?.textContent || 0)) { location.hash = `L${number[1]}`; return; }
   const wanted = text.toLowerCase();
-  const hit = [...items.slice(start), ...items.slice(0, start)].find((item) => item.lastElementChild.textContent.toLowerCase().includes(wanted));
-  $(".found", log)?.classList.remove("found");
-  if (!hit || !wanted) { say("Not found"); return; }
+  const hits = wanted ? $$(".log-lines > li", log).filter((item) => item.lastElementChild.textContent.toLowerCase().includes(wanted)) : [];
+  const before = $(".found", log);
+  const at = hits.length ? (Math.max(hits.indexOf(before), step ? -1 : 0) + step + hits.length) % hits.length : -1;
+  const hit = hits[at];
+  before?.classList.remove("found");
+  tell(log, wanted && (hit ? `${at + 1} of ${hits.length}` : "Nothing found"));
+  if (!hit) return;
   hit.classList.add("found");
   hit.closest("details").open = true;
   hit.scrollIntoView({ block: "center" });
-  say(`Line ${hit.id.slice(1)}`);
+}
+
+function tell(log, words) {
+  const place = $("[data-log-found]", log);
+  if (place) place.textContent = words;
 }
 
 for (const log of $$(".log")) {
   if (log.dataset.live) new Live(log);
-  $("[data-log-find]", log)?.addEventListener("submit", (event) => {
+  const field = $("[data-log-find] [name=find]", log);
+  if (!field) continue;
+  field.addEventListener("input", () => find(log, field.value.trim()));
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
     event.preventDefault();
-    find(log, $("[name=find]", log).value.trim());
+    find(log, field.value.trim(), event.shiftKey ? -1 : 1);
   });
+  field.form.addEventListener("submit", (event) => event.preventDefault());
 }
 /* The tab shows the state of the run */
 document.addEventListener("htmx:afterSettle", () => {

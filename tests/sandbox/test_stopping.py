@@ -20,8 +20,8 @@ from tests.planes import PLANES, need_control_plane
 pytestmark = pytest.mark.slow
 
 PROGRAMS = {
-    *("aws", "git", "node", "redis", "slack"),
-    *("deploys-1", "deploys-2", "git-worker", "live", "messages", "registry", "scheduler", "short", "web"),
+    *("aws", "git", "github", "node", "redis", "slack"),
+    *("builds", "deploys-1", "deploys-2", "git-worker", "live", "messages", "registry", "scheduler", "short", "web"),
 }
 ENDED = re.compile(r" *[0-9.]+ s  (?P<name>.+?) (?P<how>(has|did not) .*)")
 STOP_SECONDS = 20.0  # on a busy machine; 4 s on a quiet one

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -345,3 +346,17 @@ def test_a_form_is_sent_once(open_page: Callable[..., Page], address: str) -> No
     )
     page.wait_for_timeout(300)
     assert sent == ["POST"]
+
+
+def test_the_log_is_searched_while_one_types(open_page: Callable[..., Page]) -> None:
+    page = open_page("live")
+    find = page.get_by_role("searchbox", name="Find in the log")
+    told = page.locator("[data-log-found]")
+    find.fill("nothing of the kind")
+    expect(told).to_have_text("Nothing found")
+    find.fill("checked out")
+    expect(told).to_have_text(re.compile(r"1 of \d+"))
+    expect(page.locator("li.found")).to_have_count(1)
+    find.fill("")
+    expect(told).to_have_text("")
+    expect(page.locator("li.found")).to_have_count(0)
