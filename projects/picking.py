@@ -45,8 +45,10 @@ def offer(project: Project, query: Any) -> Offer:
     try:
         repository = quick_repository(project)
         made = replace(made, notice=fetched(repository))
-        made = replace(made, branches=tuple(one.name for one in repository.branches()[:MOST_BRANCHES]))
-        head = repository.resolve(branch)
+        made = replace(made, branches=names_of(repository))
+        head = named(repository, branch)
+        if branch not in made.branches:  # it may have been pushed just now
+            made = replace(made, branches=names_of(repository))
         made = replace(made, commits=tuple(repository.log(None, head.sha, SHOWN_COMMITS)))
         chosen = named(repository, asked) if asked else head
     except SlipwayError as error:
@@ -54,6 +56,11 @@ def offer(project: Project, query: Any) -> Offer:
     if all(commit.sha != chosen.sha for commit in made.commits):
         made = replace(made, commits=(chosen, *made.commits))
     return replace(made, chosen=chosen)
+
+
+def names_of(repository: GitRepository) -> tuple[str, ...]:
+    """The branches, the one with the newest commit first."""
+    return tuple(one.name for one in repository.branches()[:MOST_BRANCHES])
 
 
 def fetched(repository: GitRepository) -> str:

@@ -108,3 +108,9 @@ def write(path: Path, variables: Mapping[str, str]) -> None:
             f"{name}={shlex.quote(value) if value else ''}\n" for name, value in variables.items()
         )
     new.replace(path)
+
+
+def read(path: Path) -> dict[str, str]:
+    """The variables of such a file."""
+    pairs = (line.partition("=") for line in path.read_text().splitlines())
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}

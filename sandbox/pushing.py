@@ -21,6 +21,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 from engine.errors import SlipwayError
+from sandbox import environment
 from sandbox.layout import ROOT, Layout
 from sandbox.samples import SAMPLES
 from sandbox.samples.history import Revision
@@ -122,10 +123,14 @@ def publish_and_report(layout: Layout, sample: SampleProject, revision: Revision
     names = publish_revision(layout.aws_url, sample, revision)
     print(f"no Docker engine: another tool published {', '.join(names)}")
     command = [sys.executable, "manage.py", "report_build", sample.slug, revision.commit]
-    done = subprocess.run(
-        command, cwd=ROOT, env=portal_env(layout, None), timeout=_REPORT_SECONDS, check=False
-    )
-    return done.returncode
+    variables = {**portal_env(layout, None), **database_of(layout)}
+    return subprocess.run(command, cwd=ROOT, env=variables, timeout=_REPORT_SECONDS, check=False).returncode
+
+
+def database_of(layout: Layout) -> dict[str, str]:
+    """The database of the running sandbox, which was started in another shell, maybe with another one than usual."""
+    running = layout.directory / "env"
+    return {"DATABASE_URL": environment.read(running)["DATABASE_URL"]} if running.exists() else {}
 
 
 def _git(layout: Layout, *arguments: str, cwd: Path | None = None) -> str:

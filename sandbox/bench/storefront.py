@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sandbox import environment
 from sandbox.bench import progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def sandbox(*, simulated: bool) -> Iterator[dict[str, str]]:
             process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=out, stderr=out)
         try:
             wait_for(Path(folder) / "env", process)
-            yield read(Path(folder) / "env")
+            yield environment.read(Path(folder) / "env")
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
@@ -73,12 +73,6 @@ def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError((file.parent / "out.log").read_text()[-2000:])
         time.sleep(0.2)
-
-
-def read(file: Path) -> dict[str, str]:
-    """The variables of a file in shell format."""
-    pairs = (line.partition("=") for line in file.read_text().splitlines())
-    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 
 
 def deploy(environment: dict[str, str], revision: str) -> float:

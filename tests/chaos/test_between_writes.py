@@ -63,7 +63,7 @@ def test_what_was_not_sent_yet_is_never_written(sandbox: Running, people: People
     stop(sandbox.database_url, horse)
     try:
         written = holders(sandbox).count("older")
-        assert 0 < written < MANY - 20, "it was stopped in the middle"
+        assert 0 < written < MANY, "it was stopped in the middle"
         lead.act(number, "cancel")
         assert sandbox.ended(number)["state"] == "cancelled"
         newer = lead.deploy("catalog", "staging", same)

@@ -139,7 +139,7 @@ def test_a_revision_is_built_by_hand_without_script(visit: Visit, sandbox: Runni
     page = visit("dev", script=False).page
     page.goto("/builds/")
     page.get_by_role("link", name="Build a revision…").click()
-    page.get_by_label("Project").select_option("catalog")
+    page.get_by_label("Project", exact=True).select_option("catalog")
     page.get_by_role("button", name="Show").click()
     page.get_by_label("Or a commit, branch or tag").fill("by-hand")
     page.get_by_role("button", name="Show").click()

@@ -21,7 +21,18 @@ pytestmark = pytest.mark.slow
 
 PROGRAMS = {
     *("aws", "git", "github", "node", "redis", "slack"),
-    *("builds", "deploys-1", "deploys-2", "git-worker", "live", "messages", "registry", "scheduler", "short", "web"),
+    *(
+        "builds",
+        "deploys-1",
+        "deploys-2",
+        "git-worker",
+        "live",
+        "messages",
+        "registry",
+        "scheduler",
+        "short",
+        "web",
+    ),
 }
 ENDED = re.compile(r" *[0-9.]+ s  (?P<name>.+?) (?P<how>(has|did not) .*)")
 STOP_SECONDS = 20.0  # on a busy machine; 4 s on a quiet one
