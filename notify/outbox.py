@@ -36,6 +36,7 @@ DELIVERY_SECONDS = 40
 CLAIM_SECONDS = 90
 # A round begins no row after so long. The tick begins the next round.
 ROUND_SECONDS = 25
+MOST_ROWS = 100  # of a system, that one round looks at
 # So many rows without an answer in one round: the system itself hangs.
 MOST_SILENT = 2
 GIVEN_UP = timedelta(days=1)
@@ -76,9 +77,11 @@ def due() -> QuerySet[Outgoing]:
 
 
 def in_order() -> list[tuple[int, str, str]]:
-    """The next due rows: primary key, recipient and system of each. Slack's go first, because people wait for them."""
-    rows = [(pk, to, system_of(kind)) for pk, to, kind in due().values_list("pk", "recipient", "kind")[:100]]
-    return sorted(rows, key=lambda row: row[2] == GITHUB)
+    """The next due rows: primary key, recipient and system of each. Slack's go first, because people wait for them, however
+    many of GitHub's wait."""
+    rows = due().values_list("pk", "recipient")
+    slack = [(pk, to, SLACK) for pk, to in rows.exclude(kind__in=github.KINDS)[:MOST_ROWS]]
+    return slack + [(pk, to, GITHUB) for pk, to in rows.filter(kind__in=github.KINDS)[:MOST_ROWS]]
 
 
 def system_of(kind: str) -> str:

@@ -344,3 +344,15 @@ class TestARound:
         assert slowest < outbox.CLAIM_SECONDS
         assert outbox.ROUND_SECONDS + slowest < settings.RQ_QUEUES["messages"]["DEFAULT_TIMEOUT"]
         assert settings.RQ_QUEUES["messages"]["DEFAULT_TIMEOUT"] > outbox.CLAIM_SECONDS
+
+
+def test_many_waiting_rows_of_github_do_not_keep_back_slack(row: Any) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    Outgoing.objects.bulk_create(
+        Outgoing(kind="github_status", recipient="acme/shop", key=f"status-{number}", next_try_at=long_ago)
+        for number in range(outbox.MOST_ROWS + 5)
+    )
+    message = row("started")
+    found = outbox.in_order()
+    assert found[0] == (message.pk, "#shop", outbox.SLACK)
+    assert len(found) == outbox.MOST_ROWS + 1
