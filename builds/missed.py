@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from adapters.errors import ExternalError
 from adapters.git.repository import Branch
-from builds.deciding import SEEN, decide
+from builds.deciding import LONGEST_PAUSE, SEEN, decide
 from builds.incoming.receiving import SEEN_ID
 from builds.judging import fetched, rules_of
 from builds.models import BuildSettings, Delivery, SeenBranch
@@ -88,7 +89,9 @@ def begin(project: Project, refs: dict[str, Branch]) -> None:
     """Notes all heads. The default branch's is decided, unless the registry has its images."""
     main = f"{BRANCH}{project.default_branch}"
     head = refs.get(main)
-    if head is not None and not are_built(project, head.commit.sha):
+    if head is not None and are_built(project, head.commit.sha):
+        _note(project, main, head.commit.sha)
+    elif head is not None:
         catch_up(project, Push(main, commit=head.commit, is_new=True))
     noted = set(SeenBranch.objects.filter(project=project).values_list("ref", flat=True))
     new = [
@@ -98,8 +101,10 @@ def begin(project: Project, refs: dict[str, Branch]) -> None:
     ]
     mark = SeenBranch(project=project, ref=LOOKED, head="")
     SeenBranch.objects.bulk_create([*new, mark], ignore_conflicts=True)
-    if head is not None:
-        SeenBranch.objects.update_or_create(project=project, ref=main, defaults={"head": head.commit.sha})
+
+
+def _note(project: Project, ref: str, sha: str) -> None:
+    SeenBranch.objects.update_or_create(project=project, ref=ref, defaults={"head": sha})
 
 
 def are_built(project: Project, sha: str) -> bool:
@@ -144,9 +149,22 @@ def catch_up(project: Project, push: Push) -> None:
                 facts=facts_of(replace(push, paths=None)), signed_by=project,
             )  # fmt: skip
     except IntegrityError:
-        SeenBranch.objects.update_or_create(project=project, ref=push.ref, defaults={"head": commit.sha})
+        found_again(project, push, Delivery.objects.get(delivery_id=f"{SEEN_ID}{mark}"))
         return
     decide(row.pk)
+
+
+def found_again(project: Project, push: Push, row: Delivery) -> None:
+    """A look finds a push that an earlier one found. Where that decision failed, it is made again after a pause, so that the push
+    is not lost. One that was decided is noted."""
+    if row.state == Delivery.State.DECIDED:
+        _note(project, push.ref, row.after)
+        return
+    rested = Delivery.objects.filter(
+        pk=row.pk, state=Delivery.State.FAILED, decided_at__lt=timezone.now() - LONGEST_PAUSE
+    )
+    if rested.update(state=Delivery.State.WAITING, tries=0, sentence="") == 1:
+        decide(row.pk)
 
 
 def is_told(project: Project, push: Push) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from adapters.errors import Unavailable
+from adapters.errors import Denied, Unavailable
 from audit.actors import SYSTEM_ACTOR
-from builds import changing, judging, missed
+from builds import changing, deciding, judging, missed
 from builds.deciding import decide
 from builds.models import Build, BuildSettings, Decision, Delivery, SeenBranch
 from projects import connections
@@ -239,3 +240,29 @@ def test_a_failed_delivery_is_made_up_for_by_the_look(looked: Shop) -> None:
     deliver(looked.client, push_body(looked.url, after=build.revision), delivery=delivery.delivery_id)
     decide(delivery.pk)
     assert Build.objects.count() == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_missed_push_whose_decision_failed_is_decided_again(
+    shop: Shop, ecr: Ecr, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    if not is_first:
+        ecr.tags = {shop.origin.git("rev-parse", "HEAD")}
+        assert look(shop) == []
+    shop.origin.commit("Missed", {"a": "1"})
+
+    def denied(*_: Any, **__: Any) -> Any:
+        raise Denied("git.example refuses the credential.", system="Git")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judging, "fetched", denied)
+        patch.setattr(deciding, "judge_push", denied)
+        assert look(shop) == []
+    row = Delivery.objects.get()
+    assert row.state == "failed"
+    assert look(shop) == []  # not at each look
+    Delivery.objects.update(decided_at=row.decided_at - deciding.LONGEST_PAUSE - timedelta(seconds=1))
+    (build,) = look(shop)
+    assert build.subject == "Missed"
+    assert Delivery.objects.get().state == "decided"
+    assert look(shop) == []
