@@ -17,6 +17,7 @@ from builds.models import Build
 from builds.pipeline import bases, secrets
 from builds.pipeline.orders import orders_of, settings_of
 from builds.pipeline.work import NotBuildable, Tools, Work
+from builds.pushed import DONE
 from core.secret_values import register
 from projects import contacts
 from projects.allotting.rules import not_allotted
@@ -60,11 +61,15 @@ def named(builder: str) -> str:
 
 
 def check_allotted(work: Work) -> None:
-    """What the project's settings name must still be allotted to it. Raises NotBuildable."""
+    """What the project's settings name, and where the build's images go, must still be allotted to it. Raises NotBuildable."""
     wishes = of_project(work.project)
-    for row in work.build.images.select_related("image__registry"):
-        if row.image is not None:
-            wishes += of_repository(row.image.registry, row.image.repository)
+    for row in work.build.images.exclude(state__in=DONE).select_related("registry"):
+        if row.registry is None:
+            raise NotBuildable(
+                f"{row.name}: its registry {row.reference.partition('/')[0]} is not there any more.",
+                hint="Build it again.",
+            )
+        wishes += of_repository(row.registry, row.reference.partition("/")[2])
     for secret in work.project.build_secrets.all():
         wishes += of_secret(secret.secret_id, secret.role_arn)
     missing = not_allotted(work.project, once(wishes))
