@@ -215,6 +215,16 @@ class TestUnderWay:
         assert 'id="dialogs" hx-swap-oob="true"' in page(dev, build, "progress/?was=running")
         assert "hx-swap-oob" not in page(dev, build, "progress/?was=succeeded")
 
+    def test_one_that_ended_follows_the_changes_of_its_project(self, dev: Client, shop: Project) -> None:
+        build = ended(shop)
+        shown = page(dev, build)
+        assert (
+            f'data-changes="/changes/?project=shop" hx-get="/builds/{build.number}/progress/?was=succeeded"'
+            in shown
+        )
+        running = make_build(shop, State.RUNNING, started_at=timezone.now())
+        assert "data-changes" not in page(dev, running)  # the stream of its log tells
+
     def test_a_queued_build_says_what_it_waits_for(self, dev: Client, shop: Project) -> None:
         alone = make_build(shop, State.QUEUED)
         assert "Waits for a free worker." in page(dev, alone)
