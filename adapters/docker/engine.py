@@ -95,18 +95,20 @@ class Engine:
 
     def pull(self, repository: str, tag: str, login: Login, stopper: Stopper, *, silence: float) -> bool:
         """Pulls an image for the classic builder's cache. Returns whether the registry has it and gives it."""
-        auth = {"username": login[0], "password": login[1]}
         with engine_errors(self.host, "pull an image"):
             try:
-                for one in self.wire.client.pull(
-                    repository, tag=tag, stream=True, decode=True, auth_config=auth
-                ):
-                    stopper.check()
-                    if "error" in one:
-                        return False
+                line = self.wire.open(
+                    "/images/create", params={"fromImage": repository, "tag": tag}, headers=pushing.credential(login),
+                    stopper=stopper, silence=silence,
+                )  # fmt: skip
             except docker.errors.APIError:
                 return False
-        return True
+            try:
+                failed = any("error" in one for one in line.objects())
+            finally:
+                line.release()
+        stopper.check()
+        return not failed
 
 
 def _builder_of(said: dict[str, object]) -> str:

@@ -36,13 +36,11 @@ def push(
 ) -> Pushed:
     """Pushes one tag. `repository`: with its host. Raises Denied, NotFound (no such repository), ImmutableTag, QuotaExceeded,
     Throttled, Unavailable, EngineLost, TimedOut."""
-    auth = {"username": login[0], "password": login[1]}
-    headers = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()}
     with engine_errors(wire.host, "push", lambda text: push_fault(text, repository)):
         line = wire.open(
             f"/images/{repository}/push",
             params={"tag": tag},
-            headers=headers,
+            headers=credential(login),
             stopper=stopper,
             silence=silence,
         )
@@ -50,6 +48,12 @@ def push(
             return _read(line.objects(), repository, stopper, progress)
         finally:
             line.release()
+
+
+def credential(login: Login) -> dict[str, str]:
+    """The header that takes a credential for a registry to the engine."""
+    auth = {"username": login[0], "password": login[1]}
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()}
 
 
 def _read(objects: Iterable[dict[str, Any]], repository: str, stopper: Stopper, progress: Progress) -> Pushed:
