@@ -7,9 +7,10 @@ decision off. All that follows from a delivery is one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 from django.db import transaction
@@ -235,10 +236,15 @@ def put_off(delivery: Delivery, error: ExternalError) -> None:
 
 def work_on_waiting() -> None:
     """Tick: asks again for deliveries whose job was lost or that were put off, the oldest first."""
-    now = timezone.now()
-    rows = Delivery.objects.filter(state=Delivery.State.WAITING, received_at__lt=now - SHORTEST_PAUSE)
-    for row in rows.order_by("pk")[:PER_ROUND]:
-        pause = min(SHORTEST_PAUSE * 2**row.tries, LONGEST_PAUSE)
-        if row.decided_at is None or now - row.decided_at >= pause:
-            job_id = f"delivery-{row.pk}-again-{slot(60)}"
-            enqueue("builds.deciding.decide", row.pk, queue="git", job_id=job_id)
+    for pk in islice(due(timezone.now()), PER_ROUND):
+        job_id = f"delivery-{pk}-again-{slot(60)}"
+        enqueue("builds.deciding.decide", pk, queue="git", job_id=job_id)
+
+
+def due(now: datetime) -> Iterator[int]:
+    """The waiting deliveries whose pause is over, the oldest first."""
+    waiting = Delivery.objects.filter(state=Delivery.State.WAITING, received_at__lt=now - SHORTEST_PAUSE)
+    rows = waiting.order_by("pk").values_list("pk", "tries", "decided_at")
+    for pk, tries, tried_at in rows.iterator():
+        if tried_at is None or now - tried_at >= min(SHORTEST_PAUSE * 2**tries, LONGEST_PAUSE):
+            yield pk

@@ -300,6 +300,18 @@ def test_the_pauses_between_tries_grow(shop: Shop, monkeypatch: pytest.MonkeyPat
     assert asked == [delivery.pk]
 
 
+def test_deliveries_that_pause_keep_back_no_later_one(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(deciding, "enqueue", lambda name, pk, **_: asked.append(pk))
+    monkeypatch.setattr(deciding, "PER_ROUND", 2)
+    paused = [shop.push().pk for _ in range(3)]
+    Delivery.objects.filter(pk__in=paused).update(tries=9, decided_at=timezone.now())
+    lost = [shop.push().pk for _ in range(3)]
+    with time_machine.travel(timezone.now() + deciding.SHORTEST_PAUSE * 2, tick=False):
+        deciding.work_on_waiting()
+    assert asked == lost[:2]
+
+
 def test_after_the_last_try_it_has_failed_and_says_why(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     delivery = shop.push()
     Delivery.objects.update(tries=deciding.MOST_TRIES - 1)
