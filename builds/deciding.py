@@ -50,7 +50,7 @@ class Verdict:
 
 
 def decide(delivery_id: int) -> None:
-    """Job: decides a waiting delivery. One that was decided meanwhile is left alone."""
+    """Job: decides a waiting delivery. One that was decided meanwhile is left alone. Raises unforeseen errors."""
     delivery = Delivery.objects.filter(pk=delivery_id, state=Delivery.State.WAITING).first()
     if delivery is None:
         return
@@ -62,11 +62,12 @@ def decide(delivery_id: int) -> None:
         close(delivery, unknown(delivery))
         return
     try:
-        verdicts = [_verdict(project, delivery) for project in projects]
+        carry_out(delivery, [_verdict(project, delivery) for project in projects])
     except ExternalError as error:  # Git does not answer now
-        put_off(delivery, error)
-    else:
-        carry_out(delivery, verdicts)
+        put_off(delivery, error.message)
+    except Exception:  # also the end of the job's time: it must not be tried each minute for ever
+        put_off(delivery, "An error of the portal; its log has more.")
+        raise
 
 
 def _verdict(project: Project, delivery: Delivery) -> Verdict:
@@ -226,12 +227,17 @@ def close(delivery: Delivery, sentence: str) -> None:
     )
 
 
-def put_off(delivery: Delivery, error: ExternalError) -> None:
-    """Notes that Git does not answer. The tick asks again, each time after a longer pause."""
+def put_off(delivery: Delivery, why: str) -> None:
+    """Notes why a delivery cannot be decided now. The tick asks again, each time after a longer pause; after the last try it has
+    failed."""
+    is_last = delivery.tries + 1 >= MOST_TRIES
     Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
-        tries=F("tries") + 1, decided_at=timezone.now(), sentence=redact_text(error.message)[:500]
+        state=Delivery.State.FAILED if is_last else Delivery.State.WAITING,
+        tries=F("tries") + 1,
+        decided_at=timezone.now(),
+        sentence=redact_text(why)[:500],
     )
-    log.info("delivery put off", delivery=delivery.delivery_id, error=error.message, tries=delivery.tries + 1)
+    log.info("delivery put off", delivery=delivery.delivery_id, error=why, tries=delivery.tries + 1)
 
 
 def work_on_waiting() -> None:

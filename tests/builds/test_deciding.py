@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
 from builds import deciding, judging
 from builds.incoming.forgetting import forget_old
@@ -298,6 +299,23 @@ def test_the_pauses_between_tries_grow(shop: Shop, monkeypatch: pytest.MonkeyPat
     with time_machine.travel(timezone.now() + deciding.LONGEST_PAUSE * 2, tick=False):
         deciding.work_on_waiting()
     assert asked == [delivery.pk]
+
+
+def test_an_error_of_the_portal_is_tried_with_pauses_and_not_for_ever(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise JobTimeoutException("Task exceeded maximum timeout value")
+
+    delivery = shop.push()
+    monkeypatch.setattr(deciding, "judge_push", broken)
+    for tries in range(1, deciding.MOST_TRIES + 1):
+        with pytest.raises(JobTimeoutException):
+            deciding.decide(delivery.pk)
+        delivery.refresh_from_db()
+        assert delivery.tries == tries
+        assert delivery.state == ("failed" if tries == deciding.MOST_TRIES else "waiting")
+    assert delivery.sentence == "An error of the portal; its log has more."
 
 
 def test_deliveries_that_pause_keep_back_no_later_one(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
