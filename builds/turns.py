@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Count, Q
-
 from builds.models import Build, BuildSettings
 from projects.models import Project
 from runs.models import ACTIVE, State
@@ -41,10 +39,3 @@ def could_start() -> Iterable[Build]:
 def next_after(build: Build) -> Build | None:
     """The build that starts when this one has ended."""
     return next(iter(_first(build.project_id)), None)
-
-
-def waiting_before(build: Build) -> int:
-    """How many builds of the project start before this one."""
-    return Build.objects.filter(project=build.project_id).aggregate(
-        before=Count("pk", filter=Q(state=State.QUEUED, number__lt=build.number))
-    )["before"]

@@ -18,10 +18,9 @@ Progress = Callable[[int, int], None]  # bytes sent, bytes to send
 
 @dataclass(frozen=True)
 class Pushed:
-    """The registry's answer: the digest of the manifest, and the manifest's own size in bytes."""
+    """The registry's answer: the digest of the manifest."""
 
     digest: str
-    manifest_size: int
 
 
 def push(
@@ -75,4 +74,4 @@ def _read(objects: Iterable[dict[str, Any]], repository: str, stopper: Stopper, 
         raise Unavailable(
             f"The push to {repository} ended without an answer of the registry.", system=REGISTRY
         )
-    return Pushed(str(done["Digest"]), int(done.get("Size") or 0))
+    return Pushed(str(done["Digest"]))

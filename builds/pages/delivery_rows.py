@@ -15,7 +15,6 @@ from projects.access import strongest, visible_projects
 from projects.models import Membership, Project, Role
 
 BUILT = {"succeeded": "Built", "running": "Building", "failed": "Build failed"}
-ADMIN_ONLY = "Only admins see refused deliveries and those of unknown repositories."
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -222,6 +223,7 @@ class TestUnderWay:
             f'data-changes="/changes/?project=shop" hx-get="/builds/{build.number}/progress/?was=succeeded"'
             in shown
         )
+        assert re.search(r'src="[^"]*js/follow\b[^"]*\.js"', shown)
         running = make_build(shop, State.RUNNING, started_at=timezone.now())
         assert "data-changes" not in page(dev, running)  # the stream of its log tells
 

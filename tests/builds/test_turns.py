@@ -64,7 +64,6 @@ def test_one_at_a_time_in_the_order_of_their_numbers(project: Project, ada: Acto
     assert start(first) is not None
     assert start(second) is None
     assert list(turns.could_start()) == []
-    assert turns.waiting_before(third) == 1
     end(first)
     assert list(turns.could_start()) == [second]
     assert turns.next_after(first) == second
