@@ -103,8 +103,8 @@ class ChangeFeed:
             self.bell.clear()  # before the look: a bell from here on causes another one
             try:
                 found = await in_thread(self._read)
-            except DatabaseError:
-                log.exception("open pages wait until the database answers")
+            except Exception:  # an error of the database, most likely: the reader goes on for all pages of this process
+                log.exception("open pages are told nothing until the next look")
                 found = set()
             if found:
                 await self._tell(found)

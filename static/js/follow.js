@@ -81,4 +81,5 @@ function begin() {
 }
 document.addEventListener("htmx:afterSettle", begin);
 document.addEventListener("htmx:sendError", () => follow?.show("The portal does not answer. What is shown may be old."));
+document.addEventListener("htmx:afterOnLoad", () => { if (follow && !follow.failures) follow.show(""); });
 begin();
