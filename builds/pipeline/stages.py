@@ -62,9 +62,9 @@ def named(builder: str) -> str:
 def check_allotted(work: Work) -> None:
     """What the project's settings name must still be allotted to it. Raises NotBuildable."""
     wishes = of_project(work.project)
-    for row in work.build.images.select_related("image__registry"):
-        if row.image is not None:
-            wishes += of_repository(row.image.registry, row.image.repository)
+    for row in work.build.images.select_related("registry"):
+        if row.registry is not None:  # where the build pushes, whatever the image's settings say by now
+            wishes += of_repository(row.registry, row.reference.partition("/")[2])
     for secret in work.project.build_secrets.all():
         wishes += of_secret(secret.secret_id, secret.role_arn)
     missing = not_allotted(work.project, once(wishes))
