@@ -40,12 +40,14 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=20), timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows in one project. `commit`: to build; None without a build. `is_settled`: False where Git could not be asked."""
+    """What follows in one project. `commit`: to build; None without a build. `is_settled`: False where Git could not be asked;
+    `error`: why, where asking again may help."""
 
     project: Project
     sentence: str
     commit: Commit | None = None
     is_settled: bool = True
+    error: ExternalError | None = None
 
 
 def decide(delivery_id: int) -> None:
@@ -60,9 +62,10 @@ def decide(delivery_id: int) -> None:
     if not projects:
         close(delivery, unknown(delivery))
         return
-    try:
-        verdicts = [_verdict(project, delivery) for project in projects]
-    except ExternalError as error:  # Git does not answer now
+    verdicts = [_verdict(project, delivery) for project in projects]
+    error = next((one.error for one in verdicts if one.error), None)
+    # A project whose address does not answer must not keep back the builds of the others; the look at Git asks for it again.
+    if error is not None and not any(one.commit for one in verdicts):
         put_off(delivery, error)
     else:
         carry_out(delivery, verdicts)
@@ -70,13 +73,15 @@ def decide(delivery_id: int) -> None:
 
 def _verdict(project: Project, delivery: Delivery) -> Verdict:
     """The verdict in a project. An error that asking again does not help, or that has lasted, is one, too: a project whose
-    credential is refused must not keep back the others of the repository. Raises ExternalError."""
+    credential is refused must not keep back the others of the repository."""
     try:
         return judge(project, delivery)
     except SlipwayError as error:
-        if not getattr(error, "permanent", True) and delivery.tries + 1 < MOST_TRIES:
-            raise
-        return Verdict(project, redact_text(f"{error.message} {error.hint}".strip()), is_settled=False)
+        may_pass = (
+            isinstance(error, ExternalError) and not error.permanent and delivery.tries + 1 < MOST_TRIES
+        )
+        said = redact_text(f"{error.message} {error.hint}".strip())
+        return Verdict(project, said, is_settled=False, error=error if may_pass else None)
 
 
 def said_of(delivery: Delivery) -> str:
