@@ -8,7 +8,7 @@ decision off. All that follows from a delivery is one transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -77,11 +77,11 @@ def _verdict(project: Project, delivery: Delivery) -> Verdict:
     try:
         return judge(project, delivery)
     except SlipwayError as error:
-        may_pass = (
-            isinstance(error, ExternalError) and not error.permanent and delivery.tries + 1 < MOST_TRIES
-        )
         said = redact_text(f"{error.message} {error.hint}".strip())
-        return Verdict(project, said, is_settled=False, error=error if may_pass else None)
+        verdict = Verdict(project, said, is_settled=False)
+        if isinstance(error, ExternalError) and not error.permanent and delivery.tries + 1 < MOST_TRIES:
+            return replace(verdict, error=error)
+        return verdict
 
 
 def said_of(delivery: Delivery) -> str:

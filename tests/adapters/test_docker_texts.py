@@ -16,7 +16,7 @@ import pytest
 from adapters.docker import protobuf
 from adapters.docker.building import _read
 from adapters.docker.context import Context, stream
-from adapters.docker.disk import OurImage, to_remove
+from adapters.docker.disk import OurImage, _image, to_remove
 from adapters.docker.engine import EngineFacts, _builder_of
 from adapters.docker.faults import (
     BuildFailed,
@@ -160,6 +160,14 @@ def test_a_hostile_dockerignore_takes_no_hours() -> None:
     assert not Ignored("*a" * 20 + "*b")("a" * 200)
     assert not Ignored("**/a" * 20 + "/b")("a/" * 100 + "a")
     assert time.monotonic() - began < 5
+
+
+def test_a_label_of_a_foreign_image_is_no_trouble() -> None:
+    found = _image({"Id": "a", "Labels": {"org.opencontainers.image.created": "2020-01-01"}, "Created": 1})
+    assert (
+        to_remove([found], (), now=datetime.now(UTC), keep=timedelta(1), most_bytes=0, busy=(), build="b")
+        == []
+    )
 
 
 def test_a_hostile_command_takes_no_hours() -> None:
