@@ -8,7 +8,7 @@ decision off. All that follows from a delivery is one transaction.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -41,12 +41,14 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=20), timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows in one project. `commit`: to build; None without a build. `is_settled`: False where Git could not be asked."""
+    """What follows in one project. `commit`: to build; None without a build. `is_settled`: False where Git could not be asked;
+    `error`: why, where asking again may help."""
 
     project: Project
     sentence: str
     commit: Commit | None = None
     is_settled: bool = True
+    error: ExternalError | None = None
 
 
 def decide(delivery_id: int) -> None:
@@ -62,9 +64,13 @@ def decide(delivery_id: int) -> None:
         close(delivery, unknown(delivery))
         return
     try:
-        carry_out(delivery, [_verdict(project, delivery) for project in projects])
-    except ExternalError as error:  # Git does not answer now
-        put_off(delivery, error.message)
+        verdicts = [_verdict(project, delivery) for project in projects]
+        error = next((one.error for one in verdicts if one.error), None)
+        # A project whose address does not answer must not keep back the builds of the others; the look at Git asks for it again.
+        if error is not None and not any(one.commit for one in verdicts):
+            put_off(delivery, error.message)
+        else:
+            carry_out(delivery, verdicts)
     except Exception:  # also the end of the job's time: it must not be tried each minute for ever
         put_off(delivery, "An error of the portal; its log has more.")
         raise
@@ -72,13 +78,15 @@ def decide(delivery_id: int) -> None:
 
 def _verdict(project: Project, delivery: Delivery) -> Verdict:
     """The verdict in a project. An error that asking again does not help, or that has lasted, is one, too: a project whose
-    credential is refused must not keep back the others of the repository. Raises ExternalError."""
+    credential is refused must not keep back the others of the repository."""
     try:
         return judge(project, delivery)
     except SlipwayError as error:
-        if not getattr(error, "permanent", True) and delivery.tries + 1 < MOST_TRIES:
-            raise
-        return Verdict(project, redact_text(f"{error.message} {error.hint}".strip()), is_settled=False)
+        said = redact_text(f"{error.message} {error.hint}".strip())
+        verdict = Verdict(project, said, is_settled=False)
+        if isinstance(error, ExternalError) and not error.permanent and delivery.tries + 1 < MOST_TRIES:
+            return replace(verdict, error=error)
+        return verdict
 
 
 def said_of(delivery: Delivery) -> str:

@@ -93,7 +93,7 @@ def look_up(image: Image, commit: Commit, digest: str) -> Seen:
         found = connections.ecr(image.registry).digests(image.repository, [commit.sha, commit.short])
     except NotFound as error:
         raise Refused(error.message, hint=error.hint, code="no-image") from error
-    tags = [tag for tag in (commit.sha, commit.short) if tag in found]
+    tags = [tag for tag in (commit.sha, commit.short) if tag in found and found[tag].may_be_of(commit.sha)]
     if not tags:
         raise Refused(
             f"There is no tag {commit.short} in {place}.",

@@ -16,6 +16,8 @@ from core.redactor import redact_text
 from core.secret_values import register
 from notify import rows
 from notify.models import GitHubRefusal, Outgoing
+from projects.allotting.rules import not_allotted
+from projects.allotting.wishes import of_project
 from projects.models import Project
 
 KINDS = (Outgoing.Kind.GITHUB_STATUS, Outgoing.Kind.GITHUB_DEPLOYMENT)
@@ -37,8 +39,9 @@ def register_token(lookup: OwnToken) -> None:
 
 
 def repository_for(project: Project) -> str:
-    """`owner/name` of the project's repository, if GitHub can be told of it: it lies there, and there is a token."""
-    if not (_own_token[0](project.pk) or settings.GITHUB_TOKEN):
+    """`owner/name` of the project's repository, if GitHub can be told of it: it lies there, there is a token, and the project's
+    address is still allotted to it."""
+    if not (_own_token[0](project.pk) or settings.GITHUB_TOKEN) or not_allotted(project, of_project(project)):
         return ""
     return repository_of(project.repository_url, settings.GITHUB_API_URL)
 
@@ -80,9 +83,11 @@ def _told(state: str, said: str, url: str) -> dict[str, str]:
 
 
 def is_shared(project: Project) -> bool:
-    """Whether another project has the same repository: then GitHub's names need the project's, too."""
-    others = Project.objects.filter(repository_url=project.repository_url).exclude(pk=project.pk)
-    return others.exists()
+    """Whether another project has the same repository, however its address is written: then GitHub's names need the project's,
+    too. Else one project's success would count as the other's."""
+    own = repository_of(project.repository_url, settings.GITHUB_API_URL).lower()
+    others = Project.objects.exclude(pk=project.pk).values_list("repository_url", flat=True)
+    return any(repository_of(url, settings.GITHUB_API_URL).lower() == own for url in others)
 
 
 def deliver(row: Outgoing) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from django.core.cache import cache
@@ -63,6 +63,11 @@ def images_by_tag(image: Image, tags: Sequence[str], *, hasty: bool = False) -> 
     return ecr(image.registry, hasty=hasty).digests(image.repository, tags)
 
 
+def images_of_revision(found: Mapping[str, ImageFacts], sha: str) -> dict[str, ImageFacts]:
+    """Of what a registry has, the images of a revision by its short and full tag, without one that is another revision's."""
+    return {tag: found[tag] for tag in (sha[:7], sha) if tag in found and found[tag].may_be_of(sha)}
+
+
 def ask(image: Image, shas: Sequence[str]) -> Known:
     """Asks the registry for one image's tags of these commits. Runs in a thread, without the database. Raises nothing from
     outside."""
@@ -71,7 +76,7 @@ def ask(image: Image, shas: Sequence[str]) -> Known:
         found = images_by_tag(image, [tag for sha in shas for tag in (sha[:7], sha)], hasty=True)
     except SlipwayError:
         return no_answer(shas, {})
-    there = {sha: any(tag in found and found[tag].can_be_pulled for tag in (sha[:7], sha)) for sha in shas}
+    there = {sha: any(one.can_be_pulled for one in images_of_revision(found, sha).values()) for sha in shas}
     return {
         sha: (is_there, now + (BUILT_SECONDS if is_there else NOT_BUILT_SECONDS))
         for sha, is_there in there.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from adapters.errors import Invalid, NotFound, Unavailable
 
 SYSTEM = "ECR"
 _BATCH = 100  # images a call may name
+_REVISION = re.compile(r"[0-9a-f]{40}")
 
 # The media types that the registry accepts, so that multi-platform and OCI images answer with their own digest.
 MANIFEST_TYPES = (
@@ -26,12 +28,20 @@ MANIFEST_TYPES = (
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """One image. `size` in bytes (compressed); `status`: ACTIVE, ARCHIVED or ACTIVATING; only ACTIVE can be pulled."""
+    """One image. `size` in bytes (compressed); `status`: ACTIVE, ARCHIVED or ACTIVATING; only ACTIVE can be pulled. `tags`: all
+    that it has."""
 
     digest: str
     pushed_at: datetime | None
     size: int
     status: str
+    tags: tuple[str, ...] = ()
+
+    def may_be_of(self, sha: str) -> bool:
+        """False for an image of another revision that begins with the same seven digits: such a revision can be made on purpose,
+        so that the short tag alone does not tell whose an image is."""
+        same = [tag for tag in self.tags if tag[:7] == sha[:7] and _REVISION.fullmatch(tag)]
+        return not same or sha in same
 
     @property
     def can_be_pulled(self) -> bool:
@@ -156,4 +166,5 @@ def _facts(detail: dict[str, Any]) -> ImageFacts:
         pushed_at=pushed.astimezone(UTC) if pushed else None,
         size=detail.get("imageSizeInBytes", 0),
         status=detail.get("imageStatus", "ACTIVE"),
+        tags=tuple(detail.get("imageTags", ())),
     )

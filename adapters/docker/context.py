@@ -5,6 +5,7 @@ The tar of Git passes through: headers are written anew, contents are copied pie
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,20 +29,26 @@ Lines = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Context:
-    """A checked context. `dockerfile`: its path in the tar; `text`: its content; `extra`: files that are not from the directory;
+    """A checked context. `dockerfile`: its path in the tar; `content`: its bytes, which are sent as they were checked; `extra`:
+    files that are not from the directory;
     `wanted`: paths to send; `size`: their bytes; `left_out`: how many `.dockerignore` takes away; `submodules`, `escaping`:
     paths of submodules, and of links that lead out of the context."""
 
     snapshot: Snapshot
     directory: str
     dockerfile: str
-    text: str
+    content: bytes
     extra: dict[str, bytes]
     wanted: frozenset[str]
     size: int
     left_out: int
     submodules: tuple[str, ...]
     escaping: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The Dockerfile's text."""
+        return self.content.decode(errors="replace")
 
 
 def plan(snapshot: Snapshot, *, directory: str, dockerfile: str, most_bytes: int) -> Context:
@@ -57,14 +64,14 @@ def plan(snapshot: Snapshot, *, directory: str, dockerfile: str, most_bytes: int
             f"The context cannot be used: {error.message}", system="Git", hint=error.hint
         ) from None
     name, content, is_outside = _dockerfile(snapshot, folder, dockerfile)
-    ignored = Ignored(_ignore_file(snapshot, folder, name, entries, is_outside=is_outside))
+    ignored = _ignored(_ignore_file(snapshot, folder, name, entries, is_outside=is_outside))
     # The engine needs these two, whatever the patterns say; it takes them away itself.
     kept = [one for one in entries if one.path in (name, ".dockerignore") or not ignored(one.path)]
     size = sum(one.size for one in kept) + (len(content) if is_outside else 0)
     if size > most_bytes:
         raise _too_large(size, most_bytes, kept)
     return Context(
-        snapshot, folder, name, content.decode(errors="replace"), {name: content} if is_outside else {},
+        snapshot, folder, name, content, {name: content} if is_outside else {},
         frozenset(one.path for one in kept), size, len(entries) - len(kept),
         tuple(one.path for one in kept if one.is_submodule), tuple(_escaping(snapshot, kept)),
     )  # fmt: skip
@@ -112,6 +119,15 @@ def _ignore_file(
     return ""
 
 
+def _ignored(text: str) -> Ignored:
+    try:
+        return Ignored(text)
+    except re.error:
+        raise BuildFailed(
+            "The file .dockerignore has a pattern that cannot be read, such as [z-a].", system="Git"
+        ) from None
+
+
 def _escaping(snapshot: Snapshot, entries: Sequence[Entry]) -> Iterator[str]:
     """Links whose targets are not in the context. The engine never follows them out of it."""
     links = [one for one in entries if one.is_link and one.size <= _LONGEST_PATH]
@@ -146,7 +162,11 @@ def stream(context: Context, *, pointers: Lines) -> Iterator[bytes]:
         with tarfile.open(fileobj=output, mode="r|") as archive:
             for member in archive:
                 path = member.name.rstrip("/")
-                if path in context.wanted or (member.isdir() and path in folders):
+                if path == context.dockerfile and not member.isdir():
+                    # Attributes of the repository (an encoding) could make another text of it than the one that was checked; and
+                    # a file of the repository may have the name that one from outside gets.
+                    yield from _small(path, context.content, member.mode)
+                elif path in context.wanted or (member.isdir() and path in folders):
                     yield from _copied(archive, member, pointers)
     yield bytes(2 * _BLOCK)
 
@@ -156,9 +176,9 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _small(name: str, content: bytes) -> Iterator[bytes]:
+def _small(name: str, content: bytes, mode: int = 0o644) -> Iterator[bytes]:
     member = tarfile.TarInfo(name)
-    member.size, member.mode = len(content), 0o644
+    member.size, member.mode = len(content), mode
     yield member.tobuf(tarfile.GNU_FORMAT)
     yield content + bytes(-len(content) % _BLOCK)
 

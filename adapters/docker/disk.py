@@ -74,9 +74,11 @@ def _image(one: dict[str, Any]) -> OurImage:
 def _built_at(labels: dict[str, str], created: int) -> datetime:
     """By our label: the engine's own time is that of the newest layer, which may have come from the cache."""
     try:
-        return datetime.fromisoformat(labels.get(_CREATED, ""))
+        written = datetime.fromisoformat(labels.get(_CREATED, ""))
     except ValueError:
         return datetime.fromtimestamp(created, UTC)
+    # Anybody's base image can bear labels like ours, also a time without a zone, which cannot be compared.
+    return written if written.tzinfo else written.replace(tzinfo=UTC)
 
 
 def to_remove(

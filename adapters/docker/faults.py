@@ -24,6 +24,7 @@ from adapters.errors import (
 SYSTEM = "the Docker engine"
 REGISTRY = "the registry"
 _LONGEST = 400
+_MOST_READ = 2000  # characters of an engine's message, from its beginning and from its end
 
 
 class BuildFailed(ExternalError):
@@ -144,6 +145,7 @@ _NEEDS_BUILDKIT = re.compile(r"requires BuildKit", re.I)
 
 def build_fault(text: str) -> ExternalError:
     """The error for the message with which a build ended."""
+    text = _bounded(text)
     if _NO_SPACE.search(text):
         return disk_full()
     if _STOPPED.search(text):
@@ -156,6 +158,11 @@ def build_fault(text: str) -> ExternalError:
     if _PULLING.search(text):
         return _base_image(text)
     return BuildFailed(said(_plain(text)), system=SYSTEM)
+
+
+def _bounded(text: str) -> str:
+    """Beginning and end of a text that is very long: it can hold a command of any length, and patterns take time."""
+    return text if len(text) <= 2 * _MOST_READ else f"{text[:_MOST_READ]} … {text[-_MOST_READ:]}"
 
 
 def _base_image(text: str) -> ExternalError:
@@ -190,6 +197,7 @@ def _plain(text: str) -> str:
 
 def push_fault(text: str, repository: str) -> ExternalError:
     """The error for the message with which a push ended."""
+    text = _bounded(text)
     for pattern, make in _PUSH:
         if pattern.search(text):
             return make(text, repository)

@@ -16,7 +16,8 @@ Tell = Callable[[str, str], None]  # a line and its level: info, warning or erro
 _STEP = re.compile(r"\[(?!internal\])(?:[^\]]+ )?\d+/\d+\] ")
 _OUR_OWN = ("copy /context /", "[internal] load remote build context")  # how the context came
 _LONGEST = 100_000  # bytes of a line that are kept until its end comes
-_CLASSIC = re.compile(r"Step (\d+)/(\d+) : ")
+_TOO_LONG = "(a line that is too long to be shown)"
+_CLASSIC = re.compile(r"Step (\d{1,4})/(\d{1,4}) : ")  # a program can print that, too
 
 
 @dataclass
@@ -82,7 +83,7 @@ class BuildKitTrace:
         """Tells a line. Of one that is too long nothing is told: a part of it could be a part of a secret value."""
         if key in self._too_long:
             self._too_long.discard(key)
-            line = b"(a line that is too long to be shown)"
+            line = _TOO_LONG.encode()
         self.tell(shown(line), "info")
 
     def _rest(self, key: str) -> None:
@@ -104,14 +105,19 @@ class ClassicTrace:
     total: int = 0
     cached_count: int = 0
     _output: str = ""
+    _is_too_long: bool = False
 
     def take(self, text: str) -> None:
         """A piece of the stream."""
         *lines, self._output = (self._output + text).split("\n")
         for line in lines:
             self._line(line)
+        if len(self._output) > _LONGEST:
+            self._output, self._is_too_long = "", True
 
     def _line(self, line: str) -> None:
+        if self._is_too_long:
+            self._is_too_long, line = False, _TOO_LONG
         if match := _CLASSIC.match(line):
             self.total = int(match[2])
         if "---> Using cache" in line:

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from adapters.errors import ExternalError
-from adapters.git.repository import Commit
+from adapters.errors import ExternalError, Invalid
+from adapters.git.repository import Commit, GitRepository
 from audit.actors import person
 from builds.pages.build_views import leads_to
 from builds.pages.forms import BuildForm
@@ -67,13 +67,25 @@ def said(error: SlipwayError) -> str:
 def asked_for(user: Any, project: Project, data: dict[str, str]) -> Answer:
     """Requests the build of the revision that the form names. Raises Refused, ExternalError.
 
-    The page's key is used together with the commit: one page offers many commits.
+    The page's key is used together with the commit: one page offers many commits. The branch counts only if it has the commit:
+    its tags, and rules that deploy it by itself, follow from it.
     """
     repository = quick_repository(project)
     fetched(repository)
     commit = named(repository, data["revision"].strip())
     key = f"{data['key']}-{commit.sha}" if data["key"] else ""
-    return request_build(person(user), project, Order(commit, branch=data["branch"].strip(), key=key))
+    branch = data["branch"].strip()
+    if branch and not has_commit(repository, branch, commit):
+        branch = ""
+    return request_build(person(user), project, Order(commit, branch=branch, key=key))
+
+
+def has_commit(repository: GitRepository, branch: str, commit: Commit) -> bool:
+    """Whether a branch has a commit. False for a name that no branch can have. Raises ExternalError."""
+    try:
+        return repository.contains(f"refs/heads/{branch}", commit.sha)
+    except Invalid:
+        return False
 
 
 def context_of(user: Any, query: QueryDict, form: BuildForm) -> dict[str, Any]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 _INSTRUCTION = re.compile(r"\s*(FROM|ARG|COPY|ADD|RUN|ONBUILD)\s+(.*)", re.I)
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^{}$]*))?\}|(\w+))")
-_OPTION = re.compile(r"(?:--from=|--mount=\S*?\bfrom=)([^\s,]+)")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?-)([^{}$]*))?\}|(\w+))")
+_QUOTING = str.maketrans("", "", "\"'\\`")  # the builder takes it away: `--fr\om=` is `--from=`
+_OPTION = re.compile(r"(?:--|[,=])from=([^\s,]+)", re.I)
 _SYNTAX = re.compile(r"#\s*syntax\s*=\s*(\S+)", re.I)
-_ESCAPE = re.compile(r"#\s*escape\s*=\s*(\S)", re.I)
+_ESCAPE = re.compile(r"^[ \t]*#[ \t]*escape[ \t]*=[ \t]*`", re.I | re.M)
 _CLEAR = re.compile(r"[A-Za-z0-9._/:@+-]+")
+_SIMPLE = re.compile(r"\$(?:\{\w+\}|\w+)")  # a variable that nobody gave: empty, or of the platform
 _DEPTH = 10  # of variables in defaults of variables
 
 
@@ -30,23 +32,15 @@ class Taken:
 
 
 def taken(dockerfile: str, arguments: Mapping[str, str]) -> Taken:
-    """The names after `FROM`, `--from=`, `from=` of mounts, and `# syntax=`. Variables of `FROM` have the values of `arguments`,
-    else their defaults before the first `FROM`; those that the builder itself sets have no slash in them, so that a name without
-    one is none of ours."""
-    known, stages = dict(arguments), set[str]()
-    given, is_begun = frozenset(arguments), False
-    found, options = [match[1] for match in _SYNTAX.finditer(dockerfile)], list[str]()
-    for word, rest in _instructions(dockerfile):
-        options += [match[1] for match in _OPTION.finditer(rest)]
-        if word == "ARG" and not is_begun:  # what a stage declares does not count in `FROM`
-            _learn(rest, known, given)
-        elif word == "FROM":
-            is_begun = True
-            parts = [part for part in rest.split() if not part.startswith("--")]
-            found += [_filled(parts[0], known)] if parts else []
-            if len(parts) >= 3 and parts[1].upper() == "AS":
-                stages.add(parts[2].lower())
-    unclear = [name for name in found if "/" in name and not _CLEAR.fullmatch(name)]
+    """The names after `FROM`, `--from=`, `from=` of mounts, and `# syntax=`. Variables of `FROM` have the values of `arguments`
+    where they are declared, else their defaults before the first `FROM`; those that the builder itself sets have no host in
+    them, so that a name without a slash is none of ours.
+
+    Builders differ in where a line goes on, so each way of reading it counts."""
+    found, options, stages = [match[1] for match in _SYNTAX.finditer(dockerfile)], list[str](), set[str]()
+    for lines in _readings(dockerfile):
+        _read(lines, arguments, found, options, stages)
+    unclear = [name for name in found if not _is_clear(name)]
     unclear += [name for name in options if not _CLEAR.fullmatch(name)]
     names = [
         name
@@ -56,34 +50,71 @@ def taken(dockerfile: str, arguments: Mapping[str, str]) -> Taken:
     return Taken(tuple(dict.fromkeys(names)), tuple(unclear))
 
 
-def _instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
-    """Each instruction on one line: comments go first, because one may stand inside an instruction."""
-    escape = _ESCAPE.match(dockerfile.lstrip("\ufeff"))
-    end = escape[1] if escape and escape[1] in "\\`" else "\\"
-    lines = [
-        line for line in dockerfile.lstrip("\ufeff").splitlines() if line.strip() and line.lstrip()[0] != "#"
-    ]
-    joined = re.sub(re.escape(end) + r"[ \t]*\n", " ", "\n".join(lines))
-    for line in joined.splitlines():
+def _is_clear(name: str) -> bool:
+    """Whether a name of `FROM` is plain, or cannot be one of ours. Of variables without a value only a plain one is harmless:
+    others can make any text."""
+    return bool(_CLEAR.fullmatch(name)) if "/" in name else "$" not in _SIMPLE.sub("", name)
+
+
+def _read(
+    lines: Iterable[str], arguments: Mapping[str, str], found: list[str], options: list[str], stages: set[str]
+) -> None:
+    """Adds what the instructions take."""
+    known, is_begun = dict[str, str](), False
+    for word, rest in _instructions(lines):
+        if word == "ARG":
+            if not is_begun:  # what a stage declares does not count in `FROM`
+                _learn(rest, known, arguments)
+            continue
+        options += [match[1] for match in _OPTION.finditer(rest.translate(_QUOTING))]
+        if word == "FROM":
+            is_begun = True
+            words = [part for part in rest.split() if not part.startswith("--")]
+            if len(words) >= 3 and words[1].upper() == "AS":
+                stages.add(words[2].lower())
+            # An option in quotes may have spaces in it: then the image need not be the first word.
+            is_plain = rest == rest.translate(_QUOTING)
+            found += [_filled(one.translate(_QUOTING), known) for one in words[: 1 if is_plain else None]]
+
+
+def _readings(dockerfile: str) -> Iterator[list[str]]:
+    """The lines as they stand, and with each character for escapes joined as builders do. Comments go first, because one may
+    stand inside an instruction. Only a line feed ends a line."""
+    plain = [line.rstrip("\r") for line in dockerfile.lstrip("\ufeff").split("\n")]
+    lines = [line for line in plain if line.strip() and line.lstrip()[0] != "#"]
+    yield lines
+    for end in "\\`" if _ESCAPE.search(dockerfile) else "\\":
+        yield re.sub(re.escape(end) + r"[ \t]*\n", "", "\n".join(lines)).split("\n")
+
+
+def _instructions(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
         if match := _INSTRUCTION.fullmatch(line):
             yield match[1].upper(), match[2]
 
 
-def _learn(rest: str, known: dict[str, str], given: Collection[str]) -> None:
-    """Defaults of build arguments. A value that was given goes before; of two defaults the later one counts."""
+def _learn(rest: str, known: dict[str, str], given: Mapping[str, str]) -> None:
+    """Build arguments that are declared. A value that was given goes before a default; of two defaults the later one counts."""
     try:
         words = shlex.split(rest)
     except ValueError:
         words = rest.split()
     for word in words:
         name, equals, value = word.partition("=")
-        if equals and name not in given:
+        if name in given:
+            known[name] = given[name]
+        elif equals:
             known[name] = _filled(value, known)
 
 
 def _filled(text: str, known: Mapping[str, str]) -> str:
+    """The text with the values of its variables. A default counts where there is no value, after `:-` also for an empty one."""
+
     def value(match: re.Match[str]) -> str:
-        return known.get(match[1] or match[3]) or (match[2] if match[2] is not None else match[0])
+        found = known.get(match[1] or match[4])
+        if match[2] is not None and (found is None or (not found and match[2] == ":-")):
+            return str(match[3])
+        return match[0] if found is None else found
 
     for _ in range(_DEPTH):
         filled = _VARIABLE.sub(value, text)

@@ -33,6 +33,7 @@ Answer = TypeVar("Answer")
 Log = Callable[..., None]
 State = BuiltImage.State
 PAUSES = (2.0, 8.0)  # seconds before a step that an outside system failed is tried again
+MOST_STEPS = 32_767  # that a row can hold
 TELL_SECONDS = 5.0  # between two lines about the progress of a push
 
 
@@ -263,7 +264,8 @@ def is_fault_of_revision(error: Exception) -> bool:
 
 
 def _facts(built: Built) -> dict[str, Any]:
-    return {"engine_id": built.engine_id, "steps": built.steps, "cached_steps": built.cached}
+    counts = {"steps": min(built.steps, MOST_STEPS), "cached_steps": min(built.cached, MOST_STEPS)}
+    return {"engine_id": built.engine_id, **counts}
 
 
 def _built(built: Built) -> str:

@@ -24,9 +24,11 @@ class Known:
     keeps_tags: bool
 
     def image(self, order: ImageOrder) -> ImageFacts | None:
-        """The image of the revision, by its full or short number. One that is archived cannot be pulled and does not count."""
+        """The image of the revision, by its full or short number. One that is archived cannot be pulled and does not count, nor
+        does that of another revision with the same short number."""
+        sha = order.tags.fixed[0]
         named = (self.images[tag] for tag in order.tags.fixed[:2] if tag in self.images)
-        return next((image for image in named if image.can_be_pulled), None)
+        return next((image for image in named if image.can_be_pulled and image.may_be_of(sha)), None)
 
 
 def look(order: ImageOrder, say: Say) -> Known:

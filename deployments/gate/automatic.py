@@ -102,6 +102,11 @@ def ask(environment: Environment, build: Build) -> None:
     if reason := why_not(environment, build):
         return note(environment, build, why_not=reason)
     commit = revisions.resolve(environment.project, build.revision)
+    if build.branch and not revisions.is_on(environment.project, build.branch, build.revision):
+        gone = (
+            f"The branch {build.branch} does not have {build.short} any more: it was moved or deleted since."
+        )
+        return note(environment, build, why_not=gone)
     order = requests.Order(
         commit, build.revision, f"Build #{build.number} succeeded.", key,
         secret_versions=secret_pins.pinned(environment, None),

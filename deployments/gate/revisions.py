@@ -25,6 +25,13 @@ def resolve(project: Project, text: str) -> Commit:
         raise Refused(error.message, hint=error.hint, code="unknown-revision") from error
 
 
+def is_on(project: Project, branch: str, sha: str) -> bool:
+    """Whether a branch has a commit now. Raises ExternalError when the repository is unreachable."""
+    repository = git_repository(project)
+    repository.fetch(max_age=BRANCH_SECONDS)
+    return repository.contains(f"refs/heads/{branch}", sha)
+
+
 def newest(repository: GitRepository, name: str) -> Commit:
     """Resolves a name after a fetch that is recent enough for its kind; an unknown name gets a second, fresh fetch.
     Raises NotFound, Invalid and other ExternalErrors."""

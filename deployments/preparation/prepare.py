@@ -12,7 +12,7 @@ from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.render import ImagePin, Kinds, Rendered, Variable, built_in_variables, render
 from engine.types import Json
-from projects.image_availability import images_by_tag
+from projects.image_availability import images_by_tag, images_of_revision
 from projects.models import Environment, Image
 from projects.secret_files import Fetched, Patiently, at_once
 
@@ -88,10 +88,10 @@ def resolve_images(
 def pin_of(image: Image, sha: str, *, hasty: bool = False) -> ImagePin:
     """One image's tag and digest. Raises NotDeployable when neither tag of the revision exists or the image is archived,
     and ExternalError."""
-    found = images_by_tag(image, [sha[:7], sha], hasty=hasty)
-    for tag in (sha[:7], sha):
-        if tag in found and found[tag].can_be_pulled:
-            return ImagePin(name=image.name, repository=image.reference, tag=tag, digest=found[tag].digest)
+    found = images_of_revision(images_by_tag(image, [sha[:7], sha], hasty=hasty), sha)
+    for tag, facts in found.items():
+        if facts.can_be_pulled:
+            return ImagePin(name=image.name, repository=image.reference, tag=tag, digest=facts.digest)
     why = "is archived; restore it in the registry" if found else "is not in the registry"
     raise NotDeployable(f"Image {image.name}: {image.reference}:{sha[:7]} {why}.")
 

@@ -103,7 +103,9 @@ class ChangeFeed:
             self.bell.clear()  # before the look: a bell from here on causes another one
             try:
                 found = await in_thread(self._read)
-            except Exception:  # an error of the database, most likely: the reader goes on for all pages of this process
+            except (
+                Exception
+            ):  # an error of the database, most likely: the reader goes on for all pages of this process
                 log.exception("open pages are told nothing until the next look")
                 found = set()
             if found:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import base64
+import io
+import tarfile
+import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from adapters.docker import protobuf
 from adapters.docker.building import _read
-from adapters.docker.disk import OurImage, to_remove
+from adapters.docker.context import Context, stream
+from adapters.docker.disk import OurImage, _image, to_remove
 from adapters.docker.engine import EngineFacts, _builder_of
 from adapters.docker.faults import (
     BuildFailed,
@@ -134,10 +141,57 @@ def test_the_message_with_which_a_push_ends(text: str, kind: type[ExternalError]
         ("\\!odd", "!odd", True),
         ("docs/**", "docs/a/b", True),
         ("docs/**", "docs", False),
+        ("*a*b*c", "xaybzc", True),
+        ("*a*b*c", "xay/bzc", False),
+        ("**/*a*.[ch]", "deep/down/xax.c", True),
+        ("**/*a*.?", "xax.c", True),
+        ("a/**/b/**/*.c", "a/b/x.c", True),
+        ("a/**/b/**/*.c", "a/x/b/y/x.c", True),
+        ("a/**/b/**/*.c", "a/x.c", False),
+        ("**/**/*.c", "x.c", True),
     ],
 )
 def test_dockerignore(patterns: str, path: str, left_out: bool) -> None:
     assert Ignored(patterns)(path) is left_out
+
+
+def test_a_hostile_dockerignore_takes_no_hours() -> None:
+    began = time.monotonic()
+    assert not Ignored("*a" * 20 + "*b")("a" * 200)
+    assert not Ignored("**/a" * 20 + "/b")("a/" * 100 + "a")
+    assert time.monotonic() - began < 5
+
+
+def test_a_label_of_a_foreign_image_is_no_trouble() -> None:
+    found = _image({"Id": "a", "Labels": {"org.opencontainers.image.created": "2020-01-01"}, "Created": 1})
+    assert (
+        to_remove([found], (), now=datetime.now(UTC), keep=timedelta(1), most_bytes=0, busy=(), build="b")
+        == []
+    )
+
+
+def test_a_hostile_command_takes_no_hours() -> None:
+    began = time.monotonic()
+    build_fault("executor failed running [" + "The command 'manifest for " * 40_000)
+    assert time.monotonic() - began < 5
+
+
+def test_the_dockerfile_is_sent_as_it_was_checked() -> None:
+    """Attributes of a repository could encode it into another text, and a file may have the name of one from outside."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as made:
+        for name in ("Dockerfile", "other"):
+            member = tarfile.TarInfo(name)
+            member.size = 5
+            made.addfile(member, io.BytesIO(b"FROM "))
+    snapshot: Any = SimpleNamespace(archive=lambda _: nullcontext(io.BytesIO(packed.getvalue())))
+    wanted = frozenset({"Dockerfile", "other"})
+    planned = Context(snapshot, "", "Dockerfile", b"FROM scratch\n", {}, wanted, 10, 0, (), ())
+    sent = io.BytesIO(b"".join(stream(planned, pointers=lambda _: None)))
+    with tarfile.open(fileobj=sent) as found:
+        assert {one.name: found.extractfile(one).read() for one in found} == {
+            "Dockerfile": b"FROM scratch\n", "other": b"FROM ",
+        }  # fmt: skip
 
 
 def vertex(key: str, name: str, **more: bytes) -> bytes:
@@ -201,6 +255,15 @@ def test_the_classic_builder() -> None:
     trace.close()
     assert lines == ["Step 1/2 : FROM scratch", " ---> Using cache", "Step 2/2 : RUN make", "rest"]
     assert (trace.total, trace.cached_count) == (2, 1)
+
+
+def test_what_programs_print_is_bounded_with_the_classic_builder_too() -> None:
+    lines: list[str] = []
+    trace = ClassicTrace(lambda text, level: lines.append(text))
+    for piece in ("x" * 150_000, "y" * 10, "\n", f"Step 1/{'9' * 5000} : \n", "z" * 150_000):
+        trace.take(piece)
+    trace.close()
+    assert (lines[0], lines[2], trace.total) == (lines[2], "(a line that is too long to be shown)", 0)
 
 
 def test_a_line_as_a_terminal_leaves_it() -> None:

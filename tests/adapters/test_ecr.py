@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
-from adapters.aws.ecr import Ecr
+from adapters.aws.ecr import Ecr, ImageFacts
 from adapters.aws.session import ClockSkewed
 from adapters.errors import Invalid, NotFound, Unavailable
 
@@ -163,3 +163,18 @@ def test_a_wrong_clock_is_told_as_such(stub, scripted, quick_retries, code: str,
         scripted.token()
     assert "time server" in told.value.hint
     assert not told.value.permanent
+
+
+def test_the_short_tag_alone_does_not_tell_whose_an_image_is(stub, scripted) -> None:
+    ours, other = "63ec5c0" + "a" * 33, "63ec5c0" + "b" * 33
+    stub.say(200, {"images": [], "failures": []})
+    stub.say(200, {"imageDetails": [{"imageDigest": "sha256:1", "imageTags": ["63ec5c0", other]}]})
+    found = scripted.digests("shop/web", ["63ec5c0"])["63ec5c0"]
+    assert (found.may_be_of(ours), found.may_be_of(other)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "tags", [(), ("63ec5c0", "v1"), ("63ec5c0", "d" * 40), ("63ec5c0", "63ec5c0" + "a" * 33)]
+)
+def test_an_image_that_names_no_other_revision_of_the_tag_may_be_ours(tags: tuple[str, ...]) -> None:
+    assert ImageFacts("sha256:1", None, 1, "ACTIVE", tags).may_be_of("63ec5c0" + "a" * 33)

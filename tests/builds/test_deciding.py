@@ -9,6 +9,7 @@ import time_machine
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
+from adapters.errors import Denied, ExternalError, Unavailable
 from builds import deciding, judging
 from builds.incoming.forgetting import forget_old
 from builds.models import Build, BuildSettings, Decision, Delivery, SeenBranch
@@ -341,9 +342,11 @@ def test_after_the_last_try_it_has_failed_and_says_why(shop: Shop, monkeypatch: 
     assert not SeenBranch.objects.exists()  # the look at Git makes up for it
 
 
-def test_a_project_whose_git_refuses_keeps_back_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adapters.errors import Denied
-
+@pytest.mark.parametrize("kind", [Denied, Unavailable])
+def test_a_project_whose_git_fails_keeps_back_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, kind: type[ExternalError]
+) -> None:
+    """Another project may name the same repository by an address that never answers."""
     other = make.make_project(slug="other", repository_url=shop.url)
     make.make_image(other, name="x")
     BuildSettings.objects.create(project=other, on_push=True)
@@ -351,7 +354,7 @@ def test_a_project_whose_git_refuses_keeps_back_no_other(shop: Shop, monkeypatch
 
     def refuses(project: Any, *given: Any) -> Any:
         if project == other:
-            raise Denied("The host refused the credential.", system="Git")
+            raise kind("The host refused the credential.", system="Git")
         return usual(project, *given)
 
     monkeypatch.setattr(judging, "fetched", refuses)

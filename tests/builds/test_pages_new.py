@@ -153,6 +153,18 @@ class TestAsking:
         self.post(dev, revision=A)  # the same page's key
         assert set(Build.objects.values_list("revision", flat=True)) == {A, B}
 
+    def test_a_branch_that_does_not_have_the_commit_does_not_count(
+        self, dev: Client, outside: Outside
+    ) -> None:
+        """Its tags, and rules that deploy the branch, follow from it."""
+        outside.left = {B}
+        self.post(dev)
+        assert (Build.objects.get().revision, Build.objects.get().branch) == (B, "")
+
+    def test_a_branch_that_cannot_be_one_does_not_count(self, dev: Client) -> None:
+        self.post(dev, branch="--upload-pack=x y")
+        assert Build.objects.get().branch == ""
+
     def test_a_branch_will_do(self, dev: Client) -> None:
         self.post(dev, revision="main")
         assert Build.objects.get().revision == C

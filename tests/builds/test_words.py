@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import pytest
 import yaml
@@ -112,11 +113,43 @@ OTHER = "r.example/other/private"
         "FROM r.example/other/private$EMPTY",
         "FROM ${A:+r.example/other/private}",
         "FROM scratch\nCOPY --from=$A / /",
+        f"FRO\\\nM {OTHER}",
+        "FROM r.exam\\\nple/other/private",
+        f"FROM\v{OTHER}",
+        f"FROM\r{OTHER}",
+        f"RUN echo \\\\\nFROM {OTHER}",
+        f"# check=skip=all\n# escape=`\nRUN echo \\\nFROM {OTHER}",
+        f"RUN <<'a\\'\na\\\nFROM {OTHER}",
+        f'FROM --platform="${{A:+ }}linux/amd64" {OTHER}',
+        f"ARG A=x{OTHER}\nFROM ${{A#x}}",
+        f"ARG A=\nFROM ${{A-harmless}}{OTHER}",
+        f"FROM scratch\nCOPY --fr\\om={OTHER} / /",
+        f'FROM scratch\nCOPY "--from={OTHER}" / /',
+        f"FROM scratch\nRUN --mount=type=bind,From={OTHER},target=/x true",
+        f'FROM scratch\nRUN --mount="type=bind,target=/a b,from={OTHER}" true',
     ],
 )
 def test_no_way_of_writing_hides_an_image(text: str) -> None:
     found = taken(text, {})
     assert OTHER in found.names or found.unclear
+
+
+def test_an_argument_that_is_not_declared_gives_no_value() -> None:
+    assert OTHER in taken(f"FROM ${{VERSION:-{OTHER}}}", {"VERSION": "20"}).names
+    assert OTHER not in taken(f"ARG VERSION\nFROM ${{VERSION:-{OTHER}}}", {"VERSION": "20"}).names
+
+
+def test_what_only_looks_like_an_instruction_is_no_trouble() -> None:
+    text = "FROM \\\n  python:3 AS x\nRUN python - <<E\nfrom a import (b, c)  # https://a/?b\nE\n"
+    text += "RUN psql -c 'SELECT 1 \\\n FROM users;'"
+    assert taken(text, {}).unclear == ()
+    assert taken('FROM "python:3"', {}).names == ("python:3",)
+
+
+def test_reading_a_hostile_dockerfile_takes_no_minutes() -> None:
+    began = time.monotonic()
+    taken("RUN " + "--mount=" * 100_000, {})
+    assert time.monotonic() - began < 5
 
 
 def test_a_stage_named_by_the_platform_is_no_image_of_ours() -> None:

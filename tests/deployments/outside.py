@@ -34,7 +34,8 @@ def commit(letter: str, subject: str = "") -> Commit:
 class Outside:
     """What there is outside. `fails`: an error by the name of the system (git, secrets, ecr, cluster), raised by all it is
     asked; `refuses`: an error for every object that is dry-run; `asked`: tags that the registry was asked for; `versions`,
-    `past`: the current VersionId of each secret, and the texts of older ones; `others`: files that differ at a commit."""
+    `past`: the current VersionId of each secret, and the texts of older ones; `others`: files that differ at a commit; `left`:
+    commits that no branch has any more."""
 
     commits: list[Commit] = field(default_factory=lambda: [commit("c"), commit("b"), commit("a")])
     branches: dict[str, str] = field(default_factory=lambda: {"main": "c" * 40})
@@ -48,6 +49,7 @@ class Outside:
     versions: dict[str, str] = field(default_factory=dict)
     past: dict[tuple[str, str], str] = field(default_factory=dict)
     others: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
 
     def store(self, secret_id: str, text: str, version: str) -> None:
         """Another version of a secret becomes the current one; the old one can still be read."""
@@ -75,6 +77,11 @@ class FakeGit:
 
     def branches(self) -> list[Branch]:
         return [Branch(name, self._known(sha)) for name, sha in self.outside.branches.items()]
+
+    def contains(self, ref: str, sha: str) -> bool:
+        self.outside.check("git")
+        check_revision(ref)
+        return self._known(sha) is not None and sha not in self.outside.left
 
     def resolve(self, text: str) -> Commit:
         name = check_revision(text.strip())

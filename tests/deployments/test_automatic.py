@@ -90,6 +90,14 @@ def test_a_green_build_is_deployed_as_the_rule(ruled, pushed, django_capture_on_
     assert (choice.build, choice.deploy, choice.sentence) == (made, deploy, "")
 
 
+def test_a_commit_that_the_branch_lost_is_not_deployed(ruled, git) -> None:
+    """After a forced push, or once the branch is deleted."""
+    build(ruled, SHAS[0])
+    git.left = {SHAS[0]}
+    assert decide(ruled) == []
+    assert "The branch main does not have aaaaaaa any more" in said(ruled)
+
+
 def test_one_try_per_build(ruled) -> None:
     build(ruled, SHAS[0])
     (deploy,) = decide(ruled)

@@ -228,8 +228,23 @@ def test_a_lost_answer_makes_no_second_deployment(
     assert len(end.shown()["deployments"]) == 1
 
 
-def test_projects_of_one_repository_have_names_of_their_own(project: Project, end: End) -> None:
-    make.make_project(slug="other", repository_url=project.repository_url)
+def test_the_sites_token_is_not_used_for_an_address_that_was_withdrawn(project: Project, end: End) -> None:
+    Project.objects.filter(pk=project.pk).update(credential_kind=Project.Credential.TOKEN)
+    project.refresh_from_db()
+    project.allotments.all().delete()
+    tell(project, end)
+    assert not Outgoing.objects.exists()
+    make.allotted(project)
+    tell(project, end)
+    assert Outgoing.objects.exists()
+
+
+@pytest.mark.parametrize("spelling", ["catalog.git", "Catalog", "catalog/"])
+def test_projects_of_one_repository_have_names_of_their_own(
+    project: Project, end: End, spelling: str
+) -> None:
+    address = project.repository_url.replace("catalog.git", spelling)
+    make.make_project(slug="other", repository_url=address)
     tell(project, end)
     deployed(project, end, "in_progress")
     outbox.send_due()
