@@ -18,6 +18,7 @@ from builds.requests import require_deployer
 from core.errors import Refused
 from projects import connections
 from projects.models import Image, Project
+from projects.picking import named
 from runs.life import opening
 from runs.life.ending import write_end
 from runs.life.hooks import End
@@ -81,7 +82,7 @@ def resolved(project: Project, revision: str) -> Commit:
     repository = connections.git_repository(project)
     repository.fetch(FRESH_SECONDS, timeout=FETCH_SECONDS)
     try:
-        return repository.resolve(revision)
+        return named(repository, revision)
     except (NotFound, Invalid) as error:
         raise Refused(error.message, hint=error.hint, code="unknown-revision") from error
 

@@ -37,11 +37,14 @@ class Kubelet:
         if _deleted(body) and not pod.leaving:
             pod.leaving = True
             self._live(pod, PodLife(pod, self._tools).end())
+        elif pod.is_contradicted():
+            pod.forget_sent()
+            self._tools.loop.start(f"{pod.uid}/again", PodLife(pod, self._tools).report(), pod.lock)
 
     def gone(self, uid: str) -> None:
         """The pod is no more."""
         if pod := self._pods.pop(uid, None):
-            for key in (uid, *(f"{uid}/{c.name}" for c in pod.all_containers)):
+            for key in (uid, f"{uid}/again", *(f"{uid}/{c.name}" for c in pod.all_containers)):
                 self._tools.loop.stop(key)
             self._tools.logs.forget(uid)
 

@@ -192,6 +192,14 @@ class Pod:
     def sent(self, status: Json) -> None:
         self._sent = status
 
+    def is_contradicted(self) -> bool:
+        """Whether the API server shows as unready what was reported as ready: its node was taken for lost for a while."""
+        return _is_ready(self._sent) and not _is_ready(self.latest.get("status") or {})
+
+    def forget_sent(self) -> None:
+        """The status is to be reported again, although it has not changed."""
+        self._sent = {}
+
     def _all_conditions(self, phase: str) -> list[Json]:
         """Ours as they are now, each keeping the time of its last change, and the others' as they are."""
         done, over = "PodCompleted", phase == "Succeeded"
@@ -259,3 +267,7 @@ def _init_done(container: Container) -> bool:
 
 def _entries(status: Json) -> Iterable[Json]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _is_ready(status: Json) -> bool:
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in status.get("conditions") or [])

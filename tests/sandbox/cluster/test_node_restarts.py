@@ -117,3 +117,16 @@ def test_a_node_that_was_taken_for_lost_is_ready_again(own_shop: Shop) -> None:
     lost = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
     own_shop.api.merge("/api/v1/nodes/node-2/status", {"status": {"conditions": [lost]}})
     until(lambda: ready() == "True" or None, seconds=15, what="the node is ready")
+
+
+@pytest.mark.usefixtures("player")
+def test_pods_of_a_node_that_was_taken_for_lost_are_ready_again(
+    own_shop: Shop, registry: FakeRegistry
+) -> None:
+    """The cluster marks the pods of a lost node as unready; their kubelet knows better."""
+    shop = own_shop
+    shop.run(registry.push("web:1"))
+    conditions = shop.ready()["status"]["conditions"]
+    lost = [{**one, "status": "False"} if one["type"] == "Ready" else one for one in conditions]
+    shop.api.merge(f"{shop.core}/pods/web/status", {"status": {"conditions": lost}})
+    until(lambda: shop.condition("Ready")["status"] == "True" or None, seconds=15, what="the pod is ready")
