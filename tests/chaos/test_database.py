@@ -92,4 +92,4 @@ def stop_in_transaction(sandbox: Running, horse: int) -> None:
         )
         os.kill(horse, signal.SIGSTOP)
         own.rollback()
-    until("it stands still in its transaction", lambda: sandbox.rows(idle, found["pid"]) or None, 10, 0.02)
+    until("it stands still in its transaction", lambda: sandbox.rows(idle, found["pid"]) or None, 30, 0.02)
