@@ -113,7 +113,7 @@ class Bench:
 
         from audit.actors import person
         from people.models import User
-        from projects.models import Cluster, Environment, Project, SecretsFile
+        from projects.models import Allotment, Cluster, Environment, Project, SecretsFile
 
         self.aws: Any = boto3.client("secretsmanager")
         self.ours, self.floor = f"ours-{name}", f"floor-{name}"
@@ -121,6 +121,7 @@ class Bench:
             self.aws.create_secret(Name=secret, SecretString=stored("at the beginning"))
         cluster = Cluster.objects.create(slug=name, name=name, kubeconfig="x")
         project = Project.objects.create(slug=name, name=name, repository_url="https://git.example/b.git")
+        Allotment.objects.create(project=project, kind=Allotment.Kind.SECRET, pattern=self.ours)
         place = Environment.objects.create(
             project=project, slug=name, name=name, cluster=cluster, namespace=name
         )
