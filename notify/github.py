@@ -17,7 +17,7 @@ from core.secret_values import register
 from notify import rows
 from notify.models import GitHubRefusal, Outgoing
 from projects.allotting.rules import not_allotted
-from projects.allotting.wishes import of_project
+from projects.allotting.wishes import of_git, of_project
 from projects.models import Project
 
 KINDS = (Outgoing.Kind.GITHUB_STATUS, Outgoing.Kind.GITHUB_DEPLOYMENT)
@@ -40,8 +40,11 @@ def register_token(lookup: OwnToken) -> None:
 
 def repository_for(project: Project) -> str:
     """`owner/name` of the project's repository, if GitHub can be told of it: it lies there, there is a token, and the project's
-    address is still allotted to it."""
-    if not (_own_token[0](project.pk) or settings.GITHUB_TOKEN) or not_allotted(project, of_project(project)):
+    address is allotted to it. For the site's token that counts without a stored credential, too: a maintainer may name any
+    repository, and must not write to it with a right that is not theirs."""
+    own = _own_token[0](project.pk)
+    wishes = of_project(project) if own else of_git(project.repository_url)
+    if not (own or settings.GITHUB_TOKEN) or not_allotted(project, wishes):
         return ""
     return repository_of(project.repository_url, settings.GITHUB_API_URL)
 
@@ -112,14 +115,22 @@ def token_of(project_id: int) -> str:
     """The project's own token, else the site's. Raises Denied when there is none, or it cannot be decrypted."""
     own = _own_token[0](project_id)
     try:
-        token = own.open() if own else settings.GITHUB_TOKEN
+        token = own.open() if own else _site_token(project_id)
     except CannotDecrypt as error:
         raise Denied(error.message, system="GitHub", hint=error.hint) from None
     if not token:
-        hint = "Enter one in the project's settings, or set GITHUB_TOKEN."
+        hint = "Enter one in the project's settings; or set GITHUB_TOKEN, and let an admin allot the repository's address."
         raise Denied("There is no token for GitHub any more.", system="GitHub", hint=hint)
     register([token])
     return str(token)
+
+
+def _site_token(project_id: int) -> str:
+    """The site's token, where an admin has allotted the repository's address to the project; else empty."""
+    project = Project.objects.filter(pk=project_id).first()
+    if project is None or not_allotted(project, of_git(project.repository_url)):
+        return ""
+    return str(settings.GITHUB_TOKEN)
 
 
 def _deliver_status(github: GitHub, row: Outgoing) -> str:

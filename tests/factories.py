@@ -12,7 +12,7 @@ from builds.models import Build, BuiltImage
 from deployments.gate.kind import DEPLOY
 from deployments.models import STEPS, Deploy, Release, compress
 from people.models import User
-from projects.allotting.wishes import of_place, of_project, of_repository, of_secret
+from projects.allotting.wishes import of_git, of_place, of_project, of_repository, of_secret
 from projects.models import (
     Allotment,
     Cluster,
@@ -71,6 +71,13 @@ def make_registry(**fields: Any) -> Registry:
 
 
 Row = TypeVar("Row", Project, Environment, Image, SecretsFile)
+
+
+def with_address(project: Project) -> Project:
+    """The project, with the address of its repository allotted to it, as for a stored credential or the site's token."""
+    for wish in of_git(project.repository_url):
+        Allotment.objects.get_or_create(project=project, environment=None, kind=wish.kind, pattern=wish.value)
+    return project
 
 
 def allotted(row: Row) -> Row:

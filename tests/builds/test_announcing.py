@@ -19,7 +19,7 @@ from runs.life.ending import write_end
 from runs.life.hooks import End
 from runs.life.opening import next_number
 from runs.models import State
-from tests.factories import make_deploy, make_environment, make_project
+from tests.factories import make_deploy, make_environment, make_project, with_address
 
 pytestmark = pytest.mark.django_db
 SHA = "a" * 40
@@ -29,7 +29,7 @@ SHA = "a" * 40
 def project(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Project:
     settings.GITHUB_TOKEN, settings.BASE_URL = "ghp_test", "https://deploy.example"
     monkeypatch.setattr("core.jobs.push", lambda *_, **__: True)
-    return make_project(slug="shop", repository_url="https://github.com/acme/shop.git")
+    return with_address(make_project(slug="shop", repository_url="https://github.com/acme/shop.git"))
 
 
 def build(project: Project, state: State = State.QUEUED, **fields: Any) -> Build:

@@ -13,12 +13,12 @@ from urllib.request import urlopen
 import pytest
 from django.utils import timezone
 
-from adapters.errors import TimedOut
+from adapters.errors import Denied, TimedOut
 from builds.models import BuildSettings
 from core.redactor import redacting
 from notify import github, outbox
 from notify.models import GitHubRefusal, Outgoing
-from projects.models import Project
+from projects.models import Allotment, Project
 from sandbox.github.end import make_github_server
 from sandbox.samples.catalog import CATALOG
 from sandbox.samples.history import make_repository
@@ -73,7 +73,9 @@ def end(tmp_path: Path) -> Iterator[End]:
 @pytest.fixture
 def project(db: None, settings: Any, end: End) -> Iterator[Project]:
     settings.GITHUB_API_URL, settings.GITHUB_TOKEN = f"{end.url}/api/v3", TOKEN
-    made = make.make_project(slug="catalog", repository_url="http://127.0.0.1:9418/sandbox/catalog.git")
+    made = make.with_address(
+        make.make_project(slug="catalog", repository_url="http://127.0.0.1:9418/sandbox/catalog.git")
+    )
     with redacting():
         yield made
 
@@ -244,7 +246,7 @@ def test_projects_of_one_repository_have_names_of_their_own(
     project: Project, end: End, spelling: str
 ) -> None:
     address = project.repository_url.replace("catalog.git", spelling)
-    make.make_project(slug="other", repository_url=address)
+    make.with_address(make.make_project(slug="other", repository_url=address))
     tell(project, end)
     deployed(project, end, "in_progress")
     outbox.send_due()
@@ -289,3 +291,16 @@ def test_the_projects_page_says_it_once(project: Project, end: End, client: Any)
     assert text.count("GitHub does not take commit statuses") == 1
     assert "or the token lacks repo:status." in text
     assert "Give the token the scope repo:status" in text
+
+
+def test_the_sites_token_writes_only_where_an_admin_has_allotted_the_address(
+    project: Project, end: End, settings: Any
+) -> None:
+    """A maintainer may name any repository that can be read by everybody."""
+    Allotment.objects.filter(project=project).delete()
+    assert github.repository_for(project) == ""
+    with pytest.raises(Denied, match="no token"):
+        github.token_of(project.pk)
+    BuildSettings.objects.create(project=project, github_token=OWN)
+    assert github.repository_for(project) == "sandbox/catalog"
+    assert github.token_of(project.pk) == OWN
