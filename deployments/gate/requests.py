@@ -20,6 +20,7 @@ from deployments.gate.kind import DEPLOY
 from deployments.models import Deploy, Plan
 from deployments.queries import last_revision
 from projects import access
+from projects.leaving.locking import lock_environment
 from projects.models import Environment, Role
 from runs.life import opening
 from runs.life.queue import enqueue_run
@@ -170,11 +171,12 @@ def by_key(actor: Actor, key: str) -> Deploy | None:
 
 
 def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
-    """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it."""
+    """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it. Raises
+    Refused where the environment was archived meanwhile."""
     try:
         with transaction.atomic():
             # The row lock puts simultaneous requests for one environment in an order.
-            locked = Environment.objects.select_for_update().get(pk=environment.pk)
+            locked = lock_environment(environment)
             same = same_request(environment, order)
             if same:
                 put_first(same, order.undoes)

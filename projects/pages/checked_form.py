@@ -112,6 +112,10 @@ def slug_field(
 
 def unused(rows: Any, slug: str, what: str, field: str = "slug") -> str:
     """Returns `slug` if none of the rows has it; else raises ValidationError. `what`: the kind of row, for the text."""
-    if rows.filter(**{field: slug}).exists():
-        raise ValidationError(f"There is {what} “{slug}” already.")
-    return slug
+    held = rows.filter(**{field: slug}).first()
+    if held is None:
+        return slug
+    if held.archived_at:
+        text = f"There is {what} “{slug}” that is archived. Restore or remove it, or choose another name."
+        raise ValidationError(text)
+    raise ValidationError(f"There is {what} “{slug}” already.")
