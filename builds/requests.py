@@ -18,6 +18,7 @@ from builds.models import Build, BuiltImage, Delivery
 from builds.superseding import supersede_older
 from core.errors import Refused
 from projects import access
+from projects.current import NOT_ARCHIVED
 from projects.leaving.locking import lock_project
 from projects.models import Image, Project, Role
 from runs.life import opening
@@ -93,7 +94,7 @@ def require_deployer(actor: Actor, project: Project) -> None:
 
 def images_of(project: Project) -> list[Image]:
     """The images of the project that are built here, with their registry and recipe."""
-    rows = project.images.current().select_related("registry", "recipe")
+    rows = project.images.filter(NOT_ARCHIVED).select_related("registry", "recipe")
     return list(rows.exclude(recipe__is_built=False))
 
 
