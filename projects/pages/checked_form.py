@@ -55,10 +55,6 @@ class CheckedForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.offers_override = False
         self.findings: list[Finding] = []
-        for field in self.fields.values():
-            # A browser would cut a longer text without a word; the counter (js/app.js) and the server tell.
-            if most := field.widget.attrs.pop("maxlength", None):
-                field.widget.attrs["data-most"] = most
 
     def rows(self) -> Iterator[list[BoundField]]:
         """The visible fields, row by row."""
