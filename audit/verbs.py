@@ -31,6 +31,8 @@ VERBS: dict[str, str] = {
     "environment.archived": "archived the environment",
     "environment.restored": "restored the environment",
     "environment.removed": "removed the environment",
+    "namespace.asked": "asked for the namespace of",
+    "namespace.created": "made the namespace of",
     "image.created": "added the image",
     "image.changed": "changed the image",
     "image.archived": "archived the image",
