@@ -23,7 +23,7 @@ from notify.models import Outgoing
 from people.models import User
 from portal.ticks import TICKS
 from projects import mirrors
-from projects.models import Cluster, Environment, Image, Project, Registry
+from projects.models import Cluster, Environment, Image, Project, Registry, Role
 from registry import jobs as renewals
 from registry import places
 from registry.models import Credential, Namespaces, PullPolicy, Watch
@@ -115,6 +115,7 @@ def gone(shop: Environment) -> Environment:
         namespace=f"{MARK}-2",
     )  # fmt: skip
     make.make_secrets_file(Environment.objects.get(pk=FIRST + 1), pk=FIRST + 1, secret_id=f"{MARK}/2")
+    make.grant(make.make_user("vera"), Role.VIEWER, project)
     make.make_image(shop.project, pk=FIRST + 1, name=f"{MARK}-3", registry=shop.project.images.get().registry)
     return environment
 
@@ -153,6 +154,7 @@ def test_no_page_but_history_shows_it(
     addresses = dict(pages()) | {
         "search": "/search/?q=gone-env", "metrics": "/metrics", "search of a commit": "/search/?q=gone commit",
         "board behind": "/?show=behind", "board in trouble": "/?show=trouble", "board mine": "/?show=mine",
+        "roles of a person": f"/admin/people/{User.objects.get(username='vera').pk}/",
     }  # fmt: skip
     assert len(addresses) > 40
     shown = {name for name, address in addresses.items() if MARK in text_of(client.get(address, **bearer))}
@@ -162,6 +164,7 @@ def test_no_page_but_history_shows_it(
         "projects:environments", "projects:images", "projects:allotment-new", "secrets:overview", "registry:overview",
         "builds:images", "builds:new", "projects:image-new", "projects:environment-new", "projects:members",
         "projects:secrets-files", "search of a commit", "board in trouble", "secrets:compare",
+        "roles of a person",
     }  # fmt: skip
     archive_all()
     still = {name for name, address in addresses.items() if MARK in text_of(client.get(address, **bearer))}
