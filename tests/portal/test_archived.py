@@ -25,9 +25,10 @@ from portal.ticks import TICKS
 from projects import mirrors
 from projects.models import Cluster, Environment, Image, Project, Registry, Role
 from registry import jobs as renewals
-from registry import places
+from registry import places, running
 from registry.models import Credential, Namespaces, PullPolicy, Watch
 from registry.policies import environments_of, registries_of
+from registry.reconcile import Ask
 from runs.models import State
 from secrets_ui.models import Secret, SecretAddress
 from tests import factories as make
@@ -278,6 +279,13 @@ def test_its_namespace_gets_no_credential_whatever_the_policy_says(
         patch.setattr(places, "read_homes", lambda client, selector="": homes)
         planned = places.plan(Client(), policy)  # type: ignore[arg-type]
     assert {place.namespace for place in planned.places} == {"shop-ns", "other"}
+
+
+def test_nobody_looks_at_the_credentials_of_an_archived_cluster(gone: Environment) -> None:
+    """Also not the command line, nor a renewal that was asked for before."""
+    archive_all()
+    report = running.look_at(Cluster.objects.get(pk=FIRST), Ask())
+    assert report.fault is running.ARCHIVED
 
 
 def test_the_command_line_is_refused_in_words(gone: Environment) -> None:
