@@ -12,6 +12,7 @@ from builds.models import Build, BuiltImage
 from builds.pages import build_parts
 from builds.pages.build_parts import ImageView, Place, StepView
 from builds.pages.build_rows import cause_of, state_of
+from builds.pages.delivery_rows import address_of
 from builds.pushed import DONE
 from runs.models import ACTIVE, State, Step
 from ui.states import look
@@ -79,6 +80,11 @@ class Page:
     def cause(self) -> str:
         """What led to the build."""
         return cause_of(self.build)
+
+    @property
+    def delivery(self) -> str:
+        """The address of the push that led to it; empty without one."""
+        return address_of(self.build.delivery_id) if self.build.delivery_id else ""
 
     @property
     def builder(self) -> str:

@@ -183,8 +183,10 @@ def test_the_page_says_how_to_set_the_webhook_up(client: Client, maintainer: Use
     assert "none is set" in text
     settings.GITHUB_WEBHOOK_SECRET = SECRET
     text = client.get(BASE).text
-    assert "the site&#x27;s; ask an admin" in text or "the site's; ask an admin" in text
+    assert "no admin has allotted the repository's address to Shop" in text
     assert SECRET not in text
+    make.with_address(Project.objects.get())
+    assert "the site's; ask an admin for it" in client.get(BASE).text
 
 
 # Recipes
