@@ -140,6 +140,9 @@ _PULLING = re.compile(
 _STOPPED = re.compile(
     r"context canceled|operation was canceled|code = Unavailable|error reading from server", re.I
 )
+_NO_FILE = re.compile(
+    r'"/?([^"\s]{1,300})"(?: not found)?: not found|excluded by \.dockerignore: stat ([^:\s]{1,300}):', re.I
+)
 _NEEDS_BUILDKIT = re.compile(r"requires BuildKit", re.I)
 
 
@@ -157,7 +160,17 @@ def build_fault(text: str) -> ExternalError:
         )
     if _PULLING.search(text):
         return _base_image(text)
+    if found := _NO_FILE.search(text):
+        return _no_file(found[1] or found[2])
     return BuildFailed(said(_plain(text)), system=SYSTEM)
+
+
+def _no_file(name: str) -> BuildFailed:
+    """A file of the Dockerfile's COPY or ADD is not in the context."""
+    hint = "Paths count from the context, not from the Dockerfile's folder; .dockerignore may leave the file out."
+    return BuildFailed(
+        f"COPY or ADD names “{name}”, which the build context does not have.", system=SYSTEM, hint=hint
+    )
 
 
 def _bounded(text: str) -> str:

@@ -47,6 +47,11 @@ class Line:
         return address_of(self.delivery.pk)
 
     @property
+    def subject(self) -> str:
+        """The subject of the pushed commit, as the sender wrote it."""
+        return str(self.delivery.facts.get("subject", ""))
+
+    @property
     def short(self) -> str:
         """The beginning of GitHub's id; empty for rows that the portal made."""
         made = self.delivery.event == SEEN or self.delivery.state == Delivery.State.REFUSED
