@@ -2,7 +2,7 @@
 
 A delivery that a project's own secret signed concerns that project alone. One that the site's secret signed concerns the projects
 of its repository to which an admin has allotted the address: anybody may name any repository in a project's settings, and must
-not learn of the pushes to a private one by that.
+not learn of the pushes to a private one by that. An archived project is concerned by none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def named_by(delivery: Delivery) -> list[Project]:
     keys, own = keys_of(delivery.addresses), signers_of(delivery)
     if not keys:
         return []
-    rows = Project.objects.filter(pk__in=own) if own else Project.objects.all()
+    rows = Project.objects.current().filter(pk__in=own) if own else Project.objects.current()
     found = [pk for pk, url in rows.values_list("pk", "repository_url") if key_of(url) in keys]
     return list(Project.objects.filter(pk__in=found).order_by("pk"))
 
@@ -35,7 +35,7 @@ def named_by(delivery: Delivery) -> list[Project]:
 def projects_of(delivery: Delivery) -> list[Project]:
     """The projects that the delivery concerns. What was seen in Git concerns the project that it was looked for."""
     if delivery.event == SEEN:
-        return [delivery.signed_by] if delivery.signed_by else []
+        return [one for one in [delivery.signed_by] if one is not None and not one.archived_at]
     found = named_by(delivery)
     return found if signers_of(delivery) else with_address(found)
 
@@ -61,4 +61,4 @@ def nobody(delivery: Delivery) -> str:
             f"The address of the repository{name} is not allotted to {whose}, so the site's secret does not count there. "
             "The portal looks for the push in Git instead."
         )
-    return f"No project of the portal has the repository{name}."
+    return f"No project of the portal has the repository{name}, or it is archived."

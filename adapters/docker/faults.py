@@ -90,7 +90,8 @@ def not_there(host: str) -> EngineLost:
     """Nothing answers at its address."""
     return EngineLost(
         f"No Docker engine answers at {host}.", system=SYSTEM,
-        hint=f"Start one there, or set DOCKER_HOST for the workers of builds. {_HOST}",
+        hint=f"An admin starts one there, or sets DOCKER_HOST for the workers of builds. {_HOST} Images that are built elsewhere "
+        "can be deployed meanwhile.",
     )  # fmt: skip
 
 
