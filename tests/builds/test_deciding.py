@@ -232,7 +232,8 @@ def test_a_repository_of_no_project_is_said(shop: Shop) -> None:
     row = Delivery.objects.get()
     deciding.decide(row.pk)
     row.refresh_from_db()
-    assert (row.state, row.sentence) == ("decided", "No project of the portal has the repository acme/shop.")
+    said = "No project of the portal has the repository acme/shop, or it is archived."
+    assert (row.state, row.sentence) == ("decided", said)
 
 
 @pytest.mark.parametrize(
