@@ -6,7 +6,7 @@ from django.db import transaction
 
 from audit.actors import Actor
 from audit.record import record
-from builds.deciding import SEEN, follow, judge, projects_of, pushed
+from builds.deciding import SEEN, ask_git, follow, projects_of, pushed
 from builds.models import Decision, Delivery
 from builds.requests import require_deployer
 from core.errors import Refused
@@ -29,7 +29,7 @@ def replay(actor: Actor, delivery: Delivery, project: Project) -> Decision:
             hint="The project's address was changed since.",
             code="not-replayable",
         )
-    verdict = judge(project, delivery, patience=PATIENCE)
+    verdict = ask_git(project, delivery, patience=PATIENCE)
     with transaction.atomic():
         decision = follow(delivery, pushed(delivery), verdict, actor, asked=True)
         record(

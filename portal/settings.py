@@ -145,6 +145,7 @@ RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": 
 JOBS = (
     "audit.integrity.verify_job",
     "builds.deciding.decide",
+    "builds.jobs.build_for_others",
     "builds.jobs.run_build",
     "builds.jobs.tend_engine",
     "builds.missed.look_at",

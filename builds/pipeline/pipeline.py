@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from adapters.errors import ExternalError
 from builds.life import LIFE
 from builds.models import Build, BuiltImage
-from builds.pipeline import outcomes, stages
+from builds.pipeline import outcomes, stages, tagging
 from builds.pipeline.making import Maker, Note
 from builds.pipeline.orders import orders_of, settings_of
 from builds.pipeline.work import ImagesFailed, NotBuildable, Trouble, Work
@@ -46,13 +46,14 @@ def seconds(build: Build) -> float:
 
 
 def run_steps(work: Work) -> None:
-    """The checkout, then the images that are not done. Raises ImagesFailed, NotBuildable, ExternalError, and as
+    """The checkout, the images that are not done, then the tags. Raises ImagesFailed, NotBuildable, ExternalError, and as
     `Attempt.check`."""
     if "checkout" in finished(work.build.run_id):
         call_in_step(work, "checkout", stages.checkout)
     else:
         run_step(work, "checkout", stages.checkout)
     make_images(work)
+    run_step(work, "tags", tagging.give_tags)
 
 
 def make_images(work: Work) -> None:

@@ -15,45 +15,6 @@ from builds.pipeline.mounts import secret_ids
 from builds.pipeline.orders import _address
 from builds.pipeline.secrets import value_of
 from builds.pipeline.work import NotBuildable
-from builds.tags import as_tag, branch_tag, tags_of
-
-REVISION = "63ec5c0" + "0" * 33
-
-
-def test_tags_of_the_default_branch_and_of_another() -> None:
-    tags = tags_of(REVISION, branch="main", git_tags=["v1.2"], default_branch="main")
-    assert tags.fixed == (REVISION, "63ec5c0", "v1.2")
-    assert tags.moving == ("branch-main", "latest")
-    assert tags_of(REVISION, branch="feature/x", git_tags=[], default_branch="main").moving == (
-        "branch-feature-x",
-    )
-    assert tags_of(REVISION, branch="", git_tags=[], default_branch="main").moving == ()
-
-
-def test_git_tags_that_would_be_taken_for_others_are_left_out() -> None:
-    tags = tags_of(
-        REVISION, branch="main", git_tags=["latest", "branch-main", "deadbee", "v1"], default_branch="main"
-    )
-    assert tags.fixed == (REVISION, "63ec5c0", "v1")
-    assert tags.left_out == ("latest", "branch-main", "deadbee")
-
-
-@pytest.mark.parametrize(
-    ("name", "tag"),
-    [
-        ("v1.0", "v1.0"),
-        ("release/1 ü", "release-1-"),
-        (".hidden", "_.hidden"),
-        ("-x", "_-x"),
-        ("a" * 200, "a" * 128),
-    ],
-)
-def test_names_of_git_as_tags(name: str, tag: str) -> None:
-    assert as_tag(name) == tag
-
-
-def test_a_long_branch_fits_into_a_tag() -> None:
-    assert len(branch_tag("b" * 200)) == 128
 
 
 def test_which_secrets_a_dockerfile_mounts() -> None:

@@ -11,6 +11,7 @@ import pytest
 from adapters.docker.engine import Engine
 from builds.models import BuildSecret, BuiltImage, Recipe
 from builds.services import rebuild, retry_build
+from builds.tags import branch_tag
 from projects.models import Allotment
 from runs.models import State
 from tests.builds_docker.world import COPY, SERVES, World, command, log_of, steps_of, work
@@ -33,10 +34,12 @@ def test_a_revision_becomes_an_image_with_its_tags_and_labels(
     settings.DOCKER_BUILDER = builder
     Recipe.objects.create(image=world.project.images.get(), arguments=[{"name": "COLOUR", "value": "teal"}])
     revision = world.commit({"Dockerfile": SERVES, "app/index.html": "hello"})
-    build = world.build(revision, git_tags=["v1.0", "latest"])
+    world.git("tag", "v1.0")
+    world.git("tag", "latest")
+    build = world.build(revision)
     assert build.state == State.SUCCEEDED, (build.result, log_of(build))
     assert (build.builder, build.result) == (builder, f"The image api of {build.short} is in the registry.")
-    assert steps_of(build) == {"checkout": "succeeded", "build api": "succeeded", "push api": "succeeded"}
+    assert steps_of(build) == dict.fromkeys(["checkout", "build api", "push api", "tags"], "succeeded")
     image = build.images.get()
     assert image.state == BuiltImage.State.SUCCEEDED
     assert image.steps >= 5
@@ -55,12 +58,40 @@ def test_a_revision_becomes_an_image_with_its_tags_and_labels(
 def test_the_same_revision_is_not_built_again(world: World, aws: Aws) -> None:
     revision = world.commit({"Dockerfile": COPY}, branch="feature")
     first = world.build(revision, branch="feature").images.get()
+    world.git("branch", "main")
+    world.git("branch", "release/1")
     build = world.build(revision, branch="main")
     image = build.images.get()
+    assert build.branches == ["main", "feature", "release/1"]
     assert (image.state, image.digest, image.size) == (BuiltImage.State.EXISTED, first.digest, first.size)
     assert build.result == f"The image api of {build.short} was in the registry already."
     assert steps_of(build)["push api"] == "succeeded"
-    assert {"branch-feature", "branch-main", "latest"} < set(listed(aws, image)[0]["imageTags"])
+    wanted = {"branch-feature", "branch-main", "latest", branch_tag("release/1")}
+    assert wanted < set(listed(aws, image)[0]["imageTags"])
+    assert wanted < set(image.tags)
+
+
+def test_a_rebuild_of_an_older_revision_leaves_the_branchs_tags_alone(world: World, aws: Aws) -> None:
+    first = world.build(world.commit({"Dockerfile": COPY}))
+    second = world.build(world.commit({"a": "1"}))
+    time.sleep(1.1)  # the label of the time of the build has seconds
+    build = work(rebuild(world.actor, first).build)
+    assert build.state == State.SUCCEEDED, log_of(build)
+    reason = f"the branch main has moved on to {second.short}."
+    assert build.warnings == [f"The tags branch-main, latest were left alone: {reason}"]
+    assert reason in log_of(build)
+    image = second.images.get()
+    by_digest = {one["imageDigest"]: set(one.get("imageTags", ())) for one in listed(aws, image)}
+    assert {"branch-main", "latest"} < by_digest[image.digest]
+    assert set(build.images.get().tags) == {first.revision, first.short}
+
+
+def test_tags_wait_for_all_images(world: World, aws: Aws) -> None:
+    world.image("tool", dockerfile="tool.Dockerfile")
+    build = world.build(world.commit({"Dockerfile": COPY, "tool.Dockerfile": "FROM scratch\nBOGUS\n"}))
+    assert (build.state, steps_of(build)["tags"]) == (State.FAILED, "skipped")
+    image = build.images.get(name="api")
+    assert set(listed(aws, image)[0]["imageTags"]) == {build.revision, build.short}
 
 
 def test_a_rebuild_makes_the_image_anew_and_takes_the_tags(world: World, aws: Aws) -> None:
