@@ -6,7 +6,6 @@ from builds import turns
 from builds.announcing import tell_ended, tell_started
 from builds.kind import BUILD
 from builds.models import Build, BuiltImage
-from core.jobs import enqueue
 from runs.life.hooks import End, Life
 from runs.models import State
 
@@ -14,15 +13,12 @@ OPEN_IMAGES = (BuiltImage.State.PENDING, BuiltImage.State.BUILDING, BuiltImage.S
 
 
 def on_end(build: Build, end: End) -> None:
-    """Closes the rows of images that were not done, and queues the commit's status. A branch or tag that asked for the build too
-    late for its step `tags` gets a build of its own, which finds the images."""
+    """Closes the rows of images that were not done, and queues the commit's status."""
     state = (
         BuiltImage.State.FAILED if end.state in (State.FAILED, State.ERRORED) else BuiltImage.State.CANCELLED
     )
     build.images.filter(state__in=OPEN_IMAGES).update(state=state)
     tell_ended(build, end)
-    if end.state == State.SUCCEEDED and set(build.also_for) - set(build.tagged_for):
-        enqueue("builds.jobs.build_for_others", build.pk, queue="short", job_id=f"others-{build.pk}")
 
 
 def what_stays(build: Build) -> str:

@@ -156,7 +156,7 @@ def build_fault(text: str) -> ExternalError:
             "The Dockerfile needs BuildKit, which this engine does not have.", system=SYSTEM, hint=hint
         )
     if _PULLING.search(text):
-        return _base_image(text)
+        return base_image(text)
     return BuildFailed(said(_plain(text)), system=SYSTEM)
 
 
@@ -165,7 +165,7 @@ def _bounded(text: str) -> str:
     return text if len(text) <= 2 * _MOST_READ else f"{text[:_MOST_READ]} … {text[-_MOST_READ:]}"
 
 
-def _base_image(text: str) -> ExternalError:
+def base_image(text: str) -> ExternalError:
     """A base image could not be pulled: because it is not there or hidden, or because its registry is away."""
     words = said(_plain(text))
     if _BUSY.search(text):

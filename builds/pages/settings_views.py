@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.actors import person
-from builds import changing, proposals
+from builds import changing, proposals, status
 from builds.judging import settings_of as stored_settings
 from builds.models import BuildSettings, Recipe
 from builds.pages.delivery_rows import lines, visible
@@ -56,6 +56,7 @@ def overview(request: HttpRequest, project: Project, stored: BuildSettings) -> d
         "secrets": project.build_secrets.all(),
         "found": proposals.found(project, ask="look" in request.GET),
         "hook_url": f"{settings.BASE_URL}{reverse('pushes:github')}",
+        "network": status.network(),
         "site_secret": bool(settings.GITHUB_WEBHOOK_SECRET),
         "last": next(iter(lines(request.user, latest)), None),
     }

@@ -208,9 +208,10 @@ def output(key: str, text: bytes) -> bytes:
     return protobuf.encoded(3, protobuf.encoded(1, key.encode()) + protobuf.encoded(4, text))
 
 
-def told(*messages: bytes) -> tuple[BuildKitTrace, list[str]]:
+def told(*messages: bytes, loaded: list[str] | None = None) -> tuple[BuildKitTrace, list[str]]:
     lines: list[str] = []
-    trace = BuildKitTrace(lambda text, level: lines.append(text))
+    watch = ([] if loaded is None else loaded).append
+    trace = BuildKitTrace(lambda text, level: lines.append(text), watch)
     for message in messages:
         trace.take(base64.b64encode(message).decode())
     trace.close()
@@ -235,6 +236,19 @@ def test_steps_and_output_of_buildkit() -> None:
         "100%",
     ]
     assert (len(trace.steps), len(trace.cached)) == (2, 1)
+
+
+def test_images_that_buildkit_loads_are_watched_once() -> None:
+    loaded: list[str] = []
+    told(
+        vertex("a", "resolve image config for docker-image://docker.io/docker/dockerfile:1"),
+        vertex("b", "[internal] load metadata for r.example/a/b:1", started=b"1"),
+        vertex("b", "[internal] load metadata for r.example/a/b:1", started=b"1", done=b"1"),
+        vertex("c", "[1/2] RUN echo '[internal] load metadata for x'", started=b"1"),
+        output("c", b"[internal] load metadata for y\n"),
+        loaded=loaded,
+    )
+    assert loaded == ["docker.io/docker/dockerfile:1", "r.example/a/b:1"]
 
 
 def test_of_a_line_that_is_too_long_nothing_is_told() -> None:
@@ -272,7 +286,7 @@ def test_a_line_as_a_terminal_leaves_it() -> None:
 
 def test_an_answer_that_is_cut_off_is_no_image() -> None:
     with pytest.raises(EngineLost):
-        _read([{"stream": "Step 1/1 : FROM scratch\n"}], lambda text, level: None, Stopper())
+        _read([{"stream": "Step 1/1 : FROM scratch\n"}], lambda text, level: None, Stopper(), print)
 
 
 def test_engines_with_and_without_buildkit() -> None:

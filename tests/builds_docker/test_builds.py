@@ -287,6 +287,43 @@ def test_an_image_of_another_project_is_no_base(world: World, line: str) -> None
     assert steps_of(build)["build api"] == "skipped"
 
 
+@pytest.mark.parametrize("builder", ["buildkit", "classic"])
+def test_a_trigger_of_a_base_image_takes_no_image_of_another_project(
+    world: World, engine: Engine, settings: Any, builder: str
+) -> None:
+    settings.DOCKER_BUILDER = builder
+    base, other = f"{world.project.slug}-base", f"{world.registry.host}/other/private"
+    engine.wire.client.import_image_from_data(
+        bytes(10_240), repository=base, tag="1", changes=[f"ONBUILD COPY --from={other} / /stolen"]
+    )
+    try:
+        build = world.build(world.commit({"Dockerfile": f"FROM {base}:1\n"}))
+    finally:
+        engine.wire.client.remove_image(f"{base}:1", force=True)
+    assert build.state == State.FAILED
+    assert f"it takes {other}, which its Dockerfile does not name" in build.result
+    assert "A trigger (ONBUILD)" in build.hint
+
+
+def test_a_foreign_frontend_reads_no_dockerfile(world: World) -> None:
+    build = world.build(world.commit({"Dockerfile": "# syntax=evil.example/frontend\nFROM scratch\n"}))
+    assert build.state == State.FAILED
+    assert "wants evil.example/frontend to read it; only Docker's own docker/dockerfile may" in build.result
+    assert steps_of(build)["build api"] == "skipped"
+
+
+@pytest.mark.parametrize("network", ["", "none"])
+@pytest.mark.parametrize("builder", ["buildkit", "classic"])
+def test_the_network_of_steps(world: World, settings: Any, builder: str, network: str) -> None:
+    settings.DOCKER_BUILDER, settings.BUILD_NETWORK = builder, network
+    # With the project's name in it, because a step that was built before prints nothing.
+    text = COPY + command(f"/bin/busybox echo {world.project.slug}; /bin/busybox cat /proc/net/dev")
+    build = world.build(world.commit({"Dockerfile": text}))
+    assert build.state == State.SUCCEEDED, (build.result, log_of(build))
+    assert " lo: " in log_of(build)
+    assert ("eth0: " in log_of(build)) is (network == "")
+
+
 def test_a_revision_that_was_force_pushed_away(world: World) -> None:
     build = world.ask(world.commit({"Dockerfile": COPY}))
     build.revision = "f" * 40
