@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from adapters.errors import ExternalError, Invalid, NotFound
 from adapters.git.repository import Commit, GitRepository
-from builds.models import BuildSettings
 from builds.pushes import Push
 from builds.requests import images_of
 from builds.rules import Rules, apply_rules, needs_paths
+from builds.stored import build_settings
 from projects import connections
 from projects.contacts import git_host, note_answer, note_error
 from projects.models import Project
@@ -26,15 +26,9 @@ class Judged:
     is_head: bool = False
 
 
-def settings_of(project: Project) -> BuildSettings:
-    """The project's build rules; the defaults, not stored, where it has none."""
-    found = BuildSettings.objects.filter(project=project).first()
-    return found or BuildSettings(project=project)
-
-
 def rules_of(project: Project) -> Rules:
     """The project's rules, for the pure functions."""
-    stored = settings_of(project)
+    stored = build_settings(project.pk)
     return Rules(
         default_branch=project.default_branch,
         on_push=stored.on_push,

@@ -14,7 +14,7 @@ from adapters.git.repository import GitRepository
 from builds.pushes import BRANCH, TAG
 from builds.tags import RefTag
 
-MOST_REFS = 20  # of a revision; those that asked for the build come first
+MOST_REFS = 20  # of a revision; those that asked for the build come first, then the default branch
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,11 @@ def read_heads(repository: GitRepository, *, timeout: float) -> Heads:
     return Heads(commits)
 
 
-def wanted_refs(asked: Iterable[str], heads: Heads, revision: str) -> list[str]:
+def wanted_refs(asked: Iterable[str], heads: Heads, revision: str, default_branch: str) -> list[str]:
     """The refs whose tags are meant: those that asked for the build, and those that lead to its revision."""
-    return list(dict.fromkeys([*asked, *heads.refs_of(revision)]))[:MOST_REFS]
+    main = f"{BRANCH}{default_branch}"
+    found = sorted(heads.refs_of(revision), key=lambda ref: ref != main)
+    return list(dict.fromkeys([*asked, *found]))[:MOST_REFS]
 
 
 def why_not(

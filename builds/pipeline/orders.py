@@ -12,6 +12,7 @@ from adapters.aws.ecr import Ecr
 from adapters.aws.ecr_repositories import EcrRepositories
 from builds.models import Build, BuildSettings, BuiltImage
 from builds.pushed import DONE
+from builds.stored import build_settings
 from builds.tags import LABEL_BUILD, LABEL_IMAGE, LABEL_PROJECT, branch_tag, revision_tags
 from projects.connections import ecr, ecr_repositories
 
@@ -52,18 +53,12 @@ class ImageOrder:
         return self.place.reference.partition("/")[0]
 
 
-def settings_of(build: Build) -> BuildSettings:
-    """The project's settings; the defaults where it has none."""
-    found = BuildSettings.objects.filter(project=build.project_id).first()
-    return found or BuildSettings(project=build.project)
-
-
 def orders_of(build: Build) -> list[ImageOrder]:
     """The images of a build that are not in the registry yet, in their order."""
     rows = (
         build.images.exclude(state__in=DONE).select_related("registry", "image__recipe").order_by("position")
     )
-    settings = settings_of(build)
+    settings = build_settings(build.project_id)
     return [_order(build, settings, row) for row in rows if row.registry]
 
 

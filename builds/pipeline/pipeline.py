@@ -17,8 +17,9 @@ from builds.life import LIFE
 from builds.models import Build, BuiltImage
 from builds.pipeline import outcomes, stages, tagging
 from builds.pipeline.making import Maker, Note
-from builds.pipeline.orders import orders_of, settings_of
+from builds.pipeline.orders import orders_of
 from builds.pipeline.work import ImagesFailed, NotBuildable, Trouble, Work
+from builds.stored import build_settings
 from runs.life import pipeline, steps
 from runs.life.attempt import LOOK_SECONDS
 from runs.life.ending import as_stored
@@ -42,7 +43,7 @@ def opening(build: Build) -> str:
 
 def seconds(build: Build) -> float:
     """The build's time limit in seconds."""
-    return float(settings_of(build).timeout)
+    return float(build_settings(build.project_id).timeout)
 
 
 def run_steps(work: Work) -> None:
@@ -65,7 +66,7 @@ def make_images(work: Work) -> None:
     waiting, threads = deque(orders), []
     notes: SimpleQueue[Note] = SimpleQueue()
     troubles: list[Trouble] = []
-    running, most = 0, settings_of(work.build).side_by_side
+    running, most = 0, build_settings(work.build.project_id).side_by_side
     try:
         while waiting or running:
             while waiting and running < most:

@@ -16,9 +16,10 @@ from builds.engine import engine
 from builds.models import Build
 from builds.pipeline import bases, secrets
 from builds.pipeline.guarding import Guard
-from builds.pipeline.orders import orders_of, settings_of
+from builds.pipeline.orders import orders_of
 from builds.pipeline.work import NotBuildable, Tools, Work
 from builds.pushed import DONE
+from builds.stored import build_settings
 from core.secret_values import register
 from projects import contacts
 from projects.allotting.rules import not_allotted
@@ -51,7 +52,7 @@ def checkout(work: Work) -> str:
         snapshot=snapshot,
         stopper=work.stopper,
         most_bytes=settings.BUILD_CONTEXT_MB * 1_000_000,
-        silence=min(SILENCE_SECONDS, float(settings_of(work.build).timeout)),
+        silence=min(SILENCE_SECONDS, float(build_settings(work.build.project_id).timeout)),
         secrets=secrets.read(list(work.project.build_secrets.all()), work.patiently),
         logins=logins(work),
     )

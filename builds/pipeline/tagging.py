@@ -27,7 +27,7 @@ from projects.connections import ecr, ecr_repositories, git_repository
 from runs.life.attempt import LOOK_SECONDS
 
 FETCH_SECONDS = 30.0
-LEASE_SECONDS = 120  # renewed for each image
+LEASE_SECONDS = 180  # renewed for each image
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def meant(work: Work, heads: Heads) -> list[str]:
     """The refs whose tags are meant, written into the build's row: what asks for it after that is built once more."""
     with work.fence.held():
         asked = Build.objects.get(pk=work.build.pk).refs
-        refs = wanted_refs(asked, heads, work.build.revision)
+        refs = wanted_refs(asked, heads, work.build.revision, work.project.default_branch)
         Build.objects.filter(pk=work.build.pk).update(tagged_for=list(dict.fromkeys([*refs, *asked])))
     for name in left_out(refs):
         work.log(f"The Git tag {name} is no tag of the images: it would be taken for another one")
@@ -137,7 +137,7 @@ def pause_for(work: Work, seconds: float) -> None:
 @contextmanager
 def turn(work: Work) -> Iterator[Callable[[], None]]:
     """Waits until no other build of the project moves tags. Gives what renews the turn. Raises as `Attempt.check`."""
-    name, holder = f"tags-{work.project.pk}", f"{work.build.run_id} {work.fence.attempt}"
+    name, holder = f"tags-{work.project.pk}", str(work.build.run_id)
     while not take_lease(name, holder, LEASE_SECONDS):
         pause_for(work, LOOK_SECONDS)
 

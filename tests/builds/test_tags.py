@@ -117,7 +117,7 @@ class World:
         made = digest or f"sha256:{sha[:7]}"
         self.registry.tags[sha] = made
         heads = read_heads(self.repository, timeout=20)
-        tags = tags_of_refs(wanted_refs(asked, heads, sha), "main")
+        tags = tags_of_refs(wanted_refs(asked, heads, sha, "main"), "main")
         registry: Any = self.registry
         place = Place("web", "team/web", made, registry, registry)
         return tag_image(place, tags, sha, self.repository, heads)
@@ -211,7 +211,7 @@ def test_a_repository_that_keeps_its_tags(world: World) -> None:
 
 
 def test_of_many_refs_those_that_asked_come_first() -> None:
-    heads = Heads({f"{BRANCH}b{n:03}": REVISION for n in range(100)})
-    refs = wanted_refs([f"{BRANCH}z", f"{BRANCH}b050"], heads, REVISION)
-    assert refs[:3] == [f"{BRANCH}z", f"{BRANCH}b050", f"{BRANCH}b000"]
+    heads = Heads({f"{BRANCH}{name}": REVISION for name in ["main", *(f"b{n:03}" for n in range(100))]})
+    refs = wanted_refs([f"{BRANCH}z", f"{BRANCH}b050"], heads, REVISION, "main")
+    assert refs[:4] == [f"{BRANCH}z", f"{BRANCH}b050", MAIN, f"{BRANCH}b000"]
     assert len(refs) == MOST_REFS
