@@ -22,7 +22,8 @@ LOOKED_BACK, LOOKED_AT = timedelta(days=1), 200
 
 def look_due() -> None:
     """Tick: enqueues a job for each build that took up a branch or tag too late. Two queries."""
-    builds = Build.objects.filter(state=State.SUCCEEDED, ended_at__gt=timezone.now() - LOOKED_BACK)
+    since = timezone.now() - LOOKED_BACK
+    builds = Build.objects.filter(state=State.SUCCEEDED, ended_at__gt=since, project__archived_at=None)
     rows = list(builds.exclude(also_for=[]).order_by("-number")[:LOOKED_AT])
     late = {key_of(build): build.pk for build in rows if late_refs(build)}
     done = Build.objects.filter(idempotency_key__in=late).values_list("idempotency_key", flat=True)

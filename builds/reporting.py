@@ -18,6 +18,8 @@ from builds.pushes import BRANCH
 from builds.requests import require_deployer
 from core.errors import Refused
 from projects import connections
+from projects.current import NOT_ARCHIVED
+from projects.leaving.locking import lock_project
 from projects.models import Image, Project
 from projects.picking import has_commit, named
 from runs.life import opening
@@ -64,6 +66,7 @@ def report_build(
         return Report(known, is_new=False)
     try:
         with transaction.atomic():
+            lock_project(project)
             return Report(_write(actor, project, commit, seen, branch, heads), is_new=True)
     except IntegrityError:
         raise _busy(project, commit) from None
@@ -71,7 +74,7 @@ def report_build(
 
 def images_named(project: Project, digests: Mapping[str, str]) -> list[Image]:
     """The images of these names; all for none. Raises Refused (unknown, no-images)."""
-    images = list(project.images.select_related("registry"))
+    images = list(project.images.filter(NOT_ARCHIVED).select_related("registry"))
     if not images:
         raise Refused(f"{project} has no image.", hint="Add one in the project's settings.", code="no-images")
     known = {image.name: image for image in images}

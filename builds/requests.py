@@ -19,6 +19,8 @@ from builds.pushes import BRANCH, TAG
 from builds.superseding import BY_PUSH, supersede_older
 from core.errors import Refused
 from projects import access
+from projects.current import NOT_ARCHIVED
+from projects.leaving.locking import lock_project
 from projects.models import Image, Project, Role
 from runs.life import opening
 from runs.life.queue import enqueue_run
@@ -59,7 +61,7 @@ def request_build(actor: Actor, project: Project, order: Order) -> Answer:
     """Requests the build of a commit. An open build of the same commit is the answer to a second request, and takes up its
     branch and tags.
 
-    Raises Refused (role, no-images); nothing is changed then.
+    Raises Refused (role, no-images; the open build is being cancelled: busy); nothing is changed then.
     """
     require_deployer(actor, project)
     images = images_of(project)
@@ -71,6 +73,7 @@ def request_build(actor: Actor, project: Project, order: Order) -> Answer:
         )
     try:
         with transaction.atomic():
+            lock_project(project)
             known = same_request(actor, project, order)
             if known:
                 BUILD.audit(actor, "build.repeated", known)
@@ -82,8 +85,12 @@ def request_build(actor: Actor, project: Project, order: Order) -> Answer:
     except IntegrityError:  # an equal request came at the same time
         with transaction.atomic():
             known = same_request(actor, project, order)
+        if known is None and order.cause in BY_PUSH:
+            raise  # the one that is being cancelled ends soon; the push is decided again
         if known is None:
-            raise
+            raise Refused(
+                f"A build of {order.commit.short} is being cancelled.", hint="Ask again when it has ended.", code="busy"
+            ) from None  # fmt: skip
         return Answer(known, created=False)
     return Answer(build, created=True)
 
@@ -102,7 +109,8 @@ def require_deployer(actor: Actor, project: Project) -> None:
 
 def images_of(project: Project) -> list[Image]:
     """The images of the project that are built here, with their registry and recipe."""
-    return list(project.images.select_related("registry", "recipe").exclude(recipe__is_built=False))
+    rows = project.images.filter(NOT_ARCHIVED).select_related("registry", "recipe")
+    return list(rows.exclude(recipe__is_built=False))
 
 
 def same_request(actor: Actor, project: Project, order: Order) -> Build | None:

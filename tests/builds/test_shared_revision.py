@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.db import IntegrityError
+from django.utils import timezone
 
 from audit.actors import Actor
 from builds import deciding, following
@@ -10,6 +12,7 @@ from builds.life import LIFE
 from builds.models import Build, Decision, Delivery
 from builds.services import cancel_build, retry_build
 from core import jobs
+from core.errors import Refused
 from projects.models import Project
 from runs.life.ending import write_end
 from runs.life.hooks import End
@@ -59,6 +62,17 @@ def test_what_a_person_asks_for_too_gives_way_to_nothing(project: Project, ada: 
     push(project, ada, "c")
     push(project, ada, "d", "feature")
     assert not Build.objects.filter(state=State.SUPERSEDED).exists()
+
+
+def test_while_the_open_one_is_being_cancelled(project: Project, ada: Actor) -> None:  # noqa: F811
+    build = push(project, ada, "a")
+    Build.objects.update(state=State.CANCELLING, cancel_requested_at=timezone.now())
+    with pytest.raises(Refused, match="is being cancelled"):
+        ask(project, ada, "a")
+    with pytest.raises(IntegrityError):  # a push is decided again later
+        push(project, ada, "a", "release/1")
+    build.refresh_from_db()
+    assert build.also_for == []
 
 
 def test_a_retry_is_for_all_of_them(project: Project, ada: Actor) -> None:  # noqa: F811

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('builds', '0002_filters_of_the_list'),
+        ('builds', '0003_history_stays'),
     ]
 
     operations = [
