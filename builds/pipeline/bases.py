@@ -94,6 +94,11 @@ def _is_clear(name: str) -> bool:
     return "$" not in _SIMPLE.sub("", name)
 
 
+def foreign_frontends(arguments: Mapping[str, str]) -> tuple[str, ...]:
+    """What build arguments want to read the Dockerfile, unless it is Docker's own."""
+    return tuple(_frontends("", arguments))
+
+
 def _frontends(dockerfile: str, arguments: Mapping[str, str]) -> Iterator[str]:
     """What is to read the Dockerfile, unless it is Docker's own: it could take any image, whatever the Dockerfile says. BuildKit
     looks for the directive after `#` and `//` and in JSON, and a build argument goes before it."""
