@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.errors import ExternalError, NotFound
+from adapters.errors import ExternalError, Invalid, NotFound
 from adapters.git.repository import Commit, GitRepository, commit_url
 from engine.errors import SlipwayError
 from projects.connections import quick_repository
@@ -83,6 +83,14 @@ def named(repository: GitRepository, asked: str) -> Commit:
     except NotFound:
         repository.fetch(max_age=0.0, timeout=FETCH_SECONDS)
         return repository.resolve(asked)
+
+
+def has_commit(repository: GitRepository, branch: str, commit: Commit) -> bool:
+    """Whether a branch has a commit. False for a name that no branch can have. Raises ExternalError."""
+    try:
+        return repository.contains(f"refs/heads/{branch}", commit.sha)
+    except Invalid:
+        return False
 
 
 def commits_between(project: Project, old: str, new: str) -> list[tuple[Commit, str]]:
