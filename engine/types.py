@@ -48,16 +48,6 @@ class ObjectRef:
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Why something cannot be deployed, for those who mend it. `code`: one stable word; `name`: of the variable, namespace,
-    Secret or image; `place`: the secrets file, or the namespace of the Secret."""
-
-    code: str
-    name: str = ""
-    place: str = ""
-
-
-@dataclass(frozen=True)
 class Source:
     """Where an object was read: path relative to the config directory, line of its first key (from 1)."""
 

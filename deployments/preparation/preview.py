@@ -32,6 +32,7 @@ from deployments.queries import last_release
 from engine.cluster.changes import ObjectChange
 from engine.cluster.resources import ClusterKinds
 from engine.errors import SlipwayError
+from engine.manifests.meaning.words import Meaning
 from engine.manifests.render import ImagePin
 from engine.types import Manifest
 from projects.connections import hasty_client, quick_repository
@@ -205,7 +206,13 @@ def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
     """An error as findings that stop the deploy: one per problem that it lists, else its message. Redacted."""
     problems = getattr(error, "problems", ()) or (error.message,)
     return tuple(
-        Finding(FAILED, redact_text(problem), redact_text(error.hint), keys=error.key_names.get(problem, ()))
+        Finding(
+            FAILED,
+            redact_text(problem),
+            redact_text(error.hint),
+            keys=error.key_names.get(problem, ()),
+            cause=error.why.get(problem),
+        )
         for problem in problems
     )
 
@@ -235,6 +242,7 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
     return replace(
         change,
         diff=tuple(redact_text(line) for line in change.diff),
+        meaning=tuple(redacted_meaning(one) for one in change.meaning),
         error=redact_text(change.error),
         hint=redact_text(change.hint),
         warning=redact_text(change.warning),
@@ -242,6 +250,16 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
         notices=tuple(replace(notice, text=redact_text(notice.text)) for notice in change.notices),
         conflicts=tuple(redact_text(text) for text in change.conflicts),
         told=tuple(redact_text(text) for text in change.told),
+    )
+
+
+def redacted_meaning(meaning: Meaning) -> Meaning:
+    """The change in words with redacted values."""
+    return replace(
+        meaning,
+        name=redact_text(meaning.name),
+        before=redact_text(meaning.before),
+        after=redact_text(meaning.after),
     )
 
 

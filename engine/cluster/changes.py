@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.errors import Cause
 from engine.manifests.meaning.words import Meaning
-from engine.types import Action, Cause, ObjectRef
+from engine.types import Action, ObjectRef
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ from engine.cluster.resources import ClusterKinds, ref_of
 from engine.cluster.takeover import DRY_RUN_QUERY, as_new, needs_preview, preview
 from engine.cluster.terminating import is_being_deleted, told
 from engine.cluster.yielding import about_addition, yielding
-from engine.errors import SlipwayError
+from engine.errors import Cause, SlipwayError
 from engine.health.held import warning_before
 from engine.manifests.masking import Digest
 from engine.manifests.meaning.reading import meanings
 from engine.manifests.plan import defined_kinds
-from engine.types import ENVIRONMENT_LABEL, Action, Cause, Json, Manifest, ObjectRef, Observer
+from engine.types import ENVIRONMENT_LABEL, Action, Json, Manifest, ObjectRef, Observer
 
 _LIST_FROM = 3  # objects of one kind and namespace from which a list is cheaper than single reads
 
