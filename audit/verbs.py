@@ -22,6 +22,8 @@ VERBS: dict[str, str] = {
     "project.changed": "changed the project",
     "environment.created": "created the environment",
     "environment.changed": "changed the environment",
+    "namespace.asked": "asked for the namespace of",
+    "namespace.created": "made the namespace of",
     "image.created": "added the image",
     "image.changed": "changed the image",
     "image.removed": "removed the image",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from projects.pages import allotment_views, infrastructure_views, parts_views, views
+from projects.pages import allotment_views, infrastructure_views, namespace_views, parts_views, views
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
@@ -18,6 +18,11 @@ urlpatterns = [
     path(SETTINGS + "environments/<str:env>/", views.environment, name="environment"),
     path(SETTINGS + "environments/<str:env>/check/", views.environment_check, name="environment-check"),
     path(SETTINGS + "environments/<str:env>/up/", views.environment_up, name="environment-up"),
+    path(
+        SETTINGS + "environments/<str:env>/namespace/",
+        namespace_views.namespace_create,
+        name="namespace_create",
+    ),
     path(SETTINGS + "images/", parts_views.images, name="images"),
     path(SETTINGS + "images/new/", parts_views.image_new, name="image-new"),
     path(SETTINGS + "images/<str:name>/", parts_views.image, name="image"),
