@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from projects.pages import allotment_views, infrastructure_views, namespace_views, parts_views, views
+from projects.pages import (
+    allotment_views,
+    infrastructure_views,
+    namespace_views,
+    parts_views,
+    variable_views,
+    views,
+)
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
@@ -23,6 +30,7 @@ urlpatterns = [
         namespace_views.namespace_create,
         name="namespace_create",
     ),
+    path(SETTINGS + "environments/<str:env>/variable/", variable_views.variable_add, name="variable-add"),
     path(SETTINGS + "images/", parts_views.images, name="images"),
     path(SETTINGS + "images/new/", parts_views.image_new, name="image-new"),
     path(SETTINGS + "images/<str:name>/", parts_views.image, name="image"),
