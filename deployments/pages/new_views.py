@@ -21,6 +21,7 @@ from deployments.pages.forms import DeployForm
 from deployments.pages.previewed import context_of
 from projects.access import environment_for
 from projects.models import Environment, Role
+from ui.back import forget
 from ui.refused import note
 
 
@@ -30,6 +31,7 @@ def new(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """GET: the page. POST: requests the deploy; when it is refused, the page again with the reason (status 422)."""
     place = environment_for(request.user, project, environment, need=Role.DEPLOYER)
     if request.method != "POST":
+        forget(request)
         choice = chosen_by(place, request.GET)
         return render(
             request, "deployments/new.html", context_of(request, place, choice, see="see" in request.GET)

@@ -16,6 +16,7 @@ What = Literal[
 ]  # fmt: skip
 Change = Literal["", "added", "removed", "changed"]
 MOST_TOLD = 12  # meanings of one object
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 LONGEST = 40  # characters of a value that is quoted; a longer one only “changed”
 ORDER: Mapping[str, int] = {what: place for place, what in enumerate(What.__args__)}  # type: ignore[attr-defined]
 
@@ -61,11 +62,13 @@ def in_order(meanings: list[Meaning]) -> tuple[Meaning, ...]:
 
 
 def quotable(value: object) -> str | None:
-    """The value as it may be quoted: short, on one line; None for all others, which are never cut, because a part of a value
-    would not be recognised as secret."""
+    """The value as it may be quoted: short, on one line, a commit by its beginning; None for all others. Those are never cut,
+    because a part of a value would not be recognised as secret."""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value) if isinstance(value, (str, int, float)) else ""
+    if _COMMIT.fullmatch(text):
+        return text[:7]
     return text if text and len(text) <= LONGEST and text.isprintable() else None
 
 
