@@ -1,6 +1,6 @@
 """The record of a revision in its project: where it ran and for how long, where it failed, where it was marked as bad.
 
-Everything comes from the database, in three queries for a whole list of revisions.
+Everything comes from the database, in two queries for a whole list of revisions.
 """
 
 from __future__ import annotations
@@ -96,6 +96,15 @@ class Record:
         """Whether it failed somewhere and was not made to work there since, or is marked as bad."""
         return bool(self.failures or self.marks)
 
+    def elsewhere(self, environment: int) -> Record:
+        """The same without the entries of one environment (its primary key)."""
+        return Record(
+            self.revision,
+            tuple(one for one in self.stays if one.place.pk != environment),
+            tuple(one for one in self.failures if one.place.pk != environment),
+            tuple(one for one in self.marks if one.place.pk != environment),
+        )
+
     @property
     def has_run_outside_production(self) -> bool:
         """Whether it was ever deployed with success to an environment that is not production."""
@@ -114,21 +123,23 @@ class Record:
 
 
 def records(project: Project, revisions: Collection[str]) -> dict[str, Record]:
-    """The record of each revision (full hashes). Three queries."""
+    """The record of each revision (full hashes). Two queries."""
     wanted = sorted(set(revisions))
-    places = {row[0]: Place(*row) for row in _places(project)}
     deploys, marks = _by_revision(_deploys(project, wanted)), _by_revision(_marks(project, wanted))
     return {
-        sha: Record(
-            sha, _stays(deploys[sha], places), _failures(deploys[sha], places), _marked(marks[sha], places)
-        )
-        for sha in wanted
+        sha: Record(sha, _stays(deploys[sha]), _failures(deploys[sha]), _marked(marks[sha])) for sha in wanted
     }
 
 
 def record_of(environment: Environment, revision: str) -> Record:
     """The record of one revision."""
     return records(environment.project, [revision])[revision]
+
+
+def of_running(project: Project, running: Mapping[int, str]) -> dict[int, Record]:
+    """The record elsewhere of what runs in each environment. `running`: revision by the environment's primary key."""
+    found = records(project, running.values())
+    return {pk: found[sha].elsewhere(pk) for pk, sha in running.items()}
 
 
 def tried_first(environment: Environment) -> str:
@@ -143,8 +154,11 @@ def tried_first(environment: Environment) -> str:
     return ", ".join(rows.order_by("order", "slug").values_list("name", flat=True))
 
 
-def _places(project: Project) -> Iterable[tuple[int, str, str, bool]]:
-    return Environment.objects.filter(project=project).values_list("pk", "slug", "name", "is_production")
+def _place(row: Mapping[str, Any]) -> Place:
+    return Place(*(row[column] for column in _PLACE))
+
+
+_PLACE = ("environment_id", "environment__slug", "environment__name", "environment__is_production")
 
 
 def _deploys(project: Project, revisions: Sequence[str]) -> Iterable[dict[str, Any]]:
@@ -156,7 +170,7 @@ def _deploys(project: Project, revisions: Sequence[str]) -> Iterable[dict[str, A
     rows = Deploy.objects.filter(ended, environment__project=project, revision__in=revisions)
     ends = later.order_by("number").values(at=Coalesce("ended_at", "created_at"))
     rows = rows.order_by("-number").annotate(until=Subquery(ends[:1]), at=Coalesce("ended_at", "created_at"))
-    columns = ("revision", "environment_id", "number", "kind", "state", "at", "result", "until")
+    columns = ("revision", *_PLACE, "number", "kind", "state", "at", "result", "until")
     return rows.values(*columns)[:MOST_DEPLOYS]
 
 
@@ -169,7 +183,7 @@ def _marks(project: Project, revisions: Sequence[str]) -> Iterable[dict[str, Any
     bad = Release.objects.filter(environment__project=project, revision__in=revisions).exclude(
         marked_bad_by=""
     )
-    columns = ("revision", "environment_id", "marked_bad_by", "bad_reason")
+    columns = ("revision", *_PLACE, "marked_bad_by", "bad_reason")
     return bad.exclude(Exists(newer)).order_by("-pk").values(*columns)[:MOST_DEPLOYS]
 
 
@@ -180,34 +194,33 @@ def _by_revision(rows: Iterable[dict[str, Any]]) -> Mapping[str, list[dict[str, 
     return found
 
 
-def _stays(rows: Sequence[dict[str, Any]], places: Mapping[int, Place]) -> tuple[Stay, ...]:
+def _stays(rows: Sequence[dict[str, Any]]) -> tuple[Stay, ...]:
     """One stay for all deploys in a row; it begins with the first of them."""
     found: dict[tuple[int, datetime | None], Stay] = {}
     for row in rows:
         if row["state"] == State.SUCCEEDED:
             key = (row["environment_id"], row["until"])
-            found[key] = Stay(places[key[0]], row["number"], row["at"], row["until"])
+            found[key] = Stay(_place(row), row["number"], row["at"], row["until"])
     return tuple(found.values())
 
 
-def _failures(rows: Sequence[dict[str, Any]], places: Mapping[int, Place]) -> tuple[Failure, ...]:
+def _failures(rows: Sequence[dict[str, Any]]) -> tuple[Failure, ...]:
     newest: dict[int, dict[str, Any]] = {}
     for row in rows:
-        if (
-            row["kind"] != Deploy.Kind.ROLLBACK or row["state"] == State.SUCCEEDED
-        ):  # its failure is the rollback’s own
+        # That a rollback fails says nothing about the revision: it worked before.
+        if row["kind"] != Deploy.Kind.ROLLBACK or row["state"] == State.SUCCEEDED:
             newest.setdefault(row["environment_id"], row)
     return tuple(
-        Failure(places[pk], row["number"], _short(row["result"]), row["at"])
-        for pk, row in newest.items()
+        Failure(_place(row), row["number"], _short(row["result"]), row["at"])
+        for row in newest.values()
         if row["state"] in _FAILURES
     )
 
 
-def _marked(rows: Sequence[dict[str, Any]], places: Mapping[int, Place]) -> tuple[Mark, ...]:
+def _marked(rows: Sequence[dict[str, Any]]) -> tuple[Mark, ...]:
     marks: dict[int, Mark] = {}
     for row in rows:
-        place = places[row["environment_id"]]
+        place = _place(row)
         marks.setdefault(place.pk, Mark(place, row["marked_bad_by"], row["bad_reason"]))
     return tuple(marks.values())
 

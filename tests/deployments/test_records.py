@@ -113,7 +113,7 @@ class TestRecord:
             deployed(production, sha, n, State.FAILED)
         with CaptureQueriesContext(connection) as queries:
             found = records(environment.project, shas)
-        assert len(queries) == 3
+        assert len(queries) == 2
         assert all(len(one.failures) == len(one.stays) == 1 for one in found.values())
 
 
