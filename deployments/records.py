@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from deployments.models import Deploy, Release
+from projects.current import current_environments
 from projects.models import Environment, Project
 from runs.models import State
 
@@ -148,9 +149,8 @@ def tried_first(environment: Environment) -> str:
     if not environment.is_production:
         return ""
     used = Deploy.objects.filter(environment=OuterRef("pk"), state=State.SUCCEEDED)
-    rows = Environment.objects.filter(project=environment.project_id, is_production=False).filter(
-        Exists(used)
-    )
+    rows = Environment.objects.current().filter(project=environment.project_id, is_production=False)
+    rows = rows.filter(Exists(used))
     return ", ".join(rows.order_by("order", "slug").values_list("name", flat=True))
 
 
@@ -167,7 +167,9 @@ def _deploys(project: Project, revisions: Sequence[str]) -> Iterable[dict[str, A
         environment=OuterRef("environment"), state=State.SUCCEEDED, number__gt=OuterRef("number")
     ).exclude(revision=OuterRef("revision"))
     ended = Q(state=State.SUCCEEDED) | Q(state__in=_FAILURES, release__isnull=False)
-    rows = Deploy.objects.filter(ended, environment__project=project, revision__in=revisions)
+    rows = Deploy.objects.filter(
+        ended, current_environments(), environment__project=project, revision__in=revisions
+    )
     ends = later.order_by("number").values(at=Coalesce("ended_at", "created_at"))
     rows = rows.order_by("-number").annotate(until=Subquery(ends[:1]), at=Coalesce("ended_at", "created_at"))
     columns = ("revision", *_PLACE, "number", "kind", "state", "at", "result", "until")
@@ -180,9 +182,10 @@ def _marks(project: Project, revisions: Sequence[str]) -> Iterable[dict[str, Any
         environment=OuterRef("environment"), revision=OuterRef("revision"), pk__gt=OuterRef("pk"),
         verified_at__isnull=False, marked_bad_by="",
     )  # fmt: skip
-    bad = Release.objects.filter(environment__project=project, revision__in=revisions).exclude(
-        marked_bad_by=""
+    rows = Release.objects.filter(
+        current_environments(), environment__project=project, revision__in=revisions
     )
+    bad = rows.exclude(marked_bad_by="")
     columns = ("revision", *_PLACE, "marked_bad_by", "bad_reason")
     return bad.exclude(Exists(newer)).order_by("-pk").values(*columns)[:MOST_DEPLOYS]
 

@@ -23,7 +23,8 @@ SETTINGS = {
     "images": (["shop"], "get"),
     "image-new": (["shop"], "get"),
     "image": (["shop", "web"], "get"),
-    "image-remove": (["shop", "web"], "post"),
+    "environment-archive": (["shop", "staging"], "get"),
+    "image-archive": (["shop", "web"], "get"),
     "secrets-files": (["shop"], "get"),
     "secrets-file-new": (["shop"], "get"),
     "secrets-file": (["shop", "FILE"], "get"),
@@ -39,13 +40,16 @@ ADMIN = {
     "clusters": ([], "get"),
     "cluster-new": ([], "get"),
     "cluster": (["lon1"], "get"),
+    "project-archive": (["shop"], "get"),
+    "cluster-archive": (["lon1"], "get"),
+    "registry-archive": (["ecr"], "get"),
     "cluster-check": (["lon1"], "post"),
     "registries": ([], "get"),
     "registry-new": ([], "get"),
     "registry": (["ecr"], "get"),
     "registry-check": (["ecr"], "post"),
 }
-EVERYBODY = {"first-steps": ([], "get")}
+EVERYBODY = {"first-steps": ([], "get"), "archived": ([], "get")}
 WITH_CLUSTER = {"namespace_create"}  # asks a cluster: test_namespaces.py, tests/access/table.py
 
 
