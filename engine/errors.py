@@ -13,7 +13,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Cause:
     """Why something cannot be deployed, for those who mend it. `code`: one stable word; `name`: of the variable, namespace,
-    Secret or image; `place`: the secrets file, or the namespace of the Secret."""
+    Secret; `place`: the secrets file, or the namespace of the Secret."""
 
     code: str
     name: str = ""

@@ -82,6 +82,12 @@ def _of_pull_secret(cause: Cause, members: Sequence[Finding], environment: Envir
     return told.text, told.detail
 
 
+def _of_images(cause: Cause, members: Sequence[Finding], environment: Environment) -> Words:
+    if len(members) == 1:
+        return _own(members)
+    return f"{len(members)} images of this revision cannot be pulled.", members[0].detail
+
+
 def _of_missing(cause: Cause, members: Sequence[Finding], environment: Environment) -> Words:
     if len(members) == 1:
         return _own(members)
@@ -97,6 +103,7 @@ _WORDS: Mapping[str, Callable[[Cause, Sequence[Finding], Environment], Words]] =
     "variable": _of_variable,
     "namespace": _of_namespace,
     "pull-secret": _of_pull_secret,
+    "image": _of_images,
     "missing-object": _of_missing,
     "missing-key": _of_missing,
 }

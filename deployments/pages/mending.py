@@ -32,7 +32,8 @@ class Mend:
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads the preview, and what they may do. `back`: the address of the preview."""
+    """Who reads the preview, and what they may do. `back`: the address of the preview; `files`: primary keys of the secrets files
+    by their path."""
 
     environment: Environment
     back: str
@@ -40,6 +41,7 @@ class Reader:
     is_maintainer_here: bool
     edits_secrets: bool
     ask: str
+    files: Mapping[str, int]
 
     @property
     def slugs(self) -> list[str]:
@@ -57,6 +59,7 @@ def reader_of(user: Any, environment: Environment, back: str) -> Reader:
         is_maintainer_here=here == Role.MAINTAINER,
         edits_secrets=may_secret(user, environment, "edit"),
         ask=maintainers_text(environment.project),
+        files=dict(environment.secrets_files.values_list("path", "pk")),
     )
 
 
@@ -84,11 +87,20 @@ def _namespace(cause: Cause, reader: Reader, revision: str) -> Mend | None:
 
 
 def _secret_keys(cause: Cause, reader: Reader, revision: str) -> Mend | None:
+    return _secrets_file(cause, reader, revision, "Set the keys")
+
+
+def _secret_missing(cause: Cause, reader: Reader, revision: str) -> Mend | None:
+    return _secrets_file(cause, reader, revision, "Make the secret")
+
+
+def _secrets_file(cause: Cause, reader: Reader, revision: str, label: str) -> Mend:
     if not reader.edits_secrets:
         return Mend(ask=reader.ask)
-    file = reader.environment.secrets_files.filter(path=cause.place).values_list("pk", flat=True).first()
-    query = urlencode({"file": file or "", "at": revision, "show": "attention", "next": reader.back})
-    return Mend("Set the keys", f"{reverse('secrets:environment', args=reader.slugs)}?{query}")
+    query = urlencode(
+        {"file": reader.files.get(cause.place, ""), "at": revision, "show": "attention", "next": reader.back}
+    )
+    return Mend(label, f"{reverse('secrets:environment', args=reader.slugs)}?{query}")
 
 
 def _pull_secret(cause: Cause, reader: Reader, revision: str) -> Mend | None:
@@ -100,5 +112,6 @@ _MENDS: Mapping[str, Callable[[Cause, Reader, str], Mend | None]] = {
     "namespace": _namespace,
     "secret-keys": _secret_keys,
     "placeholders": _secret_keys,
+    "secret-missing": _secret_missing,
     "pull-secret": _pull_secret,
 }

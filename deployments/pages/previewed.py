@@ -138,10 +138,11 @@ def people(place: Environment, made: Preview) -> str:
 
 
 def changed_of(made: Preview, *, sees_names: bool, all_open: bool) -> list[Changed]:
-    """The objects that change: what is refused first, then real changes, then those of the portal's own marks."""
+    """The objects that change: what is refused first, then real changes, then those of the portal's own marks. A refusal whose
+    cause stands among the checks stays folded."""
     found = [shown(change, sees_names) for change in made.changes if change.action != Action.UNCHANGED]
     found.sort(key=lambda change: (not change.error, any(one.is_mark for one in change.meaning)))
-    return [Changed(change, all_open or bool(change.error)) for change in found]
+    return [Changed(change, all_open or bool(change.error and not change.cause)) for change in found]
 
 
 def shown(change: ObjectChange, sees_names: bool) -> ObjectChange:

@@ -75,7 +75,7 @@ def resolve_images(
         try:
             pins.append(patiently(partial(pin_of, image, commit_sha, hasty=hasty)))
         except NotDeployable as error:
-            missing[error.message] = Cause("image", image.name)
+            missing[error.message] = Cause("image")
     if missing:
         first, *others = missing
         raise NotDeployable(

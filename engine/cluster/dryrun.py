@@ -227,7 +227,8 @@ class _Run:
         """The result for an object that the server refused, or cannot judge yet."""
         if not isinstance(error, ApiError):
             return ObjectChange(manifest.ref, None, error=error.message, hint=error.hint)
-        deferred = self._read(ObjectChange(manifest.ref, None, deferred=True), None, manifest.body)
+        deferred = ObjectChange(manifest.ref, None, deferred=True)
+        deferred = replace(self._read(deferred, None, manifest.body), meaning=())  # it may be there already
         if self._comes_with_deploy(manifest, error):
             return deferred
         if webhook := lacks_dry_run(error):

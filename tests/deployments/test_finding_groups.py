@@ -123,7 +123,7 @@ def test_the_image_that_is_not_there_is_a_cause(environment: Environment, outsid
     make_image(environment.project, name="web")
     outside.tags.clear()
     made = preview(environment, commit("c"))
-    assert [finding.cause for finding in made.errors] == [Cause("image", "web")]
+    assert [finding.cause for finding in made.errors] == [Cause("image")]
 
 
 class TestAMissingVariable:
@@ -177,3 +177,15 @@ def test_as_many_queries_for_many_findings(
 
     queries(1)
     assert queries(1) == queries(15)
+
+
+def test_a_secret_that_aws_does_not_have_is_made_on_its_page(
+    environment: Environment, lead: Any, outside: Outside, deployer: Any
+) -> None:
+    file = make_secrets_file(environment, path="secret.yaml", secret_id="not-there")
+    [finding] = preview(environment, commit("c")).errors
+    assert finding.cause == Cause("secret-missing", "not-there", "secret.yaml")
+    [group] = groups(environment, lead, finding)
+    assert group.mend is not None
+    assert group.mend.label == "Make the secret"
+    assert f"file={file.pk}&" in group.mend.url
