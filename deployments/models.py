@@ -161,6 +161,7 @@ class Deploy(Run):
             models.Index(fields=["state", "-number"], name="deploy_state"),
             models.Index(fields=["actor_text", "-number"], name="deploy_actor"),
             models.Index(fields=["revision", "-number"], name="deploy_revision"),
+            models.Index(fields=["environment", "revision"], name="deploy_record"),
             models.Index(fields=["created_at"], name="deploy_created"),
             models.Index(fields=["undoes"], condition=Q(undoes__isnull=False), name="deploy_undoes"),
             models.Index(

@@ -15,4 +15,8 @@ class Migration(migrations.Migration):
             name='branch',
             field=models.CharField(blank=True, db_default='', default='', max_length=200),
         ),
+        migrations.AddIndex(
+            model_name='deploy',
+            index=models.Index(fields=['environment', 'revision'], name='deploy_record'),
+        ),
     ]
