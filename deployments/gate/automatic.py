@@ -133,6 +133,7 @@ def ask(environment: Environment, build: Build) -> None:
     order = requests.Order(
         commit, build.revision, f"Build #{build.number} succeeded.", key,
         secret_versions=secret_pins.pinned(environment, None),
+        branch=revisions.other_branch(environment.project, commit.sha, build.branch),
     )  # fmt: skip
     with transaction.atomic():
         # The lock keeps requests of people away between the last look at them and this one.
