@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from projects.pages import allotment_views, infrastructure_views, namespace_views, parts_views, views
+from projects.pages import (
+    allotment_views,
+    infrastructure_views,
+    namespace_views,
+    parts_views,
+    proposal_views,
+    views,
+)
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
@@ -15,6 +22,7 @@ urlpatterns = [
     path(SETTINGS + "check/", views.general_check, name="settings-check"),
     path(SETTINGS + "environments/", views.environments, name="environments"),
     path(SETTINGS + "environments/new/", views.environment_new, name="environment-new"),
+    path(SETTINGS + "environments/proposed/", proposal_views.proposals, name="proposals"),
     path(SETTINGS + "environments/<str:env>/", views.environment, name="environment"),
     path(SETTINGS + "environments/<str:env>/check/", views.environment_check, name="environment-check"),
     path(SETTINGS + "environments/<str:env>/up/", views.environment_up, name="environment-up"),
