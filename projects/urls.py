@@ -8,6 +8,7 @@ from projects.pages import (
     allotment_views,
     infrastructure_views,
     namespace_views,
+    new_views,
     parts_views,
     proposal_views,
     views,
@@ -17,12 +18,12 @@ app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
 
 urlpatterns = [
-    path("projects/new/", views.new, name="new"),
+    path("projects/new/", new_views.new, name="new"),
     path(SETTINGS, views.general, name="settings"),
     path(SETTINGS + "check/", views.general_check, name="settings-check"),
     path(SETTINGS + "environments/", views.environments, name="environments"),
     path(SETTINGS + "environments/new/", views.environment_new, name="environment-new"),
-    path(SETTINGS + "environments/proposed/", proposal_views.proposals, name="proposals"),
+    path(SETTINGS + "proposals/", proposal_views.proposals, name="proposals"),
     path(SETTINGS + "environments/<str:env>/", views.environment, name="environment"),
     path(SETTINGS + "environments/<str:env>/check/", views.environment_check, name="environment-check"),
     path(SETTINGS + "environments/<str:env>/up/", views.environment_up, name="environment-up"),

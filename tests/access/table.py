@@ -89,7 +89,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("projects:settings-check", f"{SETTINGS}check/", ONLY_A_FORM, post(KEEPS, 200)),
     ("projects:environments", f"{SETTINGS}environments/", KEEPS, NO_FORM),
     ("projects:environment-new", f"{SETTINGS}environments/new/", KEEPS, post(KEEPS, 422)),
-    ("projects:proposals", f"{SETTINGS}environments/proposed/", KEEPS, post(KEEPS, 422)),
+    ("projects:proposals", f"{SETTINGS}proposals/", KEEPS, post(KEEPS, 422)),
     ("projects:environment", f"{SETTINGS}environments/staging/", KEEPS, post(KEEPS, 422)),
     ("projects:environment-check", f"{SETTINGS}environments/staging/check/", ONLY_A_FORM, post(KEEPS, 200)),
     ("projects:environment-up", f"{SETTINGS}environments/production/up/", ONLY_A_FORM, post(KEEPS, 302)),

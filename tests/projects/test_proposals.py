@@ -15,7 +15,7 @@ from tests import factories as make
 from tests.adapters.conftest import origin  # noqa: F401  (a fixture)
 from tests.projects.test_reading import SAMPLES
 
-HERE = "/projects/fresh/settings/environments/proposed/"
+HERE = "/projects/fresh/settings/proposals/"
 DOCKERFILE = "FROM scratch\n"
 
 
