@@ -44,6 +44,7 @@ class NewProjectForm(ProjectForm):
         ):
             self.fields[name].required = False
             self.fields[name].help_text = hint
+        self.fields["default_branch"].initial = ""
 
     def further_rows(self) -> list[list[BoundField]]:
         """The fields that are seldom needed, row by row."""

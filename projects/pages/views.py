@@ -6,6 +6,7 @@ Every view fetches with a check of the right, handles the form, calls one servic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,9 @@ from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm
 from projects.pages.new_views import try_repository
 from projects.pages.saving import kept_hint, saved, settings_page
 from projects.pages.variable_forms import VariableFormSet, variable_rows
+from projects.reading.manifests import FoundVariable
+from projects.reading.scan import scan_folder
+from projects.variables import MOST
 from ui.forms import page, posted
 
 
@@ -107,8 +111,10 @@ def environments(request: HttpRequest, slug: str) -> HttpResponse:
 def environment_new(request: HttpRequest, slug: str) -> HttpResponse:
     """Adding an environment."""
     project = settings_of(request.user, slug)
-    form = EnvironmentForm(posted(request), project=project, initial={"deploy_timeout": 1200})
-    rows = variable_rows(posted(request), None)
+    folder = request.GET.get("directory", "")
+    initial = {"deploy_timeout": 1200, "config_directory": folder}
+    form = EnvironmentForm(posted(request), project=project, initial=initial)
+    rows = variable_rows(posted(request), None, _used_in(project, folder))
 
     def save() -> None:
         services.create_environment(
@@ -133,7 +139,8 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
     form = EnvironmentForm(
         posted(request), project=project, existing=True, initial=EnvironmentForm.initial_of(row)
     )
-    rows = variable_rows(posted(request), row)
+    folder = row.config_directory if "variables" in request.GET else ""
+    rows = variable_rows(posted(request), row, _used_in(project, folder))
 
     def save() -> None:
         values = {**form.values("edited"), "variables": rows.entered()}
@@ -147,6 +154,12 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
     ):
         return redirect("projects:environment", slug, env)
     return _environment(request, row, form, rows, refused=rows.is_bound)
+
+
+def _used_in(project: Project, folder: str) -> Sequence[FoundVariable]:
+    """The variables that the manifests of a folder use; none where it cannot be read, which the checks of the form tell."""
+    found = scan_folder(project, folder).folders if folder else ()
+    return found[0].manifests.variables[:MOST] if found else ()
 
 
 def _environment(

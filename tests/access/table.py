@@ -117,6 +117,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # What everybody of a project sees
     ("portal:board", "/", SIGNED_IN, NO_FORM),
     ("portal:project", "/projects/shop/", SEES, NO_FORM),
+    ("portal:first-deploy", "/projects/shop/settings/first-deploy/", SEES, NO_FORM),
     ("deployments:environment", "/projects/shop/staging/", SEES, NO_FORM),
     ("deployments:alarms", "/projects/shop/staging/alarms/", SEES, NO_FORM),
     ("deployments:changed-secrets", "/projects/shop/staging/changed-secrets/", SEES, NO_FORM),

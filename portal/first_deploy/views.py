@@ -1,0 +1,23 @@
+"""The checklist of a project without a deploy, as a part of the project's page and, without script, as a page."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from portal.first_deploy.checklist import checklist, is_over, shown
+from projects.access import project_for
+
+
+@require_safe
+def first_deploy(request: HttpRequest, project: str) -> HttpResponse:
+    """What is left until the first deploy. Once one has succeeded the part is empty, and the page leads to the project's."""
+    found = project_for(request.user, project)
+    over = is_over(found)
+    context = {"project": found, "lists": [] if over else shown(checklist(request.user, found))}
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "portal/_first_deploy.html", context)
+    return (
+        redirect("portal:project", project) if over else render(request, "portal/first_deploy.html", context)
+    )
