@@ -271,7 +271,8 @@ def _deploy(environment: Environment, reader: _Reader) -> Item:
     return Item(title, TROUBLE, f"#{last.number}: {last.result}", **button)
 
 
-def shown(lists: Sequence[EnvironmentList]) -> list[tuple[EnvironmentList, bool]]:
-    """The lists, each with whether it is open: the first one that is not done."""
-    first = next((one for one in lists if one.done < len(one.items)), None)
-    return [(one, one is first) for one in lists]
+def chosen(lists: Sequence[EnvironmentList], slug: str) -> EnvironmentList | None:
+    """The list of the environment with that short name, else the first one that is not done; None without environments."""
+    named = (one for one in lists if one.environment.slug == slug)
+    open_ones = (one for one in lists if one.done < len(one.items))
+    return next(named, None) or next(open_ones, None) or next(iter(lists), None)

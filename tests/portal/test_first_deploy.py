@@ -159,9 +159,14 @@ def test_the_page_has_the_list_until_a_deploy_has_succeeded(shop: Project, clien
     assert "Until the first deploy" in part
     assert part.count("button small primary") == 1
     assert "<html" not in part
+    make.make_environment(shop, slug="production", name="Production", order=20)
+    assert (
+        'Create the namespace<span class="hidden-label"> for Production'
+        in client.get(f"{PART}?environment=production").content.decode()
+    )
     page = client.get(PART).content.decode()
     assert "<h1>First deploy of Shop</h1>" in page
-    make.make_deploy(shop.environments.get(), State.SUCCEEDED)
+    make.make_deploy(shop.environments.get(slug="staging"), State.SUCCEEDED)
     assert f'hx-get="{PART}"' not in client.get("/projects/shop/").content.decode()
     assert "Until the first deploy" not in client.get(PART, headers=HTMX).content.decode()
     assert client.get(PART)["Location"] == "/projects/shop/"
