@@ -14,7 +14,7 @@ from core.fields import CannotDecrypt
 from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.types import FIELD_MANAGER, Json
 from projects import connections
-from projects.access import require
+from projects.access import require_current, require_project
 from projects.allotting.using import require_still
 from projects.allotting.wishes import of_place
 from projects.cluster_rights import deploy_finding, rules_for
@@ -38,9 +38,10 @@ def create_namespace(actor: Actor, environment: Environment) -> Made:
     """Makes the environment's namespace on its cluster; one that exists is left as it is. A new one holds its pods to the level
     baseline of Pod Security.
 
-    Raises Refused (role too weak), NotAllotted, CannotDecrypt and ExternalError: the cluster is away, the account lacks the
-    right, or the namespace is being deleted."""
-    require(actor, environment, Role.MAINTAINER)
+    Raises Refused (role too weak, archived), NotAllotted, CannotDecrypt and ExternalError: the cluster is away, the account
+    lacks the right, or the namespace is being deleted."""
+    require_project(actor, environment.project, Role.MAINTAINER)
+    require_current(environment.project, environment)
     require_still(environment.project, of_place(environment.cluster, environment.namespace))
     # Before the call, so that nothing is made that the audit does not tell of.
     record(actor, "namespace.asked", **_audited(environment))

@@ -77,16 +77,19 @@ class _Reader:
 
 
 def is_over(project: Project) -> bool:
-    """Whether a deploy of the project has succeeded: then there is no list any more."""
-    return Deploy.objects.filter(environment__project=project, state=State.SUCCEEDED).exists()
+    """Whether a deploy of the project has succeeded, or it is archived: then there is no list any more."""
+    return (
+        project.archived_at is not None
+        or Deploy.objects.filter(environment__project=project, state=State.SUCCEEDED).exists()
+    )
 
 
 def checklist(user: Any, project: Project) -> list[EnvironmentList]:
     """The lists of the project's environments, in their order. Asks the outside, for some seconds at most."""
     environments = list(
-        project.environments.select_related("cluster", "project").prefetch_related(
-            "secrets_files__environment__project"
-        )
+        project.environments.current()
+        .select_related("cluster", "project")
+        .prefetch_related("secrets_files__environment__project")
     )
     seen = look(project, environments)
     files = [file for one in environments for file in one.secrets_files.all()]
@@ -94,7 +97,7 @@ def checklist(user: Any, project: Project) -> list[EnvironmentList]:
     unfilled = _unfilled(one.secret for one in secrets.values() if one.secret is not None)
     roles = roles_by_environment(user, environments)
     back = reverse("portal:project", args=[project.slug])
-    has_images = project.images.exists()
+    has_images = project.images.current().exists()
     return [
         EnvironmentList(
             one,

@@ -21,6 +21,6 @@ def first_deploy(request: HttpRequest, project: str) -> HttpResponse:
     context = {"project": found, "lists": lists, "list": shown}
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "portal/_first_deploy.html", context)
-    return (
-        redirect("portal:project", project) if over else render(request, "portal/first_deploy.html", context)
-    )
+    if shown is None:
+        return redirect("portal:project", project)
+    return render(request, "portal/first_deploy.html", context)

@@ -41,14 +41,14 @@ def first_steps(user: Any) -> FirstSteps:
     """The first steps as this person sees them."""
     if not user.is_admin:
         return FirstSteps((), ask=admins_text())
-    project = visible_projects(user).order_by("pk").first()
+    project = visible_projects(user).current().order_by("pk").first()
     wanted = (
         (
-            Cluster.objects.exists(), "Register a cluster", reverse("projects:cluster-new"), "Register a cluster",
+            Cluster.objects.current().exists(), "Register a cluster", reverse("projects:cluster-new"), "Register a cluster",
             "A kubeconfig with a ServiceAccount's token. It is tried before it is kept, and kept encrypted.",
         ),
         (
-            Registry.objects.exists(), "Register the registry", reverse("projects:registry-new"), "Register a registry",
+            Registry.objects.current().exists(), "Register the registry", reverse("projects:registry-new"), "Register a registry",
             "The Amazon ECR that your images are in. The portal's own AWS credentials open it; none is entered here. Not needed "
             "for a project without images of its own.",
         ),
@@ -58,7 +58,8 @@ def first_steps(user: Any) -> FirstSteps:
             "and proposes environments, images, variables and secrets files.",
         ),
         (
-            Environment.objects.exists(), "Take over what was read, then deploy", _proposals_url(project), "Read the repository",
+            Environment.objects.current().exists(), "Take over what was read, then deploy", _proposals_url(project),
+            "Read the repository",
             "The project's page then shows what is left until its first deploy, with a button for each.",
         ),
     )  # fmt: skip

@@ -112,7 +112,8 @@ class ProposalForm:
 
     def _refuse_clashes(self) -> None:
         places: dict[tuple[Any, Any], str] = {}
-        slugs = set(self.project.environments.values_list("slug", "config_directory"))
+        rows = self.project.environments.values_list("slug", "config_directory", "archived_at")
+        slugs = {(slug, "" if archived else folder) for slug, folder, archived in rows}
         for form in filter(lambda one: one.is_taken and not one.errors, self.environments):
             data = form.cleaned_data
             if any(slug == data["slug"] and folder != data["config_directory"] for slug, folder in slugs):
@@ -124,7 +125,8 @@ class ProposalForm:
                     "namespace",
                     f"{other} has this namespace, too: objects of the same name would overwrite each other.",
                 )
-        names = set(self.project.images.values_list("name", "dockerfile"))
+        images = self.project.images.values_list("name", "dockerfile", "archived_at")
+        names = {(name, "" if archived else file) for name, file, archived in images}
         for form in filter(lambda one: one.is_taken and not one.errors, self.images):
             data = form.cleaned_data
             if any(name == data["name"] and file != data["dockerfile"] for name, file in names):
@@ -206,7 +208,7 @@ def _of_files(proposed: Proposed) -> Iterator[dict[str, Any]]:
 
 
 def _of_images(proposed: Proposed) -> Iterator[dict[str, Any]]:
-    registries = list(Registry.objects.all()[:2])
+    registries = list(Registry.objects.current()[:2])
     for one in proposed.images:
         yield {
             "take": bool(registries), "dockerfile": one.dockerfile, "context": one.context, "name": one.name,

@@ -35,10 +35,6 @@ class Ticked(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "empty_permitted": False})
-        for field in self.fields.values():
-            # A browser would cut a longer text without a word; the counter (js/app.js) and the server tell.
-            if most := field.widget.attrs.pop("maxlength", None):
-                field.widget.attrs["data-most"] = most
 
     @property
     def is_taken(self) -> bool:
@@ -58,7 +54,7 @@ class EnvironmentRow(Ticked):
     pull_secret = _checked(Environment, "pull_secret", widget=forms.HiddenInput)
     name = _checked(Environment, "name", label="Name")
     slug = _checked(Environment, "slug", mono=True, label="Short name")
-    cluster = forms.ModelChoiceField(Cluster.objects.all(), label="Cluster", empty_label="Choose…")
+    cluster = forms.ModelChoiceField(Cluster.objects.current(), label="Cluster", empty_label="Choose…")
     namespace = _checked(Environment, "namespace", mono=True, label="Namespace")
     is_production = _checked(Environment, "is_production", label="Production", widget=Switch())
     found: ProposedEnvironment | None = None
@@ -104,7 +100,7 @@ class ImageRow(Ticked):
     dockerfile = _checked(Image, "dockerfile", widget=forms.HiddenInput)
     context = _checked(Image, "context", widget=forms.HiddenInput)
     name = _checked(Image, "name", mono=True, label="Name")
-    registry = forms.ModelChoiceField(Registry.objects.all(), label="Registry", empty_label="Choose…")
+    registry = forms.ModelChoiceField(Registry.objects.current(), label="Registry", empty_label="Choose…")
     repository = _checked(Image, "repository", mono=True, label="Repository")
 
 

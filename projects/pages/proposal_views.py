@@ -31,7 +31,8 @@ def proposals(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("portal:project", slug)
     return settings_page(
         request, "proposals", project, "environments", found=found, proposal=form, cards=list(form.cards()),
-        refused=form.is_bound, has_cluster=Cluster.objects.exists(), has_registry=Registry.objects.exists(),
+        refused=form.is_bound, has_cluster=Cluster.objects.current().exists(),
+        has_registry=Registry.objects.current().exists(),
     )  # fmt: skip
 
 

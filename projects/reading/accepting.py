@@ -15,7 +15,7 @@ from django.db import transaction
 from audit.actors import Actor
 from core.errors import Refused
 from projects import services
-from projects.access import require_project
+from projects.access import require_current, require_project
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 
 ENVIRONMENT, FILE, IMAGE = "environment", "file", "image"
@@ -105,6 +105,7 @@ def accept(
 ) -> Accepted:
     """Adds the chosen rows. Raises Refused (role too weak) and NotAccepted, which has every refusal; then nothing is saved."""
     require_project(actor, project, Role.MAINTAINER)
+    require_current(project)
     saving = _Saving()
     with transaction.atomic():
         Project.objects.select_for_update().get(
@@ -120,7 +121,11 @@ def accept(
 
 
 def _image(actor: Actor, project: Project, chosen: ChosenImage, saving: _Saving) -> None:
-    if Image.objects.filter(project=project, name=chosen.name, dockerfile=chosen.dockerfile).exists():
+    if (
+        Image.objects.current()
+        .filter(project=project, name=chosen.name, dockerfile=chosen.dockerfile)
+        .exists()
+    ):
         return
 
     def make() -> object:
@@ -134,7 +139,7 @@ def _image(actor: Actor, project: Project, chosen: ChosenImage, saving: _Saving)
 
 def _environment(actor: Actor, project: Project, chosen: ChosenEnvironment, saving: _Saving) -> None:
     def find() -> Environment | None:
-        rows = Environment.objects.select_related("cluster", "project").filter(project=project)
+        rows = Environment.objects.current().select_related("cluster", "project").filter(project=project)
         return rows.filter(slug=chosen.slug, config_directory=chosen.config_directory).first()
 
     def make() -> object:

@@ -51,7 +51,7 @@ class Proposed:
 def proposed(project: Project, scan: Scan) -> Proposed:
     """The proposals, without what the project has already. A few queries."""
     have = list(project.environments.all())
-    used = {one.config_directory.strip("/") for one in have}
+    used = {one.config_directory.strip("/") for one in have if one.archived_at is None}
     new = sorted((one for one in scan.folders if one.path not in used), key=lambda one: place_of(one.path))
     likely = {one.path for one in new if is_named(one.path)} or {one.path for one in new if len(new) == 1}
     taken = {one.slug for one in have}
@@ -60,7 +60,7 @@ def proposed(project: Project, scan: Scan) -> Proposed:
         slug = slug_of(folder.path, taken)
         taken.add(slug)
         environments.append(_environment(project, folder.path, slug, folder.manifests, folder.path in likely))
-    registries = list(Registry.objects.all())
+    registries = list(Registry.objects.current())
     images = proposals(project.slug, scan.dockerfiles, list(project.images.all()))
     named = _named_repositories(scan, registries)
     return Proposed(
@@ -116,5 +116,5 @@ def missing_variables(environment: Environment, manifests: Manifests) -> list[st
 
 def usual_cluster() -> Cluster | None:
     """The only cluster; None where there are several, or none."""
-    rows = list(Cluster.objects.all()[:2])
+    rows = list(Cluster.objects.current()[:2])
     return rows[0] if len(rows) == 1 else None
