@@ -12,6 +12,7 @@ from deployments.pages import history, overview
 from deployments.pages.deploy_rows import by_day
 from deployments.records import of_running
 from portal import board as boards
+from portal.first_deploy.checklist import is_over as first_deploy_is_over
 from projects.access import project_for, role_in
 from projects.models import Role
 from projects.pages.first_steps import first_steps
@@ -52,6 +53,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "page": page,
         "days": by_day(page.rows),
         "query": request.GET.urlencode(),
+        "is_new": bool(views) and not first_deploy_is_over(shown),
     }
     part = "portal/_project.html" if request.htmx else "portal/project.html"  # type: ignore[attr-defined]
     return render(request, part, context)

@@ -94,6 +94,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("projects:settings-check", f"{SETTINGS}check/", ONLY_A_FORM, post(KEEPS, 200)),
     ("projects:environments", f"{SETTINGS}environments/", KEEPS, NO_FORM),
     ("projects:environment-new", f"{SETTINGS}environments/new/", KEEPS, post(KEEPS, 422)),
+    ("projects:proposals", f"{SETTINGS}proposals/", KEEPS, post(KEEPS, 422)),
     ("projects:environment", f"{SETTINGS}environments/staging/", KEEPS, post(KEEPS, 422)),
     ("projects:environment-archive", f"{SETTINGS}environments/staging/archive/", KEEPS, post(KEEPS, 422)),
     ("projects:environment-check", f"{SETTINGS}environments/staging/check/", ONLY_A_FORM, post(KEEPS, 200)),
@@ -123,6 +124,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     # What everybody of a project sees
     ("portal:board", "/", SIGNED_IN, NO_FORM),
     ("portal:project", "/projects/shop/", SEES, NO_FORM),
+    ("portal:first-deploy", "/projects/shop/settings/first-deploy/", SEES.replace("200", "302"), NO_FORM),
     ("deployments:environment", "/projects/shop/staging/", SEES, NO_FORM),
     ("deployments:alarms", "/projects/shop/staging/alarms/", SEES, NO_FORM),
     ("deployments:changed-secrets", "/projects/shop/staging/changed-secrets/", SEES, NO_FORM),

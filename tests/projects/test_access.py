@@ -20,6 +20,8 @@ SETTINGS = {
     "environment-check": (["shop", "staging"], "post"),
     "environment-up": (["shop", "staging"], "post"),
     "variable-add": (["shop", "staging"], "get"),
+    "namespace_create": (["shop", "staging"], "post"),
+    "proposals": (["shop"], "get"),
     "images": (["shop"], "get"),
     "image-new": (["shop"], "get"),
     "image": (["shop", "web"], "get"),
