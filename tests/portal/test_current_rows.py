@@ -17,7 +17,7 @@ HISTORY, THE_ROW, CHOSEN, TAKEN = (
     "short names of archived rows stay taken",
 )  # fmt: skip
 WITH_ARCHIVED = {
-    ("builds/deciding.py", "projects_of"): CHOSEN,
+    ("builds/concerned.py", "named_by"): CHOSEN,
     ("builds/management/commands/report_build.py", "project_of"): THE_ROW,
     ("builds/pages/listing.py", "narrow"): HISTORY,
     (
@@ -37,6 +37,7 @@ WITH_ARCHIVED = {
     ): "also the page of one that is archived; lists add the condition",
     ("deployments/pages/overview.py", "older_releases"): CHOSEN,
     ("notify/github.py", "_site_token"): THE_ROW,
+    ("notify/github.py", "deliver"): "a deploy that ended before its project was archived is told to its end",
     ("notify/github.py", "is_shared"): "names at GitHub do not change because a project is archived",
     ("projects/access.py", "environment_for"): THE_ROW,
     ("projects/access.py", "visible_projects"): HISTORY,
