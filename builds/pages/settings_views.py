@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from audit.actors import person
 from builds import changing, proposals, status
+from builds.concerned import hears_site
 from builds.models import BuildSettings, Recipe
 from builds.pages.delivery_rows import lines, visible
 from builds.pages.settings_forms import KeysForm, RecipeForm, RulesForm
@@ -59,6 +60,7 @@ def overview(request: HttpRequest, project: Project, stored: BuildSettings) -> d
         "hook_url": f"{settings.BASE_URL}{reverse('pushes:github')}",
         "network": status.network(),
         "site_secret": bool(settings.GITHUB_WEBHOOK_SECRET),
+        "site_counts": hears_site(project),
         "last": next(iter(lines(request.user, latest)), None),
     }
 

@@ -25,9 +25,9 @@ from adapters.docker.faults import (
     ImmutableTag,
     QuotaExceeded,
     build_fault,
-    push_fault,
 )
 from adapters.docker.ignoring import Ignored
+from adapters.docker.push_faults import push_fault
 from adapters.docker.trace import BuildKitTrace, ClassicTrace, shown
 from adapters.docker.wire import Stopper
 from adapters.errors import Denied, ExternalError, NotFound, Throttled, Unavailable
@@ -50,6 +50,19 @@ BUILDS = [
         "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown "
         "instruction: BOGUS", BuildFailed, "dockerfile parse error line 2: unknown instruction: BOGUS.",
     ),
+    (
+        'failed to solve with frontend dockerfile.v0: failed to solve: rpc error: code = Unknown desc = failed to compute cache '
+        'key: "/web/app" not found: not found', BuildFailed,
+        "COPY or ADD names “web/app”, which the build context does not have.",
+    ),
+    (
+        'failed to solve: failed to compute cache key: failed to calculate checksum of ref a::b: "/app": not found', BuildFailed,
+        "COPY or ADD names “app”, which the build context does not have.",
+    ),
+    (
+        "COPY failed: file not found in build context or excluded by .dockerignore: stat app: file does not exist", BuildFailed,
+        "COPY or ADD names “app”, which the build context does not have.",
+    ),
     ("write /app/x: no space left on device", DiskFull, "The Docker engine's disk is full."),
     (
         "failed to solve: ResourceExhausted: failed to read dockerfile: failed to create temp dir: mkdir /var/lib/docker/tmp/"
@@ -70,9 +83,9 @@ BUILDS = [
     ),
     (
         "failed to solve: failed to compute cache key: failed to calculate checksum of ref abc::def: \"/absent\": not found",
-        BuildFailed, '"/absent": not found.',
+        BuildFailed, "COPY or ADD names “absent”",
     ),
-    ("failed to compute cache key: \"/absent\" not found: not found", BuildFailed, '"/absent" not found: not found.'),
+    ("failed to compute cache key: \"/absent\" not found: not found", BuildFailed, "COPY or ADD names “absent”"),
     (
         "failed to solve: python:9: failed to resolve source metadata for docker.io/library/python:9: "
         "docker.io/library/python:9: not found", BuildFailed, "A base image cannot be pulled: ",

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('builds', '0003_history_stays'),
+        ('builds', '0004_signers_of_deliveries'),
     ]
 
     operations = [
