@@ -10,6 +10,7 @@ from builds.pages import project_panel
 from builds.pages.build_parts import may_deploy
 from deployments.pages import history, overview
 from deployments.pages.deploy_rows import by_day
+from deployments.pages.going_back import with_ways_back
 from portal import board as boards
 from projects.access import project_for, role_in
 from projects.models import Role
@@ -36,7 +37,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
     """One project: its environments side by side, its builds, and its deploys in one timeline."""
     shown = project_for(request.user, project)
     page = history.project_page(shown, request.GET)
-    views = overview.of_project(request.user, shown)
+    views = with_ways_back(overview.of_project(request.user, shown))
     builds = project_panel.panel(shown)
     role = role_in(request.user, shown)
     context = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -12,7 +11,7 @@ from django.views.decorators.http import require_safe
 from builds.pages.standing import build_of
 from deployments.gate import automatic, secrets_alone
 from deployments.models import Deploy
-from deployments.pages import alarms, deploy_rows, history, overview
+from deployments.pages import alarms, deploy_rows, going_back, history, overview
 from deployments.preparation.secret_people import changed_by
 from deployments.preparation.secret_state import secret_state
 from projects.access import environment_for, maintainers_text, may_secret, role_in
@@ -74,9 +73,8 @@ def changed_secrets(request: HttpRequest, project: str, environment: str) -> Htt
 
 
 def environment_view(user: Any, shown: Environment) -> overview.EnvironmentView:
-    """The view of one environment. The caller has checked the user's right to it."""
-    rows = list(overview.environments().filter(pk=shown.pk))
-    return overview.views(user, rows, overview.open_deploys(Q(environment=shown)))[0]
+    """The view of one environment, with its way back. The caller has checked the user's right to it."""
+    return going_back.with_ways_back([going_back.of_environment(user, shown)])[0]
 
 
 def secrets_versions(shown: Environment, good: Deploy | None) -> list[dict[str, str]]:

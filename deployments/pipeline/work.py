@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -150,6 +150,7 @@ class RowObserver:
                     "sentence",
                     "hint",
                     "evidence",
+                    "pods",
                     "changed_at",
                 ],
             )
@@ -168,4 +169,5 @@ class RowObserver:
             sentence=shown["sentence"][:500],
             hint=shown["hint"][:500],
             evidence=shown if status.evidence is not None else None,
+            pods=as_stored(asdict(status.pods)) if status.pods else None,
         )

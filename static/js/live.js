@@ -9,6 +9,7 @@ import { refresh } from "./refresh.js";
 
 const POLL_MS = 2000;
 const RETRY_STREAM_MS = 30000;
+const WIDE = matchMedia("(min-width: 75rem)"); // the log stands beside the objects
 
 class Live {
   constructor(log) {
@@ -19,11 +20,11 @@ class Live {
     this.failures = 0;
     this.over = false;
     this.body.addEventListener("scroll", () => this.onScroll());
-    $("[name=follow]", log)?.addEventListener("change", () => this.scroll());
+    this.follow?.addEventListener("change", () => { this.scroll(); this.come(); });
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     window.addEventListener("pagehide", () => this.close());
     this.open();
-    if (!location.hash) this.scroll();
+    if (!location.hash) { this.scroll(); if (WIDE.matches) this.come(); }
   }
 
   /* The stream. A browser allows six connections to a host, so hidden tabs close theirs. */
@@ -88,7 +89,7 @@ class Live {
   end() {
     refresh();
     this.stop("");
-    document.addEventListener("htmx:afterSettle", () => say(`The run has ended: ${$("#progress h1 .state")?.textContent.trim() || ""}`), { once: true });
+    document.addEventListener("htmx:afterSettle", tellEnd);
   }
 
   stop(words) {
@@ -135,11 +136,20 @@ class Live {
 
   /* Scrolling up pauses following the log, scrolling to the end resumes it */
   get follow() { return $("[name=follow]", this.log); }
+  come() { if (this.follow?.checked) this.log.scrollIntoView({ block: "nearest" }); }
   scroll() { if (this.follow?.checked) this.body.scrollTop = this.body.scrollHeight; }
   onScroll() {
     const atEnd = this.body.scrollHeight - this.body.scrollTop - this.body.clientHeight < 24;
     if (this.follow) this.follow.checked = atEnd;
   }
+}
+
+/* Once, with the outcome, when the part of the page shows it */
+function tellEnd() {
+  const part = $("#progress");
+  if (part?.dataset.open) return;
+  document.removeEventListener("htmx:afterSettle", tellEnd);
+  say(part?.dataset.say || `The run has ended: ${$("h1 .state", part || document)?.textContent.trim() || ""}`);
 }
 
 /* Goes to a line by its address and opens its fold. Reloads the page once for a line that is missing: `?line=120#L120` */
