@@ -12,7 +12,7 @@ from deployments.pages.deploy_parts import ImageView, ObjectView, StepView
 from deployments.pages.expected import Expected
 from deployments.pages.failure_card import Card
 from deployments.pages.lifetime import Lifetime
-from deployments.pages.overview import EnvironmentView
+from deployments.pages.overview import EnvironmentView, WayBack
 from runs.models import State, StepState
 from ui.states import look
 
@@ -206,9 +206,10 @@ class Page:
     @property
     def rollback_title(self) -> str:
         """Title of that dialog, a question; empty without a target."""
-        return f"Roll {self.deploy.environment.name} back to {self.target.short}?" if self.target else ""
+        place = self.deploy.environment.name
+        return f"Roll {place} back to {self.rollback_button.rpartition(' ')[2]}?" if self.target else ""
 
     @property
     def rollback_button(self) -> str:
         """Label of its button; empty without a target."""
-        return f"Roll back to {self.target.short}" if self.target else ""
+        return WayBack(self.target, self.deploy).text if self.target else ""

@@ -66,6 +66,7 @@ class PodView:
     restarts: int
     age: str = ""
     waited: str = ""
+    is_late: bool = False  # waits for longer than it is allowed
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,11 @@ def _stopped(deploy: Deploy, sentence: str) -> str:
 def pod_view(note: dict[str, Any], ended: datetime | None) -> PodView:
     """A pod as its row keeps it. `ended`: the end of the deploy; what counts stops there."""
     since, waits_since = moment(note["since"]), moment(note["waits_since"])
-    shown = PodView(
+    waited = ((ended or timezone.now()) - waits_since).total_seconds() if waits_since else 0.0
+    return PodView(
         note["name"], note["phase"], since, note["waits"], waits_since, note["allowed"], note["said"], note["restarts"],
-        _passed(since, ended), _passed(waits_since, ended),
+        _passed(since, ended), _passed(waits_since, ended), is_late=0 < note["allowed"] < waited,
     )  # fmt: skip
-    return shown
 
 
 def _passed(since: datetime | None, ended: datetime | None) -> str:

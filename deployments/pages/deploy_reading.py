@@ -72,7 +72,8 @@ def with_the_end(made: Page, user: Any) -> Page:
     deploy = made.deploy
     now = going_back.of_environment(user, deploy.environment)
     has_run = deploy.state == State.SUCCEEDED or made.wrote
-    target = going_back.target_of(deploy, now) if has_run else None
+    way = going_back.way_of(deploy, now) if has_run else None
+    target = way.target if way else None
     made = replace(
         made,
         now=now,

@@ -15,10 +15,12 @@ from ui.days import Day
 
 @dataclass(frozen=True)
 class Line:
-    """One deploy. `commit`: address of its commit on the Git host, or empty."""
+    """One deploy. `commit`: address of its commit on the Git host, or empty. `is_way_back`: whether a rollback to it can be asked
+    for (`going_back.ways`)."""
 
     deploy: Deploy
     commit: str
+    is_way_back: bool = False
 
     @property
     def tells(self) -> bool:
@@ -31,9 +33,10 @@ class Line:
         return warning(self.deploy.release)
 
 
-def line(deploy: Deploy) -> Line:
+def line(deploy: Deploy, *, is_way_back: bool = False) -> Line:
     """The line of a deploy. Load the deploy with its environment, project and release."""
-    return Line(deploy, commit_url(deploy.environment.project.repository_url, deploy.revision))
+    url = commit_url(deploy.environment.project.repository_url, deploy.revision)
+    return Line(deploy, url, is_way_back)
 
 
 def by_day(deploys: Iterable[Deploy]) -> list[Day]:

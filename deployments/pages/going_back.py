@@ -17,7 +17,7 @@ from clusters.models import LiveState
 from deployments.gate import requests
 from deployments.models import Deploy, Release
 from deployments.pages import overview
-from deployments.pages.overview import EnvironmentView
+from deployments.pages.overview import EnvironmentView, WayBack
 from deployments.queries import light, succeeded
 from projects.models import Environment
 from runs.models import State, Step
@@ -39,8 +39,8 @@ def is_in_trouble(view: EnvironmentView) -> bool:
     return view.left_by is not None or view.health in _UNWELL
 
 
-def ways_back(views: Collection[EnvironmentView]) -> dict[int, Deploy]:
-    """By the environment's primary key, the newest deploy with a good release that is not in place. Three queries at most."""
+def ways_back(views: Collection[EnvironmentView]) -> dict[int, WayBack]:
+    """By the environment's primary key, the way to the newest good release that is not in place. Three queries at most."""
     if not views:
         return {}
     wrote = written(views)
@@ -48,8 +48,16 @@ def ways_back(views: Collection[EnvironmentView]) -> dict[int, Deploy]:
     rows = Environment.objects.filter(pk__in=[view.environment.pk for view in views])
     chosen = rows.annotate(back=Subquery(succeeded(OuterRef("pk")).filter(good).values("pk")[:1]))
     places = dict(chosen.values_list("back", "pk"))
-    deploys = light(Deploy.objects.filter(pk__in=[pk for pk in places if pk]))
-    return {places[deploy.pk]: deploy for deploy in deploys}
+    targets = {
+        places[one.pk]: one for one in light(Deploy.objects.filter(pk__in=[pk for pk in places if pk]))
+    }
+    newest = {view.environment.pk: newest_of(view, wrote) for view in views}
+    return {pk: WayBack(target, newest[pk] or target) for pk, target in targets.items()}
+
+
+def newest_of(view: EnvironmentView, wrote: Container[UUID]) -> Deploy | None:
+    """The deploy that ended last with something written. `wrote`: as from `written`."""
+    return view.trouble if view.trouble and view.trouble.run_id in wrote else view.good
 
 
 def _good(view: EnvironmentView, there: Release | None) -> Q:
@@ -95,24 +103,41 @@ def of_environment(user: Any, environment: Environment) -> EnvironmentView:
     return overview.views(user, rows, overview.open_deploys(Q(environment=environment)))[0]
 
 
-def target_of(deploy: Deploy, view: EnvironmentView) -> Deploy | None:
-    """The deploy that the page of `deploy`, which has ended, offers to go back to. None where that runs already, or where a
-    later deploy has taken its place.
+def way_of(deploy: Deploy, view: EnvironmentView) -> WayBack | None:
+    """The way back that the page of `deploy`, which has ended, offers. None where that runs already, or where a later deploy has
+    taken its place.
 
-    For the newest deploy: the last good one before it. For an older one that succeeded: itself, even if it is marked as bad (the
-    dialog warns then).
+    For the newest deploy: to the last good one before it. For an older one that succeeded: to itself, even if it is marked as bad
+    (the dialog warns then).
     """
     if view.active or view.waiting:
         return None
     wrote = written([view])
-    newest = view.trouble if view.trouble and view.trouble.run_id in wrote else view.good
+    newest = newest_of(view, wrote)
     if newest is not None and deploy.pk == newest.pk:
         return ways_back([view]).get(view.environment.pk)
     there = in_place(view, wrote)
     if deploy.state != State.SUCCEEDED or (there and there.content_hash == _hash(deploy)):
         return None
     usable = not requests.why_no_rollback_to(deploy, deploy.environment, although_bad=True)
-    return deploy if usable else None
+    return WayBack(deploy, deploy) if usable else None
+
+
+def ways(deploys: Iterable[Deploy], view: EnvironmentView) -> set[int]:
+    """The primary keys of those deploys of an environment that its person can roll back to, because their release is good and not
+    in place. For lists; one query at most."""
+    if not view.may_deploy or view.active or view.waiting:
+        return set()
+    there = in_place(view, written([view]))
+    good = (deploy for deploy in deploys if _is_good(deploy, view.environment))
+    return {deploy.pk for deploy in good if there is None or _hash(deploy) != there.content_hash}
+
+
+def _is_good(deploy: Deploy, environment: Environment) -> bool:
+    release = deploy.release
+    if deploy.state != State.SUCCEEDED or release is None or release.verified_at is None:
+        return False
+    return not release.is_bad and release.fits(environment)
 
 
 def _hash(deploy: Deploy) -> str:

@@ -44,13 +44,27 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class WayBack:
+    """What a rollback goes back to (`target`), and the deploy on whose page it is asked for: the one that is in place."""
+
+    target: Deploy
+    asked_on: Deploy
+
+    @property
+    def text(self) -> str:
+        """`Roll back to 625c2ff`; by the deploy's number where that revision is in place already, with other settings."""
+        same = self.target.revision == self.asked_on.revision and self.target != self.asked_on
+        return f"Roll back to {f'#{self.target.number}' if same else self.target.short}"
+
+
+@dataclass(frozen=True)
 class EnvironmentView:
     """The state of one environment, for pages.
 
     `good`: the newest succeeded deploy; `trouble`: the newest ended deploy, if it did not succeed; `active`: the running or
     cancelling deploy; `waiting`: the queued ones, in order. `release`: the one that runs, by what serves; `runs`: its
-    revision; `parts`: what each workload runs, where they differ. `back`: the deploy that a rollback goes back to, where the
-    environment needs one (`going_back.with_ways_back`). `drift`: a sentence when what runs is not the last deployed one;
+    revision; `parts`: what each workload runs, where they differ. `back`: what a rollback goes back to, where the environment
+    needs one (`going_back.with_ways_back`). `drift`: a sentence when what runs is not the last deployed one;
     `outside`: the difference was made outside the portal. `behind`: number of newer commits on the default branch, None when
     not known.
     """
@@ -69,7 +83,7 @@ class EnvironmentView:
     role: Role | None
     release: Release | None = None
     progress: Progress | None = None
-    back: Deploy | None = None
+    back: WayBack | None = None
     now: datetime = field(default_factory=timezone.now)
 
     @property

@@ -20,6 +20,7 @@ from projects.connections import cluster_client
 from projects.models import Environment
 from runs.life.attempt import Attempt
 from runs.life.ending import as_stored
+from runs.models import Step, StepState
 
 
 @dataclass
@@ -65,6 +66,15 @@ class Work(Attempt[Deploy]):
     def reached_cluster(self) -> bool:
         """Whether this attempt has made a client for the cluster."""
         return "client" in self.__dict__
+
+    def doing(self, text: str) -> None:
+        """Tells open pages what the running step asks for, until its summary takes the place. Raises FenceLost."""
+        with self.fence.held():
+            running = Step.objects.filter(
+                run_id=self.run.run_id, name=self.journal.step, state=StepState.RUNNING
+            )
+            running.update(summary=as_stored(text)[:300])
+        self.journal.changed()
 
     def close(self) -> None:
         """Closes the connections to the cluster."""

@@ -20,11 +20,12 @@ from engine.types import Json, ObjectRef
 class Settings:
     """`named`: where each name comes from ("ConfigMap settings"; empty: the manifest itself). `unknown`: Secrets and ConfigMaps
     that are read whole and are not of the release, so that they may set anything. `file`: path of the secrets file of a
-    Secret that is read whole; a new key of it becomes a setting."""
+    Secret that is read whole; a new key of it becomes a setting. `reads`: that of a Secret of which single keys are read."""
 
     named: dict[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     file: str = ""
+    reads: str = ""
 
 
 def container_of(body: Json, name: str) -> Json:
@@ -61,8 +62,9 @@ def settings_of(container: Json, stored: Sequence[Json]) -> Settings:
                 unknown.append(f"{kind} {name}")
             file = file or files.get((kind, name), "")
             named |= {f"{prefix}{key}": f"{kind} {name}" for key in keys.get((kind, name), ())}
-    named |= {text_of(one.get("name")): _source(one) for one in mappings_of(container.get("env"))}
-    return Settings(named, tuple(unknown), file)
+    own = {text_of(one.get("name")): _source(one) for one in mappings_of(container.get("env"))}
+    sources = (files.get(("Secret", source.removeprefix("Secret ")), "") for source in own.values())
+    return Settings({**named, **own}, tuple(unknown), file, reads=next(filter(None, sources), ""))
 
 
 def _source(variable: Json) -> str:

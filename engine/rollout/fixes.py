@@ -18,6 +18,7 @@ LAST_LINES = 20  # of a log: what is above did not end the program
 _KEY = re.compile(r"couldn't find key (\S+) in (Secret|ConfigMap) (?:\S+/)?(\S+)", re.I)
 _HOLDER = re.compile(r"(secret|configmap) \"([^\"]+)\" not found", re.I)
 _REFUSED = re.compile(r"(Readiness|Liveness|Startup) probe failed: .*?:(\d+).*connection refused", re.S)
+_HOW = " Name it in the env of container {name} in the manifests; its value can be a variable or a secret key of the environment."
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 
 
@@ -97,9 +98,9 @@ def _of_settings(
     earlier = container_of(object_of(before, ObjectRef.parse(str(item["ref"]))), name)
     for setting in missing_settings(lines[-LAST_LINES:]):
         if setting not in now.named:
-            yield Fix(
-                "setting", _of_setting(setting, name, now, earlier, before, place), setting, file=now.file
-            )
+            sentence = _of_setting(setting, name, now, earlier, before, place)
+            how = "" if now.file else _HOW.format(name=name)
+            yield Fix("setting", f"{sentence}{how}", setting, file=now.file or now.reads)
 
 
 def _of_setting(

@@ -83,10 +83,15 @@ VariableFormSet = forms.formset_factory(
 )
 
 
-def variable_rows(data: Any, environment: Environment | None) -> VariableRows:
-    """The formset for an environment's variables, bound when `data` is given."""
+def variable_rows(data: Any, environment: Environment | None, propose: str = "") -> VariableRows:
+    """The formset for an environment's variables, bound when `data` is given. `propose`: the name of a new one, whose value is
+    to be typed; without effect on a bound formset."""
     stored = environment.variables if environment else []
     initial = [{"name": v["name"], "value": v["value"], "type": v["type"]} for v in stored]
     rows = VariableFormSet(data, initial=initial)
     assert isinstance(rows, VariableRows)  # noqa: S101  # what the factory was told
+    if propose and data is None and propose not in {v["name"] for v in stored}:
+        new = rows.forms[len(stored)]
+        new.initial = {"name": propose[:63]}
+        new.fields["value"].widget.attrs["autofocus"] = True
     return rows

@@ -169,7 +169,7 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
     form = EnvironmentForm(
         posted(request), project=project, existing=True, initial=EnvironmentForm.initial_of(row)
     )
-    rows = variable_rows(posted(request), row)
+    rows = variable_rows(posted(request), row, request.GET.get("variable", ""))
 
     def save() -> None:
         values = {**form.values("edited"), "variables": rows.entered()}

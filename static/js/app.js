@@ -158,6 +158,9 @@ function onFound(event) {
   return false;
 }
 
+/* A link that ends with #roll-back asks the question of the button with that id */
+if (location.hash === "#roll-back") $("#rollback")?.showPopover();
+
 /* An opened dialog: the first field has the focus, else its first button */
 document.addEventListener("toggle", (event) => {
   const dialog = event.target;

@@ -110,14 +110,16 @@ class TestSettings:
 
     def test_without_a_release_before_nothing_is_said_of_since_when(self) -> None:
         found = only(crash("PAYMENT_API_URL is not set"), [workload()])
-        assert found.sentence == "PAYMENT_API_URL is read by web and set nowhere in Production."
+        assert found.sentence.startswith(
+            "PAYMENT_API_URL is read by web and set nowhere in Production. Name it in the env of"
+        )
 
     def test_one_that_the_release_before_had(self) -> None:
         before = [workload(envFrom=FROM), config("PAYMENT_API_URL"), secret()]
         found = only(
             crash("PAYMENT_API_URL is not set"), [workload(envFrom=FROM), config(), secret()], before
         )
-        assert found.sentence.endswith("any more: the release before had it from ConfigMap settings.")
+        assert "any more: the release before had it from ConfigMap settings." in found.sentence
 
     @pytest.mark.parametrize("stored", [
         [workload("PAYMENT_API_URL")],
@@ -131,6 +133,14 @@ class TestSettings:
     def test_what_may_be_set_elsewhere_is_said_to_be_so(self) -> None:
         found = only(crash("PAYMENT_API_URL is not set"), [workload(envFrom=FROM), config()])
         assert "Secret keys may set it" in found.sentence
+
+    def test_a_secrets_file_of_which_single_keys_are_read(self) -> None:
+        key = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}}
+        stored = [workload(), secret("token")]
+        stored[0]["object"]["spec"]["template"]["spec"]["containers"][0]["env"] = [key]
+        found = only(crash("PAYMENT_API_URL is not set"), stored)
+        assert found.file == "secret.yaml"
+        assert "Name it in the env of container web" in found.sentence
 
     def test_lines_of_the_container_that_ended_go_before_those_of_the_new_one(self) -> None:
         item = crash("A_KEY is missing", logs=["B_KEY is missing"])
