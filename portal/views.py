@@ -10,7 +10,7 @@ from builds.pages import project_panel
 from builds.pages.build_parts import may_deploy
 from deployments.pages import history, overview
 from deployments.pages.deploy_rows import by_day
-from deployments.pages.going_back import with_ways_back
+from deployments.pages.going_back import ways, with_ways_back
 from portal import board as boards
 from projects.access import project_for, role_in
 from projects.models import Role
@@ -48,7 +48,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "views": views,
         "images": [image.name for image in shown.images.all()],
         "page": page,
-        "days": by_day(page.rows),
+        "days": by_day(page.rows, ways(page.rows, views)),
         "query": request.GET.urlencode(),
     }
     part = "portal/_project.html" if request.htmx else "portal/project.html"  # type: ignore[attr-defined]

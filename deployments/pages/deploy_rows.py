@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from adapters.git.repository import commit_url
@@ -39,6 +39,11 @@ def line(deploy: Deploy, *, is_way_back: bool = False) -> Line:
     return Line(deploy, url, is_way_back)
 
 
-def by_day(deploys: Iterable[Deploy]) -> list[Day]:
-    """Lines grouped by day, in the given order."""
-    return days.by_day(map(line, deploys), lambda shown: shown.deploy.created_at)
+def lines(deploys: Iterable[Deploy], ways: Container[int] = ()) -> list[Line]:
+    """The lines of deploys. `ways`: primary keys of those that a rollback can go back to."""
+    return [line(deploy, is_way_back=deploy.pk in ways) for deploy in deploys]
+
+
+def by_day(deploys: Iterable[Deploy], ways: Container[int] = ()) -> list[Day]:
+    """Lines grouped by day, in the given order. `ways`: as for `lines`."""
+    return days.by_day(lines(deploys, ways), lambda shown: shown.deploy.created_at)

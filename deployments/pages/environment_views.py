@@ -26,14 +26,14 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     shown = environment_for(request.user, project, environment)
     view = environment_view(request.user, shown)
     recent = list(history.light_rows(shown.deploys.order_by("-number"))[:SHOWN])
-    back = going_back.ways(recent, view)
+    back = going_back.ways(recent, [view])
     context = {
         "view": view,
         "project": shown.project,
         "runs_build": build_of(shown.project_id, view.runs.revision) if view.runs else None,
         "alarms": alarms.recent(shown),
         "automatic": automatic.last_choice(shown) if shown.auto_deploy else None,
-        "rows": [deploy_rows.line(deploy, is_way_back=deploy.pk in back) for deploy in recent],
+        "rows": deploy_rows.lines(recent, back),
         "has_ways_back": bool(back),
         "secrets": secrets_versions(shown, view.good),
         "variables": [variable["name"] for variable in shown.variables],

@@ -123,14 +123,24 @@ def way_of(deploy: Deploy, view: EnvironmentView) -> WayBack | None:
     return WayBack(deploy, deploy) if usable else None
 
 
-def ways(deploys: Iterable[Deploy], view: EnvironmentView) -> set[int]:
-    """The primary keys of those deploys of an environment that its person can roll back to, because their release is good and not
-    in place. For lists; one query at most."""
-    if not view.may_deploy or view.active or view.waiting:
-        return set()
-    there = in_place(view, written([view]))
-    good = (deploy for deploy in deploys if _is_good(deploy, view.environment))
-    return {deploy.pk for deploy in good if there is None or _hash(deploy) != there.content_hash}
+def ways(deploys: Iterable[Deploy], views: Collection[EnvironmentView]) -> set[int]:
+    """The primary keys of those deploys that the person of the views can roll their environment back to, because their release is
+    good and not in place. For lists; one query at most."""
+    free = {view.environment.pk: view for view in views if _is_free(view)}
+    wrote = written(free.values())
+    there = {pk: in_place(view, wrote) for pk, view in free.items()}
+    found = set()
+    for deploy in deploys:
+        view = free.get(deploy.environment_id)
+        if view is not None and _is_good(deploy, view.environment):
+            release = there[deploy.environment_id]
+            if release is None or _hash(deploy) != release.content_hash:
+                found.add(deploy.pk)
+    return found
+
+
+def _is_free(view: EnvironmentView) -> bool:
+    return view.may_deploy and not view.active and not view.waiting
 
 
 def _is_good(deploy: Deploy, environment: Environment) -> bool:

@@ -382,10 +382,18 @@ class TestTheWayBack:
     def test_the_list_offers_what_is_good_and_not_in_place(self, environment: Any, visit: Any) -> None:
         old, marked, live = good(environment), good(environment, "c"), good(environment, "d")
         type(marked.release).objects.filter(pk=marked.release_id).update(marked_bad_by="lead")
-        page = visit(f"/projects/{environment.project.slug}/{environment.slug}/")
-        assert self.link(old) in page
-        assert self.link(marked) not in page
-        assert self.link(live) not in page
+        slug, env = environment.project.slug, environment.slug
+        for address in (
+            f"/projects/{slug}/{env}/",
+            f"/projects/{slug}/",
+            f"/deploys/?project={slug}&environment={env}",
+        ):
+            page = visit(address)
+            assert self.link(old) in page, address
+            assert self.link(marked) not in page
+            assert self.link(live) not in page
+        make_environment(environment.project)
+        assert self.link(old) not in visit("/deploys/")  # of several environments: none
 
     def test_while_a_deploy_runs_and_for_those_who_may_not_there_is_none(
         self, environment: Any, visit: Any, viewer: Any, client: Client
