@@ -35,6 +35,11 @@ class Expected:
     ends_at: datetime
 
     @property
+    def seconds(self) -> int:
+        """What it usually takes, in whole seconds as the text has them."""
+        return int(self.usual)
+
+    @property
     def text(self) -> str:
         """In words, as of now."""
         return about_left((self.ends_at - timezone.now()).total_seconds(), self.usual)

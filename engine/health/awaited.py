@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from engine.health.crashes import is_sidecar, statuses_of
+from engine.health.events import event_time
 from engine.health.pods import condition, failed_by_its_node, is_ready, troubles_of
 from engine.health.trouble import Trouble
 from engine.limits import Limits
@@ -32,7 +33,8 @@ def pods_shown(pods: Sequence[Json], wanted: int, events: dict[str, list[Json]],
     there should be; `events`: Warnings by the uid of what they are about."""
     there = [pod for pod in pods if not _is_over(pod)]
     late = sorted((pod for pod in there if not is_ready(pod)), key=_made)
-    notes = tuple(note_of(pod, events.get(_uid(pod), ()), limits) for pod in late[:MOST_PODS])
+    about = [sorted(events.get(_uid(pod), ()), key=event_time) for pod in late[:MOST_PODS]]
+    notes = tuple(note_of(pod, told, limits) for pod, told in zip(late, about, strict=False))
     return PodsShown(sum(map(is_ready, there)), max(wanted, 0), notes, more=len(late) - len(notes))
 
 

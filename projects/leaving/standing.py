@@ -9,7 +9,9 @@ from projects.leaving.uses import not_restorable
 from projects.models import Cluster, Environment, Image, Project
 
 STOPPED = "Its history, deploys, builds and audit can still be read, with the tag “archived”."
-ENDS = "No pull credential is renewed for it any more; the one in its namespace ends by itself within 12 hours."
+ENDS = (
+    "No pull credential is renewed for it any more; the one in its namespace ends by itself within 12 hours."
+)
 
 
 def standing_of(thing: Thing) -> Standing:

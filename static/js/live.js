@@ -9,7 +9,6 @@ import { refresh } from "./refresh.js";
 
 const POLL_MS = 2000;
 const RETRY_STREAM_MS = 30000;
-const WIDE = matchMedia("(min-width: 75rem)"); // the log stands beside the objects
 
 class Live {
   constructor(log) {
@@ -24,7 +23,7 @@ class Live {
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     window.addEventListener("pagehide", () => this.close());
     this.open();
-    if (!location.hash) { this.scroll(); if (WIDE.matches) this.come(); }
+    if (!location.hash) { this.scroll(); if (innerWidth >= 1200) this.come(); } // it stands beside the objects
   }
 
   /* The stream. A browser allows six connections to a host, so hidden tabs close theirs. */
@@ -144,12 +143,10 @@ class Live {
   }
 }
 
-/* Once, with the outcome, when the part of the page shows it */
-function tellEnd() {
-  const part = $("#progress");
-  if (part?.dataset.open) return;
+function tellEnd() { // once, with the outcome, when the page shows it
+  if ($("#progress[data-open]")) return;
   document.removeEventListener("htmx:afterSettle", tellEnd);
-  say(part?.dataset.say || `The run has ended: ${$("h1 .state", part || document)?.textContent.trim() || ""}`);
+  say($("#progress")?.dataset.say || `The run has ended: ${$("#progress h1 .state")?.textContent.trim() || ""}`);
 }
 
 /* Goes to a line by its address and opens its fold. Reloads the page once for a line that is missing: `?line=120#L120` */

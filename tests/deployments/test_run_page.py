@@ -291,6 +291,10 @@ class TestAfterTheEnd:
         assert "lead cancelled it. 1 of 2 objects had been written. Rollback #" in page
         assert page.count(f"#{after.number}") == 1
         assert "follows: queued." in page
+        Deploy.objects.filter(pk=after.pk).update(state=State.SUCCEEDED, started_at=NOW(), ended_at=NOW())
+        page = text(visit(f"/deploys/{deploy.number}/").partition("<main")[2].partition("</main>")[0])
+        assert page.count(f"#{after.number}") == 1
+        assert "followed: succeeded." in page
 
     def test_an_old_deploy_says_from_when_to_when_it_ran(self, environment: Any, visit: Any) -> None:
         began = NOW() - timedelta(hours=5)

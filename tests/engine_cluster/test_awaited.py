@@ -136,6 +136,19 @@ def test_few_pods_are_listed_and_the_others_counted() -> None:
     assert (found.ready, found.wanted, len(found.waiting), found.more) == (1, 10, 5, 4)
 
 
+def test_the_newest_answer_counts_in_whatever_order_events_came() -> None:
+    status = {"name": "web", "ready": False, "restartCount": 0, "state": {"running": {}}}
+    body = pod(phase="Running", containers=[status])
+    body["spec"]["containers"][0]["readinessProbe"] = {"httpGet": {"port": 80}}
+    said = [
+        {"metadata": {}, "reason": "Unhealthy", "lastTimestamp": f"2026-01-01T00:00:0{second}Z",
+         "message": f"Readiness probe failed: HTTP probe failed with statuscode: 50{second}"}
+        for second in (3, 1, 2)
+    ]  # fmt: skip
+    (note,) = pods_shown([body], 1, {"uid-web-1": said}, LIMITS).waiting
+    assert note.said == "HTTP 503"
+
+
 def test_a_rollout_tells_what_its_pods_wait_for(cluster: Cluster) -> None:
     probe = {"httpGet": {"port": 8080, "path": "/ready"}, "periodSeconds": 1, "failureThreshold": 4}
     web = deployment(cluster.namespace, replicas=2, behaviour="slow:6", container={"readinessProbe": probe})
