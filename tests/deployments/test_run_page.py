@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from clusters.models import LiveState
+from deployments.management.commands.deploy import facts
 from deployments.models import Deploy, ObjectState, compress
 from deployments.pages import going_back
 from deployments.pages.deploy_parts import StepView
@@ -427,3 +428,12 @@ class TestTheWayBack:
             assert {view.back.target.revision[0] for view in found if view.back} == {"c"}
             assert all(view.back for view in found)
         assert counts == [3, 3]
+
+
+def test_the_command_line_lists_the_pods(environment: Any) -> None:
+    deploy = make_deploy(environment, State.RUNNING, started_at=NOW())
+    row(deploy, pods=pods(waits="readiness probe", said="HTTP 503"))
+    row(deploy, "ConfigMap/ns/c", progress="applied")
+    (listed,) = facts(deploy)["pods"]
+    assert (listed["object"], listed["ready"], listed["wanted"]) == (WEB, 2, 3)
+    assert (listed["waiting"][0]["waits"], listed["waiting"][0]["said"]) == ("readiness probe", "HTTP 503")
