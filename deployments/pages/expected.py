@@ -66,10 +66,12 @@ def usual_of(deploy: Deploy) -> Usual | None:
 
 
 def expected(deploy: Deploy, steps: Sequence[StepView], usual: Usual, now: datetime) -> Expected | None:
-    """When the deploy should be done: what is left of the running step, and the usual time of those after it. None before it
-    began, and where the steps of earlier deploys were not recorded."""
+    """When the deploy should be done: what is left of the running step, and the usual time of those after it; now, once it takes
+    longer than usual. None before it began, and where the steps of earlier deploys were not recorded."""
     if deploy.started_at is None or not usual.steps:
         return None
+    if (now - deploy.started_at).total_seconds() >= usual.whole:
+        return Expected(usual.whole, now)  # longer than usual: nobody knows for how long
     left = 0.0
     for step in steps:
         mine = usual.steps.get(step.name, 0.0)

@@ -168,6 +168,10 @@ class TestExpectedTime:
         found = expected(deploy, steps, Usual(60.0, {"checkout": 5.0, "apply": 30.0, "rollout": 10.0}), now)
         assert found is not None
         assert (found.ends_at - now).total_seconds() == left
+        late = make_deploy(environment, State.FAILED, started_at=now - timedelta(seconds=61))
+        found = expected(late, steps, Usual(60.0, {"apply": 30.0, "rollout": 10.0}), now)
+        assert found is not None
+        assert found.text == "longer than usual (1 min)"
 
     @pytest.mark.parametrize(
         ("left", "words"),

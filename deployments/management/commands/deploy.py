@@ -161,4 +161,4 @@ def facts(deploy: Deploy) -> dict[str, Any]:
 def pods_of(deploy: Deploy) -> list[dict[str, Any]]:
     """Of each object with pods: how many are ready and wanted, and those that are not ready with what they wait for."""
     rows = ObjectState.objects.filter(run_id=deploy.run_id, pods__isnull=False)
-    return [{"object": ref, **pods} for ref, pods in rows.values_list("ref", "pods")]
+    return [{"object": ref, **(pods or {})} for ref, pods in rows.values_list("ref", "pods")]
