@@ -98,8 +98,8 @@ def change_recipe(
     require_project(actor, project, Role.MAINTAINER)
     _refuse(
         {
-            "target": "" if not target or TARGET.fullmatch(target) else "Write the name of a stage.",
-            "platform": "" if not platform or PLATFORM.fullmatch(platform) else "Write it as linux/amd64.",
+            "target": target_problem(target),
+            "platform": platform_problem(platform),
             "arguments": arguments_problem(arguments),
         }
     )
@@ -175,6 +175,16 @@ def policy_problem(text: str) -> str:
         return "This is not JSON."
     is_policy = isinstance(content, dict) and isinstance(content.get("rules"), list) and content["rules"]
     return "" if is_policy else 'Write a lifecycle policy of ECR: {"rules": […]}.'
+
+
+def target_problem(target: str) -> str:
+    """Why a text is no name of a stage; empty when it may be one, or is empty."""
+    return "" if not target or TARGET.fullmatch(target) else "Write the name of a stage."
+
+
+def platform_problem(platform: str) -> str:
+    """Why a text is no platform; empty when it may be one, or is empty."""
+    return "" if not platform or PLATFORM.fullmatch(platform) else "Write it as linux/amd64."
 
 
 def arguments_problem(arguments: list[dict[str, str]]) -> str:

@@ -20,11 +20,12 @@ from django.utils import timezone
 from adapters.errors import ExternalError
 from adapters.git.repository import Commit
 from audit.actors import SYSTEM, Actor
-from builds.addresses import key_of, keys_of
+from builds.concerned import SEEN, nobody, projects_of
 from builds.judging import judge_push, rules_of
 from builds.models import Build, Decision, Delivery, SeenBranch
 from builds.pushes import Push, push_of
 from builds.requests import Order, request_build
+from core import changes
 from core.errors import Refused
 from core.jobs import enqueue, slot
 from core.redactor import redact_text
@@ -33,7 +34,6 @@ from projects.models import Project
 from runs.models import OPEN, State
 
 log = structlog.get_logger(__name__)
-SEEN = "seen"  # the event of rows that the portal makes of a push that no delivery told
 MOST_TRIES = 12
 PER_ROUND = 100
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=20), timedelta(minutes=10)
@@ -61,7 +61,7 @@ def decide(delivery_id: int) -> None:
         return
     projects = projects_of(delivery)
     if not projects:
-        close(delivery, unknown(delivery))
+        close(delivery, nobody(delivery))
         return
     try:
         verdicts = [_verdict(project, delivery) for project in projects]
@@ -102,27 +102,6 @@ def said_of(delivery: Delivery) -> str:
     if delivery.event in ("create", "delete"):
         return "A push tells the same; nothing follows from this event."
     return "Nothing follows from this event."
-
-
-def unknown(delivery: Delivery) -> str:
-    """Why a push finds no project."""
-    name = f" {delivery.repository}" if delivery.repository else ""
-    return f"No project of the portal has the repository{name}, or it is archived."
-
-
-def projects_of(delivery: Delivery) -> list[Project]:
-    """The projects of the delivery's repository that are not archived. A project's own secret speaks for that project's
-    repository alone; what was seen in Git, for that project."""
-    if delivery.event == SEEN:
-        return [one for one in [delivery.signed_by] if one is not None and not one.archived_at]
-    keys = keys_of(delivery.addresses)
-    if delivery.signed_by is not None:
-        keys &= {key_of(delivery.signed_by.repository_url)}
-    if not keys:
-        return []
-    known = Project.objects.current().values_list("pk", "repository_url")
-    found = [pk for pk, url in known if key_of(url) in keys]
-    return list(Project.objects.filter(pk__in=found).order_by("pk"))
 
 
 def judge(project: Project, delivery: Delivery, *, patience: float | None = None) -> Verdict:
@@ -169,6 +148,7 @@ def follow(
     build, sentence = None, verdict.sentence
     if verdict.commit is not None:
         build, sentence = build_of(delivery, push, verdict, actor, asked=asked)
+    changes.note_topic(changes.DELIVERIES)
     return Decision.objects.create(
         delivery=delivery,
         project=verdict.project,
@@ -217,9 +197,10 @@ def built_before(project: Project, commit: Commit, push: Push) -> Build | None:
 def note_head(delivery: Delivery, project: Project, push: Push) -> None:
     """Notes up to where the branch or tag was decided, so that the look at Git does not take the push for a missed one. A later
     push that was decided before has noted more."""
-    later = Delivery.objects.filter(
-        pk__gt=delivery.pk, ref=delivery.ref, repository=delivery.repository, state=Delivery.State.DECIDED
-    )
+    later = Decision.objects.filter(
+        project=project, delivery__pk__gt=delivery.pk, delivery__ref=delivery.ref,
+        delivery__state=Delivery.State.DECIDED,
+    )  # fmt: skip
     if later.exists():
         return
     if push.is_deleted:
@@ -228,17 +209,21 @@ def note_head(delivery: Delivery, project: Project, push: Push) -> None:
         SeenBranch.objects.update_or_create(project=project, ref=push.ref, defaults={"head": push.commit.sha})
 
 
+@transaction.atomic
 def close(delivery: Delivery, sentence: str) -> None:
     """Ends a delivery from which nothing follows in any project."""
+    changes.note_topic(changes.DELIVERIES)
     Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
         state=Delivery.State.DECIDED, decided_at=timezone.now(), sentence=sentence[:500]
     )
 
 
+@transaction.atomic
 def put_off(delivery: Delivery, why: str) -> None:
     """Notes why a delivery cannot be decided now. The tick asks again, each time after a longer pause; after the last try it has
     failed."""
     is_last = delivery.tries + 1 >= MOST_TRIES
+    changes.note_topic(changes.DELIVERIES)
     Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
         state=Delivery.State.FAILED if is_last else Delivery.State.WAITING,
         tries=F("tries") + 1,

@@ -94,7 +94,8 @@ class Delivery(models.Model):
     """One delivery of GitHub's webhook, taken once by its id.
 
     `facts`: what decisions need of the body (ref, commits' paths, the sender), nothing else. `addresses`: the repository's
-    addresses as GitHub writes them. `repeats`: how often the same delivery came again. `sentence`: what followed, where no
+    addresses as GitHub writes them. `signers`: primary keys of the projects whose own secret signed it, also of those that
+    are gone; empty for the site's secret. `repeats`: how often the same delivery came again. `sentence`: what followed, where no
     project's decision says it.
     """
 
@@ -115,8 +116,9 @@ class Delivery(models.Model):
     facts = models.JSONField(default=dict)
     signed_by = models.ForeignKey(
         Project, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
-        help_text="The project whose own secret signed it; empty: the site's.",
+        help_text="The project that it was seen for in Git, or the first one whose own secret signed it.",
     )  # fmt: skip
+    signers = models.JSONField(default=list, db_default=[])
     state = models.CharField(max_length=20, choices=State, default=State.WAITING)
     sentence = models.CharField(max_length=500, blank=True)
     repeats = models.PositiveIntegerField(default=0)

@@ -19,6 +19,7 @@ from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify import operations
 from notify.outbox import due
+from notify.pruning import forget_old as forget_old_messages
 from portal.status import asking
 from projects import mirrors
 from registry import ending
@@ -77,6 +78,7 @@ TICKS = (
     Tick("heartbeats", 60, heartbeats.prune),
     Tick("docker engine", engine.LOOK_SECONDS, engine.look_soon),
     Tick("old changes", 600, changes.prune),
+    Tick("old messages", 3600, forget_old_messages),
     Tick("old plans", 3600, plans.prune),
     Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
     Tick("operations", 20, operations.tell_due),

@@ -90,7 +90,8 @@ def not_there(host: str) -> EngineLost:
     """Nothing answers at its address."""
     return EngineLost(
         f"No Docker engine answers at {host}.", system=SYSTEM,
-        hint=f"Start one there, or set DOCKER_HOST for the workers of builds. {_HOST}",
+        hint=f"An admin starts one there, or sets DOCKER_HOST for the workers of builds. {_HOST} Images that are built elsewhere "
+        "can be deployed meanwhile.",
     )  # fmt: skip
 
 
@@ -140,6 +141,9 @@ _PULLING = re.compile(
 _STOPPED = re.compile(
     r"context canceled|operation was canceled|code = Unavailable|error reading from server", re.I
 )
+_NO_FILE = re.compile(
+    r'"/?([^"\s]{1,300})"(?: not found)?: not found|excluded by \.dockerignore: stat ([^:\s]{1,300}):', re.I
+)
 _NEEDS_BUILDKIT = re.compile(r"requires BuildKit", re.I)
 
 
@@ -157,7 +161,17 @@ def build_fault(text: str) -> ExternalError:
         )
     if _PULLING.search(text):
         return _base_image(text)
+    if found := _NO_FILE.search(text):
+        return _no_file(found[1] or found[2])
     return BuildFailed(said(_plain(text)), system=SYSTEM)
+
+
+def _no_file(name: str) -> BuildFailed:
+    """A file of the Dockerfile's COPY or ADD is not in the context."""
+    hint = "Paths count from the context, not from the Dockerfile's folder; .dockerignore may leave the file out."
+    return BuildFailed(
+        f"COPY or ADD names “{name}”, which the build context does not have.", system=SYSTEM, hint=hint
+    )
 
 
 def _bounded(text: str) -> str:

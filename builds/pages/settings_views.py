@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from audit.actors import person
 from builds import changing, proposals
+from builds.concerned import hears_site
 from builds.judging import settings_of as stored_settings
 from builds.models import BuildSettings, Recipe
 from builds.pages.delivery_rows import lines, visible
@@ -57,6 +58,7 @@ def overview(request: HttpRequest, project: Project, stored: BuildSettings) -> d
         "found": proposals.found(project, ask="look" in request.GET),
         "hook_url": f"{settings.BASE_URL}{reverse('pushes:github')}",
         "site_secret": bool(settings.GITHUB_WEBHOOK_SECRET),
+        "site_counts": hears_site(project),
         "last": next(iter(lines(request.user, latest)), None),
     }
 

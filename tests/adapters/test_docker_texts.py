@@ -50,6 +50,19 @@ BUILDS = [
         "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown "
         "instruction: BOGUS", BuildFailed, "dockerfile parse error line 2: unknown instruction: BOGUS.",
     ),
+    (
+        'failed to solve with frontend dockerfile.v0: failed to solve: rpc error: code = Unknown desc = failed to compute cache '
+        'key: "/web/app" not found: not found', BuildFailed,
+        "COPY or ADD names “web/app”, which the build context does not have.",
+    ),
+    (
+        'failed to solve: failed to compute cache key: failed to calculate checksum of ref a::b: "/app": not found', BuildFailed,
+        "COPY or ADD names “app”, which the build context does not have.",
+    ),
+    (
+        "COPY failed: file not found in build context or excluded by .dockerignore: stat app: file does not exist", BuildFailed,
+        "COPY or ADD names “app”, which the build context does not have.",
+    ),
     ("write /app/x: no space left on device", DiskFull, "The Docker engine's disk is full."),
     ("rpc error: code = Canceled desc = context canceled", EngineLost, "The Docker engine stopped the build."),
     (
