@@ -16,6 +16,7 @@ from audit.actors import Actor
 from builds.missed import forget_heads
 from builds.models import BuildSecret, BuildSettings, Recipe
 from builds.patterns import problem_of
+from builds.pipeline.bases import foreign_frontends
 from projects import editing
 from projects.access import require_project
 from projects.allotting.services import require
@@ -192,6 +193,8 @@ def arguments_problem(arguments: list[dict[str, str]]) -> str:
     names = [one["name"] for one in arguments]
     if len(arguments) > MOST_ARGUMENTS:
         return f"There are more than {MOST_ARGUMENTS} arguments."
+    if foreign_frontends({one["name"]: one["value"] for one in arguments}):
+        return "BUILDKIT_SYNTAX may only name docker/dockerfile."
     if wrong := next((name for name in names if not ARGUMENT.fullmatch(name)), None):
         return f"“{wrong[:40]}” is no name of a build argument."
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -41,12 +41,13 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=20), timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows in one project. `commit`: to build; None without a build. `is_settled`: False where Git could not be asked;
-    `error`: why, where asking again may help."""
+    """What follows in one project. `commit`: to build, None without a build; `is_head`: the branch or tag leads to it.
+    `is_settled`: False where Git could not be asked; `error`: why, where asking again may help."""
 
     project: Project
     sentence: str
     commit: Commit | None = None
+    is_head: bool = False
     is_settled: bool = True
     error: ExternalError | None = None
 
@@ -80,7 +81,7 @@ def _verdict(project: Project, delivery: Delivery) -> Verdict:
     """The verdict in a project. An error that asking again does not help, or that has lasted, is one, too: a project whose
     credential is refused must not keep back the others of the repository."""
     try:
-        return judge(project, delivery)
+        return ask_git(project, delivery)
     except SlipwayError as error:
         said = redact_text(f"{error.message} {error.hint}".strip())
         verdict = Verdict(project, said, is_settled=False)
@@ -104,12 +105,12 @@ def said_of(delivery: Delivery) -> str:
     return "Nothing follows from this event."
 
 
-def judge(project: Project, delivery: Delivery, *, patience: float | None = None) -> Verdict:
+def ask_git(project: Project, delivery: Delivery, *, patience: float | None = None) -> Verdict:
     """The verdict on a delivery in a project. `patience`: the most seconds for Git. Raises ExternalError while Git does not
     answer, CannotDecrypt."""
     age = (timezone.now() - delivery.received_at).total_seconds()
     found = judge_push(project, rules_of(project), pushed(delivery), age=age, patience=patience)
-    return Verdict(project, found.sentence, found.commit)
+    return Verdict(project, found.sentence, found.commit, found.is_head)
 
 
 def pushed(delivery: Delivery) -> Push:
@@ -164,7 +165,7 @@ def build_of(
     """The build of a verdict, requested or found, and the sentence. None where it is refused."""
     commit = verdict.commit
     assert commit is not None  # noqa: S101  the caller looked
-    if not asked and (known := built_before(verdict.project, commit, push)):
+    if not asked and (known := built_before(verdict, commit, push)):
         return known, f"Build {known.number} {'builds' if known.is_open else 'has built'} {commit.short}."
     by_push = Build.Cause.CATCH_UP if delivery.event == SEEN else Build.Cause.PUSH
     order = Order(
@@ -179,18 +180,23 @@ def build_of(
     except Refused as refusal:
         return None, refusal.message
     if not answer.created:
-        return answer.build, f"Build {answer.build.number} builds {commit.short} already."
+        said = f"Build {answer.build.number} builds {commit.short} already; its images get the tag of the {push.name}, too."
+        return answer.build, said
     return answer.build, verdict.sentence
 
 
-def built_before(project: Project, commit: Commit, push: Push) -> Build | None:
-    """A build of the commit that is open or succeeded, for this branch or with this tag."""
-    rows = Build.objects.filter(project=project, revision=commit.sha).filter(
+def built_before(verdict: Verdict, commit: Commit, push: Push) -> Build | None:
+    """A build of the commit that is open or succeeded, for this branch or tag. One that ended does not count where the branch
+    came back to the commit from another one: then its images are to get the branch's tags again."""
+    builds = Build.objects.filter(project=verdict.project)
+    rows = builds.filter(revision=commit.sha).filter(
         Q(state__in=OPEN, cancel_requested_at=None) | Q(state=State.SUCCEEDED)
     )
     for build in rows.order_by("-number")[:20]:
-        if build.branch == push.branch if push.branch else push.tag in build.git_tags:
-            return build
+        if push.ref in build.refs or push.ref in build.tagged_for:
+            others = builds.filter(branch=push.branch, number__gt=build.number).exclude(revision=commit.sha)
+            came_back = verdict.is_head and push.branch and not build.is_open and others.exists()
+            return None if came_back else build
     return None
 
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from audit.actors import Actor
 from audit.record import record
 from builds.concerned import SEEN, named_by, projects_of
-from builds.deciding import follow, judge, pushed
+from builds.deciding import ask_git, follow, pushed
 from builds.models import Decision, Delivery
 from builds.requests import require_deployer
 from core.errors import Refused
@@ -26,7 +26,7 @@ def replay(actor: Actor, delivery: Delivery, project: Project) -> Decision:
         raise Refused("Only pushes can be replayed.", code="not-replayable")
     if project not in projects_of(delivery):
         raise _not_of(delivery, project)
-    verdict = judge(project, delivery, patience=PATIENCE)
+    verdict = ask_git(project, delivery, patience=PATIENCE)
     with transaction.atomic():
         decision = follow(delivery, pushed(delivery), verdict, actor, asked=True)
         record(

@@ -6,7 +6,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import chain, integrity
-from builds import deciding, engine, missed
+from builds import deciding, engine, following, missed
 from builds.incoming import forgetting
 from builds.life import LIFE as BUILDS
 from clusters import jobs as live
@@ -64,7 +64,9 @@ TICKS = (
     Tick("branches", 20, branches.refresh_due),
     Tick("deliveries", 20, deciding.work_on_waiting),
     Tick("missed pushes", missed.LOOK_SECONDS, missed.look_due),
+    Tick("late branches", following.LOOK_SECONDS, following.look_due),
     Tick("old deliveries", 3600, forgetting.forget_old),
+    Tick("old automatic choices", 3600, automatic.forget_old),
     Tick("integrity", 120, integrity.verify_due),
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),

@@ -18,7 +18,7 @@ from builds.pushed import DONE
 from runs.models import ACTIVE, State, Step
 from ui.states import look
 
-FEW_STEPS = 7
+FEW_STEPS = 8
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from adapters.git.repository import commit_url
 from clusters.models import Trouble
 from deployments.gate import marking, plans, turns, undoing
+from deployments.gate.doubts import doubts
 from deployments.models import Deploy, ObjectState
 from deployments.pages import going_back
 from deployments.pages.deploy_page import Page
@@ -82,7 +83,7 @@ def with_the_end(made: Page, user: Any) -> Page:
         lifetime=lifetime(deploy) if has_run else None,
         target=target,
         target_bad=marking.warning(target.release) if target else "",
-        again_bad=marking.warning(marking.bad_release_of(deploy.environment, deploy.revision)),
+        again_bad=" ".join(doubts(deploy.environment, deploy.revision, seen=deploy.number)),
     )
     return replace(made, trouble=card(deploy, [*made.changed, *made.unchanged], is_undone=not made.is_newest))
 

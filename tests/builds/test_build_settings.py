@@ -223,6 +223,7 @@ def test_how_an_image_is_built(client: Client, maintainer: User) -> None:
     ("field", "value", "word"),
     [
         ("arguments", "NAME", "no “=”"), ("arguments", "1A=x", "no name"), ("arguments", "A=1\nA=2", "more than once"),
+        ("arguments", "BUILDKIT_SYNTAX=evil/frontend", "only name docker/dockerfile"),
         ("arguments", "A=" + "x" * 2001, "longer than"), ("arguments", "\n".join(f"A{n}=1" for n in range(51)), "more than"),
         ("target", "a b", "name of a stage"), ("target", "--target", "name of a stage"), ("platform", "amd64", "linux/amd64"),
         ("platform", "linux/amd64;x", "linux/amd64"),

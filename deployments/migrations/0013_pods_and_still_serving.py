@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0011_history_stays'),
+        ('deployments', '0012_records_of_revisions'),
     ]
 
     operations = [
