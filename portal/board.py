@@ -17,7 +17,9 @@ from clusters.models import Trouble as Alarm
 from deployments.gate import turns
 from deployments.models import Deploy
 from deployments.pages import overview
-from deployments.pages.overview import BAD_ENDS, EnvironmentView, Progress
+from deployments.pages.going_back import with_ways_back
+from deployments.pages.overview import BAD_ENDS, EnvironmentView
+from deployments.pages.progress import Progress, progress_of
 from deployments.queries import light
 from portal import board_filters
 from portal.board_filters import ALL, WORDS
@@ -153,7 +155,7 @@ def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group
         NOT_ARCHIVED, project__in=[project.pk for project in projects]
     )
     opened = overview.open_deploys(visible_filter(user))
-    shown = overview.views(user, list(environments.order_by("order", "slug")), opened)
+    shown = with_ways_back(overview.views(user, list(environments.order_by("order", "slug")), opened))
     troubles, more = troubles_of(user)
     # One query for both: projects that are current, and archived ones.
     kept = Q(archived_at=None)
@@ -236,7 +238,7 @@ def notices_of(shown: Sequence[EnvironmentView]) -> list[Cluster]:
 def going_of(opened: Sequence[Deploy]) -> list[Going]:
     """Open deploys: running ones first, then waiting ones."""
     ordered = sorted(opened, key=turns.place)[:RUNNING]
-    steps = overview.progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
+    steps = progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
     return [Going(deploy, steps.get(deploy.run_id)) for deploy in ordered]
 
 

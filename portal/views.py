@@ -10,6 +10,7 @@ from builds.pages import project_panel
 from builds.pages.build_parts import may_deploy
 from deployments.pages import history, overview
 from deployments.pages.deploy_rows import by_day
+from deployments.pages.going_back import ways, with_ways_back
 from deployments.records import of_running
 from portal import board as boards
 from portal.first_deploy.checklist import is_over as first_deploy_is_over
@@ -38,7 +39,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
     """One project: its environments side by side, its builds, and its deploys in one timeline."""
     shown = project_for(request.user, project)
     page = history.project_page(shown, request.GET)
-    views = overview.of_project(request.user, shown)
+    views = with_ways_back(overview.of_project(request.user, shown))
     elsewhere = of_running(shown, {view.environment.pk: view.runs.revision for view in views if view.runs})
     builds = project_panel.panel(shown)
     role = role_in(request.user, shown)
@@ -51,7 +52,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "images": [image.name for image in shown.images.all() if not image.archived_at],
         "archived": shown.environments.archived().count(),
         "page": page,
-        "days": by_day(page.rows),
+        "days": by_day(page.rows, ways(page.rows, views)),
         "query": request.GET.urlencode(),
         "is_new": bool(views) and not first_deploy_is_over(shown),
     }

@@ -73,3 +73,12 @@ def size(count: int) -> str:
             break
         amount, unit = amount / 1000, larger
     return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def about_left(left: float, usual: float) -> str:
+    """How long something still takes, roughly: `about 40 s left, usually 1 min 10 s`; `longer than usual (1 min 10 s)`."""
+    if left <= 0:
+        return f"longer than usual ({duration(usual)})"
+    step = 5 if left < 60 else 10 if left < 300 else 60
+    rough = max(step, round(left / step) * step)
+    return f"about {duration(rough)} left, usually {duration(usual)}"

@@ -144,7 +144,8 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
         posted(request), project=project, existing=True, initial=EnvironmentForm.initial_of(row)
     )
     folder = row.config_directory if "variables" in request.GET else ""
-    rows = variable_rows(posted(request), row, _used_in(project, folder))
+    proposed = request.GET.get("variable", "")
+    rows = variable_rows(posted(request), row, _used_in(project, folder), propose=proposed)
 
     def save() -> None:
         values = {**form.values("edited"), "variables": rows.entered()}

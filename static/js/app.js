@@ -35,6 +35,7 @@ function nameTheme() {
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const minutes = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 
 function ago(seconds) {
@@ -53,6 +54,12 @@ function duration(seconds) {
   return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${smallUnit}` : ""}`;
 }
 
+function aboutLeft(left, usual) {
+  if (left <= 0) return `longer than usual (${duration(usual)})`;
+  const step = left < 60 ? 5 : left < 300 ? 10 : 60;
+  return `about ${duration(Math.max(step, Math.round(left / step) * step))} left, usually ${duration(usual)}`;
+}
+
 export function times(from = document) {
   for (const time of $$("time[datetime]", from)) {
     const date = new Date(time.dateTime);
@@ -60,6 +67,7 @@ export function times(from = document) {
     time.title = absolute.format(date);
     if ("clock" in time.dataset) time.textContent = hours.format(date);
     if ("at" in time.dataset) time.textContent = minutes.format(date);
+    if ("when" in time.dataset) time.textContent = days.format(date);
   }
 }
 
@@ -67,12 +75,13 @@ export function times(from = document) {
 function tick(selector, words) {
   if (document.hidden) return;
   for (const time of $$(selector)) {
-    const text = words((Date.now() - new Date(time.dateTime)) / 1000);
+    const text = words((Date.now() - new Date(time.dateTime)) / 1000, time);
     if (time.textContent !== text) time.textContent = text;
   }
 }
 setInterval(() => tick("time[data-elapsed]", (seconds) => duration(Math.max(0, seconds))), 1000);
 setInterval(() => tick("time[data-left]", (seconds) => (seconds < 0 ? duration(-seconds) : "ended")), 1000);
+setInterval(() => tick("time[data-eta]", (seconds, time) => aboutLeft(-seconds, Number(time.dataset.eta))), 1000);
 setInterval(() => tick("time[data-ago]:not([data-prefix])", ago), 30000);
 
 /* Copying */
@@ -148,6 +157,9 @@ function onFound(event) {
   }
   return false;
 }
+
+/* A link that ends with #roll-back asks the question of the button with that id */
+if (location.hash === "#roll-back") $("#rollback")?.showPopover();
 
 /* An opened dialog: the first field has the focus, else its first button */
 document.addEventListener("toggle", (event) => {

@@ -259,7 +259,7 @@ def test_a_failing_environment_leads_to_its_alarms(shop, deployer, page):
     )
     html = words(page(deployer, "/"))
     assert 'href="/projects/shop/staging/alarms/">Alarms' in html
-    assert "web: crashed · since" in html
+    assert "web: crashed · began" in html
     assert "12 min ago" in html
 
 

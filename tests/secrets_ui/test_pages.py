@@ -67,6 +67,11 @@ def test_the_page_shows_states_and_no_value(tab: Client, world: World) -> None:
     assert text.count("<textarea") == 1
 
 
+def test_a_link_can_propose_the_name_of_a_new_key(tab: Client, world: World) -> None:
+    assert 'value="PAYMENT_API_URL"' in html(tab.get(f"{world.page}?add=PAYMENT_API_URL#add"))
+    assert 'value="&quot;&lt;b&gt;"' in html(tab.get(world.page, {"add": '"<b>'}))
+
+
 def test_filters_and_search(tab: Client, world: World) -> None:
     def keys(query: str) -> list[str]:
         return re.findall(r'<tr id="app/(\w+)"', html(tab.get(f"{world.page}?{query}")))

@@ -233,6 +233,18 @@ def at(moment: datetime | None) -> SafeString:
     )  # fmt: skip
 
 
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString:
+    """`{% when deploy.ended_at %}`: date, hour and minute in UTC; scripts convert it to the viewer's zone."""
+    if not moment:
+        return NOTHING
+    text = f"{moment.astimezone(UTC):%-d %b, %H:%M} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}" data-when>{}</time>',
+        moment.isoformat(timespec="seconds"), words.absolute(moment), text,
+    )  # fmt: skip
+
+
 # Amounts
 
 
