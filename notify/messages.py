@@ -38,7 +38,7 @@ class Message:
     details: str
 
 
-_FORMATTING = re.compile(r"[*_~`]")
+_FORMATTING = re.compile(r"[*~`]|(?<!\w)_|_(?!\w)")  # `_` within a word formats nothing
 _BEFORE = "\u200b"  # Slack has no way to escape these; behind this character of no width they format nothing
 _OBJECTS = 3  # that failed, in the details
 
@@ -138,9 +138,8 @@ def _details(facts: dict[str, Any]) -> str:
     if not _went_badly(str(facts["state"])):
         return ""
     said = [escaped(facts[key]) for key in ("result", "hint") if facts.get(key)]
-    said[1:1] = [
-        f"• {escaped(one['name'])}: {escaped(one['sentence'])}" for one in facts.get("objects", [])[:_OBJECTS]
-    ]
+    others = [one for one in facts.get("objects", []) if one not in str(facts.get("result"))]
+    said[1:1] = [f"• {escaped(one)}" for one in others[:_OBJECTS]]
     if facts.get("cancelled_by") and facts["cancelled_by"] not in str(facts.get("result")):
         said.append(f"Cancelled by {escaped(facts['cancelled_by'])}.")
     return "\n".join(said)

@@ -62,10 +62,10 @@ def facts(deploy: Deploy, rollback: Deploy | None = None) -> dict[str, Any]:
     }
 
 
-def objects_of(deploy: Deploy) -> list[dict[str, str]]:
-    """The objects that failed, each with its sentence. Lines of their logs stay on the page, whose readers have a role."""
+def objects_of(deploy: Deploy) -> list[str]:
+    """What is wrong with each object that failed. Lines of their logs stay on the page, whose readers have a role."""
     found = [one for one in deploy.evidence or [] if one.get("ref") and one.get("sentence")]
-    return [{"name": one["ref"], "sentence": one["sentence"]} for one in found[:MOST_OBJECTS]]
+    return [one["sentence"] for one in found[:MOST_OBJECTS]]
 
 
 def failing(deploy: Deploy, streak: Streak | None) -> dict[str, Any]:

@@ -155,5 +155,5 @@ def test_a_rollback_that_never_started_is_told_there_too(environment: Environmen
 def test_logs_stay_on_the_page(environment: Environment, slack: FakeSlack) -> None:
     evidence = [{"ref": "Deployment shop/web", "sentence": "web exits with 1", "logs": ["password=hunter2"]}]
     run(environment, "failed", evidence=evidence)
-    assert "• Deployment shop/web: web exits with 1" in slack.calls[-1][2]
+    assert "• web exits with 1" in slack.calls[-1][2]
     assert not Outgoing.objects.filter(payload__icontains="hunter2").exists()

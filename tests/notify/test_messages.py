@@ -83,6 +83,8 @@ def test_what_follows_is_linked() -> None:
 def test_what_people_write_formats_nothing() -> None:
     made = message(project="my_*shop*", subject="Use `rm -rf`\n> not ~this~")
     assert "*my\u200b_\u200b*shop\u200b* 63ec5c0" in body(made)
+    assert message(subject="Set PAYMENT_API_URL").blocks[0]["text"]["text"].count("PAYMENT_API_URL") == 1
+    assert message(state="failed", result="web crashed.", objects=["web crashed"]).details == "web crashed."
     assert "_Use \u200b`rm -rf\u200b` &gt; not \u200b~this\u200b~_" in body(made)
 
 
@@ -92,15 +94,13 @@ def test_no_entity_and_no_link_is_cut_in_two() -> None:
 
 
 def test_the_details_name_the_objects_and_who_stopped_it() -> None:
-    objects = [
-        {"name": f"Deployment shop/web{n}", "sentence": "container web exits with 1"} for n in range(5)
-    ]
+    objects = [f"web{n}: container web exits with 1" for n in range(5)]
     made = message(
         state="failed", result="2 objects are not ready.", hint="Look at the log.", objects=objects
     )
     assert made.details.split("\n") == [
         "2 objects are not ready.",
-        *(f"• Deployment shop/web{n}: container web exits with 1" for n in range(3)),
+        *(f"• {one}" for one in objects[:3]),
         "Look at the log.",
     ]
     made = message(state="cancelled", result="It was stopped.", cancelled_by="ana", objects=[])
