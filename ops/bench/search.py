@@ -27,10 +27,23 @@ from sandbox.bench import progress
 
 SMALL, LARGE = 1_000, 100_000
 PROJECTS, ENVIRONMENTS = 60, ("test", "qa", "staging", "production", "production-us")
-ROUNDS, REQUESTS = 5, 5
+ROUNDS, REQUESTS = 3, 4
 LIMIT = 0.1
 NUMBER = 500  # a deploy that both sizes have
-WORDS = ("cart", "price", "login", "invoice", "retry", "cache", "cookie", "worker", "schema", "banner", "export", "limit")
+WORDS = (
+    "cart",
+    "price",
+    "login",
+    "invoice",
+    "retry",
+    "cache",
+    "cookie",
+    "worker",
+    "schema",
+    "banner",
+    "export",
+    "limit",
+)
 # name, address. All as an admin, and as a member of all projects but one.
 REQUESTED = (
     ("number", "/search/?q=%23{number}"),
@@ -56,7 +69,9 @@ def rows() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
         for name, urls in databases(Path(folder)):
             taken = measured(Path(folder), name, urls)
-            found += [row(name, request, taken[LARGE][request], taken[SMALL][request]) for request in taken[LARGE]]
+            found += [
+                row(name, request, taken[LARGE][request], taken[SMALL][request]) for request in taken[LARGE]
+            ]
     return found
 
 
@@ -151,7 +166,9 @@ def make_places() -> list[Any]:
         project = Project.objects.create(
             slug=f"shop{n}", name=f"Shop {n}", repository_url=f"https://github.com/acme/shop{n}.git"
         )
-        log = [[revision(-i * PROJECTS - n), subject(i), "Ana", "2026-01-01T00:00:00+00:00"] for i in range(200)]
+        log = [
+            [revision(-i * PROJECTS - n), subject(i), "Ana", "2026-01-01T00:00:00+00:00"] for i in range(200)
+        ]
         BranchState.objects.create(project=project, branch="main", commits=log, fetched_at=timezone.now())
         if n:
             Membership.objects.create(user=people[17], project=project, role="deployer")
@@ -163,7 +180,9 @@ def make_places() -> list[Any]:
             for order, slug in enumerate(ENVIRONMENTS)
         ]  # fmt: skip
     LiveState.objects.bulk_create(
-        LiveState(environment=one, workloads=[], health="healthy", read_at=timezone.now() + timedelta(hours=1))
+        LiveState(
+            environment=one, workloads=[], health="healthy", read_at=timezone.now() + timedelta(hours=1)
+        )
         for one in made
     )
     return made

@@ -20,6 +20,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from audit.models import AuditEvent
+from core.dbclock import database_seconds
 from core.listening import listen
 from core.models import Change
 from portal.live.cursor import Cursor
@@ -30,10 +31,15 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 REST_SECONDS = 0.2  # between two looks, however often the bell rings
 PING_SECONDS = 15.0
+CHECK_SECONDS = (
+    60.0  # between two looks at a viewer's sign-in and projects; the page that they fetch looks anyway
+)
 LONGEST_SECONDS = 300.0  # afterwards the browser connects again
 MOST_STREAMS = 30  # of one person in one process; a page that gets none polls
 PAUSE_SECONDS = 1.0  # between two events to one viewer
-SPREAD_SECONDS = 0.01  # times the number of viewers: they do not all fetch their page in the same moment
+# Times the number of viewers: they do not all fetch their page in the same moment, and are told again only after that time, so
+# that a deploy with many changes does not keep the process busy. 7.5 s for 500, none to speak of for ten.
+SPREAD_SECONDS = 0.015
 
 # Slugs of the projects that a viewer may see; None: their sign-in has ended.
 Visible = Callable[[], "set[str] | None"]
@@ -54,10 +60,12 @@ class Viewer:
 
 
 class ChangeFeed:
-    """Follows the changes of all projects while it has viewers. `turn` grows with each look that found some."""
+    """Follows the changes of all projects while it has viewers. `turn` grows with each look that found some. `told_at`: when the
+    newest ones were there for everybody to see, by the database's clock."""
 
     def __init__(self) -> None:
         self.turn = 0
+        self.told_at = 0.0
         self.changed: dict[str, int] = {}  # project -> the turn of its newest change
         self.viewers: Counter[str] = Counter()
         self.news = asyncio.Condition()
@@ -102,21 +110,27 @@ class ChangeFeed:
                     await self.bell.wait()
             self.bell.clear()  # before the look: a bell from here on causes another one
             try:
-                found = await in_thread(self._read)
+                found, moment = await in_thread(self._read)
             except (
                 Exception
             ):  # an error of the database, most likely: the reader goes on for all pages of this process
                 log.exception("open pages are told nothing until the next look")
-                found = set()
+                found, moment = set(), 0.0
             if found:
-                await self._tell(found)
-            await asyncio.sleep(REST_SECONDS)
+                await self._tell(found, moment)
+            await asyncio.sleep(max(REST_SECONDS, self.spread if found else 0))
 
-    def _read(self) -> set[str]:
-        return set[str]().union(*(cursor.fresh() for cursor in self.cursors))
+    @property
+    def spread(self) -> float:
+        """The seconds over which viewers fetch their pages."""
+        return SPREAD_SECONDS * self.viewers.total()
 
-    async def _tell(self, projects: set[str]) -> None:
-        self.turn += 1
+    def _read(self) -> tuple[set[str], float]:
+        found = set[str]().union(*(cursor.fresh() for cursor in self.cursors))
+        return found, database_seconds() if found else 0.0
+
+    async def _tell(self, projects: set[str], moment: float) -> None:
+        self.turn, self.told_at = self.turn + 1, moment
         self.changed |= dict.fromkeys(projects, self.turn)
         async with self.news:
             self.news.notify_all()
@@ -145,8 +159,8 @@ def feed() -> ChangeFeed:
 
 
 async def events(viewer: Viewer) -> AsyncIterator[str]:
-    """The events for one viewer: `hello` at once, `changed`, and comments to keep the connection alive. Ends after
-    LONGEST_SECONDS, and when the sign-in has ended: the browser connects again and is told why."""
+    """The events for one viewer: `hello` at once, `changed` with the moment of the change, and comments to keep the connection
+    alive. Ends after LONGEST_SECONDS, and when the sign-in has ended: the browser connects again and is told why."""
     # In the request's thread, which waits from here on: a stream holds no connection.
     await sync_to_async(close_old_connections)()
     source = feed()
@@ -159,16 +173,18 @@ async def events(viewer: Viewer) -> AsyncIterator[str]:
         yield event("hello", 1)
         while matters is not None and loop.time() < until:
             news = await source.wait(turn, PING_SECONDS)
-            if loop.time() >= asked + PING_SECONDS:
+            if loop.time() >= asked + CHECK_SECONDS:
                 asked, matters = loop.time(), await _seen(viewer, matters)
             if not news:
                 yield ": ping\n\n"
                 continue
-            changed, turn = source.since(turn), source.turn
-            if matters and changed & matters:
-                await asyncio.sleep(random.random() * SPREAD_SECONDS * source.viewers.total())  # noqa: S311
-                yield event("changed", 1)
+            if matters and source.since(turn) & matters:
+                await asyncio.sleep(random.random() * source.spread)  # noqa: S311
+                turn = source.turn  # with what came meanwhile
+                yield event("changed", source.told_at)
                 await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                turn = source.turn
 
 
 async def _seen(viewer: Viewer, before: set[str]) -> set[str] | None:

@@ -64,7 +64,10 @@ def test_on_a_phone_a_project_is_a_line_with_the_worst_state_and_words_for_each_
     assert board(deployer).rows[0].worst == "deploying"
     LiveState.objects.filter(environment__slug="production").update(health="failing")
     row = board(deployer).rows[0]
-    assert (row.worst, [view.environment.slug for view in row.views]) == ("failing", ["staging", "production"])
+    assert (row.worst, [view.environment.slug for view in row.views]) == (
+        "failing",
+        ["staging", "production"],
+    )
 
 
 def test_a_viewer_sees_why_there_is_no_button(shop, viewer, page):
