@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from people import views
+from people import leaving_views, views
 
 app_name = "people"
 
@@ -14,5 +14,6 @@ urlpatterns = [
     path("admin/people/", views.people, name="people"),
     path("admin/people/new/", views.person_new, name="person-new"),
     path("admin/people/<int:pk>/", views.person_edit, name="person"),
+    path("admin/people/<int:pk>/archive/", leaving_views.account, name="person-archive"),
     path("admin/people/<int:pk>/password/", views.person_password, name="person-password"),
 ]

@@ -24,9 +24,14 @@ BESIDE = "password"  # the field that shows why a password is too weak
 
 @require_safe
 def people(request: HttpRequest) -> HttpResponse:
-    """All accounts."""
+    """All accounts that are not archived."""
+    everybody = list(services.people_for(person(request.user)))
+    current = [one for one in everybody if one.is_active]
     return page(
-        request, "people/people.html", people=roles.with_roles(services.people_for(person(request.user)))
+        request,
+        "people/people.html",
+        people=roles.with_roles(current),
+        archived=len(everybody) - len(current),
     )
 
 

@@ -13,7 +13,7 @@ from audit.actors import Actor
 from audit.record import before_after
 from people.models import User
 from projects import editing
-from projects.access import require_project
+from projects.access import require_current, require_project
 from projects.models import Environment, Membership, Project, Role
 
 
@@ -25,6 +25,7 @@ def grant(
     require_project(actor, project, Role.MAINTAINER)
     if environment is not None and environment.project_id != project.pk:
         raise editing.refuse_field(environment="That environment belongs to another project.")
+    require_current(project, environment)
     held = Membership.objects.select_for_update().filter(user=user, project=project, environment=environment)
     membership = held.first()
     before = membership.role if membership else ""

@@ -29,7 +29,8 @@ from ui.forms import page, posted
 @require_safe
 def clusters(request: HttpRequest) -> HttpResponse:
     """All clusters."""
-    return page(request, "projects/clusters.html", clusters=clusters_for(request.user))
+    rows = clusters_for(request.user)
+    return page(request, "projects/clusters.html", clusters=rows, archived=Cluster.objects.archived().count())
 
 
 @takes_files
@@ -108,7 +109,7 @@ def _cluster_initial(row: Cluster) -> dict[str, Any]:
 
 def _cluster(request: HttpRequest, row: Cluster, form: CheckedForm, **context: Any) -> HttpResponse:
     form.fields["kubeconfig"].help_text = kept_hint(editing.set_at("cluster", row.pk, "kubeconfig"))
-    users = row.environments.select_related("project").order_by("project__name", "order")
+    users = row.environments.current().select_related("project").order_by("project__name", "order")
     return page(
         request, "projects/cluster.html", form, cluster=row, environments=users,
         **context,
@@ -130,7 +131,10 @@ def cluster_check(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def registries(request: HttpRequest) -> HttpResponse:
     """All registries."""
-    return page(request, "projects/registries.html", registries=registries_for(request.user))
+    rows = registries_for(request.user)
+    return page(
+        request, "projects/registries.html", registries=rows, archived=Registry.objects.archived().count()
+    )
 
 
 @require_http_methods(["GET", "POST"])
