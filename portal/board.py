@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
 
 from clusters.models import LiveState
 from clusters.models import Trouble as Alarm
@@ -153,7 +153,8 @@ class Board:
 def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group: str = "") -> Board:
     """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project; `show`: one
     of board_filters.WORDS; `group`: only projects of this group."""
-    visible = visible_projects(user).current()
+    everything = visible_projects(user)
+    visible = everything.current()
     show = show if show in WORDS else ALL
     found = board_filters.filtered(visible, show, user).order_by("slug")
     if query:
@@ -169,13 +170,17 @@ def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group
     opened = overview.open_deploys(visible_filter(user))
     shown = overview.views(user, list(environments.order_by("order", "slug")), opened)
     troubles, more = troubles_of(user)
+    counts = everything.aggregate(
+        shown=Count("pk", filter=Q(archived_at=None), distinct=True),
+        archived=Count("pk", filter=Q(archived_at__isnull=False), distinct=True),
+    )
     columns = columns_of([view.environment for view in shown])
     return Board(
-        columns=columns, rows=rows_of(projects, shown, columns, user), project_count=visible.count(), older=older,
+        columns=columns, rows=rows_of(projects, shown, columns, user), project_count=counts["shown"], older=older,
         sums=board_filters.sums(user), troubles=troubles, more_troubles=more, going=going_of(opened),
         more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user), silent=silences(shown),
         notices=notices_of(shown), query=query, show=show, group=group, groups=groups_of(visible),
-        archived=visible_projects(user).archived().count(),
+        archived=counts["archived"],
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ FRESH_SECONDS end both, because ages and silent clusters change by themselves.
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
 import time
@@ -39,10 +40,9 @@ Version = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Made:
-    """A part that was made. `version`: what was noted before it was begun; `began`: when, by the database's clock; `until`: by
-    this process' own."""
+    """A part that was made, compressed. `version`: what was noted before it was begun; `began`: when, by the database's clock;
+    `until`: how long it counts, by this process' own."""
 
-    body: bytes
     packed: bytes
     version: Version
     began: float
@@ -106,19 +106,19 @@ def _of(key: Key, told: float, make: Callable[[], str]) -> Made:
             found = _make(version, make)
             if len(_made) >= MOST:
                 _made.clear()
+                _making.clear()  # who holds one of them keeps it
             _made[key] = found
         return found
 
 
 def _make(version: Version, make: Callable[[], str]) -> Made:
     began, until = database_seconds(), time.monotonic() + FRESH_SECONDS
-    body = make().encode()
-    return Made(body, compress_string(body, max_random_bytes=100), version, began, until)
+    return Made(compress_string(make().encode(), max_random_bytes=100), version, began, until)
 
 
 def _sent(request: HttpRequest, made: Made) -> HttpResponse:
     packs = "gzip" in request.headers.get("Accept-Encoding", "")
-    response = HttpResponse(made.packed if packs else made.body)
+    response = HttpResponse(made.packed if packs else gzip.decompress(made.packed))
     patch_vary_headers(response, ("Accept-Encoding", "HX-Request", "Cookie"))
     if packs:
         response["Content-Encoding"] = "gzip"

@@ -164,7 +164,9 @@ def deploys(user: Any, query: str) -> list[Hit]:
     elif not number and len(query) >= 3:
         found += by_subject(user, rows, query)
     shown = list({one.pk: one for one in found}.values())[:MOST]
-    runs = set(running_ids(Environment.objects.filter(pk__in=[one.environment_id for one in shown])))
+    runs = set(
+        running_ids(Environment.objects.current().filter(pk__in=[one.environment_id for one in shown]))
+    )
     return [_deploy(one, one.pk in runs) for one in shown]
 
 
@@ -173,7 +175,7 @@ def by_subject(user: Any, rows: QuerySet[Deploy], query: str) -> list[Deploy]:
     within a text have no index on SQLite, nor on every PostgreSQL."""
     fits = rows.filter(subject__icontains=query).order_by("-number")
     newest = Deploy.objects.aggregate(last=Max("number"))["last"] or 0
-    visible = Environment.objects.filter(visible_filter(user, "project"))
+    visible = Environment.objects.current().filter(visible_filter(user, "project"))
     return [
         *fits.filter(pk__in=list(running_ids(visible)))[:MOST],
         *fits.filter(number__gt=newest - NEWEST)[:MOST],

@@ -138,6 +138,7 @@ def test_a_silent_cluster_is_told_once_with_the_reason(shop, deployer, page):
     assert "Healthy" not in html
     assert html.count("connection refused") == 1
     assert "does not answer; its last answer came" in html
+    assert "does not answer; its last answer came" in words(page(deployer, "/projects/shop/"))
 
 
 def test_one_missing_answer_changes_nothing_yet(shop, deployer, page):
