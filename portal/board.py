@@ -153,8 +153,7 @@ class Board:
 def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group: str = "") -> Board:
     """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project; `show`: one
     of board_filters.WORDS; `group`: only projects of this group."""
-    everything = visible_projects(user)
-    visible = everything.current()
+    visible = visible_projects(user).current()
     show = show if show in WORDS else ALL
     found = board_filters.filtered(visible, show, user).order_by("slug")
     if query:
@@ -170,17 +169,18 @@ def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group
     opened = overview.open_deploys(visible_filter(user))
     shown = overview.views(user, list(environments.order_by("order", "slug")), opened)
     troubles, more = troubles_of(user)
-    counts = everything.aggregate(
-        shown=Count("pk", filter=Q(archived_at=None), distinct=True),
-        archived=Count("pk", filter=Q(archived_at__isnull=False), distinct=True),
+    # One query for both: projects that are current, and archived ones.
+    kept = Q(archived_at=None)
+    counted = visible_projects(user).aggregate(
+        now=Count("pk", filter=kept), archived=Count("pk", filter=~kept)
     )
     columns = columns_of([view.environment for view in shown])
     return Board(
-        columns=columns, rows=rows_of(projects, shown, columns, user), project_count=counts["shown"], older=older,
+        columns=columns, rows=rows_of(projects, shown, columns, user), project_count=counted["now"], older=older,
         sums=board_filters.sums(user), troubles=troubles, more_troubles=more, going=going_of(opened),
         more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user), silent=silences(shown),
         notices=notices_of(shown), query=query, show=show, group=group, groups=groups_of(visible),
-        archived=counts["archived"],
+        archived=counted["archived"],
     )  # fmt: skip
 
 

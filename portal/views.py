@@ -11,6 +11,7 @@ from builds.pages import project_panel
 from builds.pages.build_parts import may_deploy
 from deployments.pages import history, overview
 from deployments.pages.deploy_rows import by_day
+from deployments.records import of_running
 from portal import board as boards
 from portal import shared_board
 from projects.access import project_for, role_in
@@ -47,6 +48,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
     shown = project_for(request.user, project)
     page = history.project_page(shown, request.GET)
     views = overview.of_project(request.user, shown)
+    elsewhere = of_running(shown, {view.environment.pk: view.runs.revision for view in views if view.runs})
     builds = project_panel.panel(shown)
     role = role_in(request.user, shown)
     context = {
@@ -54,7 +56,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "is_maintainer": role == Role.MAINTAINER,
         "may_build": may_deploy(role),
         "builds": builds,
-        "views": views,
+        "views": [(view, elsewhere.get(view.environment.pk)) for view in views],
         "silent": boards.silences(views),
         "images": [image.name for image in shown.images.all() if not image.archived_at],
         "archived": shown.environments.archived().count(),

@@ -10,8 +10,9 @@ from projects.pages import (
     leaving_views,
     namespace_views,
     parts_views,
+    variable_views,
     views,
-)  # fmt: skip
+)
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
@@ -33,6 +34,7 @@ urlpatterns = [
         namespace_views.namespace_create,
         name="namespace_create",
     ),
+    path(SETTINGS + "environments/<str:env>/variable/", variable_views.variable_add, name="variable-add"),
     path(SETTINGS + "images/", parts_views.images, name="images"),
     path(SETTINGS + "images/new/", parts_views.image_new, name="image-new"),
     path(SETTINGS + "images/<str:name>/", parts_views.image, name="image"),

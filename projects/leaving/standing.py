@@ -9,7 +9,9 @@ from projects.leaving.uses import not_restorable
 from projects.models import Cluster, Environment, Image, Project
 
 STOPPED = "Its history, deploys, builds and audit can still be read, with the tag “archived”."
-ENDS = "No pull credential is renewed for it any more; the one in its namespace ends by itself within 12 hours."
+ENDS = (
+    "No pull credential is renewed for it any more; the one in its namespace ends by itself within 12 hours."
+)
 
 
 def standing_of(thing: Thing) -> Standing:
@@ -28,7 +30,7 @@ def effects_of(thing: Thing) -> tuple[str, ...]:
         return (
             "It leaves the board, the search and every list, with its environments and images.",
             "Nothing is deployed or built: not by people, rules, pushes or the command line.",
-            "Its clusters, repository and secrets are not asked any more, and no secret is changed.",
+            "Its clusters and repository are not asked any more. No secret is read or changed.",
             ENDS, "What runs on the clusters goes on running.", STOPPED,
         )  # fmt: skip
     if isinstance(thing, Environment):

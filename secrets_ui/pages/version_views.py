@@ -16,7 +16,7 @@ from adapters.errors import ExternalError
 from audit.actors import person
 from core.kept import keeps
 from engine.errors import SlipwayError
-from projects.access import require_secret
+from projects.access import require_current, require_secret
 from projects.models import SecretsFile
 from secrets_ui.editing.asking import demands_request
 from secrets_ui.editing.creating import cannot_create
@@ -98,6 +98,7 @@ def read(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     """Reads the current version now, where no job has done so. No value is shown."""
     found = file_for(request.user, project, environment, file)
     require_secret(person(request.user), found.environment, "names")
+    require_current(found.environment.project, found.environment)
     try:
         version = look_again(found).current_version
     except ExternalError as error:

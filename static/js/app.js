@@ -193,12 +193,6 @@ document.addEventListener("submit", (event) => {
 });
 window.addEventListener("pageshow", () => { for (const form of $$("form[data-sent]")) delete form.dataset.sent; });
 
-/* A page that comes back from the browser's memory, or a tab that wakes, shows now and not yesterday: parts that ask by the clock
-   listen for `wake`. Those that follow changes do it by themselves (follow.js). */
-const wake = () => document.body.dispatchEvent(new CustomEvent("wake"));
-window.addEventListener("pageshow", (event) => { if (event.persisted) wake(); });
-document.addEventListener("visibilitychange", () => { if (!document.hidden) wake(); });
-
 /* The session has ended: show a message once; keep the page and its input */
 export function sessionEnded() {
   const template = $("#session-ended");

@@ -99,6 +99,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("projects:environment-check", f"{SETTINGS}environments/staging/check/", ONLY_A_FORM, post(KEEPS, 200)),
     ("projects:environment-up", f"{SETTINGS}environments/production/up/", ONLY_A_FORM, post(KEEPS, 302)),
     ("projects:namespace_create", f"{SETTINGS}environments/staging/namespace/", ONLY_A_FORM, post(KEEPS, 502)),
+    ("projects:variable-add", f"{SETTINGS}environments/staging/variable/", KEEPS, post(KEEPS, 422)),
     ("projects:images", f"{SETTINGS}images/", KEEPS, NO_FORM),
     ("projects:image-new", f"{SETTINGS}images/new/", KEEPS, post(KEEPS, 422)),
     ("projects:image", f"{SETTINGS}images/web/", KEEPS, post(KEEPS, 422)),

@@ -38,6 +38,7 @@ PLAIN = (
     "/projects/storefront/settings/",
     "/projects/storefront/settings/environments/",
     "/projects/storefront/settings/environments/production/",
+    "/projects/storefront/settings/environments/staging/variable/?name=LOG_LEVEL",
     "/projects/storefront/settings/images/",
     "/projects/storefront/settings/secrets-files/",
     "/projects/storefront/settings/builds/?look=1",
