@@ -27,11 +27,14 @@ from projects.access import roles_by_environment, visible_filter, visible_projec
 from projects.current import NOT_ARCHIVED
 from projects.models import Cluster, Environment, Membership, Project, Role
 from runs.models import ACTIVE
+from ui.states import look
 
 PROJECTS_SHOWN = 40
 FILTER_FROM = 10  # projects; fewer are found by looking
 COLUMNS = 6
 OTHER = "other"
+# On a phone a project is one line, which names the state of the first rank.
+RANKS = {"failed": 0, "waiting": 1, "running": 2, "stopped": 3, "succeeded": 4}
 TROUBLES = 5
 RUNNING = 8
 
@@ -56,6 +59,17 @@ class Row:
     def is_empty(self) -> bool:
         """Whether the project has no environment."""
         return not any(cell.views for cell in self.cells)
+
+    @property
+    def views(self) -> list[EnvironmentView]:
+        """All its environments, in the order of the columns."""
+        return [view for cell in self.cells for view in cell.views]
+
+    @property
+    def worst(self) -> str:
+        """The headline to look at first (`EnvironmentView.headline`); empty where all is well or nothing is known to be wrong."""
+        found = min(self.views, key=lambda view: RANKS[look(view.headline).css], default=None)
+        return found.headline if found and RANKS[look(found.headline).css] < RANKS["stopped"] else ""
 
 
 @dataclass(frozen=True)

@@ -121,12 +121,9 @@ function onKey(event) {
     const menu = $("details.menu[open]");
     closeMenus(null);
     if (menu) $("summary", menu).focus();
-    else if (document.activeElement?.closest(".search")) { $("#found-here").replaceChildren(); document.activeElement.blur(); }
     else if (document.activeElement?.matches("input[type=search]")) document.activeElement.blur();
     return;
   }
-  if ((event.ctrlKey || event.metaKey) && event.key === "k" && $("#search")) { event.preventDefault(); $("#search").select(); return; }
-  if (onFound(event)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(TYPING)) return;
   if (Date.now() - jumping < 1200) {
     jumping = 0;
@@ -137,25 +134,19 @@ function onKey(event) {
   } else if (event.key === "/") {
     const field = $("#search") || $("input[type=search]");
     if (field) { event.preventDefault(); field.select(); }
+  } else if (followKey(event)) {
+    return;
   } else if (event.key === "?") {
     $("#keys")?.showPopover();
   }
 }
 document.addEventListener("keydown", onKey);
 
-/* In the search: arrows go through what was found, Enter takes the first */
-function onFound(event) {
-  const links = $$("#found-here a");
-  const at = links.indexOf(document.activeElement);
-  const typing = document.activeElement?.id === "search";
-  if (!links.length || (!typing && at < 0)) return false;
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step) {
-    event.preventDefault();
-    (links[at + step] || $("#search")).focus();
-    return true;
-  }
-  return false;
+/* On a cell of the board, and wherever links name their key: that key follows the link around which the focus is */
+function followKey(event) {
+  const link = document.activeElement?.closest("[data-keys]")?.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (link) { event.preventDefault(); link.click(); }
+  return Boolean(link);
 }
 
 /* A link that ends with #roll-back asks the question of the button with that id */
