@@ -20,6 +20,9 @@ from django.http import HttpRequest
 
 View = TypeVar("View", bound=Callable[..., Any])
 TYPED_AGAIN = "typed_again"  # the hidden fields that name those secrets when the form is sent again
+TYPED_BEFORE = (
+    "typed_before"  # the hidden field of secrets that core/typed.py keeps: `field:name`, separated by blanks
+)
 Kind = type[forms.BaseForm] | type[BaseFormSet]
 
 
@@ -66,9 +69,17 @@ def kept_form(request: HttpRequest) -> Kept:
             fields += [(name, str(value)) for value in values]
         elif any(values):
             secrets.append(name)
+    # One that was typed at an earlier try was kept for the session that has ended.
+    carried = carried_in(request.POST.get(TYPED_BEFORE, ""))
+    secrets += [name for name, _ in carried if any(map(is_secret, fields_named(known, name)))]
     # A secret that was chosen as a file is asked for by the field of its text.
     secrets += [name.removesuffix("_file") for name in request.FILES]
     return Kept(tuple(fields), tuple(dict.fromkeys(secrets)))
+
+
+def carried_in(text: str) -> list[tuple[str, str]]:
+    """The pairs of field and name in the hidden field `typed_before`."""
+    return [(field, name) for field, _, name in (part.partition(":") for part in text[:1000].split())]
 
 
 def fields_named(known: Iterable[tuple[str, forms.Field]], name: str) -> list[forms.Field]:

@@ -84,7 +84,7 @@ def image(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 def _image_checks(user: Any, project: Project, form: CheckedForm) -> list[Finding]:
-    if not form.changes("registry", "repository"):
+    if not form.has("registry", "repository") or not form.changes("registry", "repository"):
         return []
     data = form.cleaned_data
     refused = not_allotted(user, project, of_repository(data["registry"], data["repository"]))
@@ -131,7 +131,8 @@ def secrets_file_new(request: HttpRequest, slug: str) -> HttpResponse:
         services.create_secrets_file(person(request.user), **form.values())
 
     def checks() -> list[Finding]:
-        return _file_checks(request.user, form, form.cleaned_data["environment"])
+        chosen = form.cleaned_data.get("environment")
+        return _file_checks(request.user, form, chosen) if chosen else []
 
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The secrets file is added."
@@ -165,6 +166,8 @@ def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def _file_checks(user: Any, form: CheckedForm, environment: Environment) -> list[Finding]:
+    if not form.has("path", "secret_id", "region", "role_arn"):
+        return []
     data = form.cleaned_data
     refused = not_allotted(user, environment.project, of_secret(data["secret_id"], data["role_arn"]))
     return refused or checking.run([partial(checking.secrets_file, _file_of(form, environment))])

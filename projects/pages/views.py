@@ -20,7 +20,7 @@ from core.kept import keeps
 from people.services import require_admin
 from projects import checking, connections, editing, services
 from projects.allotting.wishes import of_place
-from projects.credentials import missing_credential
+from projects.credentials import missing_credential, unfit_credential
 from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
 from projects.pages.allotted import not_allotted
@@ -61,15 +61,21 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 def _try_repository(form: CheckedForm, project: Project) -> list[Finding]:
-    """Tries the repository with the form's values. Nothing is asked without the credential that was chosen."""
+    """Tries the repository with the form's values. Without the credential that was chosen only the address is tried."""
+    if not form.has("repository_url", "credential_kind", "credential"):
+        return []
     data = form.cleaned_data
     kind, entered = data["credential_kind"], data["credential"]
-    if missing := missing_credential(project, url=data["repository_url"], kind=kind, entered=entered):
-        return [Finding(FAILED, missing, field="credential")]
     tried = Project(
-        slug=data.get("slug", project.slug), name=data["name"], repository_url=data["repository_url"],
-        default_branch=data["default_branch"], credential_kind=kind, credential=entered or project.credential,
+        slug=data.get("slug", project.slug), name=data.get("name", ""), repository_url=data["repository_url"],
+        default_branch=data.get("default_branch", ""),
     )  # fmt: skip
+    if unfit := unfit_credential(url=tried.repository_url, kind=kind, entered=entered):
+        return [Finding(FAILED, unfit, field="credential")]
+    if missing := missing_credential(project, url=tried.repository_url, kind=kind, entered=entered):
+        alone = checking.run([partial(checking.address_alone, tried)])
+        return [Finding(FAILED, missing, field="credential"), *alone]
+    tried.credential_kind, tried.credential = kind, entered or project.credential
     return checking.run([partial(checking.repository, tried)])
 
 
@@ -201,13 +207,13 @@ def _environment_checks(
     data = form.cleaned_data
     checks: list[checking.Check] = []
     findings: list[Finding] = []
-    if form.changes("cluster", "namespace"):
+    if form.has("cluster", "namespace") and form.changes("cluster", "namespace"):
         if refused := not_allotted(user, project, of_place(data["cluster"], data["namespace"])):
             return refused  # before anything is asked: the answer would tell about others' namespaces
         tried = Environment(pk=row.pk if row else None, cluster=data["cluster"], namespace=data["namespace"])
         findings = _shared(sharing(user, tried), data["namespace"])
         checks.append(partial(checking.namespace, data["cluster"].kubeconfig, data["namespace"]))
-    if form.changes("config_directory"):
+    if form.has("config_directory") and form.changes("config_directory"):
         checks.append(partial(checking.config_directory, project, data["config_directory"]))
     return findings + checking.run(checks)
 

@@ -102,6 +102,7 @@ def outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         "secrets_file",
     ):
         monkeypatch.setattr(checking, name, answer(name))
+    monkeypatch.setattr(checking, "address_alone", lambda *args: said.get("address_alone", []))
     monkeypatch.setattr(
         checking, "cluster",
         lambda *args, **kwargs: checking.ClusterAnswer(answer("cluster")(), "" if "cluster" in said else "v1.34.2"),
