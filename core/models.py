@@ -65,8 +65,8 @@ class Change(models.Model):
 class TypedSecret(models.Model):
     """A secret that was typed into a form which could not be saved for another reason. `core/typed.py` writes it.
 
-    `name`: what the form carries in its place. `holder`: a keyed hash of the session in which it was typed. `form`: the address to
-    which the form is sent.
+    `name`: what the form carries in its place. `holder`: a keyed hash of the session in which it was typed. `form`: the address
+    to which the form is sent.
     """
 
     name = models.CharField(max_length=40, primary_key=True)

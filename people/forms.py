@@ -23,8 +23,8 @@ class SignInForm(LoginForm):
         self.fields[first].widget.attrs["autofocus"] = True
 
 
-class SetupForm(forms.ModelForm):
-    """The form by which the first admin makes their account."""
+class TwicePassword(forms.Form):
+    """A new password, typed twice."""
 
     password = forms.CharField(
         strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
@@ -34,25 +34,46 @@ class SetupForm(forms.ModelForm):
         label="Password, again", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
     )
 
-    class Meta:
-        model = User
-        fields = ("username", "name", "email")
-        help_texts = {"username": "Letters, digits and @ . + - _", "name": "As others see you."}
-
     def clean(self) -> dict[str, Any]:
         """Adds an error unless both passwords are the same."""
+        super().clean()
         data = self.cleaned_data
         if data.get("password") and data.get("again") and data["password"] != data["again"]:
             self.add_error("again", "The two passwords are not the same.")
         return data
 
 
+class ChoosePasswordForm(TwicePassword):
+    """The form by which a person chooses a password, by a link."""
+
+
+class TakeAwayForm(forms.Form):
+    """Why an admin takes a person's second step away."""
+
+    reason = forms.CharField(
+        label="How do you know that it is they who ask?", max_length=200,
+        help_text="Kept in the audit, e.g. “called me, I know the voice”. Whoever has their password signs in with it alone "
+        "afterwards.",
+    )  # fmt: skip
+
+
+class SetupForm(TwicePassword, forms.ModelForm):
+    """The form by which the first admin makes their account."""
+
+    field_order = ("username", "name", "email", "password", "again")
+
+    class Meta:
+        model = User
+        fields = ("username", "name", "email")
+        help_texts = {"username": "Letters, digits and @ . + - _", "name": "As others see you."}
+
+
 class NewPersonForm(forms.ModelForm):
-    """The form by which an admin makes an account with its first password."""
+    """The form by which an admin makes an account, with its first password or a link by which the person chooses one."""
 
     password = forms.CharField(
-        label="First password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
-        help_text="Hand it over in a safe way; it can be changed after signing in.",
+        label="First password", required=False, strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text="Leave it empty: then you get a link by which the person chooses their own password.",
     )  # fmt: skip
 
     class Meta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from projects.pages import allotment_views, infrastructure_views, parts_views, views
+from projects.pages import allotment_views, infrastructure_views, parts_views, role_views, views
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
@@ -31,7 +31,8 @@ urlpatterns = [
         name="secrets-file-remove",
     ),
     path(SETTINGS + "members/", parts_views.members, name="members"),
-    path(SETTINGS + "members/<int:pk>/revoke/", parts_views.member_revoke, name="member-revoke"),
+    path(SETTINGS + "members/<int:pk>/revoke/", role_views.member_revoke, name="member-revoke"),
+    path("admin/people/<int:pk>/roles/", role_views.person_roles, name="person-roles"),
     path("admin/first-steps/", views.steps, name="first-steps"),
     path("admin/allotments/", allotment_views.allotments, name="allotments"),
     path("admin/allotments/new/", allotment_views.allotment_new, name="allotment-new"),

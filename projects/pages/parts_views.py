@@ -15,7 +15,7 @@ from core.findings import Finding
 from core.kept import keeps
 from projects import checking, connections, memberships, services
 from projects.allotting.wishes import of_repository, of_secret
-from projects.lookup import image_of, membership_of, secrets_file_of, settings_of
+from projects.lookup import image_of, secrets_file_of, settings_of
 from projects.models import Environment, Project, SecretsFile
 from projects.pages.allotted import not_allotted
 from projects.pages.checked_form import CheckedForm
@@ -210,13 +210,3 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
         "user__username", "environment__order"
     )
     return settings_page(request, "members", project, "members", form, members=rows)
-
-
-@require_POST
-def member_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Revokes a role."""
-    project = settings_of(request.user, slug)
-    membership = membership_of(project, pk)
-    memberships.revoke(person(request.user), membership=membership)
-    messages.success(request, f"{membership.user} no longer has that role.")
-    return redirect("projects:members", slug)

@@ -156,6 +156,12 @@ document.addEventListener("toggle", (event) => {
   ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog))?.focus();
 }, true);
 
+/* A question that was loaded into a dialog: <div data-shows="dialog's id"> */
+document.addEventListener("htmx:afterSettle", (event) => {
+  const shown = event.detail.target?.dataset?.shows;
+  if (shown) document.getElementById(shown)?.showPopover();
+});
+
 /* Long names: the number of characters, before the server refuses them */
 document.addEventListener("input", (event) => {
   const field = event.target;

@@ -173,6 +173,7 @@ def test_every_view_that_takes_a_form_names_it() -> None:
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
         "projects:environment-up", "projects:image-remove", "projects:allotment-withdraw", "projects:secrets-file-remove",
         "projects:member-revoke",
+        "people:person-link",
         "deployments:unmark", "audit:verify", "raw_password", "registry:refresh", "registry:resume", "registry:adopt",
         "pushes:github", "pushes:replay", "pushes:secret-remove", "builds:cancel",
     }  # fmt: skip
