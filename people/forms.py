@@ -8,7 +8,10 @@ from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts
+from django.http import HttpRequest, HttpResponse
 
+from core import again
+from core.kept import TYPED_AGAIN
 from people.models import User
 from people.signals import wrong_code, wrong_password
 from ui.formrender import Switch
@@ -21,6 +24,11 @@ class SignInForm(LoginForm):
         super().__init__(*args, **kwargs)
         first = "password" if self.data.get("login") else "login"
         self.fields[first].widget.attrs["autofocus"] = True
+
+    def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
+        """As allauth has it. The form that was sent after the last session had ended comes along (core/again.py)."""
+        again.take_along(request, request.POST.get(again.KEY, ""))
+        return super().login(request, redirect_url)
 
 
 class TwicePassword(forms.Form):
@@ -85,6 +93,16 @@ class NewPersonForm(forms.ModelForm):
             "is_admin": "May do everything: people, clusters, registries, all projects",
             "is_auditor": "Reads the audit log, nothing else",
         }
+
+    def clean(self) -> dict[str, Any]:
+        """Adds an error for a password that was typed before the session ended: without one a link would be made."""
+        super().clean()
+        data = self.cleaned_data
+        if "password" in getattr(self.data, "getlist", lambda _: ())(TYPED_AGAIN) and not data.get(
+            "password"
+        ):
+            self.add_error("password", "Enter this again: what you typed before is not kept any longer.")
+        return data
 
 
 class PersonForm(forms.ModelForm):
