@@ -49,7 +49,7 @@ def setup_link_for(token: str) -> SetupLink:
     if link is None or not link.is_usable or User.objects.filter(is_admin=True).exists():
         raise Refused(
             "This set-up link is not valid: it was used, replaced by a newer one, or is older than a day.",
-            hint="If there is no admin yet, `manage.py setuplink` prints a new one. Otherwise sign in.",
+            hint="If there is no admin yet, the command “manage.py setuplink” prints a new one. Otherwise sign in.",
             code="setup-link",
         )
     return link

@@ -143,7 +143,7 @@ def change_findings(
                 WARNING,
                 f"Slipway takes over the fields of {len(taken)} object{'s' if len(taken) > 1 else ''}"
                 f" from {', '.join(managers)}, once.",
-                "From then on fields dropped from the manifests are removed; `kubectl apply` on them would conflict.",
+                "From then on fields dropped from the manifests are removed; “kubectl apply” on them would conflict.",
             )
         )
     return findings

@@ -74,6 +74,7 @@ function tick(selector, words) {
 setInterval(() => tick("time[data-elapsed]", (seconds) => duration(Math.max(0, seconds))), 1000);
 setInterval(() => tick("time[data-left]", (seconds) => (seconds < 0 ? duration(-seconds) : "ended")), 1000);
 setInterval(() => tick("time[data-ago]:not([data-prefix])", ago), 30000);
+setInterval(() => tick("time[data-lasting]", (seconds) => (seconds < 10 ? "for a moment" : `for ${ago(seconds).replace(" ago", "")}`)), 30000);
 
 /* Copying */
 async function copy(button) {
