@@ -224,8 +224,17 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
 document.addEventListener("htmx:sendError", () => say("The portal does not answer. What is shown may be old."));
 document.addEventListener("htmx:load", (event) => {
   times(event.detail.elt);
-  if (event.detail.elt.dataset?.say) say(event.detail.elt.dataset.say);
+  sayNew(event.detail.elt);
 });
+
+/* A part that loads itself again (hx-trigger) says what is new only, so that one event is announced once */
+const said = new Map($$("[data-say]").map((part) => [part.id, part.dataset.say]));
+function sayNew(part) {
+  const words = part.dataset?.say;
+  if (!words || (part.hasAttribute("hx-trigger") && said.get(part.id) === words)) return;
+  said.set(part.id, words);
+  say(words);
+}
 
 nameTheme();
 times();

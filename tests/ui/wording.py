@@ -6,19 +6,44 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "wbr", "circle", "path", "rect", "line"})
+VOID = frozenset(
+    ["area", "br", "col", "hr", "img", "input", "link", "meta", "wbr", "circle", "path", "rect", "line"]
+)
 # Elements whose text is not ours, or not shown.
-LEFT_OUT = frozenset({"script", "style", "template", "code", "pre", "kbd", "textarea", "svg", "option", "title"})
-LEFT_OUT_CLASSES = frozenset({"mono", "subject", "key", "rev", "id", "log", "log-lines", "diff", "evidence", "who", "found", "line-text"})
-INLINE = frozenset({"a", "b", "i", "em", "strong", "span", "time", "abbr", "button", "mark", "code", "kbd", *LEFT_OUT_CLASSES})
+LEFT_OUT = frozenset(
+    ["script", "style", "template", "code", "pre", "kbd", "textarea", "svg", "option", "title"]
+)
+LEFT_OUT_CLASSES = frozenset(
+    [
+        "mono",
+        "subject",
+        "key",
+        "rev",
+        "id",
+        "log",
+        "log-lines",
+        "diff",
+        "evidence",
+        "who",
+        "found",
+        "line-text",
+    ]
+)
+INLINE = frozenset(["a", "b", "i", "em", "strong", "span", "time", "abbr", "button", "mark", "code", "kbd"])
 PATTERNS = {
-    "a backtick outside of <code>": re.compile(r"`"),
+    "a backtick outside of <code>": re.compile(r"`[^`]*`?"),
     "“no a”": re.compile(r"\bno an? \w+", re.IGNORECASE),
     "“these 1”": re.compile(r"\b(?:these|those|all) 1\b(?! of)", re.IGNORECASE),
-    "“since 3 min ago”": re.compile(r"\b(?:since|for|until) (?:\d+ (?:s|min|h|d) ago|just now)", re.IGNORECASE),
+    "“since 3 min ago”": re.compile(
+        r"\b(?:since|for|until) (?:\d+ (?:s|min|h|d) ago|just now)", re.IGNORECASE
+    ),
     "a word said twice": re.compile(r"\b(?!had\b|that\b)([a-z]{2,}) \1\b"),
-    "“1 things”": re.compile(r"(?<![\d.,#/:-])\b1 (?!pass|process|access|status|progress|address|s\b|less)[a-z]{2,}s\b(?! (?:ago|old))"),
-    "“a error”": re.compile(r"\ba (?!one|on\b|us|uni|eu|and\b|in\b|as\b|or\b|is\b|at\b|of\b|u[a-z]{0,2}\b)[aeio][a-z]+"),
+    "“1 things”": re.compile(
+        r"(?<![\d.,#/:-])\b1 (?!pass|process|access|status|progress|address|s\b|less)[a-z]{2,}s\b(?! (?:ago|old))"
+    ),
+    "“a error”": re.compile(
+        r"\ba (?!one|on\b|us|uni|eu|and\b|in\b|as\b|or\b|is\b|at\b|of\b|u[a-z]{0,2}\b)[aeio][a-z]+"
+    ),
     "“an name”": re.compile(r"\ban (?!h(?:our|onest)|[A-Z])[bcdfgjklmnpqrstvwxyz][a-z]+"),
     "a blank before a comma or full stop": re.compile(r"[a-z] [,.;](?:\s|$)"),
 }
