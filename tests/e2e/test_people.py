@@ -87,14 +87,14 @@ def test_a_token_is_typed_once(visit: Visit, sandbox: Running) -> None:
     page = visitor.page
     page.goto("/projects/new/")
     page.get_by_label("Name", exact=True).fill("Storefront")
-    expect(page.get_by_label("Short name")).to_have_value("storefront")
+    expect(page.get_by_label("Short name", exact=True)).to_have_value("storefront")
     page.get_by_label("Repository").fill("https://127.0.0.1:9/nowhere.git")
     page.get_by_label("Access").select_option("Access token (HTTPS)")
     page.get_by_label("Token or private key").fill("typed-once-canary-51")
     page.get_by_role("button", name="Try and make the project").click()
     expect(page.get_by_text("There is a project “storefront” already.")).to_be_visible()
     expect(page.locator("#id_repository_url_error")).to_be_visible()
-    expect(page.get_by_label("Short name")).to_be_focused()
+    expect(page.get_by_label("Short name", exact=True)).to_be_focused()
     expect(page.get_by_text("What you typed here is kept until")).to_be_visible()
     assert "typed-once-canary-51" not in page.content()
     visitor.troubles.clear()  # the answer 422
