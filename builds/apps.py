@@ -8,8 +8,9 @@ class BuildsConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import targets
-        from builds import announcing, links, status
+        from builds import announcing, leaving, links, status
         from builds.pages import audit_targets
+        from core import leaving as all_leaving
         from core import status as page
         from notify.github import register_token
         from projects.allotting import uses
@@ -22,3 +23,4 @@ class BuildsConfig(AppConfig):
         targets.show("build", audit_targets.build)
         page.register(rows=status.rows, samples=status.samples)
         register_token(announcing.own_token)
+        all_leaving.register(is_open=leaving.is_open, refers=leaving.refers)

@@ -107,20 +107,20 @@ def said_of(delivery: Delivery) -> str:
 def unknown(delivery: Delivery) -> str:
     """Why a push finds no project."""
     name = f" {delivery.repository}" if delivery.repository else ""
-    return f"No project of the portal has the repository{name}."
+    return f"No project of the portal has the repository{name}, or it is archived."
 
 
 def projects_of(delivery: Delivery) -> list[Project]:
-    """The projects of the delivery's repository. A project's own secret speaks for that project's repository alone; what was
-    seen in Git, for that project."""
+    """The projects of the delivery's repository that are not archived. A project's own secret speaks for that project's
+    repository alone; what was seen in Git, for that project."""
     if delivery.event == SEEN:
-        return [delivery.signed_by] if delivery.signed_by else []
+        return [one for one in [delivery.signed_by] if one is not None and not one.archived_at]
     keys = keys_of(delivery.addresses)
     if delivery.signed_by is not None:
         keys &= {key_of(delivery.signed_by.repository_url)}
     if not keys:
         return []
-    known = Project.objects.values_list("pk", "repository_url")
+    known = Project.objects.current().values_list("pk", "repository_url")
     found = [pk for pk, url in known if key_of(url) in keys]
     return list(Project.objects.filter(pk__in=found).order_by("pk"))
 

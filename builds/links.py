@@ -25,7 +25,9 @@ def deliveries_of_event(event: AuditEvent) -> str:
 
 def uses(project: Project | None = None) -> Iterator[Use]:
     """The secrets and roles that build secrets name, of one project or of all."""
-    rows = BuildSecret.objects.filter(project=project) if project else BuildSecret.objects.all()
+    rows = BuildSecret.objects.filter(project__archived_at=None)
+    if project is not None:
+        rows = rows.filter(project=project)
     for row in rows:
         for wish in of_secret(row.secret_id, row.role_arn):
             yield Use(row.project_id, f"the build secret {row.name}", wish)

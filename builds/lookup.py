@@ -9,7 +9,7 @@ from django.http import Http404
 from builds.models import Build
 from core.errors import Refused
 from people.sessions import user_of
-from projects.access import check, role_in, visible_filter
+from projects.access import check, held_role, require_current, visible_filter
 from projects.models import Role
 
 RELATED = ("project", "delivery", "retry_of", "superseded_by")
@@ -22,7 +22,8 @@ def build_for(user: Any, number: int, need: Role = Role.VIEWER) -> Build:
     if build is None:
         raise Http404("No such build.")
     if need != Role.VIEWER:
-        check(role_in(user, build.project), need, build.project)
+        check(held_role(user, build.project), need, build.project)
+        require_current(build.project)
     return build
 
 

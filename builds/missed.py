@@ -39,7 +39,9 @@ MOST_PUSHES = 20  # that one look decides; the next look goes on
 def look_due() -> None:
     """Tick: enqueues a look at the projects that build pushes. Where there are many, at the next ones in each round."""
     ids = list(
-        BuildSettings.objects.filter(on_push=True).order_by("project").values_list("project", flat=True)
+        BuildSettings.objects.filter(on_push=True, project__archived_at=None)
+        .order_by("project")
+        .values_list("project", flat=True)
     )
     now = slot(LOOK_SECONDS)
     begin = now * PER_ROUND % len(ids) if len(ids) > PER_ROUND else 0
@@ -49,7 +51,7 @@ def look_due() -> None:
 
 def look_at(project_id: int) -> None:
     """Job: compares one project's heads with those that were decided. Git that does not answer is asked again later."""
-    project = Project.objects.filter(pk=project_id, build_settings__on_push=True).first()
+    project = Project.objects.current().filter(pk=project_id, build_settings__on_push=True).first()
     if project is None:
         return
     try:

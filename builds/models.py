@@ -151,7 +151,7 @@ class Build(Run):
         REBUILD = "rebuild", "Rebuild"
         REPORT = "report", "Built elsewhere"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="builds")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="builds")
     revision = models.CharField(max_length=40)
     subject = models.CharField(max_length=300, blank=True)
     author = models.CharField(max_length=150, blank=True)
@@ -268,7 +268,7 @@ class Decision(models.Model):
         NO_BUILD = "no_build", "No build"
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="decisions")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
     build = models.ForeignKey(
         Build, on_delete=models.SET_NULL, null=True, blank=True, related_name="decisions"
     )

@@ -17,6 +17,8 @@ from builds.models import Build, BuiltImage
 from builds.requests import require_deployer
 from core.errors import Refused
 from projects import connections
+from projects.current import NOT_ARCHIVED
+from projects.leaving.locking import lock_project
 from projects.models import Image, Project
 from projects.picking import named
 from runs.life import opening
@@ -58,6 +60,7 @@ def report_build(actor: Actor, project: Project, revision: str, digests: Mapping
         return Report(known, is_new=False)
     try:
         with transaction.atomic():
+            lock_project(project)
             return Report(_write(actor, project, commit, seen), is_new=True)
     except IntegrityError:
         raise _busy(project, commit) from None
@@ -65,7 +68,7 @@ def report_build(actor: Actor, project: Project, revision: str, digests: Mapping
 
 def images_named(project: Project, digests: Mapping[str, str]) -> list[Image]:
     """The images of these names; all for none. Raises Refused (unknown, no-images)."""
-    images = list(project.images.select_related("registry"))
+    images = list(project.images.filter(NOT_ARCHIVED).select_related("registry"))
     if not images:
         raise Refused(f"{project} has no image.", hint="Add one in the project's settings.", code="no-images")
     known = {image.name: image for image in images}

@@ -18,6 +18,8 @@ from builds.models import Build, BuiltImage, Delivery
 from builds.superseding import supersede_older
 from core.errors import Refused
 from projects import access
+from projects.current import NOT_ARCHIVED
+from projects.leaving.locking import lock_project
 from projects.models import Image, Project, Role
 from runs.life import opening
 from runs.life.queue import enqueue_run
@@ -61,6 +63,7 @@ def request_build(actor: Actor, project: Project, order: Order) -> Answer:
         )
     try:
         with transaction.atomic():
+            lock_project(project)
             known = same_request(actor, project, order)
             if known:
                 BUILD.audit(actor, "build.repeated", known)
@@ -91,7 +94,8 @@ def require_deployer(actor: Actor, project: Project) -> None:
 
 def images_of(project: Project) -> list[Image]:
     """The images of the project that are built here, with their registry and recipe."""
-    return list(project.images.select_related("registry", "recipe").exclude(recipe__is_built=False))
+    rows = project.images.filter(NOT_ARCHIVED).select_related("registry", "recipe")
+    return list(rows.exclude(recipe__is_built=False))
 
 
 def same_request(actor: Actor, project: Project, order: Order) -> Build | None:

@@ -26,8 +26,9 @@ LEASE_SECONDS = 40
 
 
 def refresh_live(environment_id: int) -> None:
-    """Job: reads the live state of one environment from its cluster. Does nothing for a deleted environment."""
-    environment = Environment.objects.select_related("cluster", "project").filter(pk=environment_id).first()
+    """Job: reads the live state of one environment from its cluster. Does nothing for one that is archived or deleted."""
+    rows = Environment.objects.current().select_related("cluster", "project")
+    environment = rows.filter(pk=environment_id).first()
     if environment is not None and not _forgot_lost([environment]):
         refresh_environment(environment)
 
@@ -37,7 +38,7 @@ def refresh_cluster(cluster_id: int) -> None:
 
     Of two such jobs at once one does nothing. Once the cluster does not answer, the other environments only get the reason.
     """
-    cluster, lease = Cluster.objects.filter(pk=cluster_id).first(), f"live-{cluster_id}"
+    cluster, lease = Cluster.objects.current().filter(pk=cluster_id).first(), f"live-{cluster_id}"
     if cluster is None or not take_lease(lease, holder_name(), LEASE_SECONDS):
         return
     try:

@@ -154,7 +154,9 @@ def is_down(environment: Environment) -> bool:
 
 
 def _stale(seconds: float) -> QuerySet[Environment]:
-    return Environment.objects.exclude(live__tried_at__gt=timezone.now() - timedelta(seconds=seconds))
+    return Environment.objects.current().exclude(
+        live__tried_at__gt=timezone.now() - timedelta(seconds=seconds)
+    )
 
 
 def stale_environments(seconds: float, cluster: Cluster) -> list[Environment]:

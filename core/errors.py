@@ -16,6 +16,7 @@ STATUSES: dict[str, int] = {
     "setup-link": 403,
     "unknown": 404,
     "unknown-user": 404,
+    "archived": 409,
     "bad-release": 409,
     "busy": 409,
     "ended": 409,

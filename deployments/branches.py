@@ -26,11 +26,11 @@ FETCH_SECONDS = 60.0  # shorter than the job's time limit; the first deploy make
 
 def refresh_branch(project_id: int) -> BranchState | None:
     """Fetches the repository and stores the newest commits of the default branch. Returns the row; None when the project
-    no longer exists.
+    is archived or no longer exists.
 
     When the repository does not answer, the old commits stay and `error` gives the reason. Raises no ExternalError.
     """
-    project = Project.objects.filter(pk=project_id).first()
+    project = Project.objects.current().filter(pk=project_id).first()
     if project is None:
         return None
     now = timezone.now()
@@ -84,7 +84,7 @@ def newest_commits(project: Project) -> list[Commit]:
 def due_projects(limit: int = 50) -> list[int]:
     """Ids of projects whose branch was not fetched for FRESH_SECONDS, oldest fetch first, at most `limit`."""
     states = BranchState.objects.filter(project=OuterRef("pk"), branch=OuterRef("default_branch"))
-    projects = Project.objects.annotate(tried=Subquery(states.values("tried_at")[:1]))
+    projects = Project.objects.current().annotate(tried=Subquery(states.values("tried_at")[:1]))
     old = timezone.now() - timedelta(seconds=FRESH_SECONDS)
     due = projects.filter(Q(tried=None) | Q(tried__lt=old)).order_by(F("tried").asc(nulls_first=True))
     return list(due.values_list("pk", flat=True)[:limit])

@@ -9,20 +9,23 @@ from django.http import Http404
 from core.errors import Refused
 from deployments.models import Deploy
 from people.sessions import user_of
-from projects.access import check, role_in, visible_filter
+from projects.access import check, held_role, require_current, visible_filter
 from projects.models import Role
 
 
 def deploy_for(user: Any, number: int, need: Role = Role.VIEWER) -> Deploy:
     """The deploy with its environment, project and release. Raises Http404 when the user may not see it, Refused when
-    their role is below `need`."""
+    their role is below `need`, or the environment is archived and `need` is more than to see it."""
     rows = Deploy.objects.filter(visible_filter(user), number=number)
     deploy = rows.select_related(
         "environment__project", "environment__cluster", "release", "rolls_back_to", "undoes"
     ).defer("release__objects_compressed").first()  # fmt: skip
     if deploy is None:
         raise Http404("No such deploy.")
-    check(role_in(user, deploy.environment.project, deploy.environment), need, deploy.environment.project)
+    environment = deploy.environment
+    check(held_role(user, environment.project, environment), need, environment.project)
+    if need != Role.VIEWER:
+        require_current(environment.project, environment)
     return deploy
 
 

@@ -28,7 +28,7 @@ class Release(models.Model):
     (deployments/gate/marking.py), the time and the reason; empty for a release without the mark.
     """
 
-    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="releases")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="releases")
     revision = models.CharField(max_length=40)
     subject = models.CharField(max_length=300, blank=True)
     author = models.CharField(max_length=150, blank=True)
@@ -111,7 +111,7 @@ class Deploy(Run):
         ROLLBACK = "rollback", "Rollback"
         SECRETS = "secrets", "Secrets alone"  # what runs, with other secrets
 
-    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="deploys")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="deploys")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.DEPLOY)
     revision = models.CharField(max_length=40)
     requested = models.CharField(

@@ -54,7 +54,7 @@ def last_good(environment: Environment, *, unlike: Deploy | None = None) -> Depl
 def released_images(project: Project) -> dict[int, list[Deployed]]:
     """The images of the newest succeeded deploy of each environment of a project, by its primary key. One query."""
     newest = succeeded(OuterRef("pk")).values("release__images")[:1]
-    rows = Environment.objects.filter(project=project).annotate(newest_images=Subquery(newest))
+    rows = Environment.objects.current().filter(project=project).annotate(newest_images=Subquery(newest))
     return {
         pk: [Deployed(one["repository"], one["tag"], one["digest"]) for one in (images or {}).values()]
         for pk, images in rows.values_list("pk", "newest_images")

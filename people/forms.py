@@ -110,12 +110,9 @@ class PersonForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ("name", "email", "is_admin", "is_auditor", "is_active")
-        widgets = {"is_admin": Switch(), "is_auditor": Switch(), "is_active": Switch()}
-        help_texts = {
-            **NewPersonForm.Meta.help_texts,
-            "is_active": "May sign in. Turned off, the person is signed out at once; roles are kept",
-        }
+        fields = ("name", "email", "is_admin", "is_auditor")
+        widgets = {"is_admin": Switch(), "is_auditor": Switch()}
+        help_texts = NewPersonForm.Meta.help_texts
 
 
 class PasswordForm(forms.Form):

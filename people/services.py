@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 
 from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
 
 from audit.actors import Actor, person
+from audit.models import AuditEvent
 from audit.record import before_after, record
 from core.errors import Refused
 from core.storable import storable_text
@@ -76,13 +78,28 @@ def give_password(user: User, password: str) -> None:
     user.set_password(password)
 
 
+def _require_new_name(username: str) -> None:
+    """Raises ValidationError for the name of an account that was removed: the audit shows it as another person's."""
+    removed = AuditEvent.objects.filter(verb="user.removed", target_text__iexact=username)
+    if removed.exists():
+        raise ValidationError(
+            {
+                "username": [
+                    f"{username} was the name of an account that was removed; the audit still shows it."
+                ]
+            }
+        )
+
+
 def create_user(
     actor: Actor, *, username: str, password: str = "", name: str = "", email: str = "",
     is_admin: bool = False, is_auditor: bool = False,
 ) -> User:  # fmt: skip
     """Makes an account. Without a password nobody can sign in until the person has chosen one by a link (people/links.py).
-    Raises Refused (the actor is no admin) and ValidationError (password too weak for Django's validators)."""
+    Raises Refused (the actor is no admin) and ValidationError (password too weak for Django's
+    validators; the name of an account that was removed)."""
     require_admin(actor)
+    _require_new_name(username)
     user = User(
         username=username, name=storable_text(name), email=email, is_admin=is_admin, is_auditor=is_auditor
     )
@@ -100,28 +117,22 @@ def create_user(
 
 
 @transaction.atomic
-def change_user(
-    actor: Actor, *, user: User, name: str, email: str, is_admin: bool, is_auditor: bool, is_active: bool
-) -> User:
-    """Changes an account. Raises Refused, also for demoting or deactivating the last active admin."""
+def change_user(actor: Actor, *, user: User, name: str, email: str, is_admin: bool, is_auditor: bool) -> User:
+    """Changes an account. Raises Refused, also for demoting the last active admin. For archiving: people/leaving.py."""
     require_admin(actor)
-    user, admins = _locked(user)
-    if actor.user is not None:  # an admin may have been demoted while this waited for the lock
-        actor.user.refresh_from_db(fields=["is_admin", "is_active"])
-    require_admin(actor)
-    if admins == [user] and not (is_admin and is_active):
+    user, admins = locked_with_admins(actor, user)
+    if admins == [user] and not is_admin:
         raise Refused(
             f"{user} is the last admin; nothing was changed.",
             hint="Make another person an admin first.",
             code="last-admin",
         )
-    before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor", "is_active")}
+    before = {key: getattr(user, key) for key in ("name", "email", "is_admin", "is_auditor")}
     after = {
         "name": storable_text(name),
         "email": email,
         "is_admin": is_admin,
         "is_auditor": is_auditor,
-        "is_active": is_active,
     }
     if before == after:
         return user
@@ -135,11 +146,17 @@ def change_user(
     return user
 
 
-def _locked(user: User) -> tuple[User, list[User]]:
+def locked_with_admins(actor: Actor, user: User) -> tuple[User, list[User]]:
     """The account and all active admins, read anew and locked in the order of their keys: two admins who demote each other wait
-    for one another, and the second one sees what the first has changed."""
+    for one another, and the second one sees what the first has changed. Raises Refused when the actor is no admin any more,
+    Http404 for an account that was removed."""
     rows = User.objects.filter(Q(pk=user.pk) | Q(is_admin=True)).order_by("pk")
     locked = {row.pk: row for row in rows.select_for_update()}
+    if actor.user is not None:  # an admin may have been demoted while this waited for the lock
+        actor.user.refresh_from_db(fields=["is_admin", "is_active"])
+    require_admin(actor)
+    if user.pk not in locked:
+        raise Http404("There is no such account.")
     return locked[user.pk], [row for row in locked.values() if row.is_admin and row.is_active]
 
 

@@ -25,11 +25,12 @@ BESIDE = "password"  # the field that shows why a password is too weak
 
 @require_safe
 def people(request: HttpRequest) -> HttpResponse:
-    """All accounts."""
-    found = roles.with_roles(services.people_for(person(request.user)))
-    steps = second_steps.held_by(user for user, _ in found)
-    rows = [(user, held, steps[user.pk]) for user, held in found]
-    return page(request, "people/people.html", people=rows)
+    """All accounts that are not archived."""
+    everybody = list(services.people_for(person(request.user)))
+    current = [one for one in everybody if one.is_active]
+    steps = second_steps.held_by(current)
+    rows = [(user, held, steps[user.pk]) for user, held in roles.with_roles(current)]
+    return page(request, "people/people.html", people=rows, archived=len(everybody) - len(current))
 
 
 @never_cache

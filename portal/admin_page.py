@@ -34,11 +34,11 @@ def admin(request: HttpRequest) -> HttpResponse:
 
 def infrastructure() -> Infrastructure:
     """The counts for the page."""
-    clusters = list(Cluster.objects.values_list("name", "last_error"))
+    clusters = list(Cluster.objects.current().values_list("name", "last_error"))
     return Infrastructure(
         people=User.objects.filter(is_active=True).count(),
         clusters=len(clusters),
         silent=tuple(name for name, error in clusters if error),
-        registries=Registry.objects.count(),
-        projects=Project.objects.count(),
+        registries=Registry.objects.current().count(),
+        projects=Project.objects.current().count(),
     )

@@ -22,6 +22,7 @@ from deployments.queries import light
 from portal import board_filters
 from portal.board_filters import ALL, WORDS
 from projects.access import roles_by_environment, visible_filter, visible_projects
+from projects.current import NOT_ARCHIVED
 from projects.models import Cluster, Environment, Membership, Project, Role
 from runs.models import ACTIVE
 
@@ -103,6 +104,7 @@ class Board:
     show: str
     group: str
     groups: list[str]
+    archived: int
 
     @property
     def needs(self) -> int:
@@ -137,7 +139,7 @@ class Board:
 def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group: str = "") -> Board:
     """The board for a person. `query`: part of a project's name; `after`: slug of the previous page's last project; `show`: one
     of board_filters.WORDS; `group`: only projects of this group."""
-    visible = visible_projects(user)
+    visible = visible_projects(user).current()
     show = show if show in WORDS else ALL
     found = board_filters.filtered(visible, show, user).order_by("slug")
     if query:
@@ -147,7 +149,9 @@ def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group
     projects = list(found.filter(slug__gt=after)[: PROJECTS_SHOWN + 1])
     older = older_address(projects, {"q": query, "show": "" if show == ALL else show, "group": group})
     projects = projects[:PROJECTS_SHOWN]
-    environments = overview.environments().filter(project__in=[project.pk for project in projects])
+    environments = overview.environments().filter(
+        NOT_ARCHIVED, project__in=[project.pk for project in projects]
+    )
     opened = overview.open_deploys(visible_filter(user))
     shown = overview.views(user, list(environments.order_by("order", "slug")), opened)
     troubles, more = troubles_of(user)
@@ -157,6 +161,7 @@ def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group
         sums=board_filters.sums(user), troubles=troubles, more_troubles=more, going=going_of(opened),
         more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user), silent=silences(shown),
         notices=notices_of(shown), query=query, show=show, group=group, groups=groups_of(visible),
+        archived=visible_projects(user).archived().count(),
     )  # fmt: skip
 
 
@@ -246,7 +251,11 @@ def in_trouble(user: Any) -> QuerySet[Environment]:
     """The environments with a problem, in the order of `troubles_of`; `ended_id`, `ended_state`: the newest ended deploy."""
     began = Alarm.objects.filter(environment=OuterRef("pk"), ended_at=None).order_by("began_at")
     fails, went_bad = Q(live__health=LiveState.Health.FAILING), Q(ended_state__in=BAD_ENDS)
-    mine = Environment.objects.filter(visible_filter(user, "project")).select_related("project", "live")
+    mine = (
+        Environment.objects.current()
+        .filter(visible_filter(user, "project"))
+        .select_related("project", "live")
+    )
     ended = Deploy.objects.filter(pk=OuterRef("ended_id"))
     return (
         board_filters.in_trouble(mine)
@@ -265,4 +274,4 @@ def lost_clusters(user: Any) -> list[Cluster]:
     """Clusters that did not answer the last request; for admins only, since others see it at the environments."""
     if not user.is_admin:
         return []
-    return list(Cluster.objects.exclude(last_error=""))
+    return list(Cluster.objects.current().exclude(last_error=""))

@@ -55,7 +55,7 @@ def filtered(projects: QuerySet[Project], show: str, user: Any) -> QuerySet[Proj
     if show not in having:
         return projects
     return projects.filter(
-        Exists(having[show](Environment.objects.filter(project=OuterRef("pk"))).values("pk"))
+        Exists(having[show](Environment.objects.current().filter(project=OuterRef("pk"))).values("pk"))
     )
 
 
@@ -76,7 +76,7 @@ def sums(user: Any) -> list[tuple[str, int]]:
     lost = Q(live__read_at__lt=now - STALE_AFTER) | (
         Q(live__read_at__lt=now - SILENT_AFTER) & ~Q(live__error="")
     )
-    rows = Environment.objects.filter(visible_filter(user, "project"), live__read_at__isnull=False)
+    rows = Environment.objects.current().filter(visible_filter(user, "project"), live__read_at__isnull=False)
     health = Case(
         When(lost, then=Value(LiveState.Health.UNKNOWN.value)),
         default=F("live__health"),

@@ -54,7 +54,7 @@ class NavEntry:
 
 
 MAIN = (
-    NavEntry("Board", reverse_lazy("portal:board"), "layout-grid", "b", also=("/projects/",)),
+    NavEntry("Board", reverse_lazy("portal:board"), "layout-grid", "b", also=("/projects/", "/archived/")),
     NavEntry("Deploys", reverse_lazy("deployments:history"), "arrow-right-to-line", "d"),
     NavEntry("Builds", reverse_lazy("builds:list"), "package", "u"),
     NavEntry(

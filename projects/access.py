@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import Http404
 
 from audit.actors import Actor
@@ -18,7 +18,8 @@ from core.errors import Refused
 from people.models import User
 from people.services import admins_text
 from projects import secret_rights
-from projects.models import Environment, Membership, Project, Role
+from projects.current import Current
+from projects.models import Environment, Image, Membership, Project, Role
 from projects.secret_rights import Right
 
 WORDS = {
@@ -33,13 +34,26 @@ def role_in(
 ) -> Role | None:
     """The strongest role of a user: on the project, or on this environment of it. Admins are maintainers everywhere.
 
-    A role on another environment counts as viewer of the project, unless `elsewhere` is false. None: no role.
+    A role on another environment counts as viewer of the project, unless `elsewhere` is false. In what is archived everybody
+    with a role is a viewer. None: no role.
     """
+    return _while_current(held_role(user, project, environment, elsewhere=elsewhere), project, environment)
+
+
+def held_role(
+    user: Any, project: Project, environment: Environment | None = None, *, elsewhere: bool = True
+) -> Role | None:
+    """As `role_in`, also in what is archived: for who archives, restores and removes."""
     if not user.is_authenticated or not user.is_active:
         return None
     if user.is_admin:
         return Role.MAINTAINER
     return strongest(Membership.objects.filter(user=user, project=project), environment, elsewhere=elsewhere)
+
+
+def _while_current(role: Role | None, project: Project, environment: Environment | None) -> Role | None:
+    is_archived = project.archived_at or (environment is not None and environment.archived_at)
+    return Role.VIEWER if role is not None and is_archived else role
 
 
 def strongest(
@@ -56,8 +70,8 @@ def strongest(
     return max(roles, key=lambda role: role.rank, default=None)
 
 
-def visible_projects(user: Any) -> QuerySet[Project]:
-    """The projects that a user may see, as a queryset."""
+def visible_projects(user: Any) -> Current[Project]:
+    """The projects that a user may see, archived ones included: history is kept. Lists of what is in use add `.current()`."""
     if user.is_admin:
         return Project.objects.all()
     return Project.objects.filter(memberships__user=user).distinct()
@@ -68,7 +82,9 @@ def project_for(user: Any, slug: str, need: Role = Role.VIEWER) -> Project:
     project = visible_projects(user).filter(slug=slug).first()
     if project is None:
         raise Http404("No such project.")
-    check(role_in(user, project), need, project)
+    check(held_role(user, project), need, project)
+    if need != Role.VIEWER:
+        require_current(project)
     return project
 
 
@@ -80,8 +96,28 @@ def environment_for(user: Any, project_slug: str, slug: str, need: Role = Role.V
     ).first()
     if environment is None:
         raise Http404("No such environment.")
-    check(role_in(user, environment.project, environment), need, environment.project)
+    check(held_role(user, environment.project, environment), need, environment.project)
+    if need != Role.VIEWER:
+        require_current(environment.project, environment)
     return environment
+
+
+def require_current(project: Project, part: Environment | Image | None = None) -> None:
+    """Raises Refused when the project, or this environment or image of it, is archived. For `part` as it was read: who must be
+    sure under a lock calls `leaving.locking`."""
+    if project.archived_at:
+        raise archived(f"The project {project}")
+    if part is not None and part.archived_at:
+        raise archived(f"{part} of {project}")
+
+
+def archived(what: str) -> Refused:
+    """The error for acting on something archived."""
+    return Refused(
+        f"{what} is archived: its history can be read, and nothing is done with it.",
+        hint="Restore it first; its page has the button.",
+        code="archived",
+    )
 
 
 def check(role: Role | None, need: Role, project: Project) -> None:
@@ -98,25 +134,29 @@ def check(role: Role | None, need: Role, project: Project) -> None:
 
 
 def require(actor: Actor, environment: Environment, need: Role) -> None:
-    """For services: raises Refused unless the actor is the portal itself or a person whose role covers `need`."""
-    if actor.kind == "system":
-        return
-    role = role_in(actor.user, environment.project, environment) if actor.user is not None else None
-    check(role, need, environment.project)
+    """For services: raises Refused unless the actor is the portal itself or a person whose role covers `need`, and for what is
+    archived."""
+    if actor.kind != "system":
+        role = held_role(actor.user, environment.project, environment) if actor.user is not None else None
+        check(role, need, environment.project)
+    require_current(environment.project, environment)
 
 
 def require_project(actor: Actor, project: Project, need: Role) -> None:
     """Like `require`, for the role on the whole project."""
-    if actor.kind == "system":
-        return
-    check(role_in(actor.user, project) if actor.user is not None else None, need, project)
+    if actor.kind != "system":
+        check(held_role(actor.user, project) if actor.user is not None else None, need, project)
+    require_current(project)
 
 
 def may_secret(user: Any, environment: Environment, right: Right) -> bool:
     """Whether a user has a right on the secrets of an environment (projects/secret_rights.py).
 
-    A role on another environment of the project lets its holder see names, as a viewer of the project, but no value.
+    A role on another environment of the project lets its holder see names, as a viewer of the project, but no value. Of an
+    archived environment nobody sees or changes values.
     """
+    if right != "names" and environment.is_archived:
+        return False
     role = role_in(user, environment.project, environment, elsewhere=right == "names")
     return secret_rights.covers(role, environment, right)
 
@@ -129,6 +169,8 @@ def require_secret(actor: Actor, environment: Environment, right: Right, *, what
     if actor.kind == "system" or (actor.user is not None and may_secret(actor.user, environment, right)):
         return
     note_refused(actor, environment, right, what=what)
+    if right != "names":
+        require_current(environment.project, environment)
     need = secret_rights.role_for(environment, right)
     raise Refused(
         f"To {secret_rights.WORDS[right]} of {environment.project} {environment.name} you need the role"
@@ -159,13 +201,15 @@ def maintainers_text(project: Project) -> str:
 def roles_by_environment(
     user: Any, environments: Sequence[Environment], *, elsewhere: bool = True
 ) -> dict[int, Role | None]:
-    """The user's role on each of many environments in one query, by the environment's pk (board, project page).
-    `elsewhere`: as for `role_in`."""
+    """The user's role on each of many environments in one query, by the environment's pk (board, project page), as `role_in`
+    has it. The environments come with their projects."""
     if user.is_admin:
-        return {e.pk: Role.MAINTAINER for e in environments}
+        return {e.pk: _while_current(Role.MAINTAINER, e.project, e) for e in environments}
     held = list(Membership.objects.filter(user=user, project__in={e.project_id for e in environments}))
     return {
-        e.pk: strongest((m for m in held if m.project_id == e.project_id), e, elsewhere=elsewhere)
+        e.pk: _while_current(
+            strongest((m for m in held if m.project_id == e.project_id), e, elsewhere=elsewhere), e.project, e
+        )
         for e in environments
     }
 

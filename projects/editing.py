@@ -24,6 +24,7 @@ SECRETS = frozenset({"kubeconfig", "credential", "webhook_secret", "github_token
 # Fields that only the portal writes.
 OWN = frozenset(
     {"id", "edited", "created_at", "last_seen", "last_error", "version", "environment", "project"}
+    | {"archived_at", "archived_by"}
 )
 
 

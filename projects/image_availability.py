@@ -31,7 +31,7 @@ _askers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="built")
 def in_registry(project: Project, shas: Sequence[str]) -> dict[str, bool | None]:
     """Whether the registry has all images of each commit: True, False, or None where it did not answer in time. Empty for a
     project without images."""
-    images = list(project.images.select_related("registry"))
+    images = list(project.images.current().select_related("registry"))
     kept = cache.get_many([key_of(image) for image in images])
     known = {image.pk: fresh(kept.get(key_of(image), {})) for image in images}
     asked: dict[Future[Known], Image] = {}

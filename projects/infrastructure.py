@@ -12,6 +12,7 @@ from adapters.kubernetes.client import check_kubeconfig
 from audit.actors import Actor
 from people.services import require_admin
 from projects import editing
+from projects.leaving.locking import lock_used
 from projects.models import Cluster, Registry
 
 
@@ -31,6 +32,7 @@ def change_cluster(
 ) -> Cluster:
     """Changes a cluster; an empty `kubeconfig` keeps the stored one. Raises Refused, Stale, ValidationError."""
     require_admin(actor)
+    lock_used(cluster)
     values: dict[str, Any] = {"name": name, "notice": notice}
     if kubeconfig:
         _check_kubeconfig(kubeconfig)
@@ -72,6 +74,7 @@ def change_registry(
 ) -> Registry:  # fmt: skip
     """Changes a registry. Raises Refused, Stale, ValidationError."""
     require_admin(actor)
+    lock_used(registry)
     values = {
         "name": name, "endpoint": endpoint.rstrip("/"), "account": account, "region": region, "role_arn": role_arn,
     }  # fmt: skip

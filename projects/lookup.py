@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, Model, Q, QuerySet
 from django.http import Http404
 
 from audit.actors import person
 from people.services import require_admin
-from projects.access import project_for, visible_projects
+from projects.access import archived, project_for, require_current, visible_projects
 from projects.models import (
     Allotment,
     Cluster,
@@ -23,6 +23,7 @@ from projects.models import (
 )
 
 Row = TypeVar("Row", bound=Model)
+Place = TypeVar("Place", Cluster, Registry)
 
 
 def settings_of(user: Any, slug: str) -> Project:
@@ -31,24 +32,27 @@ def settings_of(user: Any, slug: str) -> Project:
 
 
 def environment_of(project: Project, slug: str) -> Environment:
-    """An environment of a project already fetched. Raises Http404."""
-    return _or_404(
-        Environment.objects.select_related("cluster", "project").filter(project=project, slug=slug),
-        "environment",
-    )
+    """An environment of a project already fetched, to change it. Raises Http404, Refused for an archived one."""
+    rows = Environment.objects.select_related("cluster", "project").filter(project=project, slug=slug)
+    found = _or_404(rows, "environment")
+    require_current(project, found)
+    return found
 
 
 def image_of(project: Project, name: str) -> Image:
-    """An image of a project already fetched. Raises Http404."""
-    return _or_404(
-        Image.objects.select_related("registry", "project").filter(project=project, name=name), "image"
-    )
+    """An image of a project already fetched, to change it. Raises Http404, Refused for an archived one."""
+    rows = Image.objects.select_related("registry", "project").filter(project=project, name=name)
+    found = _or_404(rows, "image")
+    require_current(project, found)
+    return found
 
 
 def secrets_file_of(project: Project, pk: int) -> SecretsFile:
-    """A secrets file of a project already fetched. Raises Http404."""
+    """A secrets file of a project already fetched. Raises Http404, Refused for one of an archived environment."""
     files = SecretsFile.objects.select_related("environment__project")
-    return _or_404(files.filter(environment__project=project, pk=pk), "secrets file")
+    found = _or_404(files.filter(environment__project=project, pk=pk), "secrets file")
+    require_current(project, found.environment)
+    return found
 
 
 def membership_of(project: Project, pk: int) -> Membership:
@@ -58,15 +62,21 @@ def membership_of(project: Project, pk: int) -> Membership:
 
 
 def cluster_for(user: Any, slug: str) -> Cluster:
-    """A cluster. Raises Refused unless the user is an admin, Http404."""
+    """A cluster, to change it. Raises Refused unless the user is an admin and for an archived one, Http404."""
     require_admin(person(user))
-    return _or_404(Cluster.objects.filter(slug=slug), "cluster")
+    return _current(_or_404(Cluster.objects.filter(slug=slug), "cluster"), "cluster")
 
 
 def registry_for(user: Any, slug: str) -> Registry:
-    """A registry. Raises Refused unless the user is an admin, Http404."""
+    """A registry, to change it. Raises Refused unless the user is an admin and for an archived one, Http404."""
     require_admin(person(user))
-    return _or_404(Registry.objects.filter(slug=slug), "registry")
+    return _current(_or_404(Registry.objects.filter(slug=slug), "registry"), "registry")
+
+
+def _current(row: Place, what: str) -> Place:
+    if row.archived_at:
+        raise archived(f"The {what} {row.name}")
+    return row
 
 
 def allotment_for(user: Any, pk: int) -> Allotment:
@@ -76,23 +86,31 @@ def allotment_for(user: Any, pk: int) -> Allotment:
 
 
 def clusters_for(user: Any) -> QuerySet[Cluster]:
-    """All clusters with the number of their environments. Raises Refused unless the user is an
+    """The clusters with the number of their environments, without what is archived. Raises Refused unless the user is an
     admin."""
     require_admin(person(user))
-    return Cluster.objects.annotate(used_by=Count("environments"))
+    return Cluster.objects.current().annotate(used_by=_in_use("environments"))
 
 
 def registries_for(user: Any) -> QuerySet[Registry]:
-    """All registries with the number of their images. Raises Refused unless the user is an admin."""
+    """The registries with the number of their images, without what is archived. Raises Refused unless the user is an admin."""
     require_admin(person(user))
-    return Registry.objects.annotate(used_by=Count("images"))
+    return Registry.objects.current().annotate(used_by=_in_use("images"))
+
+
+def _in_use(rows: str) -> Count:
+    return Count(
+        rows, filter=Q(**{f"{rows}__archived_at": None, f"{rows}__project__archived_at": None}), distinct=True
+    )
 
 
 def sharing(user: Any, environment: Environment) -> list[str]:
     """Other environments in the same namespace of the same cluster, as text. Those that the user may not see stay
     unnamed."""
-    others = Environment.objects.select_related("project").filter(
-        cluster=environment.cluster_id, namespace=environment.namespace
+    others = (
+        Environment.objects.current()
+        .select_related("project")
+        .filter(cluster=environment.cluster_id, namespace=environment.namespace)
     )
     others = others.exclude(pk=environment.pk)
     visible = set(visible_projects(user).filter(environments__in=others).values_list("pk", flat=True))

@@ -15,7 +15,7 @@ from audit.actors import Actor
 from audit.record import before_after
 from people.models import User
 from projects import editing
-from projects.access import require_project
+from projects.access import archived, require_current, require_project
 from projects.models import Environment, Membership, Project, Role
 
 
@@ -27,6 +27,7 @@ def grant(
     require_project(actor, project, Role.MAINTAINER)
     if environment is not None and environment.project_id != project.pk:
         raise editing.refuse_field(environment="That environment belongs to another project.")
+    require_current(project, environment)
     held = Membership.objects.select_for_update().filter(user=user, project=project, environment=environment)
     membership = held.first()
     before = membership.role if membership else ""
@@ -64,6 +65,8 @@ class Outcome:
 def set_roles(actor: Actor, *, user: User, wanted: Mapping[int, tuple[str, str]]) -> Outcome:
     """Sets a person's roles in whole projects: a project's key → the role that was seen, and the one to have (empty: none). All
     or nothing; each change is audited. Roles in single environments stay. Raises Refused."""
+    if not user.is_active:
+        raise archived(f"The account {user.username}")
     projects = list(Project.objects.filter(pk__in=wanted).order_by("name"))
     for project in projects:
         require_project(actor, project, Role.MAINTAINER)

@@ -20,7 +20,7 @@ UNUSED_SECONDS = 7 * 86400.0
 def tidy(project_id: int) -> None:
     """The job of the queue `git`. It skips a mirror that was tidied within a day, that another process uses, or that is
     not on this machine. The tick tries again in an hour."""
-    project = Project.objects.filter(pk=project_id).first()
+    project = Project.objects.current().filter(pk=project_id).first()
     if project is None:
         return
     try:
@@ -43,9 +43,10 @@ def remove_unused() -> None:
 
 
 def tidy_all() -> None:
-    """The tick: enqueues a job for each project. The job sees from the mirror on its machine whether it is due."""
+    """The tick: enqueues a job for each project that is not archived. The job sees from the mirror on its machine whether it is
+    due."""
     enqueue("projects.mirrors.remove_unused", queue="git", job_id=f"unused-mirrors-{slot(86400)}")
-    for project_id in Project.objects.values_list("pk", flat=True):
+    for project_id in Project.objects.current().values_list("pk", flat=True):
         enqueue(
             "projects.mirrors.tidy", project_id, queue="git", job_id=f"tidy-{project_id}-{slot(LOOK_SECONDS)}"
         )

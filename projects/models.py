@@ -16,6 +16,7 @@ from django.db.models import Q
 from core.fields import EncryptedTextField
 from core.slugs import SlugField, slug_is_well_formed, word_is_not_new
 from engine.manifests.settling import Settling
+from projects.current import Archivable, ArchivableOfProject, Current, CurrentOfProject
 from projects.validators import NAMESPACE, REGION, RELATIVE_PATH, REPOSITORY, ROLE_ARN
 
 
@@ -32,7 +33,7 @@ class Role(models.TextChoices):
         return list(Role).index(self)
 
 
-class Cluster(models.Model):
+class Cluster(Archivable):
     """A Kubernetes API server and the credentials for it. Every page that shows the cluster shows its `notice`."""
 
     slug = SlugField(max_length=40, unique=True)
@@ -44,6 +45,8 @@ class Cluster(models.Model):
     version = models.CharField(max_length=50, blank=True)
     edited = models.PositiveIntegerField(default=0)
 
+    objects = Current.as_manager()
+
     class Meta:
         ordering = ["name"]
 
@@ -51,7 +54,7 @@ class Cluster(models.Model):
         return self.name
 
 
-class Registry(models.Model):
+class Registry(Archivable):
     """A registry of images. `endpoint` is a URL; its host is the host in image references."""
 
     class Kind(models.TextChoices):
@@ -68,6 +71,8 @@ class Registry(models.Model):
     role_arn = models.CharField("role to assume", max_length=200, blank=True, validators=[ROLE_ARN])
     edited = models.PositiveIntegerField(default=0)
 
+    objects = Current.as_manager()
+
     class Meta:
         ordering = ["name"]
         verbose_name_plural = "registries"
@@ -81,7 +86,7 @@ class Registry(models.Model):
         return urlsplit(self.endpoint).netloc
 
 
-class Project(models.Model):
+class Project(Archivable):
     """A repository whose revisions are deployed."""
 
     class Credential(models.TextChoices):
@@ -106,6 +111,8 @@ class Project(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     edited = models.PositiveIntegerField(default=0)
 
+    objects = Current.as_manager()
+
     class Meta:
         ordering = ["name"]
 
@@ -113,7 +120,7 @@ class Project(models.Model):
         return self.name
 
 
-class Image(models.Model):
+class Image(ArchivableOfProject):
     """A Dockerfile of a project and the repository of its image."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="images")
@@ -123,6 +130,8 @@ class Image(models.Model):
     registry = models.ForeignKey(Registry, on_delete=models.PROTECT, related_name="images")
     repository = models.CharField(max_length=256, validators=[REPOSITORY])
     edited = models.PositiveIntegerField(default=0)
+
+    objects = CurrentOfProject.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -148,7 +157,7 @@ def default_secret_rights() -> dict[str, str]:
     return {"names": "viewer", "reveal": "maintainer", "edit": "maintainer", "approve": "maintainer"}
 
 
-class Environment(models.Model):
+class Environment(ArchivableOfProject):
     """A place where a project runs: a namespace of a cluster, a config directory, variables and policies.
 
     `variables`: list of {name, value, type}, type one of string, number, boolean. `secret_rights`: right → role.
@@ -179,6 +188,8 @@ class Environment(models.Model):
     secret_rights = models.JSONField(default=default_secret_rights, blank=True)
     policies = models.JSONField(default=dict, blank=True)
     edited = models.PositiveIntegerField(default=0)
+
+    objects = CurrentOfProject.as_manager()
 
     class Meta:
         ordering = ["project_id", "order", "slug"]

@@ -17,10 +17,11 @@ from adapters.git.names import check_directory, check_revision, check_url
 from audit.actors import Actor
 from people.services import require_admin
 from projects import editing, secret_rights, variables
-from projects.access import require_project
+from projects.access import require_current, require_project
 from projects.allotting.services import allot_address, allot_proposed, require
 from projects.allotting.wishes import of_place, of_repository, of_secret
 from projects.credentials import missing_credential
+from projects.leaving.locking import lock_used
 from projects.models import (
     Environment,
     Image,
@@ -115,6 +116,8 @@ def create_environment(
     outside of production.
     """
     require_project(actor, project, Role.MAINTAINER)
+    if "cluster" in values:
+        lock_used(values["cluster"])
     is_production = bool(values.get("is_production"))
     values["variables"] = variables.cleaned(values.get("variables", []))
     values = with_policies(values, {})
@@ -142,6 +145,9 @@ def change_environment(actor: Actor, *, environment: Environment, edited: int, *
     """Changes fields of an environment; its slug and project never change."""
     project = environment.project
     require_project(actor, project, Role.MAINTAINER)
+    require_current(project, environment)
+    if values.get("cluster", environment.cluster) != environment.cluster:
+        lock_used(values["cluster"])
     if values.keys() & {"slug", "project", "project_id", "id", "edited"}:
         raise ValidationError("The slug and the project of an environment never change.")
     if "variables" in values:
@@ -165,7 +171,8 @@ def move_environment(actor: Actor, *, environment: Environment) -> None:
     """Moves an environment one place forward; the first one stays. All get the numbers 10, 20, … in `order`."""
     project = environment.project
     require_project(actor, project, Role.MAINTAINER)
-    rows = list(project.environments.select_for_update().order_by("order", "slug"))
+    require_current(project, environment)
+    rows = list(project.environments.current().select_for_update(of=("self",)).order_by("order", "slug"))
     place = next(i for i, row in enumerate(rows) if row.pk == environment.pk)
     if place == 0:
         return
@@ -185,6 +192,7 @@ def create_image(
 ) -> Image:  # fmt: skip
     """Adds an image that the project builds."""
     require_project(actor, project, Role.MAINTAINER)
+    lock_used(registry)
     _check_context(context)
     image = Image(
         project=project, name=name, registry=registry, repository=repository,
@@ -210,6 +218,9 @@ def change_image(
     """Changes an image; its name stays, manifests use it as `${IMAGE_<NAME>}`."""
     project = image.project
     require_project(actor, project, Role.MAINTAINER)
+    require_current(project, image)
+    if registry != image.registry:
+        lock_used(registry)
     _check_context(context)
     values = {
         "registry": registry, "repository": repository, "dockerfile": dockerfile, "context": context or ".",
@@ -224,22 +235,13 @@ def change_image(
 
 
 @transaction.atomic
-def remove_image(actor: Actor, *, image: Image) -> None:
-    """Removes the image from the project. The registry keeps its contents."""
-    project = image.project
-    require_project(actor, project, Role.MAINTAINER)
-    editing.remove(
-        actor, image, verb="image.removed", text=f"{project.name} {image.name}", project=project.slug
-    )
-
-
-@transaction.atomic
 def create_secrets_file(
     actor: Actor, *, environment: Environment, path: str, secret_id: str, region: str = "eu-west-2", role_arn: str = ""
 ) -> SecretsFile:  # fmt: skip
     """Adds a secret of AWS that replaces a blank file in this environment."""
     project = environment.project
     require_project(actor, project, Role.MAINTAINER)
+    require_current(project, environment)
     row = SecretsFile(
         environment=environment, path=path, secret_id=secret_id, region=region, role_arn=role_arn
     )
@@ -257,6 +259,7 @@ def change_secrets_file(
     """Changes the path or the secret of a secrets file."""
     environment = secrets_file.environment
     require_project(actor, environment.project, Role.MAINTAINER)
+    require_current(environment.project, environment)
     values = {"path": path, "secret_id": secret_id, "region": region, "role_arn": role_arn}
     changed = editing.change(
         actor, secrets_file, values, edited=edited, verb="secrets_file.changed",
@@ -272,6 +275,7 @@ def remove_secrets_file(actor: Actor, *, secrets_file: SecretsFile) -> None:
     """Removes the secrets file from the environment. The secret in AWS stays."""
     environment = secrets_file.environment
     require_project(actor, environment.project, Role.MAINTAINER)
+    require_current(environment.project, environment)
     editing.remove(
         actor, secrets_file, verb="secrets_file.removed",
         text=_file_text(environment, secrets_file.path), project=environment.project.slug,

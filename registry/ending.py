@@ -15,7 +15,7 @@ from core.status import Notice, Row, Sample
 from notify import operations
 from notify.models import Alarm
 from notify.operations import Alert
-from registry.models import Credential, RegistryToken, State, Watch
+from registry.models import OF_CURRENT, Credential, RegistryToken, State, Watch
 
 LEVELS = (0, 1, 3, 6)  # hours left at which people are told
 OVERDUE = timedelta(minutes=10)  # after half of its life, when a renewal has had its tries
@@ -49,7 +49,7 @@ def ending(now: datetime) -> QuerySet[Credential]:
     """The credentials that end within the greatest level, or have ended, and whose renewal is overdue. One that is paused ends,
     too, unless its pause is over before."""
     overdue = Q(half_life_at__lt=now - OVERDUE) | Q(half_life_at=None)
-    rows = Credential.objects.filter(overdue, expires_at__lte=now + timedelta(hours=max(LEVELS)))
+    rows = Credential.objects.filter(OF_CURRENT, overdue, expires_at__lte=now + timedelta(hours=max(LEVELS)))
     rows = rows.exclude(wakes_in_time(now))
     rows = rows.exclude(state__in=NOT_OURS).select_related("cluster").defer("cluster__kubeconfig")
     return rows.order_by("expires_at", "namespace")
@@ -68,7 +68,7 @@ def level_of(ends_at: datetime, now: datetime) -> int:
 
 def groups(now: datetime) -> list[Group]:
     """The credentials that end, by reason: a silent cluster, a token that cannot be renewed, else the cluster of each."""
-    away = {one.cluster_id: one for one in Watch.objects.exclude(failing_since=None)}
+    away = {one.cluster_id: one for one in Watch.objects.filter(OF_CURRENT).exclude(failing_since=None)}
     tokens = {one.last_error: one for one in RegistryToken.objects.exclude(last_error="").defer("token")}
     found: dict[str, list[Credential]] = {}
     reasons: dict[str, str] = {}
@@ -143,7 +143,8 @@ def rows() -> list[Row]:
     """One row for each cluster on the status page; two queries."""
     now = timezone.now()
     by_cluster: dict[int, list[Credential]] = {}
-    for row in Credential.objects.select_related("cluster").defer("cluster__kubeconfig", "entries"):
+    shown = Credential.objects.filter(OF_CURRENT).select_related("cluster")
+    for row in shown.defer("cluster__kubeconfig", "entries"):
         by_cluster.setdefault(row.cluster_id, []).append(row)
     watches = {one.cluster_id: one for one in Watch.objects.all()}
     bad = {row.pk for row in ending(now)}
@@ -172,7 +173,10 @@ def samples() -> list[Sample]:
     """Hours left of each credential; 0 for one that has ended or is missing. None for Secrets of others."""
     now = timezone.now()
     found = (
-        Credential.objects.exclude(state=State.FOREIGN).select_related("cluster").defer("cluster__kubeconfig")
+        Credential.objects.filter(OF_CURRENT)
+        .exclude(state=State.FOREIGN)
+        .select_related("cluster")
+        .defer("cluster__kubeconfig")
     )
     absent = Q(state=State.MISSING, failing_since=None)
     return [

@@ -9,7 +9,7 @@ from django.utils import timezone
 from core.jobs import enqueue, slot
 from projects.models import Cluster
 from registry import running
-from registry.models import Refresh
+from registry.models import OF_CURRENT, Refresh
 from registry.reconcile import Ask
 from registry.services import OPEN, QUEUE, start
 
@@ -21,14 +21,14 @@ def look() -> None:
     blocks none after it."""
     for pk in running.due_clusters():
         enqueue("registry.jobs.look_at", pk, queue=QUEUE, job_id=f"pull-look-{pk}-{slot(60)}")
-    for row in Refresh.objects.filter(state=Refresh.Progress.QUEUED)[:50]:
+    for row in Refresh.objects.filter(OF_CURRENT, state=Refresh.Progress.QUEUED)[:50]:
         start(row)
 
 
 def look_at(cluster_id: int) -> None:
     """Job: compares what a cluster has with what it is to have, and renews what is due. One that waited long in the queue finds
     nothing to do."""
-    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    cluster = Cluster.objects.current().filter(pk=cluster_id).first()
     if cluster is not None:
         running.look_at(cluster, Ask())
 

@@ -59,6 +59,10 @@ class Cause(models.TextChoices):
     ADOPTED = "adopted", "an admin let the portal take the Secret over"
 
 
+# Rows of clusters that are not archived: nothing is looked at, written or told in the others.
+OF_CURRENT = models.Q(cluster__archived_at=None)
+
+
 class PullPolicy(models.Model):
     """What a cluster's namespaces get. A cluster without a row has the defaults (`registry.policies.policy_of`).
 

@@ -9,7 +9,7 @@ from engine.cluster.client import ApiError, Client
 from projects.models import Environment
 from registry.cluster import Home, Place, read_homes
 from registry.models import Credential, Namespaces, PullPolicy
-from registry.policies import environments_of
+from registry.policies import archived_namespaces, environments_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ def plan(client: Client, policy: PullPolicy, *, namespace: str = "") -> Plan:
         places = _of_environments(named, homes)
     else:
         selector = policy.selector if policy.namespaces == Namespaces.SELECTOR else ""
-        chosen = read_homes(client, selector) if selector else homes or {}
+        gone = archived_namespaces(policy.cluster)
+        there = read_homes(client, selector) if selector else homes or {}
+        chosen = {name: home for name, home in there.items() if name not in gone}
         places = _of_homes(chosen, named, policy.secret_name)
     wanted = dict.fromkeys(place for place in places if namespace in ("", place.namespace))
     return Plan(tuple(wanted), homes)

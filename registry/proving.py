@@ -73,7 +73,9 @@ def _no_right(error: Denied, host: str) -> Fault:
 
 def known_images(registry: Registry) -> list[KnownImage]:
     """Images that are known to be in a registry, the newest first."""
-    rows = KnownImage.objects.filter(image__registry=registry).select_related("image__registry")
+    rows = KnownImage.objects.filter(
+        image__registry=registry, image__archived_at=None, image__project__archived_at=None
+    ).select_related("image__registry")
     return list(rows.order_by("-noted_at")[:MOST_IMAGES])
 
 

@@ -8,13 +8,13 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from projects.access import role_in, visible_projects
 from projects.models import Environment, Role
-from registry.models import Credential, Refresh, RefreshResult
+from registry.models import OF_CURRENT, Credential, Refresh, RefreshResult
 
 
 def credentials_for(user: Any) -> QuerySet[Credential]:
-    """The credentials that a user may see: admins all, others those in namespaces of environments of their projects. With
-    the cluster, but its kubeconfig."""
-    rows = Credential.objects.select_related("cluster").defer("cluster__kubeconfig")
+    """The credentials of current clusters that a user may see: admins all, others those in namespaces of environments of their
+    projects. With the cluster, but its kubeconfig."""
+    rows = Credential.objects.filter(OF_CURRENT).select_related("cluster").defer("cluster__kubeconfig")
     if user.is_admin:
         return rows
     return rows.filter(Exists(_environments_at(user).filter(namespace=OuterRef("namespace"))))
@@ -31,7 +31,9 @@ def refreshes_for(user: Any) -> QuerySet[Refresh]:
 
 def environments_at(credential: Credential) -> list[Environment]:
     """The environments whose namespace the credential stands in, with their projects."""
-    found = Environment.objects.filter(cluster=credential.cluster_id, namespace=credential.namespace)
+    found = Environment.objects.current().filter(
+        cluster=credential.cluster_id, namespace=credential.namespace
+    )
     return list(found.select_related("project"))
 
 
@@ -45,4 +47,6 @@ def may_refresh(user: Any, credential: Credential) -> bool:
 
 def _environments_at(user: Any) -> QuerySet[Environment]:
     """The visible environments in the cluster of an outer credential."""
-    return Environment.objects.filter(project__in=visible_projects(user), cluster=OuterRef("cluster"))
+    return Environment.objects.current().filter(
+        project__in=visible_projects(user), cluster=OuterRef("cluster")
+    )

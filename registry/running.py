@@ -66,14 +66,14 @@ def carry_out(refresh_id: int) -> None:
 
 
 def due_clusters(*, waiting: bool = False) -> list[int]:
-    """The clusters to look at now: those that are to have pull secrets, or had some. Those whose pause after a failure is not
-    over only with `waiting`."""
+    """The clusters to look at now, archived ones left out: those that are to have pull secrets, or had some. Those whose pause
+    after a failure is not over only with `waiting`."""
     waits = Q(pull_watch__next_try_at__gt=timezone.now())
-    naming = Environment.objects.filter(cluster=OuterRef("pk")).exclude(pull_secret="")
+    naming = Environment.objects.current().filter(cluster=OuterRef("pk")).exclude(pull_secret="")
     wanted = (
         Q(Exists(naming))
         | Q(Exists(Credential.objects.filter(cluster=OuterRef("pk"))))
         | Q(pull_policy__namespaces__in=(Namespaces.SELECTOR, Namespaces.ALL))
     )
-    rows = Cluster.objects.filter(wanted)
+    rows = Cluster.objects.current().filter(wanted)
     return list((rows if waiting else rows.exclude(waits)).values_list("pk", flat=True))

@@ -70,9 +70,11 @@ def require_refresh(by: Actor, cluster: Cluster, namespace: str) -> None:
         return
     if not namespace:
         require_admin(by)
-    here = Environment.objects.filter(
-        cluster=cluster, namespace=namespace, project__in=visible_projects(by.user)
-    ).select_related("project")
+    here = (
+        Environment.objects.current()
+        .filter(cluster=cluster, namespace=namespace, project__in=visible_projects(by.user))
+        .select_related("project")
+    )
     for environment in here:
         role = role_in(by.user, environment.project, environment, elsewhere=False)
         if role is not None and role.rank >= Role.DEPLOYER.rank:

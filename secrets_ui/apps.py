@@ -8,6 +8,8 @@ class SecretsUiConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import targets
-        from secrets_ui import audit_targets
+        from core import leaving as all_leaving
+        from secrets_ui import audit_targets, leaving
 
         targets.show("secrets", audit_targets.secrets)
+        all_leaving.register(is_open=leaving.is_open, refers=leaving.refers)

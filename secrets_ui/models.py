@@ -162,7 +162,7 @@ class ChangeRequest(models.Model):
 
     version = models.OneToOneField(SecretVersion, on_delete=models.CASCADE, related_name="request")
     secret = models.ForeignKey(Secret, on_delete=models.CASCADE, related_name="requests")
-    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="secret_requests")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="secret_requests")
     slot = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     decided_by = models.CharField(max_length=150, blank=True)
@@ -186,7 +186,7 @@ class CreationRequest(models.Model):
     file it is made from. `decided_at` while it waits: an approval is under way.
     """
 
-    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="+")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="+")
     path = models.CharField(max_length=200)
     region = models.CharField(max_length=30)
     role_arn = models.CharField(max_length=200, blank=True)

@@ -81,7 +81,7 @@ class Place:
 
 def places(build: Build, images: Sequence[BuiltImage], user: Any) -> list[Place]:
     """The project's environments in their order; two queries."""
-    rows = Environment.objects.filter(project=build.project_id).select_related("project", "live")
+    rows = Environment.objects.current().filter(project=build.project_id).select_related("project", "live")
     found = list(rows.defer("project__credential").order_by("order", "slug"))
     roles = roles_by_environment(user, found)
     return [

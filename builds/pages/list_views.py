@@ -57,7 +57,9 @@ def images(request: HttpRequest) -> HttpResponse:
 def with_last_build(user: Any) -> QuerySet[Image]:
     """Images with `built` attributes of the newest image that a build pushed."""
     pushed = BuiltImage.objects.filter(image=OuterRef("pk"), state__in=DONE).order_by("-pk")
-    rows = Image.objects.filter(visible_filter(user, "project")).select_related("project", "registry")
+    rows = (
+        Image.objects.current().filter(visible_filter(user, "project")).select_related("project", "registry")
+    )
     return rows.annotate(
         built_number=Subquery(pushed.values("build__number")[:1]),
         built_revision=Subquery(pushed.values("build__revision")[:1]),

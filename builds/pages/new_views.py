@@ -97,7 +97,8 @@ def context_of(user: Any, query: QueryDict, form: BuildForm) -> dict[str, Any]:
     return {
         "projects": projects,
         "project": project,
-        "has_images": project is not None and project.images.exclude(recipe__is_built=False).exists(),
+        "has_images": project is not None
+        and project.images.current().exclude(recipe__is_built=False).exists(),
         "offer": made,
         "picks": picks_of(project, made) if project else [],
         "form": form,
@@ -108,10 +109,10 @@ def context_of(user: Any, query: QueryDict, form: BuildForm) -> dict[str, Any]:
 def projects_to_build(user: Any) -> QuerySet[Project]:
     """The projects whose revisions the user may build."""
     if user.is_admin:
-        return visible_projects(user)
+        return visible_projects(user).current()
     roles = [role for role in Role if role.rank >= Role.DEPLOYER.rank]
     held = user.memberships.filter(environment=None, role__in=roles)
-    return Project.objects.filter(pk__in=held.values("project"))
+    return Project.objects.current().filter(pk__in=held.values("project"))
 
 
 def picks_of(project: Project, made: Offer) -> list[Pick]:

@@ -53,7 +53,7 @@ def overview(request: HttpRequest, project: Project, stored: BuildSettings) -> d
     latest = visible(request.user, project).order_by("-pk")[:1]
     return {
         "stored": stored,
-        "images": project.images.select_related("registry", "recipe"),
+        "images": project.images.current().select_related("registry", "recipe"),
         "secrets": project.build_secrets.all(),
         "found": proposals.found(project, ask="look" in request.GET),
         "hook_url": f"{settings.BASE_URL}{reverse('pushes:github')}",

@@ -20,6 +20,7 @@ from deployments.gate.announcements import url_of
 from deployments.models import Deploy, ObjectState
 from engine.types import Progress
 from notify.outbox import slack_note
+from projects.current import current_environments
 from projects.models import Environment
 from runs.models import ACTIVE, OPEN, State
 
@@ -31,8 +32,8 @@ _TOLD = Q(told_at__isnull=False, over_told_at=None)
 
 
 def tell_troubles() -> None:
-    """Tick: writes the messages that are due about troubles of all environments. Idempotent."""
-    due = Trouble.objects.filter(_TO_TELL | (_TOLD & Q(ended_at__isnull=False)))
+    """Tick: writes the messages that are due about troubles of all current environments. Idempotent."""
+    due = Trouble.objects.filter(current_environments(), _TO_TELL | (_TOLD & Q(ended_at__isnull=False)))
     for pk in due.order_by("environment_id").values_list("environment_id", flat=True).distinct():
         tell_environment(pk)
 

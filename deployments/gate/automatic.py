@@ -21,6 +21,7 @@ from deployments.branches import behind
 from deployments.gate import marking, requests, revisions, secret_pins
 from deployments.gate.life import LIFE
 from deployments.models import AutomaticChoice, BranchState, Deploy
+from projects.leaving.locking import lock_environment
 from projects.models import Environment
 from runs.life.ending import write_end
 from runs.life.hooks import End
@@ -38,7 +39,8 @@ def rule_of(environment: Environment) -> Actor:
 
 def look() -> None:
     """Tick: enqueues a job for each environment whose rule has a green build to decide on."""
-    for environment in Environment.objects.filter(policies__has_key="auto_deploy").select_related("project"):
+    rules = Environment.objects.current().filter(policies__has_key="auto_deploy")
+    for environment in rules.select_related("project"):
         if candidate(environment) is not None or outdated(environment):
             job_id = f"green-{environment.pk}-{slot(LOOK_SECONDS)}"
             enqueue("deployments.jobs.deploy_green", environment.pk, queue="short", job_id=job_id)
@@ -47,7 +49,8 @@ def look() -> None:
 def decide(environment_id: int) -> None:
     """Decides on the newest green build of the rule's branches, if that was not done yet. Idempotent, also with others at the
     same time. Raises ExternalError when Git does not answer; the next tick asks again then."""
-    environment = Environment.objects.select_related("project", "cluster").filter(pk=environment_id).first()
+    rows = Environment.objects.current().select_related("project", "cluster")
+    environment = rows.filter(pk=environment_id).first()
     if environment is None:
         return
     build = candidate(environment)
@@ -95,7 +98,8 @@ def is_meant(environment: Environment, build: Build) -> bool:
 
 
 def ask(environment: Environment, build: Build) -> None:
-    """Asks the gate for the deploy of a build, or notes why not. Raises Refused (unknown-revision), ExternalError."""
+    """Asks the gate for the deploy of a build, or notes why not. Raises Refused (unknown-revision,
+    archived), ExternalError."""
     rule, key = rule_of(environment), f"build-{build.number}"
     if known := requests.by_key(rule, key):  # an earlier try ended before its note
         return note(environment, build, deploy=known)
@@ -113,7 +117,7 @@ def ask(environment: Environment, build: Build) -> None:
     )  # fmt: skip
     with transaction.atomic():
         # The lock keeps requests of people away between the last look at them and this one.
-        Environment.objects.select_for_update().get(pk=environment.pk)
+        lock_environment(environment)
         if reason := why_not(environment, build):
             return note(environment, build, why_not=reason)
         note(environment, build, deploy=requests.open_deploy(rule, environment, order).deploy)

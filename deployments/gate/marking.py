@@ -14,6 +14,7 @@ from audit.record import before_after
 from core.errors import Refused
 from core.storable import storable_text
 from deployments.gate.kind import DEPLOY
+from deployments.gate.lengths import LONGEST_MARK, require_short
 from deployments.models import Deploy, Release
 from projects import access
 from projects.models import Environment, Role
@@ -25,9 +26,10 @@ def mark_bad(actor: Actor, *, deploy: Deploy, reason: str) -> bool:
     Raises Refused when the role is too low, `reason` is empty, or the release was never verified.
     """
     access.require(actor, deploy.environment, Role.DEPLOYER)
-    reason = storable_text(reason.strip())[:300]
+    reason = storable_text(reason.strip())
     if not reason:
         raise Refused("Say why the release is bad. Nothing was marked.", code="reason")
+    require_short(reason, LONGEST_MARK, "marked")
     release = deploy.release
     if release is None or release.verified_at is None:
         raise Refused(

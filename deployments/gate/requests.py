@@ -17,9 +17,11 @@ from core.errors import Refused
 from core.storable import storable_text
 from deployments.gate import marking, plans, revisions, secret_pins
 from deployments.gate.kind import DEPLOY
+from deployments.gate.lengths import require_reasons
 from deployments.models import Deploy, Plan
 from deployments.queries import last_revision
 from projects import access
+from projects.leaving.locking import lock_environment
 from projects.models import Environment, Role
 from runs.life import opening
 from runs.life.queue import enqueue_run
@@ -64,10 +66,11 @@ def request_deploy(
     a person may override do not stop this one deploy. `plan`: the key of the preview that was seen (`gate/plans.py`). A
     repeated key of the same actor returns the deploy of that key; a commit that waits or runs already with the same versions
     returns that deploy.
-    Raises Refused (role, unknown-revision, bad-release, secret-versions, plan-changed) and ExternalError (repository
-    unreachable); nothing is changed then.
+    Raises Refused (role, archived, reason, unknown-revision, bad-release, secret-versions, plan-changed) and ExternalError
+    (repository unreachable); nothing is changed then.
     """
     require_deployer(actor, environment)
+    require_reasons(reason, override)
     known = by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)
@@ -102,9 +105,10 @@ def request_rollback(
     """Requests a rollback: the stored release of the deploy `target` is applied again.
 
     The release must be verified; one that is marked bad needs `although_bad`. A repeated key returns the deploy of that
-    key. Raises Refused (role, no-rollback).
+    key. Raises Refused (role, archived, reason, no-rollback).
     """
     require_deployer(actor, environment)
+    require_reasons(reason)
     known = by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)
@@ -170,11 +174,12 @@ def by_key(actor: Actor, key: str) -> Deploy | None:
 
 
 def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
-    """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it."""
+    """The gate's transaction: returns an equal open deploy, or creates the row with its steps, audits and enqueues it. Raises
+    Refused where the environment was archived meanwhile."""
     try:
         with transaction.atomic():
             # The row lock puts simultaneous requests for one environment in an order.
-            locked = Environment.objects.select_for_update().get(pk=environment.pk)
+            locked = lock_environment(environment)
             same = same_request(environment, order)
             if same:
                 put_first(same, order.undoes)

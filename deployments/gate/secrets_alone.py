@@ -13,6 +13,7 @@ from adapters.git.repository import Commit
 from audit.actors import Actor
 from core.errors import Refused
 from deployments.gate import plans, requests, secret_pins
+from deployments.gate.lengths import require_reasons
 from deployments.gate.requests import Answer, Order
 from deployments.models import Deploy, Release
 from deployments.queries import last_succeeded
@@ -44,9 +45,10 @@ def request_secrets_deploy(
     """Requests a deploy of the secrets alone. `secret_versions`, `override`, `plan` and repeated requests: as
     in `requests.request_deploy`.
 
-    Raises Refused (role, no-release, secret-versions, plan-changed).
+    Raises Refused (role, archived, reason, no-release, secret-versions, plan-changed).
     """
     requests.require_deployer(actor, environment)
+    require_reasons(reason, override)
     known = requests.by_key(actor, idempotency_key)
     if known:
         return Answer(known, created=False)

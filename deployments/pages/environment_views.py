@@ -16,6 +16,7 @@ from deployments.pages import alarms, deploy_rows, history, overview
 from deployments.preparation.secret_people import changed_by
 from deployments.preparation.secret_state import secret_state
 from projects.access import environment_for, maintainers_text, may_secret, role_in
+from projects.leaving.things import may_manage
 from projects.models import Environment, Role
 
 SHOWN = 10
@@ -37,7 +38,8 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
         "secrets": secrets_versions(shown, view.good),
         "variables": [variable["name"] for variable in shown.variables],
         "is_maintainer": view.role == Role.MAINTAINER,
-        "ask": "" if view.may_deploy else maintainers_text(shown.project),
+        "ask": "" if view.may_deploy or shown.is_archived else maintainers_text(shown.project),
+        "may_restore": shown.is_archived and may_manage(request.user, shown),
     }
     part = "deployments/_environment_live.html" if request.htmx else "deployments/environment.html"  # type: ignore[attr-defined]
     return render(request, part, context)

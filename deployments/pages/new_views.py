@@ -271,7 +271,7 @@ def with_standings(place: Environment, choice: Choice) -> Choice:
 def places_of(place: Environment) -> dict[str, list[str]]:
     """Slugs of the project's environments by the revision of their newest succeeded deploy. One query."""
     newest = succeeded(OuterRef("pk")).values("revision")[:1]
-    rows = Environment.objects.filter(project=place.project_id).annotate(good=Subquery(newest))
+    rows = Environment.objects.current().filter(project=place.project_id).annotate(good=Subquery(newest))
     found: dict[str, list[str]] = {}
     for slug, revision in rows.order_by("order", "slug").values_list("slug", "good"):
         found.setdefault(revision or "", []).append(slug)

@@ -22,6 +22,7 @@ from deployments.models import BranchState, Deploy, Release
 from deployments.pages.drift import LiveRevision, Part, live_revision, what_runs
 from deployments.queries import light, succeeded
 from projects.access import roles_by_environment
+from projects.current import NOT_ARCHIVED
 from projects.models import Environment, Project, Role
 from runs.models import ACTIVE, OPEN, State, Step, StepState
 
@@ -136,6 +137,8 @@ class EnvironmentView:
         """Why the viewing person may not deploy here; empty when they may."""
         if self.may_deploy:
             return ""
+        if self.environment.is_archived:
+            return "It is archived: nothing is deployed here."
         held = f"you are {self.role.label.lower()} here" if self.role else "you have no role here"
         return f"To deploy you need the role deployer; {held}."
 
@@ -204,8 +207,8 @@ def views(user: object, rows: Sequence[Environment], opened: Sequence[Deploy]) -
 
 
 def of_project(user: object, project: Project) -> list[EnvironmentView]:
-    """The views of all environments of a project, in their order."""
-    rows = list(environments().filter(project=project).order_by("order", "slug"))
+    """The views of a project's environments, without those that are archived by themselves, in their order."""
+    rows = list(environments().filter(NOT_ARCHIVED, project=project).order_by("order", "slug"))
     return views(user, rows, open_deploys(Q(environment__project=project)))
 
 

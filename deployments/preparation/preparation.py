@@ -142,7 +142,10 @@ class Preparation(ABC):
         )  # fmt: skip
 
     def _images(self) -> dict[str, Image]:
-        return {image.name: image for image in self.environment.project.images.select_related("registry")}
+        return {
+            image.name: image
+            for image in self.environment.project.images.current().select_related("registry")
+        }
 
 
 class Fresh(Preparation):

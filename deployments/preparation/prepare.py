@@ -69,7 +69,7 @@ def resolve_images(
     """
     pins: list[ImagePin] = []
     missing: list[str] = []
-    for image in environment.project.images.select_related("registry"):
+    for image in environment.project.images.current().select_related("registry"):
         try:
             pins.append(patiently(partial(pin_of, image, commit_sha, hasty=hasty)))
         except NotDeployable as error:

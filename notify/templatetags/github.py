@@ -13,5 +13,5 @@ register = template.Library()
 
 @register.inclusion_tag("notify/github_refusals.html")
 def github_refusals(project: Project) -> dict[str, list[GitHubRefusal]]:
-    """The notices of one project."""
-    return {"refusals": refusals(project)}
+    """The notices of one project; none of an archived one."""
+    return {"refusals": [] if project.archived_at else refusals(project)}

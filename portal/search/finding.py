@@ -20,6 +20,7 @@ from deployments.pages.overview import environments as with_deploys
 from deployments.queries import light
 from people.models import User
 from projects.access import roles_by_environment, visible_filter, visible_projects
+from projects.current import NOT_ARCHIVED
 from projects.models import Environment, Project, Role
 
 MOST = 8  # of each kind
@@ -102,7 +103,7 @@ def find(user: Any, text: str) -> Found:
 
 def environments_named(user: Any, words: Sequence[str]) -> list[Environment]:
     """The environments of which each word is a part of the project's or the environment's name."""
-    rows = Environment.objects.filter(visible_filter(user, "project")).select_related("project")
+    rows = Environment.objects.current().filter(visible_filter(user, "project")).select_related("project")
     for word in words:
         rows = rows.filter(
             Q(project__slug__icontains=word) | Q(project__name__icontains=word)
@@ -169,7 +170,7 @@ def _deploy(one: Deploy) -> Hit:
 def projects(user: Any, query: str) -> list[Hit]:
     """Projects by a part of their name or address."""
     fits = Q(slug__icontains=query) | Q(name__icontains=query) | Q(repository_url__icontains=query)
-    rows = visible_projects(user).filter(fits).order_by("slug")[:MOST]
+    rows = visible_projects(user).current().filter(fits).order_by("slug")[:MOST]
     return [Hit(one.slug, reverse("portal:project", args=[one.slug]), one.name, "package") for one in rows]
 
 
@@ -178,7 +179,11 @@ def people(user: Any, query: str) -> list[Hit]:
     if not user.is_admin or len(query) < 2:
         return []
     fits = Q(username__icontains=query) | Q(first_name__icontains=query) | Q(last_name__icontains=query)
-    rows = User.objects.filter(fits | Q(email__icontains=query)).order_by("username")[:MOST]
+    rows = (
+        User.objects.filter(is_active=True)
+        .filter(fits | Q(email__icontains=query))
+        .order_by("username")[:MOST]
+    )
     return [
         Hit(one.username, reverse("people:person", args=[one.pk]), one.get_full_name(), "user")
         for one in rows
@@ -190,7 +195,7 @@ def commits(user: Any, query: str) -> Iterator[FoundCommit]:
     if len(query) < 4:
         return
     wanted = query.lower()
-    states = _branches_with(visible_projects(user), wanted)
+    states = _branches_with(visible_projects(user).current(), wanted)
     found = [
         (state, place, commit)
         for state in states
@@ -224,7 +229,7 @@ def _fits(commit: Sequence[str], wanted: str) -> bool:
 def _running(project_ids: set[int]) -> dict[int, list[tuple[Environment, str]]]:
     """The environments of these projects, each with the revision of its newest succeeded deploy."""
     found: dict[int, list[tuple[Environment, str]]] = {}
-    rows = with_deploys().filter(project__in=project_ids).order_by("order", "slug")
+    rows = with_deploys().filter(NOT_ARCHIVED, project__in=project_ids).order_by("order", "slug")
     good = {row: row.good_id for row in rows}  # type: ignore[attr-defined]
     revisions = dict(Deploy.objects.filter(pk__in=filter(None, good.values())).values_list("pk", "revision"))
     for row, pk in good.items():

@@ -37,7 +37,7 @@ def ask_quiet() -> None:
             queue = _QUEUES.get(name.partition(" ")[0], "short")
             enqueue("portal.status.asking.ask", name, queue=queue, job_id=f"ask-{_digest(name)}-{slot(60)}")
     quiet = Q(last_seen=None) | Q(last_seen__lt=timezone.now() - timedelta(seconds=QUIET_SECONDS))
-    for pk in Cluster.objects.filter(quiet).values_list("pk", flat=True):
+    for pk in Cluster.objects.current().filter(quiet).values_list("pk", flat=True):
         enqueue("portal.status.asking.ask_cluster", pk, queue="live", job_id=f"ask-cluster-{pk}-{slot(60)}")
 
 
@@ -66,7 +66,7 @@ def _ask_github(_: str) -> None:
 
 
 def _ask_registry(host: str) -> None:
-    found = next((row for row in Registry.objects.all() if row.host == host), None)
+    found = next((row for row in Registry.objects.current() if row.host == host), None)
     if found is not None:
         RegistryClient(found.endpoint).answer()
 
@@ -74,7 +74,9 @@ def _ask_registry(host: str) -> None:
 def _ask_git(host: str) -> None:
     """By one project. A host that refuses this project's credential answers."""
     name = contacts.name_of(contacts.GIT, host)
-    found = next((row for row in Project.objects.order_by("pk") if contacts.git_host(row) == name), None)
+    found = next(
+        (row for row in Project.objects.current().order_by("pk") if contacts.git_host(row) == name), None
+    )
     try:
         if found is not None:
             git_repository(found).check(timeout=GIT_SECONDS)
@@ -99,7 +101,7 @@ _ASK: dict[str, Callable[[str], None]] = {
 
 def ask_cluster(cluster_id: int) -> None:
     """Job: asks a cluster for its version, unless it did not answer a moment ago."""
-    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    cluster = Cluster.objects.current().filter(pk=cluster_id).first()
     if cluster is None or reachability.why_down(cluster_id) is not None:
         return
     try:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from core.models import Contact
 from core.status import Row, registered_rows
 from projects import contacts
+from projects.current import current_environments
 from projects.models import Cluster, Project, Registry, SecretsFile
 
 CLUSTERS, AWS, REGISTRIES, GIT = "Clusters", "AWS", "Registries", "Git hosts"
@@ -29,8 +31,9 @@ REMEDIES = {
 
 def contact_names() -> list[str]:
     """The names of all contacts that the settings of this portal call for, without clusters."""
-    regions = {*_regions(SecretsFile), *_regions(Registry)}
-    hosts = [registry.host for registry in Registry.objects.all()]
+    secrets_files = SecretsFile.objects.filter(current_environments())
+    regions = {*_regions(secrets_files), *_regions(Registry.objects.current())}
+    hosts = [registry.host for registry in Registry.objects.current()]
     return [
         *(contacts.name_of(contacts.AWS, region) for region in sorted(regions)),
         *(contacts.name_of(contacts.REGISTRY, host) for host in hosts),
@@ -40,12 +43,12 @@ def contact_names() -> list[str]:
     ]
 
 
-def _regions(model: type[SecretsFile] | type[Registry]) -> list[str]:
-    return list(model._default_manager.order_by().values_list("region", flat=True).distinct())
+def _regions(rows: QuerySet) -> list[str]:
+    return list(rows.order_by().values_list("region", flat=True).distinct())
 
 
 def _projects() -> Iterable[Project]:
-    return Project.objects.only("repository_url").order_by("pk")
+    return Project.objects.current().only("repository_url").order_by("pk")
 
 
 def rows() -> list[Row]:
@@ -59,7 +62,7 @@ def rows() -> list[Row]:
 
 
 def _clusters() -> Iterable[Row]:
-    for cluster in Cluster.objects.all():
+    for cluster in Cluster.objects.current():
         state = _state(cluster.last_error, cluster.last_seen is None)
         yield Row(
             CLUSTERS, cluster.name, state,

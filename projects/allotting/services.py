@@ -100,8 +100,8 @@ def allot_proposed(actor: Actor, project: Project) -> None:
     """Allots what projects usually own (`uses.proposals`), on every cluster and in every registry. Must run in the transaction
     of the change."""
     for kind, pattern in proposals(project.slug):
-        clusters = Cluster.objects.all() if kind == Kind.NAMESPACE else [None]
-        registries = Registry.objects.all() if kind == Kind.REPOSITORY else [None]
+        clusters = Cluster.objects.current() if kind == Kind.NAMESPACE else [None]
+        registries = Registry.objects.current() if kind == Kind.REPOSITORY else [None]
         for cluster, registry in product(clusters, registries):
             allot(actor, project=project, kind=kind, pattern=pattern, cluster=cluster, registry=registry)
 

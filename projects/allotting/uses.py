@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from projects.allotting.rules import fits, uncovered
 from projects.allotting.wishes import Wish, of_place, of_project, of_repository, of_secret
+from projects.current import current_environments
 from projects.models import Allotment, Environment, Image, Project, SecretsFile
 
 
@@ -29,22 +30,25 @@ def register(further: Callable[[Project | None], Iterator[Use]]) -> None:
 
 
 def uses(project: Project | None = None) -> Iterator[Use]:
-    """Every setting that names something outside, of one project or of all, in a query for each kind of setting."""
+    """Every setting that names something outside, of one project or of all, in a query for each kind of setting. Archived ones
+    need nothing."""
     for further in _further:
         yield from further(project)
     of = {} if project is None else {"project": project}
-    for one in Environment.objects.filter(**of).select_related("cluster"):
+    for one in Environment.objects.current().filter(**of).select_related("cluster"):
         for wish in of_place(one.cluster, one.namespace):
             yield Use(one.project_id, f"the environment {one.name}", wish)
-    files = SecretsFile.objects.filter(**{f"environment__{name}": value for name, value in of.items()})
+    files = SecretsFile.objects.filter(
+        current_environments(), **{f"environment__{name}": value for name, value in of.items()}
+    )
     for file in files.select_related("environment"):
         for wish in of_secret(file.secret_id, file.role_arn):
             place = f"the secrets file {file.path} of {file.environment.name}"
             yield Use(file.environment.project_id, place, wish)
-    for image in Image.objects.filter(**of).select_related("registry"):
+    for image in Image.objects.current().filter(**of).select_related("registry"):
         for wish in of_repository(image.registry, image.repository):
             yield Use(image.project_id, f"the image {image.name}", wish)
-    for row in [project] if project is not None else Project.objects.all():
+    for row in [project] if project is not None else Project.objects.current():
         for wish in of_project(row):
             yield Use(row.pk, "the repository of the project", wish)
 

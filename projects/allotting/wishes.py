@@ -53,7 +53,7 @@ def of_environment(environment: Environment) -> list[Wish]:
     found = of_place(environment.cluster, environment.namespace)
     for file in environment.secrets_files.all():
         found += of_secret(file.secret_id, file.role_arn)
-    for image in environment.project.images.select_related("registry"):
+    for image in environment.project.images.current().select_related("registry"):
         found += of_repository(image.registry, image.repository)
     return found + of_project(environment.project)
 

@@ -25,7 +25,7 @@ from ui.forms import page, posted
 class AllotmentForm(CheckedForm):
     """One allotment. Which of cluster, registry and environment belongs to it depends on its kind."""
 
-    project = forms.ModelChoiceField(Project.objects.all(), label="Project", empty_label="Choose…")
+    project = forms.ModelChoiceField(Project.objects.current(), label="Project", empty_label="Choose…")
     kind = forms.ChoiceField(choices=Allotment.Kind.choices, label="Allot")
     pattern = of(
         Allotment, "pattern", mono=True, label="Name",
@@ -33,18 +33,18 @@ class AllotmentForm(CheckedForm):
         "namespace: ClusterRole.rbac.authorization.k8s.io, or Namespace/shop-*.",
     )  # fmt: skip
     cluster = forms.ModelChoiceField(
-        Cluster.objects.all(), label="Cluster", required=False, empty_label="–",
+        Cluster.objects.current(), label="Cluster", required=False, empty_label="–",
         help_text="Of a namespace.",
     )  # fmt: skip
     registry = forms.ModelChoiceField(
-        Registry.objects.all(),
+        Registry.objects.current(),
         label="Registry",
         required=False,
         empty_label="–",
         help_text="Of a repository.",
     )
     environment = forms.ModelChoiceField(
-        Environment.objects.select_related("project"), label="Environment", required=False, empty_label="–",
+        Environment.objects.current().select_related("project"), label="Environment", required=False, empty_label="–",
         help_text="Of objects beyond its own namespace.",
     )  # fmt: skip
     layout = (("project", "kind"), ("pattern",), ("cluster", "registry"), ("environment",))

@@ -57,10 +57,6 @@ class CheckedForm(forms.Form):
             self.fields[TYPED_BEFORE] = forms.CharField(widget=forms.HiddenInput, required=False)
         self.offers_override = False
         self.findings: list[Finding] = []
-        for field in self.fields.values():
-            # A browser would cut a longer text without a word; the counter (js/app.js) and the server tell.
-            if most := field.widget.attrs.pop("maxlength", None):
-                field.widget.attrs["data-most"] = most
 
     def rows(self) -> Iterator[list[BoundField]]:
         """The visible fields, row by row."""
@@ -121,6 +117,10 @@ def slug_field(
 
 def unused(rows: Any, slug: str, what: str, field: str = "slug") -> str:
     """Returns `slug` if none of the rows has it; else raises ValidationError. `what`: the kind of row, for the text."""
-    if rows.filter(**{field: slug}).exists():
-        raise ValidationError(f"There is {what} “{slug}” already.")
-    return slug
+    held = rows.filter(**{field: slug}).first()
+    if held is None:
+        return slug
+    if held.archived_at:
+        text = f"There is {what} “{slug}” that is archived. Restore or remove it, or choose another name."
+        raise ValidationError(text)
+    raise ValidationError(f"There is {what} “{slug}” already.")

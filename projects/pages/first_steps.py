@@ -41,14 +41,14 @@ def first_steps(user: Any) -> FirstSteps:
     """The first steps as this person sees them."""
     if not user.is_admin:
         return FirstSteps((), ask=admins_text())
-    project = visible_projects(user).order_by("pk").first()
+    project = visible_projects(user).current().order_by("pk").first()
     wanted = (
         (
-            Cluster.objects.exists(), "Register a cluster", reverse("projects:cluster-new"), "Register a cluster",
+            Cluster.objects.current().exists(), "Register a cluster", reverse("projects:cluster-new"), "Register a cluster",
             "A kubeconfig with a ServiceAccount's token. It is tried before it is kept, and kept encrypted.",
         ),
         (
-            Registry.objects.exists(), "Register the registry", reverse("projects:registry-new"), "Register a registry",
+            Registry.objects.current().exists(), "Register the registry", reverse("projects:registry-new"), "Register a registry",
             "The Amazon ECR that your images are in. The portal's own AWS credentials open it; none is entered here.",
         ),
         (
@@ -56,7 +56,7 @@ def first_steps(user: Any) -> FirstSteps:
             "A Git repository with a folder of manifests for each environment, such as kubernetes/staging.",
         ),
         (
-            Environment.objects.exists(), "Add its first environment", _environment_url(project), "Add an environment",
+            Environment.objects.current().exists(), "Add its first environment", _environment_url(project), "Add an environment",
             "The cluster and namespace where it runs, its folder of manifests and its variables.",
         ),
     )  # fmt: skip

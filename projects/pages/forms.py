@@ -135,7 +135,7 @@ class EnvironmentForm(CheckedForm):
         widget=Switch(),
         help_text="Marked as such wherever it shows",
     )
-    cluster = forms.ModelChoiceField(Cluster.objects.all(), label="Cluster", empty_label="Choose…")
+    cluster = forms.ModelChoiceField(Cluster.objects.current(), label="Cluster", empty_label="Choose…")
     namespace = of(Environment, "namespace", mono=True, label="Namespace")
     config_directory = of(
         Environment, "config_directory", mono=True, label="Config directory",
@@ -249,7 +249,7 @@ class ImageForm(CheckedForm):
     """An image: new, or an existing one (then without the name)."""
 
     name = slug_field(Image, "name", "Name", "In manifests as ${IMAGE_<NAME>}, e.g. web. It never changes.")
-    registry = forms.ModelChoiceField(Registry.objects.all(), label="Registry", empty_label="Choose…")
+    registry = forms.ModelChoiceField(Registry.objects.current(), label="Registry", empty_label="Choose…")
     repository = of(
         Image, "repository", mono=True, label="Repository in the registry", help_text="e.g. storefront/web"
     )
@@ -292,7 +292,7 @@ class SecretsFileForm(CheckedForm):
         if existing:
             del self.fields["environment"]
         else:
-            self.fields["environment"].queryset = project.environments.all()  # type: ignore[attr-defined]
+            self.fields["environment"].queryset = project.environments.current()  # type: ignore[attr-defined]
 
 
 class MemberForm(CheckedForm):
@@ -307,4 +307,4 @@ class MemberForm(CheckedForm):
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["environment"].queryset = project.environments.all()  # type: ignore[attr-defined]
+        self.fields["environment"].queryset = project.environments.current()  # type: ignore[attr-defined]

@@ -31,7 +31,8 @@ REACHED_BY = ("endpoint", "account", "region", "role_arn")  # the fields of a re
 @require_safe
 def clusters(request: HttpRequest) -> HttpResponse:
     """All clusters."""
-    return page(request, "projects/clusters.html", clusters=clusters_for(request.user))
+    rows = clusters_for(request.user)
+    return page(request, "projects/clusters.html", clusters=rows, archived=Cluster.objects.archived().count())
 
 
 @takes_files
@@ -110,7 +111,7 @@ def _cluster_initial(row: Cluster) -> dict[str, Any]:
 
 def _cluster(request: HttpRequest, row: Cluster, form: CheckedForm, **context: Any) -> HttpResponse:
     form.fields["kubeconfig"].help_text = kept_hint(editing.set_at("cluster", row.pk, "kubeconfig"))
-    users = row.environments.select_related("project").order_by("project__name", "order")
+    users = row.environments.current().select_related("project").order_by("project__name", "order")
     return page(
         request, "projects/cluster.html", form, cluster=row, environments=users,
         **context,
@@ -132,7 +133,10 @@ def cluster_check(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def registries(request: HttpRequest) -> HttpResponse:
     """All registries."""
-    return page(request, "projects/registries.html", registries=registries_for(request.user))
+    rows = registries_for(request.user)
+    return page(
+        request, "projects/registries.html", registries=rows, archived=Registry.objects.archived().count()
+    )
 
 
 @require_http_methods(["GET", "POST"])

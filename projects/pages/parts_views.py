@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -28,8 +29,10 @@ from ui.forms import posted
 def images(request: HttpRequest, slug: str) -> HttpResponse:
     """The project's images."""
     project = settings_of(request.user, slug)
+    rows = list(project.images.select_related("registry"))
+    current = [row for row in rows if not row.archived_at]
     return settings_page(
-        request, "images", project, "images", images=project.images.select_related("registry")
+        request, "images", project, "images", images=current, archived=len(rows) - len(current)
     )
 
 
@@ -97,15 +100,6 @@ def _image_checks(user: Any, project: Project, form: CheckedForm) -> list[Findin
     )
 
 
-@require_POST
-def image_remove(request: HttpRequest, slug: str, name: str) -> HttpResponse:
-    """Removes an image from the project."""
-    project = settings_of(request.user, slug)
-    services.remove_image(person(request.user), image=image_of(project, name))
-    messages.success(request, f"The image {name} is removed. The registry keeps its contents.")
-    return redirect("projects:images", slug)
-
-
 # Secrets files
 
 
@@ -113,7 +107,8 @@ def image_remove(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 def secrets_files(request: HttpRequest, slug: str) -> HttpResponse:
     """The secrets files of all environments."""
     project = settings_of(request.user, slug)
-    rows = SecretsFile.objects.filter(environment__project=project).select_related("environment")
+    rows = SecretsFile.objects.filter(environment__project=project, environment__archived_at=None)
+    rows = rows.select_related("environment")
     rows = rows.order_by("environment__order", "environment__slug", "path")
     return settings_page(request, "secrets_files", project, "secrets_files", secrets_files=rows)
 
@@ -206,7 +201,10 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
 
     if request.method == "POST" and saved(request, form, save, done="The role is given."):
         return redirect("projects:members", slug)
-    rows = project.memberships.select_related("user", "environment").order_by(
-        "user__username", "environment__order"
+    shown = Q(environment=None) | Q(environment__archived_at=None)
+    rows = (
+        project.memberships.filter(shown)
+        .select_related("user", "environment")
+        .order_by("user__username", "environment__order")
     )
     return settings_page(request, "members", project, "members", form, members=rows)

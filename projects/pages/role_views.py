@@ -76,9 +76,9 @@ def _page(
 
 
 def held_by(user: User, words: str = "") -> list[Held]:
-    """The projects whose name, short name or group has these words, those with a role first. Two queries."""
+    """The current projects whose name, short name or group has these words, those with a role first. Two queries."""
     named = Q(name__icontains=words) | Q(slug__icontains=words) | Q(group__icontains=words)
-    projects = Project.objects.filter(named).only("pk", "slug", "name", "group")
+    projects = Project.objects.current().filter(named).only("pk", "slug", "name", "group")
     roles: dict[int, str] = {}
     parts: dict[int, list[str]] = {}
     for row in (

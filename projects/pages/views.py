@@ -140,8 +140,12 @@ def general_check(request: HttpRequest, slug: str) -> HttpResponse:
 def environments(request: HttpRequest, slug: str) -> HttpResponse:
     """The environments in their order."""
     project = settings_of(request.user, slug)
-    rows = project.environments.select_related("cluster").order_by("order", "slug")
-    return settings_page(request, "environments", project, "environments", environments=rows)
+    rows = list(project.environments.select_related("cluster").order_by("order", "slug"))
+    current = [row for row in rows if not row.archived_at]
+    return settings_page(
+        request, "environments", project, "environments", environments=current,
+        archived=len(rows) - len(current),
+    )  # fmt: skip
 
 
 @require_http_methods(["GET", "POST"])
@@ -234,7 +238,7 @@ def environment_check(request: HttpRequest, slug: str, env: str) -> HttpResponse
     project = settings_of(request.user, slug)
     row = environment_of(project, env)
     files = row.secrets_files.select_related("environment__project")
-    images = project.images.select_related("registry")
+    images = project.images.current().select_related("registry")
     checks = [
         partial(checking.namespace, row.cluster.kubeconfig, row.namespace),
         partial(checking.config_directory, project, row.config_directory),

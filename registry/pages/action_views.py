@@ -38,9 +38,9 @@ def refresh(request: HttpRequest) -> HttpResponse:
 
 def _cluster(request: HttpRequest, slug: str) -> Cluster:
     """A cluster that the person sees: one with environments of their projects. Raises Http404."""
-    rows = Cluster.objects.filter(slug=slug).defer("kubeconfig")
+    rows = Cluster.objects.current().filter(slug=slug).defer("kubeconfig")
     if not request.user.is_admin:  # type: ignore[union-attr]  # signed in
-        rows = rows.filter(environments__project__in=visible_projects(request.user)).distinct()
+        rows = rows.filter(environments__project__in=visible_projects(request.user).current()).distinct()
     found = rows.first()
     if found is None:
         raise Http404("No such cluster.")

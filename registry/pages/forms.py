@@ -46,7 +46,7 @@ class PolicyForm(CheckedForm):
         help_text="Where no environment names one of its own.",
     )  # fmt: skip
     registries = forms.ModelMultipleChoiceField(
-        Registry.objects.all(), label="Registries", required=False, widget=forms.CheckboxSelectMultiple,
+        Registry.objects.current(), label="Registries", required=False, widget=forms.CheckboxSelectMultiple,
         help_text="That the Secret opens. None chosen: all, also those that are registered later.",
     )  # fmt: skip
     service_accounts = forms.CharField(

@@ -87,7 +87,9 @@ def _start(listed: Sequence[ListedImage], before: str) -> int:
 
 
 def _lines(project: Project, shown: Image, page: Iterable[ListedImage]) -> list[Line]:
-    rows = Environment.objects.filter(project=project).select_related("live").order_by("order", "slug")
+    rows = (
+        Environment.objects.current().filter(project=project).select_related("live").order_by("order", "slug")
+    )
     running = {place: _used(place, shown.reference) for place in rows}
     released = in_use.deployed(project, shown.reference)
     return [_line(one, running, released) for one in page]

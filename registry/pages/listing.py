@@ -151,7 +151,8 @@ def environments_at(user: Any, rows: Sequence[Credential]) -> dict[tuple[int, st
         return {}
     own = Q() if user.is_admin else Q(project__memberships__user=user)
     found = (
-        Environment.objects.filter(
+        Environment.objects.current()
+        .filter(
             own, cluster__in={row.cluster_id for row in rows}, namespace__in={row.namespace for row in rows}
         )
         .select_related("project")

@@ -55,7 +55,7 @@ def places_of_pulls(user: Any) -> list[tuple[int, str]]:
 
 def _not_well(user: Any) -> QuerySet[Environment]:
     """The environments that the person sees in which a pod may be unable to pull."""
-    rows = Environment.objects.filter(project__in=visible_projects(user)).exclude(pull_secret="")
+    rows = Environment.objects.current().filter(project__in=visible_projects(user)).exclude(pull_secret="")
     return rows.filter(Q(live__health__in=_NOT_WELL) | Q(live__isnull=False) & ~Q(live__pulls=[]))
 
 

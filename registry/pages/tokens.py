@@ -41,9 +41,9 @@ class TokenLine:
 
 def token_lines(user: Any) -> list[TokenLine]:
     """The registries that a person sees: admins all, others those of images of their projects. Two queries."""
-    rows = Registry.objects.order_by("name")
+    rows = Registry.objects.current().order_by("name")
     if not user.is_admin:
-        rows = rows.filter(images__project__in=visible_projects(user)).distinct()
+        rows = rows.filter(images__project__in=visible_projects(user).current()).distinct()
     registries: Sequence[Registry] = list(rows)
     known = {(one.region, one.role_arn): one for one in RegistryToken.objects.defer("token")}
     found = {

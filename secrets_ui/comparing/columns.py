@@ -11,6 +11,7 @@ from typing import Any
 
 from projects.access import roles_by_environment
 from projects.allotting.using import lost_files
+from projects.current import NOT_ARCHIVED
 from projects.models import Environment, Project, SecretsFile
 from projects.secret_rights import Right, covers
 from secrets_ui.known.public import Key, Place, keys_of
@@ -87,7 +88,9 @@ def _references(files: Sequence[SecretsFile], known: Mapping[int, Secret]) -> di
 def _files(project: Project) -> list[SecretsFile]:
     environments = {
         environment.pk: environment
-        for environment in project.environments.order_by("order", "slug").prefetch_related("secrets_files")
+        for environment in project.environments.filter(NOT_ARCHIVED)
+        .order_by("order", "slug")
+        .prefetch_related("secrets_files")
     }
     files = []
     for environment in environments.values():

@@ -18,6 +18,7 @@ from core.redactor import redact_text
 from projects import contacts
 from projects.allotting.using import lost_files
 from projects.connections import secrets_writer
+from projects.current import current_environments
 from projects.models import SecretsFile
 from secrets_ui.known.secrets import note_facts, note_failures, refresh, secret_of, secrets_by_file
 from secrets_ui.models import Secret, SecretAddress
@@ -179,7 +180,8 @@ def due_files() -> list[int]:
         secret__described_at__gt=timezone.now() - LOOKED_AT, secret__current_version__gt=""
     )
     fresh = set(seen.values_list("region", "role_arn", "named"))
-    files = SecretsFile.objects.values_list("pk", "region", "role_arn", "secret_id")
+    current = SecretsFile.objects.filter(current_environments())
+    files = current.values_list("pk", "region", "role_arn", "secret_id")
     due = [pk for pk, *named in files if (*named,) not in fresh]
     tried = cache.get_many([_tried(pk) for pk in due])
     return [pk for pk in due if _tried(pk) not in tried]

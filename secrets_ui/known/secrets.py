@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from adapters.aws.secrets_manager import SecretFacts
+from projects.current import current_environments
 from projects.models import SecretsFile
 from secrets_ui.models import Secret, SecretAddress, SecretVersion
 
@@ -40,11 +41,11 @@ def files_of(secret: Secret) -> list[SecretsFile]:
 
 
 def files_elsewhere(file: SecretsFile, secret: Secret | None) -> list[SecretsFile]:
-    """The secrets files of other environments that name the secret of this one. Without `secret`, those with the same name,
-    region and role: all that is known while AWS has not told of the secret."""
+    """The secrets files of other environments, archived ones left out, that name the secret of this one. Without `secret`, those
+    with the same name, region and role: all that is known while AWS has not told of the secret."""
     like_it = Q(secret_id=file.secret_id, region=file.region, role_arn=file.role_arn)
     found = SecretsFile.objects.filter(_naming(secret) if secret is not None else like_it)
-    others = found.exclude(environment=file.environment_id)
+    others = found.filter(current_environments()).exclude(environment=file.environment_id)
     return _with_environments(others) if others.exists() else []  # mostly there is none, which is soon known
 
 

@@ -141,7 +141,8 @@ def copied(request: HttpRequest, source: SecretsFile, target: SecretsFile, form:
 def targets(user: Any, source: SecretsFile) -> list[SecretsFile]:
     """The secrets files of the project that a value can be copied to by this person."""
     project = source.environment.project
-    found = SecretsFile.objects.filter(environment__project=project).exclude(pk=source.pk)
+    found = SecretsFile.objects.filter(environment__project=project, environment__archived_at=None)
+    found = found.exclude(pk=source.pk)
     files = list(found.select_related("environment").order_by("environment__order", "path"))
     may: dict[int, bool] = {}
     for file in files:

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from projects.access import visible_projects
+from projects.current import current_environments
 from projects.models import Environment, SecretsFile
 from secrets_ui.known.looking import Look
 from secrets_ui.known.public import keys_of
@@ -69,7 +70,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 def lines(user: Any) -> list[Line]:
     """Every secrets file that the person may see."""
     files = list(
-        SecretsFile.objects.filter(environment__project__in=visible_projects(user))
+        SecretsFile.objects.filter(current_environments(), environment__project__in=visible_projects(user))
         .select_related("environment__project")
         .prefetch_related("environment__secrets_files")
         .order_by("environment__project__name", "environment__order", "path")

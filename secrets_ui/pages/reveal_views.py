@@ -33,7 +33,8 @@ def show(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     require(person(request.user), found, "reveal")
     form = RevealForm(request.POST)
     if not form.is_valid():
-        return refused(request, found, "Say which value you want to see.")
+        problems = form.errors.get("reason") or ["Say which value you want to see."]
+        return refused(request, found, " ".join(map(str, problems)))
     place, how, reason = form.cleaned_data["place"], form.cleaned_data["how"], form.cleaned_data["reason"]
     if is_production(found) and not reason.strip():
         return refused(request, found, "Say why you need to see this value. Nothing was shown.", place)

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from audit.actors import PERSON
 from projects import secret_rights
 from projects.access import roles_by_environment
+from projects.current import current_environments
 from projects.models import Environment, SecretsFile
 from secrets_ui.models import ChangeRequest, CreationRequest, SecretAddress, SecretVersion
 
@@ -73,7 +74,8 @@ def _creations() -> list[Waits]:
 def _environments(waiting: Collection[Waits]) -> dict[Named, dict[int, Environment]]:
     """The environments that read each of these secrets, by their pk."""
     names = {named[2] for one in waiting for named in one.named}
-    files = SecretsFile.objects.filter(secret_id__in=names).select_related("environment")
+    files = SecretsFile.objects.filter(current_environments(), secret_id__in=names)
+    files = files.select_related("environment__project")
     found: dict[Named, dict[int, Environment]] = {}
     for file in files:
         place = file.environment

@@ -163,31 +163,37 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (shown) document.getElementById(shown)?.showPopover();
 });
 
-/* Long names: the number of characters, before the server refuses them */
-document.addEventListener("input", (event) => {
-  const field = event.target;
+/* Long texts are never cut: the number of characters near the limit, and beyond it the browser refuses, as the server does */
+function countCharacters(field) {
   const most = Number(field.dataset?.most);
   if (!most) return;
+  const length = [...field.value].length;
   let counter = field.nextElementSibling;
   if (!counter?.matches(".counter")) {
+    if (length <= most * 0.8) return;
     counter = Object.assign(document.createElement("small"), { className: "counter quiet" });
     field.after(counter);
   }
-  const length = [...field.value].length;
   counter.textContent = length > most * 0.8 ? `${length} of ${most} characters` : "";
   counter.classList.toggle("error", length > most);
-});
+  field.setCustomValidity(length > most ? `At most ${most} characters. This has ${length}.` : "");
+}
+document.addEventListener("input", (event) => countCharacters(event.target));
+for (const field of $$("[data-most]")) countCharacters(field);
 
 /* A short name follows the name until it is written by hand */
 document.addEventListener("input", (event) => {
   const slug = event.target.form && $("input[data-slug-of]", event.target.form);
   if (!slug) return;
   if (event.target === slug) slug.dataset.byHand = slug.value ? "1" : "";
-  else if (event.target.name === slug.dataset.slugOf && !slug.dataset.byHand) slug.value = slugOf(event.target.value, Number(slug.dataset.most));
+  else if (event.target.name === slug.dataset.slugOf && !slug.dataset.byHand) {
+    slug.value = slugOf(event.target.value);
+    countCharacters(slug);
+  }
 });
-function slugOf(text, most) {
+function slugOf(text) {
   const plain = text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
-  return plain.replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, most || 40).replace(/-+$/, "");
+  return plain.replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "");
 }
 
 /* A choice that needs no button */

@@ -22,7 +22,7 @@ from people.urls import urlpatterns
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
-ADMIN_PAGES = ["admin", "people", "person-new", "person"]
+ADMIN_PAGES = ["admin", "people", "person-new", "person", "person-archive"]
 
 
 def at(name: str, *args: Any) -> str:
@@ -43,7 +43,7 @@ def as_admin(client: Client, admin: User) -> Client:
 def address(name: str, user: User) -> str:
     if name == "admin":
         return reverse("portal:admin")
-    return at(name, user.pk) if name == "person" else at(name)
+    return at(name, user.pk) if name in ("person", "person-archive") else at(name)
 
 
 def test_every_address_is_tested_here() -> None:
@@ -124,7 +124,7 @@ def test_only_admins_make_accounts(client: Client) -> None:
 def test_an_account_is_changed(as_admin: Client) -> None:
     bob = make.make_user("bob")
     answer = as_admin.post(
-        at("person", bob.pk), {"name": "Bobby", "email": "", "is_admin": "on", "is_active": "on"}, follow=True
+        at("person", bob.pk), {"name": "Bobby", "email": "", "is_admin": "on"}, follow=True
     )
     assert answer.status_code == 200
     bob.refresh_from_db()
@@ -137,8 +137,8 @@ def test_an_account_is_changed(as_admin: Client) -> None:
 
 
 def test_the_last_admin_stays(as_admin: Client, admin: User) -> None:
-    for rights in ({"is_active": "on"}, {"is_admin": "on"}):
-        answer = as_admin.post(at("person", admin.pk), {"name": "Ada", "email": "", **rights})
+    for name, sent in (("person", {"name": "Ada", "email": ""}), ("person-archive", {"do": "archive"})):
+        answer = as_admin.post(at(name, admin.pk), sent)
         assert answer.status_code == 422
         assert "is the last admin" in answer.content.decode()
     admin.refresh_from_db()
@@ -150,7 +150,7 @@ def test_a_closed_account_is_signed_out_at_once(as_admin: Client) -> None:
     elsewhere = Client()
     elsewhere.force_login(bob)
     assert elsewhere.get(at("account")).status_code == 200
-    as_admin.post(at("person", bob.pk), {"name": "", "email": ""})
+    as_admin.post(at("person-archive", bob.pk), {"do": "archive"})
     assert elsewhere.get(at("account")).status_code == 302
     assert not Client().login(username="bob", password=make.PASSWORD)
 
@@ -273,7 +273,6 @@ def test_two_admins_who_demote_each_other_leave_one() -> None:
         try:
             services.change_user(
                 person(User.objects.get(pk=by.pk)), user=whom, name="", email="", is_admin=False, is_auditor=False,
-                is_active=True,
             )  # fmt: skip
             outcomes.append("done")
         except Refused as refusal:

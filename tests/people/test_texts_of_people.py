@@ -34,7 +34,7 @@ def test_names_of_people(ada: User) -> None:
     assert User.objects.get(pk=made.pk).name == SHOWN
     services.change_own(person(made), name=f"{TYPED}!", email="")
     assert User.objects.get(pk=made.pk).name == f"{SHOWN}!"
-    flags: Any = {"is_admin": False, "is_auditor": False, "is_active": True}
+    flags: Any = {"is_admin": False, "is_auditor": False}
     services.change_user(person(ada), user=made, name=f"{TYPED}?", email="", **flags)
     assert User.objects.get(pk=made.pk).name == f"{SHOWN}?"
 

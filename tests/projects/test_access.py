@@ -22,7 +22,8 @@ SETTINGS = {
     "images": (["shop"], "get"),
     "image-new": (["shop"], "get"),
     "image": (["shop", "web"], "get"),
-    "image-remove": (["shop", "web"], "post"),
+    "environment-archive": (["shop", "staging"], "get"),
+    "image-archive": (["shop", "web"], "get"),
     "secrets-files": (["shop"], "get"),
     "secrets-file-new": (["shop"], "get"),
     "secrets-file": (["shop", "FILE"], "get"),
@@ -38,13 +39,16 @@ ADMIN = {
     "clusters": ([], "get"),
     "cluster-new": ([], "get"),
     "cluster": (["lon1"], "get"),
+    "project-archive": (["shop"], "get"),
+    "cluster-archive": (["lon1"], "get"),
+    "registry-archive": (["ecr"], "get"),
     "cluster-check": (["lon1"], "post"),
     "registries": ([], "get"),
     "registry-new": ([], "get"),
     "registry": (["ecr"], "get"),
     "registry-check": (["ecr"], "post"),
 }
-EVERYBODY = {"first-steps": ([], "get")}
+EVERYBODY = {"first-steps": ([], "get"), "archived": ([], "get")}
 
 
 def ask(world: World, sign_in: Any, who: str, name: str, arguments: list[str], method: str) -> Any:

@@ -13,6 +13,7 @@ from audit.reading import changes_of
 from audit.record import before_after
 from core.errors import Refused, Stale
 from projects import infrastructure, memberships, services
+from projects.leaving import services as leaving
 from projects.models import Allotment, Environment, Image, Membership, Project, SecretsFile
 from tests import factories as make
 from tests.projects.conftest import World
@@ -138,7 +139,9 @@ def test_settings_are_for_maintainers_of_the_whole_project(world: World, who: st
         lambda: services.move_environment(actor, environment=world.environment),
         lambda: services.create_image(actor, project=world.project, name="x", **row),
         lambda: services.change_image(actor, image=world.image, edited=0, dockerfile="D", context=".", **row),
-        lambda: services.remove_image(actor, image=world.image),
+        lambda: leaving.archive(actor, thing=world.image),
+        lambda: leaving.restore(actor, thing=world.environment),
+        lambda: leaving.remove(actor, thing=world.image),
         lambda: services.create_secrets_file(actor, environment=world.environment, path="x.yaml", secret_id="x"),
         lambda: services.change_secrets_file(
             actor, secrets_file=world.secrets_file, edited=0, path="x", secret_id="production", region="eu-west-2"
@@ -288,10 +291,9 @@ def test_images_come_change_and_go(world: World) -> None:
         context=".",
     )
     assert last("image.changed").data["repository"] == before_after("shop/worker", "shop/w")
-    services.remove_image(actor, image=image)
+    leaving.archive(actor, thing=image)
+    leaving.remove(actor, thing=image)
     assert last("image.removed").target_text == "Shop worker"
-    services.remove_image(actor, image=image)
-    assert AuditEvent.objects.filter(verb="image.removed").count() == 1
     assert Image.objects.count() == 1
 
 

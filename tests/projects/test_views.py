@@ -334,7 +334,17 @@ def test_images(world: World, sign_in: Any, outside: Any) -> None:
         ).status_code
         == 422
     )
-    assert client.post(at("image-remove", "shop", "worker")).status_code == 302
+    assert client.post(at("image-archive", "shop", "worker"), {"do": "archive"}).status_code == 302
+    assert (
+        client.post(at("image-archive", "shop", "worker"), {"do": "remove", "confirm": "worker"}).status_code
+        == 422
+    )
+    assert (
+        client.post(
+            at("image-archive", "shop", "worker"), {"do": "remove", "confirm": "Shop worker"}
+        ).status_code
+        == 302
+    )
     assert list(Image.objects.values_list("name", flat=True)) == ["web"]
 
 
