@@ -174,7 +174,7 @@ def test_every_view_that_takes_a_form_names_it() -> None:
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
         "projects:environment-up", "projects:allotment-withdraw", "projects:secrets-file-remove",
         "projects:member-revoke",
-        "people:person-link",
+        "people:person-link", "projects:namespace_create",
         "deployments:unmark", "audit:verify", "raw_password", "registry:refresh", "registry:resume", "registry:adopt",
         "pushes:github", "pushes:replay", "pushes:secret-remove", "builds:cancel",
     }  # fmt: skip
