@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
 
 from clusters.models import LiveState
 from clusters.models import Trouble as Alarm
@@ -155,13 +155,18 @@ def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group
     opened = overview.open_deploys(visible_filter(user))
     shown = overview.views(user, list(environments.order_by("order", "slug")), opened)
     troubles, more = troubles_of(user)
+    # One query for both: projects that are current, and archived ones.
+    kept = Q(archived_at=None)
+    counted = visible_projects(user).aggregate(
+        now=Count("pk", filter=kept), archived=Count("pk", filter=~kept)
+    )
     columns = columns_of([view.environment for view in shown])
     return Board(
-        columns=columns, rows=rows_of(projects, shown, columns, user), project_count=visible.count(), older=older,
+        columns=columns, rows=rows_of(projects, shown, columns, user), project_count=counted["now"], older=older,
         sums=board_filters.sums(user), troubles=troubles, more_troubles=more, going=going_of(opened),
         more_going=max(0, len(opened) - RUNNING), lost_clusters=lost_clusters(user), silent=silences(shown),
         notices=notices_of(shown), query=query, show=show, group=group, groups=groups_of(visible),
-        archived=visible_projects(user).archived().count(),
+        archived=counted["archived"],
     )  # fmt: skip
 
 

@@ -23,9 +23,14 @@ BUSY = Fault(
     "Another worker is renewing the pull credentials of this cluster.", "Look again in a few seconds."
 )
 
+ARCHIVED = Fault("The cluster is archived: no pull credential is renewed there.", "An admin can restore it.")
+
 
 def look_at(cluster: Cluster, ask: Ask, *, wait: float = 0.0) -> Report:
-    """Looks at a cluster under its lease, for which it waits up to `wait` seconds. Faults are in the report."""
+    """Looks at a cluster under its lease, for which it waits up to `wait` seconds. Faults are in the report: also that the
+    cluster is archived."""
+    if cluster.archived_at:
+        return Report(fault=ARCHIVED)
     with redactor_in_force(), leased(lease_of(cluster), wait=wait) as held:
         if held is None:
             return Report(fault=BUSY)

@@ -40,7 +40,7 @@ class UiBoundField(BoundField):
 
     def _first_wrong(self) -> str | None:
         """The first wrong field as the page shows them: by rows (`layout`), where the form has them."""
-        shown = [name for row in getattr(self.form, "layout", ()) for name in row] or self.form.fields
+        shown = [name for row in getattr(self.form, "layout", ()) for name in row] + [*self.form.fields]
         return next((name for name in shown if name in self.form.errors), None)
 
 

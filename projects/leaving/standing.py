@@ -30,7 +30,7 @@ def effects_of(thing: Thing) -> tuple[str, ...]:
         return (
             "It leaves the board, the search and every list, with its environments and images.",
             "Nothing is deployed or built: not by people, rules, pushes or the command line.",
-            "Its clusters, repository and secrets are not asked any more, and no secret is changed.",
+            "Its clusters and repository are not asked any more. No secret is read or changed.",
             ENDS, "What runs on the clusters goes on running.", STOPPED,
         )  # fmt: skip
     if isinstance(thing, Environment):

@@ -16,7 +16,7 @@ from adapters.errors import ExternalError
 from audit.actors import person
 from core.kept import keeps
 from engine.errors import SlipwayError
-from projects.access import require_secret
+from projects.access import require_current, require_secret
 from projects.models import SecretsFile
 from secrets_ui.editing.asking import demands_request
 from secrets_ui.editing.creating import cannot_create
@@ -33,6 +33,7 @@ from secrets_ui.pages.forms import CreateForm, RestoreForm
 from secrets_ui.pages.views_of_files import VersionLine, has_one_secret
 from secrets_ui.requests import creation
 from ui import forms as ui
+from ui.back import next_or
 
 PER_PAGE = 25
 
@@ -98,6 +99,7 @@ def read(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     """Reads the current version now, where no job has done so. No value is shown."""
     found = file_for(request.user, project, environment, file)
     require_secret(person(request.user), found.environment, "names")
+    require_current(found.environment.project, found.environment)
     try:
         version = look_again(found).current_version
     except ExternalError as error:
@@ -120,7 +122,7 @@ def make(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     if not form.errors and (waiting := creation.waiting_for(found)) is not None:
         return redirect(url_of("creation", found, waiting.pk))
     context: dict[str, Any] = {"file": found, "environment": found.environment, "project": found.environment.project,
-               "problem": _problem(found), "back": page_url(found), "asks": demands_request(found)}  # fmt: skip
+               "problem": _problem(found), "back": next_or(request, page_url(found)), "asks": demands_request(found)}  # fmt: skip
     return ui.page(request, "secrets_ui/create.html", form, **context)
 
 
@@ -135,7 +137,7 @@ def _after_making(request: HttpRequest, file: SecretsFile, asked: CreationReques
     messages.success(
         request, "The secret is made, with the keys of the reference file. Fill in the values now."
     )
-    return redirect(page_url(file))
+    return redirect(next_or(request, page_url(file)))
 
 
 def _problem(file: SecretsFile) -> str:

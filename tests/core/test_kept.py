@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,3 +236,11 @@ def test_a_name_that_is_secret_in_one_form_is_secret_in_all(order: Any) -> None:
 def test_a_form_without_a_known_source_is_not_kept(source: dict[str, str], settings: Any) -> None:
     settings.BASE_URL = ""
     assert kept({"name": "a"}, **{"accept": "text/html", **source}) == Kept()
+
+
+def test_no_view_saves_a_form_because_it_is_bound() -> None:
+    """A form is bound on a GET, too, when it shows what was typed before the session ended: views ask for the method."""
+    root = Path(__file__).resolve().parents[2]
+    pages = [path for app in (*OURS, "builds", "registry") for path in (root / app).rglob("*views.py")]
+    assert len(pages) > 20
+    assert [str(path) for path in pages if re.search(r"\bif \w*\.is_bound and\b", path.read_text())] == []

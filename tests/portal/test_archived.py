@@ -23,11 +23,12 @@ from notify.models import Outgoing
 from people.models import User
 from portal.ticks import TICKS
 from projects import mirrors
-from projects.models import Cluster, Environment, Image, Project, Registry
+from projects.models import Cluster, Environment, Image, Project, Registry, Role
 from registry import jobs as renewals
-from registry import places
+from registry import places, running
 from registry.models import Credential, Namespaces, PullPolicy, Watch
 from registry.policies import environments_of, registries_of
+from registry.reconcile import Ask
 from runs.models import State
 from secrets_ui.models import Secret, SecretAddress
 from tests import factories as make
@@ -115,6 +116,7 @@ def gone(shop: Environment) -> Environment:
         namespace=f"{MARK}-2",
     )  # fmt: skip
     make.make_secrets_file(Environment.objects.get(pk=FIRST + 1), pk=FIRST + 1, secret_id=f"{MARK}/2")
+    make.grant(make.make_user("vera"), Role.VIEWER, project)
     make.make_image(shop.project, pk=FIRST + 1, name=f"{MARK}-3", registry=shop.project.images.get().registry)
     return environment
 
@@ -153,6 +155,7 @@ def test_no_page_but_history_shows_it(
     addresses = dict(pages()) | {
         "search": "/search/?q=gone-env", "metrics": "/metrics", "search of a commit": "/search/?q=gone commit",
         "board behind": "/?show=behind", "board in trouble": "/?show=trouble", "board mine": "/?show=mine",
+        "roles of a person": f"/admin/people/{User.objects.get(username='vera').pk}/",
     }  # fmt: skip
     assert len(addresses) > 40
     shown = {name for name, address in addresses.items() if MARK in text_of(client.get(address, **bearer))}
@@ -162,6 +165,7 @@ def test_no_page_but_history_shows_it(
         "projects:environments", "projects:images", "projects:allotment-new", "secrets:overview", "registry:overview",
         "builds:images", "builds:new", "projects:image-new", "projects:environment-new", "projects:members",
         "projects:secrets-files", "search of a commit", "board in trouble", "secrets:compare",
+        "roles of a person",
     }  # fmt: skip
     archive_all()
     still = {name for name, address in addresses.items() if MARK in text_of(client.get(address, **bearer))}
@@ -275,6 +279,13 @@ def test_its_namespace_gets_no_credential_whatever_the_policy_says(
         patch.setattr(places, "read_homes", lambda client, selector="": homes)
         planned = places.plan(Client(), policy)  # type: ignore[arg-type]
     assert {place.namespace for place in planned.places} == {"shop-ns", "other"}
+
+
+def test_nobody_looks_at_the_credentials_of_an_archived_cluster(gone: Environment) -> None:
+    """Also not the command line, nor a renewal that was asked for before."""
+    archive_all()
+    report = running.look_at(Cluster.objects.get(pk=FIRST), Ask())
+    assert report.fault is running.ARCHIVED
 
 
 def test_the_command_line_is_refused_in_words(gone: Environment) -> None:

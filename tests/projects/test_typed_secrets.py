@@ -58,12 +58,12 @@ def test_all_errors_are_told_at_once_and_the_first_has_the_focus(
     world: World, sign_in: Any, outside: Any
 ) -> None:
     outside["repository"] = [NO_BRANCH]
-    answer = sign_in(world.admin).post(NEW, {**TAKEN, "name": ""})
-    assert errors(answer).keys() == {"name", "slug", "default_branch"}
+    answer = sign_in(world.admin).post(NEW, {**TAKEN, "slack_channel": "x" * 101})
+    assert errors(answer).keys() == {"slug", "default_branch", "slack_channel"}
     focused = re.findall(
         r'<(?:input|textarea|select)[^>]*name="(\w+)"[^>]*\sautofocus', answer.content.decode()
     )
-    assert focused == ["name"]
+    assert focused == ["slug"]
 
 
 def test_what_can_be_told_without_the_credential_is_told(world: World, sign_in: Any, outside: Any) -> None:
@@ -154,7 +154,7 @@ def test_the_value_is_in_no_page_row_session_audit_or_log(
 ) -> None:
     client = sign_in(world.admin)
     first = client.post(NEW, TAKEN)
-    second = send(client, carried(first), name="")
+    second = send(client, carried(first), slug="shop")
     sessions = [
         Session.objects.get(pk=key).get_decoded() for key in Session.objects.values_list("pk", flat=True)
     ]
