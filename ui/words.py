@@ -37,6 +37,12 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{amount} ago" if seconds > 0 else f"in {amount}"
 
 
+def lasting(since: datetime, now: datetime) -> str:
+    """How long something has been so, in the greatest unit: `for a moment`, `for 3 min`, `for 41 d`."""
+    told = ago(since, now)
+    return "for a moment" if not told.endswith(" ago") else f"for {told.removesuffix(' ago')}"
+
+
 def absolute(moment: datetime) -> str:
     """The moment in UTC, for a tooltip that scripts convert to the viewer's zone: `14 Jul 2026, 10:13:20 UTC`."""
     return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"

@@ -183,13 +183,13 @@ def _environment_checks(
     data = form.cleaned_data
     checks: list[checking.Check] = []
     findings: list[Finding] = []
-    if form.changes("cluster", "namespace"):
+    if form.has("cluster", "namespace") and form.changes("cluster", "namespace"):
         if refused := not_allotted(user, project, of_place(data["cluster"], data["namespace"])):
             return refused  # before anything is asked: the answer would tell about others' namespaces
         tried = Environment(pk=row.pk if row else None, cluster=data["cluster"], namespace=data["namespace"])
         findings = _shared(sharing(user, tried), data["namespace"])
         checks.append(partial(checking.namespace, data["cluster"].kubeconfig, data["namespace"]))
-    if form.changes("config_directory"):
+    if form.has("config_directory") and form.changes("config_directory"):
         checks.append(partial(checking.config_directory, project, data["config_directory"]))
     return findings + checking.run(checks)
 

@@ -83,6 +83,7 @@ setInterval(() => tick("time[data-elapsed]", (seconds) => duration(Math.max(0, s
 setInterval(() => tick("time[data-left]", (seconds) => (seconds < 0 ? duration(-seconds) : "ended")), 1000);
 setInterval(() => tick("time[data-eta]", (seconds, time) => aboutLeft(-seconds, Number(time.dataset.eta))), 1000);
 setInterval(() => tick("time[data-ago]:not([data-prefix])", ago), 30000);
+setInterval(() => tick("time[data-lasting]", (seconds) => (seconds < 10 ? "for a moment" : `for ${ago(seconds).replace(" ago", "")}`)), 30000);
 
 /* Copying */
 async function copy(button) {
@@ -159,6 +160,12 @@ document.addEventListener("toggle", (event) => {
   ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog))?.focus();
 }, true);
 
+/* A question that was loaded into a dialog: <div data-shows="dialog's id"> */
+document.addEventListener("htmx:afterSettle", (event) => {
+  const shown = event.detail.target?.dataset?.shows;
+  if (shown) document.getElementById(shown)?.showPopover();
+});
+
 /* Long texts are never cut: the number of characters near the limit, and beyond it the browser refuses, as the server does */
 function countCharacters(field) {
   const most = Number(field.dataset?.most);
@@ -226,8 +233,17 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
 document.addEventListener("htmx:sendError", () => say("The portal does not answer. What is shown may be old."));
 document.addEventListener("htmx:load", (event) => {
   times(event.detail.elt);
-  if (event.detail.elt.dataset?.say) say(event.detail.elt.dataset.say);
+  sayNew(event.detail.elt);
 });
+
+/* A part that loads itself again (hx-trigger) says what is new only, so that one event is announced once */
+const said = new Map($$("[data-say]").map((part) => [part.id, part.dataset.say]));
+function sayNew(part) {
+  const words = part.dataset?.say;
+  if (!words || (part.hasAttribute("hx-trigger") && said.get(part.id) === words)) return;
+  said.set(part.id, words);
+  say(words);
+}
 
 nameTheme();
 times();

@@ -276,8 +276,8 @@ def test_a_failing_environment_leads_to_its_alarms(shop, deployer, page):
     )
     html = words(page(deployer, "/"))
     assert 'href="/projects/shop/staging/alarms/">Alarms' in html
-    assert "web: crashed · began" in html
-    assert "12 min ago" in html
+    assert "web: crashed · <time" in html
+    assert ">for 12 min</time>" in html
 
 
 def test_an_environment_without_deploys(shop, deployer, page):

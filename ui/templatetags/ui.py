@@ -188,6 +188,17 @@ def ago(moment: datetime | None, prefix: str = "") -> SafeString:
 
 
 @register.simple_tag
+def lasting(moment: datetime | None) -> SafeString:
+    """`fails {% lasting row.failed_at %}`: “for 3 min”, how long something has been so. None: –."""
+    if not moment:
+        return NOTHING
+    return format_html(
+        '<time datetime="{}" title="since {}" data-lasting>{}</time>',
+        moment.isoformat(timespec="seconds"), words.absolute(moment), words.lasting(moment, timezone.now()),
+    )  # fmt: skip
+
+
+@register.simple_tag
 def clock(moment: datetime | None) -> SafeString:
     """`{% clock line.at %}`: hour, minute and second in UTC; scripts convert it to the viewer's zone."""
     return loglines.clock(moment) if moment else NOTHING
