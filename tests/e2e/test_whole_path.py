@@ -147,6 +147,7 @@ def test_a_broken_revision_is_explained_and_rolled_back(visit: Visit, sandbox: R
     page.wait_for_url(lambda url: not url.endswith("/rollback/"))
     expect(page.locator("header .parts").filter(has_text="back to #").first).to_be_visible()
     expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
+    visitor.take_picture("tour-rolled-back", "light")
     assert sandbox.deploy(deploy_number(page))["kind"] == "rollback"
 
 
