@@ -105,24 +105,26 @@ def said_of(delivery: Delivery) -> str:
 
 
 def unknown(delivery: Delivery) -> str:
-    """Why a push finds no project."""
+    """Why a push finds no project that builds it."""
     name = f" {delivery.repository}" if delivery.repository else ""
-    return f"No project of the portal has the repository{name}, or it is archived."
+    if projects_of(delivery, archived=True):
+        return f"The project of the repository{name} is archived: nothing is built."
+    return f"No project of the portal has the repository{name}."
 
 
-def projects_of(delivery: Delivery) -> list[Project]:
-    """The projects of the delivery's repository that are not archived. A project's own secret speaks for that project's
-    repository alone; what was seen in Git, for that project."""
+def projects_of(delivery: Delivery, *, archived: bool = False) -> list[Project]:
+    """The projects of the delivery's repository that are current, or that are archived. A project's own secret speaks for that
+    project's repository alone; what was seen in Git, for that project."""
+    rows = Project.objects.archived() if archived else Project.objects.current()
     if delivery.event == SEEN:
-        return [one for one in [delivery.signed_by] if one is not None and not one.archived_at]
+        return list(rows.filter(pk=delivery.signed_by_id)) if delivery.signed_by_id else []
     keys = keys_of(delivery.addresses)
     if delivery.signed_by is not None:
         keys &= {key_of(delivery.signed_by.repository_url)}
     if not keys:
         return []
-    known = Project.objects.current().values_list("pk", "repository_url")
-    found = [pk for pk, url in known if key_of(url) in keys]
-    return list(Project.objects.filter(pk__in=found).order_by("pk"))
+    found = [pk for pk, url in rows.values_list("pk", "repository_url") if key_of(url) in keys]
+    return list(rows.filter(pk__in=found).order_by("pk"))
 
 
 def judge(project: Project, delivery: Delivery, *, patience: float | None = None) -> Verdict:

@@ -111,7 +111,7 @@ def unused(rows: Any, slug: str, what: str, field: str = "slug") -> str:
     held = rows.filter(**{field: slug}).first()
     if held is None:
         return slug
-    if held.archived_at:
+    if getattr(held, "archived_at", None):
         text = f"There is {what} “{slug}” that is archived. Restore or remove it, or choose another name."
         raise ValidationError(text)
     raise ValidationError(f"There is {what} “{slug}” already.")

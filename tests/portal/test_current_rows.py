@@ -17,7 +17,6 @@ HISTORY, THE_ROW, CHOSEN, TAKEN = (
     "short names of archived rows stay taken",
 )  # fmt: skip
 WITH_ARCHIVED = {
-    ("builds/deciding.py", "projects_of"): CHOSEN,
     ("builds/management/commands/report_build.py", "project_of"): THE_ROW,
     ("builds/pages/listing.py", "narrow"): HISTORY,
     (
