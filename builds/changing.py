@@ -16,6 +16,7 @@ from audit.actors import Actor
 from builds.missed import forget_heads
 from builds.models import BuildSecret, BuildSettings, Recipe
 from builds.patterns import problem_of
+from builds.pipeline.bases import foreign_frontends
 from projects import editing
 from projects.access import require_project
 from projects.allotting.services import require
@@ -98,8 +99,8 @@ def change_recipe(
     require_project(actor, project, Role.MAINTAINER)
     _refuse(
         {
-            "target": "" if not target or TARGET.fullmatch(target) else "Write the name of a stage.",
-            "platform": "" if not platform or PLATFORM.fullmatch(platform) else "Write it as linux/amd64.",
+            "target": target_problem(target),
+            "platform": platform_problem(platform),
             "arguments": arguments_problem(arguments),
         }
     )
@@ -177,11 +178,23 @@ def policy_problem(text: str) -> str:
     return "" if is_policy else 'Write a lifecycle policy of ECR: {"rules": […]}.'
 
 
+def target_problem(target: str) -> str:
+    """Why a text is no name of a stage; empty when it may be one, or is empty."""
+    return "" if not target or TARGET.fullmatch(target) else "Write the name of a stage."
+
+
+def platform_problem(platform: str) -> str:
+    """Why a text is no platform; empty when it may be one, or is empty."""
+    return "" if not platform or PLATFORM.fullmatch(platform) else "Write it as linux/amd64."
+
+
 def arguments_problem(arguments: list[dict[str, str]]) -> str:
     """Why a list of build arguments cannot be used; empty when it can."""
     names = [one["name"] for one in arguments]
     if len(arguments) > MOST_ARGUMENTS:
         return f"There are more than {MOST_ARGUMENTS} arguments."
+    if foreign_frontends({one["name"]: one["value"] for one in arguments}):
+        return "BUILDKIT_SYNTAX may only name docker/dockerfile."
     if wrong := next((name for name in names if not ARGUMENT.fullmatch(name)), None):
         return f"“{wrong[:40]}” is no name of a build argument."
     if twice := next((name for name in names if names.count(name) > 1), None):

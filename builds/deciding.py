@@ -20,11 +20,12 @@ from django.utils import timezone
 from adapters.errors import ExternalError
 from adapters.git.repository import Commit
 from audit.actors import SYSTEM, Actor
-from builds.addresses import key_of, keys_of
+from builds.concerned import SEEN, nobody, projects_of
 from builds.judging import judge_push, rules_of
 from builds.models import Build, Decision, Delivery, SeenBranch
 from builds.pushes import Push, push_of
 from builds.requests import Order, request_build
+from core import changes
 from core.errors import Refused
 from core.jobs import enqueue, slot
 from core.redactor import redact_text
@@ -33,7 +34,6 @@ from projects.models import Project
 from runs.models import OPEN, State
 
 log = structlog.get_logger(__name__)
-SEEN = "seen"  # the event of rows that the portal makes of a push that no delivery told
 MOST_TRIES = 12
 PER_ROUND = 100
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=20), timedelta(minutes=10)
@@ -41,12 +41,13 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=20), timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows in one project. `commit`: to build; None without a build. `is_settled`: False where Git could not be asked;
-    `error`: why, where asking again may help."""
+    """What follows in one project. `commit`: to build, None without a build; `is_head`: the branch or tag leads to it.
+    `is_settled`: False where Git could not be asked; `error`: why, where asking again may help."""
 
     project: Project
     sentence: str
     commit: Commit | None = None
+    is_head: bool = False
     is_settled: bool = True
     error: ExternalError | None = None
 
@@ -61,7 +62,7 @@ def decide(delivery_id: int) -> None:
         return
     projects = projects_of(delivery)
     if not projects:
-        close(delivery, unknown(delivery))
+        close(delivery, nobody(delivery))
         return
     try:
         verdicts = [_verdict(project, delivery) for project in projects]
@@ -80,7 +81,7 @@ def _verdict(project: Project, delivery: Delivery) -> Verdict:
     """The verdict in a project. An error that asking again does not help, or that has lasted, is one, too: a project whose
     credential is refused must not keep back the others of the repository."""
     try:
-        return judge(project, delivery)
+        return ask_git(project, delivery)
     except SlipwayError as error:
         said = redact_text(f"{error.message} {error.hint}".strip())
         verdict = Verdict(project, said, is_settled=False)
@@ -104,35 +105,12 @@ def said_of(delivery: Delivery) -> str:
     return "Nothing follows from this event."
 
 
-def unknown(delivery: Delivery) -> str:
-    """Why a push finds no project that builds it."""
-    name = f" {delivery.repository}" if delivery.repository else ""
-    if projects_of(delivery, archived=True):
-        return f"The project of the repository{name} is archived: nothing is built."
-    return f"No project of the portal has the repository{name}."
-
-
-def projects_of(delivery: Delivery, *, archived: bool = False) -> list[Project]:
-    """The projects of the delivery's repository that are current, or that are archived. A project's own secret speaks for that
-    project's repository alone; what was seen in Git, for that project."""
-    rows = Project.objects.archived() if archived else Project.objects.current()
-    if delivery.event == SEEN:
-        return list(rows.filter(pk=delivery.signed_by_id)) if delivery.signed_by_id else []
-    keys = keys_of(delivery.addresses)
-    if delivery.signed_by is not None:
-        keys &= {key_of(delivery.signed_by.repository_url)}
-    if not keys:
-        return []
-    found = [pk for pk, url in rows.values_list("pk", "repository_url") if key_of(url) in keys]
-    return list(rows.filter(pk__in=found).order_by("pk"))
-
-
-def judge(project: Project, delivery: Delivery, *, patience: float | None = None) -> Verdict:
+def ask_git(project: Project, delivery: Delivery, *, patience: float | None = None) -> Verdict:
     """The verdict on a delivery in a project. `patience`: the most seconds for Git. Raises ExternalError while Git does not
     answer, CannotDecrypt."""
     age = (timezone.now() - delivery.received_at).total_seconds()
     found = judge_push(project, rules_of(project), pushed(delivery), age=age, patience=patience)
-    return Verdict(project, found.sentence, found.commit)
+    return Verdict(project, found.sentence, found.commit, found.is_head)
 
 
 def pushed(delivery: Delivery) -> Push:
@@ -171,6 +149,7 @@ def follow(
     build, sentence = None, verdict.sentence
     if verdict.commit is not None:
         build, sentence = build_of(delivery, push, verdict, actor, asked=asked)
+    changes.note_topic(changes.DELIVERIES)
     return Decision.objects.create(
         delivery=delivery,
         project=verdict.project,
@@ -186,7 +165,7 @@ def build_of(
     """The build of a verdict, requested or found, and the sentence. None where it is refused."""
     commit = verdict.commit
     assert commit is not None  # noqa: S101  the caller looked
-    if not asked and (known := built_before(verdict.project, commit, push)):
+    if not asked and (known := built_before(verdict, commit, push)):
         return known, f"Build {known.number} {'builds' if known.is_open else 'has built'} {commit.short}."
     by_push = Build.Cause.CATCH_UP if delivery.event == SEEN else Build.Cause.PUSH
     order = Order(
@@ -201,27 +180,33 @@ def build_of(
     except Refused as refusal:
         return None, refusal.message
     if not answer.created:
-        return answer.build, f"Build {answer.build.number} builds {commit.short} already."
+        said = f"Build {answer.build.number} builds {commit.short} already; its images get the tag of the {push.name}, too."
+        return answer.build, said
     return answer.build, verdict.sentence
 
 
-def built_before(project: Project, commit: Commit, push: Push) -> Build | None:
-    """A build of the commit that is open or succeeded, for this branch or with this tag."""
-    rows = Build.objects.filter(project=project, revision=commit.sha).filter(
+def built_before(verdict: Verdict, commit: Commit, push: Push) -> Build | None:
+    """A build of the commit that is open or succeeded, for this branch or tag. One that ended does not count where the branch
+    came back to the commit from another one: then its images are to get the branch's tags again."""
+    builds = Build.objects.filter(project=verdict.project)
+    rows = builds.filter(revision=commit.sha).filter(
         Q(state__in=OPEN, cancel_requested_at=None) | Q(state=State.SUCCEEDED)
     )
     for build in rows.order_by("-number")[:20]:
-        if build.branch == push.branch if push.branch else push.tag in build.git_tags:
-            return build
+        if push.ref in build.refs or push.ref in build.tagged_for:
+            others = builds.filter(branch=push.branch, number__gt=build.number).exclude(revision=commit.sha)
+            came_back = verdict.is_head and push.branch and not build.is_open and others.exists()
+            return None if came_back else build
     return None
 
 
 def note_head(delivery: Delivery, project: Project, push: Push) -> None:
     """Notes up to where the branch or tag was decided, so that the look at Git does not take the push for a missed one. A later
     push that was decided before has noted more."""
-    later = Delivery.objects.filter(
-        pk__gt=delivery.pk, ref=delivery.ref, repository=delivery.repository, state=Delivery.State.DECIDED
-    )
+    later = Decision.objects.filter(
+        project=project, delivery__pk__gt=delivery.pk, delivery__ref=delivery.ref,
+        delivery__state=Delivery.State.DECIDED,
+    )  # fmt: skip
     if later.exists():
         return
     if push.is_deleted:
@@ -230,17 +215,21 @@ def note_head(delivery: Delivery, project: Project, push: Push) -> None:
         SeenBranch.objects.update_or_create(project=project, ref=push.ref, defaults={"head": push.commit.sha})
 
 
+@transaction.atomic
 def close(delivery: Delivery, sentence: str) -> None:
     """Ends a delivery from which nothing follows in any project."""
+    changes.note_topic(changes.DELIVERIES)
     Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
         state=Delivery.State.DECIDED, decided_at=timezone.now(), sentence=sentence[:500]
     )
 
 
+@transaction.atomic
 def put_off(delivery: Delivery, why: str) -> None:
     """Notes why a delivery cannot be decided now. The tick asks again, each time after a longer pause; after the last try it has
     failed."""
     is_last = delivery.tries + 1 >= MOST_TRIES
+    changes.note_topic(changes.DELIVERIES)
     Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
         state=Delivery.State.FAILED if is_last else Delivery.State.WAITING,
         tries=F("tries") + 1,

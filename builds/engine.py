@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from adapters.docker import disk
-from adapters.docker.disk import Freed, Used
+from adapters.docker.disk import Freed, Limit, Used
 from adapters.docker.engine import Engine
 from adapters.errors import ExternalError
 from builds.models import Build
@@ -27,6 +27,7 @@ from runs.models import OPEN
 log = structlog.get_logger(__name__)
 LOOK_SECONDS = 60
 PRUNE_SECONDS = 3600
+TEND_SECONDS = 90  # for one look with making room: the worker builds nothing meanwhile
 KEPT_SECONDS = 7 * 86_400
 _KEY, _JOB = "builds.engine", "engine"
 
@@ -83,7 +84,8 @@ def look_soon() -> None:
 
 
 def tend() -> None:
-    """Asks the engine how it is, and makes room once an hour. What it says, or that it did not answer, is kept."""
+    """Asks the engine how it is, and makes room once an hour, in TEND_SECONDS. What it says, or that it did not answer, is kept.
+    What there was no time to remove goes an hour later."""
     last, now = heard(), timezone.now().isoformat()
     try:
         found = _asked(last, now)
@@ -95,24 +97,24 @@ def tend() -> None:
 
 
 def _asked(last: Heard, now: str) -> dict[str, object]:
-    made = engine(timeout=10)
+    made, limit = engine(timeout=10), Limit(TEND_SECONDS)
     facts = made.facts()
     found: dict[str, object] = {
         "version": facts.version, "builder": facts.builder, "architecture": facts.architecture,
     }  # fmt: skip
-    used = disk.used(made.wire, LABEL_BUILD)
+    used = disk.used(made.wire, LABEL_BUILD, limit)
     if not last.pruned_at or datetime.fromisoformat(now) - datetime.fromisoformat(last.pruned_at) > timedelta(
         seconds=PRUNE_SECONDS
     ):
-        freed = prune(made, used)
+        freed = prune(made, used, limit)
         found |= {
             "pruned_at": now, "pruned_images": freed.images, "pruned_bytes": freed.image_bytes + freed.cache_bytes,
         }  # fmt: skip
-        used = disk.used(made.wire, LABEL_BUILD)
+        used = disk.used(made.wire, LABEL_BUILD, limit) if limit.left else used
     return found | {"images": len(used.images), "image_bytes": used.image_bytes, "cache_bytes": used.cache}
 
 
-def prune(made: Engine, used: Used) -> Freed:
+def prune(made: Engine, used: Used, limit: Limit) -> Freed:
     """Removes images of ours that are old or too many, and old cache. Half of the room is for images, half for the cache."""
     keep, most = timedelta(days=settings.DOCKER_KEEP_DAYS), settings.DOCKER_KEEP_GB * 1_000_000_000 // 2
     busy = {str(number) for number in Build.objects.filter(state__in=OPEN).values_list("number", flat=True)}
@@ -120,8 +122,8 @@ def prune(made: Engine, used: Used) -> Freed:
         used.images, (LABEL_PROJECT, LABEL_IMAGE), now=timezone.now(), keep=keep, most_bytes=most, busy=busy,
         build=LABEL_BUILD,
     )  # fmt: skip
-    freed = disk.remove(made.wire, chosen)
-    cache_bytes = disk.prune_cache(made.wire, keep=keep, most_bytes=most)
+    freed = disk.remove(made.wire, chosen, limit)
+    cache_bytes = disk.prune_cache(made.wire, keep=keep, most_bytes=most, limit=limit)
     if freed.images or cache_bytes:
         log.info("made room in the Docker engine", images=freed.images, bytes=freed.image_bytes + cache_bytes)
     return Freed(freed.images, freed.image_bytes, cache_bytes)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from adapters.errors import ExternalError, Invalid, NotFound
 from adapters.git.repository import Commit, GitRepository
-from builds.models import BuildSettings
 from builds.pushes import Push
 from builds.requests import images_of
-from builds.rules import Rules, judge, needs_paths
+from builds.rules import Rules, apply_rules, needs_paths
+from builds.stored import build_settings
 from projects import connections
 from projects.contacts import git_host, note_answer, note_error
 from projects.models import Project
@@ -19,21 +19,16 @@ FETCH_SECONDS = 20.0  # a host that hangs keeps back the others in the queue no 
 
 @dataclass(frozen=True)
 class Judged:
-    """The result: `commit` to build, or None, and the reason as a sentence."""
+    """The result: `commit` to build, or None, and the reason as a sentence. `is_head`: the branch or tag leads to it now."""
 
     sentence: str
     commit: Commit | None = None
-
-
-def settings_of(project: Project) -> BuildSettings:
-    """The project's build rules; the defaults, not stored, where it has none."""
-    found = BuildSettings.objects.filter(project=project).first()
-    return found or BuildSettings(project=project)
+    is_head: bool = False
 
 
 def rules_of(project: Project) -> Rules:
     """The project's rules, for the pure functions."""
-    stored = settings_of(project)
+    stored = build_settings(project.pk)
     return Rules(
         default_branch=project.default_branch,
         on_push=stored.on_push,
@@ -53,7 +48,7 @@ def judge_push(
     `age`: seconds since the push came; a mirror that was fetched since then need not be fetched again. Raises ExternalError
     while Git does not answer, CannotDecrypt.
     """
-    first = judge(rules, push)
+    first = apply_rules(rules, push)
     if not first.builds:
         return Judged(first.sentence)
     repository = fetched(project, age, patience)
@@ -63,11 +58,12 @@ def judge_push(
     known = replace(push, commit=head)
     if needs_paths(rules, known):
         known = replace(known, paths=_changed(repository, known))
-    last = judge(rules, known)
+    last = apply_rules(rules, known)
     if not last.builds:
         return Judged(last.sentence)
     unknown = needs_paths(rules, known)
-    return Judged("What changed cannot be told, so it is built." if unknown else last.sentence, head)
+    sentence = "What changed cannot be told, so it is built." if unknown else last.sentence
+    return Judged(sentence, head, is_head=repository.resolve(push.ref).sha == head.sha)
 
 
 def fetched(project: Project, age: float, patience: float | None = None) -> GitRepository:

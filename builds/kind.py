@@ -18,8 +18,8 @@ def about(build: Build) -> About:
 
 
 def steps_of(images: Iterable[str]) -> tuple[str, ...]:
-    """The names of a build's steps: the checkout, then two for each image."""
-    return ("checkout", *(f"{part} {name}" for name in images for part in ("build", "push")))
+    """The names of a build's steps: the checkout, two for each image, then the tags of branches and of Git."""
+    return ("checkout", *(f"{part} {name}" for name in images for part in ("build", "push")), "tags")
 
 
 BUILD = Kind(

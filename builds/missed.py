@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from adapters.errors import ExternalError
 from adapters.git.repository import Branch
-from builds.deciding import LONGEST_PAUSE, SEEN, decide
+from builds.concerned import SEEN, projects_of
+from builds.deciding import LONGEST_PAUSE, decide
 from builds.incoming.receiving import SEEN_ID
 from builds.judging import fetched, rules_of
 from builds.models import BuildSettings, Delivery, SeenBranch
@@ -170,14 +171,15 @@ def found_again(project: Project, push: Push, row: Delivery) -> None:
 
 
 def is_told(project: Project, push: Push) -> bool:
-    """Whether a delivery of this head waits to be decided: then nothing was missed."""
+    """Whether a delivery of this head that concerns the project waits to be decided: then nothing was missed. The same commit of
+    the same branch may be in another repository, too."""
     commit = push.commit
-    return (
-        commit is not None
-        and Delivery.objects.filter(
-            state=Delivery.State.WAITING, event__in=("push", SEEN), ref=push.ref, facts__revision=commit.sha
-        ).exists()
+    if commit is None:
+        return False
+    waiting = Delivery.objects.filter(
+        state=Delivery.State.WAITING, event__in=("push", SEEN), ref=push.ref, facts__revision=commit.sha
     )
+    return any(project in projects_of(delivery) for delivery in waiting.select_related("signed_by"))
 
 
 def shown_name(project: Project) -> str:

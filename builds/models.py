@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from builds.pushes import BRANCH, TAG
 from core.fields import EncryptedTextField
 from projects.models import Image, Project, Registry
 from runs.models import OPEN, Counter, Run
@@ -94,7 +95,8 @@ class Delivery(models.Model):
     """One delivery of GitHub's webhook, taken once by its id.
 
     `facts`: what decisions need of the body (ref, commits' paths, the sender), nothing else. `addresses`: the repository's
-    addresses as GitHub writes them. `repeats`: how often the same delivery came again. `sentence`: what followed, where no
+    addresses as GitHub writes them. `signers`: primary keys of the projects whose own secret signed it, also of those that
+    are gone; empty for the site's secret. `repeats`: how often the same delivery came again. `sentence`: what followed, where no
     project's decision says it.
     """
 
@@ -115,8 +117,9 @@ class Delivery(models.Model):
     facts = models.JSONField(default=dict)
     signed_by = models.ForeignKey(
         Project, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
-        help_text="The project whose own secret signed it; empty: the site's.",
+        help_text="The project that it was seen for in Git, or the first one whose own secret signed it.",
     )  # fmt: skip
+    signers = models.JSONField(default=list, db_default=[])
     state = models.CharField(max_length=20, choices=State, default=State.WAITING)
     sentence = models.CharField(max_length=500, blank=True)
     repeats = models.PositiveIntegerField(default=0)
@@ -141,6 +144,9 @@ class Build(Run):
     `branch`: the branch that led to it, without `refs/heads/`; `git_tags`: tags at the revision. `cause`: what asked for it;
     `is_fresh`: without the cache, and also where the images exist. `retry_of`: the build that it repeats. `superseded_by`: the
     newer build of the branch because of which this one did not start. `builder`: "buildkit" or "classic", once known.
+
+    `also_for`: whole refs (`refs/heads/…`, `refs/tags/…`) that asked for it, too, while it was open. `tagged_for`: the refs whose
+    tags its step `tags` has dealt with; of a report: the branches whose head the revision was.
     """
 
     class Cause(models.TextChoices):
@@ -157,6 +163,8 @@ class Build(Run):
     author = models.CharField(max_length=150, blank=True)
     branch = models.CharField(max_length=200, blank=True)
     git_tags = models.JSONField(default=list)
+    also_for = models.JSONField(default=list, db_default=[], blank=True)
+    tagged_for = models.JSONField(default=list, db_default=[], blank=True)
     cause = models.CharField(max_length=20, choices=Cause, default=Cause.PERSON)
     is_fresh = models.BooleanField(default=False)
     delivery = models.ForeignKey(
@@ -206,6 +214,18 @@ class Build(Run):
     def short(self) -> str:
         """The first seven characters of the revision."""
         return self.revision[:7]
+
+    @property
+    def refs(self) -> list[str]:
+        """The refs that asked for it: its branch first."""
+        own = [f"{BRANCH}{self.branch}"] if self.branch else []
+        return list(dict.fromkeys([*own, *(f"{TAG}{tag}" for tag in self.git_tags), *self.also_for]))
+
+    @property
+    def branches(self) -> list[str]:
+        """The branches that it belongs to: those that asked for it, and those whose head its revision was."""
+        refs = dict.fromkeys([*self.refs, *self.tagged_for])
+        return [ref.removeprefix(BRANCH) for ref in refs if ref.startswith(BRANCH)]
 
 
 class BuildCounter(Counter):

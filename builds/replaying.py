@@ -6,7 +6,8 @@ from django.db import transaction
 
 from audit.actors import Actor
 from audit.record import record
-from builds.deciding import SEEN, follow, judge, projects_of, pushed
+from builds.concerned import SEEN, named_by, projects_of
+from builds.deciding import ask_git, follow, pushed
 from builds.models import Decision, Delivery
 from builds.requests import require_deployer
 from core.errors import Refused
@@ -24,12 +25,8 @@ def replay(actor: Actor, delivery: Delivery, project: Project) -> Decision:
     if delivery.event not in ("push", SEEN) or delivery.state == Delivery.State.REFUSED:
         raise Refused("Only pushes can be replayed.", code="not-replayable")
     if project not in projects_of(delivery):
-        raise Refused(
-            f"The delivery is of another repository than {project}'s.",
-            hint="The project's address was changed since.",
-            code="not-replayable",
-        )
-    verdict = judge(project, delivery, patience=PATIENCE)
+        raise _not_of(delivery, project)
+    verdict = ask_git(project, delivery, patience=PATIENCE)
     with transaction.atomic():
         decision = follow(delivery, pushed(delivery), verdict, actor, asked=True)
         record(
@@ -38,3 +35,15 @@ def replay(actor: Actor, delivery: Delivery, project: Project) -> Decision:
             data={"delivery": delivery.delivery_id, "followed": decision.sentence},
         )  # fmt: skip
     return decision
+
+
+def _not_of(delivery: Delivery, project: Project) -> Refused:
+    """Why a delivery does not concern a project any more."""
+    if delivery.event != SEEN and project in named_by(delivery):
+        said = f"The address of the repository is not allotted to {project} any more, so the site's secret does not count for it."
+        return Refused(said, hint="Ask an admin to allot it again.", code="not-replayable")
+    return Refused(
+        f"The delivery is of another repository than {project}'s.",
+        hint="The project's address was changed since.",
+        code="not-replayable",
+    )

@@ -15,7 +15,8 @@ from audit.actors import Actor
 from audit.record import record
 from builds.kind import BUILD, steps_of
 from builds.models import Build, BuiltImage, Delivery
-from builds.superseding import supersede_older
+from builds.pushes import BRANCH, TAG
+from builds.superseding import BY_PUSH, supersede_older
 from core.errors import Refused
 from projects import access
 from projects.current import NOT_ARCHIVED
@@ -28,16 +29,24 @@ from runs.models import OPEN
 
 @dataclass(frozen=True)
 class Order:
-    """The checked content of a request. `branch`: without `refs/heads/`, empty for a commit; `key`: the idempotency key."""
+    """The checked content of a request. `branch`: without `refs/heads/`, empty for a commit; `also_for`: further refs, whole;
+    `key`: the idempotency key."""
 
     commit: Commit
     branch: str = ""
     git_tags: Sequence[str] = ()
+    also_for: Sequence[str] = ()
     cause: Build.Cause = Build.Cause.PERSON
     is_fresh: bool = False
     delivery: Delivery | None = None
     retry_of: Build | None = None
     key: str = ""
+
+    @property
+    def refs(self) -> list[str]:
+        """The refs that ask."""
+        own = [f"{BRANCH}{self.branch}"] if self.branch else []
+        return [*own, *(f"{TAG}{tag}" for tag in self.git_tags), *self.also_for]
 
 
 @dataclass(frozen=True)
@@ -49,9 +58,10 @@ class Answer:
 
 
 def request_build(actor: Actor, project: Project, order: Order) -> Answer:
-    """Requests the build of a commit. An open build of the same commit is the answer to a second request.
+    """Requests the build of a commit. An open build of the same commit is the answer to a second request, and takes up its
+    branch and tags.
 
-    Raises Refused (role, no-images); nothing is changed then.
+    Raises Refused (role, no-images; the open build is being cancelled: busy); nothing is changed then.
     """
     require_deployer(actor, project)
     images = images_of(project)
@@ -73,9 +83,14 @@ def request_build(actor: Actor, project: Project, order: Order) -> Answer:
             supersede_older(build)
             enqueue_run(BUILD, build)
     except IntegrityError:  # an equal request came at the same time
-        known = same_request(actor, project, order)
+        with transaction.atomic():
+            known = same_request(actor, project, order)
+        if known is None and order.cause in BY_PUSH:
+            raise  # the one that is being cancelled ends soon; the push is decided again
         if known is None:
-            raise
+            raise Refused(
+                f"A build of {order.commit.short} is being cancelled.", hint="Ask again when it has ended.", code="busy"
+            ) from None  # fmt: skip
         return Answer(known, created=False)
     return Answer(build, created=True)
 
@@ -99,16 +114,32 @@ def images_of(project: Project) -> list[Image]:
 
 
 def same_request(actor: Actor, project: Project, order: Order) -> Build | None:
-    """The build of this actor's idempotency key, else the open build of the same commit without a cancel request."""
+    """The build of this actor's idempotency key, else the open build of the same commit without a cancel request, which takes up
+    the refs that ask. Call it in a transaction."""
     if order.key:
         keyed = Build.objects.filter(
             actor_kind=actor.kind, actor_id=actor.id, idempotency_key=order.key
         ).first()
         if keyed:
             return keyed
-    return Build.objects.filter(
+    rows = Build.objects.select_for_update().filter(
         project=project, revision=order.commit.sha, state__in=OPEN, cancel_requested_at=None
-    ).first()
+    )
+    known = rows.first()
+    if known is not None:
+        take_up(known, order)
+    return known
+
+
+def take_up(build: Build, order: Order) -> None:
+    """Notes the refs for which an open build is asked for again, so that their images get their tags, and so that it does not
+    give way to a newer push of its first branch. A person's request counts also for the same branch."""
+    again = order.refs or build.refs if order.cause not in BY_PUSH else order.refs
+    own = build.refs if order.cause in BY_PUSH else build.also_for
+    new = [ref for ref in dict.fromkeys(again) if ref not in own]
+    if new:
+        build.also_for = [*build.also_for, *new]
+        build.save(update_fields=["also_for"])
 
 
 def create(actor: Actor, project: Project, order: Order, images: Sequence[Image]) -> Build:
@@ -123,6 +154,7 @@ def create(actor: Actor, project: Project, order: Order, images: Sequence[Image]
         author=order.commit.author[:150],
         branch=order.branch[:200],
         git_tags=list(order.git_tags),
+        also_for=list(order.also_for),
         cause=order.cause,
         is_fresh=order.is_fresh,
         delivery=order.delivery,

@@ -1,7 +1,7 @@
 """Whether a push leads to a build of a project, and why, in one plain sentence. Pure functions.
 
-First what the push itself tells (`judge`). Only where that wants a build, and paths matter that are not known, somebody must ask
-Git (`needs_paths`).
+First what the push itself tells (`apply_rules`). Only where that wants a build, and paths matter that are not known, the caller
+must ask Git (`needs_paths`).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def wants_ref(rules: Rules, ref: Push) -> bool:
     return bool(ref.tag) and any_fits(rules.tags, ref.tag)
 
 
-def judge(rules: Rules, push: Push) -> Judgement:
-    """The judgement on a push. Paths that are not known count as watched."""
+def apply_rules(rules: Rules, push: Push) -> Judgement:
+    """What the rules say of a push. Paths that are not known count as watched."""
     refusal = _refusal(rules, push)
     if refusal:
         return no(refusal)

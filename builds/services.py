@@ -47,7 +47,7 @@ def _again(actor: Actor, build: Build, cause: Build.Cause, key: str) -> Answer:
         )
     commit = Commit(build.revision, build.subject, build.author, build.created_at)
     order = Order(
-        commit, branch=build.branch, git_tags=build.git_tags, cause=cause, is_fresh=cause == Build.Cause.REBUILD,
-        retry_of=build, key=key,
+        commit, branch=build.branch, git_tags=build.git_tags, also_for=build.also_for, cause=cause,
+        is_fresh=cause == Build.Cause.REBUILD, retry_of=build, key=key,
     )  # fmt: skip
     return request_build(actor, build.project, order)

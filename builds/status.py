@@ -66,8 +66,13 @@ def sentence_of(last: Heard) -> str:
     )
     return (
         f"Docker {last.version} with {builder}. Images of builds: {last.images}, {size(last.image_bytes)};"
-        f" cache: {size(last.cache_bytes)}."
+        f" cache: {size(last.cache_bytes)}.{network()}"
     )
+
+
+def network() -> str:
+    """What steps of builds do not reach, as a further sentence; empty for the engine's default."""
+    return " Steps of builds reach no network (BUILD_NETWORK)." if settings.BUILD_NETWORK == "none" else ""
 
 
 def details(last: Heard) -> tuple[str, ...]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from builds.models import Build, BuildSettings
+from builds.models import Build
+from builds.stored import build_settings
 from projects.models import Project
 from runs.models import ACTIVE, State
-
-ONE = 1
 
 
 def at_once(project_id: int) -> int:
     """How many builds of the project may run together."""
-    found = BuildSettings.objects.filter(project=project_id).values_list("at_once", flat=True).first()
-    return found or ONE
+    return build_settings(project_id).at_once
 
 
 def may_start(build: Build) -> bool:

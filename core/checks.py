@@ -97,6 +97,20 @@ def builder_is_known(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def build_network_is_known(**_: Any) -> list[CheckMessage]:
+    """BUILD_NETWORK is empty or none. Others (the engine's machine, another container) would give builds more, not less."""
+    if settings.BUILD_NETWORK in ("", "none"):
+        return []
+    return [
+        Error(
+            f"BUILD_NETWORK is {settings.BUILD_NETWORK!r}, which is no network for builds.",
+            hint="Write none, or leave it out: then steps of builds reach what the engine's containers reach.",
+            id="slipway.E007",
+        )
+    ]
+
+
 def _is_network(text: str) -> bool:
     try:
         ipaddress.ip_network(text, strict=False)

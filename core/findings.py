@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.errors import Cause
+
 PASSED, WARNING, FAILED = "passed", "warning", "failed"
 
 
@@ -13,7 +15,8 @@ class Finding:
 
     `state`: passed, warning or failed (a failed check stops the request); `text`: a sentence; `detail`: what to do;
     `field`: name of the form's field; `can_override`: the person may save anyway; `subject`: the object or file checked;
-    `keys`: names of secret keys that `text` only counts, because not every reader may see them.
+    `keys`: names of secret keys that `text` only counts, because not every reader may see them; `cause`: why,
+    where a page knows how to mend it.
     """
 
     state: str
@@ -23,6 +26,7 @@ class Finding:
     can_override: bool = False
     subject: str = ""
     keys: tuple[str, ...] = ()
+    cause: Cause | None = None
 
     @property
     def level(self) -> str:

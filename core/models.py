@@ -53,7 +53,8 @@ class Contact(models.Model):
 
 class Change(models.Model):
     """Something that pages show has changed in a project (its slug), and no audit event tells of it: a deploy's step, what a
-    cluster answers, the newest commits. `core/changes.py` writes it; pages only need the newest ones.
+    cluster answers, the newest commits. Pages about no single project follow a topic, which stands in place of the slug.
+    `core/changes.py` writes it; pages only need the newest ones.
     """
 
     project = models.CharField(max_length=40)

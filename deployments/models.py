@@ -102,7 +102,8 @@ class Deploy(Run):
     cancel this rollback follows. `secret_versions`: the VersionId by path of each secrets file that the deploy is pinned to,
     from the preview, the request, or the step `secrets`. `key_names`: names of secret keys by the sentence (in the result,
     warnings or evidence) that only counts them. `override_reason`: why findings that a person may override do not stop
-    this deploy; empty where nothing is overridden. `plan`: the preview that the person saw. `is_held_back`: a workload of it
+    this deploy; empty where nothing is overridden. `branch`: of the revision,
+    where that was not on the project's default branch. `plan`: the preview that the person saw. `is_held_back`: a workload of it
     does not replace its pods by itself (paused, OnDelete) and has pods of before, so the release is not taken for verified.
     """
 
@@ -131,6 +132,7 @@ class Deploy(Run):
     previous_revision = models.CharField(
         max_length=40, blank=True, help_text="What ran before, for the list of commits."
     )
+    branch = models.CharField(max_length=200, blank=True, default="", db_default="")
     reason = models.CharField(max_length=500, blank=True)
     override_reason = models.CharField(max_length=300, blank=True, default="", db_default="")
     is_held_back = models.BooleanField(default=False, db_default=False)
@@ -159,6 +161,7 @@ class Deploy(Run):
             models.Index(fields=["state", "-number"], name="deploy_state"),
             models.Index(fields=["actor_text", "-number"], name="deploy_actor"),
             models.Index(fields=["revision", "-number"], name="deploy_revision"),
+            models.Index(fields=["environment", "revision"], name="deploy_record"),
             models.Index(fields=["created_at"], name="deploy_created"),
             models.Index(fields=["undoes"], condition=Q(undoes__isnull=False), name="deploy_undoes"),
             models.Index(

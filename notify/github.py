@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from django.conf import settings
+from django.db import IntegrityError, transaction
 
 from adapters.errors import Denied, NotFound
 from adapters.github import DeploymentState, GitHub, Status, StatusState, repository_of, shortened
@@ -20,6 +22,7 @@ from projects.allotting.rules import not_allotted
 from projects.allotting.wishes import of_git, of_project
 from projects.models import Project
 
+log = structlog.get_logger(__name__)
 KINDS = (Outgoing.Kind.GITHUB_STATUS, Outgoing.Kind.GITHUB_DEPLOYMENT)
 DELIVERY_SECONDS = 20
 CONTEXT = "slipway/build"
@@ -93,22 +96,37 @@ def is_shared(project: Project) -> bool:
     return any(repository_of(url, settings.GITHUB_API_URL).lower() == own for url in others)
 
 
+class Moot(Exception):
+    """Nobody is to be told of a row any more. The text says why."""
+
+
 def deliver(row: Outgoing) -> str:
-    """Sends a row. Returns the id of the deployment, or an empty text. Raises ExternalError.
+    """Sends a row. Returns the id of the deployment, or an empty text. Raises ExternalError, and Moot when the project was
+    removed.
 
     A missing right or repository is noted for the project's pages; the next success removes the note.
     """
     project_id = int(row.payload["project"])
+    if not Project.objects.filter(pk=project_id).exists():
+        raise Moot("The project was removed before GitHub was told.")
     try:
         github = GitHub(token_of(project_id), settings.GITHUB_API_URL, seconds=DELIVERY_SECONDS)
         external_id = _DELIVERIES[row.kind](github, row)
     except (Denied, NotFound) as error:
         if error.permanent:
-            said = {"sentence": redact_text(error.message)[:500], "hint": error.hint[:500]}
-            GitHubRefusal.objects.update_or_create(project_id=project_id, kind=row.kind, defaults=said)
+            _note_refusal(project_id, row.kind, error)
         raise
     GitHubRefusal.objects.filter(project_id=project_id, kind=row.kind).delete()
     return external_id
+
+
+def _note_refusal(project_id: int, kind: str, error: Denied | NotFound) -> None:
+    said = {"sentence": redact_text(error.message)[:500], "hint": error.hint[:500]}
+    try:
+        with transaction.atomic():
+            GitHubRefusal.objects.update_or_create(project_id=project_id, kind=kind, defaults=said)
+    except IntegrityError:  # the project was removed while GitHub was asked: no page is left to say it on
+        log.info("a refusal of GitHub was not noted", project=project_id)
 
 
 def token_of(project_id: int) -> str:

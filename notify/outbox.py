@@ -18,8 +18,8 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, QuerySet, Window
+from django.db.models.functions import Now, RowNumber
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
@@ -78,10 +78,25 @@ def due() -> QuerySet[Outgoing]:
 
 def in_order() -> list[tuple[int, str, str]]:
     """The next due rows: primary key, recipient and system of each. Slack's go first, because people wait for them, however
-    many of GitHub's wait."""
-    rows = due().values_list("pk", "recipient")
+    many of GitHub's wait. Of each recipient the oldest one comes before the second one of any other, so that many rows of one
+    recipient keep back nobody."""
+    rows = fair(sendable())
     slack = [(pk, to, SLACK) for pk, to in rows.exclude(kind__in=github.KINDS)[:MOST_ROWS]]
     return slack + [(pk, to, GITHUB) for pk, to in rows.filter(kind__in=github.KINDS)[:MOST_ROWS]]
+
+
+def sendable() -> QuerySet[Outgoing]:
+    """Due rows without those that wait for an earlier one of their thread that is not due yet."""
+    earlier = Outgoing.objects.filter(
+        thread=OuterRef("thread"), pk__lt=OuterRef("pk"), state="waiting", next_try_at__gt=Now()
+    )
+    return due().exclude(Exists(earlier.exclude(thread="")))
+
+
+def fair(rows: QuerySet[Outgoing]) -> QuerySet[Outgoing, tuple[int, str]]:
+    """The rows by turns of their recipients: primary key and recipient of each."""
+    turn = Window(RowNumber(), partition_by=[F("recipient")], order_by=F("pk").asc())
+    return rows.annotate(turn=turn).order_by("turn", "pk").values_list("pk", "recipient")
 
 
 def system_of(kind: str) -> str:
@@ -137,6 +152,9 @@ def _tried(pk: int) -> tuple[bool, ExternalError | None]:
         return False, None
     try:
         external_id = deliver(row)
+    except github.Moot as reason:
+        _end(row, "skipped", result=str(reason))
+        return True, None
     except ExternalError as error:
         note_error(system_of(row.kind), error)
         return _failed(row, error), error
@@ -178,7 +196,7 @@ def _end(row: Outgoing, state: str, **values: object) -> None:
 
 
 def deliver(row: Outgoing) -> str:
-    """Sends a row as its kind asks for. Raises ExternalError.
+    """Sends a row as its kind asks for. Raises ExternalError; Moot where nobody is to be told any more.
 
     Returns `<channel id>:<ts>` of the thread's first message, because Slack's `chat.update` needs the channel's id, not its
     name; or the id of GitHub's deployment.

@@ -145,6 +145,7 @@ RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "core.worker.Worker", "JOB_CLASS": 
 JOBS = (
     "audit.integrity.verify_job",
     "builds.deciding.decide",
+    "builds.jobs.build_for_others",
     "builds.jobs.run_build",
     "builds.jobs.tend_engine",
     "builds.missed.look_at",
@@ -280,6 +281,7 @@ GIT_MIRRORS_GB = env.integer("GIT_MIRRORS_GB", 20)
 DOCKER_HOST = env.text("DOCKER_HOST", "unix:///var/run/docker.sock")
 DOCKER_CERT_PATH = env.text("DOCKER_CERT_PATH")
 DOCKER_BUILDER = env.text("DOCKER_BUILDER")  # buildkit or classic; empty: the best that the engine has
+BUILD_NETWORK = env.text("BUILD_NETWORK")  # none: steps (RUN) reach no network; empty: the engine's default
 DOCKER_KEEP_DAYS = env.integer("DOCKER_KEEP_DAYS", 7)
 DOCKER_KEEP_GB = env.integer("DOCKER_KEEP_GB", 20)
 BUILD_CONTEXT_MB = env.integer("BUILD_CONTEXT_MB", 500)

@@ -6,7 +6,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import chain, integrity
-from builds import deciding, engine, missed
+from builds import deciding, engine, following, missed
 from builds.incoming import forgetting
 from builds.life import LIFE as BUILDS
 from clusters import jobs as live
@@ -19,6 +19,7 @@ from deployments.gate.aftermath import tell_troubles
 from deployments.gate.life import LIFE as DEPLOYS
 from notify import operations
 from notify.outbox import due
+from notify.pruning import forget_old as forget_old_messages
 from portal.status import asking
 from projects import mirrors
 from registry import ending
@@ -63,7 +64,9 @@ TICKS = (
     Tick("branches", 20, branches.refresh_due),
     Tick("deliveries", 20, deciding.work_on_waiting),
     Tick("missed pushes", missed.LOOK_SECONDS, missed.look_due),
+    Tick("late branches", following.LOOK_SECONDS, following.look_due),
     Tick("old deliveries", 3600, forgetting.forget_old),
+    Tick("old automatic choices", 3600, automatic.forget_old),
     Tick("integrity", 120, integrity.verify_due),
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),
@@ -77,6 +80,7 @@ TICKS = (
     Tick("heartbeats", 60, heartbeats.prune),
     Tick("docker engine", engine.LOOK_SECONDS, engine.look_soon),
     Tick("old changes", 600, changes.prune),
+    Tick("old messages", 3600, forget_old_messages),
     Tick("old plans", 3600, plans.prune),
     Tick("contacts", asking.LOOK_SECONDS, asking.ask_quiet),
     Tick("operations", 20, operations.tell_due),

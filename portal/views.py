@@ -10,7 +10,9 @@ from builds.pages import project_panel
 from builds.pages.build_parts import may_deploy
 from deployments.pages import history, overview
 from deployments.pages.deploy_rows import by_day
+from deployments.records import of_running
 from portal import board as boards
+from portal.first_deploy.checklist import is_over as first_deploy_is_over
 from projects.access import project_for, role_in
 from projects.models import Role
 from projects.pages.first_steps import first_steps
@@ -37,6 +39,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
     shown = project_for(request.user, project)
     page = history.project_page(shown, request.GET)
     views = overview.of_project(request.user, shown)
+    elsewhere = of_running(shown, {view.environment.pk: view.runs.revision for view in views if view.runs})
     builds = project_panel.panel(shown)
     role = role_in(request.user, shown)
     context = {
@@ -44,12 +47,13 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "is_maintainer": role == Role.MAINTAINER,
         "may_build": may_deploy(role),
         "builds": builds,
-        "views": views,
+        "views": [(view, elsewhere.get(view.environment.pk)) for view in views],
         "images": [image.name for image in shown.images.all() if not image.archived_at],
         "archived": shown.environments.archived().count(),
         "page": page,
         "days": by_day(page.rows),
         "query": request.GET.urlencode(),
+        "is_new": bool(views) and not first_deploy_is_over(shown),
     }
     part = "portal/_project.html" if request.htmx else "portal/project.html"  # type: ignore[attr-defined]
     return render(request, part, context)

@@ -17,7 +17,7 @@ from functools import partial
 from adapters.aws.ecr import Ecr
 from adapters.aws.secrets_manager import SecretsManager
 from adapters.errors import Denied, ExternalError, NotFound
-from adapters.git.repository import UntrustedHost, UnusableKey
+from adapters.git.repository import RepositoryFacts, UntrustedHost, UnusableKey
 from adapters.kubernetes.client import KubernetesClient
 from adapters.kubernetes.limits import RetryPolicy
 from core.fields import CannotDecrypt, Sealed, opened
@@ -26,7 +26,7 @@ from engine.errors import ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.secretfiles import NotOneSecret, check_against_reference
 from projects import connections
-from projects.cluster_rights import deploy_finding, pull_finding
+from projects.cluster_rights import deploy_finding, namespace_findings, pull_finding
 from projects.models import Project, Registry, SecretsFile
 from projects.namespaces import namespace_facts
 from projects.reference_files import newest, newest_reference
@@ -89,7 +89,7 @@ def cluster(kubeconfig: Sealed | str, *, field: str = "kubeconfig") -> ClusterAn
                 PASSED, f"{client.server} answers: Kubernetes {facts.version.removeprefix('v')}."
             )
             rights = [deploy_finding(client, "", field, WARNING), pull_finding(client, field)]
-            return ClusterAnswer([answers, *rights], facts.version)
+            return ClusterAnswer([answers, *rights, *namespace_findings(client, field)], facts.version)
     except (ExternalError, CannotDecrypt) as error:
         return ClusterAnswer([trouble(error, field)])
 
@@ -113,8 +113,9 @@ def namespace(kubeconfig: Sealed | str, name: str) -> list[Finding]:
 # Repositories
 
 
-def repository(project: Project) -> list[Finding]:
-    """Whether the project's repository accepts its credential, and has its default branch."""
+def repository(project: Project, *, own_branch: list[str] | None = None) -> list[Finding]:
+    """Whether the project's repository accepts its credential, and has its default branch. Where the project names none, it is
+    the repository's own one, which `own_branch` takes."""
     try:
         facts = connections.repository_of(project).check(timeout=TIMEOUT)
     except (ExternalError, CannotDecrypt) as error:
@@ -123,15 +124,19 @@ def repository(project: Project) -> list[Finding]:
         )
         field = "credential" if refused and project.credential_kind else "repository_url"
         return [trouble(error, field)]
-    if project.default_branch not in facts.branches:
-        return [_no_branch(project.default_branch, facts.branches)]
+    branch = project.default_branch or _own_branch(facts)
+    if own_branch is not None:
+        own_branch.append(branch)
+    if branch not in facts.branches:
+        return [_no_branch(branch, facts.branches)]
     count = len(facts.branches)
-    return [
-        Finding(
-            PASSED,
-            f"The repository answers; it has {count} branch{'es' if count != 1 else ''}, {project.default_branch} among them.",
-        )
-    ]
+    text = f"The repository answers; it has {count} branch{'es' if count != 1 else ''}, {branch} among them."
+    return [Finding(PASSED, text)]
+
+
+def _own_branch(facts: RepositoryFacts) -> str:
+    """The branch that the repository calls its default, else the only one, else `main`."""
+    return facts.default_branch or (facts.branches[0] if len(facts.branches) == 1 else "main")
 
 
 def _no_branch(branch: str, branches: Sequence[str]) -> Finding:

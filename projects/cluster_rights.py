@@ -38,16 +38,33 @@ def rights_for_pulls() -> list[Right]:
     ]  # fmt: skip
 
 
-def rules_for(rights: Sequence[Right]) -> str:
-    """The rules of a Role or ClusterRole that give exactly these rights, as one line of YAML."""
+def rights_for_namespaces() -> list[Right]:
+    """The rights on the whole cluster with which the portal tells whether an environment's namespace exists, and makes it."""
+    return [Right("get", "", "namespaces"), Right("create", "", "namespaces")]
+
+
+def every_right() -> list[Right]:
+    """All rights on the whole cluster that the portal checks, each once."""
+    return [*dict.fromkeys([*rights_needed(), *rights_for_pulls(), *rights_for_namespaces()])]
+
+
+def rules_of(rights: Sequence[Right]) -> list[dict[str, list[str]]]:
+    """The rules of a Role or ClusterRole that give exactly these rights."""
     verbs: dict[tuple[str, str], list[str]] = {}
     for right in rights:
         verbs.setdefault((right.group, right.resource), []).append(right.verb)
-    rules = [
-        f"{{apiGroups: [{json.dumps(group)}], resources: [{json.dumps(kind)}], verbs: {json.dumps(given)}}}"
-        for (group, kind), given in verbs.items()
+    return [
+        {"apiGroups": [group], "resources": [kind], "verbs": given} for (group, kind), given in verbs.items()
     ]
-    return f"rules: [{', '.join(rules)}]"
+
+
+def rules_for(rights: Sequence[Right]) -> str:
+    """The rules of a Role or ClusterRole that give exactly these rights, as one line of YAML."""
+    rules = [
+        ", ".join(f"{name}: {json.dumps(values)}" for name, values in rule.items())
+        for rule in rules_of(rights)
+    ]
+    return f"rules: [{', '.join(f'{{{rule}}}' for rule in rules)}]"
 
 
 def deploy_finding(client: KubernetesClient, name: str, field: str, state: str) -> Finding:
@@ -71,6 +88,16 @@ def pull_finding(client: KubernetesClient, field: str) -> Finding:
     text = f"The account lacks rights for image pull secrets in every namespace: {_some(missing)}."
     hint = f"Give its ClusterRole these rules. Until then the portal keeps only what it may. {rules_for(missing)}"
     return Finding(WARNING, text, hint, field, can_override=True)
+
+
+def namespace_findings(client: KubernetesClient, field: str) -> list[Finding]:
+    """A finding when the account may not look at namespaces, or not make them. Raises ExternalError."""
+    missing = client.can(rights_for_namespaces())
+    if not missing:
+        return []
+    text = f"The account lacks rights for namespaces: {_some(missing)}."
+    hint = f"Give its ClusterRole these rules, or create each environment's namespace yourself. {rules_for(missing)}"
+    return [Finding(WARNING, text, hint, field, can_override=True)]
 
 
 def _some(missing: Sequence[Right]) -> str:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from adapters.errors import Denied, ExternalError, Throttled, TimedOut, Unavailable
 from adapters.git.command import host_of
+from core import changes
 from core.models import Contact
 from core.redactor import redact_text
 from projects.models import Project
@@ -62,6 +63,8 @@ def _write(name: str, error: str, hint: str) -> None:
         said["failed_at"] = Now() if known is None else Coalesce("failed_at", Now())
     else:
         said |= {"answered_at": Now(), "failed_at": None}
+    if known is None or known[0] != error:
+        changes.note_topic(changes.STATUS)
     if Contact.objects.filter(name=name).update(**said) == 0:
         Contact.objects.get_or_create(name=name, defaults=said)
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from adapters.errors import Conflict, Denied, NotFound
+from adapters.errors import Conflict, Denied, ExternalError, NotFound
 from adapters.kubernetes.client import KubernetesClient, Right
+from adapters.kubernetes.limits import RetryPolicy
 from audit.actors import Actor
 from audit.record import record
-from core.findings import PASSED, WARNING, Finding
+from core.fields import CannotDecrypt
+from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.types import FIELD_MANAGER, Json
 from projects import connections
-from projects.access import require
+from projects.access import require_current, require_project
 from projects.allotting.using import require_still
 from projects.allotting.wishes import of_place
-from projects.cluster_rights import rules_for
-from projects.models import Environment, Role
+from projects.cluster_rights import deploy_finding, rules_for
+from projects.models import Cluster, Environment, Role
 
 _NAMESPACES = "/api/v1/namespaces"
 _SECURITY = "pod-security.kubernetes.io/enforce"
+LOOK_SECONDS = 5.0
 _MAKE = Right("create", "", "namespaces")
 
 
@@ -35,9 +38,10 @@ def create_namespace(actor: Actor, environment: Environment) -> Made:
     """Makes the environment's namespace on its cluster; one that exists is left as it is. A new one holds its pods to the level
     baseline of Pod Security.
 
-    Raises Refused (role too weak), NotAllotted, CannotDecrypt and ExternalError: the cluster is away, the account lacks the
-    right, or the namespace is being deleted."""
-    require(actor, environment, Role.MAINTAINER)
+    Raises Refused (role too weak, archived), NotAllotted, CannotDecrypt and ExternalError: the cluster is away, the account
+    lacks the right, or the namespace is being deleted."""
+    require_project(actor, environment.project, Role.MAINTAINER)
+    require_current(environment.project, environment)
     require_still(environment.project, of_place(environment.cluster, environment.namespace))
     # Before the call, so that nothing is made that the audit does not tell of.
     record(actor, "namespace.asked", **_audited(environment))
@@ -96,6 +100,41 @@ def _audited(environment: Environment) -> dict[str, Any]:
         "project": environment.project.slug,
         "data": {"namespace": environment.namespace, "cluster": environment.cluster.name},
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a cluster says of an environment's namespace now. `exists`: None where the account may not read it. `lacks`: why the
+    account's rights do not suffice there. `error`: why nothing is known, with `hint`."""
+
+    exists: bool | None = None
+    lacks: str = ""
+    error: str = ""
+    hint: str = ""
+
+
+def look_at(cluster: Cluster, name: str) -> Place:
+    """Asks the cluster about a namespace, once and with short timeouts. Uses no database and raises nothing of the cluster's."""
+    try:
+        with KubernetesClient.from_kubeconfig(
+            cluster.kubeconfig.open(), user_agent=connections.user_agent("check"),
+            retry=RetryPolicy(attempts=1), timeout=LOOK_SECONDS,
+        ) as client:  # fmt: skip
+            rights = deploy_finding(client, name, "", FAILED)
+            lacks = "" if rights.state == PASSED else f"{rights.text} {rights.detail}"
+            return Place(_exists(client, name), lacks)
+    except (ExternalError, CannotDecrypt) as error:
+        return Place(error=error.message, hint=error.hint)
+
+
+def _exists(client: KubernetesClient, name: str) -> bool | None:
+    try:
+        client.request("GET", f"{_NAMESPACES}/{name}")
+    except NotFound:
+        return False
+    except Denied:
+        return None
+    return True
 
 
 def namespace_facts(client: KubernetesClient, name: str, *, timeout: float) -> list[Finding]:

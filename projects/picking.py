@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.errors import ExternalError, NotFound
+from adapters.errors import ExternalError, Invalid, NotFound
 from adapters.git.repository import Commit, GitRepository, commit_url
 from engine.errors import SlipwayError
 from projects.connections import quick_repository
@@ -22,7 +22,8 @@ FRESH_SECONDS = 15.0
 @dataclass(frozen=True)
 class Offer:
     """Commits to choose from, newest first. `asked`: the revision as typed; `notice`: why the list may be out of date;
-    `problem`: why no commit is chosen, with `hint`."""
+    `problem`: why no commit is chosen, with `hint`. `off`: those that are not on the default branch; `off_branch`: the branch of
+    the chosen one, if it is among them."""
 
     branch: str = ""
     branches: tuple[str, ...] = ()
@@ -32,6 +33,8 @@ class Offer:
     notice: str = ""
     problem: str = ""
     hint: str = ""
+    off: frozenset[str] = frozenset()
+    off_branch: str = ""
 
 
 def offer(project: Project, query: Any) -> Offer:
@@ -55,7 +58,33 @@ def offer(project: Project, query: Any) -> Offer:
         return replace(made, problem=error.message, hint=error.hint)
     if all(commit.sha != chosen.sha for commit in made.commits):
         made = replace(made, commits=(chosen, *made.commits))
-    return replace(made, chosen=chosen)
+    made = replace(made, chosen=chosen, off=off_default(repository, project, branch, head, chosen))
+    return replace(
+        made, off_branch=_branch_of(made, project.default_branch) if chosen.sha in made.off else ""
+    )
+
+
+def off_default(
+    repository: GitRepository, project: Project, branch: str, head: Commit, chosen: Commit
+) -> frozenset[str]:
+    """The commits of a branch (with this head), and the chosen one, that the default branch does not have; none where the mirror
+    cannot tell."""
+    main = f"refs/heads/{project.default_branch}"
+    try:
+        off = set() if repository.contains(main, chosen.sha) else {chosen.sha}
+        if branch != project.default_branch:
+            base = repository.resolve(main).sha
+            off.update(one.sha for one in repository.log(base, head.sha, SHOWN_COMMITS, ask_host=False))
+    except SlipwayError:
+        return frozenset()
+    return frozenset(off)
+
+
+def _branch_of(made: Offer, default: str) -> str:
+    """The branch of a chosen commit that the default branch does not have: as asked for, else the one that is listed."""
+    if made.asked in made.branches:
+        return made.asked
+    return "another branch" if made.branch == default else made.branch
 
 
 def names_of(repository: GitRepository) -> tuple[str, ...]:
@@ -83,6 +112,14 @@ def named(repository: GitRepository, asked: str) -> Commit:
     except NotFound:
         repository.fetch(max_age=0.0, timeout=FETCH_SECONDS)
         return repository.resolve(asked)
+
+
+def has_commit(repository: GitRepository, branch: str, commit: Commit) -> bool:
+    """Whether a branch has a commit. False for a name that no branch can have. Raises ExternalError."""
+    try:
+        return repository.contains(f"refs/heads/{branch}", commit.sha)
+    except Invalid:
+        return False
 
 
 def commits_between(project: Project, old: str, new: str) -> list[tuple[Commit, str]]:

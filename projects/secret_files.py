@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from adapters.aws.secrets_manager import SecretsManager, SecretText
 from adapters.errors import ExternalError, NotFound
 from core.secret_values import digests_of, register, register_objects
-from engine.errors import ManifestError
+from engine.errors import Cause, ManifestError
 from engine.manifests.documents import Document
 from engine.manifests.masking import decode_value, key_digests
 from engine.manifests.rawparts import raw_parts
@@ -140,9 +140,10 @@ def fetch_secrets(
         except ManifestError as error:
             raise without_names(error) from None
         except NotFound as error:
-            raise NotFound(
-                error.message, system=error.system, hint=_GONE if version else error.hint
-            ) from None
+            gone = NotFound(error.message, system=error.system, hint=_GONE if version else error.hint)
+            if not version:
+                gone.why[error.message] = Cause("secret-missing", file.secret_id, file.path)
+            raise gone from None
     missing = set(versions or {}) - {fetched.path for fetched in found}
     if missing:
         raise ManifestError(

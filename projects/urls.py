@@ -9,21 +9,25 @@ from projects.pages import (
     infrastructure_views,
     leaving_views,
     namespace_views,
+    new_views,
     parts_views,
+    proposal_views,
+    variable_views,
     views,
-)  # fmt: skip
+)
 
 app_name = "projects"
 SETTINGS = "projects/<str:slug>/settings/"
 
 urlpatterns = [
-    path("projects/new/", views.new, name="new"),
+    path("projects/new/", new_views.new, name="new"),
     path(SETTINGS, views.general, name="settings"),
     path("archived/", leaving_views.archived, name="archived"),
     path(SETTINGS + "archive/", leaving_views.project, name="project-archive"),
     path(SETTINGS + "check/", views.general_check, name="settings-check"),
     path(SETTINGS + "environments/", views.environments, name="environments"),
     path(SETTINGS + "environments/new/", views.environment_new, name="environment-new"),
+    path(SETTINGS + "proposals/", proposal_views.proposals, name="proposals"),
     path(SETTINGS + "environments/<str:env>/", views.environment, name="environment"),
     path(SETTINGS + "environments/<str:env>/archive/", leaving_views.environment, name="environment-archive"),
     path(SETTINGS + "environments/<str:env>/check/", views.environment_check, name="environment-check"),
@@ -33,6 +37,7 @@ urlpatterns = [
         namespace_views.namespace_create,
         name="namespace_create",
     ),
+    path(SETTINGS + "environments/<str:env>/variable/", variable_views.variable_add, name="variable-add"),
     path(SETTINGS + "images/", parts_views.images, name="images"),
     path(SETTINGS + "images/new/", parts_views.image_new, name="image-new"),
     path(SETTINGS + "images/<str:name>/", parts_views.image, name="image"),

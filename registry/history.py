@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from audit.actors import SYSTEM_ACTOR, person
 from audit.record import record
+from core import changes
 from core.redactor import redact_text
 from projects.models import Cluster
 from registry.models import Cause, Credential, Refresh, RefreshResult
@@ -45,6 +46,7 @@ def opened(cluster: Cluster, cause: str, *, namespace: str, asked_as: str, repea
     row = Refresh(cluster=cluster, cause=cause, namespace=namespace, asked_as=asked_as[:150])
     row.state, row.started_at, row.step, row.tries = P.RUNNING, timezone.now(), TOKEN, 1
     row.save()
+    tell()
     return row
 
 
@@ -53,6 +55,12 @@ def _run(row: Refresh) -> None:
         state=P.RUNNING, started_at=timezone.now(), step=TOKEN, done=0, tries=F("tries") + 1
     )
     row.refresh_from_db()
+    tell()
+
+
+def tell() -> None:
+    """Tells open pages of the pull credentials that something has changed."""
+    changes.note_topic(changes.REGISTRY)
 
 
 def claimed(pk: int) -> Refresh | None:
@@ -61,12 +69,14 @@ def claimed(pk: int) -> Refresh | None:
     now = timezone.now()
     if not rows.update(state=P.RUNNING, started_at=now, step=LIST, tries=F("tries") + 1):
         return None
+    tell()
     return Refresh.objects.select_related("cluster", "asked_by").get(pk=pk)
 
 
 def requeued(row: Refresh) -> None:
     """Puts a claimed renewal back, because another worker is writing in its cluster."""
     Refresh.objects.filter(pk=row.pk, state=P.RUNNING).update(state=P.QUEUED, step=0)
+    tell()
 
 
 @transaction.atomic
@@ -79,13 +89,15 @@ def end_orphans(cluster: Cluster, *, but: Refresh | None) -> None:
     for row in rows.select_related("cluster", "asked_by"):
         data = {"cause": row.cause, "asked": row.asked_as, "error": BROKEN_OFF}
         _write_event(row, "", "pull_credential.broken_off", _told(data))
-    rows.update(state=P.ABANDONED, ended_at=timezone.now(), sentence=BROKEN_OFF)
+    if rows.update(state=P.ABANDONED, ended_at=timezone.now(), sentence=BROKEN_OFF):
+        tell()
 
 
 def step(rows: Sequence[Refresh], number: int, done: int = 0, total: int = 0) -> None:
     """Shows how far a renewal is."""
     if rows:
         Refresh.objects.filter(pk__in=[row.pk for row in rows]).update(step=number, done=done, total=total)
+        tell()
 
 
 @transaction.atomic
@@ -115,6 +127,7 @@ def close(row: Refresh, done: Sequence[Done], want: Wanted, *, is_new: bool) -> 
     row.expires_at = min((c.credential.expires_at for c in written if c.credential.expires_at), default=None)
     row.step, row.done, row.total = READ_BACK, len(done) - len(bad), len(done)
     row.save()
+    tell()
     if written or (is_new and bad):
         _audit(row, written, bad, want)
 
@@ -125,6 +138,7 @@ def fail(row: Refresh, sentence: str, hint: str = "") -> None:
     row.state, row.ended_at = P.FAILED, timezone.now()
     row.sentence, row.hint = redact_text(sentence)[:500], redact_text(hint)[:500]
     row.save()
+    tell()
     if row.cause in ASKED:
         data = {"cause": row.cause, "asked": row.asked_as, "error": row.sentence}
         _write_event(row, "", "pull_credential.not_renewed", _told(data))

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from core import changes
 from core.redactor import redact_text
 from registry import leases
 from registry.cluster import Place
@@ -52,6 +53,7 @@ def write_down(
             )
             adopted = [looked.rows[place].pk for place in outcomes if not looked.rows[place].adopt]
             Credential.objects.filter(pk__in=adopted, adopt=True).update(adopt=False)
+            changes.note_topic(changes.REGISTRY)
         Credential.objects.filter(pk__in=[row.pk for row in looked.rows.values()]).update(seen_at=looked.at)
 
 

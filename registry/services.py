@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audit.actors import Actor
 from audit.record import before_after, record
+from core import changes
 from core.errors import Refused
 from core.jobs import enqueue, slot
 from people.services import admins_text, require_admin
@@ -185,6 +186,7 @@ def adopt(by: Actor, credential: Credential) -> Refresh:
 
 
 def write_event(by: Actor, verb: str, cluster: Cluster, namespace: str, **data: Any) -> None:
-    """Writes one audit event about a cluster's credentials, or about those of one namespace."""
+    """Writes one audit event about a cluster's credentials, or about those of one namespace, and tells open pages."""
+    changes.note_topic(changes.REGISTRY)
     place = f"{cluster.slug}/{namespace}" if namespace else cluster.slug
     record(by, verb, target_kind="pull_credential", target_id=cluster.pk, target_text=place, data=data)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import structlog
 from django.db import Error as DatabaseError
@@ -22,6 +21,7 @@ from core.storable import storable_text
 from runs.bell import CHANGED, LOG, Bell
 from runs.fence import Fence, FenceLost
 from runs.models import LogChunk, State
+from runs.waiting import Line, Waiting
 
 log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 0.1
@@ -31,20 +31,6 @@ SURE_SECONDS = 15.0
 LONGEST_LINE = 4000
 KEPT_HEAD = 5_000
 KEPT_TAIL = 20_000
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line that is not written yet. `at`: seconds since the epoch."""
-
-    at: float
-    level: str
-    step: str
-    text: str
-
-    def packed(self) -> str:
-        """The line's form inside a chunk (`runs.models.LogChunk`)."""
-        return f"{self.at:.3f}\t{self.level}\t{self.step}\t{self.text}"
 
 
 class Journal:
@@ -59,8 +45,8 @@ class Journal:
         self.step = ""
         self.lost = self.cancelling = False
         self._held_at = float("-inf")
-        self._lines: list[Line] = []
-        self._lock, self._writing, self._stop = threading.Lock(), threading.Lock(), threading.Event()
+        self._waiting = Waiting()
+        self._writing, self._stop = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="journal", daemon=True)
         self._find_end()
 
@@ -88,12 +74,10 @@ class Journal:
         that work on several steps at once name theirs. Redacts it, after NUL is out:
         a program that prints UTF-16 puts one between the letters of a value."""
         now = time.time()
-        lines = [
+        self._waiting.add(
             Line(now, level, step or self.step, part[:LONGEST_LINE])
             for part in self.redactor.redact(storable_text(text)).splitlines() or [""]
-        ]
-        with self._lock:
-            self._lines += lines
+        )
 
     def changed(self) -> None:
         """Tells viewers that something other than the log changed (a step, an object). Call it after the commit."""
@@ -114,22 +98,25 @@ class Journal:
 
     def flush(self) -> None:
         """Writes the collected lines. Raises nothing: a lost fence sets `lost`; after a database error the lines stay for the
-        next flush."""
+        next flush, up to the bound of `Waiting`."""
         with self._writing:
-            with self._lock:
-                lines, self._lines = self._lines, []
-            if not lines or self.lost:
-                return
-            try:
-                self._write(lines)
-            except FenceLost:
-                self.lost = True
-            except DatabaseError:
-                log.exception("log lines are kept back until the database answers")
-                self._end_is_known = False  # the chunk may or may not have been written before the error
-                close_old_connections()
-                with self._lock:
-                    self._lines = lines + self._lines
+            while (lines := self._waiting.take()) and not self.lost:
+                if not self._written(lines):
+                    self._waiting.put_back(lines)
+                    return
+
+    def _written(self, lines: list[Line]) -> bool:
+        """Writes lines. False after a database error."""
+        try:
+            self._write(lines)
+        except FenceLost:
+            self.lost = True
+        except DatabaseError:
+            log.exception("log lines are kept back until the database answers")
+            self._end_is_known = False  # the chunk may or may not have been written before the error
+            close_old_connections()
+            return False
+        return True
 
     def _write(self, lines: list[Line]) -> None:
         if not self._end_is_known:

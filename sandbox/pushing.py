@@ -122,6 +122,9 @@ def publish_and_report(layout: Layout, sample: SampleProject, revision: Revision
 
     names = publish_revision(layout.aws_url, sample, revision)
     print(f"no Docker engine: another tool published {', '.join(names)}")
+    print(
+        "(where the project builds pushes, the portal's own build of this one ends with a sentence about the engine)"
+    )
     command = [sys.executable, "manage.py", "report_build", sample.slug, revision.commit]
     variables = {**portal_env(layout, None), **database_of(layout)}
     return subprocess.run(command, cwd=ROOT, env=variables, timeout=_REPORT_SECONDS, check=False).returncode

@@ -15,7 +15,7 @@ from adapters.errors import Invalid, NotFound, Unavailable
 
 SYSTEM = "ECR"
 _BATCH = 100  # images a call may name
-_REVISION = re.compile(r"[0-9a-f]{40}")
+REVISION = re.compile(r"[0-9a-f]{40}")
 
 # The media types that the registry accepts, so that multi-platform and OCI images answer with their own digest.
 MANIFEST_TYPES = (
@@ -40,7 +40,7 @@ class ImageFacts:
     def may_be_of(self, sha: str) -> bool:
         """False for an image of another revision that begins with the same seven digits: such a revision can be made on purpose,
         so that the short tag alone does not tell whose an image is."""
-        same = [tag for tag in self.tags if tag[:7] == sha[:7] and _REVISION.fullmatch(tag)]
+        same = [tag for tag in self.tags if tag[:7] == sha[:7] and REVISION.fullmatch(tag)]
         return not same or sha in same
 
     @property

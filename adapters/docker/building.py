@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +20,16 @@ from adapters.docker.wire import Stopper, Wire
 BUILDKIT, CLASSIC = "buildkit", "classic"
 
 
+def _let_pass(_: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What is built. `name`: repository and tag in the engine; `dockerfile`: its path in the context; `cache_from`: an image of
     the registry whose layers may be used again; `inline_cache`: make this one such an image; `is_fresh`: without any cache, and
-    with newer base images where there are some. `silence`: the most seconds without a word of the engine."""
+    with newer base images where there are some. `silence`: the most seconds without a word of the engine. `network`: of the steps
+    `RUN`, empty for the engine's default. `watch`: called with the name of each image that BuildKit loads; it may raise."""
 
     name: str
     dockerfile: str
@@ -38,6 +43,8 @@ class Recipe:
     inline_cache: bool = False
     is_fresh: bool = False
     silence: float = 900.0
+    network: str = ""
+    watch: Callable[[str], None] = _let_pass
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,10 @@ def build(
         raise needs_buildkit()
     with ExitStack() as stack, engine_errors(wire.host, "build", build_fault):
         params = _params(recipe)
+        if builder == CLASSIC:
+            params.pop(
+                "pull", None
+            )  # `Engine.triggers` has pulled the base images: what it has read is what counts
         if builder == BUILDKIT:
             session = stack.enter_context(Session(wire, Offer(recipe.secrets, recipe.logins)))
             params |= {"version": "2", "session": session.id, "buildid": uuid.uuid4().hex}
@@ -72,7 +83,7 @@ def build(
             silence=recipe.silence,
         )
         stack.callback(line.release)
-        return _read(line.objects(), tell, stopper)
+        return _read(line.objects(), tell, stopper, recipe.watch)
 
 
 def needs_buildkit() -> BuildFailed:
@@ -91,6 +102,7 @@ def _params(recipe: Recipe) -> dict[str, str]:
         "t": recipe.name,
         "dockerfile": recipe.dockerfile,
         "target": recipe.target,
+        "networkmode": recipe.network,
         "platform": recipe.platform,
         "buildargs": json.dumps(arguments) if arguments else "",
         "labels": json.dumps(dict(recipe.labels)) if recipe.labels else "",
@@ -110,9 +122,11 @@ def _headers(recipe: Recipe) -> dict[str, str]:
     return headers
 
 
-def _read(objects: Iterable[dict[str, Any]], tell: Tell, stopper: Stopper) -> Built:
+def _read(
+    objects: Iterable[dict[str, Any]], tell: Tell, stopper: Stopper, watch: Callable[[str], None]
+) -> Built:
     """Reads the answer to its end. Without an image's id at the end the engine was cut off."""
-    kit, classic, engine_id = BuildKitTrace(tell), ClassicTrace(tell), ""
+    kit, classic, engine_id = BuildKitTrace(tell, watch), ClassicTrace(tell), ""
     try:
         for one in objects:
             if one.get("id") == "moby.buildkit.trace":

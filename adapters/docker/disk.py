@@ -6,6 +6,7 @@ only what was not used for a while, or is more than it may be, is removed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,19 @@ from adapters.errors import ExternalError
 _CREATED = "org.opencontainers.image.created"
 _MAX_USED = (1, 48)  # the API's version from which the limit of the cache has its newer name
 SLOW = 120.0  # seconds: an engine with many images needs a while for its sums
+MOMENT = 0.1  # what is left to a question that comes too late
+
+
+class Limit:
+    """The time that all questions of one look may take together."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds for the next question; 0 when the time is over."""
+        return max(0.0, min(SLOW, self._until - time.monotonic()))
 
 
 @dataclass(frozen=True)
@@ -53,10 +67,10 @@ class Freed:
     cache_bytes: int = 0
 
 
-def used(wire: Wire, label: str) -> Used:
+def used(wire: Wire, label: str, limit: Limit) -> Used:
     """Asks for the images that bear the label, and for the cache. Raises ExternalError."""
     with engine_errors(wire.host, "tell what its disk is used for"):
-        response = wire.client.get(wire.client._url("/system/df"), timeout=SLOW)
+        response = wire.client.get(wire.client._url("/system/df"), timeout=limit.left or MOMENT)
         wire.client._raise_for_status(response)
         said: dict[str, Any] = response.json()
     ours = [one for one in said.get("Images") or () if label in (one.get("Labels") or {})]
@@ -110,10 +124,13 @@ def to_remove(
     return removed
 
 
-def remove(wire: Wire, images: Iterable[OurImage]) -> Freed:
-    """Removes images with all their names. One that a container runs stays. Raises ExternalError when the engine has gone."""
+def remove(wire: Wire, images: Iterable[OurImage], limit: Limit) -> Freed:
+    """Removes images with all their names, as many as the time allows. One that a container runs stays. Raises ExternalError when
+    the engine has gone."""
     count = size = 0
     for image in images:
+        if not limit.left:
+            break
         try:
             with engine_errors(wire.host, "remove an image"):
                 wire.client.remove_image(image.engine_id, force=True)
@@ -125,18 +142,20 @@ def remove(wire: Wire, images: Iterable[OurImage]) -> Freed:
     return Freed(count, size)
 
 
-def prune_cache(wire: Wire, *, keep: timedelta, most_bytes: int) -> int:
-    """Removes what BuildKit's cache has not used for `keep`, and what is more than `most_bytes`. Returns the bytes that are free
-    now. Raises ExternalError."""
+def prune_cache(wire: Wire, *, keep: timedelta, most_bytes: int, limit: Limit) -> int:
+    """Removes what BuildKit's cache has not used for `keep`, and what is more than `most_bytes`, while there is time. Returns the
+    bytes that are free now. Raises ExternalError."""
     version = tuple(int(part) for part in wire.client._version.split("."))
-    limit = "max-used-space" if version >= _MAX_USED else "keep-storage"
+    name = "max-used-space" if version >= _MAX_USED else "keep-storage"
     hours = int(keep.total_seconds() // 3600)
-    asked = ({"filters": f'{{"until":["{hours}h"]}}'}, {limit: str(most_bytes)})
-    return sum(_prune(wire, {"all": "1", **params}) for params in asked)
+    asked = ({"filters": f'{{"until":["{hours}h"]}}'}, {name: str(most_bytes)})
+    return sum(_prune(wire, {"all": "1", **params}, limit) for params in asked if limit.left)
 
 
-def _prune(wire: Wire, params: dict[str, str]) -> int:
+def _prune(wire: Wire, params: dict[str, str], limit: Limit) -> int:
     with engine_errors(wire.host, "prune its cache"):
-        response = wire.client.post(wire.client._url("/build/prune"), params=params, timeout=SLOW)
+        response = wire.client.post(
+            wire.client._url("/build/prune"), params=params, timeout=limit.left or MOMENT
+        )
         wire.client._raise_for_status(response)
         return int(response.json().get("SpaceReclaimed") or 0)

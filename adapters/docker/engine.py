@@ -9,7 +9,7 @@ import docker.errors
 
 from adapters.docker import building, pushing
 from adapters.docker.building import BUILDKIT, CLASSIC, Built, Recipe
-from adapters.docker.faults import engine_errors
+from adapters.docker.faults import base_image, engine_errors
 from adapters.docker.session import Login
 from adapters.docker.trace import Tell
 from adapters.docker.wire import TIMEOUT, Stopper, Wire
@@ -95,20 +95,52 @@ class Engine:
 
     def pull(self, repository: str, tag: str, login: Login, stopper: Stopper, *, silence: float) -> bool:
         """Pulls an image for the classic builder's cache. Returns whether the registry has it and gives it."""
+        return not self._pulled(repository, tag, login, stopper, silence)
+
+    def triggers(
+        self, name: str, login: Login | None, stopper: Stopper, *, silence: float, is_fresh: bool
+    ) -> list[str]:
+        """The triggers (`ONBUILD`) of a base image. The classic builder uses images of the engine, so it is pulled where it is
+        missing, or `is_fresh`; of one that BuildKit would load by itself nothing is known. Raises as a build whose base image
+        cannot be pulled."""
+        if self.facts().builder == CLASSIC and (is_fresh or not self.has_image(name)):
+            trouble = self._pulled(*named(name), login, stopper, silence)
+            if trouble:
+                raise base_image(trouble)
+        try:
+            with engine_errors(self.host, "look up an image"):
+                config = self.wire.client.inspect_image(name).get("Config") or {}
+        except NotFound:
+            return []
+        return [str(one) for one in config.get("OnBuild") or []]
+
+    def _pulled(
+        self, repository: str, tag: str, login: Login | None, stopper: Stopper, silence: float
+    ) -> str:
+        """Pulls an image. Returns why it was not possible, in the engine's words; empty when it was."""
         with engine_errors(self.host, "pull an image"):
             try:
                 line = self.wire.open(
-                    "/images/create", params={"fromImage": repository, "tag": tag}, headers=pushing.credential(login),
-                    stopper=stopper, silence=silence,
+                    "/images/create", params={"fromImage": repository, "tag": tag},
+                    headers=pushing.credential(login) if login else {}, stopper=stopper, silence=silence,
                 )  # fmt: skip
-            except docker.errors.APIError:
-                return False
+            except docker.errors.APIError as error:
+                return str(error.explanation or error)
             try:
-                failed = any("error" in one for one in line.objects())
+                found = next((str(one["error"]) for one in line.objects() if "error" in one), "")
             finally:
                 line.release()
         stopper.check()
-        return not failed
+        return found
+
+
+def named(name: str) -> tuple[str, str]:
+    """Repository, and tag or digest, of an image's name."""
+    repository, at, digest = name.partition("@")
+    if at:
+        return repository, digest
+    head, colon, tag = name.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (name, "latest")
 
 
 def _builder_of(said: dict[str, object]) -> str:

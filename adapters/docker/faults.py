@@ -90,7 +90,8 @@ def not_there(host: str) -> EngineLost:
     """Nothing answers at its address."""
     return EngineLost(
         f"No Docker engine answers at {host}.", system=SYSTEM,
-        hint=f"Start one there, or set DOCKER_HOST for the workers of builds. {_HOST}",
+        hint=f"An admin starts one there, or sets DOCKER_HOST for the workers of builds. {_HOST} Images that are built elsewhere "
+        "can be deployed meanwhile.",
     )  # fmt: skip
 
 
@@ -120,7 +121,7 @@ _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.I)
 _AWAY = re.compile(
     r"i/o timeout|connection refused|no such host|network is unreachable|TLS handshake|server misbehaving|temporary failure"
     r"|connection reset|unexpected EOF|: EOF|Service Unavailable|Bad Gateway|Gateway Time-?out|status:? 5\d\d"
-    r"|Internal Server Error",
+    r"|Internal Server Error|Client\.Timeout|deadline exceeded",
     re.I,
 )
 _DENIED = re.compile(
@@ -129,16 +130,23 @@ _DENIED = re.compile(
 )
 _MISSING = re.compile(r"manifest unknown|not found|name unknown|does not exist|no such image|\b404\b", re.I)
 _BUSY = re.compile(r"toomanyrequests|too many requests|rate limit|rate exceeded|\b429\b", re.I)
-_QUOTA = re.compile(r"quota|limit ?exceeded|limit has been reached|maximum number of", re.I)
+_QUOTA = re.compile(
+    r"quota|limit ?exceeded|limit has been reached|exceed the configured|maximum (allowed )?number of|Entity Too Large|HTTP 413",
+    re.I,
+)
 _IMMUTABLE = re.compile(r"immutable|ImageTagAlreadyExists|tag invalid", re.I)
 _PULLING = re.compile(
     r"pull access denied|failed to resolve source metadata|error pulling image|failed to load metadata|failed to do request"
     r"|failed to create LLB definition: (?!.*dockerfile parse)|Get \"?https?://|error from registry|manifest for .* not found"
-    r"|failed to authorize|failed to fetch (oauth|anonymous) token|no matching manifest",
+    r"|failed to authorize|failed to fetch (oauth|anonymous) token|no matching manifest|no match for platform|failed to copy: "
+    r"|httpReadSeeker|unexpected status (code|from)",
     re.I,
 )
 _STOPPED = re.compile(
     r"context canceled|operation was canceled|code = Unavailable|error reading from server", re.I
+)
+_NO_FILE = re.compile(
+    r'"/?([^"\s]{1,300})"(?: not found)?: not found|excluded by \.dockerignore: stat ([^:\s]{1,300}):', re.I
 )
 _NEEDS_BUILDKIT = re.compile(r"requires BuildKit", re.I)
 
@@ -146,18 +154,31 @@ _NEEDS_BUILDKIT = re.compile(r"requires BuildKit", re.I)
 def build_fault(text: str) -> ExternalError:
     """The error for the message with which a build ended."""
     text = _bounded(text)
+    command = _COMMAND.search(text)
+    if _STOPPED.search(text[command.end() :] if command else text):
+        return EngineLost("The Docker engine stopped the build.", system=SYSTEM, hint=_AGAIN)
+    if command:  # its own words, which may be any, say nothing of the engine
+        return BuildFailed(said(_plain(text)), system=SYSTEM)
     if _NO_SPACE.search(text):
         return disk_full()
-    if _STOPPED.search(text):
-        return EngineLost("The Docker engine stopped the build.", system=SYSTEM, hint=_AGAIN)
     if _NEEDS_BUILDKIT.search(text):
         hint = "Use an engine with BuildKit, or a Dockerfile without RUN --mount."
         return BuildFailed(
             "The Dockerfile needs BuildKit, which this engine does not have.", system=SYSTEM, hint=hint
         )
     if _PULLING.search(text):
-        return _base_image(text)
+        return base_image(text)
+    if found := _NO_FILE.search(text):
+        return _no_file(found[1] or found[2])
     return BuildFailed(said(_plain(text)), system=SYSTEM)
+
+
+def _no_file(name: str) -> BuildFailed:
+    """A file of the Dockerfile's COPY or ADD is not in the context."""
+    hint = "Paths count from the context, not from the Dockerfile's folder; .dockerignore may leave the file out."
+    return BuildFailed(
+        f"COPY or ADD names “{name}”, which the build context does not have.", system=SYSTEM, hint=hint
+    )
 
 
 def _bounded(text: str) -> str:
@@ -165,7 +186,7 @@ def _bounded(text: str) -> str:
     return text if len(text) <= 2 * _MOST_READ else f"{text[:_MOST_READ]} … {text[-_MOST_READ:]}"
 
 
-def _base_image(text: str) -> ExternalError:
+def base_image(text: str) -> ExternalError:
     """A base image could not be pulled: because it is not there or hidden, or because its registry is away."""
     words = said(_plain(text))
     if _BUSY.search(text):
@@ -183,7 +204,7 @@ _COMMAND = re.compile(
 )
 _WRAPPINGS = re.compile(
     r"failed to solve(?: with frontend [^:]+)?: |rpc error: code = \w+ desc = |failed to create LLB definition: "
-    r"|failed to compute cache key: "
+    r"|failed to compute cache key: |failed to calculate checksum of ref \S+: "
 )
 
 
@@ -198,10 +219,19 @@ def _plain(text: str) -> str:
 def push_fault(text: str, repository: str) -> ExternalError:
     """The error for the message with which a push ended."""
     text = _bounded(text)
-    for pattern, make in _PUSH:
-        if pattern.search(text):
+    code = _CODE.match(text)
+    # The name of the repository says nothing of what happened.
+    words = re.sub(rf"(?<![\w-]){re.escape(repository.partition('/')[2])}(?![\w-])", "…", text)
+    for pattern, make in _BY_CODE.get(code[1].lower(), _PUSH) if code else _PUSH:
+        if pattern.search(words):
             return make(text, repository)
     return Unavailable(f"The push to {repository} failed: {said(text)}", system=REGISTRY)
+
+
+# The code of a registry's answer (distribution's `errcode`), as the engine writes it before the registry's own words.
+_CODE = re.compile(
+    r"(?:errors:\s*)?(toomanyrequests|name unknown|tag invalid|unauthorized|denied|unknown): ", re.I
+)
 
 
 def _immutable(text: str, repository: str) -> ExternalError:
@@ -232,15 +262,35 @@ def _no_room(text: str, repository: str) -> ExternalError:
     )
 
 
+def _no_disk(text: str, repository: str) -> ExternalError:
+    return QuotaExceeded(
+        f"The disk of the registry of {repository} is full.", system=REGISTRY, hint="Make room there."
+    )
+
+
+def _no_manifest(text: str, repository: str) -> ExternalError:
+    hint = (
+        "Either the repository keeps its tags and this one belongs to another image, or a quota (images of a repository) is used"
+        " up, or the portal's identity lacks the right ecr:PutImage."
+    )
+    return Denied(
+        f"The registry refuses the image for {repository}: {said(text)}", system=REGISTRY, hint=hint
+    )
+
+
 def _registry_away(text: str, repository: str) -> ExternalError:
     return Unavailable(f"The registry of {repository} is not reachable: {said(text)}", system=REGISTRY)
 
 
+_ANY = re.compile("")
+# Newer engines tell only the status of the answer to a manifest, not why.
+_MANIFEST_REFUSED = re.compile(r"PUT request to \S+/manifests/\S+: 40[03]\b", re.I)
 _PUSH = (
     (_NO_SPACE, lambda text, repository: disk_full()),
     (_BUSY, _slow_down),
     (_IMMUTABLE, _immutable),
     (_QUOTA, _no_room),
+    (_MANIFEST_REFUSED, _no_manifest),
     (_AWAY, _registry_away),
     (
         re.compile(r"name unknown|name_unknown|repository .*does not exist|RepositoryNotFound", re.I),
@@ -249,3 +299,11 @@ _PUSH = (
     (_DENIED, _no_right),
     (_MISSING, _no_repository),
 )
+_BY_CODE = {
+    "toomanyrequests": ((_ANY, _slow_down),),
+    "name unknown": ((_ANY, _no_repository),),
+    "tag invalid": ((_ANY, _immutable),),
+    "unauthorized": ((_ANY, _no_right),),
+    "denied": ((_QUOTA, _no_room), (_ANY, _no_right)),
+    "unknown": ((_NO_SPACE, _no_disk), *_PUSH),
+}

@@ -15,6 +15,7 @@ Tell = Callable[[str, str], None]  # a line and its level: info, warning or erro
 # `[2/5] RUN make`, `[build 1/3] FROM …`; not `[internal] load build context`.
 _STEP = re.compile(r"\[(?!internal\])(?:[^\]]+ )?\d+/\d+\] ")
 _OUR_OWN = ("copy /context /", "[internal] load remote build context")  # how the context came
+_LOADED = re.compile(r"(?:\[internal\] load metadata for|resolve image config for) (?:docker-image://)?(\S+)")
 _LONGEST = 100_000  # bytes of a line that are kept until its end comes
 _TOO_LONG = "(a line that is too long to be shown)"
 _CLASSIC = re.compile(r"Step (\d{1,4})/(\d{1,4}) : ")  # a program can print that, too
@@ -23,9 +24,11 @@ _CLASSIC = re.compile(r"Step (\d{1,4})/(\d{1,4}) : ")  # a program can print tha
 @dataclass
 class BuildKitTrace:
     """Reads BuildKit's messages (`moby.buildkit.v1.StatusResponse`). Each step is told once when it begins and once when it is
-    over, its output line by line."""
+    over, its output line by line. `watch` is called with the name of each image whose facts BuildKit loads, before it takes
+    anything of it; it may raise."""
 
     tell: Tell
+    watch: Callable[[str], None]
     steps: set[str] = field(default_factory=set)
     cached: set[str] = field(default_factory=set)
     _names: dict[str, str] = field(default_factory=dict)
@@ -50,6 +53,8 @@ class BuildKitTrace:
         for number, value in protobuf.fields(message):
             found.setdefault(number, value)
         key, name = _words(found.get(1)), " ".join(_words(found.get(3)).split())
+        if key not in self._names and (match := _LOADED.fullmatch(name)):
+            self.watch(match[1])
         self._names[key] = name
         is_step = bool(_STEP.match(name))
         if is_step:

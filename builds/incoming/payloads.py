@@ -22,6 +22,7 @@ MOST_PATHS = 2000
 LONGEST_PATHS = 100_000  # characters, all together
 LONGEST_PATH = 1000
 ADDRESSES = ("clone_url", "ssh_url", "git_url", "html_url", "svn_url")
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 class Unreadable(Exception):
@@ -56,11 +57,16 @@ def read(body: bytes, content_type: str, event: str) -> Payload:
     )
 
 
+def kind_of(content_type: str) -> str:
+    """A content type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def _object(body: bytes, content_type: str) -> dict[str, Any]:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
+    kind = kind_of(content_type)
+    if kind == FORM:
         body = _form_field(body)
-    elif kind != "application/json":
+    elif kind != JSON:
         raise Unreadable("its content type is neither application/json nor application/x-www-form-urlencoded")
     try:
         content = json.loads(body.decode("utf-8"))

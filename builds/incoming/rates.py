@@ -53,7 +53,8 @@ class Window:
             self._counts.clear()
 
 
-# Refused deliveries of one address, and of all together: beyond, nothing is written and no project's secret is tried.
+# Refused deliveries of one address, and of all together: beyond, nothing is written. Of an address that has reached its limit no
+# project's secret is tried either.
 REFUSED_HERE = Window(30)
 REFUSED = Window(300)
 # Signed ones of one secret. GitHub sends hundreds in a busy minute.

@@ -14,10 +14,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from builds.concerned import signers_of
 from builds.incoming import rates, signatures, signers
 from builds.incoming.payloads import Payload, Unreadable, read
 from builds.incoming.signers import Signer
 from builds.models import Delivery
+from core import changes
 from core.jobs import enqueue
 
 log = structlog.get_logger(__name__)
@@ -60,28 +62,20 @@ class Answer:
 
 
 def receive(envelope: Envelope) -> Answer:
-    """Takes or refuses a delivery. 202: stored, now or earlier. 400, 403, 429: refused."""
+    """Takes or refuses a delivery. 202: stored, now or earlier. 400, 403, 409, 429: refused. Nothing of a body is parsed before a
+    secret has signed it."""
     if not signatures.is_signature(envelope.signature):
         return refuse(envelope, UNSIGNED)
     signer = signers.site(envelope.body, envelope.signature)
     if signer is None:
         if rates.REFUSED_HERE.is_full(envelope.address):
             return too_many()
-        signer = _project_signer(envelope)
+        signer = signers.own(envelope.body, envelope.content_type, envelope.signature)
     if signer is None:
         return refuse(envelope, WRONG)
     if not rates.SIGNED.take(signer.name):
         return too_many()
     return _take(envelope, signer)
-
-
-def _project_signer(envelope: Envelope) -> Signer | None:
-    """The project whose own secret signs the body. The body is only asked for its repository here."""
-    try:
-        payload = read(envelope.body, envelope.content_type, envelope.event)
-    except Unreadable:
-        return None
-    return signers.of_project(payload.addresses, envelope.body, envelope.signature)
 
 
 def _take(envelope: Envelope, signer: Signer) -> Answer:
@@ -95,7 +89,16 @@ def _take(envelope: Envelope, signer: Signer) -> Answer:
         payload = read(envelope.body, envelope.content_type, envelope.event)
     except Unreadable as error:
         return refuse(envelope, UNREADABLE, f"It cannot be read: {error}.")
+    speaks = signers.of_repository(signer, payload.addresses)
+    if speaks is None:
+        return refuse(envelope, WRONG)
+    return _stored(envelope, payload, speaks)
+
+
+def _stored(envelope: Envelope, payload: Payload, signer: Signer) -> Answer:
     delivery, is_new = store(envelope, payload, signer)
+    if not is_new and not is_by(delivery, signer):
+        return Answer(409, "A delivery of this id was taken before, signed with another secret.")
     if not is_new and delivery.state == Delivery.State.DECIDED:
         return Answer(202, "This delivery was taken before; nothing more follows from it.")
     work_on(delivery)
@@ -103,25 +106,40 @@ def _take(envelope: Envelope, signer: Signer) -> Answer:
 
 
 def store(envelope: Envelope, payload: Payload, signer: Signer) -> tuple[Delivery, bool]:
-    """The row of the delivery, and whether it is new. The same delivery again is counted; one that failed is tried again."""
+    """The row of the delivery, and whether it is new. The same delivery again is counted; one that failed is tried again. One of
+    another signer is left as it is."""
     try:
         with transaction.atomic():
-            return (
-                Delivery.objects.create(
-                    delivery_id=envelope.delivery_id, event=envelope.event, repository=payload.repository,
-                    addresses=list(payload.addresses), ref=payload.ref, before=payload.before, after=payload.after,
-                    sender=payload.sender, facts=payload.facts, signed_by=signer.project,
-                ),
-                True,
+            made = Delivery.objects.create(
+                delivery_id=envelope.delivery_id, event=envelope.event, repository=payload.repository,
+                addresses=list(payload.addresses), ref=payload.ref, before=payload.before, after=payload.after,
+                sender=payload.sender, facts=payload.facts, signers=signer.ids,
+                signed_by=signer.projects[0] if signer.projects else None,
             )  # fmt: skip
+            changes.note_topic(changes.DELIVERIES)
+            return made, True
     except IntegrityError:
         known = Delivery.objects.get(delivery_id=envelope.delivery_id)
-    Delivery.objects.filter(pk=known.pk).update(repeats=F("repeats") + 1)
-    Delivery.objects.filter(pk=known.pk, state=Delivery.State.FAILED).update(
-        state=Delivery.State.WAITING, tries=0, sentence=""
-    )
-    known.refresh_from_db(fields=["state", "tries", "repeats"])
+    if is_by(known, signer):
+        _again(known)
     return known, False
+
+
+def is_by(delivery: Delivery, signer: Signer) -> bool:
+    """Whether a stored delivery was signed by the same: by the site, or by at least one of the same projects."""
+    before = signers_of(delivery)
+    return bool(before & set(signer.ids)) if before else not signer.ids
+
+
+def _again(known: Delivery) -> None:
+    """Counts that a delivery came again. One that failed waits again."""
+    with transaction.atomic():
+        Delivery.objects.filter(pk=known.pk).update(repeats=F("repeats") + 1)
+        Delivery.objects.filter(pk=known.pk, state=Delivery.State.FAILED).update(
+            state=Delivery.State.WAITING, tries=0, sentence=""
+        )
+        changes.note_topic(changes.DELIVERIES)
+    known.refresh_from_db(fields=["state", "tries", "repeats"])
 
 
 def work_on(delivery: Delivery) -> None:
@@ -151,6 +169,7 @@ def note_refused(reason: str, text: str) -> None:
         return
     try:
         with transaction.atomic():
+            changes.note_topic(changes.DELIVERIES)
             Delivery.objects.create(
                 delivery_id=delivery_id, event="refused", state=Delivery.State.REFUSED, sentence=text,
                 decided_at=timezone.now(),

@@ -1,4 +1,4 @@
-"""Whose secret signed a delivery: the site's, or a project's own, which speaks only for that project's repository."""
+"""Whose secret signed a delivery: the site's, or a project's own, which decides only in that project, about its repository."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.conf import settings
 
 from builds.addresses import key_of, keys_of
 from builds.incoming import signatures
+from builds.incoming.naming import addresses_in
 from builds.models import BuildSettings
 from core.fields import CannotDecrypt
 from core.secret_values import register
@@ -19,14 +20,20 @@ MOST_TRIED = 20  # secrets of projects that share one repository
 
 @dataclass(frozen=True)
 class Signer:
-    """`project`: None for the site's secret."""
+    """`projects`: those whose own secret signed it (two projects of one repository may have the same one); none for the site's
+    secret."""
 
-    project: Project | None = None
+    projects: tuple[Project, ...] = ()
+
+    @property
+    def ids(self) -> list[int]:
+        """Primary keys of the projects."""
+        return [project.pk for project in self.projects]
 
     @property
     def name(self) -> str:
         """For counting."""
-        return str(self.project.pk) if self.project else "site"
+        return str(self.projects[0].pk) if self.projects else "site"
 
 
 def site(body: bytes, signature: str) -> Signer | None:
@@ -34,17 +41,25 @@ def site(body: bytes, signature: str) -> Signer | None:
     return Signer() if signatures.fits(settings.GITHUB_WEBHOOK_SECRET, body, signature) else None
 
 
-def of_project(addresses: Sequence[str], body: bytes, signature: str) -> Signer | None:
-    """The project of this repository whose own secret signs the body."""
-    keys = keys_of(addresses)
+def own(body: bytes, content_type: str, signature: str) -> Signer | None:
+    """The projects whose own secret signs the body, of those whose address the body names. One query; nothing is parsed."""
+    keys = keys_of(addresses_in(body, content_type))
     if not keys:
         return None
-    own = BuildSettings.objects.exclude(webhook_secret="").select_related("project")
-    candidates = [row for row in own if key_of(row.project.repository_url) in keys]
-    for row in candidates[:MOST_TRIED]:
-        if signatures.fits(_secret(row), body, signature):
-            return Signer(row.project)
-    return None
+    rows = BuildSettings.objects.exclude(webhook_secret="").select_related("project").order_by("pk")
+    candidates = [row for row in rows if key_of(row.project.repository_url) in keys][:MOST_TRIED]
+    signing = [row.project for row in candidates if signatures.fits(_secret(row), body, signature)]
+    return Signer(tuple(signing)) if signing else None
+
+
+def of_repository(signer: Signer, addresses: Sequence[str]) -> Signer | None:
+    """The signer, as far as it speaks for the repository that the delivery is really about: the site for each one, a project for
+    its own."""
+    if not signer.projects:
+        return signer
+    keys = keys_of(addresses)
+    projects = tuple(one for one in signer.projects if key_of(one.repository_url) in keys)
+    return Signer(projects) if projects else None
 
 
 def has_any_secret() -> bool:

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.git.repository import commit_url
+from builds.engine import has_worker
 from builds.models import Build, BuiltImage
-from builds.pages import build_parts
+from builds.pages import build_parts, times
 from builds.pages.build_parts import ImageView, Place, StepView
 from builds.pages.build_rows import cause_of, state_of
+from builds.pages.delivery_rows import address_of
 from builds.pushed import DONE
 from runs.models import ACTIVE, State, Step
 from ui.states import look
 
-FEW_STEPS = 7
+FEW_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Page:
 
     `waits_for`: a running build of the project, while this one is queued; `previous`: the build of the branch that it is
     compared with; `later`: a newer build of the same revision; `places`: the project's environments; `key`: the idempotency
-    key of the forms; `may_build`: the reader may cancel, retry and rebuild.
+    key of the forms; `may_build`: the reader may cancel, retry and rebuild. Of an open build `usual`: seconds that builds of the
+    project take, None where none succeeded yet; `lacks_worker`: it waits, and no worker of builds runs.
     """
 
     build: Build
@@ -38,6 +41,8 @@ class Page:
     previous: Build | None = None
     later: Build | None = None
     trouble: dict[str, Any] | None = None
+    usual: float | None = None
+    lacks_worker: bool = False
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -79,6 +84,11 @@ class Page:
     def cause(self) -> str:
         """What led to the build."""
         return cause_of(self.build)
+
+    @property
+    def delivery(self) -> str:
+        """The address of the push that led to it; empty without one."""
+        return address_of(self.build.delivery_id) if self.build.delivery_id else ""
 
     @property
     def builder(self) -> str:
@@ -169,9 +179,9 @@ def page(build: Build, user: Any, *, may_build: bool) -> Page:
     )
     if build.state == State.QUEUED:
         active = Build.objects.filter(project=build.project_id, state__in=ACTIVE).order_by("number")
-        return replace(made, waits_for=active.only("number", "state").first())
+        return replace(made, waits_for=active.only("number", "state").first(), lacks_worker=not has_worker())
     if build.is_open:
-        return made
+        return replace(made, usual=times.usual(build.project_id))
     same = Build.objects.filter(project=build.project_id, revision=build.revision, number__gt=build.number)
     later = same.order_by("-number").only("number", "state").first()
     return replace(made, later=later, trouble=build_parts.trouble(build, steps, images))

@@ -17,6 +17,7 @@ from runs.models import LogChunk, State
 
 TROUBLE = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 FAILED_STEPS = ("failed", "errored", "timed_out")
+MEND = "Correct it in the repository, push, and build the new revision: this one would fail in the same way."
 LAST_LINES = 20
 LAST_CHUNKS = 20
 
@@ -127,7 +128,7 @@ def trouble(build: Build, steps: Sequence[StepView], images: Sequence[BuiltImage
     return {
         "tone": build.state,
         "sentence": build.result,
-        "hint": build.hint.replace(there, "").strip(),
+        "hint": build.hint.replace(there, "").strip() or (MEND if build.state == State.FAILED else ""),
         "facts": [*of_images(build, images), ("What is there", there)],
         "evidence": proofs(build, failed),
     }

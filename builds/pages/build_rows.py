@@ -30,7 +30,8 @@ def light(builds: QuerySet[Build]) -> QuerySet[Build]:
     return rows.only(
         "number", "run_id", "state", "revision", "subject", "author", "branch", "cause", "result", "actor_kind",
         "actor_text", "created_at", "started_at", "ended_at", "project__slug", "project__name",
-        "project__repository_url", "project__archived_at", "delivery__sender", "retry_of__number", "superseded_by__number",
+        "project__repository_url", "project__archived_at",
+        "delivery__sender", "retry_of__number", "superseded_by__number", "superseded_by__revision",
     ).prefetch_related(Prefetch("images", queryset=images))  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -69,20 +71,19 @@ def cancel(request: HttpRequest, number: int) -> HttpResponse:
 @keeps(AgainForm)
 def retry(request: HttpRequest, number: int) -> HttpResponse:
     """POST: builds the same revision again."""
-    found = build_for(request.user, number, need=Role.DEPLOYER)
-    return leads_to(
-        request, services.retry_build(person(request.user), found, key=AgainForm(request.POST).key_sent)
-    )
+    return _again(request, number, services.retry_build)
 
 
 @require_POST
 @keeps(AgainForm)
 def rebuild(request: HttpRequest, number: int) -> HttpResponse:
     """POST: builds the same revision again without the cache."""
+    return _again(request, number, services.rebuild)
+
+
+def _again(request: HttpRequest, number: int, ask: Callable[..., Answer]) -> HttpResponse:
     found = build_for(request.user, number, need=Role.DEPLOYER)
-    return leads_to(
-        request, services.rebuild(person(request.user), found, key=AgainForm(request.POST).key_sent)
-    )
+    return leads_to(request, ask(person(request.user), found, key=AgainForm(request.POST).key_sent))
 
 
 def leads_to(request: HttpRequest, answer: Answer) -> HttpResponse:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.urls import reverse
 
-from builds.deciding import SEEN
+from builds.concerned import SEEN
 from builds.models import Build, Decision, Delivery
 from builds.pushes import Push
 from projects.access import strongest, visible_projects
@@ -41,6 +42,16 @@ class Line:
     outcomes: Sequence[Outcome]
 
     @property
+    def address(self) -> str:
+        """The address of the row: the page that begins with it, however many came since."""
+        return address_of(self.delivery.pk)
+
+    @property
+    def subject(self) -> str:
+        """The subject of the pushed commit, as the sender wrote it."""
+        return str(self.delivery.facts.get("subject", ""))
+
+    @property
     def short(self) -> str:
         """The beginning of GitHub's id; empty for rows that the portal made."""
         made = self.delivery.event == SEEN or self.delivery.state == Delivery.State.REFUSED
@@ -52,6 +63,11 @@ class Line:
         return {"push": "", SEEN: "seen in Git", "refused": ""}.get(
             self.delivery.event, self.delivery.event.replace("_", " ")
         )
+
+
+def address_of(pk: int) -> str:
+    """The address of a delivery's row."""
+    return f"{reverse('pushes:deliveries')}?before={pk + 1}#delivery-{pk}"
 
 
 def visible(user: Any, project: Project | None = None) -> QuerySet[Delivery]:

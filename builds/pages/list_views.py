@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from builds.models import BuiltImage
 from builds.pages import build_rows, listing, times
+from builds.pages.new_views import projects_to_build
 from builds.pushed import DONE
 from core import keyset
 from projects.access import visible_filter, visible_projects
@@ -32,7 +33,7 @@ def builds(request: HttpRequest) -> HttpResponse:
         "query": request.GET.urlencode(),
         "open_count": listing.open_count(request.user),
         "follows": is_newest,
-        "may_ask": visible_projects(request.user).exists(),
+        "may_ask": projects_to_build(request.user).exists(),
     }
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "builds/_list.html", context)

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from adapters.errors import ExternalError, Invalid
-from adapters.git.repository import Commit, GitRepository
+from adapters.errors import ExternalError
+from adapters.git.repository import Commit
 from audit.actors import person
 from builds.pages.build_views import leads_to
 from builds.pages.forms import BuildForm
@@ -26,7 +26,7 @@ from projects.access import project_for, visible_projects
 from projects.connections import quick_repository
 from projects.image_availability import in_registry
 from projects.models import Project, Role
-from projects.picking import Offer, fetched, named, offer
+from projects.picking import Offer, fetched, has_commit, named, offer
 from ui.refused import note
 
 
@@ -78,14 +78,6 @@ def asked_for(user: Any, project: Project, data: dict[str, str]) -> Answer:
     if branch and not has_commit(repository, branch, commit):
         branch = ""
     return request_build(person(user), project, Order(commit, branch=branch, key=key))
-
-
-def has_commit(repository: GitRepository, branch: str, commit: Commit) -> bool:
-    """Whether a branch has a commit. False for a name that no branch can have. Raises ExternalError."""
-    try:
-        return repository.contains(f"refs/heads/{branch}", commit.sha)
-    except Invalid:
-        return False
 
 
 def context_of(user: Any, query: QueryDict, form: BuildForm) -> dict[str, Any]:

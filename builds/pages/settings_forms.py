@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
-from builds.changing import arguments_problem, mount_problem, policy_problem
+from builds.changing import (
+    arguments_problem,
+    mount_problem,
+    platform_problem,
+    policy_problem,
+    target_problem,
+)
 from builds.models import BuildSecret, BuildSettings, Recipe
 from builds.patterns import problem_of
 from projects.models import Project
@@ -17,6 +24,13 @@ from ui.formrender import Switch
 from ui.forms import Unseen
 
 _MONO = {"class": "mono", "autocapitalize": "off", "spellcheck": "false", "autocomplete": "off"}
+
+
+def accepted(text: str, problem_with: Callable[[str], str]) -> str:
+    """The text. Raises ValidationError when there is a problem with it."""
+    if problem := problem_with(text):
+        raise ValidationError(problem)
+    return text
 
 
 class Lines(forms.CharField):
@@ -104,7 +118,7 @@ class KeysForm(CheckedForm):
 
     webhook_secret = forms.CharField(
         label="Webhook secret", required=False, widget=Unseen(2), max_length=500,
-        help_text="The same text as in the webhook's settings at GitHub, e.g. from `openssl rand -hex 32`.",
+        help_text="The same text as in the webhook's settings at GitHub, e.g. from openssl rand -hex 32.",
     )  # fmt: skip
     forget_webhook_secret = forms.BooleanField(
         label="Forget the stored one", required=False, help_text="Then the site's counts."
@@ -154,7 +168,7 @@ class RecipeForm(CheckedForm):
 
     is_built = forms.BooleanField(
         label="Built here", required=False, widget=Switch(),
-        help_text="Off: another tool builds it; `manage.py report_build` tells the portal of each build.",
+        help_text="Off: another tool builds it; manage.py report_build tells the portal of each build.",
     )  # fmt: skip
     target = of(
         Recipe, "target", mono=True, label="Target stage", help_text="Of the Dockerfile. Empty: the last one."
@@ -170,6 +184,14 @@ class RecipeForm(CheckedForm):
         "Build arguments", "NAME=value, one a line. They stay readable in the image: no secrets here.", rows=5
     )
     layout = (("is_built",), ("target", "platform"), ("arguments",))
+
+    def clean_target(self) -> str:
+        """Refuses what is no name of a stage."""
+        return accepted(self.cleaned_data["target"], target_problem)
+
+    def clean_platform(self) -> str:
+        """Refuses what is no platform."""
+        return accepted(self.cleaned_data["platform"], platform_problem)
 
     @staticmethod
     def initial_of(stored: Recipe) -> dict[str, Any]:

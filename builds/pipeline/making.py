@@ -23,6 +23,7 @@ from adapters.docker.session import Login
 from adapters.errors import ExternalError
 from builds.models import BuiltImage
 from builds.pipeline import mounts, registries
+from builds.pipeline.bases import place, taken
 from builds.pipeline.orders import ImageOrder
 from builds.pipeline.registries import Known
 from builds.pipeline.work import Tools
@@ -144,12 +145,14 @@ class Maker:
             most_bytes=tools.most_bytes,
         )
         self._tell_context(planned)
+        self._check_triggers(planned)
         secrets = self._secrets_for(planned)
         cache = self._cache()
         recipe = Recipe(
-            name=f"{order.place.reference}:{order.tags.fixed[0]}", dockerfile=planned.dockerfile, target=order.target,
+            name=f"{order.place.reference}:{order.tags[0]}", dockerfile=planned.dockerfile, target=order.target,
             platform=order.platform, arguments=order.arguments, labels=order.labels, secrets=secrets, logins=tools.logins,
             cache_from=cache, inline_cache=self._writes_cache(), is_fresh=order.is_fresh, silence=tools.silence,
+            network=tools.network, watch=partial(tools.guard.watch, order.pk),
         )  # fmt: skip
         return self._trying(partial(self._built_once, recipe, planned))
 
@@ -171,6 +174,17 @@ class Maker:
             self.say(
                 f"Links that lead out of the context are not followed: {_some(planned.escaping)}", "warning"
             )
+
+    def _check_triggers(self, planned: Context) -> None:
+        """Triggers of base images must not take what the Dockerfile may not. Raises BuildFailed."""
+        order, tools = self.order, self.tools
+        for base in taken(planned.text, order.arguments).bases:
+            if base != "scratch" and "$" not in base:
+                login = tools.logins.get(place(base)[0])
+                ask = partial(
+                    tools.engine.triggers, base, login, tools.stopper, silence=tools.silence, is_fresh=order.is_fresh
+                )  # fmt: skip
+                tools.guard.check_triggers(order.pk, base, self._trying(ask))
 
     def _secrets_for(self, planned: Context) -> dict[str, bytes]:
         """The secrets that the Dockerfile mounts. Raises BuildFailed when the engine cannot give them."""
@@ -209,8 +223,10 @@ class Maker:
             return False
 
     def _push(self, built: Built, known: Known) -> dict[str, Any]:
-        """Pushes all tags; what the registry then has is what counts."""
-        first, *others = self.order.tags.all
+        """Pushes the revision's tags; what the registry then has is what counts. In the engine the image also becomes the cache
+        of the branch's next build."""
+        first, *others = self.order.tags
+        self.tools.engine.tag(built.engine_id, self.order.place.reference, self.order.cache_tag)
         pushed = self._trying(partial(self._push_tag, built, first))
         tags = [first]
         for tag in others:
@@ -218,24 +234,19 @@ class Maker:
             moved = other is not None and other.digest != pushed.digest
             if moved and registries.may_not_move(self.order, known, tag, self.say):
                 continue
-            if self._push_one_more(built, tag, pushed):
-                tags.append(tag)
+            self._push_one_more(built, tag, pushed)
+            tags.append(tag)
         facts = self._trying(partial(registries.check, self.order, pushed.digest))
         self.say(f"Pushed {self.order.place.reference}@{facts.digest} as {', '.join(tags)}", "info")
         return {"digest": facts.digest, "size": facts.size, "tags": tags}
 
-    def _push_one_more(self, built: Built, tag: str, pushed: Pushed) -> bool:
-        """Pushes a further tag. Returns whether the image has it."""
+    def _push_one_more(self, built: Built, tag: str, pushed: Pushed) -> None:
+        """Pushes a further tag."""
         try:
             self._trying(partial(self._push_tag, built, tag))
-        except ImmutableTag as error:
-            if registries.has_digest(self.order, tag, pushed.digest):
-                return True
-            if tag in self.order.tags.moving:
-                self.say(f"The tag {tag} was not moved: {error.message}", "warning")
-                return False
-            raise
-        return True
+        except ImmutableTag:
+            if not registries.has_digest(self.order, tag, pushed.digest):
+                raise
 
     def _push_tag(self, built: Built, tag: str) -> Pushed:
         place, tools = self.order.place, self.tools

@@ -12,7 +12,8 @@ from adapters.aws.ecr import Ecr
 from adapters.aws.ecr_repositories import EcrRepositories
 from builds.models import Build, BuildSettings, BuiltImage
 from builds.pushed import DONE
-from builds.tags import LABEL_BUILD, LABEL_IMAGE, LABEL_PROJECT, Tags, branch_tag, tags_of
+from builds.stored import build_settings
+from builds.tags import LABEL_BUILD, LABEL_IMAGE, LABEL_PROJECT, branch_tag, revision_tags
 from projects.connections import ecr, ecr_repositories
 
 
@@ -30,8 +31,8 @@ class Place:
 
 @dataclass(frozen=True)
 class ImageOrder:
-    """One image to make. `pk`: of its row; `dockerfile`, `directory`: paths in the repository; `cache_tag`: the tag of the
-    branch's last image."""
+    """One image to make. `pk`: of its row; `dockerfile`, `directory`: paths in the repository; `tags`: the revision's, the full
+    one first; `cache_tag`: the tag of the branch's last image."""
 
     pk: int
     name: str
@@ -40,7 +41,7 @@ class ImageOrder:
     dockerfile: str
     target: str
     platform: str
-    tags: Tags
+    tags: tuple[str, ...]
     is_fresh: bool
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -52,28 +53,16 @@ class ImageOrder:
         return self.place.reference.partition("/")[0]
 
 
-def settings_of(build: Build) -> BuildSettings:
-    """The project's settings; the defaults where it has none."""
-    found = BuildSettings.objects.filter(project=build.project_id).first()
-    return found or BuildSettings(project=build.project)
-
-
 def orders_of(build: Build) -> list[ImageOrder]:
     """The images of a build that are not in the registry yet, in their order."""
     rows = (
         build.images.exclude(state__in=DONE).select_related("registry", "image__recipe").order_by("position")
     )
-    settings = settings_of(build)
-    tags = tags_of(
-        build.revision,
-        branch=build.branch,
-        git_tags=build.git_tags,
-        default_branch=build.project.default_branch,
-    )
-    return [_order(build, settings, tags, row) for row in rows if row.registry]
+    settings = build_settings(build.project_id)
+    return [_order(build, settings, row) for row in rows if row.registry]
 
 
-def _order(build: Build, settings: BuildSettings, tags: Tags, row: BuiltImage) -> ImageOrder:
+def _order(build: Build, settings: BuildSettings, row: BuiltImage) -> ImageOrder:
     registry = row.registry
     assert registry is not None  # noqa: S101 - `orders_of` leaves out rows without one; tells the type checker
     place = Place(
@@ -82,7 +71,7 @@ def _order(build: Build, settings: BuildSettings, tags: Tags, row: BuiltImage) -
     )  # fmt: skip
     return ImageOrder(
         pk=row.pk, name=row.name, place=place, directory=row.context, dockerfile=row.dockerfile, target=row.target,
-        platform=row.platform, tags=tags, is_fresh=build.is_fresh, arguments=_arguments(row),
+        platform=row.platform, tags=revision_tags(build.revision), is_fresh=build.is_fresh, arguments=_arguments(row),
         labels=labels_of(build, row.name), cache_tag=branch_tag(build.branch or build.project.default_branch),
     )  # fmt: skip
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from adapters.errors import ExternalError, TimedOut, Unavailable
 from builds.models import Build, BuiltImage
 from builds.pipeline.making import is_fault_of_revision
-from builds.pipeline.orders import settings_of
 from builds.pipeline.work import ImagesFailed, NotBuildable, Trouble, Work
 from builds.pushed import pushed_sentence
+from builds.stored import build_settings
 from engine.errors import SlipwayError
 from runs.life.hooks import End
 from runs.models import State
@@ -34,7 +34,7 @@ def cancelled(work: Work) -> End:
 
 def timed_out(work: Work) -> End:
     """The end at the time limit."""
-    limit = duration(settings_of(work.build).timeout)
+    limit = duration(build_settings(work.build.project_id).timeout)
     hint = "Raise the time limit in the project's build settings, or make the build faster."
     return End(State.TIMED_OUT, f"It was not done within {limit}.", f"{left(work)} {hint}")
 

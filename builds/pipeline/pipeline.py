@@ -15,10 +15,11 @@ from queue import Empty, SimpleQueue
 from adapters.errors import ExternalError
 from builds.life import LIFE
 from builds.models import Build, BuiltImage
-from builds.pipeline import outcomes, stages
+from builds.pipeline import outcomes, stages, tagging
 from builds.pipeline.making import Maker, Note
-from builds.pipeline.orders import orders_of, settings_of
+from builds.pipeline.orders import orders_of
 from builds.pipeline.work import ImagesFailed, NotBuildable, Trouble, Work
+from builds.stored import build_settings
 from runs.life import pipeline, steps
 from runs.life.attempt import LOOK_SECONDS
 from runs.life.ending import as_stored
@@ -42,17 +43,18 @@ def opening(build: Build) -> str:
 
 def seconds(build: Build) -> float:
     """The build's time limit in seconds."""
-    return float(settings_of(build).timeout)
+    return float(build_settings(build.project_id).timeout)
 
 
 def run_steps(work: Work) -> None:
-    """The checkout, then the images that are not done. Raises ImagesFailed, NotBuildable, ExternalError, and as
+    """The checkout, the images that are not done, then the tags. Raises ImagesFailed, NotBuildable, ExternalError, and as
     `Attempt.check`."""
     if "checkout" in finished(work.build.run_id):
         call_in_step(work, "checkout", stages.checkout)
     else:
         run_step(work, "checkout", stages.checkout)
     make_images(work)
+    run_step(work, "tags", tagging.give_tags)
 
 
 def make_images(work: Work) -> None:
@@ -64,7 +66,7 @@ def make_images(work: Work) -> None:
     waiting, threads = deque(orders), []
     notes: SimpleQueue[Note] = SimpleQueue()
     troubles: list[Trouble] = []
-    running, most = 0, settings_of(work.build).side_by_side
+    running, most = 0, build_settings(work.build.project_id).side_by_side
     try:
         while waiting or running:
             while waiting and running < most:

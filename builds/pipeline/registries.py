@@ -26,8 +26,8 @@ class Known:
     def image(self, order: ImageOrder) -> ImageFacts | None:
         """The image of the revision, by its full or short number. One that is archived cannot be pulled and does not count, nor
         does that of another revision with the same short number."""
-        sha = order.tags.fixed[0]
-        named = (self.images[tag] for tag in order.tags.fixed[:2] if tag in self.images)
+        sha = order.tags[0]
+        named = (self.images[tag] for tag in order.tags if tag in self.images)
         return next((image for image in named if image.can_be_pulled and image.may_be_of(sha)), None)
 
 
@@ -47,12 +47,12 @@ def look(order: ImageOrder, say: Say) -> Known:
         if created:
             say(f"Created the repository {place.repository}{policy}", "info")
         rules = place.repositories.rules(place.repository)
-    return Known(place.ecr.digests(place.repository, order.tags.all), rules.keeps_tags)
+    return Known(place.ecr.digests(place.repository, order.tags), rules.keeps_tags)
 
 
 def refuse_rebuild(order: ImageOrder, known: Known) -> None:
     """Raises ImmutableTag, before anything is built, when the tags of the revision cannot be given to a new image."""
-    taken = [tag for tag in order.tags.fixed if tag in known.images]
+    taken = [tag for tag in order.tags if tag in known.images]
     if known.keeps_tags and taken:
         raise ImmutableTag(
             f"{order.place.reference} keeps its tags, and {taken[0]} belongs to an image already: it cannot be built anew.",
@@ -61,9 +61,9 @@ def refuse_rebuild(order: ImageOrder, known: Known) -> None:
 
 
 def tag_existing(order: ImageOrder, known: Known, image: ImageFacts, say: Say) -> list[str]:
-    """Gives the image that is there the tags that it lacks. Returns all its tags of this build."""
+    """Gives the image that is there the tag of the revision that it lacks. Returns its tags of the revision."""
     place, tags = order.place, []
-    for tag in order.tags.all:
+    for tag in order.tags:
         other = known.images.get(tag)
         if other is not None and other.digest != image.digest and may_not_move(order, known, tag, say):
             continue
@@ -97,7 +97,7 @@ def has_digest(order: ImageOrder, tag: str, digest: str) -> bool:
 
 def check(order: ImageOrder, digest: str) -> ImageFacts:
     """What ECR has under the full revision after the push. Raises Unavailable when that is another image, or none."""
-    tag = order.tags.fixed[0]
+    tag = order.tags[0]
     found = order.place.ecr.digests(order.place.repository, [tag]).get(tag)
     if found is None or found.digest != digest:
         what = f"{found.digest[:19]}" if found else "nothing"

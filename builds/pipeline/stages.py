@@ -15,9 +15,11 @@ from adapters.git.snapshot import Snapshot
 from builds.engine import engine
 from builds.models import Build
 from builds.pipeline import bases, secrets
-from builds.pipeline.orders import orders_of, settings_of
+from builds.pipeline.guarding import Guard
+from builds.pipeline.orders import orders_of
 from builds.pipeline.work import NotBuildable, Tools, Work
 from builds.pushed import DONE
+from builds.stored import build_settings
 from core.secret_values import register
 from projects import contacts
 from projects.allotting.rules import not_allotted
@@ -42,13 +44,15 @@ def checkout(work: Work) -> str:
         work.build.builder = facts.builder
     snapshot = snapshot_of(work)
     summary = tell_files(work, snapshot)
-    check_bases(work, snapshot)
+    guard = check_bases(work, snapshot)
     work.tools = Tools(
+        guard=guard,
+        network=settings.BUILD_NETWORK,
         engine=made,
         snapshot=snapshot,
         stopper=work.stopper,
         most_bytes=settings.BUILD_CONTEXT_MB * 1_000_000,
-        silence=min(SILENCE_SECONDS, float(settings_of(work.build).timeout)),
+        silence=min(SILENCE_SECONDS, float(build_settings(work.build.project_id).timeout)),
         secrets=secrets.read(list(work.project.build_secrets.all()), work.patiently),
         logins=logins(work),
     )
@@ -77,28 +81,38 @@ def check_allotted(work: Work) -> None:
         raise NotBuildable(sentence(work.project, missing[0]), hint="Nothing was built.")
 
 
-def check_bases(work: Work, snapshot: Snapshot) -> None:
+def check_bases(work: Work, snapshot: Snapshot) -> Guard:
     """Images that Dockerfiles take from the portal's registries must be allotted to the project, like those that it pushes: the
-    engine and its credentials are the same for all projects. Raises NotBuildable."""
-    registries = {registry.host: registry for registry in Registry.objects.all()}
+    engine and its credentials are the same for all projects. Returns what keeps a build from taking others of them all the same
+    (by a trigger of a base image). Raises NotBuildable."""
+    registries = {registry.host.lower().removesuffix(":443"): registry for registry in Registry.objects.all()}
+    named = dict[int, frozenset[tuple[str, str]]]()
     for order in orders_of(work.build):
         try:
             text = work.patiently(partial(dockerfile_text, snapshot, order.dockerfile))
         except BuildFailed:
             continue  # its own step says why
         found = bases.taken(text, order.arguments)
+        if found.frontends:
+            raise NotBuildable(
+                f"{order.name}: {order.dockerfile} (or the build argument BUILDKIT_SYNTAX) wants {found.frontends[0]} to read it;"
+                " only Docker's own docker/dockerfile may.",
+                hint="Remove the line “# syntax=…”, or write “# syntax=docker/dockerfile:1”.",
+            )
         if found.unclear:
             raise NotBuildable(
                 f"{order.name}: what {found.unclear[0]} in {order.dockerfile} means cannot be told before the build.",
                 hint="Write the image's name plainly; give variables in it a default (ARG name=value) or a build argument.",
             )
-        for host, repository in map(bases.place, found.names):
+        named[order.pk] = frozenset(map(bases.place, found.names))
+        for host, repository in named[order.pk]:
             wishes = of_repository(registries[host], repository) if host in registries else []
             missing = not_allotted(work.project, wishes)
             if missing:
                 raise NotBuildable(
                     f"{order.name}: {sentence(work.project, missing[0])}", hint="Nothing was built."
                 )
+    return Guard(frozenset(registries), named)
 
 
 def snapshot_of(work: Work) -> Snapshot:

@@ -11,6 +11,7 @@ from adapters.docker.wire import Stopper
 from adapters.errors import ExternalError
 from adapters.git.snapshot import Snapshot
 from builds.models import Build
+from builds.pipeline.guarding import Guard
 from engine.errors import SlipwayError
 from projects.models import Project
 from runs.life.attempt import Attempt
@@ -19,13 +20,16 @@ from runs.life.attempt import Attempt
 @dataclass(frozen=True)
 class Tools:
     """What the threads of an attempt share. `secrets`: values by the id of the mount; `logins`: credentials by the host of a
-    registry; `most_bytes`: of a context; `silence`: the most seconds without a word of the engine."""
+    registry; `most_bytes`: of a context; `silence`: the most seconds without a word of the engine; `guard`: which images of the
+    portal's registries builds may take; `network`: of the steps `RUN`."""
 
     engine: Engine
     snapshot: Snapshot
     stopper: Stopper
     most_bytes: int
     silence: float
+    guard: Guard = field(default_factory=Guard)
+    network: str = ""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     logins: Mapping[str, Login] = field(default_factory=dict, repr=False)
 

@@ -6,11 +6,13 @@ people did later than the build stays: a rollback, for example, until a newer bu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
 from django.db import transaction
 from django.db.models import Min, Q, QuerySet
+from django.utils import timezone
 
 from audit.actors import SYSTEM, Actor
 from builds.models import Build
@@ -29,6 +31,7 @@ from runs.models import State
 
 LOOK_SECONDS = 10
 LOOKED_AT = 50  # builds of a project, the newest
+KEPT, AT_ONCE = timedelta(days=90), 1000
 
 
 def rule_of(environment: Environment) -> Actor:
@@ -68,33 +71,50 @@ def candidate(environment: Environment) -> Build | None:
     is none, or it was decided on."""
     if not environment.auto_deploy or environment.auto_deploy_since is None:
         return None
-    green = Build.objects.filter(
-        project=environment.project, state=State.SUCCEEDED, ended_at__gt=environment.auto_deploy_since
-    )
-    meant = [build for build in green.order_by("-number")[:LOOKED_AT] if is_meant(environment, build)]
-    first = first_builds(environment, [build.revision for build in meant])
+    builds = Build.objects.filter(project=environment.project)
+    green = builds.filter(state=State.SUCCEEDED, ended_at__gt=environment.auto_deploy_since)
+    meant = of_rule(environment, green.order_by("-number")[:LOOKED_AT])
+    first = first_builds(environment, {build.revision for build in meant})
     newest = max(meant, key=lambda build: (first[build.revision], build.number), default=None)
     if newest is None or AutomaticChoice.objects.filter(environment=environment, build=newest).exists():
         return None
     return newest
 
 
-def first_builds(environment: Environment, shas: Sequence[str]) -> dict[str, int]:
-    """The number of the first build of each revision: a later rebuild makes no revision newer."""
-    builds = Build.objects.filter(project=environment.project, revision__in=shas).order_by()
-    return dict(builds.values_list("revision").annotate(first=Min("number")))
+def of_rule(environment: Environment, builds: Iterable[Build]) -> list[Build]:
+    """Those of the builds that are of the rule's branches. One of no known branch (another tool reported it) is of those branches
+    that have its revision among their newest commits. Two queries at most."""
+    found = list(builds)
+    on_branch = set[str]()
+    if not all(build.branches for build in found):
+        on_branch = newest_commits(environment)
+    return [
+        build
+        for build in found
+        if fitting(environment, build) or (not build.branches and build.revision in on_branch)
+    ]
 
 
-def is_meant(environment: Environment, build: Build) -> bool:
-    """Whether a build's branch fits the rule. A build without a branch belongs to each one that has its revision."""
-    if build.branch:
-        return fnmatchcase(build.branch, environment.auto_deploy)
-    states = BranchState.objects.filter(project=environment.project)
-    return any(
-        behind(state, build.revision) is not None
-        for state in states
-        if fnmatchcase(state.branch, environment.auto_deploy)
+def fitting(environment: Environment, build: Build) -> list[str]:
+    """The branches of a build that fit the rule."""
+    return [name for name in build.branches if fnmatchcase(name, environment.auto_deploy)]
+
+
+def newest_commits(environment: Environment) -> set[str]:
+    """The newest commits of the branches that fit the rule, as far as the portal keeps them (those of default branches)."""
+    rows = BranchState.objects.filter(project=environment.project).values_list("branch", "commits")
+    fit = [commits for branch, commits in rows if fnmatchcase(branch, environment.auto_deploy)]
+    return {commit[0] for commits in fit for commit in commits}
+
+
+def first_builds(environment: Environment, shas: Collection[str]) -> dict[str, int]:
+    """The number of the first build of each revision for the rule's branches: a later rebuild makes no revision newer, and an
+    earlier build of another branch makes none older."""
+    builds = Build.objects.filter(project=environment.project, revision__in=shas).order_by("-number")
+    rows = of_rule(
+        environment, builds.only("number", "revision", "branch", "git_tags", "also_for", "tagged_for")
     )
+    return {build.revision: build.number for build in rows}
 
 
 def ask(environment: Environment, build: Build) -> None:
@@ -106,14 +126,14 @@ def ask(environment: Environment, build: Build) -> None:
     if reason := why_not(environment, build):
         return note(environment, build, why_not=reason)
     commit = revisions.resolve(environment.project, build.revision)
-    if build.branch and not revisions.is_on(environment.project, build.branch, build.revision):
-        gone = (
-            f"The branch {build.branch} does not have {build.short} any more: it was moved or deleted since."
-        )
+    names = fitting(environment, build)
+    if names and not any(revisions.is_on(environment.project, name, build.revision) for name in names):
+        gone = f"The branch {names[0]} does not have {build.short} any more: it was moved or deleted since."
         return note(environment, build, why_not=gone)
     order = requests.Order(
         commit, build.revision, f"Build #{build.number} succeeded.", key,
         secret_versions=secret_pins.pinned(environment, None),
+        branch=revisions.other_branch(environment.project, commit.sha, build.branch),
     )  # fmt: skip
     with transaction.atomic():
         # The lock keeps requests of people away between the last look at them and this one.
@@ -163,7 +183,10 @@ def is_older(environment: Environment, build: Build, revision: str) -> bool:
         ours, theirs = behind(state, build.revision), behind(state, revision)
         if ours is not None and theirs is not None:
             return ours > theirs
-    first = first_builds(environment, [build.revision, revision])
+    first = first_builds(environment, {build.revision, revision})
+    if revision not in first:  # built for other branches only
+        numbers = Build.objects.filter(project=environment.project, revision__in=[build.revision, revision])
+        first = dict(numbers.order_by().values_list("revision").annotate(first=Min("number")))
     return revision in first and first[build.revision] < first[revision]
 
 
@@ -196,6 +219,18 @@ def supersede(deploy: Deploy) -> None:
     if newer is not None and rows.update(state=State.SUPERSEDED) == 1:
         said = f"A newer green build took its place before it started: deploy #{newer.number}."
         write_end(LIFE, deploy, End(State.SUPERSEDED, said))
+
+
+def forget_old() -> None:
+    """Tick: deletes choices of long ago. Those on the newest builds stay, because a build without a choice is decided on; and the
+    last one, because the environment's page shows it."""
+    old = AutomaticChoice.objects.filter(made_at__lt=timezone.now() - KEPT)
+    for environment in old.order_by("environment").values_list("environment", flat=True).distinct():
+        own = AutomaticChoice.objects.filter(environment=environment)
+        stay = {*own.order_by("-build__number").values_list("pk", flat=True)[:LOOKED_AT]}
+        stay.update(own.values_list("pk", flat=True)[:1])
+        goes = old.filter(environment=environment).exclude(pk__in=stay).order_by("pk")
+        AutomaticChoice.objects.filter(pk__in=list(goes.values_list("pk", flat=True)[:AT_ONCE])).delete()
 
 
 def last_choice(environment: Environment) -> AutomaticChoice | None:

@@ -84,6 +84,9 @@ def warning(release: Release | None) -> str:
     """The warning before a release marked as bad is deployed again; empty for None and for a release without the mark."""
     if release is None or not release.is_bad:
         return ""
-    return (
-        f"{release.marked_bad_by} marked the release of {release.revision[:7]} as bad: {release.bad_reason}"
-    )
+    return words(release.marked_bad_by, release.revision, release.bad_reason)
+
+
+def words(by: str, revision: str, reason: str, where: str = "") -> str:
+    """A mark in words; `where`: ` in Staging`, where it is of another environment."""
+    return f"{by} marked the release of {revision[:7]} as bad{where}: {reason}"

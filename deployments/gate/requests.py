@@ -15,7 +15,7 @@ from audit.actors import Actor
 from audit.record import record
 from core.errors import Refused
 from core.storable import storable_text
-from deployments.gate import marking, plans, revisions, secret_pins
+from deployments.gate import doubts, plans, revisions, secret_pins
 from deployments.gate.kind import DEPLOY
 from deployments.gate.lengths import require_reasons
 from deployments.models import Deploy, Plan
@@ -41,7 +41,8 @@ class Order:
     """The checked content of a request. `requested`: the revision as typed; `key`: the idempotency key; `rolls_back_to`: the
     deploy to roll back to; `undoes`: the deploy whose cancel or failure this one follows; `secret_versions`: the VersionId by
     path of each secrets file that is pinned already; `override`: why findings that a person may override do not stop it;
-    `plan`: the preview that was seen."""
+    `plan`: the preview that was seen; `although`: what speaks against the revision, where the person confirmed it; `branch`: of
+    the revision, where that is not on the default branch."""
 
     commit: Commit
     requested: str
@@ -53,13 +54,17 @@ class Order:
     secret_versions: Mapping[str, str] = field(default_factory=dict)
     override: str = ""
     plan: Plan | None = None
+    although: str = ""
+    branch: str = ""
 
 
 def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
     secret_versions: Mapping[str, str] | None = None, override: str = "", although_bad: bool = False, plan: str = "",
+    branch: str = "", seen: int = 0,
 ) -> Answer:  # fmt: skip
-    """Requests the deploy of a revision (commit, branch or tag). A commit whose release is marked bad needs `although_bad`.
+    """Requests the deploy of a revision (commit, branch or tag). One whose record speaks against it needs `although_bad`
+    (`gate/doubts.py`; `seen`: number of the failed deploy that is repeated). `branch`: where the revision was picked.
 
     `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
     pinned to the current versions: here if AWS answers soon, else when its step reads them. `override`: why findings that
@@ -75,27 +80,18 @@ def request_deploy(
     if known:
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
-    if not although_bad:
-        require_not_bad(environment, commit)
-    seen = plans.of_form(environment, plan, Deploy.Kind.DEPLOY, commit.sha)
-    if seen is not None:
-        plans.require_same_secrets(seen)
+    against = doubts.doubts(environment, commit.sha, seen=seen)
+    if against and not although_bad:
+        raise doubts.refusal(against)
+    shown = plans.of_form(environment, plan, Deploy.Kind.DEPLOY, commit.sha)
+    if shown is not None:
+        plans.require_same_secrets(shown)
     versions = secret_pins.pinned(environment, secret_versions)
     order = Order(
-        commit, revision.strip(), reason, idempotency_key, secret_versions=versions, override=override.strip(), plan=seen
+        commit, revision.strip(), reason, idempotency_key, secret_versions=versions, override=override.strip(), plan=shown,
+        although=" ".join(against), branch=revisions.other_branch(environment.project, commit.sha, branch or revision),
     )  # fmt: skip
     return open_deploy(actor, environment, order)
-
-
-def require_not_bad(environment: Environment, commit: Commit) -> None:
-    """Raises Refused when the commit's release is marked bad here, by whatever name the commit was asked for."""
-    bad = marking.warning(marking.bad_release_of(environment, commit.sha))
-    if bad:
-        raise Refused(
-            f"{bad} Nothing was started.",
-            hint="Confirm that it is to be deployed all the same: the box on the page, --although-bad on the command line.",
-            code="bad-release",
-        )
 
 
 def request_rollback(
@@ -134,6 +130,7 @@ def open_rollback(
         rolls_back_to=target,
         undoes=undoes,
         override=target.override_reason,
+        branch=target.branch,
     )
     return open_deploy(actor, environment, order)
 
@@ -199,8 +196,12 @@ def open_deploy(actor: Actor, environment: Environment, order: Order) -> Answer:
 
 
 def audited(order: Order) -> dict[str, str]:
-    """Further facts of the audit event: the deploy that it undoes, and why checks are overridden."""
-    facts = {"undoes": f"#{order.undoes.number}" if order.undoes else "", "override": order.override[:300]}
+    """Further facts of the audit event: the deploy that it undoes, why checks are overridden, what speaks against it."""
+    facts = {
+        "undoes": f"#{order.undoes.number}" if order.undoes else "",
+        "override": order.override[:300],
+        "although": order.although[:500],
+    }
     return {name: text for name, text in facts.items() if text}
 
 
@@ -243,6 +244,7 @@ def create(actor: Actor, environment: Environment, order: Order) -> Deploy:
         rolls_back_to=target,
         undoes=order.undoes,
         previous_revision=last_revision(environment.pk),
+        branch=order.branch[:200],
         reason=storable_text(order.reason)[:500],
         override_reason=storable_text(order.override)[:300],
         secret_versions=dict(order.secret_versions),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.errors import Invalid, NotFound
+from adapters.errors import ExternalError, Invalid, NotFound
 from adapters.git.names import is_commit
 from adapters.git.repository import Commit, GitRepository
 from core.errors import Refused
@@ -10,6 +10,7 @@ from projects.connections import quick_repository as git_repository
 from projects.models import Project
 
 # A branch may have moved since the last fetch; a commit never changes.
+ANOTHER = "another branch"
 BRANCH_SECONDS, COMMIT_SECONDS = 2.0, 3600.0
 
 
@@ -30,6 +31,18 @@ def is_on(project: Project, branch: str, sha: str) -> bool:
     repository = git_repository(project)
     repository.fetch(max_age=BRANCH_SECONDS)
     return repository.contains(f"refs/heads/{branch}", sha)
+
+
+def other_branch(project: Project, sha: str, asked: str) -> str:
+    """The branch of a commit that is not on the project's default branch: `asked`, if that is a branch that has it, else
+    `another branch`. Empty for all others, and where the mirror cannot tell."""
+    repository = git_repository(project)
+    try:
+        if repository.contains(f"refs/heads/{project.default_branch}", sha):
+            return ""
+        return asked if repository.contains(f"refs/heads/{asked}", sha) else ANOTHER
+    except ExternalError:
+        return ""
 
 
 def newest(repository: GitRepository, name: str) -> Commit:

@@ -10,6 +10,7 @@ from adapters.git.repository import commit_url
 from audit.actors import SYSTEM
 from clusters.models import Trouble
 from deployments.gate import marking, plans, requests, turns, undoing
+from deployments.gate.doubts import doubts
 from deployments.models import Deploy, ObjectState, Release
 from deployments.pages.deploy_parts import (
     FIRST,
@@ -233,7 +234,7 @@ def with_what_follows(made: Page) -> Page:
         target = None  # nothing was changed, so there is nothing to roll back
     if made.follower and (made.follower.is_open or made.follower.state == State.SUCCEEDED):
         target = None  # a rollback has undone it, or will
-    again_bad = marking.warning(marking.bad_release_of(deploy.environment, deploy.revision))
+    again_bad = " ".join(doubts(deploy.environment, deploy.revision, seen=deploy.number))
     target_bad = marking.warning(target.release) if target else ""
     return replace(made, target=target, target_bad=target_bad, again_bad=again_bad)
 

@@ -13,6 +13,7 @@ from audit.actors import person
 from builds.pages.standing import build_of
 from core.kept import keeps
 from deployments.gate import cancelling, marking, requests
+from deployments.gate.doubts import doubts
 from deployments.lookup import deploy_for, may_still_see
 from deployments.models import Deploy
 from deployments.pages import deploy_page
@@ -97,13 +98,14 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
 def again(request: HttpRequest, number: int) -> HttpResponse:
     """POST: deploys the same revision again, with the current secrets and variables."""
     found = deploy_for(request.user, number, need=Role.DEPLOYER)
-    bad = marking.warning(marking.bad_release_of(found.environment, found.revision))
+    bad = " ".join(doubts(found.environment, found.revision, seen=found.number))
     form = ConfirmedForm(request.POST, environment=found.environment, bad=bad)
     if not form.is_valid():
         return refused(request, found, form)
     answer = requests.request_deploy(
         person(request.user), environment=found.environment, revision=found.revision,
         idempotency_key=form.cleaned_data["key"], although_bad=form.cleaned_data["although_bad"],
+        branch=found.branch, seen=found.number,
     )  # fmt: skip
     return redirect("deployments:deploy", answer.deploy.number)
 

@@ -15,6 +15,7 @@ from deployments.models import Deploy
 from deployments.pages import alarms, deploy_rows, history, overview
 from deployments.preparation.secret_people import changed_by
 from deployments.preparation.secret_state import secret_state
+from deployments.records import record_of
 from projects.access import environment_for, maintainers_text, may_secret, role_in
 from projects.leaving.things import may_manage
 from projects.models import Environment, Role
@@ -32,6 +33,7 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
         "view": view,
         "project": shown.project,
         "runs_build": build_of(shown.project_id, view.runs.revision) if view.runs else None,
+        "record": record_of(shown, view.runs.revision).elsewhere(shown.pk) if view.runs else None,
         "alarms": alarms.recent(shown),
         "automatic": automatic.last_choice(shown) if shown.auto_deploy else None,
         "rows": [deploy_rows.line(deploy) for deploy in recent],

@@ -18,6 +18,7 @@ from engine.cluster.changes import ObjectChange
 from engine.cluster.client import Client
 from engine.cluster.dryrun import dry_run
 from engine.cluster.resources import ClusterKinds
+from engine.errors import Cause
 from engine.manifests.documents import Document
 from engine.manifests.fieldlines import line_of_field
 from engine.manifests.render import ImagePin
@@ -89,19 +90,31 @@ def check_secrets_files(
         result = check_against_reference(reference, one.documents, samples=samples.get(one.path, ()))
         hint = "Edit the secrets file in AWS Secrets Manager; the reference file in the repository names the keys."
         file = f"the secrets file {one.path}"
-        findings += _of_keys(FAILED, f"T{file[1:]} lacks {{}} of its reference file.", result.missing, hint)
+        findings += _of_keys(
+            FAILED,
+            f"T{file[1:]} lacks {{}} of its reference file.",
+            result.missing,
+            hint,
+            Cause("secret-keys", place=one.path),
+        )
         findings += _of_keys(
             WARNING, f"T{file[1:]} has {{}} too many: the reference file lacks what it has.", result.extra
         )
         findings += _of_keys(
-            state, f"The value of {{}} of {file} still is a placeholder.", result.placeholders, hint
+            state,
+            f"The value of {{}} of {file} still is a placeholder.",
+            result.placeholders,
+            hint,
+            Cause("placeholders", place=one.path),
         )
     return findings
 
 
-def _of_keys(state: str, sentence: str, keys: tuple[str, ...], hint: str = "") -> list[Finding]:
+def _of_keys(
+    state: str, sentence: str, keys: tuple[str, ...], hint: str = "", cause: Cause | None = None
+) -> list[Finding]:
     """One finding for all these keys, which its sentence only counts; none without keys."""
-    return [Finding(state, sentence.format(counted(keys)), hint, keys=keys)] if keys else []
+    return [Finding(state, sentence.format(counted(keys)), hint, keys=keys, cause=cause)] if keys else []
 
 
 def change_findings(
@@ -111,7 +124,13 @@ def change_findings(
     fields from other managers as warnings. `sources`: file and line by object."""
     known = sources or {}
     findings = [
-        Finding(FAILED, change.error, change.hint, subject=known.get(change.ref, str(change.ref)))
+        Finding(
+            FAILED,
+            change.error,
+            change.hint,
+            subject=known.get(change.ref, str(change.ref)),
+            cause=change.cause,
+        )
         for change in changes
         if change.error
     ]
@@ -143,7 +162,8 @@ def change_findings(
                 WARNING,
                 f"Slipway takes over the fields of {len(taken)} object{'s' if len(taken) > 1 else ''}"
                 f" from {', '.join(managers)}, once.",
-                "From then on fields dropped from the manifests are removed; `kubectl apply` on them would conflict.",
+                "From then on fields dropped from the manifests are removed; kubectl apply on them would conflict. The way back: "
+                "deploy the revision that runs now, or kubectl apply --server-side --force-conflicts with the files of before.",
             )
         )
     return findings
@@ -197,7 +217,10 @@ def check_objects(
     known = keeping(environment)
     kept = {(environment.namespace, environment.pull_secret)} if known.is_managed else set()
     with ThreadPoolExecutor(max_workers=2) as pool:
-        references = pool.submit(copy_context().run, partial(check_references, client, manifests, kept=kept))
+        pulls = (environment.namespace, environment.pull_secret)
+        references = pool.submit(
+            copy_context().run, partial(check_references, client, manifests, kept=kept, pulls=pulls)
+        )
         pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images, known)
         changes = dry_run(
             client,

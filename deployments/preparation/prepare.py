@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from core.secret_values import digests_of, register_objects
-from engine.errors import ManifestError, SlipwayError
+from engine.errors import Cause, ManifestError, SlipwayError
 from engine.manifests.documents import Document, read_documents
 from engine.manifests.render import ImagePin, Kinds, Rendered, Variable, built_in_variables, render
 from engine.types import Json
@@ -27,9 +27,9 @@ class NotDeployable(SlipwayError):
 
     def __init__(
         self, message: str, *, problems: tuple[str, ...] = (), hint: str = "", in_log: bool = False,
-        key_names: Mapping[str, tuple[str, ...]] | None = None,
+        key_names: Mapping[str, tuple[str, ...]] | None = None, why: Mapping[str, Cause] | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(message, hint=hint, key_names=key_names)
+        super().__init__(message, hint=hint, key_names=key_names, why=why)
         self.problems = problems
         self.in_log = in_log
 
@@ -43,7 +43,9 @@ def located(environment: Environment) -> Iterator[None]:
         place = f"{environment.config_directory}/"
         problems = tuple(place + text if FILE_AND_LINE.match(text) else text for text in error.problems)
         message = place + error.message if FILE_AND_LINE.match(error.message) else error.message
-        raise ManifestError(message, problems=problems, hint=error.hint) from error
+        causes = dict(zip(problems, map(error.why.get, error.problems), strict=True))
+        known = {text: cause for text, cause in causes.items() if cause is not None}
+        raise ManifestError(message, problems=problems, hint=error.hint, why=known) from error
 
 
 def read(environment: Environment, files: Mapping[str, bytes]) -> list[Document]:
@@ -68,18 +70,18 @@ def resolve_images(
     a person waits for a page.
     """
     pins: list[ImagePin] = []
-    missing: list[str] = []
+    missing: dict[str, Cause] = {}
     for image in environment.project.images.current().select_related("registry"):
         try:
             pins.append(patiently(partial(pin_of, image, commit_sha, hasty=hasty)))
         except NotDeployable as error:
-            missing.append(error.message)
+            missing[error.message] = Cause("image")
     if missing:
+        first, *others = missing
         raise NotDeployable(
-            missing[0]
-            if len(missing) == 1
-            else f"{len(missing)} images of this revision cannot be pulled. {missing[0]}",
+            f"{len(missing)} images of this revision cannot be pulled. {first}" if others else first,
             problems=tuple(missing),
+            why=missing,
             hint="Build this revision first, or choose one whose images were built.",
         )
     return pins

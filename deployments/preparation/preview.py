@@ -15,6 +15,7 @@ from functools import cached_property
 import structlog
 from django.core.cache import cache
 
+from adapters.git.names import is_short_commit
 from adapters.git.repository import Commit
 from adapters.kubernetes.client import KubernetesClient
 from core.errors import Refused
@@ -32,6 +33,7 @@ from deployments.queries import last_release
 from engine.cluster.changes import ObjectChange
 from engine.cluster.resources import ClusterKinds
 from engine.errors import SlipwayError
+from engine.manifests.meaning.words import Meaning
 from engine.manifests.render import ImagePin
 from engine.types import Manifest
 from projects.connections import hasty_client, quick_repository
@@ -48,6 +50,8 @@ MOST_COMMITS = 100
 class Preview(WithFindings):
     """What the page shows before a deploy is requested. No secret values.
 
+    `live_revision`: deployed last; where nothing was, `tagged_revision` is the one that the tags of the running images name.
+
     `commits`: from the live revision to the chosen one, newest first; `reverse`: the chosen one is older, and `commits` would
     be undone. `secret_versions`: path and VersionId of each secrets file; `live_versions`: the same of what runs. `findings`:
     errors stop the deploy. `changes`: the dry run's result for each object.
@@ -55,6 +59,7 @@ class Preview(WithFindings):
 
     commit: Commit
     live_revision: str = ""
+    tagged_revision: str = ""
     commits: tuple[Commit, ...] = ()
     reverse: bool = False
     commit_count: int = 0
@@ -179,12 +184,13 @@ def make(environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLO
         return replace(result, images=images_of(preparation), findings=(own,))
     finally:
         means.close()
-    return replace(
+    result = replace(
         result,
         images=images_of(preparation),
         changes=tuple(redacted_change(change) for change in checked.changes),
         findings=tuple(redacted_finding(finding) for finding in checked.findings),
     )
+    return result if result.live_revision else with_tagged(result, environment)
 
 
 def images_of(preparation: Preparation | None) -> tuple[ImagePin, ...]:
@@ -205,7 +211,13 @@ def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
     """An error as findings that stop the deploy: one per problem that it lists, else its message. Redacted."""
     problems = getattr(error, "problems", ()) or (error.message,)
     return tuple(
-        Finding(FAILED, redact_text(problem), redact_text(error.hint), keys=error.key_names.get(problem, ()))
+        Finding(
+            FAILED,
+            redact_text(problem),
+            redact_text(error.hint),
+            keys=error.key_names.get(problem, ()),
+            cause=error.why.get(problem),
+        )
         for problem in problems
     )
 
@@ -213,7 +225,7 @@ def findings_of(error: SlipwayError) -> tuple[Finding, ...]:
 def with_commits(result: Preview, environment: Environment) -> Preview:
     """The preview with the commits between the live and the chosen revision; without any when Git cannot tell them."""
     repository = quick_repository(environment.project)
-    base, head = result.live_revision, result.commit.sha
+    base, head = result.live_revision or result.tagged_revision, result.commit.sha
     try:
         if not base:
             return replace(result, commits=tuple(repository.log(None, head, 20)))
@@ -230,11 +242,26 @@ def with_commits(result: Preview, environment: Environment) -> Preview:
         return result
 
 
+def with_tagged(result: Preview, environment: Environment) -> Preview:
+    """The preview of a first deploy over what another tool made: with the commits since the revision that its images' tags name,
+    where they do."""
+    tags = {one.before for change in result.changes for one in change.meaning if one.what == "image"}
+    commits = sorted(tag for tag in tags if is_short_commit(tag))
+    if not commits:
+        return result
+    try:
+        found = quick_repository(environment.project).resolve(commits[0])
+    except SlipwayError:
+        return result
+    return with_commits(replace(result, tagged_revision=found.sha), environment)
+
+
 def redacted_change(change: ObjectChange) -> ObjectChange:
     """The change with redacted texts: API messages and diffs can hold secret values."""
     return replace(
         change,
         diff=tuple(redact_text(line) for line in change.diff),
+        meaning=tuple(redacted_meaning(one) for one in change.meaning),
         error=redact_text(change.error),
         hint=redact_text(change.hint),
         warning=redact_text(change.warning),
@@ -242,6 +269,16 @@ def redacted_change(change: ObjectChange) -> ObjectChange:
         notices=tuple(replace(notice, text=redact_text(notice.text)) for notice in change.notices),
         conflicts=tuple(redact_text(text) for text in change.conflicts),
         told=tuple(redact_text(text) for text in change.told),
+    )
+
+
+def redacted_meaning(meaning: Meaning) -> Meaning:
+    """The change in words with redacted values."""
+    return replace(
+        meaning,
+        name=redact_text(meaning.name),
+        before=redact_text(meaning.before),
+        after=redact_text(meaning.after),
     )
 
 

@@ -12,6 +12,7 @@ from adapters.errors import Denied, ExternalError, NotFound
 from adapters.registry import Expired
 from core.findings import FAILED, PASSED, WARNING, Finding
 from engine.cluster.client import Client
+from engine.errors import Cause
 from engine.manifests.render import ImagePin
 from projects.models import Environment, Image
 from registry.cluster import Place
@@ -38,14 +39,17 @@ def check_pull_secret(
     if not name or not pins:
         return []
     subject = f"Secret/{environment.namespace}/{name}"
+    cause = Cause("pull-secret", name, environment.namespace)
     found = pull_secret(client, environment.namespace, name)
     if found is None:
         text = f"The pull secret {name} is missing in the namespace {environment.namespace}."
-        return [replace(_renewable(text, _renewer(keeping.is_managed)), subject=subject)]
+        return [replace(_renewable(text, _renewer(keeping.is_managed)), subject=subject, cause=cause)]
     others = keeping.leaves(Place(environment.namespace, name), found)
     renewer = Renewer(False, f"{others.sentence} {others.hint}") if others else _renewer(keeping.is_managed)
     findings = [_tried(found.credentials, pin, images[pin.name], name, renewer) for pin in pins]
-    told = dict.fromkeys(replace(finding, subject=subject) for finding in findings if finding is not None)
+    told = dict.fromkeys(
+        replace(finding, subject=subject, cause=cause) for finding in findings if finding is not None
+    )
     return list(told)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from core.findings import FAILED, Finding
 from engine.cluster.client import Client, find
 from engine.cluster.resources import built_in
+from engine.errors import Cause
 from engine.manifests.makers import custom_objects, keys_of
 from engine.manifests.missing import missing_references
 from engine.manifests.references import Reference
@@ -26,22 +27,39 @@ def live_keys(client: Client) -> Callable[[str, str, str], set[str] | None]:
 
 
 def check_references(
-    client: Client, manifests: Sequence[Manifest], *, kept: Container[tuple[str, str]] = ()
-) -> list[Finding]:
+    client: Client, manifests: Sequence[Manifest], *, kept: Container[tuple[str, str]] = (),
+    pulls: tuple[str, str] = ("", ""),
+) -> list[Finding]:  # fmt: skip
     """Errors for each Secret, ConfigMap or key that a workload needs and that neither the deploy nor the cluster has. An
     operator that Slipway does not know may make a missing object: a person can override the error. `kept`: namespace and name
-    of Secrets that the portal itself makes before they are needed. Raises ApiError."""
+    of Secrets that the portal itself makes before they are needed; `pulls`: of the environment's pull secret. Raises ApiError."""
     found: dict[tuple[str, str], Finding] = {}
     for reference, reason in missing_references(manifests, live_keys(client)):
         if reference.kind == "Secret" and (reference.namespace, reference.name) in kept:
             continue
         subject = str(reference.by)
-        hint = _reference_hint(reference, custom_objects(manifests, reference.namespace))
-        new = Finding(FAILED, f"{reason}.", hint, can_override=True, subject=subject)
+        is_pull_secret = reference.kind == "Secret" and (reference.namespace, reference.name) == pulls
+        hint = (
+            _PULL_HINT
+            if is_pull_secret
+            else _reference_hint(reference, custom_objects(manifests, reference.namespace))
+        )
+        cause = _cause(reference, is_pull_secret)
+        new = Finding(FAILED, f"{reason}.", hint, can_override=True, subject=subject, cause=cause)
         known = found.get((subject, reason)) or new
         key = (f"{reference.name}/{reference.key}",) if reference.kind == "Secret" and reference.key else ()
         found[subject, reason] = replace(known, keys=(*known.keys, *key))
     return list(found.values())
+
+
+_PULL_HINT = "Let the portal keep this pull secret, or create it in the namespace yourself."
+
+
+def _cause(reference: Reference, is_pull_secret: bool) -> Cause:
+    if is_pull_secret:
+        return Cause("pull-secret", reference.name, reference.namespace)
+    key = "key" if reference.key else "object"
+    return Cause(f"missing-{key}", f"{reference.kind} {reference.name}", reference.namespace)
 
 
 def _reference_hint(reference: Reference, makers: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.errors import Cause
+from engine.manifests.meaning.words import Meaning
 from engine.types import Action, ObjectRef
 
 
@@ -24,8 +26,10 @@ class ObjectChange:
     action: Action | None
     takes_over: tuple[str, ...] = ()  # managers whose fields become ours
     diff: tuple[str, ...] = ()  # unified diff lines, secret values masked
+    meaning: tuple[Meaning, ...] = ()  # the same in words, where a diff was asked for
     error: str = ""
     hint: str = ""
+    cause: Cause | None = None  # of the error, where it is known
     conflicts: tuple[str, ...] = ()  # "spec.replicas (set by an autoscaler)"
     deferred: bool = (
         False  # its namespace or kind comes with the same deploy, or its webhook allows no dry run

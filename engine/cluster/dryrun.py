@@ -31,9 +31,10 @@ from engine.cluster.resources import ClusterKinds, ref_of
 from engine.cluster.takeover import DRY_RUN_QUERY, as_new, needs_preview, preview
 from engine.cluster.terminating import is_being_deleted, told
 from engine.cluster.yielding import about_addition, yielding
-from engine.errors import SlipwayError
+from engine.errors import Cause, SlipwayError
 from engine.health.held import warning_before
 from engine.manifests.masking import Digest
+from engine.manifests.meaning.reading import meanings
 from engine.manifests.plan import defined_kinds
 from engine.types import ENVIRONMENT_LABEL, Action, Json, Manifest, ObjectRef, Observer
 
@@ -158,12 +159,8 @@ class _Run:
                 raise
             return self._after_giving_up(manifest, live)
         if answer.status == 201:
-            diff = (
-                diff_lines(None, manifest.body, digest=self._digest, steps=self._steps)
-                if self._with_diff
-                else ()
-            )
-            change = ObjectChange(manifest.ref, Action.CREATE, diff=diff, told=answer.warnings)
+            change = ObjectChange(manifest.ref, Action.CREATE, told=answer.warnings)
+            change = self._read(change, None, manifest.body)
             return _noticed(change, None, answer.body)
         names = predecessors(_without_ours(answer.body, live))
         result = self._after_take_over(manifest, answer.body) if names else answer.body
@@ -181,11 +178,17 @@ class _Run:
         if comparable(live) == comparable(answer.body):
             change = ObjectChange(manifest.ref, Action.UNCHANGED, takes_over=names, told=answer.warnings)
             return _noticed(change, live, answer.body)
-        diff = (
-            diff_lines(live, answer.body, digest=self._digest, steps=self._steps) if self._with_diff else ()
-        )
-        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, diff=diff, told=answer.warnings)
+        change = ObjectChange(manifest.ref, Action.CHANGE, takes_over=names, told=answer.warnings)
+        change = self._read(change, live, answer.body)
         return _noticed(_warned(change, falls_to_one(manifest, live, answer.body)), live, answer.body)
+
+    def _read(self, change: ObjectChange, before: Json | None, after: Json) -> ObjectChange:
+        """The change with its difference, as lines and in words, where it is asked for."""
+        if not self._with_diff:
+            return change
+        diff = diff_lines(before, after, digest=self._digest, steps=self._steps)
+        meaning = meanings(comparable(before) if before else None, comparable(after))
+        return replace(change, diff=diff, meaning=meaning)
 
     def _after_take_over(self, manifest: Manifest, result: Json) -> Json:
         """The result without the fields that only predecessors own. To tell those that the server would fill in
@@ -224,10 +227,8 @@ class _Run:
         """The result for an object that the server refused, or cannot judge yet."""
         if not isinstance(error, ApiError):
             return ObjectChange(manifest.ref, None, error=error.message, hint=error.hint)
-        diff = (
-            diff_lines(None, manifest.body, digest=self._digest, steps=self._steps) if self._with_diff else ()
-        )
-        deferred = ObjectChange(manifest.ref, None, diff=diff, deferred=True)
+        deferred = ObjectChange(manifest.ref, None, deferred=True)
+        deferred = replace(self._read(deferred, None, manifest.body), meaning=())  # it may be there already
         if self._comes_with_deploy(manifest, error):
             return deferred
         if webhook := lacks_dry_run(error):
@@ -239,6 +240,7 @@ class _Run:
             None,
             error=refusal.sentence,
             hint=refusal.hint,
+            cause=_cause_of(error),
             conflicts=conflicts,
             field_errors=refusal.fields,
         )
@@ -249,6 +251,11 @@ class _Run:
         if error.status == 404:
             return (manifest.ref.group, manifest.ref.kind) in self._defined
         return silent_webhook(error) in self._webhooks
+
+
+def _cause_of(error: ApiError) -> Cause | None:
+    namespace = missing_namespace(error)
+    return Cause("namespace", namespace) if namespace else None
 
 
 def _warned(change: ObjectChange, replicas: Replicas) -> ObjectChange:

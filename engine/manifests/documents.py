@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
-from engine.errors import ManifestError
+from engine.errors import Cause, ManifestError
 from engine.manifests.jsonread import read_json_stream, with_lines
 from engine.manifests.yamlread import Budget, YamlDocument, YamlError, read_yaml
 from engine.types import Json, Source
@@ -79,14 +79,15 @@ def read_documents(files: Mapping[str, bytes]) -> list[Document]:
     return documents
 
 
-def refuse(problems: Sequence[str], *, hint: str = "") -> NoReturn:
-    """Raises the ManifestError for these problems: the first as the message, with the number of others."""
+def refuse(problems: Sequence[str], *, hint: str = "", why: Mapping[str, Cause] | None = None) -> NoReturn:
+    """Raises the ManifestError for these problems: the first as the message, with the number of others. `why`: by
+    problem."""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     kept = [*problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
         kept.append(f"… and {len(problems) - MAX_PROBLEMS} more")
     hint = hint or "Nothing was changed on the cluster. Correct the files, commit, and deploy that revision."
-    raise ManifestError(f"{problems[0]}{more}", problems=tuple(kept), hint=hint)
+    raise ManifestError(f"{problems[0]}{more}", problems=tuple(kept), hint=hint, why=why)
 
 
 def read_file(

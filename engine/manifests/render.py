@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from engine.errors import Cause
 from engine.manifests.digests import with_marks
 from engine.manifests.documents import MAX_PROBLEMS, Document, group_of, object_problem, refuse
 from engine.manifests.fieldlines import line_of_field
@@ -70,6 +71,7 @@ class _Settings:
     problems: list[str]
     warnings: list[str]
     room: Room = field(default_factory=Room)
+    causes: dict[str, Cause] = field(default_factory=dict)  # by problem
 
 
 def render(
@@ -99,7 +101,7 @@ def render(
     found = [manifest for manifest in manifests if manifest is not None]
     settings.problems.extend(same_twice(found))
     if settings.problems:
-        refuse(list(dict.fromkeys(settings.problems)))
+        refuse(list(dict.fromkeys(settings.problems)), why=settings.causes)
     if digests is not None:
         found = with_marks(found, digests, before=before)
     references = tuple(
@@ -139,6 +141,8 @@ def _filled(document: Document, settings: _Settings) -> Document:
     for text, name in list(dict.fromkeys(filler.unknown))[:few]:
         problem = _HIDDEN if secret else _unknown(name, filler.known)
         settings.problems.append(f"{document.source.file}:{document.line_of(text)}: {problem}")
+        if name and not secret:
+            settings.causes[settings.problems[-1]] = Cause("variable", name)
     for text in filler.clashes:
         line = document.line_of(text)
         settings.problems.append(

@@ -20,9 +20,11 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from audit.models import AuditEvent
+from core.changes import STATUS, mark_of
 from core.listening import listen
 from core.models import Change
 from portal.live.cursor import Cursor
+from portal.status.looks import Looks
 from runs.bell import CHANGED, CHANNEL
 from runs.feed import event, in_thread
 
@@ -41,15 +43,19 @@ Visible = Callable[[], "set[str] | None"]
 
 @dataclass(frozen=True)
 class Viewer:
-    """A person with an open page. `visible` asks the database. `project`: only changes of this one matter; empty: of all."""
+    """A person with an open page. `visible` asks the database. `project`: only changes of this one matter; empty: of all.
+    `topic`: of `core.changes.TOPICS`; then only its changes matter, and nothing tells which project they are about."""
 
     person: str
     visible: Visible
     project: str = ""
+    topic: str = ""
 
     def seen(self) -> set[str] | None:
-        """The projects whose changes matter to the page; None when the sign-in has ended."""
+        """What matters to the page: slugs of projects, or the mark of its topic; None when the sign-in has ended."""
         found = self.visible()
+        if found is not None and self.topic:
+            return {mark_of(self.topic)}
         return found if found is None or not self.project else found & {self.project}
 
 
@@ -60,6 +66,8 @@ class ChangeFeed:
         self.turn = 0
         self.changed: dict[str, int] = {}  # project -> the turn of its newest change
         self.viewers: Counter[str] = Counter()
+        self.topics: Counter[str] = Counter()
+        self.status = Looks()
         self.news = asyncio.Condition()
         self.bell = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
@@ -73,9 +81,10 @@ class ChangeFeed:
         return self.viewers[person] < MOST_STREAMS
 
     @contextlib.contextmanager
-    def viewing(self, person: str) -> Iterator[None]:
+    def viewing(self, person: str, topic: str = "") -> Iterator[None]:
         """The feed reads while at least one viewer is inside this context."""
         self.viewers[person] += 1
+        self.topics[topic] += 1
         if not self.tasks:
             self.tasks = [
                 asyncio.create_task(self._follow()),
@@ -85,6 +94,7 @@ class ChangeFeed:
             yield
         finally:
             self.viewers[person] -= 1
+            self.topics[topic] -= 1
             self.viewers += Counter()  # drops people without a stream
             if not self.viewers:
                 for task in self.tasks:
@@ -101,16 +111,22 @@ class ChangeFeed:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self.bell.wait()
             self.bell.clear()  # before the look: a bell from here on causes another one
-            try:
-                found = await in_thread(self._read)
-            except (
-                Exception
-            ):  # an error of the database, most likely: the reader goes on for all pages of this process
-                log.exception("open pages are told nothing until the next look")
-                found = set()
+            found = await self._found(self._read_status) if self.topics[STATUS] > 0 else set()
+            found |= await self._found(self._read)
             if found:
                 await self._tell(found)
             await asyncio.sleep(REST_SECONDS)
+
+    async def _found(self, read: Callable[[], set[str]]) -> set[str]:
+        try:
+            return await in_thread(read)
+        except Exception:  # of the database, most likely: the reader goes on for all pages of this process
+            log.exception("open pages are told nothing until the next look")
+            return set()
+
+    def _read_status(self) -> set[str]:
+        """The states of the portal's parts change by themselves: a worker that is silent writes nothing."""
+        return {mark_of(STATUS)} if self.status.changed() else set()
 
     def _read(self) -> set[str]:
         return set[str]().union(*(cursor.fresh() for cursor in self.cursors))
@@ -152,7 +168,7 @@ async def events(viewer: Viewer) -> AsyncIterator[str]:
     source = feed()
     if not source.has_place(viewer.person):
         return
-    with source.viewing(viewer.person):
+    with source.viewing(viewer.person, viewer.topic):
         turn, loop = source.turn, asyncio.get_running_loop()
         until, asked = loop.time() + LONGEST_SECONDS, loop.time()
         matters = await _seen(viewer, set())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
+from core import changes as changes_of
 from core.errors import Refused
 from people.sessions import user_of
 from portal.live.feed import MOST_STREAMS, Viewer, events, feed
@@ -13,8 +14,9 @@ from projects.access import visible_projects
 
 @require_safe
 async def changes(request: HttpRequest) -> HttpResponseBase:
-    """GET: server-sent events; `changed` when something that the page shows has changed. `?project=`: only of this project.
-    Raises Refused when the person has too many streams."""
+    """GET: server-sent events; `changed` when something that the page shows has changed. `?project=`: only of this project;
+    `?topic=`: only of this topic, for pages that are about no single project. Raises Refused when the person has too many
+    streams."""
     session_key, person = request.session.session_key, str((await request.auser()).pk)
 
     def visible() -> set[str] | None:
@@ -25,7 +27,10 @@ async def changes(request: HttpRequest) -> HttpResponseBase:
         raise Refused(
             f"You have {MOST_STREAMS} live pages open.", hint="Close some of them.", code="too-many-streams"
         )
-    viewer = Viewer(person, visible, request.GET.get("project", "")[:40])
+    topic = request.GET.get("topic", "")
+    viewer = Viewer(
+        person, visible, request.GET.get("project", "")[:40], topic if topic in changes_of.TOPICS else ""
+    )
     response = StreamingHttpResponse(events(viewer), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"

@@ -20,8 +20,11 @@ from core.kept import TYPED_AGAIN
 
 def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: Any) -> forms.Field:
     """The form field of a model's field, with its validators. `mono`: in a monospaced font, for technical values."""
-    field = model._meta.get_field(name).formfield(**changes)  # type: ignore[union-attr]
+    column: Any = model._meta.get_field(name)
+    field: forms.Field | None = column.formfield(**changes)
     assert field is not None  # noqa: S101  # every editable field has one
+    # Django leaves these to the model, which is checked only after the form: a second round for the person.
+    field.validators += [one for one in column.validators if one not in field.validators]
     if mono:
         field.widget.attrs |= {
             "class": "mono",
@@ -111,7 +114,7 @@ def unused(rows: Any, slug: str, what: str, field: str = "slug") -> str:
     held = rows.filter(**{field: slug}).first()
     if held is None:
         return slug
-    if getattr(held, "archived_at", None):
+    if getattr(held, "archived_at", None):  # not everything can be archived
         text = f"There is {what} “{slug}” that is archived. Restore or remove it, or choose another name."
         raise ValidationError(text)
     raise ValidationError(f"There is {what} “{slug}” already.")

@@ -49,15 +49,18 @@ def first_steps(user: Any) -> FirstSteps:
         ),
         (
             Registry.objects.current().exists(), "Register the registry", reverse("projects:registry-new"), "Register a registry",
-            "The Amazon ECR that your images are in. The portal's own AWS credentials open it; none is entered here.",
+            "The Amazon ECR that your images are in. The portal's own AWS credentials open it; none is entered here. Not needed "
+            "for a project without images of its own.",
         ),
         (
             project is not None, "Add a project", reverse("projects:new"), "Add a project",
-            "A Git repository with a folder of manifests for each environment, such as kubernetes/staging.",
+            "A Git repository with a folder of manifests for each environment, such as kubernetes/staging. The portal reads it, "
+            "and proposes environments, images, variables and secrets files.",
         ),
         (
-            Environment.objects.current().exists(), "Add its first environment", _environment_url(project), "Add an environment",
-            "The cluster and namespace where it runs, its folder of manifests and its variables.",
+            Environment.objects.current().exists(), "Take over what was read, then deploy", _proposals_url(project),
+            "Read the repository",
+            "The project's page then shows what is left until its first deploy, with a button for each.",
         ),
     )  # fmt: skip
     first_open = next((i for i, (done, *_) in enumerate(wanted) if not done), len(wanted))
@@ -76,5 +79,5 @@ def first_steps(user: Any) -> FirstSteps:
     )
 
 
-def _environment_url(project: Project | None) -> str:
-    return reverse("projects:environment-new", args=[project.slug]) if project else ""
+def _proposals_url(project: Project | None) -> str:
+    return reverse("projects:proposals", args=[project.slug]) if project else ""

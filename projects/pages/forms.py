@@ -62,7 +62,7 @@ class ProjectForm(CheckedForm):
         help_text="Namespaces <short name>-*, secrets <short name>/* and */<short name>/*, repositories <short name>/*: its "
         "maintainers may use these. More under Admin, Allotments.",
     )  # fmt: skip
-    layout = (
+    layout: tuple[tuple[str, ...], ...] = (
         ("name", "slug"),
         ("repository_url", "default_branch"),
         ("credential_kind",),

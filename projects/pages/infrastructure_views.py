@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -17,12 +18,13 @@ from core.findings import FAILED, Finding
 from core.incoming import takes_files
 from core.kept import keeps
 from people.services import require_admin
-from projects import checking, editing, infrastructure
+from projects import checking, cluster_account, editing, infrastructure
 from projects.lookup import cluster_for, clusters_for, registries_for, registry_for
 from projects.models import Cluster, Registry
 from projects.pages.checked_form import CheckedForm
 from projects.pages.infrastructure_forms import ClusterForm, RegistryForm
 from projects.pages.saving import kept_hint, saved
+from ui.back import next_or
 from ui.forms import page, posted
 
 
@@ -53,8 +55,11 @@ def cluster_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The cluster is registered."
     ):
-        return redirect("projects:cluster", form.cleaned_data["slug"])
-    return page(request, "projects/cluster.html", form)
+        return redirect(next_or(request, reverse("projects:cluster", args=[form.cleaned_data["slug"]])))
+    return page(
+        request, "projects/cluster.html", form, account_file=cluster_account.FILE, next=next_or(request, ""),
+        account_yaml=cluster_account.account_yaml(), kubeconfig_script=cluster_account.kubeconfig_script(),
+    )  # fmt: skip
 
 
 class ClusterCheck:
@@ -154,8 +159,8 @@ def registry_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The registry is registered."
     ):
-        return redirect("projects:registry", form.cleaned_data["slug"])
-    return page(request, "projects/registry.html", form)
+        return redirect(next_or(request, reverse("projects:registry", args=[form.cleaned_data["slug"]])))
+    return page(request, "projects/registry.html", form, next=next_or(request, ""))
 
 
 @require_http_methods(["GET", "POST"])

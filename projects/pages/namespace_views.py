@@ -9,8 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from audit.actors import person
-from projects.access import environment_for
-from projects.models import Role
+from projects.lookup import environment_of, settings_of
 from projects.namespaces import create_namespace
 from ui.back import next_or
 
@@ -18,7 +17,7 @@ from ui.back import next_or
 @require_POST
 def namespace_create(request: HttpRequest, slug: str, env: str) -> HttpResponse:
     """Makes the namespace, and goes back to the page in the field `next`."""
-    environment = environment_for(request.user, slug, env, Role.MAINTAINER)
+    environment = environment_of(settings_of(request.user, slug), env)
     made = create_namespace(person(request.user), environment)
     where = environment.cluster.name
     if made.is_new:

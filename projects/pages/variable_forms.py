@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -9,6 +10,7 @@ from django.core.exceptions import ValidationError
 
 from projects import variables
 from projects.models import Environment
+from projects.reading.manifests import FoundVariable
 
 
 class VariableForm(forms.Form):
@@ -83,10 +85,15 @@ VariableFormSet = forms.formset_factory(
 )
 
 
-def variable_rows(data: Any, environment: Environment | None) -> VariableRows:
-    """The formset for an environment's variables, bound when `data` is given."""
+def variable_rows(
+    data: Any, environment: Environment | None, further: Iterable[FoundVariable] = ()
+) -> VariableRows:
+    """The formset for an environment's variables, bound when `data` is given. `further`: variables that manifests use; those
+    without a value get a row."""
     stored = environment.variables if environment else []
     initial = [{"name": v["name"], "value": v["value"], "type": v["type"]} for v in stored]
+    known = {row["name"] for row in initial}
+    initial += [{"name": one.name, "value": "", "type": one.kind} for one in further if one.name not in known]
     rows = VariableFormSet(data, initial=initial)
     assert isinstance(rows, VariableRows)  # noqa: S101  # what the factory was told
     return rows

@@ -1,11 +1,12 @@
-"""Pages of a new project, its general settings and its environments. For images, secrets files and members see
-projects/pages/parts_views.py.
+"""Pages of a project's general settings and its environments. For a new project see projects/pages/new_views.py, for images,
+secrets files and members projects/pages/parts_views.py.
 
 Every view fetches with a check of the right, handles the form, calls one service and redirects.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,18 +18,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from audit.actors import person
 from core.findings import FAILED, Finding
 from core.kept import keeps
-from people.services import require_admin
 from projects import checking, connections, editing, services
 from projects.allotting.wishes import of_place
-from projects.credentials import missing_credential
 from projects.lookup import environment_of, settings_of, sharing
 from projects.models import Environment, Project
 from projects.pages.allotted import not_allotted
 from projects.pages.checked_form import CheckedForm
 from projects.pages.first_steps import first_steps
 from projects.pages.forms import PUBLIC, EnvironmentForm, ProjectForm
+from projects.pages.new_views import try_repository
 from projects.pages.saving import kept_hint, saved, settings_page
 from projects.pages.variable_forms import VariableFormSet, variable_rows
+from projects.reading.manifests import FoundVariable
+from projects.reading.scan import scan_folder
+from projects.variables import MOST
 from ui.forms import page, posted
 
 
@@ -36,41 +39,6 @@ from ui.forms import page, posted
 def steps(request: HttpRequest) -> HttpResponse:
     """The first steps of an empty portal."""
     return page(request, "projects/first_steps.html", first_steps=first_steps(request.user))
-
-
-@sensitive_post_parameters("credential")
-@require_http_methods(["GET", "POST"])
-@keeps(ProjectForm)
-def new(request: HttpRequest) -> HttpResponse:
-    """Making a project."""
-    actor = person(request.user)
-    require_admin(actor)
-    form = ProjectForm(posted(request), initial={"default_branch": "main"})
-
-    def save() -> None:
-        services.create_project(actor, **form.values())
-
-    def checks() -> list[Finding]:
-        return _try_repository(form, Project())
-
-    if request.method == "POST" and saved(
-        request, form, save, checks=checks, done="The project is made. Next: its first environment."
-    ):
-        return redirect("projects:environment-new", form.cleaned_data["slug"])
-    return page(request, "projects/new.html", form)
-
-
-def _try_repository(form: CheckedForm, project: Project) -> list[Finding]:
-    """Tries the repository with the form's values. Nothing is asked without the credential that was chosen."""
-    data = form.cleaned_data
-    kind, entered = data["credential_kind"], data["credential"]
-    if missing := missing_credential(project, url=data["repository_url"], kind=kind, entered=entered):
-        return [Finding(FAILED, missing, field="credential")]
-    tried = Project(
-        slug=data.get("slug", project.slug), name=data["name"], repository_url=data["repository_url"],
-        default_branch=data["default_branch"], credential_kind=kind, credential=entered or project.credential,
-    )  # fmt: skip
-    return checking.run([partial(checking.repository, tried)])
 
 
 @sensitive_post_parameters("credential")
@@ -90,7 +58,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
     def checks() -> list[Finding]:
         if not form.changes("repository_url", "default_branch", "credential_kind", "credential"):
             return []
-        return _try_repository(form, project)
+        return try_repository(form, project)
 
     if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
         return redirect("projects:settings", slug)
@@ -147,8 +115,10 @@ def environments(request: HttpRequest, slug: str) -> HttpResponse:
 def environment_new(request: HttpRequest, slug: str) -> HttpResponse:
     """Adding an environment."""
     project = settings_of(request.user, slug)
-    form = EnvironmentForm(posted(request), project=project, initial={"deploy_timeout": 1200})
-    rows = variable_rows(posted(request), None)
+    folder = request.GET.get("directory", "")
+    initial = {"deploy_timeout": 1200, "config_directory": folder}
+    form = EnvironmentForm(posted(request), project=project, initial=initial)
+    rows = variable_rows(posted(request), None, _used_in(project, folder))
 
     def save() -> None:
         services.create_environment(
@@ -173,7 +143,8 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
     form = EnvironmentForm(
         posted(request), project=project, existing=True, initial=EnvironmentForm.initial_of(row)
     )
-    rows = variable_rows(posted(request), row)
+    folder = row.config_directory if "variables" in request.GET else ""
+    rows = variable_rows(posted(request), row, _used_in(project, folder))
 
     def save() -> None:
         values = {**form.values("edited"), "variables": rows.entered()}
@@ -187,6 +158,12 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
     ):
         return redirect("projects:environment", slug, env)
     return _environment(request, row, form, rows, refused=rows.is_bound)
+
+
+def _used_in(project: Project, folder: str) -> Sequence[FoundVariable]:
+    """The variables that the manifests of a folder use; none where it cannot be read, which the checks of the form tell."""
+    found = scan_folder(project, folder).folders if folder else ()
+    return found[0].manifests.variables[:MOST] if found else ()
 
 
 def _environment(

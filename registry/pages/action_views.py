@@ -18,6 +18,7 @@ from registry import asking, services
 from registry.models import Credential
 from registry.pages.forms import PauseForm
 from registry.policies import policy_of
+from ui.back import next_or
 from ui.forms import page, posted, saved
 
 KEPT = ("cluster", "q", "show", "page")  # of the address to go back to
@@ -33,7 +34,8 @@ def refresh(request: HttpRequest) -> HttpResponse:
             messages.info(request, "There is no pull secret to renew yet.")
         return back(request)
     services.refresh(person(request.user), _cluster(request, slug), namespace=namespace)
-    return back(request)
+    wanted = next_or(request, "")
+    return redirect(wanted) if wanted else back(request)
 
 
 def _cluster(request: HttpRequest, slug: str) -> Cluster:

@@ -27,6 +27,7 @@ from secrets_ui.requests.creation import waiting_for
 from secrets_ui.requests.deciding import is_stale
 from secrets_ui.requests.lists import waiting_of
 from secrets_ui.values.random_values import KINDS
+from ui.back import remember, remembered
 
 SHOWN_VERSIONS = 5
 SHOWN_KEYS = 200  # more are shown when somebody asks for them
@@ -38,6 +39,7 @@ ALL, ATTENTION, CHANGED, TYPED = "", "attention", "changed", "typed"
 def environment(request: HttpRequest, project: str, environment: str) -> HttpResponse:
     """All secrets files of an environment; the keys of the chosen one."""
     place = environment_for(request.user, project, environment)
+    remember(request, place.label)
     return render(request, "secrets_ui/environment.html", context_of(request, place))
 
 
@@ -63,6 +65,7 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
         "needs_reason": any(reader.is_production for reader in readers),
         "ask": "" if all(rights.values()) else maintainers_text(place.project),
         "at": asked.get("at", ""),
+        "back": remembered(request, place.label),
         **(_details(request, view, rights, readers[1:]) if view is not None else {}),
         **more,
     }

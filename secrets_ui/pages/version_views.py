@@ -33,6 +33,7 @@ from secrets_ui.pages.forms import CreateForm, RestoreForm
 from secrets_ui.pages.views_of_files import VersionLine, has_one_secret
 from secrets_ui.requests import creation
 from ui import forms as ui
+from ui.back import next_or
 
 PER_PAGE = 25
 
@@ -121,7 +122,7 @@ def make(request: HttpRequest, project: str, environment: str, file: int) -> Htt
     if not form.errors and (waiting := creation.waiting_for(found)) is not None:
         return redirect(url_of("creation", found, waiting.pk))
     context: dict[str, Any] = {"file": found, "environment": found.environment, "project": found.environment.project,
-               "problem": _problem(found), "back": page_url(found), "asks": demands_request(found)}  # fmt: skip
+               "problem": _problem(found), "back": next_or(request, page_url(found)), "asks": demands_request(found)}  # fmt: skip
     return ui.page(request, "secrets_ui/create.html", form, **context)
 
 
@@ -136,7 +137,7 @@ def _after_making(request: HttpRequest, file: SecretsFile, asked: CreationReques
     messages.success(
         request, "The secret is made, with the keys of the reference file. Fill in the values now."
     )
-    return redirect(page_url(file))
+    return redirect(next_or(request, page_url(file)))
 
 
 def _problem(file: SecretsFile) -> str:

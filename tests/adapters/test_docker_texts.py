@@ -50,7 +50,72 @@ BUILDS = [
         "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown "
         "instruction: BOGUS", BuildFailed, "dockerfile parse error line 2: unknown instruction: BOGUS.",
     ),
+    (
+        'failed to solve with frontend dockerfile.v0: failed to solve: rpc error: code = Unknown desc = failed to compute cache '
+        'key: "/web/app" not found: not found', BuildFailed,
+        "COPY or ADD names “web/app”, which the build context does not have.",
+    ),
+    (
+        'failed to solve: failed to compute cache key: failed to calculate checksum of ref a::b: "/app": not found', BuildFailed,
+        "COPY or ADD names “app”, which the build context does not have.",
+    ),
+    (
+        "COPY failed: file not found in build context or excluded by .dockerignore: stat app: file does not exist", BuildFailed,
+        "COPY or ADD names “app”, which the build context does not have.",
+    ),
     ("write /app/x: no space left on device", DiskFull, "The Docker engine's disk is full."),
+    (
+        "failed to solve: ResourceExhausted: failed to read dockerfile: failed to create temp dir: mkdir /var/lib/docker/tmp/"
+        "buildkit-mount1: no space left on device", DiskFull, "The Docker engine's disk is full.",
+    ),
+    ("failed to register layer: write /usr/x: disk quota exceeded", DiskFull, "The Docker engine's disk is full."),
+    (  # what a command says is not what the engine says
+        'process "/bin/sh -c grep -q \'no space left on device\' log || exit 3" did not complete successfully: exit code: 3',
+        BuildFailed, "The command “/bin/sh -c grep",
+    ),
+    (
+        'process "/bin/sh -c curl Get https://x toomanyrequests context canceled" did not complete successfully: exit code: 22',
+        BuildFailed, "The command “/bin/sh -c curl",
+    ),
+    (
+        "executor failed running [/bin/sh -c sleep 30]: exit code: 137: context canceled: context canceled", EngineLost,
+        "The Docker engine stopped the build.",
+    ),
+    (
+        "failed to solve: failed to compute cache key: failed to calculate checksum of ref abc::def: \"/absent\": not found",
+        BuildFailed, '"/absent": not found.',
+    ),
+    ("failed to compute cache key: \"/absent\" not found: not found", BuildFailed, '"/absent" not found: not found.'),
+    (
+        "failed to solve: python:9: failed to resolve source metadata for docker.io/library/python:9: "
+        "docker.io/library/python:9: not found", BuildFailed, "A base image cannot be pulled: ",
+    ),
+    (
+        "failed to solve: x: failed to resolve source metadata for r.example/x:1: unexpected status from HEAD request to "
+        "https://r.example/v2/x/manifests/1: 403 Forbidden", BuildFailed, "A base image cannot be pulled: ",
+    ),
+    (
+        "failed to copy: httpReadSeeker: failed open: unexpected status code https://r.example/v2/x/blobs/sha256:1: "
+        "403 Forbidden",
+        BuildFailed, "A base image cannot be pulled: ",
+    ),
+    (
+        "failed to copy: httpReadSeeker: failed open: unexpected status from GET request to https://r.example/v2/x/blobs/sha256:1:"
+        " 503 Service Unavailable", Unavailable, "A base image cannot be pulled now: ",
+    ),
+    (
+        "failed to solve: failed to resolve source metadata for docker.io/library/x:1: unexpected status from HEAD request to "
+        "https://registry-1.docker.io/v2/library/x/manifests/1: 429 Too Many Requests\ntoomanyrequests: You have reached your "
+        "unauthenticated pull rate limit.", Throttled, "The registry of a base image asks us to slow down",
+    ),
+    (
+        "failed to solve: docker.io/library/x:1: failed to resolve source metadata for docker.io/library/x:1: no match for "
+        "platform in manifest: not found", BuildFailed, "A base image cannot be pulled: ",
+    ),
+    (
+        'Get "https://registry-1.docker.io/v2/": net/http: request canceled while waiting for connection (Client.Timeout '
+        "exceeded while awaiting headers)", Unavailable, "A base image cannot be pulled now: ",
+    ),
     ("rpc error: code = Canceled desc = context canceled", EngineLost, "The Docker engine stopped the build."),
     (
         "pull access denied for team/base, repository does not exist or may require 'docker login'", BuildFailed,
@@ -91,6 +156,54 @@ PUSHES: list[tuple[str, type[ExternalError]]] = [
         "denied: The maximum number of images per repository has been reached: LimitExceededException",
         QuotaExceeded,
     ),
+    (
+        "denied: adding 29.0 MiB of storage resource, which when updated to current usage of 152.4 MiB will exceed the "
+        "configured upper limit of 10.0 MiB.",
+        QuotaExceeded,
+    ),
+    (
+        "denied: The repository already has the maximum allowed number of images which is '10000'",
+        QuotaExceeded,
+    ),
+    ('error parsing HTTP 403 response body: unexpected end of JSON input: ""', Denied),
+    (
+        'failed commit on ref "manifest-sha256:1": unexpected status from PUT request to https://r.example/v2/x/manifests/1: '
+        "403 Forbidden",
+        Denied,
+    ),
+    (
+        'failed commit on ref "manifest-sha256:1": unexpected status from PUT request to https://r.example/v2/x/manifests/1: '
+        "400 Bad Request",
+        Denied,
+    ),
+    (
+        'failed commit on ref "layer-sha256:1": unexpected status from PUT request to https://r.example/v2/x/blobs/uploads/1: '
+        "413 Request Entity Too Large",
+        QuotaExceeded,
+    ),
+    (
+        "error parsing HTTP 413 response body: invalid character '<' looking for beginning of value: \"<html>\"",
+        QuotaExceeded,
+    ),
+    ('error parsing HTTP 429 response body: unexpected end of JSON input: ""', Throttled),
+    (
+        "error parsing HTTP 404 response body: invalid character 'p' after top-level value: \"404 page\"",
+        NotFound,
+    ),
+    ("unknown: filesystem: write /var/lib/registry/docker/x: no space left on device", QuotaExceeded),
+    (
+        "errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n",
+        Denied,
+    ),
+    # The name of the repository says nothing.
+    (
+        "name unknown: The repository with name 'team/quota-timeout' does not exist in the registry with id '1'",
+        NotFound,
+    ),
+    (
+        "denied: User: x is not authorized to perform: ecr:PutImage on resource: arn:aws:ecr:eu:1:repository/team/immutable",
+        Denied,
+    ),
     ("toomanyrequests: Rate exceeded", Throttled),
     (
         'Put "https://r.example/v2/x/manifests/1": dial tcp 10.0.0.1:443: connect: connection refused',
@@ -112,6 +225,13 @@ def test_the_message_with_which_a_build_ends(text: str, kind: type[ExternalError
 @pytest.mark.parametrize(("text", "kind"), PUSHES)
 def test_the_message_with_which_a_push_ends(text: str, kind: type[ExternalError]) -> None:
     assert type(push_fault(text, "r.example/team/api")) is kind
+
+
+def test_the_name_of_a_repository_says_nothing_of_what_happened() -> None:
+    text = "failed: unexpected status from HEAD request to https://r.example/v2/team/quota/blobs/sha256:1: 403 Forbidden"
+    error = push_fault(text, "r.example/team/quota")
+    assert type(error) is Denied
+    assert "team/quota/blobs" in error.message
 
 
 @pytest.mark.parametrize(
@@ -208,9 +328,10 @@ def output(key: str, text: bytes) -> bytes:
     return protobuf.encoded(3, protobuf.encoded(1, key.encode()) + protobuf.encoded(4, text))
 
 
-def told(*messages: bytes) -> tuple[BuildKitTrace, list[str]]:
+def told(*messages: bytes, loaded: list[str] | None = None) -> tuple[BuildKitTrace, list[str]]:
     lines: list[str] = []
-    trace = BuildKitTrace(lambda text, level: lines.append(text))
+    watch = ([] if loaded is None else loaded).append
+    trace = BuildKitTrace(lambda text, level: lines.append(text), watch)
     for message in messages:
         trace.take(base64.b64encode(message).decode())
     trace.close()
@@ -235,6 +356,19 @@ def test_steps_and_output_of_buildkit() -> None:
         "100%",
     ]
     assert (len(trace.steps), len(trace.cached)) == (2, 1)
+
+
+def test_images_that_buildkit_loads_are_watched_once() -> None:
+    loaded: list[str] = []
+    told(
+        vertex("a", "resolve image config for docker-image://docker.io/docker/dockerfile:1"),
+        vertex("b", "[internal] load metadata for r.example/a/b:1", started=b"1"),
+        vertex("b", "[internal] load metadata for r.example/a/b:1", started=b"1", done=b"1"),
+        vertex("c", "[1/2] RUN echo '[internal] load metadata for x'", started=b"1"),
+        output("c", b"[internal] load metadata for y\n"),
+        loaded=loaded,
+    )
+    assert loaded == ["docker.io/docker/dockerfile:1", "r.example/a/b:1"]
 
 
 def test_of_a_line_that_is_too_long_nothing_is_told() -> None:
@@ -272,7 +406,7 @@ def test_a_line_as_a_terminal_leaves_it() -> None:
 
 def test_an_answer_that_is_cut_off_is_no_image() -> None:
     with pytest.raises(EngineLost):
-        _read([{"stream": "Step 1/1 : FROM scratch\n"}], lambda text, level: None, Stopper())
+        _read([{"stream": "Step 1/1 : FROM scratch\n"}], lambda text, level: None, Stopper(), print)
 
 
 def test_engines_with_and_without_buildkit() -> None:

@@ -77,7 +77,7 @@ def site_secret_fixture(settings: Any) -> Iterator[str]:
 
 @dataclass
 class Shop:
-    """A project that builds every push of its default branch, and its repository."""
+    """A project that builds every push of its default branch, and its repository, whose address is allotted to it."""
 
     project: Project
     origin: Origin
@@ -116,7 +116,9 @@ def shop_fixture(
 ) -> Shop:
     settings.GIT_PROTOCOLS = ("file",)
     settings.GIT_MIRRORS = tmp_path / "mirrors"
-    project = make.make_project(slug="shop", name="Shop", repository_url=f"file://{origin.bare}")
+    project = make.with_address(
+        make.make_project(slug="shop", name="Shop", repository_url=f"file://{origin.bare}")
+    )
     make.make_image(project, name="web")
     BuildSettings.objects.create(project=project, on_push=True)
     return Shop(project, origin, client)

@@ -183,8 +183,19 @@ def test_the_page_says_how_to_set_the_webhook_up(client: Client, maintainer: Use
     assert "none is set" in text
     settings.GITHUB_WEBHOOK_SECRET = SECRET
     text = client.get(BASE).text
-    assert "the site&#x27;s; ask an admin" in text or "the site's; ask an admin" in text
+    assert "no admin has allotted the repository's address to Shop" in text
     assert SECRET not in text
+    make.with_address(Project.objects.get())
+    assert "the site's; ask an admin for it" in client.get(BASE).text
+
+
+def test_all_mistakes_of_a_form_are_told_at_once(client: Client, maintainer: User) -> None:
+    wrong = {"timeout": "5", "at_once": "99", "lifecycle_policy": "{"}
+    answer = client.post(BASE, {**RULES, **wrong})
+    assert set(answer.context["form"].errors) == set(wrong)
+    recipe = {"edited": "0", "target": "a b", "platform": "linux", "arguments": "NOPE"}
+    answer = client.post(f"{BASE}images/web/", recipe)
+    assert set(answer.context["form"].errors) == {"target", "platform", "arguments"}
 
 
 # Recipes
@@ -212,6 +223,7 @@ def test_how_an_image_is_built(client: Client, maintainer: User) -> None:
     ("field", "value", "word"),
     [
         ("arguments", "NAME", "no “=”"), ("arguments", "1A=x", "no name"), ("arguments", "A=1\nA=2", "more than once"),
+        ("arguments", "BUILDKIT_SYNTAX=evil/frontend", "only name docker/dockerfile"),
         ("arguments", "A=" + "x" * 2001, "longer than"), ("arguments", "\n".join(f"A{n}=1" for n in range(51)), "more than"),
         ("target", "a b", "name of a stage"), ("target", "--target", "name of a stage"), ("platform", "amd64", "linux/amd64"),
         ("platform", "linux/amd64;x", "linux/amd64"),

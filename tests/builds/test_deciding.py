@@ -13,7 +13,10 @@ from adapters.errors import Denied, ExternalError, Unavailable
 from builds import deciding, judging
 from builds.incoming.forgetting import forget_old
 from builds.models import Build, BuildSettings, Decision, Delivery, SeenBranch
+from core import changes
+from core.models import Change
 from projects import connections
+from projects.models import Allotment
 from runs.models import State
 from tests import factories as make
 from tests.adapters.conftest import origin  # noqa: F401  (a fixture)
@@ -170,10 +173,12 @@ def test_a_deleted_branch_is_forgotten(shop: Shop) -> None:
 
 
 def test_several_projects_of_one_repository_decide_each_for_itself(shop: Shop) -> None:
-    api = make.make_project(slug="api", repository_url=shop.url.removesuffix(".git") + ".git/")
+    api = make.with_address(
+        make.make_project(slug="api", repository_url=shop.url.removesuffix(".git") + ".git/")
+    )
     make.make_image(api, name="api")
     BuildSettings.objects.create(project=api, on_push=True, watch=["api"])
-    deaf = make.make_project(slug="deaf", repository_url=shop.url)
+    deaf = make.with_address(make.make_project(slug="deaf", repository_url=shop.url))
     delivery = shop.push(files={"src/x": "1"})
     deciding.decide(delivery.pk)
     found = {one.project.slug: one for one in Decision.objects.all()}
@@ -182,12 +187,53 @@ def test_several_projects_of_one_repository_decide_each_for_itself(shop: Shop) -
     assert "switched off" in found[deaf.slug].sentence
 
 
+def test_the_sites_secret_decides_nothing_where_the_address_is_not_allotted(shop: Shop) -> None:
+    """Anybody may name any repository in a project's settings; its pushes are told only to those who may have its address."""
+    curious = make.make_project(slug="curious", name="Curious", repository_url=shop.url)
+    BuildSettings.objects.create(project=curious, on_push=True)
+    assert decided(shop.push()).project == shop.project
+    Allotment.objects.all().delete()
+    delivery = shop.push()
+    deciding.decide(delivery.pk)
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.decisions.count()) == ("decided", 0)
+    assert "is not allotted to Shop, Curious" in delivery.sentence
+
+
+def test_what_a_projects_own_secret_signed_never_becomes_the_sites(shop: Shop) -> None:
+    gone = make.make_project(repository_url=shop.url)
+    delivery = shop.push()
+    Delivery.objects.filter(pk=delivery.pk).update(signers=[gone.pk], signed_by=gone)
+    gone.delete()
+    deciding.decide(delivery.pk)
+    assert not Decision.objects.exists()
+
+
+def test_each_decision_tells_the_page_of_deliveries(shop: Shop) -> None:
+    shop.set_rules(branches=["release/*"])
+    delivery = shop.push()
+    Change.objects.all().delete()
+    assert decided(delivery).verdict == "no_build"
+    assert Change.objects.filter(project=changes.mark_of(changes.DELIVERIES)).exists()
+
+
+def test_a_later_push_to_a_branch_of_the_same_name_elsewhere_is_no_later_push(shop: Shop) -> None:
+    """Owner and name are written in the body; another host may have the same ones."""
+    older = shop.push()
+    deliver(shop.client, push_body("https://git.example/acme/shop.git"))
+    Delivery.objects.exclude(pk=older.pk).update(state="decided")
+    build = decided(older).build
+    assert build is not None
+    assert SeenBranch.objects.get(ref="refs/heads/main").head == build.revision
+
+
 def test_a_repository_of_no_project_is_said(shop: Shop) -> None:
     deliver(shop.client, push_body("https://github.com/acme/other.git"))
     row = Delivery.objects.get()
     deciding.decide(row.pk)
     row.refresh_from_db()
-    assert (row.state, row.sentence) == ("decided", "No project of the portal has the repository acme/shop.")
+    said = "No project of the portal has the repository acme/shop, or it is archived."
+    assert (row.state, row.sentence) == ("decided", said)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +393,7 @@ def test_a_project_whose_git_fails_keeps_back_no_other(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, kind: type[ExternalError]
 ) -> None:
     """Another project may name the same repository by an address that never answers."""
-    other = make.make_project(slug="other", repository_url=shop.url)
+    other = make.with_address(make.make_project(slug="other", repository_url=shop.url))
     make.make_image(other, name="x")
     BuildSettings.objects.create(project=other, on_push=True)
     usual = judging.fetched

@@ -51,7 +51,7 @@ def test_one_delivery_in_two_workers_is_decided_once(transactional_db: None, sho
 
 
 def test_of_pushes_decided_at_once_the_newest_is_left(transactional_db: None, shop: Shop) -> None:
-    other = make.make_project(slug="other", repository_url=shop.url)
+    other = make.with_address(make.make_project(slug="other", repository_url=shop.url))
     make.make_image(other, name="x")
     BuildSettings.objects.create(project=other, on_push=True)
     deliveries = [shop.push(f"Change {n}") for n in range(4)]

@@ -15,7 +15,7 @@ from builds import judging
 from builds.deciding import decide
 from builds.incoming.receiving import WRONG, note_refused
 from builds.models import Build, BuildSettings, Decision, Delivery
-from projects.models import Project, Role
+from projects.models import Allotment, Project, Role
 from runs.models import State
 from tests import factories as make
 from tests.adapters.conftest import origin  # noqa: F401  (a fixture)
@@ -126,7 +126,57 @@ def test_old_deliveries_are_on_further_pages() -> None:
     assert client.get(f"{PAGE}?before=1").status_code == 200
 
 
+def test_the_newest_page_follows_changes_and_each_row_has_an_address() -> None:
+    project = make.make_project()
+    found = [row(number, project) for number in range(1, 31)]
+    client = signed_in("viewer", project)
+    text = client.get(PAGE).text
+    assert 'data-changes="/changes/?topic=deliveries"' in text
+    part = client.get(f"{PAGE}?project={project.slug}", headers={"HX-Request": "true"}).text
+    assert part.lstrip().startswith('<div id="deliveries"')
+    address = f"{PAGE}?before={found[3].pk + 1}#delivery-{found[3].pk}"
+    older = client.get(address.partition("#")[0])
+    assert f'<tr id="delivery-{found[3].pk}">' in older.text
+    assert f'href="{address}"' in older.text
+    assert "data-changes" not in older.text  # what is older does not move
+
+
+def test_a_project_without_the_address_is_told_why_it_waits(shop: Shop) -> None:
+    client = signed_in("viewer", shop.project)
+    assert "is not allotted" not in client.get(f"{PAGE}?project=shop").text
+    Allotment.objects.all().delete()
+    assert (
+        "is not allotted to it, so pushes that the site's secret signs"
+        in client.get(f"{PAGE}?project=shop").text
+    )
+
+
+def test_who_may_set_the_webhook_up_is_led_there() -> None:
+    project = make.make_project()
+    for role, leads in (("viewer", False), ("maintainer", True)):
+        text = signed_in(role, project).get(f"{PAGE}?project={project.slug}").text
+        assert ("Set up the webhook" in text) is leads
+
+
 # Replaying
+
+
+def test_a_replay_leads_back_to_its_row(shop: Shop) -> None:
+    delivery = shop.push()
+    decide(delivery.pk)
+    client = signed_in("deployer", shop.project)
+    sent = {"project": "shop", "back": f"project=shop&before={delivery.pk + 1}&x=//evil.example"}
+    answer = client.post(f"{PAGE}{delivery.pk}/replay/", sent)
+    assert answer["Location"] == f"{PAGE}?project=shop&before={delivery.pk + 1}#delivery-{delivery.pk}"
+
+
+def test_a_replay_needs_the_address(shop: Shop) -> None:
+    delivery = shop.push()
+    decide(delivery.pk)
+    Allotment.objects.all().delete()
+    answer = signed_in("deployer", shop.project).post(f"{PAGE}{delivery.pk}/replay/", {"project": "shop"})
+    assert answer.status_code == 422
+    assert "is not allotted to Shop any more" in answer.text
 
 
 def test_a_deployer_replays_a_push_by_the_rules_of_now(shop: Shop) -> None:

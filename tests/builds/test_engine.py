@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from adapters.docker.disk import OurImage, Used
+from adapters.docker import disk
+from adapters.docker.disk import Freed, Limit, OurImage, Used, prune_cache, remove
 from adapters.docker.engine import EngineFacts
 from adapters.docker.faults import not_there
 from builds import engine, status
@@ -56,16 +58,14 @@ def played(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     )
     seen: dict[str, Any] = {"used": Used(images, 100, 50), "removed": []}
 
-    def remove(_: object, chosen: list[OurImage]) -> Any:
-        from adapters.docker.disk import Freed
-
+    def remove(_: object, chosen: list[OurImage], limit: Limit) -> Any:
         seen["removed"] += [one.engine_id for one in chosen]
         return Freed(len(chosen), sum(one.own_size for one in chosen))
 
     monkeypatch.setattr(engine, "engine", lambda timeout=10: Played(seen.get("error")))
-    monkeypatch.setattr(engine.disk, "used", lambda wire, label: seen["used"])
+    monkeypatch.setattr(engine.disk, "used", lambda wire, label, limit: seen["used"])
     monkeypatch.setattr(engine.disk, "remove", remove)
-    monkeypatch.setattr(engine.disk, "prune_cache", lambda wire, keep, most_bytes: 7)
+    monkeypatch.setattr(engine.disk, "prune_cache", lambda wire, keep, most_bytes, limit: 7)
     return seen
 
 
@@ -106,6 +106,37 @@ def test_room_is_made_once_an_hour(played: dict[str, Any]) -> None:
     cache.set("builds.engine", {**kept, "pruned_at": (timezone.now() - timedelta(hours=2)).isoformat()})
     engine.tend()
     assert played["removed"] == ["i30", "i30"]
+
+
+def test_a_slow_engine_holds_its_worker_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer takes 10 s: three images go in 25 s, the rest an hour later, and the cache waits, too."""
+    now, asked = [0.0], []
+    monkeypatch.setattr(disk.time, "monotonic", lambda: now[0])
+
+    class Client:
+        _version = "1.41"
+
+        def remove_image(self, engine_id: str, force: bool) -> None:
+            asked.append(engine_id)
+            now[0] += 10
+
+    wire = SimpleNamespace(host="unix:///x", client=Client())
+    images = [OurImage(f"i{n}", {}, 5, timezone.now()) for n in range(9)]
+    limit = Limit(25)
+    assert remove(wire, images, limit) == Freed(3, 15)  # type: ignore[arg-type]
+    assert prune_cache(wire, keep=timedelta(days=1), most_bytes=1, limit=limit) == 0  # type: ignore[arg-type]
+    assert asked == ["i0", "i1", "i2"]
+
+
+def test_the_times_of_a_look_fit_into_its_job(
+    played: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(engine, "has_worker", lambda: True)
+    monkeypatch.setattr(engine, "queued", lambda _: [])
+    monkeypatch.setattr(engine, "enqueue", lambda *_, seconds, **__: given.append(seconds))
+    engine.look_soon()
+    assert given[0] > engine.TEND_SECONDS * 2
 
 
 def test_an_engine_that_does_not_answer(worker: None, played: dict[str, Any]) -> None:

@@ -116,6 +116,22 @@ def test_a_push_that_a_delivery_told_is_no_missed_one(looked: Shop) -> None:
     assert not Delivery.objects.filter(event="seen").exists()
 
 
+def test_a_waiting_delivery_of_a_fork_makes_up_for_nothing(looked: Shop) -> None:
+    """A fork has the same commits on branches of the same names."""
+    before = looked.origin.git("rev-parse", "HEAD")
+    after = looked.origin.commit("Change", {"a": "1"})
+    looked.origin.push()
+    deliver(looked.client, push_body("https://git.example/fork/shop.git", before=before, after=after))
+    assert [build.revision for build in look(looked)] == [after]
+
+
+def test_a_waiting_delivery_of_anothers_secret_makes_up_for_nothing(looked: Shop) -> None:
+    other = make.make_project(repository_url=looked.url)
+    delivery = looked.push()
+    Delivery.objects.filter(pk=delivery.pk).update(signers=[other.pk], signed_by=other)
+    assert [build.revision for build in look(looked)] == [delivery.after]
+
+
 def test_a_push_whose_delivery_waits_is_left_to_it(looked: Shop) -> None:
     delivery = looked.push()
     assert look(looked) == []

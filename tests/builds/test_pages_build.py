@@ -15,6 +15,7 @@ from django.utils import timezone
 from audit.models import AuditEvent
 from builds.models import Build, BuiltImage
 from clusters.models import LiveState
+from core.heartbeats import WORKER, Heart
 from projects.models import Project, Role
 from runs.models import LogChunk, State, Step
 from tests.factories import grant, make_build, make_environment, make_image, make_project, make_user
@@ -194,6 +195,17 @@ class TestFailed:
         assert bad not in page(dev, build)
 
 
+def test_a_build_that_fails_again_by_itself_says_what_to_do_and_offers_no_retry_first(
+    dev: Client, shop: Project
+) -> None:
+    failed = ended(shop, State.FAILED, result="web: The command “make” ended with code 2.")
+    shown = page(dev, failed)
+    assert "Correct it in the repository, push, and build the new revision" in shown
+    assert 'class="button" type="button" popovertarget="retry"' in shown
+    errored = ended(shop, State.ERRORED, result="The registry did not answer.")
+    assert 'class="button primary" type="button" popovertarget="retry"' in page(dev, errored)
+
+
 class TestUnderWay:
     def test_a_running_build_is_live(self, dev: Client, shop: Project) -> None:
         build = make_build(shop, State.RUNNING, started_at=timezone.now())
@@ -229,9 +241,19 @@ class TestUnderWay:
 
     def test_a_queued_build_says_what_it_waits_for(self, dev: Client, shop: Project) -> None:
         alone = make_build(shop, State.QUEUED)
+        assert "No worker of builds runs" in page(dev, alone)
+        Heart(WORKER, ["builds"]).beat()
         assert "Waits for a free worker." in page(dev, alone)
         running = make_build(shop, State.RUNNING, started_at=timezone.now())
         assert f'Waits for <a href="/builds/{running.number}/">' in page(dev, alone)
+
+    def test_a_running_build_says_how_long_it_usually_takes(self, dev: Client, shop: Project) -> None:
+        running = make_build(shop, State.RUNNING, started_at=timezone.now())
+        assert "usually" not in page(dev, running)
+        for seconds in (80, 98, 7000):
+            ended(shop, seconds=seconds)
+        ended(shop, State.FAILED, seconds=1)
+        assert "usually 1 min 38 s" in page(dev, running)
 
     def test_a_superseded_build_leads_to_the_newer_one(self, dev: Client, shop: Project) -> None:
         newer = ended(shop)

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from builds.models import Build, BuiltImage, Delivery
 from builds.pages import times
+from people.models import User
 from projects.models import Project, Role
 from runs.models import State
 from tests.factories import grant, make_build, make_image, make_project, make_user
@@ -92,7 +93,15 @@ class TestRows:
         page = visit()
         assert "The Dockerfile of web failed at step 3." in page
         assert "Build failed" in page
-        assert f'A newer push came. <a href="/builds/{newer.number}/">#{newer.number}</a>' in page
+        link = f'<a href="/builds/{newer.number}/">build #{newer.number}</a>'
+        assert f"{newer.short} came before it began: {link}" in page
+
+    def test_who_may_build_nothing_is_not_asked_to(self, visit: Any, client: Client, shop: Project) -> None:
+        ended(shop)
+        assert "Build a revision" not in visit()
+        grant(make_user("dev"), Role.DEPLOYER, shop)
+        client.force_login(User.objects.get(username="dev"))
+        assert "Build a revision" in client.get("/builds/").text
 
     def test_images_that_were_there_already(self, visit: Any, shop: Project) -> None:
         build = ended(shop)

@@ -124,7 +124,7 @@ class TestChoosing:
         Recipe.objects.create(image=image, is_built=False)
         page = read(dev, "/builds/new/")
         assert "has no image that is built here" in page
-        assert '<button class="button primary" disabled>' in page
+        assert '<button class="button primary" id="go" disabled>' in page
 
     def test_git_that_fails_is_told(self, dev: Client, outside: Outside) -> None:
         outside.fails["git"] = Unavailable("The Git host does not answer.", system="Git")

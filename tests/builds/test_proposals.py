@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from builds.proposals import MOST, found, is_dockerfile, proposals
+from builds.proposals import found
+from projects.dockerfiles import MOST, is_dockerfile, proposals
 from projects.models import Image, Role
 from tests import factories as make
 from tests.adapters.conftest import origin  # noqa: F401  (a fixture)

@@ -96,6 +96,33 @@ def test_the_same_report_twice_is_one_build(head: str, ecr: Ecr) -> None:
     assert Build.objects.count() == 2
 
 
+def test_a_report_belongs_to_the_branches_whose_head_it_is(head: str, shop: Shop) -> None:
+    for name in ("release/1", "other"):
+        shop.origin.git("branch", name)
+    shop.origin.push()
+    report("shop", head)
+    build = Build.objects.get()
+    assert (build.branch, build.branches) == ("main", ["main", "other", "release/1"])
+
+
+def test_the_only_branch_is_the_reports(head: str, shop: Shop, ecr: Ecr) -> None:
+    shop.origin.git("checkout", "-q", "-b", "feature")
+    sha = shop.origin.commit("More", {"a": "b"})
+    ecr.images["shop/web"][sha] = DIGEST
+    report("shop", sha)
+    assert Build.objects.get().branch == "feature"
+
+
+def test_a_report_may_name_its_branch(head: str, shop: Shop) -> None:
+    shop.origin.commit("More", {"a": "b"})  # main has moved on
+    report("shop", head)
+    assert "taken" in report("shop", head, "--branch", "main")
+    assert "known already" in report("shop", head, "--branch", "main")
+    assert "known already" in report("shop", head)
+    newest, oldest = Build.objects.order_by("-number")
+    assert (newest.branches, oldest.branches) == (["main"], [])
+
+
 def test_an_image_that_is_not_built_here_is_reported_too(head: str) -> None:
     Recipe.objects.create(image=Image.objects.get(), is_built=False)
     assert "taken" in report("shop", "main", "--image", f"web={DIGEST}")
@@ -114,6 +141,7 @@ def test_only_the_named_images_must_be_there(head: str, shop: Shop) -> None:
         (("nope", "main"), "no project nope"), (("shop", "nope"), "no revision"),
         (("shop", "main", "--image", "api"), "no image api"),
         (("shop", "main", "--image", "web=latest"), "NAME=sha256"), (("shop", "main", "--image", f"web={OTHER}"), "leads to"),
+        (("shop", "main", "--branch", "nope"), "no branch nope"), (("shop", "main", "--branch", "b" * 300), "no branch bbb"),
         (("shop", "HEAD~1"), "not a revision"), (("shop", "main", "--as", "nobody"), "no active person"),
     ],
 )  # fmt: skip

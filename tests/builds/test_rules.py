@@ -9,7 +9,7 @@ import pytest
 
 from adapters.git.repository import Commit
 from builds.pushes import Push, facts_of, push_of
-from builds.rules import Rules, judge, needs_paths
+from builds.rules import Rules, apply_rules, needs_paths
 
 USUAL = Rules(default_branch="main", on_push=True)
 
@@ -49,7 +49,7 @@ def push(ref: str = "refs/heads/main", subject: str = "Change", **more: Any) -> 
     ],
 )  # fmt: skip
 def test_the_rules(rules: dict[str, Any], pushed: Push, builds: bool, word: str) -> None:
-    found = judge(Rules(**{"default_branch": "main", "on_push": True, **rules}), pushed)
+    found = apply_rules(Rules(**{"default_branch": "main", "on_push": True, **rules}), pushed)
     assert found.builds is builds
     assert word in found.sentence
     assert found.sentence.endswith(".")
@@ -76,5 +76,7 @@ def test_after_a_forced_push_the_commits_do_not_tell_what_changed() -> None:
 
 
 def test_a_sentence_stays_short_for_long_names() -> None:
-    found = judge(Rules("main", on_push=True, branches=["x" * 200] * 50), push(f"refs/heads/{'y' * 250}"))
+    found = apply_rules(
+        Rules("main", on_push=True, branches=["x" * 200] * 50), push(f"refs/heads/{'y' * 250}")
+    )
     assert len(found.sentence) <= 500

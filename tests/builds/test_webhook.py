@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings as django_settings
@@ -15,11 +17,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from audit.models import AuditEvent
-from builds.incoming import rates, receiving, views
+from builds.incoming import naming, payloads, rates, receiving, views
 from builds.models import BuildSettings, Decision, Delivery
 from core import jobs
 from tests import factories as make
-from tests.builds.pushing import HOOK, deliver, push_body, signature, site_secret_fixture  # noqa: F401  (a fixture)
+from tests.builds.pushing import HOOK, SITE_SECRET, deliver, push_body, signature, site_secret_fixture  # noqa: F401  (a fixture)
 from tests.core.test_incoming import Server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("site_secret")]
@@ -154,9 +156,10 @@ def test_a_projects_own_secret_speaks_for_no_other_repository(client: Client) ->
 
 
 def test_a_body_that_names_two_repositories_is_decided_for_the_signers_alone(client: Client) -> None:
-    from builds.deciding import projects_of
+    from builds.concerned import projects_of
 
-    mine, theirs = with_own_secret(URL), make.make_project(repository_url=OTHER)
+    mine = make.with_address(with_own_secret(URL))
+    theirs = make.with_address(make.make_project(repository_url=OTHER))
     body = push_body(URL)
     body["repository"]["ssh_url"] = OTHER
     assert deliver(client, body, secret=OWN).status_code == 202
@@ -170,6 +173,67 @@ def test_of_projects_with_one_repository_the_one_whose_secret_fits_is_found(clie
     second = with_own_secret(URL)
     assert deliver(client, push_body(URL), secret=OWN).status_code == 202
     assert Delivery.objects.get().signed_by == second
+
+
+def test_a_projects_own_secret_decides_in_no_other_project_of_the_repository(client: Client) -> None:
+    from builds.concerned import projects_of
+
+    mine = with_own_secret(URL)
+    make.with_address(make.make_project(repository_url=URL))
+    deliver(client, push_body(URL), secret=OWN)
+    assert projects_of(Delivery.objects.get()) == [mine]
+
+
+def test_projects_with_one_repository_and_one_secret_are_all_decided(client: Client) -> None:
+    from builds.concerned import projects_of
+
+    both = [with_own_secret(URL), with_own_secret("git@github.com:acme/shop.git")]
+    with_own_secret(URL, "another-secret-of-the-same")
+    with_own_secret(OTHER)
+    deliver(client, push_body(URL), secret=OWN)
+    assert projects_of(Delivery.objects.get()) == both
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("style", ["compact", "pretty", "escaped"])
+def test_the_project_is_found_in_the_raw_body(client: Client, kind: str, style: str) -> None:
+    project = with_own_secret(URL)
+    body = push_body(URL, subject='She wrote "clone_url": "https://github.com/a/b"')
+    text = json.dumps(body, indent=2 if style == "pretty" else None)
+    text = text.replace("/", "\\/") if style == "escaped" else text
+    sent = text if kind == "application/json" else urlencode({"payload": text})
+    answer = deliver(client, sent.encode(), secret=OWN, content_type=kind)
+    assert answer.status_code == 202
+    assert Delivery.objects.get().signers == [project.pk]
+
+
+def test_an_address_outside_of_the_repository_gives_no_right(client: Client) -> None:
+    """The raw body names the signer's address; the delivery itself is about another repository."""
+    with_own_secret(URL)
+    body = {**push_body(OTHER), "organization": {"clone_url": URL}}
+    assert deliver(client, body, secret=OWN).status_code == 403
+    assert Delivery.objects.get().state == "refused"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [json.dumps(push_body(URL)).encode(), b'"clone_url":"' * 190_000, b"[" * 2_400_000,
+     b'{"clone_url":"' + b"a" * 2_400_000 + b'"}', b"payload=" + b"%22clone_url%22%3A%22x%22" * 90_000],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_nothing_is_parsed_of_a_body_that_nobody_signed(
+    client: Client, monkeypatch: pytest.MonkeyPatch, body: bytes, kind: str
+) -> None:
+    parsed: list[object] = []
+    with_own_secret(URL)
+    for name in ("read", "json"):
+        where = receiving if name == "read" else payloads
+        monkeypatch.setattr(where, name, lambda *_: parsed.append(1))
+    assert deliver(client, body, secret="wrong", content_type=kind).status_code == 403
+    assert parsed == []
+    began = time.process_time()
+    assert len(naming.addresses_in(body, kind)) <= naming.MOST_FINDS * len(payloads.ADDRESSES)
+    assert time.process_time() - began < 0.5  # a few searches for fixed bytes in 2.5 MB
 
 
 def test_a_secret_that_no_key_decrypts_signs_nothing(client: Client) -> None:
@@ -198,6 +262,24 @@ def test_a_delivery_that_failed_is_tried_again_when_it_is_sent_again(client: Cli
     deliver(client, push_body(URL), delivery="d" * 36)
     row = Delivery.objects.get()
     assert (row.state, row.tries, row.sentence) == ("waiting", 0, "")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("site", OWN), (OWN, "site"), (OWN, "another-secret-of-the-same")]
+)
+def test_another_signer_cannot_take_up_a_delivery(client: Client, first: str, second: str) -> None:
+    with_own_secret(URL)
+    with_own_secret(URL, "another-secret-of-the-same")
+    secrets = {"site": SITE_SECRET}
+    deliver(client, push_body(URL), delivery="d" * 36, secret=secrets.get(first, first))
+    Delivery.objects.update(state="failed", tries=12, sentence="Git does not answer.")
+    answer = deliver(client, push_body(URL), delivery="d" * 36, secret=secrets.get(second, second))
+    assert answer.status_code == 409
+    row = Delivery.objects.get()
+    assert (row.state, row.tries, row.repeats) == ("failed", 12, 0)
+    deliver(client, push_body(URL), delivery="d" * 36, secret=secrets.get(first, first))
+    row.refresh_from_db()
+    assert (row.state, row.repeats) == ("waiting", 1)
 
 
 @pytest.mark.parametrize(
@@ -240,11 +322,12 @@ def test_the_limit_of_a_body_is_that_of_files_and_said_in_words() -> None:
     assert longest_body(HOOK) == django_settings.FILE_UPLOAD_MAX_MEMORY_SIZE
 
 
-def test_taking_a_delivery_costs_two_queries(client: Client) -> None:
+def test_taking_a_delivery_costs_three_queries(client: Client) -> None:
+    """Among them the change that open pages follow."""
     deliver(client, push_body(URL))
     with CaptureQueriesContext(connection) as queries:
         deliver(client, push_body(URL))
-    assert len([one for one in queries if "SAVEPOINT" not in one["sql"]]) <= 2
+    assert len([one for one in queries if "SAVEPOINT" not in one["sql"]]) <= 3
 
 
 def test_a_redis_that_is_down_loses_nothing(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

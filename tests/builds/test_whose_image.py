@@ -14,7 +14,7 @@ from builds.models import BuiltImage
 from builds.pipeline import stages
 from builds.pipeline.registries import Known
 from builds.pipeline.work import NotBuildable
-from builds.tags import tags_of
+from builds.tags import revision_tags
 from deployments.preparation import prepare
 from projects.models import Image
 from tests.factories import make_build, make_image, make_project
@@ -27,7 +27,7 @@ def facts(digest: str, *tags: str) -> ImageFacts:
 
 
 def order(revision: str) -> Any:
-    return SimpleNamespace(tags=tags_of(revision, branch="main", git_tags=(), default_branch="main"))
+    return SimpleNamespace(tags=revision_tags(revision))
 
 
 def test_an_image_of_another_revision_with_the_same_short_tag_is_not_taken_for_ours() -> None:

@@ -15,45 +15,6 @@ from builds.pipeline.mounts import secret_ids
 from builds.pipeline.orders import _address
 from builds.pipeline.secrets import value_of
 from builds.pipeline.work import NotBuildable
-from builds.tags import as_tag, branch_tag, tags_of
-
-REVISION = "63ec5c0" + "0" * 33
-
-
-def test_tags_of_the_default_branch_and_of_another() -> None:
-    tags = tags_of(REVISION, branch="main", git_tags=["v1.2"], default_branch="main")
-    assert tags.fixed == (REVISION, "63ec5c0", "v1.2")
-    assert tags.moving == ("branch-main", "latest")
-    assert tags_of(REVISION, branch="feature/x", git_tags=[], default_branch="main").moving == (
-        "branch-feature-x",
-    )
-    assert tags_of(REVISION, branch="", git_tags=[], default_branch="main").moving == ()
-
-
-def test_git_tags_that_would_be_taken_for_others_are_left_out() -> None:
-    tags = tags_of(
-        REVISION, branch="main", git_tags=["latest", "branch-main", "deadbee", "v1"], default_branch="main"
-    )
-    assert tags.fixed == (REVISION, "63ec5c0", "v1")
-    assert tags.left_out == ("latest", "branch-main", "deadbee")
-
-
-@pytest.mark.parametrize(
-    ("name", "tag"),
-    [
-        ("v1.0", "v1.0"),
-        ("release/1 ü", "release-1-"),
-        (".hidden", "_.hidden"),
-        ("-x", "_-x"),
-        ("a" * 200, "a" * 128),
-    ],
-)
-def test_names_of_git_as_tags(name: str, tag: str) -> None:
-    assert as_tag(name) == tag
-
-
-def test_a_long_branch_fits_into_a_tag() -> None:
-    assert len(branch_tag("b" * 200)) == 128
 
 
 def test_which_secrets_a_dockerfile_mounts() -> None:
@@ -83,9 +44,10 @@ FROM $NOTHING
 def test_which_images_a_dockerfile_takes() -> None:
     found = taken(DOCKERFILE, {})
     assert set(found.names) == {
-        "docker/dockerfile:1", "r.example/team/base:1", "r.example:5000/other/tool:2", "scratch", "0", "busybox", "$NOTHING",
+        "r.example/team/base:1", "r.example:5000/other/tool:2", "scratch", "0", "busybox", "$NOTHING",
     }  # fmt: skip
-    assert found.unclear == ()
+    assert (found.unclear, found.frontends) == ((), ())
+    assert set(found.bases) == {"r.example/team/base:1", "scratch", "$NOTHING"}
     assert "r.example/mine:1" in taken(DOCKERFILE, {"BASE": "r.example/mine"}).names
 
 
@@ -107,7 +69,6 @@ OTHER = "r.example/other/private"
         f"FROM scratch\nCOPY --from={OTHER} / /",
         f"FROM scratch\nRUN --mount=type=bind,from={OTHER},target=/x true",
         f"FROM scratch\nONBUILD COPY --from={OTHER} / /",
-        f"# syntax={OTHER}\nFROM scratch",
         "FROM \"r.exa\"'mple/other/private'",
         "FROM r.example/oth\\er/private",
         "FROM r.example/other/private$EMPTY",
@@ -120,6 +81,19 @@ OTHER = "r.example/other/private"
         f"RUN echo \\\\\nFROM {OTHER}",
         f"# check=skip=all\n# escape=`\nRUN echo \\\nFROM {OTHER}",
         f"RUN <<'a\\'\na\\\nFROM {OTHER}",
+        f"FROM scratch\nRUN echo \\\\\nFROM \\\n{OTHER}",
+        f"FROM scratch\nRUN <<'E\\'\nE\\\nFROM \\\n{OTHER}",
+        f"FROM scratch\nRUN <<'E\\'\nE\\\nFR\\\nOM {OTHER}",
+        f"FROM scratch\nRUN <<'E\\'\nE\\\nCOPY \\\n--from={OTHER} / /",
+        f"ARG B={OTHER}\nARG A='x \\\nARG B=harmless'\nFROM $B",
+        f"\ufeffFROM {OTHER}\r\n",
+        f"\ufeff# escape=`\r\nFROM `\r\n{OTHER}\r\n",
+        "FROM 3f",
+        "FROM sha256:3fa",
+        "FROM scratch\nCOPY --from=3fa / /",
+        "FROM 123456789012",
+        "FROM scratch\nCOPY --from=123456789012 / /",
+        "".join(["RUN x \\\n" * 30_000, f"FROM {OTHER}"]),
         f'FROM --platform="${{A:+ }}linux/amd64" {OTHER}',
         f"ARG A=x{OTHER}\nFROM ${{A#x}}",
         f"ARG A=\nFROM ${{A-harmless}}{OTHER}",
@@ -134,9 +108,47 @@ def test_no_way_of_writing_hides_an_image(text: str) -> None:
     assert OTHER in found.names or found.unclear
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"# syntax={OTHER}\nFROM scratch",
+        f"#syntax = {OTHER} more\r\nFROM scratch",
+        f"\ufeff#Syntax={OTHER}\nFROM scratch",
+        f"#!/bin/x\n# escape=`\n# syntax={OTHER}\nFROM scratch",
+        f"// syntax={OTHER}\nwhatever",
+        '{"syn\\u0074ax": "x/y"}',
+        '#!/bin/x\n {"syntax": "x/y"}',
+        "# syntax=docker/dockerfile-evil:1\nFROM scratch",
+        "# syntax=evil.example/docker/dockerfile:1\nFROM scratch",
+        "# syntax=docker/dockerfile:1@sha256:abc\nFROM scratch",
+    ],
+)
+def test_only_dockers_own_frontend_reads_dockerfiles(text: str) -> None:
+    assert taken(text, {}).frontends
+
+
+@pytest.mark.parametrize(
+    "name", ["docker/dockerfile", "docker/dockerfile:1.7-labs", "docker.io/docker/dockerfile:1"]
+)
+def test_dockers_own_frontend(name: str) -> None:
+    assert taken(f"# syntax={name}\nFROM scratch\nRUN echo '# syntax=x'", {}).frontends == ()
+    assert taken("FROM scratch", {"BUILDKIT_SYNTAX": name}).frontends == ()
+    assert taken("FROM scratch", {"BUILDKIT_SYNTAX": "evil/frontend"}).frontends == ("evil/frontend",)
+    assert taken("FROM scratch", {"BUILDKIT_SYNTAX": ""}).frontends == ("",)
+
+
 def test_an_argument_that_is_not_declared_gives_no_value() -> None:
     assert OTHER in taken(f"FROM ${{VERSION:-{OTHER}}}", {"VERSION": "20"}).names
     assert OTHER not in taken(f"ARG VERSION\nFROM ${{VERSION:-{OTHER}}}", {"VERSION": "20"}).names
+
+
+def test_a_command_of_many_lines_is_no_trouble() -> None:
+    text = (
+        "FROM python:3\nRUN "
+        + "apt-get install -y --no-install-recommends some-package \\\n" * 5000
+        + " && true"
+    )
+    assert taken(text, {}).unclear == ()
 
 
 def test_what_only_looks_like_an_instruction_is_no_trouble() -> None:
@@ -164,6 +176,7 @@ def test_a_stage_named_by_the_platform_is_no_image_of_ours() -> None:
         ("localhost/a", ("localhost", "a")),
         ("library/python:3", ("", "library/python")),
         ("python:3", ("", "python")),
+        ("R.Example:443/a", ("r.example", "a")),
     ],
 )
 def test_where_an_image_is(reference: str, found: tuple[str, str]) -> None:

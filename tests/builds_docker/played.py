@@ -69,5 +69,7 @@ def play(ecr: PlayedEcr, monkeypatch: pytest.MonkeyPatch) -> None:
         "builds.pipeline.orders.ecr",
         "builds.pipeline.orders.ecr_repositories",
         "builds.pipeline.stages.ecr",
+        "builds.pipeline.tagging.ecr",
+        "builds.pipeline.tagging.ecr_repositories",
     ):
         monkeypatch.setattr(name, lambda registry: ecr)

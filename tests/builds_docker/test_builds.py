@@ -11,6 +11,7 @@ import pytest
 from adapters.docker.engine import Engine
 from builds.models import BuildSecret, BuiltImage, Recipe
 from builds.services import rebuild, retry_build
+from builds.tags import branch_tag
 from projects.models import Allotment
 from runs.models import State
 from tests.builds_docker.world import COPY, SERVES, World, command, log_of, steps_of, work
@@ -33,10 +34,12 @@ def test_a_revision_becomes_an_image_with_its_tags_and_labels(
     settings.DOCKER_BUILDER = builder
     Recipe.objects.create(image=world.project.images.get(), arguments=[{"name": "COLOUR", "value": "teal"}])
     revision = world.commit({"Dockerfile": SERVES, "app/index.html": "hello"})
-    build = world.build(revision, git_tags=["v1.0", "latest"])
+    world.git("tag", "v1.0")
+    world.git("tag", "latest")
+    build = world.build(revision)
     assert build.state == State.SUCCEEDED, (build.result, log_of(build))
     assert (build.builder, build.result) == (builder, f"The image api of {build.short} is in the registry.")
-    assert steps_of(build) == {"checkout": "succeeded", "build api": "succeeded", "push api": "succeeded"}
+    assert steps_of(build) == dict.fromkeys(["checkout", "build api", "push api", "tags"], "succeeded")
     image = build.images.get()
     assert image.state == BuiltImage.State.SUCCEEDED
     assert image.steps >= 5
@@ -55,12 +58,40 @@ def test_a_revision_becomes_an_image_with_its_tags_and_labels(
 def test_the_same_revision_is_not_built_again(world: World, aws: Aws) -> None:
     revision = world.commit({"Dockerfile": COPY}, branch="feature")
     first = world.build(revision, branch="feature").images.get()
+    world.git("branch", "main")
+    world.git("branch", "release/1")
     build = world.build(revision, branch="main")
     image = build.images.get()
+    assert build.branches == ["main", "feature", "release/1"]
     assert (image.state, image.digest, image.size) == (BuiltImage.State.EXISTED, first.digest, first.size)
     assert build.result == f"The image api of {build.short} was in the registry already."
     assert steps_of(build)["push api"] == "succeeded"
-    assert {"branch-feature", "branch-main", "latest"} < set(listed(aws, image)[0]["imageTags"])
+    wanted = {"branch-feature", "branch-main", "latest", branch_tag("release/1")}
+    assert wanted < set(listed(aws, image)[0]["imageTags"])
+    assert wanted < set(image.tags)
+
+
+def test_a_rebuild_of_an_older_revision_leaves_the_branchs_tags_alone(world: World, aws: Aws) -> None:
+    first = world.build(world.commit({"Dockerfile": COPY}))
+    second = world.build(world.commit({"a": "1"}))
+    time.sleep(1.1)  # the label of the time of the build has seconds
+    build = work(rebuild(world.actor, first).build)
+    assert build.state == State.SUCCEEDED, log_of(build)
+    reason = f"the branch main has moved on to {second.short}."
+    assert build.warnings == [f"The tags branch-main, latest were left alone: {reason}"]
+    assert reason in log_of(build)
+    image = second.images.get()
+    by_digest = {one["imageDigest"]: set(one.get("imageTags", ())) for one in listed(aws, image)}
+    assert {"branch-main", "latest"} < by_digest[image.digest]
+    assert set(build.images.get().tags) == {first.revision, first.short}
+
+
+def test_tags_wait_for_all_images(world: World, aws: Aws) -> None:
+    world.image("tool", dockerfile="tool.Dockerfile")
+    build = world.build(world.commit({"Dockerfile": COPY, "tool.Dockerfile": "FROM scratch\nBOGUS\n"}))
+    assert (build.state, steps_of(build)["tags"]) == (State.FAILED, "skipped")
+    image = build.images.get(name="api")
+    assert set(listed(aws, image)[0]["imageTags"]) == {build.revision, build.short}
 
 
 def test_a_rebuild_makes_the_image_anew_and_takes_the_tags(world: World, aws: Aws) -> None:
@@ -254,6 +285,43 @@ def test_an_image_of_another_project_is_no_base(world: World, line: str) -> None
     assert build.state == State.FAILED
     assert build.result.startswith("api: The repository other/private of ECR is not allotted to Shop")
     assert steps_of(build)["build api"] == "skipped"
+
+
+@pytest.mark.parametrize("builder", ["buildkit", "classic"])
+def test_a_trigger_of_a_base_image_takes_no_image_of_another_project(
+    world: World, engine: Engine, settings: Any, builder: str
+) -> None:
+    settings.DOCKER_BUILDER = builder
+    base, other = f"{world.project.slug}-base", f"{world.registry.host}/other/private"
+    engine.wire.client.import_image_from_data(
+        bytes(10_240), repository=base, tag="1", changes=[f"ONBUILD COPY --from={other} / /stolen"]
+    )
+    try:
+        build = world.build(world.commit({"Dockerfile": f"FROM {base}:1\n"}))
+    finally:
+        engine.wire.client.remove_image(f"{base}:1", force=True)
+    assert build.state == State.FAILED
+    assert f"it takes {other}, which its Dockerfile does not name" in build.result
+    assert "A trigger (ONBUILD)" in build.hint
+
+
+def test_a_foreign_frontend_reads_no_dockerfile(world: World) -> None:
+    build = world.build(world.commit({"Dockerfile": "# syntax=evil.example/frontend\nFROM scratch\n"}))
+    assert build.state == State.FAILED
+    assert "wants evil.example/frontend to read it; only Docker's own docker/dockerfile may" in build.result
+    assert steps_of(build)["build api"] == "skipped"
+
+
+@pytest.mark.parametrize("network", ["", "none"])
+@pytest.mark.parametrize("builder", ["buildkit", "classic"])
+def test_the_network_of_steps(world: World, settings: Any, builder: str, network: str) -> None:
+    settings.DOCKER_BUILDER, settings.BUILD_NETWORK = builder, network
+    # With the project's name in it, because a step that was built before prints nothing.
+    text = COPY + command(f"/bin/busybox echo {world.project.slug}; /bin/busybox cat /proc/net/dev")
+    build = world.build(world.commit({"Dockerfile": text}))
+    assert build.state == State.SUCCEEDED, (build.result, log_of(build))
+    assert " lo: " in log_of(build)
+    assert ("eth0: " in log_of(build)) is (network == "")
 
 
 def test_a_revision_that_was_force_pushed_away(world: World) -> None:

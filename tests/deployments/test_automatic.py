@@ -161,6 +161,63 @@ def test_a_build_of_another_tool_belongs_to_the_branch_that_has_it(ruled) -> Non
     assert [deploy.revision for deploy in decide(ruled)] == [SHAS[0]]
 
 
+def test_a_build_that_took_up_another_branch_or_was_its_head(ruled) -> None:
+    ruled.policies["auto_deploy"] = "release/*"
+    ruled.save()
+    build(ruled, SHAS[0], also_for=["refs/heads/release/1"])
+    assert [deploy.revision for deploy in decide(ruled)] == [SHAS[0]]
+    build(
+        ruled, SHAS[1], branch="", cause="report", tagged_for=["refs/heads/release/2", "refs/tags/release/3"]
+    )
+    assert [deploy.revision for deploy in decide(ruled)] == [SHAS[0], SHAS[1]]
+    build(ruled, SHAS[2], tagged_for=["refs/tags/release/3"])  # a tag is no branch
+    assert len(decide(ruled)) == 2
+
+
+def test_an_earlier_build_of_another_branch_makes_a_revision_no_older(ruled) -> None:
+    ruled.policies["auto_deploy"] = "release/*"
+    ruled.save()
+    build(ruled, SHAS[1])  # of main, before release/1 had it
+    build(ruled, SHAS[0], branch="release/1")
+    decide(ruled)
+    build(ruled, SHAS[1], branch="release/1")
+    assert [deploy.revision for deploy in decide(ruled)] == [SHAS[0], SHAS[1]]
+
+
+def test_the_number_of_queries_does_not_grow(ruled, django_assert_num_queries) -> None:
+    commits = [[sha, "", "", ""] for sha in SHAS]
+    BranchState.objects.create(project=ruled.project, branch="main", head=SHAS[0], commits=commits)
+    build(ruled, SHAS[0], branch="", cause="report")
+    with django_assert_num_queries(5):
+        assert automatic.candidate(ruled) is not None
+    for n in range(60):
+        build(ruled, SHAS[n % 6], branch="", cause="report")
+    with django_assert_num_queries(5):
+        assert automatic.candidate(ruled) is not None
+
+
+def test_old_choices_are_forgotten_but_for_those_that_still_decide(ruled, monkeypatch) -> None:
+    monkeypatch.setattr(automatic, "LOOKED_AT", 3)
+    made = [build(ruled, SHAS[n]) for n in range(6)]
+    order = [
+        made[1],
+        made[2],
+        made[3],
+        made[4],
+        made[5],
+        made[0],
+    ]  # the last one shown is of the oldest build
+    for one in order:
+        automatic.note(ruled, one, why_not="Not now.")
+    automatic.forget_old()
+    assert AutomaticChoice.objects.count() == 6
+    AutomaticChoice.objects.update(made_at=NOW() - timedelta(days=91))
+    automatic.forget_old()
+    left = set(AutomaticChoice.objects.values_list("build", flat=True))
+    assert left == {made[0].pk, made[3].pk, made[4].pk, made[5].pk}
+    assert automatic.candidate(ruled) is None
+
+
 def test_of_several_only_the_newest(ruled) -> None:
     for sha in SHAS[:3]:
         build(ruled, sha)

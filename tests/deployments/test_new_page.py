@@ -13,8 +13,10 @@ from django.test.utils import CaptureQueriesContext
 
 from adapters.errors import Unavailable
 from deployments.models import Deploy
-from deployments.pages.new_views import LONGEST_OPEN, opens
+from deployments.pages.previewed import changed_of, shown
+from deployments.preparation.preview import Preview
 from engine.cluster.changes import ObjectChange
+from engine.manifests.meaning.words import Meaning
 from engine.types import Action, ObjectRef
 from projects import image_availability
 from runs.models import State
@@ -307,15 +309,23 @@ class TestBuilt:
             answered.set()
 
 
-@pytest.mark.parametrize(
-    ("action", "lines", "error", "is_open"),
-    [
-        (Action.CHANGE, 10, "", True),
-        (Action.CHANGE, LONGEST_OPEN + 1, "", False),  # long: stays folded
-        (Action.CREATE, 10, "", False),
-        (None, 0, "refused", True),
-    ],
-)
-def test_which_diffs_are_open(action: Any, lines: int, error: str, is_open: bool) -> None:
-    ref = ObjectRef("ConfigMap", "", "ns", "c")
-    assert opens(ObjectChange(ref, action, diff=("+ x",) * lines, error=error)) is is_open
+def test_only_what_is_refused_is_unfolded_and_own_marks_come_last() -> None:
+    def change(name: str, error: str = "", *found: Meaning) -> ObjectChange:
+        return ObjectChange(
+            ObjectRef("ConfigMap", "", "ns", name), Action.CHANGE, diff=("+ x",), error=error, meaning=found
+        )
+
+    made = Preview(
+        commit("c"), changes=(change("a", "", Meaning("marks")), change("b"), change("c", "refused"))
+    )
+    found = changed_of(made, sees_names=True, all_open=False)
+    assert [(one.change.ref.name, one.is_open) for one in found] == [("c", True), ("b", False), ("a", False)]
+    assert all(one.is_open for one in changed_of(made, sees_names=True, all_open=True))
+
+
+def test_keys_of_a_secret_are_counted_for_those_who_may_not_see_their_names() -> None:
+    keys = (Meaning("key", "TOKEN", "changed"), Meaning("key", "PIN", "added"))
+    change = ObjectChange(ObjectRef("Secret", "", "ns", "app"), Action.CHANGE, diff=("+ x",), meaning=keys)
+    hidden = shown(change, sees_names=False)
+    assert ([one.text for one in hidden.meaning], hidden.diff) == (["2 keys changed"], ())
+    assert shown(change, sees_names=True) is change

@@ -148,7 +148,7 @@ class TestThePage:
         page = client.get(f"{address}?see=1").content.decode()
         assert 'name="override" required' in page
         assert 'name="override_reason"' in page
-        assert 'type="submit" form="deploy-form"' in page
+        assert 'id="go" type="submit"' in page
         lacking.fails["cluster"] = ApiError("The cluster does not answer.", status=0)
         page = client.get(f"{address}?see=1").content.decode()
         assert 'name="override"' not in page

@@ -77,8 +77,8 @@ def one(
     )  # fmt: skip
     Build.objects.filter(pk=build.pk).update(created_at=at - timedelta(seconds=4))
     reached = (
-        len(images) * 2 + 1 if state == "succeeded" else 3
-    )  # checkout, build and push of the first image
+        len(images) * 2 + 2 if state == "succeeded" else 3
+    )  # checkout, build and push of the first image; at last the tags
     stopped = {"failed": "failed", "running": "running"}.get(state, "skipped")
     for step in Step.objects.filter(run_id=build.run_id):
         step.state = "succeeded" if step.position < reached else stopped

@@ -62,6 +62,7 @@ class Person:
             "key": key or uuid.uuid4().hex,
             "reason": reason,
             "confirm": environment,
+            "although_bad": "on",  # whatever the revision's record says
         }
         return self.post(f"/projects/{project}/{environment}/deploy/", data, timeout=timeout)
 

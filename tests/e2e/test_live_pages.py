@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable
+from urllib.request import Request, urlopen
 
 from playwright.sync_api import expect
 
+from tests.builds.pushing import push_body, signature
 from tests.e2e.browsing import SLOWLY, Visitor, needs_browser
 from tests.e2e.fixtures import People
 from tests.e2e.running import Running
@@ -49,3 +53,24 @@ def test_going_back_shows_today(visit: Visit, sandbox: Running, people: People) 
     number = people("dev").deploy("catalog", "staging", "main")
     page.go_back()
     expect(page.locator(f"#deploy-line-{number}")).to_be_visible(timeout=SLOWLY)
+
+
+def test_open_deliveries_show_a_push_that_is_not_built_and_each_has_an_address(
+    visit: Visit, sandbox: Running
+) -> None:
+    page = visit("dev").page
+    page.goto("/builds/deliveries/?project=storefront")
+    url = sandbox.rows("SELECT repository_url FROM projects_project WHERE slug = ?", "storefront")[0]
+    body = json.dumps(
+        push_body(url["repository_url"], ref="refs/heads/seen-live", subject="Seen live")
+    ).encode()
+    sent = {
+        "X-Hub-Signature-256": signature(body, sandbox.env["GITHUB_WEBHOOK_SECRET"]), "X-GitHub-Event": "push",
+        "X-GitHub-Delivery": str(uuid.uuid4()), "Content-Type": "application/json",
+    }  # fmt: skip
+    with urlopen(Request(f"{sandbox.url}/webhooks/github/", data=body, headers=sent), timeout=20) as answer:
+        assert answer.status == 202
+    row = page.locator("#deliveries tr", has_text="Seen live")
+    expect(row).to_contain_text("No build", timeout=SLOWLY)
+    row.get_by_title("Link to delivery").click()
+    expect(page.locator("tr:target")).to_contain_text("Seen live")

@@ -177,5 +177,5 @@ def test_the_number_of_queries_does_not_grow(staging, viewer, client, django_ass
             make_deploy(environment)
         make_deploy(environment, "running")
         make_deploy(staging)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(22):
         client.get(address)

@@ -304,3 +304,31 @@ def test_the_sites_token_writes_only_where_an_admin_has_allotted_the_address(
     BuildSettings.objects.create(project=project, github_token=OWN)
     assert github.repository_for(project) == "sandbox/catalog"
     assert github.token_of(project.pk) == OWN
+
+
+def test_of_a_project_that_was_removed_nobody_is_told(project: Project, end: End) -> None:
+    tell(project, end)
+    project.delete()
+    outbox.send_due()
+    row = Outgoing.objects.get()
+    assert (row.state, row.result) == ("skipped", "The project was removed before GitHub was told.")
+    assert end.states() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_while_the_project_is_removed_ends_the_row(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.GITHUB_TOKEN = TOKEN
+    project = make.with_address(make.make_project(repository_url="https://github.com/acme/shop.git"))
+    github.tell_status(project, "a" * 40, "pending", "Build #7 runs.", URL, key="k")
+
+    def refused(*_: Any) -> str:
+        project.delete()
+        raise Denied("The token lacks a right.", system="GitHub")
+
+    monkeypatch.setitem(github._DELIVERIES, "github_status", refused)
+    with redacting():
+        outbox.send_due()
+    assert Outgoing.objects.get().state == "failed"
+    assert not GitHubRefusal.objects.exists()

@@ -13,7 +13,7 @@ from rq.timeouts import JobTimeoutException
 
 from adapters.errors import Denied, NotFound, Throttled, TimedOut, Unavailable
 from adapters.slack import LONGEST_REQUEST, TIMEOUT
-from notify import outbox
+from notify import outbox, pruning
 from notify.models import Outgoing
 from portal.ticks import send_waiting
 from tests.notify.conftest import FakeSlack
@@ -344,6 +344,63 @@ class TestARound:
         assert slowest < outbox.CLAIM_SECONDS
         assert outbox.ROUND_SECONDS + slowest < settings.RQ_QUEUES["messages"]["DEFAULT_TIMEOUT"]
         assert settings.RQ_QUEUES["messages"]["DEFAULT_TIMEOUT"] > outbox.CLAIM_SECONDS
+
+
+def test_many_rows_of_one_recipient_keep_back_no_other(row: Any, slack: Any) -> None:
+    """A hundred rows of a channel that cannot be reached were all that a round looked at."""
+    for number in range(outbox.MOST_ROWS + 5):
+        row("started", thread=f"many-{number}", channel="#many")
+    good = row("started", thread="deploy-9", channel="#good")
+    slack.errors.append(DOWN)
+    outbox.send_due()
+    assert again(good).state == "sent"
+    assert Outgoing.objects.filter(tries__gt=0).count() == 2
+
+
+def test_rows_that_wait_for_an_earlier_one_take_no_place(row: Any, slack: Any) -> None:
+    first = row("started")
+    for number in range(outbox.MOST_ROWS + 5):
+        row(f"later-{number}")
+    other = row("started", thread="deploy-13")
+    Outgoing.objects.filter(pk=first.pk).update(next_try_at=timezone.now() + timedelta(hours=1))
+    assert outbox.in_order() == [(other.pk, "#shop", outbox.SLACK)]
+
+
+def aged(days: float, state: str, thread: str = "") -> Outgoing:
+    """A row that was written so long ago."""
+    number = Outgoing.objects.count()
+    made = Outgoing.objects.create(
+        kind="slack", recipient="#shop", key=f"k{number}", thread=thread, state=state
+    )
+    Outgoing.objects.filter(pk=made.pk).update(created_at=timezone.now() - timedelta(days=days))
+    return made
+
+
+def test_old_rows_are_forgotten_and_failed_ones_later(db: None) -> None:
+    kept = [aged(29, "sent"), aged(31, "failed"), aged(500, "waiting"), aged(29, "skipped")]
+    for days, state in ((31, "sent"), (91, "failed"), (31, "skipped")):
+        aged(days, state)
+    pruning.forget_old()
+    assert list(Outgoing.objects.all()) == kept
+
+
+def test_a_thread_stays_whole_while_one_of_its_rows_is_young_or_waits(db: None) -> None:
+    kept = [aged(60, "sent", "a"), aged(1, "sent", "a"), aged(60, "sent", "b"), aged(59, "waiting", "b")]
+    aged(60, "sent", "c")
+    aged(60, "sent", "c")
+    pruning.forget_old()
+    assert list(Outgoing.objects.all()) == kept
+
+
+def test_many_old_rows_go_in_small_parts(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "AT_ONCE", 2)
+    monkeypatch.setattr(pruning, "MOST_AT_ONCE", 6)
+    for _ in range(9):
+        aged(60, "sent")
+    pruning.forget_old()
+    assert Outgoing.objects.count() == 3
+    pruning.forget_old()
+    assert Outgoing.objects.count() == 0
 
 
 def test_many_waiting_rows_of_github_do_not_keep_back_slack(row: Any) -> None:

@@ -272,7 +272,7 @@ def test_a_project_without_environments(shop, admin, page):
     make_project(slug="empty")
     html = page(admin, "/")
     assert "No environment yet." in html
-    assert "/projects/empty/settings/environments/new/" in html
+    assert "/projects/empty/settings/proposals/" in html
 
 
 def test_an_empty_portal_gives_an_admin_the_first_steps(admin, page):

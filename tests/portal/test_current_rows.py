@@ -17,6 +17,7 @@ HISTORY, THE_ROW, CHOSEN, TAKEN = (
     "short names of archived rows stay taken",
 )  # fmt: skip
 WITH_ARCHIVED = {
+    ("builds/concerned.py", "named_by"): CHOSEN,
     ("builds/management/commands/report_build.py", "project_of"): THE_ROW,
     ("builds/pages/listing.py", "narrow"): HISTORY,
     (
@@ -36,9 +37,11 @@ WITH_ARCHIVED = {
     ): "also the page of one that is archived; lists add the condition",
     ("deployments/pages/overview.py", "older_releases"): CHOSEN,
     ("notify/github.py", "_site_token"): THE_ROW,
+    ("notify/github.py", "deliver"): THE_ROW,
     ("notify/github.py", "is_shared"): "names at GitHub do not change because a project is archived",
     ("projects/access.py", "environment_for"): THE_ROW,
     ("projects/access.py", "visible_projects"): HISTORY,
+    ("projects/adding.py", "add_variable"): THE_ROW,
     ("projects/allotting/services.py", "_made"): THE_ROW,
     ("projects/allotting/services.py", "require"): CHOSEN,
     ("projects/allotting/services.py", "withdraw"): THE_ROW,
@@ -66,6 +69,8 @@ WITH_ARCHIVED = {
     ("projects/pages/leaving_views.py", "environment"): THE_ROW,
     ("projects/pages/leaving_views.py", "image"): THE_ROW,
     ("projects/pages/leaving_views.py", "registry"): THE_ROW,
+    ("projects/pages/new_views.py", "clean"): TAKEN,
+    ("projects/reading/accepting.py", "accept"): THE_ROW,
     ("projects/reachability.py", "note_cluster"): THE_ROW,
     ("projects/services.py", "move_environment"): CHOSEN,
     ("registry/asking.py", "refresh_all"): CHOSEN,

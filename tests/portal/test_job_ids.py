@@ -44,6 +44,7 @@ CALLS = {
     ("audit/integrity.py", "_enqueue_piece"): "slot",
     ("builds/deciding.py", "work_on_waiting"): "slot",
     ("builds/incoming/receiving.py", "work_on"): "once (builds.deciding.work_on_waiting)",
+    ("builds/following.py", "look_due"): "slot",
     ("builds/missed.py", "look_due"): "slot",
     ("builds/engine.py", "look_soon"): "slot",
     ("clusters/jobs.py", "refresh_soon"): "slot",

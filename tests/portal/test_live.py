@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,12 +15,13 @@ from django.contrib.sessions.models import Session
 from django.db import connections
 from django.utils import timezone
 
-from audit.actors import SYSTEM_ACTOR
+from audit.actors import SYSTEM_ACTOR, person
 from audit.models import AuditEvent
 from audit.record import record
 from clusters import services as clusters
 from clusters.models import LiveState
 from core import changes
+from core.heartbeats import Process
 from core.models import Change
 from deployments import branches
 from engine.cluster.live import Live
@@ -28,8 +30,13 @@ from portal.live import cursor as cursors
 from portal.live import feed as feeds
 from portal.live.cursor import Cursor
 from portal.live.feed import Viewer, events, feed
+from portal.status import looks
+from portal.status.pulse import Bell, Records
+from portal.status.watch import Pulse
+from projects import contacts
 from projects.models import Environment
-from tests.factories import make_environment, make_project
+from registry import services as pull_credentials
+from tests.factories import make_cluster, make_environment, make_project, make_user
 
 PATIENCE = 30.0
 
@@ -53,8 +60,8 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(limited())
 
 
-def seer(*slugs: str, project: str = "", person: str = "1") -> AsyncIterator[str]:
-    return events(Viewer(person, lambda: set(slugs), project))
+def seer(*slugs: str, project: str = "", topic: str = "", person: str = "1") -> AsyncIterator[str]:
+    return events(Viewer(person, lambda: set(slugs), project, topic))
 
 
 async def first_look(stream: AsyncIterator[str]) -> None:
@@ -124,6 +131,46 @@ class TestStream:
             await asyncio.sleep(0.1)
             assert not waiting.done()
             await sync_to_async(record)(SYSTEM_ACTOR, "project.changed", project="blog")
+            assert (await waiting).startswith("event: changed")
+            await stream.aclose()  # type: ignore[attr-defined]
+
+        run(scenario)
+
+    def test_a_page_about_a_topic_hears_of_that_one(self) -> None:
+        async def scenario() -> None:
+            stream, others = seer("shop", topic=changes.REGISTRY), seer("shop", person="2")
+            await first_look(stream)
+            await first_look(others)
+            waiting, not_told = asyncio.create_task(anext(stream)), asyncio.create_task(anext(others))
+            for topic in (changes.DELIVERIES, changes.STATUS):
+                await sync_to_async(changes.note_topic)(topic)
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+            await sync_to_async(changes.note_topic)(changes.REGISTRY)
+            assert (await waiting).startswith("event: changed")
+            assert not not_told.done()
+            not_told.cancel()
+            await stream.aclose()  # type: ignore[attr-defined]
+
+        run(scenario)
+
+    def test_a_worker_that_falls_silent_is_told_to_the_status_page(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody writes a row then."""
+        lives = Process("worker", "h", 1, ("short",), "", None, 1.0, timezone.now())
+        pulses = [Pulse(Records("", 0.1, (lives,), 1.0), Bell("", 0.1))]
+        monkeypatch.setattr(looks.watch, "for_page", lambda: pulses[-1])
+
+        async def scenario() -> None:
+            stream = seer("shop", topic=changes.STATUS)
+            await first_look(stream)
+            await asyncio.sleep(0.1)  # the first look
+            pulses.append(Pulse(Records("", 0.7, (lives,), 2.0), Bell("", 0.9)))  # only slower
+            waiting = asyncio.create_task(anext(stream))
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+            pulses.append(Pulse(Records("", 0.7, (replace(lives, age=900.0),), 2.0), Bell("", 0.9)))
             assert (await waiting).startswith("event: changed")
             await stream.aclose()  # type: ignore[attr-defined]
 
@@ -225,6 +272,16 @@ class TestWhatIsNoted:
         assert self.told() == ["shop"]
         branches.store(environment.project, {**seen, "head": "b" * 40})
         assert self.told() == ["shop", "shop"]
+
+    def test_an_outside_system_that_fails_and_answers_again(self, db: None) -> None:
+        for error in ("", "It did not answer.", "It did not answer.", "", ""):
+            contacts.note("slack", error)
+        assert self.told() == ["~status"] * 3
+
+    def test_pull_credentials_that_an_admin_pauses(self, db: None) -> None:
+        admin = person(make_user(is_admin=True))
+        pull_credentials.pause(admin, make_cluster(), until=timezone.now() + timedelta(hours=1))
+        assert self.told() == ["~registry"]
 
     def test_old_ones_are_deleted(self, db: None) -> None:
         changes.note("shop")

@@ -12,6 +12,8 @@ from core.findings import FAILED, PASSED, Finding
 from people.models import User
 from projects import checking
 from projects.models import Allotment, Cluster, Environment, Image, Project, Registry, Role, SecretsFile
+from projects.namespaces import Made
+from projects.pages import namespace_views
 from tests import factories as make
 
 
@@ -102,6 +104,7 @@ def outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         "secrets_file",
     ):
         monkeypatch.setattr(checking, name, answer(name))
+    monkeypatch.setattr(namespace_views, "create_namespace", lambda *_: Made("shop", is_new=True))
     monkeypatch.setattr(
         checking, "cluster",
         lambda *args, **kwargs: checking.ClusterAnswer(answer("cluster")(), "" if "cluster" in said else "v1.34.2"),

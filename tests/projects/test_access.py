@@ -19,6 +19,9 @@ SETTINGS = {
     "environment": (["shop", "staging"], "get"),
     "environment-check": (["shop", "staging"], "post"),
     "environment-up": (["shop", "staging"], "post"),
+    "variable-add": (["shop", "staging"], "get"),
+    "namespace_create": (["shop", "staging"], "post"),
+    "proposals": (["shop"], "get"),
     "images": (["shop"], "get"),
     "image-new": (["shop"], "get"),
     "image": (["shop", "web"], "get"),
@@ -49,6 +52,7 @@ ADMIN = {
     "registry-check": (["ecr"], "post"),
 }
 EVERYBODY = {"first-steps": ([], "get"), "archived": ([], "get")}
+WITH_CLUSTER = {"namespace_create"}  # asks a cluster: test_namespaces.py, tests/access/table.py
 
 
 def ask(world: World, sign_in: Any, who: str, name: str, arguments: list[str], method: str) -> Any:
@@ -61,7 +65,9 @@ def ask(world: World, sign_in: Any, who: str, name: str, arguments: list[str], m
 
 
 def test_every_address_is_in_the_tables() -> None:
-    assert {pattern.name for pattern in urlpatterns} == SETTINGS.keys() | ADMIN.keys() | EVERYBODY.keys()
+    assert {
+        pattern.name for pattern in urlpatterns
+    } == SETTINGS.keys() | ADMIN.keys() | EVERYBODY.keys() | WITH_CLUSTER
 
 
 @pytest.mark.parametrize("who", ["admin", "maintainer"])

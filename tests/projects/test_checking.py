@@ -20,6 +20,7 @@ from adapters.git.repository import GitRepository, UntrustedHost
 from core.findings import FAILED, PASSED, WARNING, Finding
 from core.redactor import MASK, Redactor, redacting
 from projects import checking, connections
+from projects.cluster_rights import every_right
 from projects.models import Environment, Project, Registry, SecretsFile
 
 OUTSIDE_IS_REAL = True
@@ -121,6 +122,8 @@ def test_a_good_cluster(api: Api) -> None:
     assert "Kubernetes 1.34.2" in answer.findings[0].text
     assert {"verb": "patch", "group": "apps", "resource": "deployments"} in api.asked
     assert {"verb": "get", "group": "", "resource": "pods/log"} in api.asked
+    asked = {(one["verb"], one["group"], one["resource"]) for one in api.asked}
+    assert asked == {(right.verb, right.group, right.resource) for right in every_right()}
 
 
 def test_missing_rights_are_named(api: Api) -> None:

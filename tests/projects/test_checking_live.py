@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from adapters.kubernetes.client import KubernetesClient
+from adapters.kubernetes.client import KubernetesClient, Right
 from core.findings import FAILED, PASSED, WARNING, Finding
 from projects import checking
-from projects.cluster_rights import rights_needed
+from projects.cluster_account import account_yaml
+from projects.cluster_rights import every_right, rights_needed
 from tests.planes import PLANES, running_plane
 
 OUTSIDE_IS_REAL = True
@@ -27,6 +28,15 @@ def admin_kubeconfig(
     """A control plane of its own; the kubeconfig of its admin."""
     with running_plane(request.param, tmp_path_factory.mktemp("plane")) as plane:
         yield plane.kubeconfig.read_text()
+
+
+PLACES = {
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/slipway/serviceaccounts",
+    "Secret": "/api/v1/namespaces/slipway/secrets",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+}
 
 
 def role(*, without: str = "") -> list[dict[str, Any]]:
@@ -98,8 +108,9 @@ def test_an_account_with_just_these_rights_suffices_in_its_namespace(deployer: A
     assert [f.state for f in found] == [PASSED, WARNING, PASSED]
     assert "enforces no pod security in shop" in found[1].text
     everywhere = checking.cluster(kubeconfig).findings
-    assert [f.state for f in everywhere] == [PASSED, WARNING, WARNING]
-    pulls = everywhere[-1]
+    assert [f.state for f in everywhere] == [PASSED, WARNING, WARNING, WARNING]
+    assert everywhere[-1].text.startswith("The account lacks rights for namespaces: get namespaces")
+    pulls = everywhere[-2]
     assert "list namespaces, get secrets, list secrets" in pulls.text
     rules = yaml.safe_load(pulls.detail[pulls.detail.index("rules:") :])["rules"]
     assert {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list"]} in rules
@@ -118,6 +129,30 @@ def test_a_missing_right_is_named(deployer: Any, right: str) -> None:
 
 def test_a_namespace_that_is_not_there(admin_kubeconfig: str) -> None:
     assert [f.state for f in checking.namespace(admin_kubeconfig, "nowhere")] == [WARNING, PASSED]
+
+
+def test_the_account_that_is_proposed_may_do_all_that_is_checked(admin_kubeconfig: str) -> None:
+    """The YAML of the page and of the command, applied as it is. Real control planes know more of it than a test of the text."""
+    config = yaml.safe_load(admin_kubeconfig)
+    with KubernetesClient.from_kubeconfig(admin_kubeconfig, user_agent="test") as client:
+        for body in yaml.safe_load_all(account_yaml()):
+            client.request("POST", PLACES[body["kind"]], body=body)
+        token = client.request(
+            "POST", "/api/v1/namespaces/slipway/serviceaccounts/slipway/token",
+            body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+        )["status"]["token"]  # fmt: skip
+    config["users"][0]["user"] = {"token": token}
+    kubeconfig = json.dumps(config)
+    for _ in range(100):  # the authorizer's cache follows a watch
+        found = checking.cluster(kubeconfig).findings
+        if {f.state for f in found} == {PASSED}:
+            break
+    assert [f.state for f in found] == [PASSED, PASSED, PASSED]
+    with KubernetesClient.from_kubeconfig(kubeconfig, user_agent="test") as client:
+        assert client.can(every_right()) == []
+        assert client.can(
+            [Right("delete", "", "secrets"), Right("patch", "rbac.authorization.k8s.io", "clusterroles")]
+        )
 
 
 def test_a_wrong_token_is_refused_for_good(admin_kubeconfig: str) -> None:

@@ -26,7 +26,7 @@ def test_an_admin_is_led_from_step_to_step() -> None:
     make.make_registry()
     steps = first_steps(admin).steps
     assert steps[3].state == "current"
-    assert steps[3].url == reverse("projects:environment-new", args=["shop"])
+    assert steps[3].url == reverse("projects:proposals", args=["shop"])
     assert not first_steps(admin).is_done
     make.make_environment(project, cluster=cluster)
     assert first_steps(admin).is_done

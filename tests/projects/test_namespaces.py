@@ -22,6 +22,7 @@ from projects.namespaces import Made, create_namespace
 from tests import factories as make
 from tests.planes import PLANES, running_plane
 
+OUTSIDE_IS_REAL = True
 PATH = "/api/v1/namespaces"
 
 
@@ -74,7 +75,7 @@ def test_it_is_made_once(world: Any, admin_kubeconfig: str) -> None:
     assert (event.project_slug, event.data) == ("shop", {"namespace": "shop", "cluster": "London"})
 
 
-@pytest.mark.parametrize("who", ["deployer", "viewer", "auditor", "stranger"])
+@pytest.mark.parametrize("who", ["deployer", "viewer", "auditor", "stranger", "staging_maintainer"])
 def test_who_may_not(world: Any, who: str) -> None:
     with pytest.raises(Refused):
         create_namespace(person(getattr(world, who)), world.environment)

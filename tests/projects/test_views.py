@@ -10,6 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from core.findings import FAILED, PASSED, Finding
+from projects import checking
 from projects.models import Cluster, Environment, Image, Membership, Project, Registry, SecretsFile
 from tests import factories as make
 from tests.projects.conftest import DOWN, REFUSED, World
@@ -40,11 +42,49 @@ def messages(answer: Any) -> str:
 # Projects
 
 
-def test_a_project_is_made_and_leads_to_its_first_environment(world: World, sign_in: Any) -> None:
-    answer = sign_in(world.admin).post(at("new"), PROJECT, follow=True)
-    assert answer.redirect_chain == [(at("environment-new", "blog"), 302)]
+def test_a_project_is_made_and_leads_to_what_its_repository_has(world: World, sign_in: Any) -> None:
+    answer = sign_in(world.admin).post(at("new"), PROJECT)
+    assert (answer.status_code, answer["Location"]) == (302, at("proposals", "blog"))
     project = Project.objects.get(slug="blog")
     assert (project.credential_kind, project.credential.open()) == ("token", "canary-token")
+
+
+@pytest.mark.parametrize(
+    ("url", "typed", "name", "slug"),
+    [
+        ("https://git.example/acme/online-shop.git", {}, "Online shop", "online-shop"),
+        ("git@git.example:acme/Shop_API", {}, "Shop API", "shop-api"),
+        ("https://git.example/acme/x/", {"name": "The blog"}, "The blog", "the-blog"),
+        ("https://git.example/acme/x", {"name": "The blog", "slug": "blog"}, "The blog", "blog"),
+    ],
+)
+def test_the_address_alone_suffices(
+    world: World,
+    sign_in: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    typed: dict[str, str],
+    name: str,
+    slug: str,
+) -> None:
+    def answer(_project: Project, *, own_branch: list[str]) -> list[Finding]:
+        own_branch.append("trunk")
+        return [Finding(PASSED, "It answers.")]
+
+    monkeypatch.setattr(checking, "repository", answer)
+    fields = {"repository_url": url, "credential_kind": "none", **typed}
+    assert sign_in(world.admin).post(at("new"), fields).status_code == 302
+    made = Project.objects.get(slug=slug)
+    assert (made.name, made.default_branch) == (name, "trunk")
+
+
+def test_mistakes_of_the_form_and_of_the_repository_come_together(
+    world: World, sign_in: Any, outside: Any
+) -> None:
+    outside["repository"] = [Finding(FAILED, "There is no such repository.", field="repository_url")]
+    answer = sign_in(world.admin).post(at("new"), {**PROJECT, "slug": "shop", "group": "g" * 50})
+    assert {*errors(answer)} == {"slug", "group", "repository_url"}
+    assert errors(answer)["slug"] == ["There is a project “shop” already."]
 
 
 def test_what_was_typed_is_kept_but_never_the_credential(world: World, sign_in: Any, outside: Any) -> None:
@@ -72,7 +112,7 @@ def test_a_system_that_is_down_can_be_overridden_knowingly(world: World, sign_in
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("slug", "shop", "already"), ("slug", "new", "Choose another"), ("slug", "", "required"),
+        ("slug", "shop", "already"), ("slug", "new", "Choose another"), ("slug", "Ü", "lower-case"),
         ("repository_url", "file:///etc", "not allowed"), ("default_branch", "-x", "not a revision"),
         ("credential", "   ", "Enter the token or key"), ("credential_kind", "", "required"),
     ],

@@ -13,6 +13,7 @@ from django.db import OperationalError, connection
 from core.redactor import MASK, Redactor
 from deployments.models import Deploy
 from runs import journal as journals
+from runs import waiting
 from runs.fence import Fence, FenceLost
 from runs.journal import Journal
 from runs.life.reconcile import HEARTBEAT_LOST
@@ -135,6 +136,34 @@ class TestDatabaseThatPauses:
         write(journal, "three")
         assert texts(fence) == ["one", "two", "three"]
         assert [line.number for line in lines_after(fence.run_id, 0)] == [1, 2, 3]
+
+    def test_what_is_kept_back_has_a_bound_and_the_gap_is_said(
+        self, journal: Journal, fence: Fence, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(waiting, "MOST_CHARACTERS", 50)
+
+        def gone(**_: Any) -> Any:
+            raise OperationalError("gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Fence, "held", lambda *_, **__: gone())
+            for number in range(100):
+                write(journal, f"line {number:04d}")
+        write(journal, "it answers")
+        found = texts(fence)
+        assert found[0] == "96 lines are missing here: the database did not answer for so long."
+        assert found[1:] == ["line 0096", "line 0097", "line 0098", "line 0099", "it answers"]
+
+    def test_a_long_backlog_is_written_in_pieces(
+        self, journal: Journal, fence: Fence, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(waiting, "MOST_AT_ONCE", 3)
+        write(journal, *[str(number) for number in range(1)])
+        for number in range(1, 8):
+            journal.line(str(number))
+        journal.flush()
+        assert texts(fence) == [str(number) for number in range(8)]
+        assert [chunk.line_count for chunk in LogChunk.objects.order_by("sequence")] == [1, 3, 3, 1]
 
     def test_a_chunk_that_was_written_though_the_answer_was_lost_stops_nothing(
         self, journal: Journal, fence: Fence, monkeypatch: pytest.MonkeyPatch

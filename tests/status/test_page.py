@@ -117,7 +117,7 @@ def test_what_nobody_has_heard_of_is_unknown(as_admin: Client, all_lives: None, 
 def test_htmx_gets_the_part_only(as_admin: Client, all_lives: None) -> None:
     part = text_of(as_admin, **{"HX-Request": "true"})
     assert "<html" not in part
-    assert 'hx-trigger="every 10s"' in part
+    assert 'data-changes="/changes/?topic=status"' in part
 
 
 def test_the_number_of_queries_does_not_grow(

@@ -16,7 +16,7 @@ from django.forms import BaseForm
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ui import difflines, icons, loglines
+from ui import difffolds, difflines, icons, loglines
 from ui.states import look
 from ui.templatetags import ui
 
@@ -47,7 +47,7 @@ def checks(items: Iterable[Any]) -> dict[str, Any]:
 @register.inclusion_tag("components/diff.html")
 def diff(lines: Sequence[str], caption: str) -> dict[str, Any]:
     """`{% diff change.diff "Changes of Deployment worker" %}`: a unified diff as a table."""
-    return {"rows": difflines.rows(lines), "caption": caption}
+    return {"rows": difffolds.folded(difflines.rows(lines)), "caption": caption}
 
 
 @register.simple_tag

@@ -1,5 +1,5 @@
-"""`manage.py report_build PROJECT REVISION [--image NAME=DIGEST …] [--json] [--as USER]`: tells the portal of a build that
-another tool made. Its images must be in the registry under the revision's tag.
+"""`manage.py report_build PROJECT REVISION [--branch BRANCH] [--image NAME=DIGEST …] [--json] [--as USER]`: tells the portal of
+a build that another tool made. Its images must be in the registry under the revision's tag.
 
 Exit status: 0 it is taken, 1 an outside system failed, 2 it was refused. The reason is on stderr.
 """
@@ -34,6 +34,10 @@ class Command(BaseCommand):
         parser.add_argument("project")
         parser.add_argument("revision", help="a commit (short or full), a branch or a tag")
         parser.add_argument(
+            "--branch", default="",
+            help="the branch that was built; without this option the branches count whose head the revision is",
+        )  # fmt: skip
+        parser.add_argument(
             "--image", action="append", default=[], metavar="NAME=DIGEST",
             help="an image that was pushed, and its digest (sha256:…); without this option all images of the project",
         )  # fmt: skip
@@ -45,7 +49,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             actor, project = actor_for(options["user"]), project_of(options["project"])
-            found = report_build(actor, project, options["revision"], digests_of(options["image"]))
+            digests = digests_of(options["image"])
+            found = report_build(actor, project, options["revision"], digests, options["branch"].strip())
         except SlipwayError as error:
             text = f"{error.message} {error.hint}".strip()
             raise CommandError(text, returncode=2 if isinstance(error, Refused) else 1) from error

@@ -1,0 +1,77 @@
+"""What the outside says about an environment before its first deploy: repository, cluster, registry. It is asked while a person
+looks at the checklist; an answer is kept for some seconds, and asked for anew after each change that the audit tells of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+
+from django.core.cache import cache
+
+from audit.models import AuditEvent
+from projects.allotting.using import lost_places
+from projects.image_availability import in_registry
+from projects.models import Environment, Project
+from projects.namespaces import Place, look_at
+from projects.reachability import why_down
+from projects.reading.scan import Scan, scan_folder
+
+KEPT_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen for one environment. `has_images`: None where the registry did not answer; the newest revision's."""
+
+    scan: Scan
+    place: Place
+    has_images: bool | None
+
+
+def look(project: Project, environments: Sequence[Environment]) -> dict[int, Seen]:
+    """What the outside says now, by the environment's pk. Takes some seconds at most. The environments come with project and
+    cluster."""
+    newest = (
+        AuditEvent.objects.filter(project_slug=project.slug)
+        .order_by("-id")
+        .values_list("id", flat=True)
+        .first()
+    )
+    keys = {one.pk: f"first-deploy-{one.pk}-{newest}" for one in environments}
+    kept: dict[str, Seen] = cache.get_many(keys.values())
+    due = [one for one in environments if keys[one.pk] not in kept]
+    fresh = {keys[pk]: seen for pk, seen in _asked(project, due).items()}
+    if fresh:
+        cache.set_many(fresh, KEPT_SECONDS)
+    return {pk: (kept | fresh)[key] for pk, key in keys.items()}
+
+
+def _asked(project: Project, environments: Sequence[Environment]) -> dict[int, Seen]:
+    if not environments:
+        return {}
+    scans = {one.pk: scan_folder(project, one.config_directory) for one in environments}
+    shas = {scan.sha for scan in scans.values() if scan.sha}
+    built = in_registry(project, [*shas])
+    places = _places(environments)
+    return {one.pk: Seen(scans[one.pk], places[one.pk], built.get(scans[one.pk].sha)) for one in environments}
+
+
+def _places(environments: Sequence[Environment]) -> dict[int, Place]:
+    """The namespaces, side by side. A cluster that was silent a moment ago is not asked again, nor about others' namespaces."""
+    lost = lost_places(environments)
+    told = {
+        one.pk: Place(error=reason)
+        for one in environments
+        if (reason := lost.get(one.pk) or why_down(one.cluster_id) or "")
+    }
+    due = [one for one in environments if one.pk not in told]
+    if due:
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            asked = {
+                one.pk: pool.submit(copy_context().run, look_at, one.cluster, one.namespace) for one in due
+            }
+        told |= {pk: answer.result() for pk, answer in asked.items()}
+    return told
