@@ -13,6 +13,7 @@ VERBS: dict[str, str] = {
     "second_factor.renewed": "made new recovery codes for",
     "second_factor.refused": "was refused at the second factor",
     "password.changed": "changed the password",
+    "password.link_made": "made a link for a new password of",
     "password.refused": "gave a wrong password of",
     "user.created": "created the account",
     "user.changed": "changed the account",

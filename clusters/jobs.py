@@ -6,6 +6,7 @@ import time
 
 from clusters.services import (
     is_down,
+    learn_version,
     note_lost,
     reader_of,
     refresh_environment,
@@ -55,6 +56,7 @@ def _refresh_due(cluster: Cluster, until: float) -> None:
                 return
             if environment.pk not in lost and not is_down(environment):
                 refresh_environment(environment, client)
+        learn_version(cluster, client)
 
 
 def _forgot_lost(environments: list[Environment]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from django.db import transaction
@@ -19,6 +19,7 @@ from engine.cluster.live import Live, Workload, read_all
 from engine.errors import SlipwayError
 from engine.health.pulling import FailedPull
 from projects.connections import hasty_client
+from projects.infrastructure import note_answer
 from projects.models import Cluster, Environment
 from projects.reachability import note_cluster, note_failure, why_down
 
@@ -71,6 +72,15 @@ def reader_of(cluster: Cluster) -> Iterator[KubernetesClient | None]:
         yield client
     finally:
         client.close()
+
+
+def learn_version(cluster: Cluster, client: KubernetesClient | None) -> None:
+    """Notes the version of a cluster that was registered while it did not answer. Does nothing where it is known, or is not
+    told: another look asks again."""
+    if cluster.version or client is None:
+        return
+    with suppress(SlipwayError):
+        note_answer(cluster, version=client.probe().version, at=timezone.now())
 
 
 def _read(environment: Environment, client: KubernetesClient | None) -> Live:

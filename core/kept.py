@@ -8,8 +8,9 @@ password, a file, or a field whose widget says `holds_secret`. All other fields,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,20 +21,32 @@ from django.http import HttpRequest
 
 View = TypeVar("View", bound=Callable[..., Any])
 TYPED_AGAIN = "typed_again"  # the hidden fields that name those secrets when the form is sent again
+TYPED_BEFORE = (
+    "typed_before"  # the hidden field of secrets that core/typed.py keeps: `field:name`, separated by blanks
+)
+# Fields that mean nothing to a person.
+OF_THE_PORTAL = frozenset({"edited", "TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS", "MAX_NUM_FORMS"})
 Kind = type[forms.BaseForm] | type[BaseFormSet]
 
 
 @dataclass(frozen=True)
 class Kept:
-    """`fields`: name and value of each field to send again. `secrets`: names of the secrets that must be typed again."""
+    """`fields`: name and value of each field to send again. `secrets`: names of the secrets that must be typed again. `labels`:
+    how the form calls its fields, by their names in the request; what only counts for the portal has none."""
 
     fields: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = ()
+    labels: Mapping[str, str] = dataclass_field(default_factory=dict, compare=False)
 
     @property
     def shown(self) -> list[tuple[str, str]]:
-        """The fields with a value, for the person to read before they send them: names in words."""
-        return [(name.replace("_", " ").replace("-", " "), value) for name, value in self.fields if value]
+        """The fields with a value, for the person to read before they send them: by their labels."""
+        return [(self.labels[name], value) for name, value in self.fields if value and name in self.labels]
+
+    @property
+    def secrets_shown(self) -> list[str]:
+        """The secrets to type again, by their labels."""
+        return [self.labels.get(name, name) for name in self.secrets]
 
 
 def keeps(*kinds: Kind) -> Callable[[View], View]:
@@ -57,18 +70,36 @@ def kept_form(request: HttpRequest) -> Kept:
         return Kept()
     known = [field for kind in kinds for field in patterns(kind)]
     fields: list[tuple[str, str]] = []
+    labels: dict[str, str] = {}
     secrets = [name for name in request.POST.getlist(TYPED_AGAIN) if fields_named(known, name)]
     for name, values in request.POST.lists():
         found = fields_named(known, name)
         if not found:
             continue
+        if name.rpartition("-")[2] not in OF_THE_PORTAL:
+            labels[name] = label_of(name, found[0])
         if not any(is_secret(field) for field in found):
             fields += [(name, str(value)) for value in values]
         elif any(values):
             secrets.append(name)
+    # One that was typed at an earlier try was kept for the session that has ended.
+    carried = carried_in(request.POST.get(TYPED_BEFORE, ""))
+    secrets += [name for name, _ in carried if any(map(is_secret, fields_named(known, name)))]
     # A secret that was chosen as a file is asked for by the field of its text.
     secrets += [name.removesuffix("_file") for name in request.FILES]
-    return Kept(tuple(fields), tuple(dict.fromkeys(secrets)))
+    labels |= {name: label_of(name, *fields_named(known, name)) for name in secrets}
+    return Kept(tuple(fields), tuple(dict.fromkeys(secrets)), labels)
+
+
+def label_of(name: str, field: forms.Field | None = None, *_: forms.Field) -> str:
+    """How the form calls a field; the field's name in words where it does not say."""
+    own = str(getattr(field, "label", None) or "")
+    return own or name.rpartition("-")[2].replace("_", " ").capitalize()
+
+
+def carried_in(text: str) -> list[tuple[str, str]]:
+    """The pairs of field and name in the hidden field `typed_before`."""
+    return [(field, name) for field, _, name in (part.partition(":") for part in text[:1000].split())]
 
 
 def fields_named(known: Iterable[tuple[str, forms.Field]], name: str) -> list[forms.Field]:

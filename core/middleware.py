@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 
 from core import committed
-from core.kept import kept_form, page_of_form
+from core.again import late_form
 from core.origin import Origin, new_request_id, set_origin
 from core.problems import Problem, answer, document, problem_of
 from core.unavailable import answer_without_database, trouble_of
@@ -131,9 +131,15 @@ class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
             response["HX-Redirect"] = settings.BASE_URL + "/login/"
             return response
         if request.method not in {"GET", "HEAD"}:
-            context = {"kept": kept_form(request), "page": page_of_form(request)}
-            return render(request, "session_ended.html", context, status=401)
+            return session_ended(request)
         return super().handle_no_permission(request, view_func)
+
+
+def session_ended(request: HttpRequest) -> HttpResponse:
+    """The answer to a form that comes after the session has ended: it asks to sign in, and takes along what was typed."""
+    late = late_form(request)
+    context = {"kept": late.kept, "page": late.page, "late": late.sealed(), "signed_in": False}
+    return render(request, "session_ended.html", context, status=401)
 
 
 class ErrorsMiddleware:

@@ -1,10 +1,12 @@
 """Tables of the running portal: the lease of the working scheduler, heartbeats of processes, contacts with outside systems,
-changes that open pages follow."""
+changes that open pages follow, and secrets that were typed into a form with an error elsewhere."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
+
+from core.fields import EncryptedTextField
 
 
 class Lease(models.Model):
@@ -59,3 +61,18 @@ class Change(models.Model):
 
     project = models.CharField(max_length=40)
     at = models.DateTimeField(db_default=Now(), db_index=True)
+
+
+class TypedSecret(models.Model):
+    """A secret that was typed into a form which could not be saved for another reason. `core/typed.py` writes it.
+
+    `name`: what the form carries in its place. `holder`: a keyed hash of the session in which it was typed. `form`: the address
+    to which the form is sent.
+    """
+
+    name = models.CharField(max_length=40, primary_key=True)
+    holder = models.CharField(max_length=64)
+    form = models.CharField(max_length=300)
+    field = models.CharField(max_length=60)
+    value = EncryptedTextField()
+    ends_at = models.DateTimeField(db_index=True)

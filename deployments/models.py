@@ -105,6 +105,7 @@ class Deploy(Run):
     this deploy; empty where nothing is overridden. `branch`: of the revision,
     where that was not on the project's default branch. `plan`: the preview that the person saw. `is_held_back`: a workload of it
     does not replace its pods by itself (paused, OnDelete) and has pods of before, so the release is not taken for verified.
+    `still_serving`: sentences about what served when it had failed, which are also the end of `hint`; empty where not known.
     """
 
     class Kind(models.TextChoices):
@@ -136,6 +137,7 @@ class Deploy(Run):
     reason = models.CharField(max_length=500, blank=True)
     override_reason = models.CharField(max_length=300, blank=True, default="", db_default="")
     is_held_back = models.BooleanField(default=False, db_default=False)
+    still_serving = models.CharField(max_length=500, blank=True, default="", db_default="")
     secret_versions = models.JSONField(default=dict, db_default={}, blank=True)
     key_names = models.JSONField(default=dict, db_default={}, blank=True)
     plan = models.ForeignKey(Plan, on_delete=models.SET_NULL, null=True, blank=True, related_name="deploys")
@@ -203,7 +205,11 @@ class DeployCounter(Counter):
 
 
 class ObjectState(models.Model):
-    """One object of a deploy: the action of its apply (`engine.types.Action`) and the progress of its rollout."""
+    """One object of a deploy: the action of its apply (`engine.types.Action`) and the progress of its rollout.
+
+    `pods`: its new pods (`engine.types.PodsShown` as JSON): how many are ready, and what the others wait for; null where it
+    has none.
+    """
 
     run_id = models.UUIDField()
     ref = models.CharField(max_length=400)
@@ -213,6 +219,7 @@ class ObjectState(models.Model):
     sentence = models.CharField(max_length=500, blank=True)
     hint = models.CharField(max_length=500, blank=True)
     evidence = models.JSONField(null=True, blank=True)
+    pods = models.JSONField(null=True, blank=True)
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:

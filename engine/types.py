@@ -139,8 +139,34 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class PodNote:
+    """A pod that is not ready. `since`, `waits_since`: when it was made, and since when it waits for `waits` ("readiness probe"),
+    as the cluster wrote them; `allowed`: seconds within which that is to pass, 0 where nothing says; `said`: what the probe
+    answered last, or what is wrong, as the API server gave it: redact before storing."""
+
+    name: str
+    phase: str  # in words: "no node yet", "runs, not ready"
+    since: str = ""
+    waits: str = ""
+    waits_since: str = ""
+    allowed: float = 0.0
+    said: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class PodsShown:
+    """The new pods of an object: how many are ready and wanted, and those that are not ready; `more`: not listed."""
+
+    ready: int
+    wanted: int
+    waiting: tuple[PodNote, ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True)
 class ObjectStatus:
-    """One object's state in a deploy, as told to the observer and kept as a row."""
+    """One object's state in a deploy, as told to the observer and kept as a row. `pods`: None where it has none."""
 
     ref: ObjectRef
     progress: Progress
@@ -148,6 +174,7 @@ class ObjectStatus:
     sentence: str = ""  # "2 of 3 replicas ready"; for failures the cause in one plain sentence
     hint: str = ""  # what to do about it
     evidence: Evidence | None = None
+    pods: PodsShown | None = None
 
 
 @dataclass(frozen=True)

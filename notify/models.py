@@ -13,7 +13,8 @@ class Outgoing(models.Model):
     """One message to an outside system. `key` is unique: a repeated write, for example after a take-over, sends nothing twice.
 
     `thread`: messages of one thread are sent in order. In Slack the first one is posted, later ones update it, and details are
-    replies below it; a note is a reply, or the first message where there is none. `payload`: the data of the message, without
+    replies below it; a note is a reply, or the first message where there is none. Of several waiting states of a thread only the
+    last one is told; the others are skipped. `payload`: the data of the message, without
     secret values. GitHub gets statuses of commits and deployments; `recipient` is then `owner/name` of the repository.
     """
 

@@ -1,4 +1,5 @@
-"""Warnings to the operations channel (`OPERATIONS_CHANNEL`): one message for each trouble, one answer when it is over.
+"""Warnings to the operations channel (`OPERATIONS_CHANNEL`): one message for each trouble, one answer when it is over; one more
+message, which is updated, for all that come again.
 
 `warn` and `well` may be called at each look, by several processes: rows of the database keep it to one message. A
 trouble is told when it has lasted LASTING, so one that comes and goes is not told, and its end when that has lasted.
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,6 +22,8 @@ from notify import outbox
 from notify.models import Alarm, Outgoing
 
 LASTING = timedelta(minutes=1)
+AGAIN_WITHIN = timedelta(hours=6)  # after the end of the same trouble
+MOST_AGAIN = 200  # troubles that are counted
 
 
 @dataclass(frozen=True)
@@ -85,20 +89,45 @@ def tell_due() -> None:
 
 
 def _tell(alarm: Alarm, changed: int, about: str) -> None:
-    if changed:
-        facts = {"about": about, "level": alarm.level, "text": alarm.text, "link": alarm.link}
-        thread = f"alarm-{alarm.pk}"
-        outbox.operations_note(
-            settings.OPERATIONS_CHANNEL, key=f"{thread}-{about}", thread=thread, payload=facts
-        )
+    if not changed:
+        return
+    facts: dict[str, Any] = {"about": about, "level": alarm.level, "text": alarm.text, "link": alarm.link}
+    before = told_before(alarm)
+    if before:
+        facts |= {"times": len(before) + 1, "since": _clock(before[-1]), "last": _clock(alarm)}
+    thread = thread_of(before[-1].pk, again=True) if before else thread_of(alarm.pk)
+    key = f"{thread_of(alarm.pk)}-{about}"
+    outbox.operations_note(settings.OPERATIONS_CHANNEL, key=key, thread=thread, payload=facts)
+
+
+def told_before(alarm: Alarm) -> list[Alarm]:
+    """The troubles of the same kind that were told before, the newest first, as long as each began soon after the end of the
+    one before. The first is a message of its own, and all others share a second one: what comes and goes fills no channel."""
+    found: list[Alarm] = []
+    after = alarm
+    rows = Alarm.objects.filter(key=alarm.key, pk__lt=alarm.pk, told_at__isnull=False).order_by("-pk")
+    for row in rows[:MOST_AGAIN]:
+        if row.ended_at is None or after.began_at - row.ended_at > AGAIN_WITHIN:
+            break
+        found.append(row)
+        after = row
+    return found
+
+
+def thread_of(pk: int, *, again: bool = False) -> str:
+    """The name of the thread about a trouble, or about those that came after it."""
+    return f"alarm-{pk}-again" if again else f"alarm-{pk}"
+
+
+def _clock(alarm: Alarm) -> tuple[int, str]:
+    return int(alarm.began_at.timestamp()), f"{alarm.began_at:%H:%M} UTC"
 
 
 def send_own(prefix: str) -> None:
     """Sends the due messages about troubles whose keys begin so, in this process: perhaps no worker is left to do it. The
     outbox' claim keeps two processes from sending the same one."""
-    threads = [
-        f"alarm-{pk}" for pk in Alarm.objects.filter(key__startswith=prefix).values_list("pk", flat=True)
-    ]
+    known = Alarm.objects.filter(key__startswith=prefix).values_list("pk", flat=True)
+    threads = [thread_of(pk, again=again) for pk in known for again in (False, True)]
     waiting = Outgoing.objects.filter(
         kind=Outgoing.Kind.OPERATIONS, state="waiting", next_try_at__lte=Now(), thread__in=threads
     )

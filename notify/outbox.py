@@ -66,7 +66,8 @@ def slack_request(channel: str, *, key: str, thread: str, payload: dict[str, Any
 
 
 def operations_note(channel: str, *, key: str, thread: str, payload: dict[str, Any]) -> None:
-    """Like `slack_note`, for a warning to operations; `notify/messages.py: operations_text`."""
+    """Like `slack_note`, for a warning to operations; `notify/messages.py: operations_text`. One that came before (with
+    `times`) is a message that is updated."""
     if channel and settings.SLACK_BOT_TOKEN:
         write(Outgoing.Kind.OPERATIONS, channel, key, thread, payload)
 
@@ -150,6 +151,9 @@ def _tried(pk: int) -> tuple[bool, ExternalError | None]:
     row = claim(pk)
     if row is None:
         return False, None
+    if is_overtaken(row):
+        _end(row, "skipped", result="A later message of its thread says more.")
+        return True, None
     try:
         external_id = deliver(row)
     except github.Moot as reason:
@@ -195,6 +199,17 @@ def _end(row: Outgoing, state: str, **values: object) -> None:
     Outgoing.objects.filter(pk=row.pk).update(state=state, **values)
 
 
+def is_overtaken(row: Outgoing) -> bool:
+    """Whether a state need not be told, because the next one waits as well: after an hour without Slack each message is brought
+    to its last state at once. What was tried before may have arrived, and details are not in later rows: those are sent."""
+    make = state_of(row)
+    if make is None or row.tries > 1 or not row.thread:
+        return False
+    later = Outgoing.objects.filter(thread=row.thread, pk__gt=row.pk, state="waiting").order_by("pk")
+    following = later.values_list("kind", flat=True).first()  # a note would become the first message
+    return following == row.kind and not make(row.payload).details
+
+
 def deliver(row: Outgoing) -> str:
     """Sends a row as its kind asks for. Raises ExternalError; Moot where nobody is to be told any more.
 
@@ -204,9 +219,18 @@ def deliver(row: Outgoing) -> str:
     if row.kind in github.KINDS:
         return github.deliver(row)
     slack = Slack(settings.SLACK_BOT_TOKEN, base_url=settings.SLACK_API_URL, seconds=DELIVERY_SECONDS)
-    sent = Outgoing.objects.filter(thread=row.thread, state="sent").exclude(external_id="").order_by("pk")
+    # The newest: a message that could not be changed any more was posted anew.
+    sent = Outgoing.objects.filter(thread=row.thread, state="sent").exclude(external_id="").order_by("-pk")
     first = sent.values_list("external_id", flat=True).first() or ""
-    return DELIVERIES[row.kind](slack, row, first)
+    make = state_of(row)
+    return deliver_state(slack, row, first, make(row.payload)) if make else deliver_note(slack, row, first)
+
+
+def state_of(row: Outgoing) -> Callable[[dict[str, Any]], messages.Message] | None:
+    """What makes the message of a row that tells a state, which later rows update; None for a note."""
+    if row.kind == Outgoing.Kind.OPERATIONS and row.payload.get("times"):
+        return messages.operations_message
+    return STATES.get(row.kind)
 
 
 def post_once(
@@ -241,44 +265,50 @@ def _find(slack: Slack, row: Outgoing, mark: str, channel: str, thread_ts: str) 
         return None
 
 
-def deliver_deploy(slack: Slack, row: Outgoing, first: str) -> str:
-    """The message about a deploy."""
-    return _deliver(slack, row, first, messages.deploy_message(row.payload))
-
-
-def deliver_request(slack: Slack, row: Outgoing, first: str) -> str:
-    """The message about a change of secrets."""
-    return _deliver(slack, row, first, messages.request_message(row.payload))
-
-
-def _deliver(slack: Slack, row: Outgoing, first: str, message: messages.Message) -> str:
-    """Posts the first message of a thread, or updates it (`first`); adds details as a reply."""
-    channel, _, ts = first.partition(":")
-    if first:
-        slack.update(channel, ts, message.text, message.blocks)
-    else:
+def deliver_state(slack: Slack, row: Outgoing, first: str, message: messages.Message) -> str:
+    """Posts the first message of a thread, or updates it (`first`); adds details as a reply. A message that is gone, or that
+    Slack does not let us change, is posted anew: once, because later rows update that one."""
+    place = _updated(slack, row, first, message) if first else None
+    if place is None:
         posted = post_once(slack, row, "message", message.text, message.blocks)
-        channel, ts = posted.channel, posted.ts
+        place = (posted.channel, posted.ts)
+    channel, ts = place
     if message.details:
         post_once(slack, row, "details", message.details, channel=channel, thread_ts=ts)
     return f"{channel}:{ts}"
 
 
+def _updated(slack: Slack, row: Outgoing, first: str, message: messages.Message) -> tuple[str, str] | None:
+    """Updates a message. Returns its place, or None where that message cannot be updated any more."""
+    channel, _, ts = first.partition(":")
+    try:
+        slack.update(channel, ts, message.text, message.blocks)
+    except (NotFound, Denied) as error:
+        log.warning("a message is posted anew", key=row.key, error=error.message)
+        return None
+    return channel, ts
+
+
 def deliver_note(slack: Slack, row: Outgoing, first: str) -> str:
-    """Posts a note below the first message, or as the first one."""
+    """Posts a note below the first message, or as the first one; also where the first one is gone."""
     text = TEXTS[row.kind](row.payload)
     channel, _, ts = first.partition(":")
-    posted = post_once(slack, row, "note", text, channel=channel, thread_ts=ts)
-    return first or f"{posted.channel}:{posted.ts}"
+    if first:
+        try:
+            post_once(slack, row, "note", text, channel=channel, thread_ts=ts)
+        except NotFound as error:
+            log.warning("a note is posted outside of its thread", key=row.key, error=error.message)
+        else:
+            return first
+    posted = post_once(slack, row, "note-alone" if first else "note", text)
+    return f"{posted.channel}:{posted.ts}"
 
 
+STATES: dict[str, Callable[[dict[str, Any]], messages.Message]] = {
+    Outgoing.Kind.SLACK: messages.deploy_message,
+    Outgoing.Kind.SLACK_REQUEST: messages.request_message,
+}
 TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     Outgoing.Kind.SLACK_NOTE: messages.trouble_text,
     Outgoing.Kind.OPERATIONS: messages.operations_text,
-}
-DELIVERIES: dict[str, Callable[[Slack, Outgoing, str], str]] = {
-    Outgoing.Kind.SLACK: deliver_deploy,
-    Outgoing.Kind.SLACK_NOTE: deliver_note,
-    Outgoing.Kind.SLACK_REQUEST: deliver_request,
-    Outgoing.Kind.OPERATIONS: deliver_note,
 }

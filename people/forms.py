@@ -8,7 +8,10 @@ from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts
+from django.http import HttpRequest, HttpResponse
 
+from core import again
+from core.kept import TYPED_AGAIN
 from people.models import User
 from people.signals import wrong_code, wrong_password
 from ui.formrender import Switch
@@ -22,9 +25,14 @@ class SignInForm(LoginForm):
         first = "password" if self.data.get("login") else "login"
         self.fields[first].widget.attrs["autofocus"] = True
 
+    def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
+        """As allauth has it. The form that was sent after the last session had ended comes along (core/again.py)."""
+        again.take_along(request, request.POST.get(again.KEY, ""))
+        return super().login(request, redirect_url)
 
-class SetupForm(forms.ModelForm):
-    """The form by which the first admin makes their account."""
+
+class TwicePassword(forms.Form):
+    """A new password, typed twice."""
 
     password = forms.CharField(
         strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
@@ -34,25 +42,46 @@ class SetupForm(forms.ModelForm):
         label="Password, again", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
     )
 
-    class Meta:
-        model = User
-        fields = ("username", "name", "email")
-        help_texts = {"username": "Letters, digits and @ . + - _", "name": "As others see you."}
-
     def clean(self) -> dict[str, Any]:
         """Adds an error unless both passwords are the same."""
+        super().clean()
         data = self.cleaned_data
         if data.get("password") and data.get("again") and data["password"] != data["again"]:
             self.add_error("again", "The two passwords are not the same.")
         return data
 
 
+class ChoosePasswordForm(TwicePassword):
+    """The form by which a person chooses a password, by a link."""
+
+
+class TakeAwayForm(forms.Form):
+    """Why an admin takes a person's second step away."""
+
+    reason = forms.CharField(
+        label="How do you know that it is they who ask?", max_length=200,
+        help_text="Kept in the audit, e.g. “called me, I know the voice”. Whoever has their password signs in with it alone "
+        "afterwards.",
+    )  # fmt: skip
+
+
+class SetupForm(TwicePassword, forms.ModelForm):
+    """The form by which the first admin makes their account."""
+
+    field_order = ("username", "name", "email", "password", "again")
+
+    class Meta:
+        model = User
+        fields = ("username", "name", "email")
+        help_texts = {"username": "Letters, digits and @ . + - _", "name": "As others see you."}
+
+
 class NewPersonForm(forms.ModelForm):
-    """The form by which an admin makes an account with its first password."""
+    """The form by which an admin makes an account, with its first password or a link by which the person chooses one."""
 
     password = forms.CharField(
-        label="First password", strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
-        help_text="Hand it over in a safe way; it can be changed after signing in.",
+        label="First password", required=False, strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text="Leave it empty: then you get a link by which the person chooses their own password.",
     )  # fmt: skip
 
     class Meta:
@@ -64,6 +93,16 @@ class NewPersonForm(forms.ModelForm):
             "is_admin": "May do everything: people, clusters, registries, all projects",
             "is_auditor": "Reads the audit log, nothing else",
         }
+
+    def clean(self) -> dict[str, Any]:
+        """Adds an error for a password that was typed before the session ended: without one a link would be made."""
+        super().clean()
+        data = self.cleaned_data
+        if "password" in getattr(self.data, "getlist", lambda _: ())(TYPED_AGAIN) and not data.get(
+            "password"
+        ):
+            self.add_error("password", "Enter this again: what you typed before is not kept any longer.")
+        return data
 
 
 class PersonForm(forms.ModelForm):

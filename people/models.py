@@ -1,8 +1,9 @@
-"""The user model, and the one-time link by which the first admin makes their account."""
+"""The user model, and the one-time links by which the first admin makes their account and others choose a password."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import timedelta
 
 from django.contrib.auth.models import AbstractUser
@@ -16,12 +17,17 @@ class User(AbstractUser):
     """A person who signs in.
 
     `is_admin`: may do everything on the site; Django's own flags follow it, so that the Django admin opens.
-    `is_auditor`: may read the audit. Rights in projects are rows of projects.models.Membership.
+    `is_auditor`: may read the audit. Rights in projects are rows of projects.models.Membership. `sessions_ended`: how often all
+    sessions were ended at once; a session belongs to one count. `second_step_taken_at`, `second_step_taken_by`: when an admin
+    took the second step away, and who; empty once there is a new one.
     """
 
     name = models.CharField("shown name", max_length=100, blank=True)
     is_admin = models.BooleanField("admin", default=False)
     is_auditor = models.BooleanField("auditor", default=False)
+    sessions_ended = models.PositiveIntegerField(default=0, db_default=0)
+    second_step_taken_at = models.DateTimeField(null=True, blank=True)
+    second_step_taken_by = models.CharField(max_length=150, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["username"]
@@ -34,10 +40,27 @@ class User(AbstractUser):
     def __str__(self) -> str:
         return self.name or self.username
 
+    def get_session_auth_hash(self) -> str:
+        """Django's hash of the password, by which a session knows that it still counts, and the count of ended sessions."""
+        return super().get_session_auth_hash() + self._count_of_sessions()
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """The same by earlier values of SECRET_KEY."""
+        for earlier in super().get_session_auth_fallback_hash():
+            yield earlier + self._count_of_sessions()
+
+    def _count_of_sessions(self) -> str:
+        """Empty at first, so that sessions from before there was a count go on."""
+        return f".{self.sessions_ended}" if self.sessions_ended else ""
+
 
 class SetupLink(models.Model):
-    """The one-time link by which the first admin makes their account. Only a hash of its token is stored."""
+    """A one-time link: with a `user`, they choose their password by it; without one, the first admin makes their account. Only a
+    hash of its token is stored."""
 
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, null=True, blank=True, related_name="setup_links"
+    )
     token_hash = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     used_at = models.DateTimeField(null=True, blank=True)

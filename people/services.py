@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 
-from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -41,18 +40,18 @@ def new_setup_link() -> str | None:
     if User.objects.filter(is_admin=True).exists():
         return None
     token = secrets.token_urlsafe(32)
-    SetupLink.objects.all().delete()
+    SetupLink.objects.filter(user=None).delete()
     SetupLink.objects.create(token_hash=SetupLink.hash_of(token))
     return token
 
 
 def setup_link_for(token: str) -> SetupLink:
     """The usable link of a token. Raises Refused, with the remedy, for any other token."""
-    link = SetupLink.objects.filter(token_hash=SetupLink.hash_of(token)).first()
+    link = SetupLink.objects.filter(token_hash=SetupLink.hash_of(token), user=None).first()
     if link is None or not link.is_usable or User.objects.filter(is_admin=True).exists():
         raise Refused(
             "This set-up link is not valid: it was used, replaced by a newer one, or is older than a day.",
-            hint="If there is no admin yet, `manage.py setuplink` prints a new one. Otherwise sign in.",
+            hint="If there is no admin yet, the command “manage.py setuplink” prints a new one. Otherwise sign in.",
             code="setup-link",
         )
     return link
@@ -63,7 +62,7 @@ def complete_setup(*, token: str, username: str, password: str, name: str = "", 
     weak)."""
     link = setup_link_for(token)
     user = User(username=username, name=storable_text(name), email=email, is_admin=True)
-    _give_password(user, password)
+    give_password(user, password)
     with transaction.atomic():
         if SetupLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
             raise Refused("This set-up link was used a moment ago.", hint="Sign in.", code="setup-link")
@@ -72,7 +71,7 @@ def complete_setup(*, token: str, username: str, password: str, name: str = "", 
     return user
 
 
-def _give_password(user: User, password: str) -> None:
+def give_password(user: User, password: str) -> None:
     """Checks and hashes a password; the caller saves it. Outside of a transaction: hashing takes long on purpose, and SQLite has
     one writer at a time. Raises ValidationError (too weak)."""
     validate_password(password, user)
@@ -93,17 +92,21 @@ def _require_new_name(username: str) -> None:
 
 
 def create_user(
-    actor: Actor, *, username: str, password: str, name: str = "", email: str = "",
+    actor: Actor, *, username: str, password: str = "", name: str = "", email: str = "",
     is_admin: bool = False, is_auditor: bool = False,
 ) -> User:  # fmt: skip
-    """Makes an account. Raises Refused (the actor is no admin) and ValidationError (password too weak for Django's validators;
-    the name of an account that was removed)."""
+    """Makes an account. Without a password nobody can sign in until the person has chosen one by a link (people/links.py).
+    Raises Refused (the actor is no admin) and ValidationError (password too weak for Django's
+    validators; the name of an account that was removed)."""
     require_admin(actor)
     _require_new_name(username)
     user = User(
         username=username, name=storable_text(name), email=email, is_admin=is_admin, is_auditor=is_auditor
     )
-    _give_password(user, password)
+    if password:
+        give_password(user, password)
+    else:
+        user.set_unusable_password()
     with transaction.atomic():
         user.save()
         record(
@@ -160,30 +163,13 @@ def locked_with_admins(actor: Actor, user: User) -> tuple[User, list[User]]:
 def set_password(actor: Actor, *, user: User, password: str) -> None:
     """Sets a new password, which ends the user's sessions. Raises Refused, ValidationError (too weak)."""
     require_admin(actor)
-    _give_password(user, password)
+    give_password(user, password)
     with transaction.atomic():
         user.save(update_fields=["password"])
         record(
             actor, "password.changed", target_kind="user", target_id=user.pk, target_text=user.username,
             data={"by": "admin", "sessions": "every session ended"},
         )  # fmt: skip
-
-
-@transaction.atomic
-def remove_second_factor(actor: Actor, *, factor: Authenticator) -> None:
-    """Removes a person's second factor, e.g. of a lost phone, and their recovery codes when no other factor is left.
-    Raises Refused. Does nothing when it is gone already."""
-    require_admin(actor)
-    held = list(Authenticator.objects.select_for_update().filter(user=factor.user))
-    others = [one for one in held if one.pk != factor.pk and one.type != Authenticator.Type.RECOVERY_CODES]
-    gone = [one for one in held if one.pk == factor.pk or not others]
-    if factor.pk not in [one.pk for one in held]:
-        return
-    Authenticator.objects.filter(pk__in=[one.pk for one in gone]).delete()
-    record(
-        actor, "second_factor.removed", target_kind="user", target_id=factor.user.pk, target_text=str(factor.user),
-        data={"kind": ", ".join(str(one.get_type_display()) for one in gone), "by": "admin"},
-    )  # fmt: skip
 
 
 @transaction.atomic

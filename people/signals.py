@@ -12,20 +12,24 @@ from allauth.mfa.signals import (
     authenticator_removed,
     authenticator_reset,
 )
+from django.contrib import messages
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from audit.actors import Actor, person
 from audit.record import record
+from people import second_steps
 
 AGAIN = "on a page that asks again"
 
 
 @receiver(user_logged_in)
-def signed_in(user: Any, **_: Any) -> None:
-    """Audits a sign-in."""
+def signed_in(user: Any, request: HttpRequest | None = None, **_: Any) -> None:
+    """Audits a sign-in, and tells a person whose second step was taken away."""
     record(person(user), "session.started", target_kind="user", target_id=user.pk, target_text=str(user))
+    if request is not None and user.second_step_taken_at:
+        messages.warning(request, second_steps.told(user), fail_silently=True)
 
 
 @receiver(user_logged_out)
@@ -85,6 +89,7 @@ def own_password(user: Any, **_: Any) -> None:
 @receiver(authenticator_added)
 def factor_added(user: Any, authenticator: Any, **_: Any) -> None:
     """Audits that a person set up an authenticator app or got recovery codes."""
+    second_steps.set_up_again(user)
     record(person(user), "second_factor.added", target_kind="user", **about(user, authenticator))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from people import leaving_views, views
+from people import help_views, leaving_views, views
 
 app_name = "people"
 
@@ -16,4 +16,6 @@ urlpatterns = [
     path("admin/people/<int:pk>/", views.person_edit, name="person"),
     path("admin/people/<int:pk>/archive/", leaving_views.account, name="person-archive"),
     path("admin/people/<int:pk>/password/", views.person_password, name="person-password"),
+    path("admin/people/<int:pk>/link/", help_views.password_link, name="person-link"),
+    path("admin/people/<int:pk>/second-step/", help_views.second_step, name="person-second-step"),
 ]

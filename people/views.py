@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from audit.actors import person
 from core.kept import keeps
-from people import roles, services
-from people.forms import NewPersonForm, OwnForm, PasswordForm, PersonForm, SetupForm
+from people import links, roles, second_steps, services
+from people.forms import ChoosePasswordForm, NewPersonForm, OwnForm, PasswordForm, PersonForm, SetupForm
+from people.help_views import choose, with_link
 from people.models import User
 from ui.forms import page, posted, saved
 
@@ -27,14 +28,12 @@ def people(request: HttpRequest) -> HttpResponse:
     """All accounts that are not archived."""
     everybody = list(services.people_for(person(request.user)))
     current = [one for one in everybody if one.is_active]
-    return page(
-        request,
-        "people/people.html",
-        people=roles.with_roles(current),
-        archived=len(everybody) - len(current),
-    )
+    steps = second_steps.held_by(current)
+    rows = [(user, held, steps[user.pk]) for user, held in roles.with_roles(current)]
+    return page(request, "people/people.html", people=rows, archived=len(everybody) - len(current))
 
 
+@never_cache
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
 @keeps(NewPersonForm)
@@ -43,15 +42,14 @@ def person_new(request: HttpRequest) -> HttpResponse:
     actor = person(request.user)
     services.require_admin(actor)
     form = NewPersonForm(posted(request))
+    made: list[User] = []
 
     def save() -> None:
-        services.create_user(actor, **form.cleaned_data)
+        made.append(services.create_user(actor, **form.cleaned_data))
 
     if request.method == "POST" and saved(form, save, otherwise=BESIDE):
-        messages.success(
-            request, f"The account {form.cleaned_data['username']} is made. Give it a role in a project next."
-        )
-        return redirect("people:people")
+        token = "" if form.cleaned_data["password"] else links.new_link(actor, user=made[0])
+        return with_link(request, made[0], token, new=True)
     return page(request, "people/person_new.html", form)
 
 
@@ -72,10 +70,9 @@ def person_edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _person(request: HttpRequest, user: User, form: PersonForm, password_form: PasswordForm) -> HttpResponse:
-    held = roles.of(user)
     return page(
-        request, "people/person.html", form, refused=password_form.is_bound, person=user, roles=held,
-        password_form=password_form,
+        request, "people/person.html", form, refused=password_form.is_bound, person=user, roles=roles.of(user),
+        second_step=second_steps.of(user), is_own=user.pk == request.user.pk, password_form=password_form,
     )  # fmt: skip
 
 
@@ -101,9 +98,12 @@ def person_password(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters("password", "again")
 @require_http_methods(["GET", "POST"])
-@keeps(SetupForm)
+@keeps(SetupForm, ChoosePasswordForm)
 def setup(request: HttpRequest, token: str) -> HttpResponse:
-    """Makes the first admin's account through the link printed at the first start, and signs them in."""
+    """Makes the first admin's account through the link printed at the first start, and signs them in. By the link of a person
+    they choose their password."""
+    if link := links.link_of(token):
+        return choose(request, link)
     services.setup_link_for(token)
     form = SetupForm(posted(request))
     made: list[User] = []

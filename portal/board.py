@@ -17,7 +17,9 @@ from clusters.models import Trouble as Alarm
 from deployments.gate import turns
 from deployments.models import Deploy
 from deployments.pages import overview
-from deployments.pages.overview import BAD_ENDS, EnvironmentView, Progress
+from deployments.pages.going_back import with_ways_back
+from deployments.pages.overview import BAD_ENDS, EnvironmentView
+from deployments.pages.progress import Progress, progress_of
 from deployments.queries import light
 from portal import board_filters
 from portal.board_filters import ALL, WORDS
@@ -25,11 +27,14 @@ from projects.access import roles_by_environment, visible_filter, visible_projec
 from projects.current import NOT_ARCHIVED
 from projects.models import Cluster, Environment, Membership, Project, Role
 from runs.models import ACTIVE
+from ui.states import look
 
 PROJECTS_SHOWN = 40
 FILTER_FROM = 10  # projects; fewer are found by looking
 COLUMNS = 6
 OTHER = "other"
+# On a phone a project is one line, which names the state of the first rank.
+RANKS = {"failed": 0, "waiting": 1, "running": 2, "stopped": 3, "succeeded": 4}
 TROUBLES = 5
 RUNNING = 8
 
@@ -54,6 +59,17 @@ class Row:
     def is_empty(self) -> bool:
         """Whether the project has no environment."""
         return not any(cell.views for cell in self.cells)
+
+    @property
+    def views(self) -> list[EnvironmentView]:
+        """All its environments, in the order of the columns."""
+        return [view for cell in self.cells for view in cell.views]
+
+    @property
+    def worst(self) -> str:
+        """The headline to look at first (`EnvironmentView.headline`); empty where all is well or nothing is known to be wrong."""
+        found = min(self.views, key=lambda view: RANKS[look(view.headline).css], default=None)
+        return found.headline if found and RANKS[look(found.headline).css] < RANKS["stopped"] else ""
 
 
 @dataclass(frozen=True)
@@ -153,7 +169,7 @@ def board(user: Any, *, query: str = "", after: str = "", show: str = ALL, group
         NOT_ARCHIVED, project__in=[project.pk for project in projects]
     )
     opened = overview.open_deploys(visible_filter(user))
-    shown = overview.views(user, list(environments.order_by("order", "slug")), opened)
+    shown = with_ways_back(overview.views(user, list(environments.order_by("order", "slug")), opened))
     troubles, more = troubles_of(user)
     # One query for both: projects that are current, and archived ones.
     kept = Q(archived_at=None)
@@ -236,7 +252,7 @@ def notices_of(shown: Sequence[EnvironmentView]) -> list[Cluster]:
 def going_of(opened: Sequence[Deploy]) -> list[Going]:
     """Open deploys: running ones first, then waiting ones."""
     ordered = sorted(opened, key=turns.place)[:RUNNING]
-    steps = overview.progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
+    steps = progress_of(deploy for deploy in ordered if deploy.state in ACTIVE)
     return [Going(deploy, steps.get(deploy.run_id)) for deploy in ordered]
 
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import sys
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from core.kept import kept_form, page_of_form
+from core.again import late_form, take_along
+from core.middleware import session_ended
 from core.problems import Problem, accepts_document, document, wants_document
 from core.unavailable import answer_without_database, trouble_of
 from portal.shell import THEME_COOKIE, THEMES
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """The answer to a form whose token is not valid, e.g. because the person has signed in again since it was opened. The
-    form can be sent once more."""
+    """The answer to a form whose token is not valid, e.g. because the person has signed in again since it was opened: its page,
+    filled in as it was."""
     if wants_document(request):
         return document(problem(request, 403, "The form's token is not valid", code="form-token"))
-    context = {"kept": kept_form(request), "page": page_of_form(request), "signed_in": True}
+    if not request.user.is_authenticated:
+        return session_ended(request)
+    late = late_form(request)
+    if text := late.sealed():
+        take_along(request, text)
+        return redirect(late.page)
+    context = {"kept": late.kept, "page": late.page, "signed_in": True}
     return render(request, "session_ended.html", context, status=403)
 
 

@@ -89,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "core.again.ShowAgain",
     "core.middleware.ErrorsMiddleware",
     "audit.refusals.RefusalsMiddleware",  # sees errors before the one above answers them
 ]

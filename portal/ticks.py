@@ -10,7 +10,7 @@ from builds import deciding, engine, following, missed
 from builds.incoming import forgetting
 from builds.life import LIFE as BUILDS
 from clusters import jobs as live
-from core import changes, heartbeats
+from core import changes, heartbeats, typed
 from core.jobs import enqueue, slot
 from core.scheduler import Tick
 from deployments import branches
@@ -70,6 +70,7 @@ TICKS = (
     Tick("integrity", 120, integrity.verify_due),
     Tick("secrets", 60, look_at_due),
     Tick("secret drafts", 60, drafts.erase_ended),
+    Tick("typed secrets", 60, typed.erase_ended),
     Tick("secret saves", 30, settling.settle_due),
     Tick("secret requests", 30, tending.tend_due),
     Tick("pull credentials", 60, registry.look),

@@ -139,6 +139,20 @@ def _own_branch(facts: RepositoryFacts) -> str:
     return facts.default_branch or (facts.branches[0] if len(facts.branches) == 1 else "main")
 
 
+def address_alone(project: Project) -> list[Finding]:
+    """What is wrong with the address or branch, as far as it can be told without the credential that is yet to be entered."""
+    if not project.repository_url.startswith(("https://", "http://")):
+        return []
+    try:
+        facts = connections.repository_of(project).check(timeout=TIMEOUT)
+    except (Denied, NotFound):
+        return []  # hosts answer so where a credential is missing
+    except ExternalError as error:
+        return [trouble(error, "repository_url")]
+    known = not project.default_branch or project.default_branch in facts.branches
+    return [] if known else [_no_branch(project.default_branch, facts.branches)]
+
+
 def _no_branch(branch: str, branches: Sequence[str]) -> Finding:
     if not branches:
         text, hint = "The repository is empty: it has no branch yet.", "Push a first commit."

@@ -12,6 +12,7 @@ from projects.pages import (
     new_views,
     parts_views,
     proposal_views,
+    role_views,
     variable_views,
     views,
 )
@@ -51,7 +52,8 @@ urlpatterns = [
         name="secrets-file-remove",
     ),
     path(SETTINGS + "members/", parts_views.members, name="members"),
-    path(SETTINGS + "members/<int:pk>/revoke/", parts_views.member_revoke, name="member-revoke"),
+    path(SETTINGS + "members/<int:pk>/revoke/", role_views.member_revoke, name="member-revoke"),
+    path("admin/people/<int:pk>/roles/", role_views.person_roles, name="person-roles"),
     path("admin/first-steps/", views.steps, name="first-steps"),
     path("admin/allotments/", allotment_views.allotments, name="allotments"),
     path("admin/allotments/new/", allotment_views.allotment_new, name="allotment-new"),

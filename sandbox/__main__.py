@@ -7,7 +7,8 @@ SANDBOX_DOCKER_HOST (a Docker engine that builds the samples' images). Other var
 
 `python -m sandbox fault NAME [DURATION]` injects a fault into the running simulated cluster (`fault --help`),
 `python -m sandbox aws ORDER [SECONDS]` one into the running AWS end (`aws --help`). `python -m sandbox push PROJECT "subject"`
-makes a commit and tells the portal of it as GitHub would.
+makes a commit and tells the portal of it as GitHub would. `python -m sandbox kill PROGRAM` kills one of the portal's programs
+as a lost machine would (`kill --help`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ def main() -> int:
         return _order_of_aws(sys.argv[2:])
     if sys.argv[1:2] == ["push"]:
         return _push(sys.argv[2:])
+    if sys.argv[1:2] == ["kill"]:
+        from sandbox.supervision import losing
+
+        return losing.main(sys.argv[2:], layout.sandbox_directory())
     options = _parser().parse_args()
     try:
         directory = layout.sandbox_directory()

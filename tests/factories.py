@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -162,7 +163,7 @@ def make_release(environment: Environment, **fields: Any) -> Release:
         "revision": "a" * 40,
         "objects_compressed": compress(objects),
         "object_count": 1,
-        "content_hash": "0" * 64,
+        "content_hash": uuid.uuid4().hex * 2,
     }
     return Release.objects.create(**{"environment": environment, **defaults, **fields})
 

@@ -39,7 +39,9 @@ class UiBoundField(BoundField):
         return built
 
     def _first_wrong(self) -> str | None:
-        return next((name for name in self.form.fields if name in self.form.errors), None)
+        """The first wrong field as the page shows them: by rows (`layout`), where the form has them."""
+        shown = [name for row in getattr(self.form, "layout", ()) for name in row] + [*self.form.fields]
+        return next((name for name in shown if name in self.form.errors), None)
 
 
 class UiRenderer(TemplatesSetting):

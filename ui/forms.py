@@ -32,8 +32,12 @@ class Unseen(forms.Textarea):
 
 
 def posted(request: HttpRequest) -> QueryDict | None:
-    """The data to bind a form to: the sent fields of a POST, else None."""
-    return request.POST if request.method == "POST" else None
+    """The data to bind a form to: the sent fields of a POST; of a GET what was typed before the last session ended, if it
+    waits for this page (`late_form`, which core/again.py sets); else None."""
+    if request.method == "POST":
+        return request.POST
+    found: QueryDict | None = getattr(request, "late_form", lambda: None)()
+    return found
 
 
 def saved(form: forms.BaseForm, save: Callable[[], object], *, otherwise: str | None = None) -> bool:
@@ -77,4 +81,9 @@ def page(
     """Renders the page; with status 422 when `form` was sent but not saved. `refused`: another form of the page was
     refused."""
     refused = refused or (form is not None and form.is_bound and bool(form.errors))
-    return render(request, template, {"form": form, **context}, status=422 if refused else 200)
+    return render(
+        request,
+        template,
+        {"form": form, **context},
+        status=422 if refused and request.method == "POST" else 200,
+    )

@@ -37,6 +37,12 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{amount} ago" if seconds > 0 else f"in {amount}"
 
 
+def lasting(since: datetime, now: datetime) -> str:
+    """How long something has been so, in the greatest unit: `for a moment`, `for 3 min`, `for 41 d`."""
+    told = ago(since, now)
+    return "for a moment" if not told.endswith(" ago") else f"for {told.removesuffix(' ago')}"
+
+
 def absolute(moment: datetime) -> str:
     """The moment in UTC, for a tooltip that scripts convert to the viewer's zone: `14 Jul 2026, 10:13:20 UTC`."""
     return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
@@ -73,3 +79,12 @@ def size(count: int) -> str:
             break
         amount, unit = amount / 1000, larger
     return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def about_left(left: float, usual: float) -> str:
+    """How long something still takes, roughly: `about 40 s left, usually 1 min 10 s`; `longer than usual (1 min 10 s)`."""
+    if left <= 0:
+        return f"longer than usual ({duration(usual)})"
+    step = 5 if left < 60 else 10 if left < 300 else 60
+    rough = max(step, round(left / step) * step)
+    return f"about {duration(rough)} left, usually {duration(usual)}"

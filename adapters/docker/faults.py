@@ -97,7 +97,7 @@ def not_there(host: str) -> EngineLost:
 
 def refused(text: str, doing: str) -> ExternalError:
     """The error for a request that the engine refused before it began."""
-    if _NO_SPACE.search(text):
+    if NO_SPACE.search(text):
         return disk_full()
     return Invalid(f"The Docker engine could not {doing}: {said(text)}", system=SYSTEM)
 
@@ -117,24 +117,14 @@ def said(text: str) -> str:
     return line if line.endswith((".", "…")) else f"{line}."
 
 
-_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.I)
-_AWAY = re.compile(
+NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.I)
+AWAY = re.compile(
     r"i/o timeout|connection refused|no such host|network is unreachable|TLS handshake|server misbehaving|temporary failure"
     r"|connection reset|unexpected EOF|: EOF|Service Unavailable|Bad Gateway|Gateway Time-?out|status:? 5\d\d"
     r"|Internal Server Error|Client\.Timeout|deadline exceeded",
     re.I,
 )
-_DENIED = re.compile(
-    r"unauthorized|authentication required|no basic auth|authorization token has expired|\b401\b|denied|\b403\b|forbidden",
-    re.I,
-)
-_MISSING = re.compile(r"manifest unknown|not found|name unknown|does not exist|no such image|\b404\b", re.I)
-_BUSY = re.compile(r"toomanyrequests|too many requests|rate limit|rate exceeded|\b429\b", re.I)
-_QUOTA = re.compile(
-    r"quota|limit ?exceeded|limit has been reached|exceed the configured|maximum (allowed )?number of|Entity Too Large|HTTP 413",
-    re.I,
-)
-_IMMUTABLE = re.compile(r"immutable|ImageTagAlreadyExists|tag invalid", re.I)
+BUSY = re.compile(r"toomanyrequests|too many requests|rate limit|rate exceeded|\b429\b", re.I)
 _PULLING = re.compile(
     r"pull access denied|failed to resolve source metadata|error pulling image|failed to load metadata|failed to do request"
     r"|failed to create LLB definition: (?!.*dockerfile parse)|Get \"?https?://|error from registry|manifest for .* not found"
@@ -153,13 +143,13 @@ _NEEDS_BUILDKIT = re.compile(r"requires BuildKit", re.I)
 
 def build_fault(text: str) -> ExternalError:
     """The error for the message with which a build ended."""
-    text = _bounded(text)
+    text = bounded(text)
     command = _COMMAND.search(text)
     if _STOPPED.search(text[command.end() :] if command else text):
         return EngineLost("The Docker engine stopped the build.", system=SYSTEM, hint=_AGAIN)
     if command:  # its own words, which may be any, say nothing of the engine
         return BuildFailed(said(_plain(text)), system=SYSTEM)
-    if _NO_SPACE.search(text):
+    if NO_SPACE.search(text):
         return disk_full()
     if _NEEDS_BUILDKIT.search(text):
         hint = "Use an engine with BuildKit, or a Dockerfile without RUN --mount."
@@ -181,7 +171,7 @@ def _no_file(name: str) -> BuildFailed:
     )
 
 
-def _bounded(text: str) -> str:
+def bounded(text: str) -> str:
     """Beginning and end of a text that is very long: it can hold a command of any length, and patterns take time."""
     return text if len(text) <= 2 * _MOST_READ else f"{text[:_MOST_READ]} … {text[-_MOST_READ:]}"
 
@@ -189,9 +179,9 @@ def _bounded(text: str) -> str:
 def base_image(text: str) -> ExternalError:
     """A base image could not be pulled: because it is not there or hidden, or because its registry is away."""
     words = said(_plain(text))
-    if _BUSY.search(text):
+    if BUSY.search(text):
         return Throttled(f"The registry of a base image asks us to slow down: {words}", system=REGISTRY)
-    if _AWAY.search(text):
+    if AWAY.search(text):
         return Unavailable(f"A base image cannot be pulled now: {words}", system=REGISTRY)
     hint = "Check its name and tag in the Dockerfile; a private one must be in a registry of this project."
     return BuildFailed(f"A base image cannot be pulled: {words}", system=REGISTRY, hint=hint)
@@ -214,96 +204,3 @@ def _plain(text: str) -> str:
         command = next(part for part in match.groups()[:3] if part is not None)
         return f"The command “{command}” ended with code {match[4]}"
     return _WRAPPINGS.sub("", text.strip())
-
-
-def push_fault(text: str, repository: str) -> ExternalError:
-    """The error for the message with which a push ended."""
-    text = _bounded(text)
-    code = _CODE.match(text)
-    # The name of the repository says nothing of what happened.
-    words = re.sub(rf"(?<![\w-]){re.escape(repository.partition('/')[2])}(?![\w-])", "…", text)
-    for pattern, make in _BY_CODE.get(code[1].lower(), _PUSH) if code else _PUSH:
-        if pattern.search(words):
-            return make(text, repository)
-    return Unavailable(f"The push to {repository} failed: {said(text)}", system=REGISTRY)
-
-
-# The code of a registry's answer (distribution's `errcode`), as the engine writes it before the registry's own words.
-_CODE = re.compile(
-    r"(?:errors:\s*)?(toomanyrequests|name unknown|tag invalid|unauthorized|denied|unknown): ", re.I
-)
-
-
-def _immutable(text: str, repository: str) -> ExternalError:
-    return ImmutableTag(
-        f"{repository} keeps its tags, and this one belongs to another image already.", system=REGISTRY,
-        hint="Remove the tag in the registry first, or build another revision.",
-    )  # fmt: skip
-
-
-def _no_repository(text: str, repository: str) -> ExternalError:
-    hint = "Create the repository, or allow that in the project's build settings."
-    return NotFound(f"The registry has no repository {repository}.", system=REGISTRY, hint=hint)
-
-
-def _no_right(text: str, repository: str) -> ExternalError:
-    hint = "Give the portal's identity the right to push, such as ecr:PutImage and ecr:InitiateLayerUpload."
-    return Denied(f"The registry refuses the push to {repository}: {said(text)}", system=REGISTRY, hint=hint)
-
-
-def _slow_down(text: str, repository: str) -> ExternalError:
-    return Throttled(f"The registry of {repository} asks us to slow down.", system=REGISTRY)
-
-
-def _no_room(text: str, repository: str) -> ExternalError:
-    hint = "Raise the quota, or give the repository a lifecycle policy that removes old images."
-    return QuotaExceeded(
-        f"The registry takes no more for {repository}: {said(text)}", system=REGISTRY, hint=hint
-    )
-
-
-def _no_disk(text: str, repository: str) -> ExternalError:
-    return QuotaExceeded(
-        f"The disk of the registry of {repository} is full.", system=REGISTRY, hint="Make room there."
-    )
-
-
-def _no_manifest(text: str, repository: str) -> ExternalError:
-    hint = (
-        "Either the repository keeps its tags and this one belongs to another image, or a quota (images of a repository) is used"
-        " up, or the portal's identity lacks the right ecr:PutImage."
-    )
-    return Denied(
-        f"The registry refuses the image for {repository}: {said(text)}", system=REGISTRY, hint=hint
-    )
-
-
-def _registry_away(text: str, repository: str) -> ExternalError:
-    return Unavailable(f"The registry of {repository} is not reachable: {said(text)}", system=REGISTRY)
-
-
-_ANY = re.compile("")
-# Newer engines tell only the status of the answer to a manifest, not why.
-_MANIFEST_REFUSED = re.compile(r"PUT request to \S+/manifests/\S+: 40[03]\b", re.I)
-_PUSH = (
-    (_NO_SPACE, lambda text, repository: disk_full()),
-    (_BUSY, _slow_down),
-    (_IMMUTABLE, _immutable),
-    (_QUOTA, _no_room),
-    (_MANIFEST_REFUSED, _no_manifest),
-    (_AWAY, _registry_away),
-    (
-        re.compile(r"name unknown|name_unknown|repository .*does not exist|RepositoryNotFound", re.I),
-        _no_repository,
-    ),
-    (_DENIED, _no_right),
-    (_MISSING, _no_repository),
-)
-_BY_CODE = {
-    "toomanyrequests": ((_ANY, _slow_down),),
-    "name unknown": ((_ANY, _no_repository),),
-    "tag invalid": ((_ANY, _immutable),),
-    "unauthorized": ((_ANY, _no_right),),
-    "denied": ((_QUOTA, _no_room), (_ANY, _no_right)),
-    "unknown": ((_NO_SPACE, _no_disk), *_PUSH),
-}

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.docker.faults import REGISTRY, engine_errors, push_fault
+from adapters.docker.faults import REGISTRY, engine_errors
+from adapters.docker.push_faults import push_fault
 from adapters.docker.session import Login
 from adapters.docker.wire import Stopper, Wire
 from adapters.errors import Unavailable

@@ -69,7 +69,7 @@ class GitCredential:
 
     def __post_init__(self) -> None:
         if bool(self.token.strip()) == bool(self.private_key.strip()):
-            raise Invalid("A Git credential is either a token or a private key.", system="Git")
+            raise UnusableKey("A Git credential is either a token or a private key.", system="Git")
         if self.private_key and (problem := _key_problem(self.private_key)):
             raise UnusableKey(
                 problem, system="Git", hint="Paste a whole private key made without a passphrase."

@@ -75,7 +75,8 @@ def secret_remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 def _checks(user: Any, project: Project, form: SecretForm) -> list[Finding]:
     """What is not allotted; else what AWS says. Nothing is tried that does not change, or that is another project's."""
-    if not form.changes("secret_id", "key", "region", "role_arn"):
+    named = ("secret_id", "key", "region", "role_arn")
+    if not form.has(*named) or not form.changes(*named):
         return []
     data = form.cleaned_data
     refused = not_allotted(user, project, of_secret(data["secret_id"], data["role_arn"]))

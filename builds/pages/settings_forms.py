@@ -118,7 +118,7 @@ class KeysForm(CheckedForm):
 
     webhook_secret = forms.CharField(
         label="Webhook secret", required=False, widget=Unseen(2), max_length=500,
-        help_text="The same text as in the webhook's settings at GitHub, e.g. from openssl rand -hex 32.",
+        help_text="The same text as in the webhook's settings at GitHub, e.g. from the command “openssl rand -hex 32”.",
     )  # fmt: skip
     forget_webhook_secret = forms.BooleanField(
         label="Forget the stored one", required=False, help_text="Then the site's counts."
@@ -168,7 +168,7 @@ class RecipeForm(CheckedForm):
 
     is_built = forms.BooleanField(
         label="Built here", required=False, widget=Switch(),
-        help_text="Off: another tool builds it; manage.py report_build tells the portal of each build.",
+        help_text="Off: another tool builds it; the command “manage.py report_build” tells the portal of each build.",
     )  # fmt: skip
     target = of(
         Recipe, "target", mono=True, label="Target stage", help_text="Of the Dockerfile. Empty: the last one."

@@ -24,6 +24,7 @@ from core.kept import keeps
 from projects import editing
 from projects.lookup import image_of, settings_of
 from projects.models import Project
+from projects.pages import saving
 from projects.pages.saving import kept_hint, menu_of
 from ui.forms import page, posted, saved
 
@@ -83,8 +84,8 @@ def keys(request: HttpRequest, slug: str) -> HttpResponse:
             person(request.user), project, edited=form.cleaned_data["edited"] or 0, **form.values()
         )
 
-    if done := _saved(request, form, save, slug):
-        return done
+    if request.method == "POST" and saving.saved(request, form, save, done="Saved."):
+        return redirect("pushes:settings", slug)
     return page(
         request, "builds/keys.html", form, project=project, menu=menu_of(project, "builds"), stored=stored
     )

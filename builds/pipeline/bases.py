@@ -20,7 +20,7 @@ _OPTION = re.compile(r"(?:--|[,=])from=([^\s,]+)", re.I)
 _SYNTAX = re.compile(r"^\s*(?:#|//)\s*syntax\s*=\s*(\S+)", re.I | re.M)
 _OFFICIAL = re.compile(r"(?:(?:index\.)?docker\.io/)?docker/dockerfile(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?")
 _SYNTAX_ARGUMENT = "BUILDKIT_SYNTAX"
-_ESCAPE = re.compile(r"^[ \t]*#[ \t]*escape[ \t]*=[ \t]*`", re.I | re.M)
+_ESCAPE = re.compile(r"^\s*#\s*escape\s*=\s*`", re.I | re.M)
 _CLEAR = re.compile(r"[A-Za-z0-9._/:@+-]+")
 _SIMPLE = re.compile(r"\$(?:\{\w+\}|\w+)")  # a variable that nobody gave: empty, or of the platform
 # The beginning of an image's id, by which the classic builder finds any image of the engine. A small number is a stage's.

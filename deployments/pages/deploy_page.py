@@ -1,32 +1,23 @@
-"""Data for the page of one deploy, read with a constant number of queries."""
+"""Data for the page of one deploy, and its texts (read by deploy_reading.py)."""
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-from adapters.git.repository import commit_url
 from audit.actors import SYSTEM
 from clusters.models import Trouble
-from deployments.gate import marking, plans, requests, turns, undoing
-from deployments.gate.doubts import doubts
-from deployments.models import Deploy, ObjectState, Release
-from deployments.pages.deploy_parts import (
-    FIRST,
-    ImageView,
-    ObjectView,
-    StepView,
-    earlier_attempts,
-    images_of,
-    object_view,
-    trouble,
-)
-from deployments.queries import last_good, last_succeeded, light
-from runs.models import ACTIVE, State, Step
+from deployments.gate import undoing
+from deployments.models import Deploy, Release
+from deployments.pages.deploy_parts import ImageView, ObjectView, StepView
+from deployments.pages.expected import Expected
+from deployments.pages.failure_card import Card
+from deployments.pages.lifetime import Lifetime
+from deployments.pages.overview import EnvironmentView, WayBack
+from runs.models import State, StepState
 from ui.states import look
 
 MOST_OBJECTS = 30  # changed objects in the table; the others are folded
+MOST_WITH_PODS = 5  # objects whose pods are listed
 
 
 @dataclass(frozen=True)
@@ -39,6 +30,8 @@ class Page:
     first of the `ahead` deploys that go before this one. `key`: the idempotency key of the forms. `named`: sentences that
     count secret keys, with the names of these keys; empty without the right to see them. `aftermath`: workloads that failed
     soon after it. `unlike_plan`: how it differs from its preview; empty when it did exactly that, None where that is not known.
+    `expected`: when it should be done; None where that cannot be told. `lifetime`: what took its place; `now`: its environment as
+    it is. Both None while it is open.
     """
 
     deploy: Deploy
@@ -52,7 +45,7 @@ class Page:
     target: Deploy | None
     images: list[ImageView] = field(default_factory=list)
     secrets: list[tuple[str, str]] = field(default_factory=list)
-    trouble: dict[str, Any] | None = field(default=None)
+    trouble: Card | None = None
     key: str = ""
     target_bad: str = ""
     again_bad: str = ""
@@ -62,6 +55,9 @@ class Page:
     aftermath: list[Trouble] = field(default_factory=list)
     named: list[tuple[str, list[str]]] = field(default_factory=list)
     unlike_plan: list[str] | None = None
+    expected: Expected | None = None
+    lifetime: Lifetime | None = None
+    now: EnvironmentView | None = None
 
     @property
     def is_open(self) -> bool:
@@ -93,6 +89,36 @@ class Page:
         """Title of the document. The state comes first, because a narrow tab shows only the beginning."""
         place = f"{self.deploy.environment.project.name} to {self.deploy.environment.name}"
         return f"{look(self.deploy.state).word} #{self.deploy.number}: {place} · Slipway"
+
+    @property
+    def announcement(self) -> str:
+        """What a screen reader is told at the end: the outcome, once."""
+        what = "Rollback" if self.deploy.kind == Deploy.Kind.ROLLBACK else "Deploy"
+        said = f"{what} #{self.deploy.number} to {self.deploy.environment.name} {look(self.deploy.state).word.lower()}"
+        return f"{said}: {self.result}" if self.result and self.trouble else said
+
+    @property
+    def result(self) -> str:
+        """The result, without the rollback that follows: that has a notice of its own."""
+        told = f"; {undoing.sentence(self.follower)}." if self.follower else ""
+        cut = self.deploy.result.removesuffix(told) if told else self.deploy.result
+        return f"{cut}." if cut != self.deploy.result else cut
+
+    @property
+    def doing(self) -> str:
+        """What the running step is doing now, in words; empty when it does not say."""
+        running = (step for step in self.steps if step.state == StepState.RUNNING and step.summary)
+        return next((f"{step.name.capitalize()}: {step.summary}" for step in running), "")
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether no later deploy has replaced or undone it, so that rolling back from it is the thing to do."""
+        return self.lifetime is None and self.follower is None
+
+    @property
+    def with_pods(self) -> list[ObjectView]:
+        """The objects with pods that are not ready."""
+        return [one for one in self.changed if one.pods][:MOST_WITH_PODS]
 
     @property
     def is_secrets(self) -> bool:
@@ -180,89 +206,10 @@ class Page:
     @property
     def rollback_title(self) -> str:
         """Title of that dialog, a question; empty without a target."""
-        return f"Roll {self.deploy.environment.name} back to {self.target.short}?" if self.target else ""
+        place = self.deploy.environment.name
+        return f"Roll {place} back to {self.rollback_button.rpartition(' ')[2]}?" if self.target else ""
 
     @property
     def rollback_button(self) -> str:
         """Label of its button; empty without a target."""
-        return f"Roll back to {self.target.short}" if self.target else ""
-
-
-def page(deploy: Deploy, *, sees_names: bool) -> Page:
-    """Reads the data for the page of a deploy from `deployments.lookup.deploy_for`. `sees_names`: the reader may see the names
-    of secret keys."""
-    rows = steps_of(deploy)
-    steps = [StepView(r.name, r.state, r.seconds, r.started_at, r.summary) for r in rows]
-    objects = [object_view(row) for row in ObjectState.objects.filter(run_id=deploy.run_id).defer("evidence")]
-    changed = [one for one in objects if not one.stays]
-    ahead = queue_before(deploy)
-    made = Page(
-        deploy=deploy,
-        steps=steps,
-        earlier=earlier_attempts(rows, deploy.attempt),
-        changed=sorted(changed, key=lambda one: FIRST.get(one.progress, 2)),
-        unchanged=[one for one in objects if one.stays],
-        commit=commit_url(deploy.environment.project.repository_url, deploy.revision),
-        waits_for=ahead[0] if ahead else None,
-        ahead=len(ahead),
-        target=None,
-        images=images_of(deploy.release),
-        secrets=sorted(deploy.release.secret_versions.items()) if deploy.release else [],
-        trouble=trouble(deploy),
-        key=uuid.uuid4().hex,
-        named=sorted(deploy.key_names.items()) if sees_names else [],
-    )
-    return with_what_follows(made)
-
-
-def with_what_follows(made: Page) -> Page:
-    """The page with its possible actions: cancel while the deploy runs, roll back and deploy again after its end."""
-    deploy = made.deploy
-    if deploy.state == State.RUNNING:
-        target, why_not = undoing.after_cancel(deploy)
-        return replace(made, stop_target=target, why_no_stop_target=why_not)
-    made = replace(made, follower=undoing.follower(deploy))
-    if deploy.is_open:
-        return made
-    made = replace(
-        made,
-        aftermath=list(Trouble.objects.filter(run_id=deploy.run_id)),
-        unlike_plan=plans.differences(deploy),
-    )
-    target = rollback_target(deploy)
-    if deploy.state != State.SUCCEEDED and not made.wrote:
-        target = None  # nothing was changed, so there is nothing to roll back
-    if made.follower and (made.follower.is_open or made.follower.state == State.SUCCEEDED):
-        target = None  # a rollback has undone it, or will
-    again_bad = " ".join(doubts(deploy.environment, deploy.revision, seen=deploy.number))
-    target_bad = marking.warning(target.release) if target else ""
-    return replace(made, target=target, target_bad=target_bad, again_bad=again_bad)
-
-
-def steps_of(deploy: Deploy) -> list[Step]:
-    """The deploy's steps in order."""
-    return list(Step.objects.filter(run_id=deploy.run_id))
-
-
-def queue_before(deploy: Deploy) -> list[Deploy]:
-    """The deploys that go before a queued one, in order: the active one, then waiting ones. Empty in other states."""
-    if deploy.state != State.QUEUED:
-        return []
-    active = Deploy.objects.filter(environment_id=deploy.environment_id, state__in=ACTIVE)
-    before = [*light(active), *light(turns.waiting_before(deploy))]
-    return sorted(before, key=turns.place)
-
-
-def rollback_target(deploy: Deploy) -> Deploy | None:
-    """The deploy that the page offers to roll back to, or None.
-
-    For a deploy that did not succeed: the newest good one. For the live deploy: the newest good one with another release. For
-    an older deploy that succeeded: itself, even if it is marked as bad (the dialog warns then).
-    """
-    if deploy.state != State.SUCCEEDED:
-        return last_good(deploy.environment)
-    live = last_succeeded(deploy.environment)
-    if live is None or deploy.pk == live.pk:
-        return last_good(deploy.environment, unlike=deploy)
-    usable = not requests.why_no_rollback_to(deploy, deploy.environment, although_bad=True)
-    return deploy if usable and deploy.release_id != live.release_id else None
+        return WayBack(self.target, self.deploy).text if self.target else ""

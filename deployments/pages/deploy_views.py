@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -16,7 +18,7 @@ from deployments.gate import cancelling, marking, requests
 from deployments.gate.doubts import doubts
 from deployments.lookup import deploy_for, may_still_see
 from deployments.models import Deploy
-from deployments.pages import deploy_page
+from deployments.pages import deploy_page, deploy_reading
 from deployments.pages.forms import CancelForm, ConfirmedForm
 from projects.access import may_secret, role_in
 from projects.models import Role
@@ -29,7 +31,7 @@ from runs.models import State
 def deploy(request: HttpRequest, number: int) -> HttpResponse:
     """GET: the whole page."""
     found = deploy_for(request.user, number)
-    shown = deploy_page.page(found, sees_names=may_secret(request.user, found.environment, "names"))
+    shown = shown_to(request.user, found)
     stream_url = reverse("deployments:stream", args=[number])
     context = {
         **context_of(request, shown),
@@ -43,9 +45,14 @@ def deploy(request: HttpRequest, number: int) -> HttpResponse:
 def progress(request: HttpRequest, number: int) -> HttpResponse:
     """GET: the part above the log, for htmx while the deploy runs."""
     found = deploy_for(request.user, number)
-    shown = deploy_page.page(found, sees_names=may_secret(request.user, found.environment, "names"))
+    shown = shown_to(request.user, found)
     context = {**context_of(request, shown), "is_fragment": True, "was": request.GET.get("was", "")}
     return render(request, "deployments/partials/_progress_news.html", context)
+
+
+def shown_to(user: Any, found: Deploy) -> deploy_page.Page:
+    """The page's data, with names of secret keys for those who may see them."""
+    return deploy_reading.page(found, user, sees_names=may_secret(user, found.environment, "names"))
 
 
 def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, object]:
@@ -58,6 +65,8 @@ def context_of(request: HttpRequest, shown: deploy_page.Page) -> dict[str, objec
         "environment": environment,
         "revision_build": build_of(environment.project_id, shown.deploy.revision),
         "may_deploy": role is not None and role.rank >= Role.DEPLOYER.rank,
+        "may_set": role == Role.MAINTAINER,
+        "may_edit_secrets": may_secret(request.user, environment, "edit"),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -12,7 +11,7 @@ from django.views.decorators.http import require_safe
 from builds.pages.standing import build_of
 from deployments.gate import automatic, secrets_alone
 from deployments.models import Deploy
-from deployments.pages import alarms, deploy_rows, history, overview
+from deployments.pages import alarms, deploy_rows, going_back, history, overview
 from deployments.preparation.secret_people import changed_by
 from deployments.preparation.secret_state import secret_state
 from deployments.records import record_of
@@ -28,7 +27,8 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
     """GET: one environment of a project that the person may see. An htmx request gets only the part that updates itself."""
     shown = environment_for(request.user, project, environment)
     view = environment_view(request.user, shown)
-    recent = history.light_rows(shown.deploys.order_by("-number"))[:SHOWN]
+    recent = list(history.light_rows(shown.deploys.order_by("-number"))[:SHOWN])
+    back = going_back.ways(recent, [view])
     context = {
         "view": view,
         "project": shown.project,
@@ -36,7 +36,8 @@ def environment(request: HttpRequest, project: str, environment: str) -> HttpRes
         "record": record_of(shown, view.runs.revision).elsewhere(shown.pk) if view.runs else None,
         "alarms": alarms.recent(shown),
         "automatic": automatic.last_choice(shown) if shown.auto_deploy else None,
-        "rows": [deploy_rows.line(deploy) for deploy in recent],
+        "rows": deploy_rows.lines(recent, back),
+        "has_ways_back": bool(back),
         "secrets": secrets_versions(shown, view.good),
         "variables": [variable["name"] for variable in shown.variables],
         "is_maintainer": view.role == Role.MAINTAINER,
@@ -78,9 +79,8 @@ def changed_secrets(request: HttpRequest, project: str, environment: str) -> Htt
 
 
 def environment_view(user: Any, shown: Environment) -> overview.EnvironmentView:
-    """The view of one environment. The caller has checked the user's right to it."""
-    rows = list(overview.environments().filter(pk=shown.pk))
-    return overview.views(user, rows, overview.open_deploys(Q(environment=shown)))[0]
+    """The view of one environment, with its way back. The caller has checked the user's right to it."""
+    return going_back.with_ways_back([going_back.of_environment(user, shown)])[0]
 
 
 def secrets_versions(shown: Environment, good: Deploy | None) -> list[dict[str, str]]:

@@ -91,13 +91,10 @@ class HistoryFilter(django_filters.FilterSet):
 
     @property
     def narrow(self) -> keyset.Narrow:
-        """How to find a page of `qs` without sorting all of it. A filter by person has its own index; a filter by subject
-        leaves few rows or finds a page of them soon."""
-        if (
-            self.environments is None
-            or self.form.cleaned_data.get("person")
-            or self.form.cleaned_data.get("q")
-        ):
+        """How to find a page of `qs` without sorting all of it. Filters by person and by revision have their own index; a filter
+        by subject leaves few rows or finds a page of them soon."""
+        own = ("person", "revision", "q")
+        if self.environments is None or any(self.form.cleaned_data.get(name) for name in own):
             return keyset.as_they_are
         return within(self.environments)
 

@@ -20,32 +20,18 @@ from deployments.branches import behind
 from deployments.gate import turns
 from deployments.models import BranchState, Deploy, Release
 from deployments.pages.drift import LiveRevision, Part, live_revision, what_runs
+from deployments.pages.progress import Progress, progress_of
 from deployments.queries import light, succeeded
 from projects.access import roles_by_environment
 from projects.current import NOT_ARCHIVED
 from projects.models import Environment, Project, Role
-from runs.models import ACTIVE, OPEN, State, Step, StepState
+from runs.models import ACTIVE, OPEN, State
 
 STALE_AFTER = timedelta(minutes=2)
 SILENT_AFTER = timedelta(minutes=1)  # where the cluster was asked since then and did not answer
 # Ends that need a person to act. The person who cancelled a deploy knows already.
 BAD_ENDS = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 OLDER_RELEASES = 20  # compared when neither the last good nor the newest release has the running images
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress of an active deploy: the current step, the number of done steps and of all, the start of the current step."""
-
-    step: str
-    done: int
-    total: int
-    since: datetime | None
-
-    @property
-    def percent(self) -> int:
-        """Percentage of done steps; the running one counts half."""
-        return round(100 * min(self.done + 0.5, self.total) / self.total) if self.total else 0
 
 
 @dataclass(frozen=True)
@@ -59,13 +45,29 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class WayBack:
+    """What a rollback goes back to (`target`), and the deploy on whose page it is asked for: the one that is in place."""
+
+    target: Deploy
+    asked_on: Deploy
+
+    @property
+    def text(self) -> str:
+        """`Roll back to 625c2ff`; by the deploy's number where that revision is in place already, with other settings."""
+        same = self.target.revision == self.asked_on.revision and self.target != self.asked_on
+        return f"Roll back to {f'#{self.target.number}' if same else self.target.short}"
+
+
+@dataclass(frozen=True)
 class EnvironmentView:
     """The state of one environment, for pages.
 
     `good`: the newest succeeded deploy; `trouble`: the newest ended deploy, if it did not succeed; `active`: the running or
-    cancelling deploy; `waiting`: the queued ones, in order. `runs`: the running revision; `parts`: what each workload runs,
-    where they differ. `drift`: a sentence when that is not the last deployed one; `outside`: the difference was made outside
-    the portal. `behind`: number of newer commits on the default branch, None when not known.
+    cancelling deploy; `waiting`: the queued ones, in order. `release`: the one that runs, by what serves; `runs`: its
+    revision; `parts`: what each workload runs, where they differ. `back`: what a rollback goes back to, where the environment
+    needs one (`going_back.with_ways_back`). `drift`: a sentence when what runs is not the last deployed one;
+    `outside`: the difference was made outside the portal. `behind`: number of newer commits on the default branch, None when
+    not known.
     """
 
     environment: Environment
@@ -80,7 +82,9 @@ class EnvironmentView:
     outside: bool
     behind: int | None
     role: Role | None
+    release: Release | None = None
     progress: Progress | None = None
+    back: WayBack | None = None
     now: datetime = field(default_factory=timezone.now)
 
     @property
@@ -162,22 +166,6 @@ def open_deploys(condition: Q) -> list[Deploy]:
     # Sorted here: with ORDER BY, SQLite reads all deploys of an environment instead of only the open ones.
     rows = light(Deploy.objects.filter(condition, state__in=OPEN)).order_by()
     return sorted(rows, key=turns.place)
-
-
-def progress_of(deploys: Iterable[Deploy]) -> dict[UUID, Progress]:
-    """Progress of deploys by `run_id`, in one query."""
-    steps: dict[UUID, list[Step]] = defaultdict(list)
-    for step in Step.objects.filter(run_id__in=[deploy.run_id for deploy in deploys]).order_by("position"):
-        steps[step.run_id].append(step)
-    return {run_id: progress(rows) for run_id, rows in steps.items()}
-
-
-def progress(steps: Sequence[Step]) -> Progress:
-    """Progress of a run from its steps (in order, at least one)."""
-    done = sum(step.state not in (StepState.PENDING, StepState.RUNNING) for step in steps)
-    at = next((step for step in steps if step.state == StepState.RUNNING), None)
-    at = at or next((step for step in steps if step.state == StepState.PENDING), steps[-1])
-    return Progress(at.name, done, len(steps), at.started_at)
 
 
 def views(user: object, rows: Sequence[Environment], opened: Sequence[Deploy]) -> list[EnvironmentView]:
@@ -288,7 +276,7 @@ def _view(
         environment=row, live=_live(row), good=good, trouble=trouble, active=active,
         waiting=tuple(deploy for deploy in queue if deploy is not active), runs=runs,
         parts=found.parts if found and found.release is None and len(found.parts) > 1 else (), drift=drift, outside=outside,
-        behind=behind(branch, runs.revision) if runs else None, role=role,
+        behind=behind(branch, runs.revision) if runs else None, role=role, release=release,
         progress=steps.get(active.run_id) if active else None,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from engine.cluster.apply import ApplyError
 from engine.cluster.client import ApiError
 from engine.errors import ManifestError, SlipwayError
 from engine.types import ObjectStatus, Progress
+from runs.life.ending import as_stored
 from runs.life.hooks import End
 from runs.models import State
 from ui.words import duration
@@ -126,4 +127,13 @@ def still(work: Work, statuses: Sequence[ObjectStatus]) -> str:
     if not written(work)[0]:
         return "Nothing was changed on the cluster."
     bad = {str(s.ref) for s in statuses if s.progress in (Progress.FAILED, Progress.TIMED_OUT)}
-    return what_still_serves(work, bad) or what_was_left(work)
+    serving = what_still_serves(work, bad)
+    if serving:
+        note_serving(work, serving)
+    return serving or what_was_left(work)
+
+
+def note_serving(work: Work, serving: str) -> None:
+    """Keeps apart what still serves: the page shows it beside what to do. Raises FenceLost."""
+    with work.fence.held():
+        Deploy.objects.filter(pk=work.deploy.pk).update(still_serving=as_stored(serving)[:500])

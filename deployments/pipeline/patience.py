@@ -37,6 +37,7 @@ def until_it_answers(work: Work, ask: Callable[[], Answer]) -> Answer:
             if since == began:
                 text = f"{error.message} Trying again for up to {WAIT_SECONDS:.0f} s."
                 work.log(text, level="warning")
+                work.doing("waits for the cluster, which does not answer")
             _pause(work)
         else:
             if since is not None:

@@ -104,7 +104,9 @@ def new_preparation(work: Work) -> Preparation:
 def checkout(work: Work) -> str:
     """Step `checkout`: reads the objects of the config directory; of a stored release, only the Secrets that live in Git.
     Raises ManifestError, NotDeployable, ExternalError."""
-    summary = preparation_of(work).checkout()
+    prepared = preparation_of(work)
+    work.doing("fetches the revision from the Git host")
+    summary = prepared.checkout()
     if work.deploy.release is None:
         work.log(f"{work.deploy.short} {work.deploy.subject} ({work.deploy.author})")
         work.log(summary)
@@ -116,6 +118,7 @@ def secrets(work: Work) -> str:
     the deploy to all of them, so that a worker that takes over reads the same. Raises ManifestError, NotDeployable,
     ExternalError, FenceLost."""
     prepared = preparation_of(work)
+    work.doing("reads the secrets files from AWS")
     summary = prepared.secrets()
     work.warnings += prepared.notes
     versions = {one.path: one.version_id for one in prepared.fetched}
@@ -128,12 +131,17 @@ def secrets(work: Work) -> str:
 
 def render(work: Work) -> str:
     """Step `render`: makes the objects to apply. Raises ManifestError, NotDeployable, ExternalError, ApiError."""
-    return preparation_of(work).render()
+    prepared = preparation_of(work)
+    work.doing("asks the registry for the images, and the cluster for the kinds of object that it knows")
+    return prepared.render()
 
 
 def check(work: Work) -> str:
     """Step `preflight`; afterwards stores a release that is not stored yet. Raises NotDeployable, ApiError, FenceLost."""
-    found = preparation_of(work).preflight().overridden(work.deploy.override_reason)
+    prepared = preparation_of(work)
+    asked = f"the cluster {work.environment.cluster.name} for a dry run of {plural(len(prepared.manifests), 'object')}"
+    work.doing(f"asks {asked}")
+    found = prepared.preflight().overridden(work.deploy.override_reason)
     for finding in found.findings:
         work.log(finding.line, level=finding.level)
     work.warnings += [finding.text for finding in found.warnings]

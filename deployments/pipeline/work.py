@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from projects.connections import cluster_client
 from projects.models import Environment
 from runs.life.attempt import Attempt
 from runs.life.ending import as_stored
+from runs.models import Step, StepState
 
 
 @dataclass
@@ -65,6 +66,15 @@ class Work(Attempt[Deploy]):
     def reached_cluster(self) -> bool:
         """Whether this attempt has made a client for the cluster."""
         return "client" in self.__dict__
+
+    def doing(self, text: str) -> None:
+        """Tells open pages what the running step asks for, until its summary takes the place. Raises FenceLost."""
+        with self.fence.held():
+            running = Step.objects.filter(
+                run_id=self.run.run_id, name=self.journal.step, state=StepState.RUNNING
+            )
+            running.update(summary=as_stored(text)[:300])
+        self.journal.changed()
 
     def close(self) -> None:
         """Closes the connections to the cluster."""
@@ -150,6 +160,7 @@ class RowObserver:
                     "sentence",
                     "hint",
                     "evidence",
+                    "pods",
                     "changed_at",
                 ],
             )
@@ -168,4 +179,5 @@ class RowObserver:
             sentence=shown["sentence"][:500],
             hint=shown["hint"][:500],
             evidence=shown if status.evidence is not None else None,
+            pods=as_stored(asdict(status.pods)) if status.pods else None,
         )

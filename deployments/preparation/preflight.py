@@ -162,8 +162,9 @@ def change_findings(
                 WARNING,
                 f"Slipway takes over the fields of {len(taken)} object{'s' if len(taken) > 1 else ''}"
                 f" from {', '.join(managers)}, once.",
-                "From then on fields dropped from the manifests are removed; kubectl apply on them would conflict. The way back: "
-                "deploy the revision that runs now, or kubectl apply --server-side --force-conflicts with the files of before.",
+                "From then on fields dropped from the manifests are removed; “kubectl apply” on them would conflict. The "
+                "way back: deploy the revision that runs now, or “kubectl apply --server-side --force-conflicts” with the "
+                "files of before.",
             )
         )
     return findings

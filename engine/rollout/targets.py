@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from engine.cluster.apply import Applied
 from engine.health.objects import Judgement
-from engine.types import Action, Json, Manifest, ObjectRef
+from engine.types import Action, Json, Manifest, ObjectRef, PodsShown
 
 WAITED_FOR = frozenset(
     {
@@ -51,6 +51,7 @@ class Target:
     waits: bool = False  # whether a pod shows a refusal from before the first write
     blocked: tuple[float, str] = (0.0, "")  # since when a pod is in the way, and its uid
     refused: Refusals | None = None
+    shown: PodsShown | None = None  # of the last judgement
 
     @property
     def ref(self) -> ObjectRef:

@@ -53,7 +53,7 @@ class Verdicts:
         self._readiness = Readiness(clock, wall)
         self._pods: dict[str, list[Json]] = {}
         self._replica_sets: dict[str, list[Json]] = {}
-        self._events: dict[str, list[Json]] = {}
+        self.events: dict[str, list[Json]] = {}
         self._old_deadlines: dict[str, str] = {}
         self.targets: dict[ObjectRef, Target] = {}
         # Grace in seconds by kind and name of Secrets and ConfigMaps that this deploy has just written, or that a
@@ -99,12 +99,12 @@ class Verdicts:
 
     def _index(self) -> None:
         """Pods and ReplicaSets by their owner, events by what they are about: once per round, not per target."""
-        self._pods, self._replica_sets, self._events = {}, {}, {}
+        self._pods, self._replica_sets, self.events = {}, {}, {}
         by_kind = {"Pod": self._pods, "ReplicaSet": self._replica_sets}
         for ref, body in self._world.objects.items():
             if ref.kind == "Event":
                 uid = (body.get("involvedObject") or {}).get("uid") or ""
-                self._events.setdefault(uid, []).append(body)
+                self.events.setdefault(uid, []).append(body)
             elif ref.kind in by_kind:
                 for owner in body["metadata"].get("ownerReferences") or []:
                     by_kind[ref.kind].setdefault(owner.get("uid") or "", []).append(body)
@@ -214,14 +214,14 @@ class Verdicts:
 
     def _of_one(self, pod: Json) -> list[Trouble]:
         """The troubles of a pod that is not current."""
-        events = sorted(self._events.get(pod["metadata"].get("uid") or "", []), key=event_time)
+        events = sorted(self.events.get(pod["metadata"].get("uid") or "", []), key=event_time)
         return troubles_of(pod, events, limits=self._limits)
 
     def _troubles(self, target: Target, seen: dict[str, Seen]) -> list[Trouble]:
         found = []
         for pod in target.pods:
             metadata = pod["metadata"]
-            events = sorted(self._events.get(metadata.get("uid") or "", []), key=event_time)
+            events = sorted(self.events.get(metadata.get("uid") or "", []), key=event_time)
             found += troubles_of(
                 pod,
                 events,
@@ -287,7 +287,7 @@ class Verdicts:
 
     def _refused(self, target: Target, body: Json, others: Sequence[Json]) -> Refused:
         uid = body["metadata"].get("uid") or ""
-        events = [e for e in self._events.get(uid, []) if self._wall_age(event_time(e)) < _OLD_EVENT]
+        events = [e for e in self.events.get(uid, []) if self._wall_age(event_time(e)) < _OLD_EVENT]
         message = refused_pods(target.ref.kind, body, sorted(events, key=event_time))
         return judge_refusal(target, body, message, others, now=self._clock(), limits=self._limits)
 

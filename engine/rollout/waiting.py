@@ -17,6 +17,7 @@ from engine.limits import Limits
 from engine.rollout.evidence import completed, last_word, newest_text
 from engine.rollout.joblog import JobLogs
 from engine.rollout.postmortem import collect
+from engine.rollout.shown import shown_pods, what_pods_wait_for
 from engine.rollout.targets import Target
 from engine.rollout.verdicts import Verdicts
 from engine.types import Evidence, ObjectRef, ObjectStatus, Observer, Progress
@@ -119,7 +120,11 @@ class Waiter:
                 )
                 target.last = judgement
             seen.add(judgement.progress)
+            body = self._world.objects.get(target.ref)
+            target.shown = shown_pods(target, body, self.verdicts.events, self._limits)
             self.tell(_status(target, judgement))
+            for words in what_pods_wait_for(target):
+                self._observer.line(f"{target.ref.kind} {target.ref.name}: {words}")
         for note in self.verdicts.notes:
             self._observer.line(note)
         self.verdicts.notes.clear()
@@ -214,7 +219,8 @@ def _status(target: Target, judgement: Judgement) -> ObjectStatus:
     sentence = judgement.sentence
     if judgement.progress in (Progress.FAILED, Progress.TIMED_OUT):
         sentence = f"{target.ref.name}: {sentence}"
-    return ObjectStatus(target.ref, judgement.progress, target.applied.action, sentence, judgement.hint)
+    action, pods = target.applied.action, target.shown
+    return ObjectStatus(target.ref, judgement.progress, action, sentence, judgement.hint, pods=pods)
 
 
 def _with_cause(sentence: str, judgement: Judgement, evidence: Evidence | None) -> str:

@@ -15,7 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.bench import builds, live, load, pages, registry, secrets, size, webhook, whole_deploy
+from ops.bench import (
+    builds,
+    live,
+    load,
+    pages,
+    registry,
+    search,
+    secrets,
+    size,
+    viewers,
+    webhook,
+    whole_deploy,
+)
 from ops.bench.kubectl_apply import apply_rows, as_json
 from sandbox.bench import clusters, progress, storefront
 
@@ -33,6 +45,8 @@ PARTS: dict[str, tuple[bool, Callable[[], Rows]]] = {  # name: (needs a control 
     "registry": (True, registry.rows),
     "builds": (False, builds.rows),
     "size": (False, size.rows),
+    "search": (False, search.rows),
+    "viewers": (False, viewers.rows),
     "webhook": (False, webhook.rows),
 }
 

@@ -21,6 +21,7 @@ from django.db import close_old_connections
 
 from audit.models import AuditEvent
 from core.changes import STATUS, mark_of
+from core.dbclock import database_seconds
 from core.listening import listen
 from core.models import Change
 from portal.live.cursor import Cursor
@@ -32,10 +33,15 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 REST_SECONDS = 0.2  # between two looks, however often the bell rings
 PING_SECONDS = 15.0
+CHECK_SECONDS = (
+    60.0  # between two looks at a viewer's sign-in and projects; the page that they fetch looks anyway
+)
 LONGEST_SECONDS = 300.0  # afterwards the browser connects again
 MOST_STREAMS = 30  # of one person in one process; a page that gets none polls
 PAUSE_SECONDS = 1.0  # between two events to one viewer
-SPREAD_SECONDS = 0.01  # times the number of viewers: they do not all fetch their page in the same moment
+# Times the number of viewers: they do not all fetch their page in the same moment, and are told again only after that time, so
+# that a deploy with many changes does not keep the process busy. 7.5 s for 500, none to speak of for ten.
+SPREAD_SECONDS = 0.015
 
 # Slugs of the projects that a viewer may see; None: their sign-in has ended.
 Visible = Callable[[], "set[str] | None"]
@@ -60,10 +66,12 @@ class Viewer:
 
 
 class ChangeFeed:
-    """Follows the changes of all projects while it has viewers. `turn` grows with each look that found some."""
+    """Follows the changes of all projects while it has viewers. `turn` grows with each look that found some. `told_at`: when the
+    newest ones were there for everybody to see, by the database's clock."""
 
     def __init__(self) -> None:
         self.turn = 0
+        self.told_at = 0.0
         self.changed: dict[str, int] = {}  # project -> the turn of its newest change
         self.viewers: Counter[str] = Counter()
         self.topics: Counter[str] = Counter()
@@ -114,8 +122,13 @@ class ChangeFeed:
             found = await self._found(self._read_status) if self.topics[STATUS] > 0 else set()
             found |= await self._found(self._read)
             if found:
-                await self._tell(found)
-            await asyncio.sleep(REST_SECONDS)
+                await self._tell(found, await self._moment())
+            await asyncio.sleep(max(REST_SECONDS, self.spread if found else 0))
+
+    @property
+    def spread(self) -> float:
+        """The seconds over which viewers fetch their pages."""
+        return SPREAD_SECONDS * self.viewers.total()
 
     async def _found(self, read: Callable[[], set[str]]) -> set[str]:
         try:
@@ -131,8 +144,15 @@ class ChangeFeed:
     def _read(self) -> set[str]:
         return set[str]().union(*(cursor.fresh() for cursor in self.cursors))
 
-    async def _tell(self, projects: set[str]) -> None:
-        self.turn += 1
+    async def _moment(self) -> float:
+        """Now by the database's clock; 0, which tells no moment, while it does not answer."""
+        try:
+            return float(await in_thread(database_seconds))
+        except DatabaseError:
+            return 0.0
+
+    async def _tell(self, projects: set[str], moment: float) -> None:
+        self.turn, self.told_at = self.turn + 1, moment
         self.changed |= dict.fromkeys(projects, self.turn)
         async with self.news:
             self.news.notify_all()
@@ -161,8 +181,8 @@ def feed() -> ChangeFeed:
 
 
 async def events(viewer: Viewer) -> AsyncIterator[str]:
-    """The events for one viewer: `hello` at once, `changed`, and comments to keep the connection alive. Ends after
-    LONGEST_SECONDS, and when the sign-in has ended: the browser connects again and is told why."""
+    """The events for one viewer: `hello` at once, `changed` with the moment of the change, and comments to keep the connection
+    alive. Ends after LONGEST_SECONDS, and when the sign-in has ended: the browser connects again and is told why."""
     # In the request's thread, which waits from here on: a stream holds no connection.
     await sync_to_async(close_old_connections)()
     source = feed()
@@ -175,16 +195,18 @@ async def events(viewer: Viewer) -> AsyncIterator[str]:
         yield event("hello", 1)
         while matters is not None and loop.time() < until:
             news = await source.wait(turn, PING_SECONDS)
-            if loop.time() >= asked + PING_SECONDS:
+            if loop.time() >= asked + CHECK_SECONDS:
                 asked, matters = loop.time(), await _seen(viewer, matters)
             if not news:
                 yield ": ping\n\n"
                 continue
-            changed, turn = source.since(turn), source.turn
-            if matters and changed & matters:
-                await asyncio.sleep(random.random() * SPREAD_SECONDS * source.viewers.total())  # noqa: S311
-                yield event("changed", 1)
+            if matters and source.since(turn) & matters:
+                await asyncio.sleep(random.random() * source.spread)  # noqa: S311
+                turn = source.turn  # with what came meanwhile
+                yield event("changed", source.told_at)
                 await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                turn = source.turn
 
 
 async def _seen(viewer: Viewer, before: set[str]) -> set[str] | None:

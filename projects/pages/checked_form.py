@@ -15,7 +15,7 @@ from django.db import models
 from django.forms.boundfield import BoundField
 
 from core.findings import FAILED, Finding
-from core.kept import TYPED_AGAIN
+from core.kept import TYPED_AGAIN, TYPED_BEFORE, is_secret
 
 
 def of(model: type[models.Model], name: str, *, mono: bool = False, **changes: Any) -> forms.Field:
@@ -56,6 +56,8 @@ class CheckedForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if any(is_secret(field) for field in self.fields.values()):
+            self.fields[TYPED_BEFORE] = forms.CharField(widget=forms.HiddenInput, required=False)
         self.offers_override = False
         self.findings: list[Finding] = []
 
@@ -67,25 +69,32 @@ class CheckedForm(forms.Form):
                 yield row
 
     def clean(self) -> dict[str, Any]:
-        """Adds an error for each secret that is missing because the form was sent again after the session ended."""
+        """Adds an error for each secret that must be typed again: the session has ended since, or half an hour is over."""
         again = self.data.getlist(TYPED_AGAIN) if hasattr(self.data, "getlist") else []
         for name in again:
             if name in self.fields and not self.cleaned_data.get(name):
-                self.add_error(name, "Enter this again: it was not kept when your session ended.")
+                self.add_error(name, "Enter this again: what you typed before is not kept any longer.")
         return self.cleaned_data
+
+    def has(self, *names: str) -> bool:
+        """Whether all of these fields are valid so far: then they can be tried, whatever is wrong with the others."""
+        return all(name in self.cleaned_data for name in names)
 
     def changes(self, *names: str) -> bool:
         """Whether any of these fields differs from its initial value. Always true for a new row."""
         return not self.initial.get("edited", -1) >= 0 or bool({*names} & {*self.changed_data})
 
     def take(self, findings: Iterable[Finding]) -> bool:
-        """Adds each failed finding to its field, and offers to save anyway where that is allowed. Returns whether the form
-        may be saved."""
+        """Adds each failed finding to its field, unless the field's own text is wrong, and offers to save anyway where that is
+        allowed. Returns whether the findings let the form be saved."""
         self.findings = list(findings)
         failed = [f for f in self.findings if f.state == FAILED]
         anyway = self.cleaned_data.get("save_anyway", False)
         open_ones = [f for f in failed if not (anyway and f.can_override)]
+        wrong = set(self.errors)
         for finding in open_ones:
+            if finding.field in wrong:
+                continue
             text = f"{finding.text} {finding.detail}".strip()
             self.add_error(finding.field if finding.field in self.fields else None, text)
         self.offers_override = bool(failed) and all(f.can_override for f in failed)
@@ -93,7 +102,7 @@ class CheckedForm(forms.Form):
 
     def values(self, *without: str) -> dict[str, Any]:
         """The entered values, without the form's own fields and those of `without`."""
-        own = {"edited", "save_anyway", *without}
+        own = {"edited", "save_anyway", TYPED_BEFORE, *without}
         return {name: value for name, value in self.cleaned_data.items() if name not in own}
 
 

@@ -27,6 +27,8 @@ from projects.pages.saving import kept_hint, saved
 from ui.back import next_or
 from ui.forms import page, posted
 
+REACHED_BY = ("endpoint", "account", "region", "role_arn")  # the fields of a registry by which it is reached
+
 
 @require_safe
 def clusters(request: HttpRequest) -> HttpResponse:
@@ -50,7 +52,7 @@ def cluster_new(request: HttpRequest) -> HttpResponse:
         tried.note(infrastructure.create_cluster(actor, **form.values("edited")))
 
     def checks() -> list[Finding]:
-        return tried.run(form.cleaned_data["kubeconfig"])
+        return tried.run(form.cleaned_data["kubeconfig"]) if form.has("kubeconfig") else []
 
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The cluster is registered."
@@ -100,7 +102,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
         )
 
     def checks() -> list[Finding]:
-        text = form.cleaned_data["kubeconfig"]
+        text = form.cleaned_data.get("kubeconfig")
         return tried.run(text) if text else []
 
     if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
@@ -154,7 +156,7 @@ def registry_new(request: HttpRequest) -> HttpResponse:
         infrastructure.create_registry(actor, **form.values("edited"))
 
     def checks() -> list[Finding]:
-        return checking.run([partial(checking.registry, Registry(**form.values("edited")))])
+        return _try_registry(form)
 
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The registry is registered."
@@ -177,14 +179,17 @@ def registry(request: HttpRequest, slug: str) -> HttpResponse:
         )
 
     def checks() -> list[Finding]:
-        changed = form.changes("endpoint", "account", "region", "role_arn")
-        return checking.run(
-            [partial(checking.registry, Registry(**form.values("edited")))] if changed else []
-        )
+        return _try_registry(form) if form.changes(*REACHED_BY) else []
 
     if request.method == "POST" and saved(request, form, save, checks=checks, done="Saved."):
         return redirect("projects:registry", slug)
     return page(request, "projects/registry.html", form, registry=row)
+
+
+def _try_registry(form: CheckedForm) -> list[Finding]:
+    if not form.has(*REACHED_BY):
+        return []
+    return checking.run([partial(checking.registry, Registry(**form.values("edited")))])
 
 
 def _registry_initial(row: Registry) -> dict[str, Any]:

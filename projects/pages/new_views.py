@@ -19,10 +19,10 @@ from core.findings import FAILED, Finding
 from core.kept import keeps
 from people.services import require_admin
 from projects import checking, services
-from projects.credentials import missing_credential
+from projects.credentials import missing_credential, unfit_credential
 from projects.models import Project
 from projects.pages.checked_form import CheckedForm, unused
-from projects.pages.forms import PUBLIC, ProjectForm
+from projects.pages.forms import ProjectForm
 from projects.pages.saving import saved
 from ui.forms import page, posted
 
@@ -108,22 +108,26 @@ def new(request: HttpRequest) -> HttpResponse:
     def checks() -> list[Finding]:
         return try_repository(form, Project(default_branch=""), own_branch)
 
-    if form.is_bound and form.errors and "repository_url" in form.cleaned_data:
-        form.take(checks())  # all mistakes at once
-    elif form.is_bound and saved(request, form, save, checks=checks, done="The project is made."):
+    if request.method == "POST" and saved(request, form, save, checks=checks, done="The project is made."):
         return redirect("projects:proposals", form.cleaned_data["slug"])
     return page(request, "projects/new.html", form)
 
 
 def try_repository(form: CheckedForm, project: Project, own_branch: list[str] | None = None) -> list[Finding]:
-    """Tries the repository with the form's values. Nothing is asked without the credential that was chosen. `own_branch`: as for
-    `checking.repository`."""
+    """Tries the repository with the form's values. Without the credential that was chosen only the address is tried.
+    `own_branch`: as for `checking.repository`."""
+    if not form.has("repository_url", "credential_kind", "credential"):
+        return []
     data = form.cleaned_data
-    kind, entered = data.get("credential_kind", PUBLIC), data.get("credential", "")
-    if missing := missing_credential(project, url=data["repository_url"], kind=kind, entered=entered):
-        return [Finding(FAILED, missing, field="credential")]
+    kind, entered = data["credential_kind"], data["credential"]
     tried = Project(
         slug=data.get("slug", project.slug), name=data.get("name", ""), repository_url=data["repository_url"],
-        default_branch=data.get("default_branch", ""), credential_kind=kind, credential=entered or project.credential,
+        default_branch=data.get("default_branch", ""),
     )  # fmt: skip
+    if unfit := unfit_credential(url=tried.repository_url, kind=kind, entered=entered):
+        return [Finding(FAILED, unfit, field="credential")]
+    if missing := missing_credential(project, url=tried.repository_url, kind=kind, entered=entered):
+        alone = checking.run([partial(checking.address_alone, tried)])
+        return [Finding(FAILED, missing, field="credential"), *alone]
+    tried.credential_kind, tried.credential = kind, entered or project.credential
     return checking.run([partial(checking.repository, tried, own_branch=own_branch)])

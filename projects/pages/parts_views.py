@@ -16,7 +16,7 @@ from core.findings import Finding
 from core.kept import keeps
 from projects import checking, connections, memberships, services
 from projects.allotting.wishes import of_repository, of_secret
-from projects.lookup import image_of, membership_of, secrets_file_of, settings_of
+from projects.lookup import image_of, secrets_file_of, settings_of
 from projects.models import Environment, Project, SecretsFile
 from projects.pages.allotted import not_allotted
 from projects.pages.checked_form import CheckedForm
@@ -87,7 +87,7 @@ def image(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 def _image_checks(user: Any, project: Project, form: CheckedForm) -> list[Finding]:
-    if not form.changes("registry", "repository"):
+    if not form.has("registry", "repository") or not form.changes("registry", "repository"):
         return []
     data = form.cleaned_data
     refused = not_allotted(user, project, of_repository(data["registry"], data["repository"]))
@@ -126,7 +126,8 @@ def secrets_file_new(request: HttpRequest, slug: str) -> HttpResponse:
         services.create_secrets_file(person(request.user), **form.values())
 
     def checks() -> list[Finding]:
-        return _file_checks(request.user, form, form.cleaned_data["environment"])
+        chosen = form.cleaned_data.get("environment")
+        return _file_checks(request.user, form, chosen) if chosen else []
 
     if request.method == "POST" and saved(
         request, form, save, checks=checks, done="The secrets file is added."
@@ -160,6 +161,8 @@ def secrets_file(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def _file_checks(user: Any, form: CheckedForm, environment: Environment) -> list[Finding]:
+    if not form.has("path", "secret_id", "region", "role_arn"):
+        return []
     data = form.cleaned_data
     refused = not_allotted(user, environment.project, of_secret(data["secret_id"], data["role_arn"]))
     return refused or checking.run([partial(checking.secrets_file, _file_of(form, environment))])
@@ -205,13 +208,3 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
         .order_by("user__username", "environment__order")
     )
     return settings_page(request, "members", project, "members", form, members=rows)
-
-
-@require_POST
-def member_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Revokes a role."""
-    project = settings_of(request.user, slug)
-    membership = membership_of(project, pk)
-    memberships.revoke(person(request.user), membership=membership)
-    messages.success(request, f"{membership.user} no longer has that role.")
-    return redirect("projects:members", slug)

@@ -27,7 +27,7 @@ def proposals(request: HttpRequest, slug: str) -> HttpResponse:
     project = settings_of(request.user, slug)
     found = scan(project, ask=request.method != "POST")
     form = ProposalForm(project, proposed(project, found), posted(request))
-    if form.is_bound and form.is_valid() and _saved(request, project, form):
+    if request.method == "POST" and form.is_valid() and _saved(request, project, form):
         return redirect("portal:project", slug)
     return settings_page(
         request, "proposals", project, "environments", found=found, proposal=form, cards=list(form.cards()),

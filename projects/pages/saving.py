@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core import typed
 from core.findings import PASSED, Finding
 from projects.models import Project
 from projects.pages.checked_form import CheckedForm
@@ -43,13 +44,21 @@ def saved(
     done: str,
     also: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """Saves a sent form. Returns whether it was saved; if not, the form shows the errors and the input.
+    """Saves a sent form. Returns whether it was saved; if not, the form shows all errors and the input, and keeps the secrets.
 
-    `checks` (live validation) runs only for a valid form. `also`: whether the other forms of the page are valid. `done`:
-    the sentence for the next page; warnings of the checks follow it there.
+    `checks` (live validation) tries what is valid (`CheckedForm.has`), so that all errors are told at once. `also`: whether the
+    other forms of the page are valid. `done`: the sentence for the next page; warnings of the checks follow it there.
     """
-    if not (form.is_valid() & also()) or not form.take(checks()) or not forms.saved(form, save):
+    typed.fill(request, form)
+    valid = form.is_valid() & also()
+    secrets = typed.entered(form)
+    if not (form.take(checks()) & valid) or not forms.saved(form, save):
+        kept = {
+            name: value for name, value in secrets.items() if form.offers_override or name not in form.errors
+        }
+        typed.keep(request, form, kept)
         return False
+    typed.forget(request, form)
     messages.success(request, done)
     for finding in form.findings:
         if finding.state != PASSED:

@@ -86,14 +86,18 @@ VariableFormSet = forms.formset_factory(
 
 
 def variable_rows(
-    data: Any, environment: Environment | None, further: Iterable[FoundVariable] = ()
+    data: Any, environment: Environment | None, further: Iterable[FoundVariable] = (), *, propose: str = ""
 ) -> VariableRows:
     """The formset for an environment's variables, bound when `data` is given. `further`: variables that manifests use; those
-    without a value get a row."""
+    without a value get a row. `propose`: the name of a new one, whose value is to be typed; without effect on a bound formset."""
     stored = environment.variables if environment else []
     initial = [{"name": v["name"], "value": v["value"], "type": v["type"]} for v in stored]
     known = {row["name"] for row in initial}
     initial += [{"name": one.name, "value": "", "type": one.kind} for one in further if one.name not in known]
     rows = VariableFormSet(data, initial=initial)
     assert isinstance(rows, VariableRows)  # noqa: S101  # what the factory was told
+    if propose and data is None and propose not in {row["name"] for row in initial}:
+        new = rows.forms[len(initial)]
+        new.initial = {"name": propose[:63]}
+        new.fields["value"].widget.attrs["autofocus"] = True
     return rows

@@ -144,7 +144,8 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
         posted(request), project=project, existing=True, initial=EnvironmentForm.initial_of(row)
     )
     folder = row.config_directory if "variables" in request.GET else ""
-    rows = variable_rows(posted(request), row, _used_in(project, folder))
+    proposed = request.GET.get("variable", "")
+    rows = variable_rows(posted(request), row, _used_in(project, folder), propose=proposed)
 
     def save() -> None:
         values = {**form.values("edited"), "variables": rows.entered()}
@@ -182,13 +183,13 @@ def _environment_checks(
     data = form.cleaned_data
     checks: list[checking.Check] = []
     findings: list[Finding] = []
-    if form.changes("cluster", "namespace"):
+    if form.has("cluster", "namespace") and form.changes("cluster", "namespace"):
         if refused := not_allotted(user, project, of_place(data["cluster"], data["namespace"])):
             return refused  # before anything is asked: the answer would tell about others' namespaces
         tried = Environment(pk=row.pk if row else None, cluster=data["cluster"], namespace=data["namespace"])
         findings = _shared(sharing(user, tried), data["namespace"])
         checks.append(partial(checking.namespace, data["cluster"].kubeconfig, data["namespace"]))
-    if form.changes("config_directory"):
+    if form.has("config_directory") and form.changes("config_directory"):
         checks.append(partial(checking.config_directory, project, data["config_directory"]))
     return findings + checking.run(checks)
 

@@ -58,7 +58,7 @@ def close(run_id: UUID, running_becomes: StepState) -> None:
     """At the run's end: a running step gets the state `running_becomes`, pending ones are skipped. Call it in the ending
     transaction."""
     rows = Step.objects.filter(run_id=run_id)
-    rows.filter(state=StepState.RUNNING).update(state=running_becomes, ended_at=timezone.now())
+    rows.filter(state=StepState.RUNNING).update(state=running_becomes, ended_at=timezone.now(), summary="")
     rows.filter(state=StepState.PENDING).update(state=StepState.SKIPPED)
 
 

@@ -27,6 +27,22 @@ _MAIN = (
     ),
 )
 
+# Nobody has copied this version of the upstream image to the registry, so that this revision cannot be deployed.
+_WRONG_TAG = (
+    Change(
+        ROBIN,
+        1.2,
+        "Ingress controller 1.12.1",
+        edits=(
+            Edit(
+                f"{_DIRECTORY}/controller.yaml",
+                "ingress-nginx-controller:v1.12.0",
+                "ingress-nginx-controller:v1.12.1",
+            ),
+        ),
+    ),
+)
+
 CLUSTER_BASE = SampleProject(
     slug="cluster-base",
     name="Cluster base",
@@ -34,6 +50,7 @@ CLUSTER_BASE = SampleProject(
     files="cluster-base",
     slack_channel="#cluster",
     main=_MAIN,
+    wrong_tag=_WRONG_TAG,
     mirrored=(
         MirroredImage(
             repository="mirror/ingress-nginx-controller",

@@ -144,6 +144,7 @@ class SampleProject:
     broken: tuple[Change, ...] = ()  # branched off the end of main, as the next
     crashes_late: tuple[Change, ...] = ()
     more_keys: tuple[Change, ...] = ()
+    wrong_tag: tuple[Change, ...] = ()
     default_branch: str = "main"
     needs: str = ""
 
@@ -154,6 +155,7 @@ class SampleProject:
             ("broken", self.broken),
             ("crashes-late", self.crashes_late),
             ("more-keys", self.more_keys),
+            ("wrong-tag", self.wrong_tag),
         )
 
     @property

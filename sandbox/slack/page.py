@@ -50,8 +50,10 @@ def _block_texts(block: Json) -> list[str]:
 
 
 def _mrkdwn(text: str) -> str:
-    """Slack's links and bold; everything else escaped. Slack clients send &, < and > already escaped."""
+    """Slack's links, times, bold and italic; everything else escaped. Slack clients send &, < and > already escaped."""
     escaped = html.escape(html.unescape(text), quote=True)
     escaped = re.sub(r"&lt;(https?://[^|&]+(?:&amp;[^|&]+)*)\|(.+?)&gt;", r'<a href="\1">\2</a>', escaped)
     escaped = re.sub(r"&lt;(https?://\S+?)&gt;", r'<a href="\1">\1</a>', escaped)
-    return re.sub(r"(?<![\w*])\*([^*\n]+)\*(?![\w*])", r"<b>\1</b>", escaped)
+    escaped = re.sub(r"&lt;!date\^\d+\^[^|]*\|(.+?)&gt;", r"<time>\1</time>", escaped)
+    escaped = re.sub(r"(?<![\w\u200b_])_([^\n]+?)(?<!\u200b)_(?!\w)", r"<i>\1</i>", escaped)
+    return re.sub(r"(?<![\w\u200b*])\*([^\n]+?)(?<!\u200b)\*(?![\w*])", r"<b>\1</b>", escaped)

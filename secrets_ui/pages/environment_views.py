@@ -65,6 +65,7 @@ def context_of(request: HttpRequest, place: Environment, **more: Any) -> dict[st
         "needs_reason": any(reader.is_production for reader in readers),
         "ask": "" if all(rights.values()) else maintainers_text(place.project),
         "at": asked.get("at", ""),
+        "new_key": asked.get("add", "")[:253],
         "back": remembered(request, place.label),
         **(_details(request, view, rights, readers[1:]) if view is not None else {}),
         **more,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from allauth.account.authentication import get_authentication_records
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import content_disposition_header
@@ -19,6 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from core.incoming import takes_files
 from core.redactor import redact_text
 from engine.errors import SlipwayError
+from people.fresh import address_to_confirm, is_fresh
 from projects.access import environment_for
 from projects.allotting.using import require_still
 from projects.allotting.wishes import of_secret
@@ -80,18 +78,11 @@ def url_of(name: str, file: SecretsFile, *more: object) -> str:
     return reverse(f"secrets:{name}", args=[environment.project.slug, environment.slug, file.pk, *more])
 
 
-def is_fresh(request: HttpRequest) -> bool:
-    """Whether the person signed in, or confirmed it, a short while ago."""
-    records = get_authentication_records(request, request.user)
-    newest = max((float(record.get("at", 0)) for record in records), default=0.0)
-    return time.time() - newest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-
-
 def sign_in_first(request: HttpRequest, file: SecretsFile, back: str) -> HttpResponse | None:
     """Where the person is sent who wants to see a value of production and signed in too long ago; else nothing."""
     if not is_production(file) or is_fresh(request):
         return None
-    address = f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}"
+    address = address_to_confirm(back)
     if request.headers.get("HX-Request") or request.headers.get("X-Copy"):
         answer = HttpResponse(status=204)
         answer["HX-Redirect"] = address

@@ -35,6 +35,7 @@ function nameTheme() {
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const hours = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const minutes = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 
 function ago(seconds) {
@@ -53,6 +54,12 @@ function duration(seconds) {
   return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${smallUnit}` : ""}`;
 }
 
+function aboutLeft(left, usual) {
+  if (left <= 0) return `longer than usual (${duration(usual)})`;
+  const step = left < 60 ? 5 : left < 300 ? 10 : 60;
+  return `about ${duration(Math.max(step, Math.round(left / step) * step))} left, usually ${duration(usual)}`;
+}
+
 export function times(from = document) {
   for (const time of $$("time[datetime]", from)) {
     const date = new Date(time.dateTime);
@@ -60,6 +67,7 @@ export function times(from = document) {
     time.title = absolute.format(date);
     if ("clock" in time.dataset) time.textContent = hours.format(date);
     if ("at" in time.dataset) time.textContent = minutes.format(date);
+    if ("when" in time.dataset) time.textContent = days.format(date);
   }
 }
 
@@ -67,13 +75,15 @@ export function times(from = document) {
 function tick(selector, words) {
   if (document.hidden) return;
   for (const time of $$(selector)) {
-    const text = words((Date.now() - new Date(time.dateTime)) / 1000);
+    const text = words((Date.now() - new Date(time.dateTime)) / 1000, time);
     if (time.textContent !== text) time.textContent = text;
   }
 }
 setInterval(() => tick("time[data-elapsed]", (seconds) => duration(Math.max(0, seconds))), 1000);
 setInterval(() => tick("time[data-left]", (seconds) => (seconds < 0 ? duration(-seconds) : "ended")), 1000);
+setInterval(() => tick("time[data-eta]", (seconds, time) => aboutLeft(-seconds, Number(time.dataset.eta))), 1000);
 setInterval(() => tick("time[data-ago]:not([data-prefix])", ago), 30000);
+setInterval(() => tick("time[data-lasting]", (seconds) => (seconds < 10 ? "for a moment" : `for ${ago(seconds).replace(" ago", "")}`)), 30000);
 
 /* Copying */
 async function copy(button) {
@@ -112,12 +122,9 @@ function onKey(event) {
     const menu = $("details.menu[open]");
     closeMenus(null);
     if (menu) $("summary", menu).focus();
-    else if (document.activeElement?.closest(".search")) { $("#found-here").replaceChildren(); document.activeElement.blur(); }
     else if (document.activeElement?.matches("input[type=search]")) document.activeElement.blur();
     return;
   }
-  if ((event.ctrlKey || event.metaKey) && event.key === "k" && $("#search")) { event.preventDefault(); $("#search").select(); return; }
-  if (onFound(event)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(TYPING)) return;
   if (Date.now() - jumping < 1200) {
     jumping = 0;
@@ -128,26 +135,23 @@ function onKey(event) {
   } else if (event.key === "/") {
     const field = $("#search") || $("input[type=search]");
     if (field) { event.preventDefault(); field.select(); }
+  } else if (followKey(event)) {
+    return;
   } else if (event.key === "?") {
     $("#keys")?.showPopover();
   }
 }
 document.addEventListener("keydown", onKey);
 
-/* In the search: arrows go through what was found, Enter takes the first */
-function onFound(event) {
-  const links = $$("#found-here a");
-  const at = links.indexOf(document.activeElement);
-  const typing = document.activeElement?.id === "search";
-  if (!links.length || (!typing && at < 0)) return false;
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step) {
-    event.preventDefault();
-    (links[at + step] || $("#search")).focus();
-    return true;
-  }
-  return false;
+/* On a cell of the board, and wherever links name their key: that key follows the link around which the focus is */
+function followKey(event) {
+  const link = document.activeElement?.closest("[data-keys]")?.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (link) { event.preventDefault(); link.click(); }
+  return Boolean(link);
 }
+
+/* A link that ends with #roll-back asks the question of the button with that id */
+if (location.hash === "#roll-back") $("#rollback")?.showPopover();
 
 /* An opened dialog: the first field has the focus, else its first button */
 document.addEventListener("toggle", (event) => {
@@ -155,6 +159,12 @@ document.addEventListener("toggle", (event) => {
   if (event.newState !== "open" || !dialog.matches?.(".dialog[popover]")) return;
   ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog))?.focus();
 }, true);
+
+/* A question that was loaded into a dialog: <div data-shows="dialog's id"> */
+document.addEventListener("htmx:afterSettle", (event) => {
+  const shown = event.detail.target?.dataset?.shows;
+  if (shown) document.getElementById(shown)?.showPopover();
+});
 
 /* Long texts are never cut: the number of characters near the limit, and beyond it the browser refuses, as the server does */
 function countCharacters(field) {
@@ -223,8 +233,17 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
 document.addEventListener("htmx:sendError", () => say("The portal does not answer. What is shown may be old."));
 document.addEventListener("htmx:load", (event) => {
   times(event.detail.elt);
-  if (event.detail.elt.dataset?.say) say(event.detail.elt.dataset.say);
+  sayNew(event.detail.elt);
 });
+
+/* A part that loads itself again (hx-trigger) says what is new only, so that one event is announced once */
+const said = new Map($$("[data-say]").map((part) => [part.id, part.dataset.say]));
+function sayNew(part) {
+  const words = part.dataset?.say;
+  if (!words || (part.hasAttribute("hx-trigger") && said.get(part.id) === words)) return;
+  said.set(part.id, words);
+  say(words);
+}
 
 nameTheme();
 times();

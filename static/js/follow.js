@@ -26,7 +26,7 @@ class Follow {
     if (this.source || document.hidden) return;
     this.source = new EventSource(this.url);
     this.source.addEventListener("hello", () => this.connected());
-    this.source.addEventListener("changed", () => this.ask());
+    this.source.addEventListener("changed", (event) => this.ask(event.data));
     this.source.addEventListener("error", () => this.failed());
   }
 
@@ -60,8 +60,10 @@ class Follow {
     if (this.failures || Date.now() - this.asked > SLOW_MS) this.ask();
   }
 
-  ask() {
+  /* `told`: when the change was there; the answer shows at least that */
+  ask(told = "") {
     this.asked = Date.now();
+    this.told = told;
     refresh(LEAST_MS);
   }
 
@@ -80,6 +82,9 @@ function begin() {
   if (part && !follow) follow = new Follow(part.dataset.changes);
 }
 document.addEventListener("htmx:afterSettle", begin);
+document.addEventListener("htmx:configRequest", (event) => {
+  if (follow?.told && event.detail.elt.matches("[data-changes]")) event.detail.headers["Slipway-Told"] = follow.told;
+});
 document.addEventListener("htmx:sendError", () => follow?.show("The portal does not answer. What is shown may be old."));
 document.addEventListener("htmx:afterOnLoad", () => { if (follow && !follow.failures) follow.show(""); });
 begin();

@@ -19,11 +19,11 @@ class Live {
     this.failures = 0;
     this.over = false;
     this.body.addEventListener("scroll", () => this.onScroll());
-    $("[name=follow]", log)?.addEventListener("change", () => this.scroll());
+    this.follow?.addEventListener("change", () => { this.scroll(); this.come(); });
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     window.addEventListener("pagehide", () => this.close());
     this.open();
-    if (!location.hash) this.scroll();
+    if (!location.hash) { this.scroll(); if (innerWidth >= 1200) this.come(); } // it stands beside the objects
   }
 
   /* The stream. A browser allows six connections to a host, so hidden tabs close theirs. */
@@ -88,7 +88,7 @@ class Live {
   end() {
     refresh();
     this.stop("");
-    document.addEventListener("htmx:afterSettle", () => say(`The run has ended: ${$("#progress h1 .state")?.textContent.trim() || ""}`), { once: true });
+    document.addEventListener("htmx:afterSettle", tellEnd);
   }
 
   stop(words) {
@@ -135,11 +135,18 @@ class Live {
 
   /* Scrolling up pauses following the log, scrolling to the end resumes it */
   get follow() { return $("[name=follow]", this.log); }
+  come() { if (this.follow?.checked) this.log.scrollIntoView({ block: "nearest" }); }
   scroll() { if (this.follow?.checked) this.body.scrollTop = this.body.scrollHeight; }
   onScroll() {
     const atEnd = this.body.scrollHeight - this.body.scrollTop - this.body.clientHeight < 24;
     if (this.follow) this.follow.checked = atEnd;
   }
+}
+
+function tellEnd() { // once, with the outcome, when the page shows it
+  if ($("#progress[data-open]")) return;
+  document.removeEventListener("htmx:afterSettle", tellEnd);
+  say($("#progress")?.dataset.say || `The run has ended: ${$("#progress h1 .state")?.textContent.trim() || ""}`);
 }
 
 /* Goes to a line by its address and opens its fold. Reloads the page once for a line that is missing: `?line=120#L120` */

@@ -67,6 +67,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("people:person", "/admin/people/{person}/", ADMINS, post(ADMINS, 302)),
     ("people:person-archive", "/admin/people/{person}/archive/", ADMINS, post(ADMINS, 422)),
     ("people:person-password", "/admin/people/{person}/password/", ONLY_A_FORM, post(ADMINS, 422)),
+    ("people:person-link", "/admin/people/{person}/link/", ONLY_A_FORM, post(ADMINS, 200)),
+    ("people:person-second-step", "/admin/people/{person}/second-step/", ADMINS.replace("200", "302"), post(ADMINS, 302)),
     ("projects:first-steps", "/admin/first-steps/", SIGNED_IN, NO_FORM),
     ("projects:allotments", "/admin/allotments/", ADMINS, NO_FORM),
     ("projects:allotment-new", "/admin/allotments/new/", ADMINS, post(ADMINS, 422)),
@@ -116,7 +118,8 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("pushes:secret", f"{SETTINGS}builds/secrets/{{build_secret}}/", KEEPS, post(KEEPS, 422)),
     ("pushes:secret-remove", f"{SETTINGS}builds/secrets/{{build_secret}}/remove/", ONLY_A_FORM, post(KEEPS, 302)),
     ("projects:members", f"{SETTINGS}members/", KEEPS, post(KEEPS, 422)),
-    ("projects:member-revoke", f"{SETTINGS}members/{{member}}/revoke/", ONLY_A_FORM, post(KEEPS, 302)),
+    ("projects:member-revoke", f"{SETTINGS}members/{{member}}/revoke/", KEEPS, post(KEEPS, 302)),
+    ("projects:person-roles", "/admin/people/{person}/roles/", ADMINS, post(ADMINS, 422)),
     # Pushes. The webhook knows its sender by the signature alone. A form that names no project finds none.
     ("pushes:github", "/webhooks/github/", NOBODY, ALWAYS.replace("200", "403")),
     ("pushes:deliveries", "/builds/deliveries/", SIGNED_IN, NO_FORM),

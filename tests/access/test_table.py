@@ -14,6 +14,7 @@ from django.test import Client
 from core.slugs import RESERVED
 from tests.access.addresses import addresses
 from tests.access.table import COLUMNS, TABLE
+from tests.ui.wording import faults
 
 RAW = "admin:"  # Django's own admin, whose rule is tested below
 OPEN_IN_RAW = {"admin:login", "admin:logout"}
@@ -25,6 +26,9 @@ def undone() -> Iterator[None]:
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
+
+
+WORDS: set[str] = set()  # faults in the words of the answers
 
 
 @pytest.fixture
@@ -40,9 +44,14 @@ def ask(world: Any) -> Any:
         def status(method: str, address: str) -> int:
             client.cookies = cookies.copy()
             with undone():
-                return client.generic(
+                answer = client.generic(
                     method, address.format(**world.words), headers={"accept": "text/html"}
-                ).status_code
+                )
+                if "text/html" in answer.get("Content-Type", "") and not answer.streaming:
+                    WORDS.update(
+                        {f"{method} {address}: {fault}" for fault in faults(answer.content.decode())}
+                    )
+                return answer.status_code
 
         return status
 
@@ -88,6 +97,7 @@ def test_the_answers_of_the_table(ask: Any, role: str) -> None:
             if got != wanted:
                 wrong.append(f"{method} {name} {address}: {got}, not {wanted}")
     assert wrong == []
+    assert set() == WORDS
 
 
 @pytest.mark.parametrize("role", [role for role in COLUMNS if role != "admin"])

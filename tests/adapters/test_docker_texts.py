@@ -25,9 +25,9 @@ from adapters.docker.faults import (
     ImmutableTag,
     QuotaExceeded,
     build_fault,
-    push_fault,
 )
 from adapters.docker.ignoring import Ignored
+from adapters.docker.push_faults import push_fault
 from adapters.docker.trace import BuildKitTrace, ClassicTrace, shown
 from adapters.docker.wire import Stopper
 from adapters.errors import Denied, ExternalError, NotFound, Throttled, Unavailable
@@ -83,9 +83,9 @@ BUILDS = [
     ),
     (
         "failed to solve: failed to compute cache key: failed to calculate checksum of ref abc::def: \"/absent\": not found",
-        BuildFailed, '"/absent": not found.',
+        BuildFailed, "COPY or ADD names “absent”",
     ),
-    ("failed to compute cache key: \"/absent\" not found: not found", BuildFailed, '"/absent" not found: not found.'),
+    ("failed to compute cache key: \"/absent\" not found: not found", BuildFailed, "COPY or ADD names “absent”"),
     (
         "failed to solve: python:9: failed to resolve source metadata for docker.io/library/python:9: "
         "docker.io/library/python:9: not found", BuildFailed, "A base image cannot be pulled: ",

@@ -87,6 +87,7 @@ OTHER = "r.example/other/private"
         f"FROM scratch\nRUN <<'E\\'\nE\\\nCOPY \\\n--from={OTHER} / /",
         f"ARG B={OTHER}\nARG A='x \\\nARG B=harmless'\nFROM $B",
         f"\ufeffFROM {OTHER}\r\n",
+        f"#\u00a0escape=`\nFROM `\n{OTHER}\n",
         f"\ufeff# escape=`\r\nFROM `\r\n{OTHER}\r\n",
         "FROM 3f",
         "FROM sha256:3fa",

@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from adapters.errors import Unavailable
+from adapters.kubernetes.client import ClusterFacts
 from clusters import jobs, services
 from clusters.models import LiveState
 from clusters.services import refresh_environment, stale_environments, worst
@@ -37,6 +38,9 @@ class FakeClient:
 
     def close(self) -> None:
         FakeClient.closed += 1
+
+    def probe(self) -> ClusterFacts:
+        return ClusterFacts("v1.37.2", "linux/amd64")
 
 
 @pytest.fixture
@@ -277,3 +281,15 @@ def test_what_pods_of_jobs_cannot_pull_is_kept_and_goes_with_the_next_answer(
     answer([workload()])
     assert refresh_environment(environment)
     assert LiveState.objects.get().pulls == []
+
+
+def test_the_version_of_a_cluster_that_was_never_tried_is_learnt_by_its_first_look(
+    environment: Environment, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer([workload()])
+    Cluster.objects.update(version="")
+    jobs.refresh_cluster(environment.cluster.pk)
+    assert Cluster.objects.get().version == "v1.37.2"
+    monkeypatch.setattr(FakeClient, "probe", lambda self: ClusterFacts("v9", ""))
+    jobs.refresh_cluster(environment.cluster.pk)
+    assert Cluster.objects.get().version == "v1.37.2"

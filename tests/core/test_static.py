@@ -19,9 +19,11 @@ from django.test import Client, RequestFactory
 from django.test.signals import setting_changed
 from django.utils.cache import add_never_cache_headers
 
+from audit.actors import person
+from audit.record import record
 from core.middleware import CompressedPages
 from people.services import new_setup_link
-from tests.factories import PASSWORD, make_deploy, make_environment, make_user
+from tests.factories import PASSWORD, make_deploy, make_environment, make_project, make_user
 from tests.portal.conftest import see
 from ui.static import StaticFiles
 
@@ -70,6 +72,53 @@ def test_the_first_load_of_the_board_is_small(with_collected: Path, client: Clie
         sizes[address] = packed.stat().st_size if packed.exists() else path.stat().st_size
     assert len(sizes) > 7
     assert sum(sizes.values()) < MOST_BYTES, sizes
+
+
+def scripts_of(path: Path) -> set[Path]:
+    """A script with what it imports."""
+    found = {path}
+    for name in re.findall(r'from "\./([^"]+)"', path.read_text() if path.suffix == ".js" else ""):
+        found |= scripts_of(path.with_name(name))
+    return found
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/projects/{slug}/", "/projects/{slug}/production/", "/deploys/{number}/", "/deploys/", "/builds/", "/secrets/",
+     "/registry/", "/audit/", "/admin/people/", "/admin/people/{person}/roles/", "/login/"],
+)  # fmt: skip
+def test_the_first_load_of_each_main_page_is_small(with_collected: Path, client: Client, path: str) -> None:
+    """With sixty projects, everything that the browser fetches, as it is sent."""
+    for number in range(60):
+        project = make_project(slug=f"project-{number}", name=f"Project {number}")
+        environment = make_environment(project, slug="production", name="Production")
+        deploy = make_deploy(environment)
+        see(environment)
+        record(
+            person(deploy_user(number)), "project.changed", target_kind="project", target_text=project.name
+        )
+    admin = make_user("ada", is_admin=True)
+    if path != "/login/":
+        client.force_login(admin)
+    address = path.format(slug="project-7", number=deploy.number, person=admin.pk)
+    answer = client.get(address, headers={"Accept-Encoding": "gzip"})
+    assert answer.status_code == 200
+    packed_page = answer.content
+    page = gzip.decompress(packed_page) if answer.get("Content-Encoding") == "gzip" else packed_page
+    files = {with_collected / one.removeprefix("/static/") for one in addresses(page.decode())}
+    sizes = {one.name: packed_size(one) for file in files for one in scripts_of(file)}
+    total = len(packed_page) + sum(sizes.values())
+    assert total < MOST_BYTES, (len(packed_page), sizes)
+
+
+def packed_size(path: Path) -> int:
+    packed = path.with_name(path.name + ".gz")
+    return packed.stat().st_size if packed.exists() else path.stat().st_size
+
+
+def deploy_user(number: int) -> Any:
+    return make_user(f"person-{number}")
 
 
 def test_scripts_import_each_other_by_the_collected_name(with_collected: Path) -> None:

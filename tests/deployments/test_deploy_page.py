@@ -201,7 +201,8 @@ class TestWhatItSays:
             run_id=deploy.run_id, ref="Secret/other/s", position=98, action="unchanged", progress="applied"
         )
         page = visit(f"/deploys/{deploy.number}/")
-        assert page.index("Deployment/web") < page.index("ConfigMap/c00")
+        table = page.partition('id="details"')[2]
+        assert table.index("Deployment/web") < table.index("ConfigMap/c00")
         assert "61 of 62 changed" in page
         assert "31 more that changed" in page
         assert "1 object unchanged" in page

@@ -18,10 +18,20 @@ from deployments.pipeline import outcomes, pipeline, stages, work
 from deployments.preparation import preparation
 from deployments.preparation.prepare import NotDeployable
 from engine.cluster.apply import ApplyError
-from engine.types import Action, ClusterEvent, Evidence, ObjectRef, ObjectStatus, Progress, RolloutResult
+from engine.types import (
+    Action,
+    ClusterEvent,
+    Evidence,
+    ObjectRef,
+    ObjectStatus,
+    PodNote,
+    PodsShown,
+    Progress,
+    RolloutResult,
+)
 from projects import connections
 from runs.life.pipeline import BrokenOff
-from runs.models import State
+from runs.models import State, Step
 from tests.factories import make_deploy, make_release
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -235,3 +245,46 @@ def test_what_the_first_attempt_wrote_counts_although_the_second_finds_it_unchan
     assert (row.action, row.progress) == ("change", "applied")
     deploy.refresh_from_db()
     assert deploy.hint == "1 of 1 objects had been written and stay as they are."
+
+
+def test_what_pods_wait_for_is_kept_without_values(deploy, monkeypatch):
+    note = PodNote(
+        "web-1", "runs, not ready", waits="readiness probe", allowed=60.0, said=f"token {CANARY} \x00"
+    )
+
+    def step(work_):
+        current().add([CANARY])
+        observer = work.RowObserver(work_, ())
+        observer.status(ObjectStatus(WEB, Progress.PROGRESSING, pods=PodsShown(1, 2, (note,), more=3)))
+        observer.flush()
+        raise NotDeployable("The secrets file is gone.")
+
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    kept = ObjectState.objects.get(run_id=deploy.run_id).pods
+    assert (kept["ready"], kept["wanted"], kept["more"]) == (1, 2, 3)
+    assert (kept["waiting"][0]["waits"], kept["waiting"][0]["said"]) == ("readiness probe", "token ••••• ")
+
+
+def test_what_still_serves_is_kept_apart_too(deploy, monkeypatch):
+    serving = "web goes on serving: 2 of 2 replicas are ready."
+    monkeypatch.setattr(outcomes, "what_still_serves", lambda work_, failed: serving)
+    ObjectState.objects.create(run_id=deploy.run_id, ref=str(WEB), action="change", progress="progressing")
+    status = ObjectStatus(WEB, Progress.FAILED, None, "web: crashed", "Look at its log.")
+    ended = ended_by(deploy, monkeypatch, stages.ReleaseIsBad(RolloutResult(False, False, (status,))))
+    assert ended.still_serving == serving
+    assert ended.hint == f"Look at its log. {serving}"
+
+
+def test_a_running_step_says_what_it_asks_for_until_its_summary(deploy, monkeypatch):
+    seen = []
+
+    def step(work_):
+        work_.doing("asks the registry for the images")
+        seen.append(Step.objects.get(run_id=deploy.run_id, name="checkout").summary)
+        raise NotDeployable("The secrets file is gone.")
+
+    monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", step)
+    pipeline.run(str(deploy.run_id), deploy.attempt)
+    assert seen == ["asks the registry for the images"]
+    assert Step.objects.get(run_id=deploy.run_id, name="checkout").summary == ""  # it asks no longer

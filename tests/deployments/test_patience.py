@@ -68,12 +68,16 @@ def test_it_waits_and_says_so_once(preflight: Callable[..., Deploy], error: ApiE
 def test_it_says_when_the_cluster_is_back(environment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.05)
     said: list[str] = []
+    shown: list[str] = []
 
     class Work:
         def check(self) -> None: ...
 
         def log(self, text: str, *, level: str = "info") -> None:
             said.append(text)
+
+        def doing(self, text: str) -> None:
+            shown.append(text)
 
     answers = iter([AWAY, AWAY, "there"])
 
@@ -85,6 +89,7 @@ def test_it_says_when_the_cluster_is_back(environment: Any, monkeypatch: pytest.
 
     assert patience.until_it_answers(Work(), ask) == "there"  # type: ignore[arg-type]
     assert said == ["The cluster does not answer. Trying again for up to 60 s.", "The cluster answers again."]
+    assert shown == ["waits for the cluster, which does not answer"]
 
 
 def test_after_a_minute_it_ends(preflight: Callable[..., Deploy], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,18 @@ def test_it_succeeds(sandbox: Running, done: dict[str, Future[CompletedProcess[s
     command = done[GOOD].result()
     assert command.returncode == 0, command.stdout + command.stderr
     facts = json.loads(command.stdout)
-    assert set(facts) == {"id", "project", "environment", "revision", "state", "reason", "url", "steps"}
+    assert set(facts) == {
+        "id",
+        "project",
+        "environment",
+        "revision",
+        "state",
+        "reason",
+        "url",
+        "steps",
+        "pods",
+    }
+    assert {(one["ready"] == one["wanted"], *one["waiting"]) for one in facts["pods"]} == {(True,)}
     assert (facts["project"], facts["environment"], facts["state"]) == (
         "storefront",
         "production",

@@ -55,6 +55,52 @@ def test_going_back_shows_today(visit: Visit, sandbox: Running, people: People) 
     expect(page.locator(f"#deploy-line-{number}")).to_be_visible(timeout=SLOWLY)
 
 
+def test_the_search_by_keyboard_alone(visit: Visit) -> None:
+    """A combobox: the focus stays in the field, and Enter opens what is chosen."""
+    visitor = visit("dev", bypass_csp=True)
+    page = visitor.page
+    page.goto("/projects/catalog/")
+    page.keyboard.press("/")
+    field = page.get_by_role("combobox", name="Search projects")
+    expect(field).to_be_focused()
+    page.keyboard.type("deploy storefront staging")
+    option = page.get_by_role("option", name="Deploy storefront to staging")
+    expect(option).to_be_visible()
+    expect(field).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    expect(field).to_be_focused()
+    expect(option).to_have_attribute("aria-selected", "true")
+    assert field.get_attribute("aria-activedescendant") == option.get_attribute("id")
+    assert visitor.axe() == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("option")).to_have_count(0)
+    expect(field).to_have_attribute("aria-expanded", "false")
+    page.keyboard.type("deploy storefront staging")
+    expect(option).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/projects/storefront/staging/deploy/")
+    page.goto("/")
+    page.get_by_role("link", name="Deploy catalog to staging").focus()
+    page.keyboard.press("d")
+    page.wait_for_url("**/projects/catalog/staging/deploy/")
+
+
+def test_a_project_on_a_phone_opens_to_its_environments_and_stays_open(visit: Visit, people: People) -> None:
+    page = visit("lead", width=390, height=844).page
+    row = page.locator(".board tr", has=page.get_by_role("link", name="catalog", exact=True))
+    cell = row.get_by_role("link", name="Deploy catalog to production")
+    expect(cell).to_be_hidden()
+    opener = row.get_by_role("checkbox", name="show the environments of catalog")
+    opener.focus()
+    page.keyboard.press("Space")
+    expect(cell).to_be_visible()
+    number = people("dev").deploy("catalog", "staging", "main")
+    expect(row.locator(f'a[href="/deploys/{number}/"]').first).to_be_visible(timeout=SLOWLY)
+    expect(cell).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_open_deliveries_show_a_push_that_is_not_built_and_each_has_an_address(
     visit: Visit, sandbox: Running
 ) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 from tests.e2e.browsing import AXE, Visitor, needs_axe, needs_browser
 from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
+from tests.ui.wording import faults
 
 # On one control plane: they are about pages, and no cluster takes part.
 pytestmark = [
@@ -59,6 +60,11 @@ PLAIN = (
     "/admin/clusters/new/",
     "/admin/registries/sandbox/",
     "/admin/people/",
+    "/admin/people/new/",
+    "/admin/people/2/",
+    "/admin/people/2/roles/",
+    "/admin/people/2/second-step/",
+    "/projects/new/",
     "/account/",
 )
 
@@ -69,10 +75,12 @@ OF_LOOKS = ("color-contrast", "link-in-text-block", "scrollable-region-focusable
 
 @dataclass(frozen=True)
 class Look:
-    """What was found on one page. `axe`: in the light, in the dark on a phone. `wide`: widths (px) that it does not fit."""
+    """What was found on one page. `axe`: in the light, in the dark on a phone. `wide`: widths (px) that it does not fit. `words`:
+    faults in its text."""
 
     axe: tuple[list[Any], list[Any]]
     wide: list[int]
+    words: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +117,7 @@ def look_at(visitor: Visitor, address: str) -> Look:
         page.set_viewport_size({"width": width, "height": 844})
         if page.evaluate("document.documentElement.scrollWidth") > width:
             wide.append(width)
-    return Look((light, visitor.axe(*OF_LOOKS) if AXE.exists() else []), wide)
+    return Look((light, visitor.axe(*OF_LOOKS) if AXE.exists() else []), wide, faults(page.content()))
 
 
 @needs_axe
@@ -119,3 +127,7 @@ def test_axe_finds_nothing(looks: dict[str, Look]) -> None:
 
 def test_nothing_scrolls_sideways(looks: dict[str, Look]) -> None:
     assert {address: look.wide for address, look in looks.items() if look.wide} == {}
+
+
+def test_the_words_are_right(looks: dict[str, Look]) -> None:
+    assert {address: look.words for address, look in looks.items() if look.words} == {}

@@ -62,6 +62,16 @@ def always_ready(sandbox: Running, namespace: str, name: str, replicas: int) -> 
     assert min(seen) >= replicas
 
 
+def log_stands_beside_the_objects(page: Page) -> bool:
+    """Whether the log is to the right of the objects, and all of its box is in sight."""
+    log, objects = page.locator(".log").bounding_box(), page.locator("#details").bounding_box()
+    size = page.viewport_size
+    assert log
+    assert objects
+    assert size
+    return log["x"] > objects["x"] + objects["width"] and log["y"] + log["height"] <= size["height"]
+
+
 def test_from_the_button_to_a_verified_release(visit: Visit, sandbox: Running, slow: Slow) -> None:
     visitor = visit("dev")
     page = visitor.page
@@ -89,6 +99,10 @@ def test_from_the_button_to_a_verified_release(visit: Visit, sandbox: Running, s
     before = lines.count()
     expect(lines.filter(has_text="storefront-staging/web: changed")).to_have_count(1, timeout=SLOWLY)
     assert lines.count() > before
+    expect(page.locator("#details .sub", has_text="readiness probe").first).to_contain_text(
+        "HTTP 503", timeout=SLOWLY
+    )
+    assert log_stands_beside_the_objects(page)
     visitor.take_picture("running")
     expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
     expect(page.locator("ol.steps li").filter(has_text="Rollout")).to_contain_text("Succeeded")
@@ -113,16 +127,27 @@ def test_a_broken_revision_is_explained_and_rolled_back(visit: Visit, sandbox: R
     expect(card.locator("#why")).to_contain_text("container web crashed")
     expect(card.locator("#why")).to_contain_text("setting PAYMENT_API_URL is missing")
     assert card.locator("#why").inner_text().count("\n") == 0
-    expect(card).to_contain_text("What to do")
+    expect(card).to_contain_text("Left behind")
+    expect(card).to_contain_text("PAYMENT_API_URL is read by web since this revision and set nowhere in")
+    expect(page.locator("#live")).to_contain_text(
+        re.compile(r"Deploy #\d+ to \w+ failed: web: container web crashed")
+    )
     expect(card).to_contain_text("2 of 2 replicas are ready")
     expect(card.locator(".log-lines").first).to_contain_text("setting PAYMENT_API_URL is missing")
     visitor.take_picture("failed")
 
-    page.get_by_role("button", name="Roll back to").click()
+    card.get_by_role("link", name="Add variable").click()
+    expect(
+        page.get_by_label("Name of variable").and_(page.locator("[value=PAYMENT_API_URL]"))
+    ).to_be_visible()
+
+    page.goto("/")
+    page.get_by_role("link", name="Roll back to").click()
     page.get_by_role("dialog").get_by_role("button", name="Roll back to").click()
     page.wait_for_url(lambda url: not url.endswith("/rollback/"))
     expect(page.locator("header .parts").filter(has_text="back to #").first).to_be_visible()
     expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
+    visitor.take_picture("tour-rolled-back", "light")
     assert sandbox.deploy(deploy_number(page))["kind"] == "rollback"
 
 

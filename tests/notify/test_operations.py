@@ -84,16 +84,51 @@ def test_a_short_recovery_is_none(slack: FakeSlack) -> None:
     assert Alarm.objects.get().well_since is None
 
 
-def test_the_next_trouble_is_a_message_of_its_own(slack: FakeSlack) -> None:
-    for _ in range(2):
+def come_and_go(key: str, text: str = "Ends.") -> None:
+    warn(key, "failed", text)
+    later()
+    tell_due()
+    well(key)
+    later()
+    tell_due()
+
+
+def test_what_comes_again_and_again_is_two_messages(slack: FakeSlack) -> None:
+    for _ in range(20):
         warn("registry.lon1", "failed", "Ends.")
         later()
-        tell_due()
+        told(slack)
         well("registry.lon1")
         later()
-        tell_due()
+        told(slack)
+    first, over, again, *updates = slack.calls
+    assert [call[:2] for call in (first, over, again)] == [("post", "#ops"), ("post", "C1"), ("post", "#ops")]
+    assert (first[3], over[3], again[3]) == ("", "ts1", "")
+    assert again[2].startswith(":rotating_light: Ends.\n2 times since <!date^")
+    assert {call[:3] for call in updates} == {("update", "C1", "ts3")}
+    assert updates[-1][3].startswith(
+        ":white_check_mark: *All well again.* It was: Ends.\n20 times since <!date^"
+    )
+
+
+def test_another_trouble_and_one_long_after_are_messages_of_their_own(slack: FakeSlack) -> None:
+    come_and_go("registry.lon1")
+    come_and_go("registry.par1")
+    rows = Alarm.objects.all()
+    rows.update(ended_at=Now() - operations.AGAIN_WITHIN * 2, began_at=Now() - operations.AGAIN_WITHIN * 3)
+    come_and_go("registry.lon1")
     outbox.send_due()
-    assert [call[3] for call in slack.calls] == ["", "ts1", "", "ts3"]
+    assert [call[3] for call in slack.calls] == ["", "ts1", "", "ts3", "", "ts5"]
+
+
+def test_what_waits_is_told_as_it_is_at_last(slack: FakeSlack) -> None:
+    """Slack was away: of twenty states one is told."""
+    for _ in range(20):
+        come_and_go("registry.lon1")
+    outbox.send_due()
+    assert [call[0] for call in slack.calls] == ["post", "post", "post"]
+    assert "20 times since" in slack.calls[2][2]
+    assert Outgoing.objects.filter(state="skipped").count() == 37
 
 
 def test_all_troubles_of_a_kind_at_once(slack: FakeSlack) -> None:

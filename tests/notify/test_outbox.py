@@ -67,11 +67,11 @@ class TestWriting:
 
 class TestSending:
     def test_one_message_a_deploy_which_is_updated(self, row: Any, slack: Any) -> None:
-        first, last = (
-            row("started"),
-            row("ended", state="failed", result="It crashed.", hint="Look at the log."),
-        )
+        first = row("started")
         outbox.send_due()
+        last = row("ended", state="failed", result="It crashed.", hint="Look at the log.")
+        outbox.send_due()
+        again(first)
         assert [call[0] for call in slack.calls] == ["post", "update", "post"]
         posted, updated, details = slack.calls
         assert posted[1] == "#shop"
@@ -79,6 +79,55 @@ class TestSending:
         assert details[1:] == ("C1", "It crashed.\nLook at the log.", "ts1")
         assert [again(one).state for one in (first, last)] == ["sent", "sent"]
         assert first.external_id == last.external_id == "C1:ts1"
+
+    def test_a_state_that_is_over_is_not_told(self, row: Any, slack: Any) -> None:
+        """Slack was away for an hour. What has details is told all the same."""
+        rows = [row(f"{n}", state="running") for n in range(20)]
+        failed, last = row("ended", state="failed", result="It crashed."), row("undone", state="succeeded")
+        outbox.send_due()
+        assert [call[0] for call in slack.calls] == ["post", "post", "update"]
+        assert {again(one).state for one in rows} == {"skipped"}
+        assert [again(one).state for one in (failed, last)] == ["sent", "sent"]
+
+    def test_what_was_tried_may_have_arrived_and_is_not_skipped(self, row: Any, slack: Any) -> None:
+        first, slack.lost = row("started"), 1
+        assert not outbox.send(first.pk)
+        make_due(first)
+        row("ended", state="succeeded")
+        outbox.send_due()
+        assert [call[0] for call in slack.calls] == ["post", "update"]
+        assert again(first).state == "sent"
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            NotFound("The Slack message to be updated is gone.", system="Slack"),
+            Denied("Slack does not let messages of that age be changed.", system="Slack"),
+        ],
+    )
+    def test_a_message_that_cannot_be_changed_is_posted_anew_once(
+        self, row: Any, slack: Any, error: Any
+    ) -> None:
+        row("started")
+        outbox.send_due()
+        slack.errors.append(error)
+        row("ended", channel="#moved", state="failed", result="It crashed.")
+        outbox.send_due()
+        row("undone", channel="#moved", state="failed", result="It crashed.", rollback_number=13,
+            rollback_revision="4a91d7e", rollback_url="https://d.example/13/", rollback_state="succeeded")  # fmt: skip
+        outbox.send_due()
+        assert [call[:2] for call in slack.calls] == [
+            ("post", "#shop"), ("post", "#moved"), ("post", "C1"), ("update", "C1"), ("post", "C1"),
+        ]  # fmt: skip
+        assert [call[-1] for call in slack.calls[2:3]] == ["ts2"]
+        assert slack.calls[3][2] == "ts2"
+
+    def test_a_message_is_finished_in_the_channel_where_it_is(self, row: Any, slack: Any) -> None:
+        row("started")
+        outbox.send_due()
+        row("ended", channel="#moved", state="succeeded")
+        outbox.send_due()
+        assert [call[:3] for call in slack.calls[1:]] == [("update", "C1", "ts1")]
 
     def test_nothing_is_sent_twice(self, row: Any, slack: Any) -> None:
         row("started")
@@ -145,8 +194,9 @@ class TestSending:
         self, row: Any, slack: Any
     ) -> None:
         first = row("started")
-        last = row("ended", state="failed", result="It crashed.")
         slack.errors.append(Denied("Not in the channel.", system="Slack"))
+        outbox.send_due()
+        last = row("ended", state="failed", result="It crashed.")
         outbox.send_due()
         assert again(first).state == "failed"
         assert again(last).state == "sent"
@@ -229,6 +279,16 @@ def test_a_note_is_a_reply_and_leaves_the_first_message_alone(row: Any, slack: F
     assert (first[0], update[:3]) == ("post", ("update", "C1", "ts1"))
 
 
+def test_a_note_whose_first_message_is_gone_is_posted_outside(row: Any, slack: FakeSlack) -> None:
+    row("started")
+    outbox.send_due()
+    slack.errors.append(NotFound("The Slack thread is gone.", system="Slack"))
+    one = note("n1", "deploy-12")
+    outbox.send_due()
+    assert [(call[1], call[3]) for call in slack.calls[1:]] == [("#shop", "")]
+    assert again(one).external_id == "C1:ts2"
+
+
 def test_a_note_without_a_first_message_is_the_first_itself(db: None, slack: FakeSlack) -> None:
     note("n1", "trouble-5", number=None)
     note("n2", "trouble-5", number=None, about="over", names=["web"])
@@ -251,9 +311,9 @@ class TestLostAnswers:
         assert slack.looked == [("#shop", "deploy-12-started/message")]
 
     def test_the_details_below_it(self, row: Any, slack: Any) -> None:
-        row("started")
+        first = row("started")
+        outbox.send(first.pk)
         last = row("ended", state="failed", result="It crashed.")
-        outbox.send(Outgoing.objects.first().pk)
         slack.lost = 1
         assert not outbox.send(last.pk)
         make_due(last)

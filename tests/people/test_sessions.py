@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditEvent
+from core import again
 from people.models import User
 from people.sessions import user_of
 from projects.models import Project
@@ -136,30 +141,114 @@ def late(**headers: str) -> Any:
     return Client().post(ADDRESS, FORM, headers=headers or OWN_PAGE)
 
 
+def along(page: str) -> str:
+    """What the page takes along through the sign-in."""
+    found = re.search(r'name="form_sent_late" value="([^"]*)"', page)
+    return found[1] if found else ""
+
+
+def back(client: Client, page: str, **more: Any) -> Any:
+    """Signs in on the page that says that the session has ended, as an admin."""
+    make.make_user("root", is_admin=True)
+    sent = {"login": "root", "password": make.PASSWORD, "next": ADDRESS, again.KEY: along(page), **more}
+    return client.post("/login/", sent, follow=True)
+
+
 def test_a_late_form_is_kept_and_says_that_nothing_was_saved() -> None:
     answer = late()
     page = answer.content.decode()
     assert answer.status_code == 401
     assert "Nothing was saved or changed." in page
-    assert 'href="/login/" target="_blank"' in page
-    assert 'name="name" value="Typed with care"' in page
-    assert f'action="{ADDRESS}"' in page
+    assert f'name="next" value="{ADDRESS}"' in page
+    assert "Typed with care" in page
+    assert along(page)
     assert Project.objects.get().name == "Shop"
+
+
+def test_one_step_after_signing_in_the_form_is_filled_in_and_one_click_sends_it() -> None:
+    page = late().content.decode()
+    client = Client()
+    answer = back(client, page)
+    html = answer.content.decode()
+    assert [url for url, _ in answer.redirect_chain] == [ADDRESS]
+    assert (answer.status_code, 'value="Typed with care"' in html) == (200, True)
+    assert "nothing of it is saved yet" in html
+    assert "Enter this again" in str(answer.context["form"].errors["credential"])
+    assert Project.objects.get().name == "Shop"
+    client.post(ADDRESS, {**FORM, "credential": "", "credential_kind": "none"})
+    assert Project.objects.get().name == "Typed with care"
+    assert "Typed with care" not in str(client.get("/projects/new/").content)
+
+
+def test_it_is_shown_once_on_its_own_page_only_and_for_half_an_hour() -> None:
+    page = late().content.decode()
+    client = Client()
+    back(client, page, next="/account/")
+    with time_machine.travel(timezone.now() + timedelta(minutes=31)):
+        assert "Typed with care" not in client.get(ADDRESS).content.decode()
+    assert "Typed with care" in client.get(ADDRESS).content.decode()
+    assert "Typed with care" not in client.get(ADDRESS).content.decode()
+
+
+def test_a_wrong_password_in_between_loses_nothing_and_stores_nothing(bob: User) -> None:
+    page, client = late().content.decode(), Client()
+    wrong = client.post(
+        "/login/", {"login": "bob", "password": WRONG, "next": ADDRESS, again.KEY: along(page)}
+    )
+    assert again.KEY not in client.session
+    assert along(wrong.content.decode()) == along(page)
+
+
+def test_it_comes_along_through_the_second_step() -> None:
+    page, client = late().content.decode(), Client()
+    root = make.make_user("root", is_admin=True)
+    TOTP.activate(root, "JBSWY3DPEHPK3PXP")
+    code = RecoveryCodes.activate(root).generate_codes()[0]
+    sent = {"login": "root", "password": make.PASSWORD, "next": ADDRESS, again.KEY: along(page)}
+    assert "/mfa/authenticate/" in client.post("/login/", sent)["Location"]
+    answer = client.post("/account/mfa/authenticate/", {"code": code}, follow=True)
+    assert 'value="Typed with care"' in answer.content.decode()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "gAAAAA" + "x" * 80])
+def test_nobody_makes_up_what_was_typed(text: str) -> None:
+    client = Client()
+    make.make_project(slug="shop", name="Shop")
+    back(client, f'name="form_sent_late" value="{text}"')
+    assert again.KEY not in client.session
+
+
+def test_what_waits_in_the_session_is_encrypted() -> None:
+    client = Client()
+    back(client, late().content.decode(), next="/account/")
+    assert client.session[again.KEY].startswith("gAAAAA")
+
+
+def test_a_page_that_cannot_fill_its_form_shows_a_list_and_one_button() -> None:
+    """A release is marked as bad by a form on the page of its deploy, which is sent elsewhere."""
+    shown_at = f"/deploys/{make.make_deploy(make.make_environment()).number}/"
+    referer = {**OWN_PAGE, "Referer": f"http://testserver{shown_at}"}
+    page = Client().post(f"{shown_at}bad/", {"reason": "loses mails"}, headers=referer).content.decode()
+    html = back(Client(), page, next=shown_at).content.decode()
+    assert f'action="{shown_at}bad/"' in html
+    assert "<dt>Reason</dt><dd>loses mails</dd>" in html
+    assert html.count("<button") == 1
 
 
 def test_secrets_are_not_kept_and_asked_for_again() -> None:
     page = late().content.decode()
     assert "canary-typed-token" not in page
-    assert '<span class="key">credential</span>' in page
-    assert 'name="typed_again" value="credential"' in page
-    assert 'value="stale"' not in page
+    assert "<b>Token or private key</b>" in page
+    kept = again.opened(along(page)).kept  # type: ignore[union-attr]
+    assert kept.secrets == ("credential",)
+    assert "stale" not in str(kept)
 
 
-def test_what_will_be_sent_again_can_be_read() -> None:
-    """Nobody confirms values that they cannot see."""
+def test_what_was_typed_is_told_by_the_labels_of_its_fields() -> None:
     page = late().content.decode()
-    assert "<dt>name</dt><dd>Typed with care</dd>" in page
-    assert "<dt>repository url</dt><dd>https://git.example/x.git</dd>" in page
+    assert "<dt>Name</dt><dd>Typed with care</dd>" in page
+    assert "<dt>Repository</dt><dd>https://git.example/x.git</dd>" in page
+    assert "<dt>Edited" not in page
 
 
 def test_a_form_of_another_site_is_not_kept() -> None:
@@ -173,42 +262,55 @@ def test_a_late_form_leads_back_to_the_page_it_stood_on() -> None:
         return Client().post("/deploys/1/cancel/", headers=headers).content.decode()
 
     shown_at = "http://testserver/deploys/1/?all=1"
-    assert 'href="/deploys/1/?all=1"' in page(**OWN_PAGE, Referer=shown_at)
-    assert 'href="/deploys/1/?all=1"' in page(Referer=shown_at)
+    assert 'name="next" value="/deploys/1/?all=1"' in page(**OWN_PAGE, Referer=shown_at)
+    assert 'name="next" value="/deploys/1/?all=1"' in page(Referer=shown_at)
     assert "evil" not in page(**{"Sec-Fetch-Site": "cross-site"}, Referer="https://evil.example/")
     assert "evil" not in page(**OWN_PAGE, Referer="https://evil.example/")
 
 
-def test_the_kept_form_can_be_sent_after_signing_in() -> None:
+def test_a_form_opened_before_signing_in_again_is_filled_in_at_once() -> None:
+    """As when the person has signed in again in another tab: its token is old."""
     late()
     client = Client(enforce_csrf_checks=True)
     client.force_login(make.make_user(is_admin=True))
-    sent = {key: value for key, value in FORM.items() if key != "credential"} | {"typed_again": "credential"}
-    stale = client.post(ADDRESS, sent, headers=OWN_PAGE)
-    page = stale.content.decode()
-    assert stale.status_code == 403
-    assert "Send it again" in page
-    assert 'name="typed_again" value="credential"' in page
-    token = stale.context["csrf_token"]
-    asked = client.post(ADDRESS, {**sent, "csrfmiddlewaretoken": str(token)})
-    assert asked.status_code == 422
-    assert "Enter this again" in str(asked.context["form"].errors["credential"])
+    stale = client.post(
+        ADDRESS, FORM, headers={**OWN_PAGE, "Referer": f"http://testserver{ADDRESS}"}, follow=True
+    )
+    assert [url for url, _ in stale.redirect_chain] == [ADDRESS]
+    assert 'value="Typed with care"' in stale.content.decode()
+    assert "Enter this again" in str(stale.context["form"].errors["credential"])
     assert Project.objects.get().name == "Shop"
 
 
-def test_an_uploaded_file_counts_as_typed() -> None:
-    from django.core.files.uploadedfile import SimpleUploadedFile
+def test_a_form_of_another_site_fills_no_page() -> None:
+    late()
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(make.make_user(is_admin=True))
+    answer = client.post(
+        ADDRESS, FORM, headers={"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    )
+    assert (answer.status_code, again.KEY in client.session) == (403, False)
 
+
+def test_an_old_token_without_a_session_asks_to_sign_in() -> None:
+    make.make_project(slug="shop", name="Shop")
+    answer = Client(enforce_csrf_checks=True).post(ADDRESS, FORM, headers=OWN_PAGE)
+    assert (answer.status_code, bool(along(answer.content.decode()))) == (401, True)
+
+
+def test_an_uploaded_file_counts_as_typed() -> None:
     sent = {"name": "x", "kubeconfig_file": SimpleUploadedFile("c", b"canary-file")}
     page = Client().post("/admin/clusters/new/", sent, headers=OWN_PAGE).content.decode()
-    assert 'name="typed_again" value="kubeconfig"' in page
-    assert "canary-file" not in page
+    found = again.opened(along(page))
+    assert found is not None
+    assert found.kept.secrets == ("kubeconfig",)
+    assert "canary-file" not in page + str(found)
 
 
 def test_what_must_be_typed_again_is_still_asked_for_when_the_session_ends_twice() -> None:
     sent = {key: value for key, value in FORM.items() if key != "credential"} | {"typed_again": "credential"}
     page = Client().post(ADDRESS, sent, headers=OWN_PAGE).content.decode()
-    assert 'name="typed_again" value="credential"' in page
+    assert again.opened(along(page)).kept.secrets == ("credential",)  # type: ignore[union-attr]
 
 
 def test_sessions_that_were_also_kept_in_the_cache_go_on(bob: User) -> None:

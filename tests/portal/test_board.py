@@ -54,6 +54,22 @@ def test_an_environment_of_one_project_alone_gets_no_column(shop, admin):
     assert [[view.environment.slug for view in cell.views] for cell in base.cells] == [[], [], ["cluster"]]
 
 
+def test_on_a_phone_a_project_is_a_line_with_the_worst_state_and_words_for_each_icon(shop, deployer, page):
+    assert board(deployer).rows[0].worst == ""
+    glance = words(page(deployer, "/")).partition('class="glance"')[2].partition("</th>")[0]
+    assert "staging: healthy," in glance
+    assert "show the environments of shop" in glance
+    ship(staging(shop), "b" * 40, state="failed", result="It crashed.")
+    begin(staging(shop))
+    assert board(deployer).rows[0].worst == "deploying"
+    LiveState.objects.filter(environment__slug="production").update(health="failing")
+    row = board(deployer).rows[0]
+    assert (row.worst, [view.environment.slug for view in row.views]) == (
+        "failing",
+        ["staging", "production"],
+    )
+
+
 def test_a_viewer_sees_why_there_is_no_button(shop, viewer, page):
     html = page(viewer, "/")
     assert "To deploy you need the role deployer; you are viewer here." in html
@@ -122,6 +138,7 @@ def test_a_silent_cluster_is_told_once_with_the_reason(shop, deployer, page):
     assert "Healthy" not in html
     assert html.count("connection refused") == 1
     assert "does not answer; its last answer came" in html
+    assert "does not answer; its last answer came" in words(page(deployer, "/projects/shop/"))
 
 
 def test_one_missing_answer_changes_nothing_yet(shop, deployer, page):
@@ -259,8 +276,8 @@ def test_a_failing_environment_leads_to_its_alarms(shop, deployer, page):
     )
     html = words(page(deployer, "/"))
     assert 'href="/projects/shop/staging/alarms/">Alarms' in html
-    assert "web: crashed · since" in html
-    assert "12 min ago" in html
+    assert "web: crashed · <time" in html
+    assert ">for 12 min</time>" in html
 
 
 def test_an_environment_without_deploys(shop, deployer, page):

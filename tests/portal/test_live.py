@@ -177,7 +177,8 @@ class TestStream:
         run(scenario)
 
     def test_it_ends_with_the_sign_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(feeds, "PING_SECONDS", 0.02)
+        for name in ("PING_SECONDS", "CHECK_SECONDS"):
+            monkeypatch.setattr(feeds, name, 0.02)
         seen: list[set[str] | None] = [{"shop"}]
 
         async def scenario() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployments.models import BranchState, Deploy
+from portal.search import finding
 from portal.search.finding import MOST, find
 from projects.models import Environment, Project, Role
 from tests.factories import grant, make_deploy, make_environment, make_project, make_user
@@ -130,3 +131,23 @@ def test_markup_in_names_is_text(shop, admin, page):
     Project.objects.filter(pk=shop.pk).update(name="<script>alert(1)</script>")
     assert "<script>alert" not in page(admin, "/search/?q=shop")
     assert "<b>x" not in page(admin, "/search/?q=<b>x")
+
+
+def test_subjects_are_searched_in_what_runs_and_in_the_newest(shop, viewer, page, monkeypatch):
+    """No database looks at all deploys; the page says so, and where all are looked at."""
+    staging = Environment.objects.get(project=shop, slug="staging")
+    old = ship(staging, "d" * 40)
+    Deploy.objects.filter(pk=old.pk).update(subject="Needle of old")
+    runs = ship(staging, "e" * 40)
+    Deploy.objects.filter(pk=runs.pk).update(subject="Needle that runs")
+    ship(Environment.objects.get(project=shop, slug="production"), "f" * 40, state="failed")
+    monkeypatch.setattr(finding, "NEWEST", 1)
+    (hit,) = [hit for title, hits in find(viewer, "needle").hits if title == "Deploys" for hit in hits]
+    assert hit.text.endswith("Needle that runs")
+    assert hit.more.endswith("runs there now")
+    monkeypatch.setattr(finding, "NEWEST", 10)
+    assert len(dict(find(viewer, "needle").hits)["Deploys"]) == 2
+    html = page(viewer, "/search/?q=needle of")
+    assert "the newest 10,000 deploys" in html
+    assert "/deploys/?q=needle%20of" in html
+    assert "newest 10,000" not in page(viewer, "/search/?q=eeeeeee")

@@ -104,6 +104,7 @@ def outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         "secrets_file",
     ):
         monkeypatch.setattr(checking, name, answer(name))
+    monkeypatch.setattr(checking, "address_alone", lambda *args: said.get("address_alone", []))
     monkeypatch.setattr(namespace_views, "create_namespace", lambda *_: Made("shop", is_new=True))
     monkeypatch.setattr(
         checking, "cluster",

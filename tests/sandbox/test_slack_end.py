@@ -57,11 +57,13 @@ def test_a_message_is_updated_and_has_its_details_in_a_thread(slack: WebClient, 
 
 def test_the_page_shows_messages_as_text_with_their_links(slack: WebClient, url: str) -> None:
     slack.chat_postMessage(
-        channel="#a", text="<script>alert(1)</script> *bold* <https://x.example/?a=1&b=2|here>"
+        channel="#a",
+        text="<script>alert(1)</script> *bold* <https://x.example/?a=1&b=2|here> _by Ana_ at <!date^17^{time}|10:04 UTC>",
     )
     page = read(url + "/", "text/html").decode()
     assert "<script>" not in page
     assert "<b>bold</b>" in page
+    assert "<i>by Ana</i> at <time>10:04 UTC</time>" in page
     assert '<a href="https://x.example/?a=1&amp;b=2">here</a>' in page
 
 

@@ -67,6 +67,11 @@ def test_the_page_shows_states_and_no_value(tab: Client, world: World) -> None:
     assert text.count("<textarea") == 1
 
 
+def test_a_link_can_propose_the_name_of_a_new_key(tab: Client, world: World) -> None:
+    assert 'value="PAYMENT_API_URL"' in html(tab.get(f"{world.page}?add=PAYMENT_API_URL#add"))
+    assert 'value="&quot;&lt;b&gt;"' in html(tab.get(world.page, {"add": '"<b>'}))
+
+
 def test_filters_and_search(tab: Client, world: World) -> None:
     def keys(query: str) -> list[str]:
         return re.findall(r'<tr id="app/(\w+)"', html(tab.get(f"{world.page}?{query}")))
@@ -623,7 +628,7 @@ def test_a_secret_that_is_scheduled_for_deletion(tab: Client, world: World) -> N
     world.aws.delete_secret(SecretId=world.file.secret_id)
     Secret.objects.update(tried_at=None)
     text = html(tab.get(world.page))
-    assert "scheduled for deletion</b> since" in text
+    assert "scheduled for deletion</b>, which was asked for" in text
     assert "Restore it in AWS" in text
     assert "gave no answer" not in text
     assert world.url("create") not in text
@@ -638,7 +643,7 @@ def test_a_secret_that_is_gone_is_made_anew(
     for _ in range(2):  # the second look takes what the first one kept
         text = html(tab.get(world.page))
         assert "The secret is deleted in AWS" in text
-        assert "AWS has not had it since" in text
+        assert "AWS has not had it <time" in text
         assert "gave no answer" not in text
         assert world.url("create") in text
     assert world.url("create") not in html(signed_in(world.viewer).get(world.page))

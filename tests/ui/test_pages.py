@@ -127,9 +127,11 @@ def test_what_django_says_by_itself_is_not_shown(words: str | None) -> None:
 
 
 def test_an_ended_session_keeps_what_was_typed() -> None:
-    context = {"kept": Kept((("note", 'a "quoted" note'),)), "page": "/projects/new/", "signed_in": False}
+    kept = Kept((("note", 'a "quoted" note'),), labels={"note": "Note"})
+    context = {"kept": kept, "page": "/projects/new/", "action": "/projects/new/", "signed_in": True}
     html = render_to_string("session_ended.html", context, site.request("/projects/new/"))
     assert 'name="note" value="a &quot;quoted&quot; note"' in html
+    assert "<dt>Note</dt><dd>a &quot;quoted&quot; note</dd>" in html
     assert 'action="/projects/new/"' in html
     assert "csrfmiddlewaretoken" in html
 

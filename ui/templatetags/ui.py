@@ -188,6 +188,17 @@ def ago(moment: datetime | None, prefix: str = "") -> SafeString:
 
 
 @register.simple_tag
+def lasting(moment: datetime | None) -> SafeString:
+    """`fails {% lasting row.failed_at %}`: “for 3 min”, how long something has been so. None: –."""
+    if not moment:
+        return NOTHING
+    return format_html(
+        '<time datetime="{}" title="since {}" data-lasting>{}</time>',
+        moment.isoformat(timespec="seconds"), words.absolute(moment), words.lasting(moment, timezone.now()),
+    )  # fmt: skip
+
+
+@register.simple_tag
 def clock(moment: datetime | None) -> SafeString:
     """`{% clock line.at %}`: hour, minute and second in UTC; scripts convert it to the viewer's zone."""
     return loglines.clock(moment) if moment else NOTHING
@@ -230,6 +241,18 @@ def at(moment: datetime | None) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}" data-at>{}</time>',
         moment.isoformat(timespec="seconds"), words.absolute(moment), f"{moment.astimezone(UTC):%H:%M} UTC",
+    )  # fmt: skip
+
+
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString:
+    """`{% when deploy.ended_at %}`: date, hour and minute in UTC; scripts convert it to the viewer's zone."""
+    if not moment:
+        return NOTHING
+    text = f"{moment.astimezone(UTC):%-d %b, %H:%M} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}" data-when>{}</time>',
+        moment.isoformat(timespec="seconds"), words.absolute(moment), text,
     )  # fmt: skip
 
 

@@ -78,11 +78,27 @@ def cluster_event(event: Mapping[str, Any] | str) -> SafeString:
     """`{% cluster_event event %}`: an event of the cluster as a list item. `event`: a mapping with type, reason, text and
     count. Older deploys stored a text instead, which is shown as it is."""
     if isinstance(event, str):
-        drawn = ui.state_icon("warning" if event.startswith("Warning") else "info")
+        drawn = ui.state_icon("warning" if _is_warning(event) else "info")
         return format_html("<li>{}<span>{}</span></li>", drawn, event)
     times = format_html(' <span class="count">×{}</span>', event["count"]) if event["count"] > 1 else ""
-    drawn = ui.state_icon("warning" if event["type"] == "Warning" else "info")
+    drawn = ui.state_icon("warning" if _is_warning(event) else "info")
     return format_html("<li>{}<span><b>{}</b> {}{}</span></li>", drawn, event["reason"], event["text"], times)
+
+
+def _is_warning(event: Mapping[str, Any] | str) -> bool:
+    return event.startswith("Warning") if isinstance(event, str) else event["type"] == "Warning"
+
+
+@register.filter
+def warnings(events: Iterable[Mapping[str, Any] | str] | None) -> list[Mapping[str, Any] | str]:
+    """Of events as `cluster_event` takes them: the warnings."""
+    return [event for event in events or () if _is_warning(event)]
+
+
+@register.filter
+def normal_events(events: Iterable[Mapping[str, Any] | str] | None) -> list[Mapping[str, Any] | str]:
+    """The others."""
+    return [event for event in events or () if not _is_warning(event)]
 
 
 @register.filter

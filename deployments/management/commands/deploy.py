@@ -19,7 +19,7 @@ from core.errors import Refused
 from core.unavailable import trouble_of
 from deployments.gate import marking, requests, secrets_alone, undoing
 from deployments.gate.announcements import url_of
-from deployments.models import Deploy
+from deployments.models import Deploy, ObjectState
 from engine.errors import SlipwayError
 from people.models import User
 from projects.models import Environment
@@ -154,4 +154,11 @@ def facts(deploy: Deploy) -> dict[str, Any]:
         "reason": deploy.result,
         "url": url_of(deploy),
         "steps": [{"name": s.name, "state": s.state, "seconds": s.seconds} for s in steps],
+        "pods": pods_of(deploy),
     }
+
+
+def pods_of(deploy: Deploy) -> list[dict[str, Any]]:
+    """Of each object with pods: how many are ready and wanted, and those that are not ready with what they wait for."""
+    rows = ObjectState.objects.filter(run_id=deploy.run_id, pods__isnull=False)
+    return [{"object": ref, **(pods or {})} for ref, pods in rows.values_list("ref", "pods")]
