@@ -173,10 +173,10 @@ def test_every_view_that_takes_a_form_names_it() -> None:
                                          "mend", "decide", "compare", "import", "preview", "download", "request-redo",
                                              "request-reveal", "secret-new", "secret-drop")),
         "projects:cluster-check", "projects:registry-check", "projects:settings-check", "projects:environment-check",
-        "projects:environment-up", "projects:allotment-withdraw", "projects:secrets-file-remove",
+        "projects:environment-up", "projects:namespace_create", "projects:allotment-withdraw", "projects:secrets-file-remove",
         "projects:member-revoke",
-        "people:person-link", "projects:namespace_create",
-        "deployments:unmark", "audit:verify", "raw_password", "registry:refresh", "registry:resume", "registry:adopt",
+        "people:person-link", "deployments:unmark", "audit:verify", "raw_password", "registry:refresh", "registry:resume",
+        "registry:adopt",
         "pushes:github", "pushes:replay", "pushes:secret-remove", "builds:cancel",
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from builds import deciding, missed
+from builds import concerned, deciding, missed
 from builds.models import BuildSettings, Delivery
 from clusters import jobs as live
 from clusters.models import LiveState, Trouble
@@ -252,13 +252,13 @@ def test_a_push_to_its_repository_leads_to_nothing(gone: Environment) -> None:
             addresses=[f"https://{MARK}.example/{MARK}.git"], after="a" * 40,
         )  # fmt: skip
 
-    assert deciding.projects_of(pushed(1)) == [gone.project]
+    assert concerned.named_by(pushed(1)) == [gone.project]
     archive_all()
     delivery = pushed(2)
     deciding.decide(delivery.pk)
     delivery.refresh_from_db()
     assert delivery.state == Delivery.State.DECIDED
-    assert "or it is archived" in delivery.sentence
+    assert delivery.sentence == f"No project of the portal has the repository {MARK}, or it is archived."
 
 
 def test_its_namespace_gets_no_credential_whatever_the_policy_says(
