@@ -86,8 +86,8 @@ def test_a_token_is_typed_once(visit: Visit, sandbox: Running) -> None:
     visitor = visit("admin")
     page = visitor.page
     page.goto("/projects/new/")
-    page.get_by_label("Name", exact=True).fill("Storefront")
-    expect(page.get_by_label("Short name", exact=True)).to_have_value("storefront")
+    page.locator("#id_name").fill("Storefront")
+    expect(page.locator("#id_slug")).to_have_value("storefront")
     page.get_by_label("Repository", exact=True).fill("https://127.0.0.1:9/nowhere.git")
     page.get_by_label("Access").select_option("Access token (HTTPS)")
     page.get_by_label("Token or private key").fill("typed-once-canary-51")
