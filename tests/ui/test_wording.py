@@ -33,7 +33,7 @@ def test_it_finds_each_fault(html: str, fault: str) -> None:
     "html",
     [
         "<p>Type <code>`x`</code> here, <b>a one-time link</b>, a user, an hour, an HTTP error</p>",
-        "<p>1 process, 1 pass, 1 of 1 secrets file, 21 events, 0.1 seconds, #1 succeeds</p>",
+        "<p>1 process, 1 pass, 1 of 1 secrets file, 1 changes, 6 stay, 21 events, 0.1 seconds, #1 succeeds</p>",
         "<pre>the the `x`</pre><script>a error</script><template>no a b</template>",
         '<span class="subject">Fix the the `x`</span>',
         "<p>fails <time>for 39 s</time>, seen <time>3 min ago</time></p>",

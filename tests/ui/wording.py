@@ -39,7 +39,8 @@ PATTERNS = {
     ),
     "a word said twice": re.compile(r"\b(?!had\b|that\b)([a-z]{2,}) \1\b"),
     "“1 things”": re.compile(
-        r"(?<![\d.,#/:-])\b1 (?!secrets file\b|pass|process|access|status|progress|address|s\b|less)[a-z]{2,}s\b(?! (?:ago|old))"
+        r"(?<![\d.,#/:-])\b1 (?!secrets file\b|changes,|pass|process|access|status|progress|address|s\b|less)"
+        r"[a-z]{2,}s\b(?! (?:ago|old))"
     ),
     "“a error”": re.compile(
         r"\ba (?!one|on\b|us|uni|eu|and\b|in\b|as\b|or\b|is\b|at\b|of\b|u[a-z]{0,2}\b)[aeio][a-z]+"
