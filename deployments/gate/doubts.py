@@ -6,27 +6,32 @@ from collections.abc import Sequence
 
 from core.errors import Refused
 from deployments.gate import marking
-from deployments.records import Mark, Record, record_of, tried_first
+from deployments.records import Mark, Record, record_of
 from projects.models import Environment
 
 
-def doubts(environment: Environment, revision: str, *, seen: int = 0) -> tuple[str, ...]:
-    """Sentences about marks and failures of the revision in any environment of the project and, for production, that it never
-    ran where the project tries its revisions first. `seen`: number of a deploy whose failure the person has before their eyes."""
-    record = record_of(environment, revision)
-    return doubts_of(environment, record, tried_first(environment), seen=seen)
+def doubts(
+    environment: Environment, revision: str, *, seen: int = 0, failures: bool = True
+) -> tuple[str, ...]:
+    """Sentences about marks and failures of the revision in any environment of the project. `seen`: number of a deploy whose
+    failure the person has before their eyes. `failures`: whether these count, too: who cannot be asked may try again."""
+    return doubts_of(environment, record_of(environment, revision), seen=seen, failures=failures)
 
 
-def doubts_of(environment: Environment, record: Record, tried: str, *, seen: int = 0) -> tuple[str, ...]:
-    """The same of a record that is known. `tried`: as `records.tried_first` says."""
+def doubts_of(
+    environment: Environment, record: Record, *, seen: int = 0, failures: bool = True
+) -> tuple[str, ...]:
+    """The same of a record that is known."""
     told = [_of_mark(environment, record, mark) for mark in record.marks]
-    told += [failure.said for failure in record.failures if failure.number != seen]
-    has_run = record.has_run_outside_production or any(
-        stay.place.pk == environment.pk for stay in record.stays
-    )
-    if tried and not has_run:
-        told.append(f"It never ran in {tried}.")
-    return tuple(told)
+    failed = record.failures if failures else ()
+    return (*told, *(failure.said for failure in failed if failure.number != seen))
+
+
+def untried(environment: Environment, record: Record, tried: str) -> str:
+    """That a revision for production never ran where the project tries its revisions first; empty when it did. It is told, and
+    nobody is asked. `tried`: as `records.tried_first` says."""
+    ran_here = any(stay.place.pk == environment.pk for stay in record.stays)
+    return "" if not tried or ran_here or record.has_run_outside_production else f"It never ran in {tried}."
 
 
 def _of_mark(environment: Environment, record: Record, mark: Mark) -> str:

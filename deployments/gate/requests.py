@@ -61,10 +61,11 @@ class Order:
 def request_deploy(
     actor: Actor, *, environment: Environment, revision: str, reason: str = "", idempotency_key: str = "",
     secret_versions: Mapping[str, str] | None = None, override: str = "", although_bad: bool = False, plan: str = "",
-    branch: str = "", seen: int = 0,
+    branch: str = "", seen: int = 0, minds_failures: bool = True,
 ) -> Answer:  # fmt: skip
     """Requests the deploy of a revision (commit, branch or tag). One whose record speaks against it needs `although_bad`
-    (`gate/doubts.py`; `seen`: number of the failed deploy that is repeated). `branch`: where the revision was picked.
+    (`gate/doubts.py`; `seen`: number of the failed deploy that is repeated; `minds_failures`: whether failures count). `branch`:
+    where the revision was picked.
 
     `secret_versions`: the VersionId by path of each secrets file, as a preview showed them. Without them the deploy is
     pinned to the current versions: here if AWS answers soon, else when its step reads them. `override`: why findings that
@@ -80,7 +81,7 @@ def request_deploy(
     if known:
         return Answer(known, created=False)
     commit = revisions.resolve(environment.project, revision)
-    against = doubts.doubts(environment, commit.sha, seen=seen)
+    against = doubts.doubts(environment, commit.sha, seen=seen, failures=minds_failures)
     if against and not although_bad:
         raise doubts.refusal(against)
     shown = plans.of_form(environment, plan, Deploy.Kind.DEPLOY, commit.sha)

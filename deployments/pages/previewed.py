@@ -15,7 +15,7 @@ from builds.pages.build_parts import may_deploy
 from builds.pages.standing import Standing, standings
 from core.findings import WARNING, Finding
 from deployments.gate import plans, turns
-from deployments.gate.doubts import doubts_of
+from deployments.gate.doubts import doubts_of, untried
 from deployments.models import Deploy, Plan
 from deployments.pages.choosing import Choice
 from deployments.pages.finding_groups import grouped
@@ -36,6 +36,7 @@ from projects.models import Environment
 from runs.models import OPEN
 
 TICK = "Deploying it all the same is possible: tick the box beside the button."
+UNTRIED = "Nothing stops it; what runs there first is seen before customers see it."
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def context_of(
         "form": form or DeployForm(environment=place),
         "key": uuid.uuid4().hex,
         "may_build": may_deploy(role_in(request.user, place.project)),
-        **(_seen(request, place, choice, made, against) if made else {}),
+        **(_seen(request, place, choice, made, record, against) if made else {}),
     }
 
 
@@ -77,15 +78,22 @@ def _record(place: Environment, choice: Choice) -> tuple[Record | None, tuple[st
     known = {pick.commit.sha: pick.record for pick in choice.picks}
     sha = choice.chosen.sha
     record = known.get(sha) or records(place.project, [sha])[sha]
-    return record, doubts_of(place, record, tried_first(place))
+    return record, doubts_of(place, record)
 
 
 def _seen(
-    request: HttpRequest, place: Environment, choice: Choice, made: Preview, against: Sequence[str]
+    request: HttpRequest,
+    place: Environment,
+    choice: Choice,
+    made: Preview,
+    record: Record | None,
+    against: Sequence[str],
 ) -> dict[str, Any]:
     """What is shown of a preview."""
     sees_names = may_secret(request.user, place, "names")
     doubtful = tuple(Finding(WARNING, sentence, TICK) for sentence in against)
+    if record is not None and (told := untried(place, record, tried_first(place))):
+        doubtful = (*doubtful, Finding(WARNING, told, UNTRIED))
     made = replace(made, findings=(*made.findings, *doubtful))
     address = f"{reverse('deployments:new', args=[place.project.slug, place.slug])}?{choice.query}&see=1"
     reader = reader_of(request.user, place, address)

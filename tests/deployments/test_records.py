@@ -15,7 +15,7 @@ from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
 from deployments.gate import requests
-from deployments.gate.doubts import doubts
+from deployments.gate.doubts import doubts, untried
 from deployments.models import Deploy
 from deployments.records import record_of, records, tried_first
 from projects.models import Environment, Role
@@ -134,13 +134,17 @@ class TestDoubts:
     def test_production_is_not_the_first_place_where_another_one_is_in_use(
         self, environment: Environment, production: Environment
     ) -> None:
-        assert doubts(production, MAIN) == ()  # nothing was ever deployed to staging
+        def told(place: Environment, revision: str) -> str:
+            assert doubts(place, revision) == ()  # nobody is asked
+            return untried(place, record_of(place, revision), tried_first(place))
+
+        assert told(production, MAIN) == ""  # nothing was ever deployed to staging
         deployed(environment, OLDER, 1)
         assert tried_first(production) == "staging"
-        assert doubts(production, MAIN) == ("It never ran in staging.",)
-        assert doubts(environment, MAIN) == doubts(production, OLDER) == ()
+        assert told(production, MAIN) == "It never ran in staging."
+        assert told(environment, MAIN) == told(production, OLDER) == ""
         deployed(production, MAIN, 2)
-        assert doubts(production, MAIN) == ()  # it ran here
+        assert told(production, MAIN) == ""  # it ran here
 
 
 class TestAsking:
@@ -161,9 +165,17 @@ class TestAsking:
         event = AuditEvent.objects.get(verb="deploy.requested")
         assert event.data["although"] == f"It failed in staging (deploy #{failed.number}): web crashed."
 
-    def test_the_command_line_has_an_option(
+    def test_the_command_line_does_not_mind_a_failure(
         self, environment: Environment, failed: Deploy, capsys: Any
     ) -> None:
+        place = (environment.project.slug, environment.slug)
+        call_command("deploy", *place, revision="main")  # a script may try again
+        assert Deploy.objects.filter(revision=MAIN, state=State.QUEUED).count() == 1
+
+    def test_the_command_line_asks_for_its_option_after_a_mark(
+        self, environment: Environment, commits: Any, pushed: Any, capsys: Any
+    ) -> None:
+        make_release(environment, revision=MAIN, marked_bad_by="lead", bad_reason="Prices are wrong.")
         place = (environment.project.slug, environment.slug)
         with pytest.raises(CommandError, match="--although-bad") as refusal:
             call_command("deploy", *place, revision="main")

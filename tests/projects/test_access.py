@@ -32,7 +32,7 @@ SETTINGS = {
     "secrets-file": (["shop", "FILE"], "get"),
     "secrets-file-remove": (["shop", "FILE"], "post"),
     "members": (["shop"], "get"),
-    "member-revoke": (["shop", "MEMBER"], "post"),
+    "member-revoke": (["shop", "MEMBER"], "get"),
 }
 ADMIN = {
     "new": ([], "get"),
@@ -50,6 +50,7 @@ ADMIN = {
     "registry-new": ([], "get"),
     "registry": (["ecr"], "get"),
     "registry-check": (["ecr"], "post"),
+    "person-roles": (["PERSON"], "get"),
 }
 EVERYBODY = {"first-steps": ([], "get"), "archived": ([], "get")}
 WITH_CLUSTER = {"namespace_create"}  # asks a cluster: test_namespaces.py, tests/access/table.py
@@ -58,7 +59,7 @@ WITH_CLUSTER = {"namespace_create"}  # asks a cluster: test_namespaces.py, tests
 def ask(world: World, sign_in: Any, who: str, name: str, arguments: list[str], method: str) -> Any:
     ids = {
         "FILE": world.secrets_file.pk, "MEMBER": world.project.memberships.get(user=world.viewer).pk,
-        "ALLOTMENT": world.project.allotments.filter(pattern="arn:*").first().pk,
+        "PERSON": world.viewer.pk, "ALLOTMENT": world.project.allotments.filter(pattern="arn:*").first().pk,
     }  # fmt: skip
     client = sign_in(getattr(world, who))
     return getattr(client, method)(reverse(f"projects:{name}", args=[ids.get(a, a) for a in arguments]))
@@ -134,7 +135,7 @@ def test_what_only_shows_is_never_a_post(world: World, sign_in: Any, name: str) 
 @pytest.mark.parametrize("name", [*SETTINGS, *ADMIN])
 def test_nobody_unknown_gets_in(world: World, client: Any, name: str) -> None:
     arguments, method = {**SETTINGS, **ADMIN}[name]
-    ids = {"FILE": world.secrets_file.pk, "MEMBER": 1, "ALLOTMENT": 1}
+    ids = {"FILE": world.secrets_file.pk, "MEMBER": 1, "ALLOTMENT": 1, "PERSON": 1}
     answer = getattr(client, method)(reverse(f"projects:{name}", args=[ids.get(a, a) for a in arguments]))
     assert answer.status_code == (302 if method == "get" else 401)
     if method == "get":

@@ -52,7 +52,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--although-bad",
             action="store_true",
-            help="deploy a commit although its release here is marked bad",
+            help="deploy a commit although a release of it is marked bad in an environment of the project",
         )
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the log")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print the result as JSON")
@@ -113,6 +113,7 @@ def request(options: dict[str, Any]) -> Deploy:
         environment=environment,
         revision=options["revision"],
         although_bad=options["although_bad"],
+        minds_failures=False,  # nobody can be asked, and a script tries again after an outage
         **more,
     ).deploy
 
