@@ -138,6 +138,7 @@ def test_an_export_reads_everything_in_chunks(environment):
     ]
 
 
+@pytest.mark.django_db  # its thread may hold a connection of another test, which is closed first
 def test_a_server_that_is_asynchronous_sends_part_by_part():
     begun: list[int] = []
 

@@ -115,7 +115,7 @@ def test_the_number_of_queries_does_not_grow(long, member, client):
     client.force_login(member)
     client.get("/deploys/?q=prices")
     counts = []
-    for _ in range(2):
+    for _ in range(3):
         with CaptureQueriesContext(connection) as asked:
             client.get("/deploys/?q=prices")
         counts.append(len(asked))
@@ -124,7 +124,9 @@ def test_the_number_of_queries_does_not_grow(long, member, client):
         )  # fmt: skip
         for _ in range(30):
             make_deploy(place, subject="Prices")
-    assert counts[0] == counts[1] <= 8
+    one, *several = counts  # the list of one environment offers the way back
+    assert one <= 13
+    assert several[0] == several[1] <= 8
 
 
 def run(direction: str) -> None:

@@ -204,7 +204,9 @@ def test_keys(open_page: Callable[..., Page]) -> None:
     expect(page.locator("#search")).to_be_focused()
     page.keyboard.type("g b ?")
     assert page.url.endswith("/guide")
-    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")  # clears the field
+    expect(page.locator("#search")).to_have_value("")
+    page.keyboard.press("Escape")  # leaves it
     page.keyboard.press("g")
     page.keyboard.press("b")
     page.wait_for_url(lambda url: not url.endswith("/guide"))

@@ -93,7 +93,7 @@ def test_the_second_step_is_set_up_shown_and_turned_off(signed_in: Client, mira:
     assert "Not set" in html(signed_in.get("/account/mfa/"))
     activate_totp(signed_in)
     page = html(signed_in.get("/account/mfa/"))
-    assert "In use since" in page
+    assert "In use <time" in page
     assert "10 left" in page
     codes = html(signed_in.get("/account/mfa/recovery-codes/"))
     assert codes.count('<li class="key">') == 10

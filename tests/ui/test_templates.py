@@ -65,4 +65,4 @@ def test_every_token_used_is_defined(sheet: Path) -> None:
 
 def test_our_script_stays_small() -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT.parent / "static" / "js").glob("*.js"))
-    assert lines <= 600
+    assert lines <= 700
