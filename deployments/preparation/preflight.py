@@ -11,6 +11,7 @@ from functools import partial
 
 from core.findings import FAILED, PASSED, WARNING, Finding
 from core.secret_values import digests_of
+from deployments.preparation.other_images import check_other_images, named_images
 from deployments.preparation.prepare import NotDeployable
 from deployments.preparation.pull_check import check_pull_secret
 from deployments.preparation.reference_check import check_references
@@ -213,16 +214,18 @@ def check_objects(
     client: Client, kinds: ClusterKinds, environment: Environment, manifests: Sequence[Manifest], pins: Sequence[ImagePin],
     images: Mapping[str, Image], *, with_diff: bool, observer: Observer | None = None,
 ) -> tuple[list[Finding], list[ObjectChange]]:  # fmt: skip
-    """Checks references and the pull secret in parallel with the dry run. Returns findings, and the dry run's changes. Raises
-    ApiError when the cluster does not answer."""
+    """Checks references, the pull secret and images of others in parallel with the dry run. Returns findings, and the dry run's
+    changes. Raises ApiError when the cluster does not answer."""
     known = keeping(environment)
     kept = {(environment.namespace, environment.pull_secret)} if known.is_managed else set()
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    others = named_images(manifests)
+    with ThreadPoolExecutor(max_workers=3) as pool:
         pulls = (environment.namespace, environment.pull_secret)
         references = pool.submit(
             copy_context().run, partial(check_references, client, manifests, kept=kept, pulls=pulls)
         )
         pull = pool.submit(copy_context().run, check_pull_secret, client, environment, pins, images, known)
+        missing = pool.submit(copy_context().run, check_other_images, others)
         changes = dry_run(
             client,
             manifests,
@@ -231,7 +234,8 @@ def check_objects(
             with_diff=with_diff,
             observer=observer,
         )
-        return [*references.result(), *pull.result()], [_without_fields(change) for change in changes]
+        found = [*references.result(), *pull.result(), *missing.result()]
+        return found, [_without_fields(change) for change in changes]
 
 
 _KEY_FIELD = re.compile(r"\b(data|stringData)(?:\[[^\]]*\]|\.[-._a-zA-Z0-9]+)")
