@@ -34,6 +34,7 @@ STATUSES: dict[str, int] = {
     "no-images": 422,
     "reason": 422,
     "secret-versions": 422,
+    "unknown-branch": 422,
     "unknown-revision": 422,
     "manifest": 422,
     "not-deployable": 422,

@@ -255,7 +255,7 @@ def test_a_renewal_is_followed_step_by_step(portal: Portal, see) -> None:
     assert "Step 4 of 5, writing, 3 of 14" in page
     part = see(HX_Request="true")
     assert "<html" not in part
-    assert 'hx-swap-oob="innerHTML">Helsinki: step 4 of 5, writing, 3 of 14.' in part
+    assert 'data-say="Helsinki: step 4 of 5, writing, 3 of 14.' in part
     Refresh.objects.update(
         state="succeeded", step=5, done=14, ended_at=portal.now, sentence="14 Secrets renewed."
     )
