@@ -70,4 +70,4 @@ def test_the_added_field_replaces_no_pod(place: Place, good_image: str) -> None:
     done = place.deploy(body)
     assert done.ok, done.sentence
     assert uids(place) == before
-    assert done.seconds < 15
+    assert done.seconds < 40  # not the deadline of a rollout
