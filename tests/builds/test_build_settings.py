@@ -376,4 +376,7 @@ def test_no_form_without_a_label(client: Client, maintainer: User) -> None:
         text = client.get(address).text
         ids = set(re.findall(r'<(?:input|textarea|select)[^>]*\bid="(id_[a-z_]+)"', text))
         assert ids
-        assert ids - set(re.findall(r'for="(id_[a-z_]+)"', text)) <= {"id_edited", "id_typed_before"}  # both hidden
+        assert ids - set(re.findall(r'for="(id_[a-z_]+)"', text)) <= {
+            "id_edited",
+            "id_typed_before",
+        }  # both hidden

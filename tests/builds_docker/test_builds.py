@@ -240,8 +240,8 @@ def test_a_created_repository_gets_the_lifecycle_policy(world: World, aws: Aws) 
         ({"other": "x"}, "There is no Dockerfile Dockerfile in revision"),
         ({"Dockerfile": "-> /etc/passwd"}, "is a symbolic link that leads out of the repository (/etc/passwd)"),
         ({"Dockerfile": "FROM scratch\nBOGUS\n"}, "unknown instruction: BOGUS"),
-        ({"Dockerfile": "FROM scratch\nCOPY absent /x\n"}, "not found"),
-        ({"Dockerfile": "FROM scratch\nCOPY out /x\n", "out": "-> ../../../etc/passwd"}, "not found"),
+        ({"Dockerfile": "FROM scratch\nCOPY absent /x\n"}, "does not have"),
+        ({"Dockerfile": "FROM scratch\nCOPY out /x\n", "out": "-> ../../../etc/passwd"}, "does not have"),
     ],
 )  # fmt: skip
 def test_a_revision_that_cannot_be_built(world: World, files: dict[str, str | None], sentence: str) -> None:

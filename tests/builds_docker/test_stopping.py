@@ -83,7 +83,12 @@ def test_a_cancel_ends_what_the_engine_does(
     assert time.monotonic() - began < 15  # a heartbeat, the engine's own time, and a busy machine
     until(lambda: containers(engine) <= before, "no container is left")
     assert ended.images.get().state == "cancelled"
-    assert steps_of(ended) == {"checkout": "succeeded", "build api": "cancelled", "push api": "skipped"}
+    assert steps_of(ended) == {
+        "checkout": "succeeded",
+        "build api": "cancelled",
+        "push api": "skipped",
+        "tags": "skipped",
+    }
 
 
 def test_the_time_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
