@@ -57,7 +57,7 @@ def test_a_wrong_tag_is_given_up_soon_and_rolled_back(visit: Visit, sandbox: Run
     visitor.take_picture("tour-wrong-tag", "light")
     page.get_by_role("button", name="Roll back to").first.click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Type cluster to confirm").fill("cluster")
+    dialog.get_by_label("Type cluster to go on").fill("cluster")
     dialog.get_by_role("button", name="Roll back to").click()
     page.wait_for_url(lambda url: not url.endswith("/rollback/"))
     expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
@@ -72,7 +72,7 @@ def test_picture_of_a_lost_worker(visit: Visit, sandbox: Running, slow: Slow) ->
     number = press_deploy_this(page)
     sandbox.reaches(number, "rollout")
     assert losing.kill(sandbox.directory, "deploys")
-    expect(page.locator(".log-lines")).to_contain_text("takes over", timeout=SLOWLY)
+    expect(page.get_by_text("attempt 2").first).to_be_visible(timeout=SLOWLY)
     visitor.take_picture("tour-lost-worker", "light")
     expect(visitor.state()).to_contain_text("Succeeded", timeout=SLOWLY)
 
