@@ -141,7 +141,7 @@ def test_a_pull_credential_that_ends_is_named_and_heals_between_deploys(
         second = place.deploy(service(), workload(newer, **PROBE))
         assert not second.ok
         assert second.sentence == f"app: image {newer} may not be pulled: the registry denies it"
-        assert second.seconds < 8
+        assert second.seconds < 30  # long before the deadline
         assert health(place)[0] == "failing"
         assert "may not be pulled" in health(place)[1]
         put_pull_secret(place, node)
