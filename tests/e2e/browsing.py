@@ -24,6 +24,7 @@ LAUNCH = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]  # fmt: skip
 SLOWLY = 90_000  # ms: what a busy machine may need for something in the background
+expect.set_options(timeout=30_000)  # ms, for what a page does at once
 
 needs_browser = [
     pytest.mark.browser,

@@ -56,7 +56,7 @@ def slow_deploy(product: Running, dev: Person) -> int:
     """A deploy that takes some seconds to roll out, once it rolls out; its number."""
     commit = world.push(product, "storefront", "slow", subject="Warm the cache at start")
     world.publish(
-        product, commit, {name: {world.BEHAVIOUR: word} for name, word in SLOW["storefront"].items()}
+        product, commit, {name: {world.BEHAVIOUR: f"{word}:3"} for name, word in SLOW["storefront"].items()}
     )
     number = dev.deploy("storefront", "staging", commit)
     product.reaches(number, "rollout")

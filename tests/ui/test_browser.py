@@ -28,6 +28,9 @@ ALL_LOOKS = [*LOOKS, ("dark", 1440), ("light", 1000)]
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
 
+expect.set_options(timeout=30_000)  # ms, on a busy machine
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
