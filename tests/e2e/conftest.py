@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.e2e.browsing import CHROMIUM, LAUNCH, Visitor
+from tests.browser import CHROMIUM
+from tests.e2e.browsing import LAUNCH, Visitor
 from tests.e2e.fixtures import people, planted, sandbox, slow, tell_logs
 from tests.e2e.running import Running
 from tests.planes import NAMES, plane_of
