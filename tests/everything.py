@@ -73,7 +73,15 @@ def lanes() -> list[list[Part]]:
     rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *DOCKER, *LIBRARIES}))
     return [
         [Part("everything else", rest, patient=True)],
-        [Part("app tests on PostgreSQL", APP_FOLDERS, f"{APP_TESTS} and not any_database", APPS_DATABASE, patient=True)],
+        [
+            Part(
+                "app tests on PostgreSQL",
+                APP_FOLDERS,
+                f"{APP_TESTS} and not any_database",
+                APPS_DATABASE,
+                patient=True,
+            )
+        ],
         [product_on_postgresql()],
         [Part("the product on the simulated one", PRODUCT, "not control_plane")],
         [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],

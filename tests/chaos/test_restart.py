@@ -1,21 +1,19 @@
-"""The whole product is asked to stop while it works: every program ends by itself, and what it did goes on at the next start."""
+"""The whole product is asked to stop while it works: every program ends by itself, and what it did goes on at the next start.
+
+The last test of the shared sandbox: a program's next start begins its log anew, and the canaries look into all logs.
+"""
 
 from __future__ import annotations
 
 import re
-import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from requests.exceptions import ChunkedEncodingError
 
-from tests.e2e import running, world
-from tests.e2e.fixtures import SLOW
-from tests.e2e.portal import Person
+from tests.e2e import running
+from tests.e2e.fixtures import People, Slow
 from tests.e2e.running import Running
-from tests.planes import PLANES, need_control_plane
 
 pytestmark = pytest.mark.slow
 
@@ -42,27 +40,6 @@ PLANE = {
 }
 
 
-@pytest.fixture(params=PLANES)
-def product(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
-    """A running sandbox of its own."""
-    if request.param == "real":
-        need_control_plane()
-    found = running.start_in(tmp_path / "sandbox", request.param)
-    yield found
-    shutil.rmtree(found.directory, ignore_errors=True)
-
-
-def slow_deploy(product: Running, dev: Person) -> int:
-    """A deploy that takes some seconds to roll out, once it rolls out; its number."""
-    commit = world.push(product, "storefront", "slow", subject="Warm the cache at start")
-    world.publish(
-        product, commit, {name: {world.BEHAVIOUR: word} for name, word in SLOW["storefront"].items()}
-    )
-    number = dev.deploy("storefront", "staging", commit)
-    product.reaches(number, "rollout")
-    return number
-
-
 def stopped(product: Running) -> dict[str, str]:
     """Asks it to stop; how each program ended, in the words of the sandbox."""
     said = (product.directory / "out.log").read_text().count("\n")
@@ -75,25 +52,27 @@ def stopped(product: Running) -> dict[str, str]:
     return {match["name"]: match["how"] for match in found[1:] if match}
 
 
-def test_all_end_by_themselves_and_the_deploy_goes_on_at_the_next_start(product: Running) -> None:
-    dev = Person(product, "dev").sign_in()
-    number = slow_deploy(product, dev)
+def test_all_end_by_themselves_and_the_deploy_goes_on_at_the_next_start(
+    sandbox: Running, people: People, slow: Slow
+) -> None:
+    if sandbox.process is None:
+        pytest.skip("TEST_SANDBOX names a sandbox that is left running")
+    dev = people("dev")
+    number = dev.deploy("storefront", "staging", slow("storefront"))
+    sandbox.reaches(number, "rollout")
     with dev.get(f"/deploys/{number}/stream?after=0", stream=True) as stream:
         lines = stream.iter_lines()  # kept: the connection is closed with it
         assert next(lines).startswith(b"id:")
-        ends = stopped(product)
+        ends = stopped(sandbox)
         with pytest.raises(ChunkedEncodingError):  # the stream is cut off; a browser connects anew
             list(lines)
-    assert ends.keys() == PROGRAMS | PLANE[product.plane]
+    state = sandbox.deploy(number)
+    running.start_again(sandbox)
+    assert ends.keys() == PROGRAMS | PLANE[sandbox.plane]
     assert set(ends.values()) <= {"has ended", "has ended (1)"}, ends  # 1: kube-scheduler's way
     assert [name for name, how in ends.items() if how != "has ended"] in ([], ["kube-scheduler"])
 
-    found = product.deploy(number)
-    assert found["state"] not in running.ENDS, found["result"]
-    again = running.start_in(product.directory, product.plane)
-    try:
-        found = again.ended(number)
-        assert (found["state"], found["attempt"]) == ("succeeded", 2), found["result"]
-        assert "another one goes on" in again.log(number)
-    finally:
-        running.stop(again)
+    assert state["state"] not in running.ENDS, state["result"]
+    found = sandbox.ended(number)
+    assert (found["state"], found["attempt"]) == ("succeeded", 2), found["result"]
+    assert "another one goes on" in sandbox.log(number)
