@@ -193,8 +193,10 @@ def start_in(directory: Path, plane: str) -> Running:
     if plane == "simulated":
         env.pop("KUBEBUILDER_ASSETS", None)
     if server := os.environ.get("TEST_SANDBOX_DATABASE_URL"):
-        database.drop_database(server, directory.name)
-        env["SANDBOX_DATABASE_URL"] = database.make_database(server, directory.name)
+        if not (directory / "keys.json").exists():
+            database.drop_database(server, directory.name)
+            database.make_database(server, directory.name)
+        env["SANDBOX_DATABASE_URL"] = database.address(server, directory.name)
     with open(directory / "out.log", "wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox"],
@@ -236,6 +238,12 @@ def stop(running: Running, *, keep: bool = False) -> None:
         shutil.rmtree(running.directory, ignore_errors=True)
         if server := os.environ.get("TEST_SANDBOX_DATABASE_URL"):
             database.drop_database(server, running.directory.name)
+
+
+def start_again(running: Running) -> None:
+    """Starts one that was stopped and kept, and waits until it is ready."""
+    again = start_in(running.directory, running.plane)
+    running.process, running.env = again.process, again.env
 
 
 def answers(port: int) -> bool:
