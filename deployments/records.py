@@ -61,7 +61,7 @@ class Failure:
     @property
     def short(self) -> str:
         """`failed in staging`."""
-        return f"failed in {self.place.slug}"
+        return f"failed in {self.place.name}"
 
     @property
     def said(self) -> str:
