@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
 from deployments.models import Deploy
+from deployments.queries import succeeded
 from portal.first_deploy.looking import Seen, look
 from projects.access import roles_by_environment
 from projects.models import Environment, Project, Role, SecretsFile
 from projects.reading.proposing import missing_variables
 from projects.secret_rights import role_for
 from registry.deploys import credential_of, keeping
-from runs.models import ACTIVE, OPEN, State
+from runs.models import OPEN, State
 from secrets_ui.known.looking import Look
 from secrets_ui.known.looking import look as look_at_secrets
 from secrets_ui.known.public import keys_of
@@ -78,10 +80,8 @@ class _Reader:
 
 def is_over(project: Project) -> bool:
     """Whether a deploy of the project has succeeded, or it is archived: then there is no list any more."""
-    return (
-        project.archived_at is not None
-        or Deploy.objects.filter(environment__project=project, state=State.SUCCEEDED).exists()
-    )
+    good = Exists(succeeded(OuterRef("pk")))  # by environment: each is one look into an index
+    return project.archived_at is not None or project.environments.filter(good).exists()
 
 
 def checklist(user: Any, project: Project) -> list[EnvironmentList]:
@@ -267,7 +267,7 @@ def _deploy(environment: Environment, reader: _Reader) -> Item:
     if last is None:
         return Item(title, TODO, "The preview says exactly what would happen.", **button)
     here = reverse("deployments:deploy", args=[last.number])
-    if last.state in OPEN or last.state in ACTIVE:
+    if last.state in OPEN:
         return Item(title, WAITS, f"#{last.number} is under way.", "Watch", here)
     if last.state == State.SUCCEEDED:
         return Item(title, DONE, f"#{last.number} has succeeded.", "Look", here)
