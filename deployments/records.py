@@ -71,7 +71,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Mark:
-    """Somebody marked its release as bad."""
+    """A person marked a release of the revision as bad."""
 
     place: Place
     by: str

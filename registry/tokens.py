@@ -34,7 +34,7 @@ LONGEST_PAUSE = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks AWS for a token, and where. An empty role: the portal's own identity."""
+    """The identity that asks AWS for a token, and the region. An empty role: the portal's own identity."""
 
     region: str
     role_arn: str

@@ -55,7 +55,7 @@ def check_pull_secret(
 
 @dataclass(frozen=True)
 class Renewer:
-    """Who renews the Secret: the deploy itself, or others, with what they are to do."""
+    """Says that the deploy itself renews the Secret, or what others have to do."""
 
     is_deploy: bool
     hint: str

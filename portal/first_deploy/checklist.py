@@ -69,7 +69,7 @@ class EnvironmentList:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Who reads it, and on which page."""
+    """The reader of the list, and the page they came from."""
 
     role: Role | None
     back: str

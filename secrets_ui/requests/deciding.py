@@ -139,7 +139,7 @@ def _lapse(file: SecretsFile, request: ChangeRequest) -> Stale:
     lapse(file, request)
     return Stale(
         "Another version became current after this was asked for. Nothing was approved.",
-        hint="Whoever asked can do it again on what is current now.",
+        hint="The person who asked can do it again on the current version.",
     )
 
 
