@@ -116,7 +116,7 @@ def main() -> int:
         return run_lanes(quick_lanes())
     install_from_npm()
     if sys.argv[1:2] == ["--postgres"]:
-        return pytest(Part("on PostgreSQL", (), postgres=SANDBOX_DATABASE), sys.argv[2:])
+        return pytest(Part("on PostgreSQL", (), postgres=SANDBOX_DATABASE), sys.argv[2:]).code
     if sys.argv[1:]:
         return subprocess.run(pytest_command(sys.argv[1:]), cwd=ROOT, check=False).returncode
     return run_lanes(lanes())
@@ -154,10 +154,11 @@ def run_part(part: Part, folder: Path) -> Failure | None:
     note.unlink(missing_ok=True)
     began = time.monotonic()
     with open(output, "wb") as out:
-        code = pytest(part, part.arguments, out.fileno(), note)
-    word = "passed" if code == 0 else "failed"
-    show(f"{word}: {part.name}, {time.monotonic() - began:.0f} s", output)
-    if code == 0:
+        ended = pytest(part, part.arguments, out.fileno(), note)
+    word = "passed" if ended.code == 0 else "failed"
+    took = f"{time.monotonic() - began:.0f} s, {ended.processor:.0f} s of processor time"
+    show(f"{word}: {part.name}, {took}", output)
+    if ended.code == 0:
         return None
     return part, list(dict.fromkeys(note.read_text().splitlines())) if note.exists() else []
 
@@ -168,23 +169,31 @@ def once_more(part: Part, failed: list[str]) -> bool:
         return False
     listed = ", ".join(failed)
     say(f"failed in {part.name}, once more alone: {listed}")
-    if pytest(part, failed):
+    if pytest(part, failed).code:
         return False
     say(f"shaky: {listed}")
     return True
 
 
-def pytest(part: Part, arguments: list[str], output: int | None = None, note: Path | None = None) -> int:
-    """Runs pytest, on PostgreSQL if the part says so, and returns its exit code. `note`: the file for names of failed
-    tests."""
+@dataclass(frozen=True)
+class Ended:
+    """A program that ended: its exit code, and the seconds of processor time of it and of what it started and waited for."""
+
+    code: int
+    processor: float
+
+
+def pytest(part: Part, arguments: list[str], output: int | None = None, note: Path | None = None) -> Ended:
+    """Runs pytest, on PostgreSQL if the part says so. `note`: the file for names of failed tests."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **({"FAILED_TESTS": str(note)} if note else {})}
     command = [*(["nice", "-n", "5"] if part.patient else []), *pytest_command(arguments)]
 
-    def run(**more: str) -> int:
+    def run(**more: str) -> Ended:
         env = {**environment, **more}
-        return subprocess.run(
-            command, cwd=ROOT, env=env, stdout=output, stderr=output, check=False
-        ).returncode
+        child = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        return Ended(child.returncode, usage.ru_utime + usage.ru_stime)
 
     programs = postgres_programs() if part.postgres else None
     if programs is None:

@@ -20,7 +20,8 @@ from core.errors import Refused
 from core.jobs import enqueue, slot
 from core.redactor import redact_text
 from deployments.branches import behind
-from deployments.gate import marking, requests, revisions, secret_pins
+from deployments.gate import requests, revisions, secret_pins
+from deployments.gate.doubts import doubts
 from deployments.gate.life import LIFE
 from deployments.models import AutomaticChoice, BranchState, Deploy
 from projects.leaving.locking import lock_environment
@@ -162,8 +163,8 @@ def why_not(environment: Environment, build: Build) -> str:
     later = by_people(environment).filter(created_at__gte=build.ended_at).first()
     if later is not None:
         return f"{later.actor_text} asked for deploy #{later.number} after the build had succeeded."
-    if bad := marking.warning(marking.bad_release_of(environment, build.revision)):
-        return bad
+    if found := doubts(environment, build.revision):  # a rule cannot be asked whether it means it
+        return " ".join(found)
     last = before.exclude(kind=Deploy.Kind.ROLLBACK).first()
     if last is not None and is_older(environment, build, last.revision):
         return f"{build.short} is older than {last.short}, which was asked for with deploy #{last.number}."

@@ -26,7 +26,7 @@ from runs.life.claim import claim
 from runs.models import State
 from tests.deployments.conftest import FakeGit, Outside
 from tests.deployments.test_races import all_at_once
-from tests.factories import grant, make_deploy, make_release, make_user
+from tests.factories import grant, make_deploy, make_environment, make_release, make_user
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now
@@ -289,6 +289,26 @@ def test_what_is_marked_bad_is_left_alone(ruled) -> None:
     assert decide(ruled) == []
     assert said(ruled) == "dora marked the release of aaaaaaa as bad: It loses carts."
     assert Release.objects.count() == 1
+
+
+def test_a_mark_or_a_failure_elsewhere_is_left_to_people(ruled) -> None:
+    """Nobody can ask a rule whether it means it."""
+    other = make_environment(ruled.project, name="Quality")
+    make_release(
+        other, revision=SHAS[0], verified_at=NOW(), marked_bad_by="dora", bad_reason="It loses carts."
+    )
+    build(ruled, SHAS[0])
+    assert decide(ruled) == []
+    assert said(ruled) == "dora marked the release of aaaaaaa as bad in Quality: It loses carts."
+
+    release = make_release(other, revision=SHAS[1])
+    failed = make_deploy(other, State.FAILED, revision=SHAS[1], release=release, result="web crashed.")
+    build(ruled, SHAS[1], ago=30)
+    assert decide(ruled) == []
+    assert said(ruled) == f"It failed in Quality (deploy #{failed.number}): web crashed."
+
+    build(ruled, SHAS[2], ago=10)
+    assert [deploy.revision for deploy in decide(ruled)] == [SHAS[2]]
 
 
 @pytest.mark.parametrize("knows_branch", [True, False])
