@@ -149,7 +149,7 @@ def test_a_value_that_is_too_long_is_not_kept_and_the_page_says_so(tab: Client, 
 def test_a_repository_that_does_not_answer_leaves_the_keys(tab: Client, world: World, git: Outside) -> None:
     git.branches.clear()
     text = html(tab.get(world.page))
-    assert "What is missing cannot be told" in text
+    assert "Missing keys cannot be told" in text
     assert "TOKEN" in text
 
 
