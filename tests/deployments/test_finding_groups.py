@@ -154,6 +154,7 @@ class TestAMissingVariable:
         page = client.get(address).content.decode()
         assert page.count("The variable LOG_LEVEL has no value in staging.") == 1
         assert "2 places" in page
+        assert "2 would stop it" in page  # the entries, not each place
         assert '<input type="hidden" name="name" value="LOG_LEVEL">' in page
         assert "${ begins a variable" in page
         back = re.search(r'name="next" value="([^"]+)"', page)
