@@ -17,7 +17,7 @@ from projects.image_availability import in_registry
 from projects.models import Environment, Project
 from projects.namespaces import Place, look_at
 from projects.reachability import why_down
-from projects.reading.scan import Scan, scan_folder
+from projects.reading.scan import Scan, scan_folders
 
 KEPT_SECONDS = 15
 
@@ -49,11 +49,12 @@ def look(project: Project, environments: Sequence[Environment]) -> dict[int, See
 
 
 def _asked(project: Project, environments: Sequence[Environment]) -> dict[int, Seen]:
-    scans = {one.pk: scan_folder(project, one.config_directory) for one in environments}
+    scans = scan_folders(project, {one.config_directory for one in environments})
     shas = {scan.sha for scan in scans.values() if scan.sha}
     built = in_registry(project, [*shas])
     places = _places(environments)
-    return {one.pk: Seen(scans[one.pk], places[one.pk], built.get(scans[one.pk].sha)) for one in environments}
+    found = ((one.pk, scans[one.config_directory]) for one in environments)
+    return {pk: Seen(scan, places[pk], built.get(scan.sha)) for pk, scan in found}
 
 
 def _places(environments: Sequence[Environment]) -> dict[int, Place]:

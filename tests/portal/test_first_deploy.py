@@ -50,7 +50,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, db: None) -> Outside:
         return said.place
 
     cache.clear()
-    monkeypatch.setattr(looking, "scan_folder", lambda project, folder: said.scan)
+    monkeypatch.setattr(looking, "scan_folders", lambda project, folders: dict.fromkeys(folders, said.scan))
     monkeypatch.setattr(looking, "look_at", place)
     monkeypatch.setattr(looking, "in_registry", lambda project, shas: dict.fromkeys(shas, said.has_images))
     monkeypatch.setattr(lists, "look_at_secrets", lambda files: {file.pk: said.secret for file in files})
