@@ -91,7 +91,7 @@ def test_the_search_by_keyboard_alone(visit: Visit) -> None:
 @pytest.mark.any_database
 def test_a_project_on_a_phone_opens_to_its_environments_and_stays_open(visit: Visit, people: People) -> None:
     page = visit("lead", width=390, height=844).page
-    row = page.locator(".board tr", has=page.get_by_role("link", name="catalog", exact=True))
+    row = page.locator(".board tr", has=page.get_by_role("link", name="Catalog", exact=True))
     cell = row.get_by_role("link", name="Deploy catalog to production")
     expect(cell).to_be_hidden()
     opener = row.get_by_role("checkbox", name="show the environments of catalog")

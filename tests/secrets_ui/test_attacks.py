@@ -111,7 +111,7 @@ def test_a_broken_reference_file_names_no_key_to_who_may_not_see_them(
     git.files["secret.yaml"] = f"{HEAD}data:\n  PASSPHRASE: '%%'\n".encode()
     Environment.objects.filter(pk=world.environment.pk).update(secret_rights={"names": "deployer"})
     text = signed_in(world.viewer).get(world.page).content.decode()
-    assert "What is missing cannot be told" in text
+    assert "Missing keys cannot be told" in text
     assert "PASSPHRASE" not in text
 
 
