@@ -445,8 +445,8 @@ class TestFilters:
         for n in range(PROJECTS_SHOWN + 1):
             see(make_environment(make_project(slug=f"p{n:03}", group="a b")), health="failing")
         html = page(admin, "/?show=trouble&group=a+b")
-        assert 'href="?show=trouble&amp;group=a+b&amp;after=p039"' in html
-        assert 'href="?show=behind&amp;group=a+b"' in html
+        assert 'href="?show=trouble&amp;group=a+b&amp;after=p039#projects"' in html
+        assert 'href="?show=behind&amp;group=a+b#projects"' in html
 
     def test_the_counts_are_of_everything(self, admin):
         for n in range(PROJECTS_SHOWN + 5):
