@@ -153,11 +153,11 @@ function followKey(event) {
 /* A link that ends with #roll-back asks the question of the button with that id */
 if (location.hash === "#roll-back") $("#rollback")?.showPopover();
 
-/* An opened dialog: the first field has the focus, else its first button */
+/* An opened dialog: the first field has the focus, else the first button of its form, else the one that closes it */
 document.addEventListener("toggle", (event) => {
   const dialog = event.target;
   if (event.newState !== "open" || !dialog.matches?.(".dialog[popover]")) return;
-  ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog))?.focus();
+  ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog) || $("button", dialog))?.focus();
 }, true);
 
 /* A question that was loaded into a dialog: <div data-shows="dialog's id"> */
