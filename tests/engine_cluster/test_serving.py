@@ -40,7 +40,11 @@ def running(name: str, *images: str, owner: str = "rs-1", ready: bool = True) ->
         (2, [running("old", OLD, owner="rs-0"), running("one", NEW), running("two", NEW)], ()),
         (
             2,
-            [running("a", OLD, owner="rs-0"), running("b", OLD, owner="rs-0"), running("c", NEW, ready=False)],
+            [
+                running("a", OLD, owner="rs-0"),
+                running("b", OLD, owner="rs-0"),
+                running("c", NEW, ready=False),
+            ],
             (OLD,),
         ),
         (1, [running("new", NEW, MESH)], ()),
