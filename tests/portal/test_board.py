@@ -171,6 +171,28 @@ def test_a_failed_deploy_says_what_it_left(shop, deployer, page):
     assert not view.outside
 
 
+def test_what_two_failed_deploys_left_was_not_changed_outside(shop, deployer):
+    """The second one changed one workload and was cancelled; the other one still runs what the first left."""
+    environment = staging(shop)
+    tries = [ship(environment, "b" * 40, state="failed"), ship(environment, "c" * 40, state="cancelled")]
+    pin = {"repository": "r.example/shop/worker", "digest": ""}
+    for tried in tries:
+        images = {**tried.release.images, "worker": {**pin, "tag": tried.revision[:7]}}
+        Release.objects.filter(pk=tried.release_id).update(images=images)
+    live = LiveState.objects.get(environment=environment)
+    web = next(iter(tries[0].release.images.values()))["repository"]
+    workloads = [
+        {**live.workloads[0], "images": [f"{web}:ccccccc"]},
+        {**live.workloads[0], "name": "worker", "images": ["r.example/shop/worker:bbbbbbb"]},
+    ]
+    LiveState.objects.filter(pk=live.pk).update(workloads=workloads, read_at=timezone.now())
+    view = board(deployer).rows[0].cells[0].views[0]
+    assert view.drift == (
+        f"Left by deploy #{tries[1].number} (cancelled): web ccccccc, worker bbbbbbb; deployed is aaaaaaa."
+    )
+    assert not view.outside
+
+
 def test_admins_see_lost_clusters_on_top(shop, admin, deployer, page):
     make_cluster(name="edge", last_error="no route to host")
     assert "Cluster <b>edge</b> does not answer" in page(admin, "/")
