@@ -150,8 +150,8 @@ function followKey(event) {
   return Boolean(link);
 }
 
-/* A link that ends with #roll-back asks the question of the button with that id */
-if (location.hash === "#roll-back") $("#rollback")?.showPopover();
+/* A link that ends with #roll-back asks the question of the button with that id; browsers focus that button before `load` */
+addEventListener("load", () => { if (location.hash === "#roll-back") $("#rollback")?.showPopover(); });
 
 /* An opened dialog: the first field has the focus, else the first button of its form, else the one that closes it */
 document.addEventListener("toggle", (event) => {

@@ -17,3 +17,25 @@ export function refresh(least = 400) {
     document.body.dispatchEvent(new CustomEvent("changed"));
   }, wait);
 }
+
+/* What has the focus keeps it when its part loads again. htmx sees to elements with an id; the others are found by where they
+   lead, or else by what they say, and by their place among those that do the same. */
+let kept = null;
+
+const purpose = (element) => [element.localName, element.getAttribute("href") ??
+  [element.name, element.value, element.getAttribute("aria-label") ?? element.textContent.replace(/\s+/g, " ").trim()]].join("\n");
+const alike = (element, wanted) => [...document.querySelectorAll(`main ${element}`)].filter((one) => purpose(one) === wanted);
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const focused = document.activeElement;
+  if (focused.id || focused === event.detail.target || !event.detail.target.contains(focused)) return;
+  const wanted = purpose(focused);
+  kept = { name: focused.localName, wanted, place: alike(focused.localName, wanted).indexOf(focused) };
+});
+
+document.addEventListener("htmx:afterSettle", () => {
+  if (!kept || document.activeElement !== document.body) return;
+  const found = alike(kept.name, kept.wanted);
+  found[Math.min(kept.place, found.length - 1)]?.focus({ preventScroll: true });
+  kept = null;
+});
