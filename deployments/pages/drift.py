@@ -147,7 +147,9 @@ def _is_of(found: LiveRevision, left: Release, deployed: Release | None) -> bool
     """Whether only these two releases run, or ones between them, which other deploys left that failed, and the first does at
     least in part."""
     running = [part.release for part in found.parts] or [found.release]
-    return left in running and all(release is not None and _is_between(release, deployed, left) for release in running)
+    return left in running and all(
+        release is not None and _is_between(release, deployed, left) for release in running
+    )
 
 
 def _is_between(release: Release, deployed: Release | None, left: Release) -> bool:
