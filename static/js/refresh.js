@@ -26,16 +26,18 @@ const purpose = (element) => [element.localName, element.getAttribute("href") ??
   [element.name, element.value, element.getAttribute("aria-label") ?? element.textContent.replace(/\s+/g, " ").trim()]].join("\n");
 const alike = (element, wanted) => [...document.querySelectorAll(`main ${element}`)].filter((one) => purpose(one) === wanted);
 
-document.addEventListener("htmx:beforeSwap", (event) => {
+document.addEventListener("htmx:beforeSwap", () => {
   const focused = document.activeElement;
-  if (focused.id || focused === event.detail.target || !event.detail.target.contains(focused)) return;
+  if (focused.id || focused === document.body) return;
   const wanted = purpose(focused);
   kept = { name: focused.localName, wanted, place: alike(focused.localName, wanted).indexOf(focused) };
 });
 
+/* An answer may replace several parts, so what had the focus need not stand in the first of them */
 document.addEventListener("htmx:afterSettle", () => {
-  if (!kept || document.activeElement !== document.body) return;
-  const found = alike(kept.name, kept.wanted);
-  found[Math.min(kept.place, found.length - 1)]?.focus({ preventScroll: true });
+  if (kept && document.activeElement === document.body) {
+    const found = alike(kept.name, kept.wanted);
+    found[Math.min(kept.place, found.length - 1)]?.focus({ preventScroll: true });
+  }
   kept = null;
 });
