@@ -150,9 +150,6 @@ function followKey(event) {
   return Boolean(link);
 }
 
-/* A link that ends with #roll-back asks the question of the button with that id; browsers focus that button before `load` */
-addEventListener("load", () => { if (location.hash === "#roll-back") $("#rollback")?.showPopover(); });
-
 /* An opened dialog: the first field has the focus, else the first button of its form, else the one that closes it */
 document.addEventListener("toggle", (event) => {
   const dialog = event.target;
@@ -247,5 +244,6 @@ function sayNew(part) {
 
 nameTheme();
 times();
-/* Browsers do not focus a field where the address names a place of the page, and jump there before `load` */
+/* Where the address names a place of the page, browsers focus no field, and go to the place before `load` */
 addEventListener("load", () => { if (location.hash && document.activeElement === document.body) $("main [autofocus]")?.focus(); });
+addEventListener("load", () => { if (location.hash === "#roll-back") $("#rollback")?.showPopover(); });

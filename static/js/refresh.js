@@ -3,8 +3,7 @@
    until the part is loaded. */
 import { $ } from "./app.js";
 
-let timer = 0;
-let done = 0;
+let timer = 0, done = 0, kept = null;
 
 export function refresh(least = 400) {
   if (timer) return;
@@ -18,26 +17,14 @@ export function refresh(least = 400) {
   }, wait);
 }
 
-/* What has the focus keeps it when its part loads again. htmx sees to elements with an id; the others are found by where they
-   lead, or else by what they say, and by their place among those that do the same. */
-let kept = null;
-
-const purpose = (element) => [element.localName, element.getAttribute("href") ??
-  [element.name, element.value, element.getAttribute("aria-label") ?? element.textContent.replace(/\s+/g, " ").trim()]].join("\n");
-const alike = (element, wanted) => [...document.querySelectorAll(`main ${element}`)].filter((one) => purpose(one) === wanted);
-
+/* What has the focus keeps it when its part loads again. htmx sees to what has an id; the rest is found by where it leads or what it says */
+const purpose = (one) => [one.localName, one.getAttribute("href") ?? [one.name, one.value, one.getAttribute("aria-label") ?? one.textContent.trim()]].join();
+const alike = (to) => [...document.querySelectorAll(`main ${to.localName}`)].filter((one) => purpose(one) === purpose(to));
 document.addEventListener("htmx:beforeSwap", () => {
   const focused = document.activeElement;
-  if (focused.id || focused === document.body) return;
-  const wanted = purpose(focused);
-  kept = { name: focused.localName, wanted, place: alike(focused.localName, wanted).indexOf(focused) };
+  if (!focused.id && focused !== document.body) kept = { focused, place: alike(focused).indexOf(focused) };
 });
-
-/* An answer may replace several parts, so what had the focus need not stand in the first of them */
 document.addEventListener("htmx:afterSettle", () => {
-  if (kept && document.activeElement === document.body) {
-    const found = alike(kept.name, kept.wanted);
-    found[Math.min(kept.place, found.length - 1)]?.focus({ preventScroll: true });
-  }
+  if (kept && document.activeElement === document.body) (alike(kept.focused)[kept.place] ?? alike(kept.focused).at(-1))?.focus({ preventScroll: true });
   kept = null;
 });
