@@ -1,6 +1,6 @@
 """The key of the chain of audit events, and the anchor: the signed note of how many events the chain has and how it ends.
 
-The key comes from DIGEST_KEY, which the database does not hold. Who can write to the database, but has no key, can
+The key comes from DIGEST_KEY, which the database does not hold. A person who can write to the database, but has no key, can
 neither change an event nor remove the newest one without a verification noticing it. Putting an older, signed anchor
 back, with the rows of then, is noticed only from outside: the log and the page name number and hash, too.
 """

@@ -61,7 +61,7 @@ def change_keys(
     problems = {"github_token": _token_problem(github_token)}
     if 0 < len(webhook_secret) < SHORTEST_SECRET:
         problems["webhook_secret"] = (
-            f"Write {SHORTEST_SECRET} characters at least: who guesses it can start builds."
+            f"Write {SHORTEST_SECRET} characters at least: a person who guesses it can start builds."
         )
     _refuse(problems)
     values: dict[str, Any] = {}

@@ -17,14 +17,15 @@ from core.jobs import enqueue, slot
 from runs.models import State
 
 LOOK_SECONDS = 60
-LOOKED_BACK, LOOKED_AT = timedelta(days=1), 200
+LOOKED_BACK = timedelta(days=1)
+LOOKED_AT = 500  # newest builds; a search for those with further refs would read all that there ever were
 
 
 def look_due() -> None:
-    """Tick: enqueues a job for each build that took up a branch or tag too late. Two queries."""
+    """Tick: enqueues a job for each of the newest builds that took up a branch or tag too late. Two queries."""
     since = timezone.now() - LOOKED_BACK
     builds = Build.objects.filter(state=State.SUCCEEDED, ended_at__gt=since, project__archived_at=None)
-    rows = list(builds.exclude(also_for=[]).order_by("-number")[:LOOKED_AT])
+    rows = builds.order_by("-number").only("number", "also_for", "tagged_for")[:LOOKED_AT]
     late = {key_of(build): build.pk for build in rows if late_refs(build)}
     done = Build.objects.filter(idempotency_key__in=late).values_list("idempotency_key", flat=True)
     for key in set(late) - set(done):

@@ -13,9 +13,8 @@ from core.redactor import redact_text
 from engine.cluster.live import Workload
 from projects.models import Environment
 
-LASTING = timedelta(
-    minutes=1
-)  # for which a trouble must last before it is an alarm, and a recovery to be one
+# So long a trouble must last before it is an alarm, and a recovery before it is one.
+LASTING = timedelta(minutes=1)
 
 
 def note(environment: Environment, workloads: Sequence[Workload], now: datetime) -> None:

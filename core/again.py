@@ -79,8 +79,8 @@ def opened(text: str) -> Late | None:
 
 
 def take_along(request: HttpRequest, text: str) -> None:
-    """Has the session keep a form for its page. Only after the password was right, or for who is signed in: nobody else may fill
-    the table of sessions."""
+    """Has the session keep a form for its page. Only after the password was right, or for a person who is signed in: others may
+    not fill the table of sessions."""
     if text and opened(text) is not None:
         request.session[KEY] = text
 

@@ -21,8 +21,8 @@ def note(project: str) -> None:
 
 
 def note_topic(topic: str) -> None:
-    """Notes that the pages of a topic show something old now. Whoever follows it is told that much and no more. Call it in the
-    transaction of the change."""
+    """Notes that the pages of a topic show something old now. A page that follows it is told that much and no more. Call it in
+    the transaction of the change."""
     Change.objects.create(project=mark_of(topic))
 
 

@@ -1,7 +1,7 @@
 """The class of RQ jobs: a job can name only a function of `settings.JOBS`, and its data is JSON.
 
 Redis is no place of trust. RQ imports and calls any function that a job in Redis names, and its usual data are pickles,
-which run code as they are read. With this class and JSON, who can write to Redis can start the portal's own jobs with
+which run code as they are read. With this class and JSON, a person who can write to Redis can start the portal's own jobs with
 ids of their choice, and can hold jobs back, but cannot run code of their own.
 """
 

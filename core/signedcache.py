@@ -1,6 +1,6 @@
 """The cache in the database, with a signature on every value.
 
-Django's own keeps pickles, which run code as they are read: who can write to the table could run code in the portal,
+Django's own keeps pickles, which run code as they are read: a person who can write to the table could run code in the portal,
 and with that read the keys that the database does not hold. Here a value is read only when the portal signed it
 (SECRET_KEY) for this entry.
 """

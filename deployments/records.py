@@ -61,7 +61,7 @@ class Failure:
     @property
     def short(self) -> str:
         """`failed in staging`."""
-        return f"failed in {self.place.slug}"
+        return f"failed in {self.place.name}"
 
     @property
     def said(self) -> str:
@@ -71,7 +71,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Mark:
-    """Somebody marked its release as bad."""
+    """A person marked a release of the revision as bad."""
 
     place: Place
     by: str

@@ -194,7 +194,7 @@ class RolloutResult:
 
 
 class Observer(Protocol):
-    """Who watches the engine work: the pipeline, the command line, a test. Called from the thread that called the engine."""
+    """An observer of the engine's work: the pipeline, the command line, a test. Called from the thread that called the engine."""
 
     def line(self, text: str, *, level: str = "info") -> None:
         """One line for the log. `level`: info, warning, error."""

@@ -23,7 +23,6 @@ from notify.models import Alarm, Outgoing
 
 LASTING = timedelta(minutes=1)
 AGAIN_WITHIN = timedelta(hours=6)  # after the end of the same trouble
-MOST_AGAIN = 200  # troubles that are counted
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,12 @@ def _tell(alarm: Alarm, changed: int, about: str) -> None:
 
 def told_before(alarm: Alarm) -> list[Alarm]:
     """The troubles of the same kind that were told before, the newest first, as long as each began soon after the end of the
-    one before. The first is a message of its own, and all others share a second one: what comes and goes fills no channel."""
+    one before. The first is a message of its own, and all others share a second one: what comes and goes fills no channel.
+    Old troubles are forgotten (notify/pruning.py), so the list is not endless."""
     found: list[Alarm] = []
     after = alarm
     rows = Alarm.objects.filter(key=alarm.key, pk__lt=alarm.pk, told_at__isnull=False).order_by("-pk")
-    for row in rows[:MOST_AGAIN]:
+    for row in rows.iterator(chunk_size=200):
         if row.ended_at is None or after.began_at - row.ended_at > AGAIN_WITHIN:
             break
         found.append(row)

@@ -60,7 +60,7 @@ class TakeAwayForm(forms.Form):
 
     reason = forms.CharField(
         label="How do you know that it is they who ask?", max_length=200,
-        help_text="Kept in the audit, e.g. “called me, I know the voice”. Whoever has their password signs in with it alone "
+        help_text="Kept in the audit, e.g. “called me, I know the voice”. A person who has their password signs in with it alone "
         "afterwards.",
     )  # fmt: skip
 

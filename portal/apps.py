@@ -14,7 +14,6 @@ class PortalConfig(AppConfig):
         from portal.database import keep_private, patient_migrations
 
         keep_private(settings.DATA_DIR, settings.DATABASES["default"])
-        pre_migrate.connect(
-            patient_migrations, sender=apps.get_app_config("core")
-        )  # sent for apps with models
+        # Sent for apps with models.
+        pre_migrate.connect(patient_migrations, sender=apps.get_app_config("core"))
         targets.show("project", audit_targets.project)

@@ -96,7 +96,7 @@ def noted() -> Version:
 def _of(key: Key, told: float, make: Callable[[], str]) -> Made:
     """The kept part, or a new one. Requests for the same part wait for the one that makes it."""
     if not connection.in_atomic_block:
-        close_old_connections()  # who waits keeps no connection of the pool
+        close_old_connections()  # a request that waits keeps no connection of the pool
     with _making[key]:
         found = _made.get(key)
         if found is not None and found.shows(told):
@@ -106,7 +106,7 @@ def _of(key: Key, told: float, make: Callable[[], str]) -> Made:
             found = _make(version, make)
             if len(_made) >= MOST:
                 _made.clear()
-                _making.clear()  # who holds one of them keeps it
+                _making.clear()  # a request that holds one of them keeps it
             _made[key] = found
         return found
 

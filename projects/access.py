@@ -43,7 +43,7 @@ def role_in(
 def held_role(
     user: Any, project: Project, environment: Environment | None = None, *, elsewhere: bool = True
 ) -> Role | None:
-    """As `role_in`, also in what is archived: for who archives, restores and removes."""
+    """As `role_in`, also in what is archived: for archiving, restoring and removing."""
     if not user.is_authenticated or not user.is_active:
         return None
     if user.is_admin:
@@ -103,8 +103,8 @@ def environment_for(user: Any, project_slug: str, slug: str, need: Role = Role.V
 
 
 def require_current(project: Project, part: Environment | Image | None = None) -> None:
-    """Raises Refused when the project, or this environment or image of it, is archived. For `part` as it was read: who must be
-    sure under a lock calls `leaving.locking`."""
+    """Raises Refused when the project, or this environment or image of it, is archived. For `part` as it was read: a caller that
+    must be sure under a lock uses `leaving.locking`."""
     if project.archived_at:
         raise archived(f"The project {project}")
     if part is not None and part.archived_at:

@@ -1,4 +1,4 @@
-"""Contacts: whether an outside system answered when the portal last asked it. Whoever asks notes the result here.
+"""Contacts: whether an outside system answered when the portal last asked it. The code that asks notes the result here.
 
 A note is cheap: one read, and a write only when the state changes or the last one is SPARE old.
 """

@@ -38,7 +38,7 @@ def proposals(slug: str, paths: Iterable[str], images: Iterable[Image]) -> list[
     for path in sorted(filter(is_dockerfile, paths), key=lambda path: (path.count("/"), path))[:MOST]:
         if path in known:
             continue
-        name = _free(name_of(slug, path), taken)
+        name = _free(name_of(path), taken)
         taken.add(name)
         made.append(Proposal(name, path, context_of(path), f"{slug}/{name}"))
     return [one for one in made if _passes(REPOSITORY, one.repository)]
@@ -59,8 +59,8 @@ def context_of(path: str) -> str:
     return "." if folder.name in ("docker", "build", "deploy", "dockerfiles") else str(folder)
 
 
-def name_of(slug: str, path: str) -> str:
-    """A name for the image: the Dockerfile's suffix, else its folder, else `web`, or the project's for several."""
+def name_of(path: str) -> str:
+    """A name for the image: the Dockerfile's suffix, else its folder, else `web`."""
     file = PurePosixPath(path)
     lower = file.name.lower()
     suffix = lower.removeprefix("dockerfile").strip(".") if lower.startswith("dockerfile") else ""

@@ -164,7 +164,7 @@ def _pod_security(name: str, body: Json) -> list[Finding]:
     return [
         Finding(
             WARNING,
-            f"The cluster enforces no pod security in {name}: who deploys here may run privileged pods.",
+            f"The cluster enforces no pod security in {name}: every deployer here may run privileged pods.",
             f"Label the namespace {_SECURITY}=baseline, unless the cluster has another policy.",
         )
     ]

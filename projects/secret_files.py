@@ -72,9 +72,8 @@ def at_once(ask: Callable[[], Answer]) -> Answer:
 
 def read_text(manager: SecretsManager, secret_id: str, version_id: str = "") -> SecretText:
     """A version of a secret (the current one without `version_id`) as the stored text, for editing. Registers everything in it
-    that could be a value: of a text of several lines each line; who opens the file registers the whole. Raises ExternalError, and
-    RuntimeError without a redactor.
-    """
+    that could be a value: of a text of several lines each line; the code that opens the file registers the whole. Raises
+    ExternalError, and RuntimeError without a redactor."""
     register(())
     secret = manager.get(secret_id, version_id)
     _register_parts(secret.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,14 +11,14 @@ from django.utils import timezone
 
 from core.redactor import redactor_in_force
 from engine.cluster.client import ApiError, Client
-from projects.models import Environment
+from projects.models import Environment, Registry
 from registry.cluster import Place, read_each
 from registry.faults import Fault
 from registry.judging import of_others
 from registry.leases import Held, LeaseLost, release, take
-from registry.models import Cause, Credential, Namespaces, State
+from registry.models import Cause, Credential, Namespaces, PullPolicy, State
 from registry.places import plan_of_environment
-from registry.policies import policy_of, registries_of
+from registry.policies import policy_of
 from registry.reconcile import Ask, Look, lease_of
 from registry.secrets import Seen
 
@@ -44,10 +45,12 @@ UNMANAGED = Ensured(is_managed=False)
 
 @dataclass(frozen=True)
 class Keeping:
-    """Whether the portal keeps an environment's pull secret, by its rows. `takes_over`: also one that others wrote."""
+    """Whether the portal keeps an environment's pull secret, by its rows. `takes_over`: also one that others wrote; `row`: of the
+    Secret, where the portal has looked at it."""
 
     is_managed: bool = False
     takes_over: bool = False
+    row: Credential | None = None
 
     def leaves(self, place: Place, live: Seen) -> Fault | None:
         """Why the portal leaves the Secret alone that stands there now: its rows may be older, or it has never looked."""
@@ -57,14 +60,36 @@ class Keeping:
 def keeping(environment: Environment) -> Keeping:
     """Whether the portal keeps the environment's pull secret, so that a deploy may count on it. Not one that is paused, left to
     another writer, or outside of what the cluster's policy covers."""
-    policy = policy_of(environment.cluster)
-    if not environment.pull_secret or policy.is_paused or not registries_of(policy):
-        return Keeping()
-    row = credential_of(environment)
+    return keepings([environment])[environment.pk]
+
+
+def keepings(environments: Sequence[Environment]) -> dict[int, Keeping]:
+    """The same for many environments, by their primary keys. Three queries."""
+    clusters = {one.cluster_id for one in environments}
+    policies = {one.cluster_id: one for one in PullPolicy.objects.filter(cluster__in=clusters)}
+    rows = Credential.objects.filter(
+        cluster__in=clusters, namespace__in={one.namespace for one in environments}
+    )
+    known = {(row.cluster_id, row.namespace, row.secret_name): row for row in rows}
+    opens_any = Registry.objects.current().exists()
+    return {
+        one.pk: _keeping(
+            policies.get(one.cluster_id) or PullPolicy(cluster=one.cluster),
+            known.get((one.cluster_id, one.namespace, one.pull_secret)),
+            may=opens_any and bool(one.pull_secret),
+        )
+        for one in environments
+    }
+
+
+def _keeping(policy: PullPolicy, row: Credential | None, *, may: bool) -> Keeping:
+    """`may`: the environment names a pull secret, and there is a registry that it can open."""
+    if not may or policy.is_paused:
+        return Keeping(row=row)
     if row is None:
         return Keeping(policy.namespaces == Namespaces.ENVIRONMENTS)
     paused = row.paused_until is not None and row.paused_until > timezone.now()
-    return Keeping(not paused and (row.state != State.FOREIGN or row.adopt), row.adopt)
+    return Keeping(not paused and (row.state != State.FOREIGN or row.adopt), row.adopt, row)
 
 
 def is_managed(environment: Environment) -> bool:

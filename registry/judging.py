@@ -74,7 +74,7 @@ def _of_others(live: Seen, row: Credential, content: Content | None, want: Wante
 
 
 def of_others(place: Place, live: Seen) -> Fault | None:
-    """Who wrote a Secret that the portal does not touch by itself, and why it does not; None of its own."""
+    """The fault of a Secret that others wrote and the portal therefore leaves alone; None for its own."""
     if live.ours and live.can_be_patched:
         return None
     by = f"by {live.writer}" if live.writer else "by a writer that the cluster does not name"

@@ -55,9 +55,8 @@ def carry_out(refresh_id: int) -> None:
     if row is None:
         return
     newest = row.asked_at if row.cause == Cause.PERSON and not row.namespace else None
-    prove = (
-        row.cause == Cause.PERSON and newest is None
-    )  # a token for all is not renewed for one namespace, but tried
+    # A token for all is not renewed for one namespace, but tried.
+    prove = row.cause == Cause.PERSON and newest is None
     ask = Ask(
         row.cause, row.namespace, forced=True, newest=newest, prove=prove, asked_as=row.asked_as, row=row
     )

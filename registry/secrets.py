@@ -1,4 +1,4 @@
-"""The Secret itself: what it holds, how it is read, who wrote it. No requests here.
+"""The Secret itself: its content, how it is read, and its last writer. No requests here.
 
 Every function that sees a Secret registers its content with the current redactor first.
 """

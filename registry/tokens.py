@@ -26,15 +26,14 @@ from registry.proving import Proof, tried
 from registry.secrets import PullCredential, register_credentials
 
 WAIT_SECONDS = 20.0  # for another worker that is making the same token
-UNPROVEN_BEFORE = timedelta(
-    minutes=30
-)  # an old token that ends sooner is replaced by one that could not be tried
+# An old token that ends sooner is replaced by one that could not be tried.
+UNPROVEN_BEFORE = timedelta(minutes=30)
 LONGEST_PAUSE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks AWS for a token, and where. An empty role: the portal's own identity."""
+    """The identity that asks AWS for a token, and the region. An empty role: the portal's own identity."""
 
     region: str
     role_arn: str
@@ -223,9 +222,8 @@ def _values(made: Made, credentials: Mapping[str, PullCredential], now: datetime
 
 
 def _proven(proofs: Sequence[Proof], now: datetime, before: Mapping[str, Any]) -> dict[str, Any]:
-    again = (
-        None if all(proof.by for proof in proofs) else now + LONGEST_PAUSE
-    )  # one registry still lacks its proof
+    # One registry still lacks its proof.
+    again = None if all(proof.by for proof in proofs) else now + LONGEST_PAUSE
     return {
         "proofs": {**before, **_as_json(proofs, now)}, "proven_at": now, "attempts": 0, "next_try_at": again,
         "failing_since": None, "last_error": "", "hint": "",

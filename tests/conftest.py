@@ -19,6 +19,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+STATIC_FILES = "servestatic.middleware.ServeStaticMiddleware"
 DATABASE = frozenset({"db", "transactional_db", "live_server"})
 
 
@@ -58,10 +59,11 @@ def redis_is_not_known_to_be_down() -> None:
 
 @pytest.fixture(autouse=True)
 def no_static_files(request, settings):
-    """No static files: each test client would list all of them first, which takes longer than most tests. The mark
-    `static_files` keeps them."""
+    """No static files: each test client would list all of them first, which takes longer than most tests, and each request
+    would start a thread and a loop of events, because that middleware is written for ASGI only. The mark `static_files` keeps
+    them."""
     if request.node.get_closest_marker("static_files") is None:
-        settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != STATIC_FILES]
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,8 @@ APP_FOLDERS = (
     "access", "audit", "builds", "clusters", "core", "deployments", "history", "notify", "people", "portal", "projects",
     "registry", "runs", "secrets_ui", "status",
 )  # fmt: skip
+# Of the app tests, what runs after the short lanes: on PostgreSQL, and beside SQLite.
+LATER_ON_POSTGRESQL, LATER = ("secrets_ui",), ("audit", "history", "projects")
 PRODUCT = ("e2e", "chaos")  # they share one running sandbox for each control plane
 ENGINE, SANDBOX, KUBERNETES, KUBELET = ("engine_cluster",), ("sandbox",), ("kubernetes",), ("kubelet",)
 DOCKER = ("builds_docker",)  # with a real Docker engine, where one can be started
@@ -70,13 +72,18 @@ class Part:
 def lanes() -> list[list[Part]]:
     """The lanes. The parts of a lane run one after the other; all lanes take about the same time."""
     known = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
-    rest = tuple(sorted(known - {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *DOCKER, *LIBRARIES}))
+    elsewhere = {*PRODUCT, *ENGINE, *SANDBOX, *KUBERNETES, *KUBELET, *DOCKER, *LIBRARIES, *LATER}
+    first = tuple(name for name in APP_FOLDERS if name not in LATER_ON_POSTGRESQL)
     return [
-        [Part("everything else", rest, patient=True)],
-        [Part("app tests on PostgreSQL", APP_FOLDERS, APP_TESTS, APPS_DATABASE, patient=True)],
+        [Part("everything else", tuple(sorted(known - elsewhere)), patient=True)],
+        [on_postgresql("app tests on PostgreSQL", first)],
         [product_on_postgresql()],
         [Part("the product on the simulated one", PRODUCT, "not control_plane")],
-        [Part("sandbox", SANDBOX), Part("Kubernetes on both control planes", KUBERNETES)],
+        [
+            Part("sandbox", SANDBOX),
+            Part("Kubernetes on both control planes", KUBERNETES),
+            on_postgresql("secrets on PostgreSQL", LATER_ON_POSTGRESQL),
+        ],
         [
             Part("rollouts on a real node", KUBELET),
             Part("builds with a real Docker engine", DOCKER),
@@ -85,8 +92,14 @@ def lanes() -> list[list[Part]]:
         [
             Part("engine on the real control plane", ENGINE, "control_plane"),
             Part("adapters, pages and pull credentials", LIBRARIES),
+            Part("projects, history and audit", LATER, patient=True),
         ],
     ]
+
+
+def on_postgresql(name: str, folders: tuple[str, ...]) -> Part:
+    """App tests on PostgreSQL, without those that have the same result on any database."""
+    return Part(name, folders, f"{APP_TESTS} and not any_database", APPS_DATABASE, patient=True)
 
 
 def product_on_postgresql() -> Part:

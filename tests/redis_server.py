@@ -41,7 +41,7 @@ def free_port() -> int:
 
 def wait_for(port: int) -> None:
     """Waits until Redis answers. Raises TimeoutError after 30 s."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     with redis.Redis(port=port) as client:
         while True:
             try:

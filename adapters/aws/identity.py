@@ -1,4 +1,4 @@
-"""Who the portal is for AWS: the cheapest call, which needs no right."""
+"""Asks AWS for the identity of the portal: the cheapest call, which needs no right."""
 
 from __future__ import annotations
 

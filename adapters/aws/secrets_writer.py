@@ -101,9 +101,8 @@ class SecretsWriter(SecretsManager):
             if first or not self._was_current(secret_id, version):
                 self.move_current(secret_id, to=version, expected_from=base)
         except ExternalError as error:
-            if (
-                error.permanent
-            ):  # nothing was moved, and the same call would not move it: the value is left to expire
+            # Nothing was moved, and the same call would not move it: the value is left to expire.
+            if error.permanent:
                 self.take_label_off(secret_id, version)
             raise
         self.take_label_off(secret_id, version)

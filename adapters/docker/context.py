@@ -64,7 +64,7 @@ def plan(snapshot: Snapshot, *, directory: str, dockerfile: str, most_bytes: int
             f"The context cannot be used: {error.message}", system="Git", hint=error.hint
         ) from None
     name, content, is_outside = _dockerfile(snapshot, folder, dockerfile)
-    ignored = _ignored(_ignore_file(snapshot, folder, name, entries, is_outside=is_outside))
+    ignored = _ignored(_ignore_file(snapshot, name, entries, is_outside=is_outside))
     # The engine needs these two, whatever the patterns say; it takes them away itself.
     kept = [one for one in entries if one.path in (name, ".dockerignore") or not ignored(one.path)]
     size = sum(one.size for one in kept) + (len(content) if is_outside else 0)
@@ -108,9 +108,7 @@ def _dockerfile(snapshot: Snapshot, folder: str, path: str) -> tuple[str, bytes,
     return (relpath(wanted, folder or "."), content, False) if inside else (_OUTSIDE, content, True)
 
 
-def _ignore_file(
-    snapshot: Snapshot, folder: str, name: str, entries: Sequence[Entry], *, is_outside: bool
-) -> str:
+def _ignore_file(snapshot: Snapshot, name: str, entries: Sequence[Entry], *, is_outside: bool) -> str:
     """The text of `<Dockerfile>.dockerignore`, which goes first, else of `.dockerignore`; empty without one."""
     by_path = {one.path: one for one in entries if one.is_file}
     for path in ([] if is_outside else [f"{name}.dockerignore"]) + [".dockerignore"]:

@@ -77,9 +77,8 @@ def is_allowed(address: Address, networks: tuple[str, ...]) -> bool:
     inner = _inner(address)
     if any(_lies_in(one, network) for one in {address, inner} for network in networks):
         return True
-    site_local = (
-        isinstance(inner, ipaddress.IPv6Address) and inner.is_site_local
-    )  # old, but routed in some networks
+    # Old, but routed in some networks.
+    site_local = isinstance(inner, ipaddress.IPv6Address) and inner.is_site_local
     return inner.is_global and not (inner.is_multicast or inner.is_reserved or site_local)
 
 

@@ -93,9 +93,8 @@ class Transport:
         if body is not None:
             headers["Content-Type"] = content_type
         if content_type == JSON_PATCH and not isinstance(body, list):
-            raise ValueError(
-                "a JSON patch is a list"
-            )  # the official client would send it as a strategic merge
+            # The official client would send it as a strategic merge.
+            raise ValueError("a JSON patch is a list")
         url = self._url(path, query)
         limit = timeout or self._timeout
         if method in ("GET", "DELETE") or content_type == APPLY:  # the second time changes nothing

@@ -17,7 +17,7 @@ from core.incoming import takes_files
 @takes_files
 @require_POST
 def github(request: HttpRequest) -> HttpResponse:
-    """POST: one delivery. Whoever sends it is known by its signature alone."""
+    """POST: one delivery. Only its signature tells the sender."""
     answer = receive(
         Envelope(
             body=request.body,

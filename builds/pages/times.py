@@ -14,10 +14,8 @@ from ui.states import look
 
 SHOWN = 30
 LATELY = 10  # builds that tell how long the next one takes
-STEP, WIDTH = (
-    10.0,
-    7.0,
-)  # of a bar, in the units of the drawing; templates/builds/_chart.html has the width of all
+# Of a bar, in the units of the drawing; templates/builds/_chart.html has the width of all.
+STEP, WIDTH = 10.0, 7.0
 HEIGHT = 100.0
 LEAST = 1.5  # so that the shortest build can be seen
 NICE = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200, 14_400)

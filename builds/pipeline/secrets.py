@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from adapters.aws.secret_errors import Gone
+from adapters.aws.secrets_manager import SecretText
+from adapters.errors import NotFound
 from builds.models import BuildSecret
 from builds.pipeline.work import NotBuildable
 from core.secret_values import register
@@ -31,10 +34,24 @@ def read(secrets: Sequence[BuildSecret], patiently: Patiently) -> dict[str, byte
         place = (secret.region, secret.role_arn, secret.secret_id)
         if place not in texts:
             manager = secrets_manager_at(secret.region, secret.role_arn)
-            texts[place] = patiently(partial(read_text, manager, secret.secret_id)).text
+            texts[place] = _text(partial(patiently, partial(read_text, manager, secret.secret_id)), secret)
         found[secret.name] = value_of(texts[place], secret)
     register(found.values())
     return found
+
+
+def _text(ask: Callable[[], SecretText], secret: BuildSecret) -> str:
+    """The text of the AWS secret. Raises ExternalError; for a secret that is not there it says which build secret names it."""
+    try:
+        return ask().text
+    except Gone:
+        raise
+    except NotFound as error:
+        hint = (
+            f"Check the name and region of the build secret {secret.name} in the project's build rules,"
+            " or make the secret in AWS."
+        )
+        raise NotFound(error.message, system=error.system, hint=hint) from None
 
 
 def value_of(text: str, secret: BuildSecret) -> bytes:
@@ -45,7 +62,7 @@ def value_of(text: str, secret: BuildSecret) -> bytes:
     if value is None:
         raise NotBuildable(
             f"The AWS secret {secret.secret_id} has no key {secret.key}, which the build secret {secret.name} names.",
-            hint="Correct the build secret in the project's settings, or add the key in AWS.",
+            hint="Correct the build secret in the project's build rules, or add the key in AWS.",
         )
     return value
 

@@ -1,4 +1,4 @@
-"""What speaks against deploying a revision: its record. Whoever deploys it nevertheless says so once."""
+"""Reasons in its record against deploying a revision. A person who deploys it nevertheless confirms that once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def doubts(
     environment: Environment, revision: str, *, seen: int = 0, failures: bool = True
 ) -> tuple[str, ...]:
     """Sentences about marks and failures of the revision in any environment of the project. `seen`: number of a deploy whose
-    failure the person has before their eyes. `failures`: whether these count, too: who cannot be asked may try again."""
+    failure the person has before their eyes. `failures`: whether these count, too; a script may repeat what failed, because it
+    cannot be asked."""
     return doubts_of(environment, record_of(environment, revision), seen=seen, failures=failures)
 
 

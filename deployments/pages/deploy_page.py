@@ -191,7 +191,7 @@ class Page:
     @property
     def again_button(self) -> str:
         """Label of its button."""
-        return f"Deploy {self.deploy.short} to {self.deploy.environment.slug}"
+        return f"Deploy {self.deploy.short} to {self.deploy.environment.name}"
 
     @property
     def rollback_text(self) -> str:

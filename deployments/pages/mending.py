@@ -32,7 +32,7 @@ class Mend:
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads the preview, and what they may do. `back`: the address of the preview; `files`: primary keys of the secrets files
+    """The reader of a preview, and their rights. `back`: the address of the preview; `files`: primary keys of the secrets files
     by their path."""
 
     environment: Environment

@@ -20,8 +20,9 @@ from deployments.models import Deploy, Plan
 from deployments.pages.choosing import Choice
 from deployments.pages.finding_groups import grouped
 from deployments.pages.forms import DeployForm
-from deployments.pages.mending import reader_of
+from deployments.pages.mending import Reader, reader_of
 from deployments.pages.shown_versions import sealed
+from deployments.preparation.preflight import plural
 from deployments.preparation.preview import Preview, preview
 from deployments.preparation.secret_people import changed_by
 from deployments.queries import light
@@ -97,11 +98,9 @@ def _seen(
     made = replace(made, findings=(*made.findings, *doubtful))
     address = f"{reverse('deployments:new', args=[place.project.slug, place.slug])}?{choice.query}&see=1"
     reader = reader_of(request.user, place, address)
-    revision = made.commit.sha
     return {
         "preview": made,
-        "errors": grouped(made.errors, reader, revision),
-        "warnings": grouped(made.warnings, reader, revision),
+        **_checks(made, reader),
         "commits": [
             (commit, commit_url(place.project.repository_url, commit.sha)) for commit in made.commits
         ],
@@ -117,6 +116,19 @@ def _seen(
         "open_deploys": sorted(
             light(Deploy.objects.filter(environment=place, state__in=OPEN)), key=turns.place
         ),
+    }
+
+
+def _checks(made: Preview, reader: Reader) -> dict[str, Any]:
+    """The findings by their causes, and how many entries there are."""
+    errors = grouped(made.errors, reader, made.commit.sha)
+    warnings = grouped(made.warnings, reader, made.commit.sha)
+    return {
+        "errors": errors,
+        "warnings": warnings,
+        "errors_text": f"{len(errors)} would stop it",
+        "warnings_text": plural(len(warnings), "warning"),
+        "checks_count": len(errors) + len(warnings) + len(made.notes),
     }
 
 

@@ -50,17 +50,29 @@ def _of(manifest: Manifest, registries: Mapping[str, Registry]) -> Iterator[Name
 
 
 def check_other_images(named: Sequence[Named]) -> list[Finding]:
-    """A warning for each image that its registry does not have. Asks from a thread, without the database."""
-    return [finding for one in named if (finding := _missing(one)) is not None]
+    """A warning for each image that its registry does not have. Asks from a thread, without the database. A registry that does
+    not answer is asked no further: a page may wait."""
+    silent: set[str] = set()
+    found = []
+    for one in named:
+        if one.registry.host in silent:
+            continue
+        try:
+            if not _is_there(one):
+                found.append(_missing(one))
+        except ExternalError as error:
+            if not error.permanent:
+                silent.add(one.registry.host)
+    return found
 
 
-def _missing(one: Named) -> Finding | None:
+def _is_there(one: Named) -> bool:
     try:
-        if ecr(one.registry, hasty=True).digests(one.repository, [one.tag]):
-            return None
-    except NotFound:
-        pass  # not even its repository is there
-    except ExternalError:
-        return None
+        return bool(ecr(one.registry, hasty=True).digests(one.repository, [one.tag]))
+    except NotFound:  # not even its repository is there
+        return False
+
+
+def _missing(one: Named) -> Finding:
     text = f"The registry {one.registry.name} has no image {one.repository}:{one.tag}, which {one.ref.kind} {one.ref.name} names."
     return Finding(WARNING, text, HINT, subject=str(one.ref))

@@ -124,51 +124,40 @@ def change_findings(
     """Findings of the dry run: refused objects as errors; its warnings (such as those about replicas) and the takeover of
     fields from other managers as warnings. `sources`: file and line by object."""
     known = sources or {}
-    findings = [
-        Finding(
-            FAILED,
-            change.error,
-            change.hint,
-            subject=known.get(change.ref, str(change.ref)),
-            cause=change.cause,
-        )
-        for change in changes
-        if change.error
+
+    def of(
+        change: ObjectChange, state: str, text: str, hint: str = "", cause: Cause | None = None
+    ) -> Finding:
+        return Finding(state, text, hint, subject=known.get(change.ref, str(change.ref)), cause=cause)
+
+    return [
+        *(of(one, FAILED, one.error, one.hint, one.cause) for one in changes if one.error),
+        *told_findings(changes, known),
+        *(of(one, WARNING, one.warning, one.warning_hint) for one in changes if one.warning),
+        *(of(one, WARNING, notice.text, notice.hint) for one in changes for notice in one.notices),
+        *(
+            of(one, WARNING, f"{one.ref.kind} {one.ref.name}: {one.yielded}.")
+            for one in changes
+            if one.yielded
+        ),
+        *_taken_over(changes),
     ]
-    findings += told_findings(changes, known)
-    findings += [
-        Finding(WARNING, change.warning, change.warning_hint, subject=known.get(change.ref, str(change.ref)))
-        for change in changes
-        if change.warning
-    ]
-    findings += [
-        Finding(WARNING, notice.text, notice.hint, subject=known.get(change.ref, str(change.ref)))
-        for change in changes
-        for notice in change.notices
-    ]
-    findings += [
-        Finding(
-            WARNING,
-            f"{change.ref.kind} {change.ref.name}: {change.yielded}.",
-            subject=known.get(change.ref, str(change.ref)),
-        )
-        for change in changes
-        if change.yielded
-    ]
+
+
+def _taken_over(changes: Sequence[ObjectChange]) -> list[Finding]:
+    """One warning for all objects of which fields of other managers are taken over."""
     taken = [change for change in changes if change.takes_over]
-    if taken:
-        managers = sorted({manager for change in taken for manager in change.takes_over})
-        findings.append(
-            Finding(
-                WARNING,
-                f"Slipway takes over the fields of {len(taken)} object{'s' if len(taken) > 1 else ''}"
-                f" from {', '.join(managers)}, once.",
-                "From then on fields dropped from the manifests are removed; “kubectl apply” on them would conflict. The "
-                "way back: deploy the revision that runs now, or “kubectl apply --server-side --force-conflicts” with the "
-                "files of before.",
-            )
-        )
-    return findings
+    if not taken:
+        return []
+    managers = sorted({manager for change in taken for manager in change.takes_over})
+    text = (
+        f"Slipway takes over the fields of {plural(len(taken), 'object')} from {', '.join(managers)}, once."
+    )
+    hint = (
+        "From then on fields dropped from the manifests are removed; “kubectl apply” on them would conflict. The way back: deploy"
+        " the revision that runs now, or “kubectl apply --server-side --force-conflicts” with the files of before."
+    )
+    return [Finding(WARNING, text, hint)]
 
 
 def told_findings(changes: Sequence[ObjectChange], known: Mapping[ObjectRef, str]) -> list[Finding]:

@@ -25,6 +25,7 @@ from deployments.preparation.preflight import (
     plural,
 )
 from deployments.preparation.prepare import NotDeployable
+from deployments.preparation.reference_check import joined
 from deployments.preparation.scope import check_allotted, check_objects_are_ours
 from deployments.queries import last_release
 from engine.cluster.client import Client
@@ -195,9 +196,10 @@ class Fresh(Preparation):
         """Runs all checks; none depends on another."""
         found, changes = self._check(self.pins, self._images(), with_diff=with_diff)
         sources = places(self.environment, changes, self.manifests, self.files)
+        of_files = check_secrets_files(self.environment, self.documents, self.fetched)
         findings = [
-            *check_secrets_files(self.environment, self.documents, self.fetched),
-            *found,
+            *of_files,
+            *joined(found, of_files),
             *change_findings(changes, sources),
             *(Finding(WARNING, warning) for warning in self._warnings),
         ]

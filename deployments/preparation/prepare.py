@@ -135,7 +135,6 @@ def render_release(
             before=before,
             settling=environment.settling,
         )
-    register_objects(
-        [manifest.body for manifest in rendered.manifests]
-    )  # again: replacing variables can have made new values
+    # Again: replacing variables can have made new values.
+    register_objects([manifest.body for manifest in rendered.manifests])
     return rendered

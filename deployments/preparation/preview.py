@@ -70,16 +70,6 @@ class Preview(WithFindings):
     changes: tuple[ObjectChange, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
 
-    @property
-    def errors_text(self) -> str:
-        """`2 would stop it`."""
-        return f"{len(self.errors)} would stop it"
-
-    @property
-    def warnings_text(self) -> str:
-        """`1 warning`."""
-        return f"{len(self.warnings)} warning{'s' if len(self.warnings) != 1 else ''}"
-
 
 def preview(
     environment: Environment, commit: Commit, kind: str = Deploy.Kind.DEPLOY, *, person_id: int | None = None

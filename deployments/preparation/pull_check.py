@@ -46,16 +46,23 @@ def check_pull_secret(
         return [replace(_renewable(text, _renewer(keeping.is_managed)), subject=subject, cause=cause)]
     others = keeping.leaves(Place(environment.namespace, name), found)
     renewer = Renewer(False, f"{others.sentence} {others.hint}") if others else _renewer(keeping.is_managed)
-    findings = [_tried(found.credentials, pin, images[pin.name], name, renewer) for pin in pins]
-    told = dict.fromkeys(
-        replace(finding, subject=subject, cause=cause) for finding in findings if finding is not None
-    )
+    told: dict[Finding, None] = {}
+    silent: set[str] = set()  # hosts: each request to one takes some seconds, and a page may wait
+    for pin in pins:
+        host = pin.repository.partition("/")[0]
+        finding = (
+            _tried(found.credentials, pin, images[pin.name], name, renewer) if host not in silent else None
+        )
+        if finding is not None:
+            told[replace(finding, subject=subject, cause=cause)] = None
+            if finding.state == WARNING:
+                silent.add(host)
     return list(told)
 
 
 @dataclass(frozen=True)
 class Renewer:
-    """Who renews the Secret: the deploy itself, or others, with what they are to do."""
+    """Says that the deploy itself renews the Secret, or what others have to do."""
 
     is_deploy: bool
     hint: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from core.findings import FAILED, Finding
@@ -50,6 +50,30 @@ def check_references(
         key = (f"{reference.name}/{reference.key}",) if reference.kind == "Secret" and reference.key else ()
         found[subject, reason] = replace(known, keys=(*known.keys, *key))
     return list(found.values())
+
+
+def joined(found: Sequence[Finding], of_files: Sequence[Finding]) -> list[Finding]:
+    """The findings of references, where those keys that a secrets file lacks have the cause of its finding (`of_files`): then
+    pages tell a key once, with the file and the workload. No override makes up for such a key."""
+    lacking = {
+        key: one.cause
+        for one in of_files
+        if one.cause and one.cause.code == "secret-keys"
+        for key in one.keys
+    }
+    return [part for one in found for part in _by_file(one, lacking)]
+
+
+def _by_file(finding: Finding, lacking: Mapping[str, Cause]) -> Iterator[Finding]:
+    """The finding in parts: one for each secrets file that lacks keys of it, and one for the other keys."""
+    parts: dict[Cause | None, list[str]] = {}
+    for key in finding.keys:
+        parts.setdefault(lacking.get(key), []).append(key)
+    for cause, keys in (parts or {None: []}).items():
+        if cause is None:
+            yield replace(finding, keys=tuple(keys))
+        else:
+            yield replace(finding, keys=tuple(keys), cause=cause, can_override=False)
 
 
 _PULL_HINT = "Let the portal keep this pull secret, or create it in the namespace yourself."

@@ -75,9 +75,8 @@ def _taken(client: Client, services: Sequence[Manifest]) -> Iterator[Ungranted]:
     for manifest, field, value in wanted:
         owner = owners.get(value)
         if owner and (owner.get("namespace"), owner["name"]) != (manifest.ref.namespace, manifest.ref.name):
-            is_near = (
-                owner.get("namespace") == manifest.ref.namespace
-            )  # names of other places are not for everybody here
+            # Names of other places are not for everybody here.
+            is_near = owner.get("namespace") == manifest.ref.namespace
             whose = f"Service {owner['name']}" if is_near else "another Service of the cluster"
             yield _refused(manifest, field, value, f"which {whose} has.")
 

@@ -81,9 +81,8 @@ def read_all(
 
 def _read(client: Client, kind: str, namespace: str) -> list[Json]:
     api_version = "v1" if kind == "Pod" else "apps/v1"
-    accept = (
-        ACCEPT_METADATA_LIST if kind == "ReplicaSet" else ACCEPT_JSON
-    )  # of those only owner and revision count
+    # Of ReplicaSets only owner and revision count.
+    accept = ACCEPT_METADATA_LIST if kind == "ReplicaSet" else ACCEPT_JSON
     return list_all(client, built_in(kind, api_version).path(namespace), accept=accept)[0]
 
 

@@ -205,9 +205,8 @@ def _explain_silent(name: str, webhook: str, error: ApiError) -> Refusal:
 
 
 def _invalid_text(error: ApiError, manifest: Manifest) -> str:
-    if (
-        manifest.ref.kind == "Secret" and not manifest.ref.group
-    ):  # the server quotes the values that it dislikes
+    # The server quotes the values that it dislikes.
+    if manifest.ref.kind == "Secret" and not manifest.ref.group:
         fields = ", ".join(cause.field for cause in error.causes if cause.field)
         return f"the cluster refuses it: {fields or 'it is not a valid Secret'} ({manifest.source})."
     if error.causes:

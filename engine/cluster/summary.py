@@ -10,9 +10,8 @@ from engine.manifests.meaning.words import ORDER, Meaning
 from engine.types import Action, ObjectRef
 
 MOST = 10  # entries of a summary
-_LEFT_OUT = frozenset(
-    {"new", "runs", "marks", "same", "more", "restarts"}
-)  # counted, or told of single objects only
+# Counted, or told of single objects only.
+_LEFT_OUT = frozenset({"new", "runs", "marks", "same", "more", "restarts"})
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,12 @@ _AFTER_SEPARATOR = re.compile(rf"^(---[^\n]*\n){_MARK}", re.MULTILINE)
 def is_read(name: str) -> bool:
     """Whether a file of a config directory is looked at: manifests by their ending, as kubectl does, and kustomizations,
     to refuse them. Other files (a README, a picture, an archive) are not looked at."""
-    return "/" not in name and (PurePosixPath(name).suffix in _SUFFIXES or name in _KUSTOMIZATIONS)
+    return "/" not in name and (PurePosixPath(name).suffix in _SUFFIXES or is_kustomization(name))
+
+
+def is_kustomization(name: str) -> bool:
+    """Whether kubectl takes the file for a kustomization, by its name."""
+    return name in _KUSTOMIZATIONS
 
 
 def _objects(name: str, parsed: YamlDocument, content: bytes, problems: list[str]) -> Iterator[Document]:

@@ -334,9 +334,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     """libyaml's complaint with its line; tabs, the most common cause, in plain words."""
     mark = error.problem_mark or error.context_mark
     lines = text.rstrip().split("\n")
-    number = min(
-        mark.line if mark else 0, len(lines) - 1
-    )  # libyaml names the line after the last for what never ends
+    # For a text that never ends, libyaml names the line after the last.
+    number = min(mark.line if mark else 0, len(lines) - 1)
     line = lines[number]
     if line[: len(line) - len(line.lstrip())].count("\t"):
         return YamlError(number + 1, "a tab in the indentation; YAML allows only spaces there")

@@ -109,9 +109,8 @@ def _of_setting(
     was = settings_of(earlier, before) if earlier else Settings()
     if setting in was.named:
         by = was.named[setting]
-        source = (
-            f" from {by}" if by.startswith("ConfigMap ") else ""
-        )  # not every reader may know the keys of Secrets
+        # Not every reader may know the keys of Secrets.
+        source = f" from {by}" if by.startswith("ConfigMap ") else ""
         return f"{setting} is read by {name} and set nowhere in {place} any more: the release before had it{source}."
     since = " since this revision" if earlier else ""
     nowhere = f"set nowhere in {place}"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import Exists, OuterRef, Subquery
 from django.urls import reverse
 
 from deployments.models import Deploy
+from deployments.queries import light, succeeded
 from portal.first_deploy.looking import Seen, look
 from projects.access import roles_by_environment
 from projects.models import Environment, Project, Role, SecretsFile
 from projects.reading.proposing import missing_variables
 from projects.secret_rights import role_for
-from registry.deploys import credential_of, keeping
-from runs.models import ACTIVE, OPEN, State
+from registry.deploys import Keeping, keepings
+from runs.models import OPEN, State
 from secrets_ui.known.looking import Look
 from secrets_ui.known.looking import look as look_at_secrets
 from secrets_ui.known.public import keys_of
@@ -67,7 +69,7 @@ class EnvironmentList:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Who reads it, and on which page."""
+    """The reader of the list, and the page they came from."""
 
     role: Role | None
     back: str
@@ -76,12 +78,23 @@ class _Reader:
         return self.role is not None and self.role.rank >= need.rank
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of an environment. `secrets`, `unfilled`: of the whole project, by secrets file and by secret; `last`: its
+    newest deploy; `has_images`: the project has any."""
+
+    seen: Seen
+    secrets: Mapping[int, Look]
+    unfilled: Mapping[int, int]
+    keeping: Keeping
+    last: Deploy | None
+    has_images: bool
+
+
 def is_over(project: Project) -> bool:
     """Whether a deploy of the project has succeeded, or it is archived: then there is no list any more."""
-    return (
-        project.archived_at is not None
-        or Deploy.objects.filter(environment__project=project, state=State.SUCCEEDED).exists()
-    )
+    good = Exists(succeeded(OuterRef("pk")))  # by environment: each is one look into an index
+    return project.archived_at is not None or project.environments.filter(good).exists()
 
 
 def checklist(user: Any, project: Project) -> list[EnvironmentList]:
@@ -95,41 +108,38 @@ def checklist(user: Any, project: Project) -> list[EnvironmentList]:
     files = [file for one in environments for file in one.secrets_files.all()]
     secrets = look_at_secrets(files)
     unfilled = _unfilled(one.secret for one in secrets.values() if one.secret is not None)
+    keeping, last = keepings(environments), _last_deploys(environments)
     roles = roles_by_environment(user, environments)
     back = reverse("portal:project", args=[project.slug])
     has_images = project.images.current().exists()
-    return [
-        EnvironmentList(
-            one,
-            tuple(
-                _items(
-                    one, seen[one.pk], secrets, unfilled, _Reader(roles[one.pk], back), has_images=has_images
-                )
-            ),
-        )
+    found = (
+        (one, _Facts(seen[one.pk], secrets, unfilled, keeping[one.pk], last.get(one.pk), has_images))
         for one in environments
+    )
+    return [
+        EnvironmentList(one, tuple(_items(one, facts, _Reader(roles[one.pk], back)))) for one, facts in found
     ]
 
 
-def _items(
-    environment: Environment,
-    seen: Seen,
-    secrets: dict[int, Look],
-    unfilled: dict[int, int],
-    reader: _Reader,
-    *,
-    has_images: bool,
-) -> Iterator[Item]:
-    yield _repository(environment, seen, reader)
-    yield from _cluster(environment, seen, reader)
-    if not seen.scan.trouble:
-        yield from _variables(environment, seen, reader)
+def _last_deploys(environments: Sequence[Environment]) -> dict[int, Deploy]:
+    """The newest deploy of each environment, by its primary key. One query."""
+    of = Deploy.objects.filter(environment=OuterRef("pk")).order_by("-number").values("pk")
+    rows = Environment.objects.filter(pk__in=[one.pk for one in environments])
+    newest = rows.annotate(last=Subquery(of[:1])).values("last")
+    return {one.environment_id: one for one in light(Deploy.objects.filter(pk__in=newest))}
+
+
+def _items(environment: Environment, facts: _Facts, reader: _Reader) -> Iterator[Item]:
+    yield _repository(environment, facts.seen, reader)
+    yield from _cluster(environment, facts.seen, reader)
+    if not facts.seen.scan.trouble:
+        yield from _variables(environment, facts.seen, reader)
     for file in environment.secrets_files.all():
-        yield _secret(file, secrets[file.pk], unfilled, reader)
-    if has_images:
-        yield _pull_secret(environment, reader)
-        yield _images(environment, seen, reader)
-    yield _deploy(environment, reader)
+        yield _secret(file, facts.secrets[file.pk], facts.unfilled, reader)
+    if facts.has_images:
+        yield _pull_secret(environment, facts.keeping, reader)
+        yield _images(environment, facts.seen, reader)
+    yield _deploy(environment, facts.last, reader)
 
 
 def _settings(environment: Environment) -> str:
@@ -200,7 +210,7 @@ def _variables(environment: Environment, seen: Seen, reader: _Reader) -> Iterato
     )  # fmt: skip
 
 
-def _secret(file: SecretsFile, found: Look, unfilled: dict[int, int], reader: _Reader) -> Item:
+def _secret(file: SecretsFile, found: Look, unfilled: Mapping[int, int], reader: _Reader) -> Item:
     title = f"Secret {file.secret_id} in AWS"
     place = [file.environment.project.slug, file.environment.slug]
     url, need = reverse("secrets:environment", args=place), role_for(file.environment, "edit")
@@ -229,15 +239,15 @@ def _unfilled(secrets: Iterable[Secret]) -> dict[int, int]:
     }
 
 
-def _pull_secret(environment: Environment, reader: _Reader) -> Item:
+def _pull_secret(environment: Environment, keeping: Keeping, reader: _Reader) -> Item:
     title, name = "Images can be pulled", environment.pull_secret
     if not name:
         text = "No pull secret is named: nodes pull with their own rights."
         return Item(title, DONE, text, **_button(reader, Role.MAINTAINER, "Name one", _settings(environment)))
-    row = credential_of(environment)
+    row = keeping.row
     if row is not None and row.is_usable:
         return Item(title, DONE, f"The pull secret {name} is valid.")
-    if not keeping(environment).is_managed:
+    if not keeping.is_managed:
         text = f"The portal does not keep the pull secret {name}. {row.last_error if row else ''}".strip()
         return Item(title, "warning", text, "Look", reverse("registry:overview"))
     text = f"The portal makes the pull secret {name} as soon as the namespace exists, or with the deploy."
@@ -259,15 +269,14 @@ def _images(environment: Environment, seen: Seen, reader: _Reader) -> Item:
     return Item(title, TODO, f"The registry lacks images of {sha}, the newest revision.", **button)
 
 
-def _deploy(environment: Environment, reader: _Reader) -> Item:
+def _deploy(environment: Environment, last: Deploy | None, reader: _Reader) -> Item:
     title = "First deploy"
-    last = Deploy.objects.filter(environment=environment).order_by("-number").first()
     url = reverse("deployments:new", args=[environment.project.slug, environment.slug])
     button = _button(reader, Role.DEPLOYER, "Deploy", url)
     if last is None:
         return Item(title, TODO, "The preview says exactly what would happen.", **button)
     here = reverse("deployments:deploy", args=[last.number])
-    if last.state in OPEN or last.state in ACTIVE:
+    if last.state in OPEN:
         return Item(title, WAITS, f"#{last.number} is under way.", "Watch", here)
     if last.state == State.SUCCEEDED:
         return Item(title, DONE, f"#{last.number} has succeeded.", "Look", here)

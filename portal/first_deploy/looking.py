@@ -17,7 +17,7 @@ from projects.image_availability import in_registry
 from projects.models import Environment, Project
 from projects.namespaces import Place, look_at
 from projects.reachability import why_down
-from projects.reading.scan import Scan, scan_folder
+from projects.reading.scan import Scan, scan_folders
 
 KEPT_SECONDS = 15
 
@@ -40,32 +40,31 @@ def look(project: Project, environments: Sequence[Environment]) -> dict[int, See
         .values_list("id", flat=True)
         .first()
     )
-    keys = {one.pk: f"first-deploy-{one.pk}-{newest}" for one in environments}
-    kept: dict[str, Seen] = cache.get_many(keys.values())
-    due = [one for one in environments if keys[one.pk] not in kept]
-    fresh = {keys[pk]: seen for pk, seen in _asked(project, due).items()}
-    if fresh:
-        cache.set_many(fresh, KEPT_SECONDS)
-    return {pk: (kept | fresh)[key] for pk, key in keys.items()}
+    key = f"first-deploy-{project.pk}-{newest}"
+    kept: dict[int, Seen] = cache.get(key, {})
+    if any(one.pk not in kept for one in environments):
+        kept = _asked(project, environments)
+        cache.set(key, kept, KEPT_SECONDS)
+    return kept
 
 
 def _asked(project: Project, environments: Sequence[Environment]) -> dict[int, Seen]:
-    if not environments:
-        return {}
-    scans = {one.pk: scan_folder(project, one.config_directory) for one in environments}
+    scans = scan_folders(project, {one.config_directory for one in environments})
     shas = {scan.sha for scan in scans.values() if scan.sha}
     built = in_registry(project, [*shas])
     places = _places(environments)
-    return {one.pk: Seen(scans[one.pk], places[one.pk], built.get(scans[one.pk].sha)) for one in environments}
+    found = ((one.pk, scans[one.config_directory]) for one in environments)
+    return {pk: Seen(scan, places[pk], built.get(scan.sha)) for pk, scan in found}
 
 
 def _places(environments: Sequence[Environment]) -> dict[int, Place]:
     """The namespaces, side by side. A cluster that was silent a moment ago is not asked again, nor about others' namespaces."""
     lost = lost_places(environments)
+    down = {cluster: why_down(cluster) for cluster in {one.cluster_id for one in environments}}
     told = {
         one.pk: Place(error=reason)
         for one in environments
-        if (reason := lost.get(one.pk) or why_down(one.cluster_id) or "")
+        if (reason := lost.get(one.pk) or down[one.cluster_id] or "")
     }
     due = [one for one in environments if one.pk not in told]
     if due:

@@ -124,7 +124,7 @@ def environments_named(user: Any, words: Sequence[str]) -> list[Environment]:
 
 def _environment(one: Environment) -> Hit:
     url = reverse("deployments:environment", args=[one.project.slug, one.slug])
-    return Hit(f"{one.project.slug} {one.slug}", url, f"{one.project.name}, {one.name}", "layers")
+    return Hit(f"{one.project.name} {one.name}", url, f"{one.project.slug} {one.slug}", "layers")
 
 
 def actions(user: Any, environments: Sequence[Environment], verb: str) -> list[Hit]:
@@ -138,7 +138,7 @@ def actions(user: Any, environments: Sequence[Environment], verb: str) -> list[H
     icon = {"deploy": "rocket", "secrets": "key-round"}[verb]
     return [
         Hit(
-            words.format(one.project.slug, one.slug),
+            words.format(one.project.name, one.name),
             reverse(VERBS[verb], args=[one.project.slug, one.slug]),
             "",
             icon,
@@ -189,7 +189,7 @@ def running_ids(environments: QuerySet[Environment]) -> QuerySet[Environment, in
 
 
 def _deploy(one: Deploy, runs: bool) -> Hit:
-    where = f"{one.environment.project.slug} to {one.environment.slug}"
+    where = f"{one.environment.project.name} to {one.environment.name}"
     text = f"#{one.number} {where}: {one.short} {one.subject}".strip()
     more = f"{one.state} · {one.actor_text}" + (" · runs there now" if runs else "")
     return Hit(text, reverse("deployments:deploy", args=[one.number]), more, "arrow-right-to-line")
@@ -199,7 +199,7 @@ def projects(user: Any, query: str) -> list[Hit]:
     """Projects by a part of their name or address."""
     fits = Q(slug__icontains=query) | Q(name__icontains=query) | Q(repository_url__icontains=query)
     rows = visible_projects(user).current().filter(fits).order_by("slug")[:MOST]
-    return [Hit(one.slug, reverse("portal:project", args=[one.slug]), one.name, "package") for one in rows]
+    return [Hit(one.name, reverse("portal:project", args=[one.slug]), one.slug, "package") for one in rows]
 
 
 def people(user: Any, query: str) -> list[Hit]:
@@ -270,5 +270,5 @@ def _place(project: Project, one: tuple[Environment, str], order: dict[str, int]
     at = order.get(revision)
     runs = None if revision and at is None else bool(revision) and at is not None and at <= place
     return Place(
-        environment.slug, reverse("deployments:environment", args=[project.slug, environment.slug]), runs
+        environment.name, reverse("deployments:environment", args=[project.slug, environment.slug]), runs
     )

@@ -1,4 +1,4 @@
-"""Allotments as rows of a page: what, to whom, who else has the same, and how much uses it."""
+"""Allotments as rows of a page: the thing, its project, other projects with the same, and the number of uses."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from projects.models import Cluster, Environment, Project, Registry
 def lock_environment(environment: Environment) -> Environment:
     """The environment's row, locked. Raises Refused when it or its project is archived. Call it in a transaction."""
     row = Environment.objects.select_for_update().get(pk=environment.pk)
-    # A query of its own, after the lock: who archives the project holds the locks of its environments.
+    # A query of its own, after the lock: archiving the project holds the locks of its environments.
     row.project = Project.objects.get(pk=row.project_id)
     require_current(row.project, row)
     return row

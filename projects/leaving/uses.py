@@ -17,7 +17,11 @@ def current_environments_of(row: models.Model) -> list[Environment]:
     if isinstance(row, Environment):
         return [row]
     if isinstance(row, Project):
-        return list(row.environments.filter(archived_at=None).select_related("cluster", "project"))
+        return list(
+            row.environments.filter(archived_at=None)
+            .select_related("cluster", "project")
+            .prefetch_related("secrets_files")
+        )
     return []
 
 

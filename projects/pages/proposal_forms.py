@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from projects.models import Project, Registry
+from projects.models import Cluster, Project, Registry
 from projects.pages.proposal_rows import (
     MOST_FILES,
     MOST_VARIABLES,
@@ -49,8 +49,9 @@ class ProposalForm:
 
     def __init__(self, project: Project, proposed: Proposed, data: Any = None) -> None:
         self.project, self.proposed, self.is_bound = project, proposed, data is not None
+        cluster = usual_cluster()
         self.environments = EnvironmentRows(
-            data, initial=[_of_environment(one) for one in proposed.environments]
+            data, initial=[_of_environment(one, cluster) for one in proposed.environments]
         )
         self.variables = VariableRows(data, initial=[*_of_variables(proposed)][:MOST_VARIABLES])
         self.files = FileRows(data, initial=[*_of_files(proposed)][:MOST_FILES])
@@ -186,10 +187,10 @@ class ProposalForm:
                     form.add_error(name if name in form.fields else None, message)
 
 
-def _of_environment(one: ProposedEnvironment) -> dict[str, Any]:
+def _of_environment(one: ProposedEnvironment, cluster: Cluster | None) -> dict[str, Any]:
     return {
         "take": one.is_likely, "config_directory": one.folder, "name": one.name, "slug": one.slug,
-        "cluster": usual_cluster(), "namespace": one.namespace, "is_production": one.is_production,
+        "cluster": cluster, "namespace": one.namespace, "is_production": one.is_production,
         "pull_secret": one.pull_secret,
     }  # fmt: skip
 

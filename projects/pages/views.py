@@ -30,7 +30,7 @@ from projects.pages.new_views import try_repository
 from projects.pages.saving import kept_hint, saved, settings_page
 from projects.pages.variable_forms import VariableFormSet, variable_rows
 from projects.reading.manifests import FoundVariable
-from projects.reading.scan import scan_folder
+from projects.reading.scan import scan_folders
 from projects.variables import MOST
 from ui.forms import page, posted
 
@@ -163,7 +163,7 @@ def environment(request: HttpRequest, slug: str, env: str) -> HttpResponse:
 
 def _used_in(project: Project, folder: str) -> Sequence[FoundVariable]:
     """The variables that the manifests of a folder use; none where it cannot be read, which the checks of the form tell."""
-    found = scan_folder(project, folder).folders if folder else ()
+    found = scan_folders(project, [folder])[folder].folders if folder else ()
     return found[0].manifests.variables[:MOST] if found else ()
 
 

@@ -15,7 +15,8 @@ from django.db import transaction
 from audit.actors import Actor
 from core.errors import Refused
 from projects import services
-from projects.access import require_current, require_project
+from projects.access import require_project
+from projects.leaving.locking import lock_project
 from projects.models import Cluster, Environment, Image, Project, Registry, Role, SecretsFile
 
 ENVIRONMENT, FILE, IMAGE = "environment", "file", "image"
@@ -105,12 +106,9 @@ def accept(
 ) -> Accepted:
     """Adds the chosen rows. Raises Refused (role too weak) and NotAccepted, which has every refusal; then nothing is saved."""
     require_project(actor, project, Role.MAINTAINER)
-    require_current(project)
     saving = _Saving()
     with transaction.atomic():
-        Project.objects.select_for_update().get(
-            pk=project.pk
-        )  # two requests at once come one after the other
+        lock_project(project)  # two requests at once come one after the other
         for image in images:
             _image(actor, project, image, saving)
         for environment in environments:

@@ -22,7 +22,6 @@ ROOTS = frozenset(
      "env", "ops", "infra", "config", "configs"}
 )  # fmt: skip
 _SUFFIXES = (".yaml", ".yml", ".json")
-_KUSTOMIZATION = "kustomization"
 
 
 @dataclass(frozen=True)

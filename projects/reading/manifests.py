@@ -10,7 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.manifests.documents import MAX_OBJECTS, Document, duplicates, is_read, read_file
+from engine.manifests.documents import (
+    MAX_OBJECTS,
+    Document,
+    duplicates,
+    is_kustomization,
+    is_read,
+    read_file,
+)
 from engine.manifests.masking import is_secret, values_of
 from engine.manifests.secretfiles import is_placeholder
 from engine.manifests.yamlread import Budget
@@ -101,7 +108,7 @@ def _documents(files: Mapping[str, bytes], problems: list[str]) -> list[Document
     found: list[str] = []
     budget = Budget()
     for name in sorted(filter(is_read, files)):
-        if name.rpartition(".")[0].lower() == "kustomization" or name == "Kustomization":
+        if is_kustomization(name):
             found.append(f"{name}: kustomizations are not supported yet; plain manifests are read")
         elif not budget.is_spent:
             documents += read_file(name, files[name], found, budget=budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from adapters.errors import ExternalError
@@ -54,14 +55,21 @@ def scan(project: Project, *, ask: bool = True) -> Scan:
         return Scan(trouble=error.message, hint=error.hint)
 
 
-def scan_folder(project: Project, folder: str) -> Scan:
-    """The same for one folder, whatever its name."""
+def scan_folders(project: Project, paths: Collection[str]) -> dict[str, Scan]:
+    """The same for each of these folders, whatever their names. The host is asked once, however many they are."""
     try:
         repository = connections.git_repository(project, patience=FETCH_SECONDS)
         repository.fetch(FRESH_SECONDS, timeout=FETCH_SECONDS)
         sha = repository.resolve(f"refs/heads/{project.default_branch}").sha
-        files = repository.files(sha, folder, recursive=False, wanted=is_read)
     except (ExternalError, CannotDecrypt) as error:
+        return dict.fromkeys(paths, Scan(trouble=error.message, hint=error.hint))
+    return {path: _scanned(repository, sha, path) for path in paths}
+
+
+def _scanned(repository: GitRepository, sha: str, folder: str) -> Scan:
+    try:
+        files = repository.files(sha, folder, recursive=False, wanted=is_read)
+    except ExternalError as error:
         return Scan(trouble=error.message, hint=error.hint)
     return Scan(sha, (Folder(folder, read(files)),))
 

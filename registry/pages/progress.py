@@ -21,9 +21,8 @@ DOING = (
     "reading back",
 )
 JUST_NOW = timedelta(seconds=45)  # one that has ended stays on the page of who asked for it
-TOGETHER = timedelta(
-    seconds=5
-)  # asked for at once, such as all clusters: ended ones stay as long as the others
+# Renewals that were asked for so close together belong to one order: ended ones stay as long as the others.
+TOGETHER = timedelta(seconds=5)
 MOST = 20
 P = Refresh.Progress
 OPEN = (P.QUEUED, P.RUNNING)

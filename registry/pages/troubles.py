@@ -122,9 +122,8 @@ def _is_trouble(line: Line, now: datetime) -> bool:
 def _of_credentials(lines: Sequence[Line], now: datetime) -> Iterator[Card]:
     """One card for each reason; the same reason elsewhere is named in it."""
     alike: dict[tuple[int, str, str], list[Line]] = {}
-    for line in sorted(
-        lines, key=lambda one: one.row.state == State.FOREIGN
-    ):  # what concerns us less comes last
+    # Secrets that others wrote come last.
+    for line in sorted(lines, key=lambda one: one.row.state == State.FOREIGN):
         key = (line.row.cluster_id, line.row.state, line.row.hint or line.row.last_error)
         alike.setdefault(key if line.row.state != State.FOREIGN else (line.row.pk, "", ""), []).append(line)
     for group in list(alike.values())[:MOST]:

@@ -61,7 +61,7 @@ class Logs:
                 self._write(runs[-1], lines, None)
 
     def end(self, uid: str, container: str) -> None:
-        """The current run is over: who follows it has read everything."""
+        """The current run is over: a reader that follows it has read everything."""
         with self._changed:
             for run in self._runs.get((uid, container), []):
                 run.ended = True

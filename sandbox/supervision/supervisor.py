@@ -77,9 +77,8 @@ class Supervisor:
             try:
                 self._await(parts)
             except BaseException:
-                while not all(
-                    part.done() for part in parts
-                ):  # a part under way may have started something meanwhile
+                # A part under way may have started something meanwhile.
+                while not all(part.done() for part in parts):
                     self._end()
                     time.sleep(0.05)
                 raise

@@ -126,7 +126,7 @@ def place_of(environment: Environment, named: str) -> dict[str, Any]:
 def keep(
     actor: Actor, file: SecretsFile, arn: str, version_id: str, blank: Blank, comment: str
 ) -> tuple[Secret, bool]:
-    """Keeps a secret that was made, with its first version; whether that is new here. `actor`: who wanted it."""
+    """Keeps a secret that was made, with its first version; whether that is new here. `actor`: the person who asked for it."""
     secret, _ = Secret.objects.get_or_create(
         arn=arn, defaults={"region": file.region, "name": file.secret_id}
     )

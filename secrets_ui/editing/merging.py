@@ -116,8 +116,8 @@ def base_keys(file: SecretsFile, secret: Secret, version_id: str) -> dict[Place,
 def _clashing(
     secret: Secret, edit: Edit, theirs: Mapping[Place, str], now: Mapping[Place, Key]
 ) -> list[Place]:
-    """The keys of an edit that somebody else changed to something else. Who removes a Secret has not seen what became of its
-    keys since: that is one clash, of the Secret."""
+    """The keys of an edit that somebody else changed to something else. A person who removes a Secret has not seen what became of
+    its keys since: that is one clash, of the Secret."""
     if edit.do == "drop":
         is_touched = any(name == edit.secret for name, _ in theirs)
         return [edit.place] if is_touched and any(name == edit.secret for name, _ in now) else []

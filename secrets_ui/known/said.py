@@ -43,9 +43,8 @@ def know_values(file: SecretsFile, secret: Secret, versions: Iterable[str]) -> b
     """Makes the values of these versions known to the redactor; whether AWS gave all of them. Raises ExternalError."""
     try:
         for version in dict.fromkeys(filter(None, versions)):
-            with contextlib.suppress(
-                ManifestError
-            ):  # every part of such a text is registered before that is said
+            # Every part of such a text is registered before that is said.
+            with contextlib.suppress(ManifestError):
                 read_version(file, secret, version)
     except NotFound:
         return False

@@ -91,9 +91,8 @@ def _change(arn: str, merged: Merged, reference: Reference, edit: Edit) -> Chang
     names = {secret for secret, _ in merged.before} | {one.secret for one in merged.edits}
     new_key = edit.to if edit.do == "rename" else edit.key
     after = merged.after.get((edit.secret, new_key)) if edit.do != "remove" else None
-    if (
-        merged.text is None and edit.value is not None
-    ):  # nothing was put together: what was typed is told by itself
+    # Nothing was put together: what was typed is told by itself.
+    if merged.text is None and edit.value is not None:
         after = typed_key(arn, edit.secret, new_key, edit.value)
     before = merged.before.get(edit.place)
     kind = "added" if edit.do in ("set", "add") and before is None else _WORDS[edit.do]

@@ -27,7 +27,7 @@ from ui import forms as ui
 
 _SAID = {
     DecideForm.APPROVE: "Approved: the secret is in AWS now. Fill in the values.",
-    DecideForm.REFUSE: "Refused. Whoever asked sees why. Nothing of it is in AWS.",
+    DecideForm.REFUSE: "Refused. The person who asked sees why. Nothing of it is in AWS.",
     DecideForm.WITHDRAW: "Withdrawn. Nothing of it is in AWS.",
 }
 

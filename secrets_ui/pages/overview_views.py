@@ -49,7 +49,7 @@ class Line:
 
     @property
     def needs_attention(self) -> bool:
-        """Somebody should look: at a key, or at the secret as a whole."""
+        """Whether a person should look at a key, or at the secret as a whole."""
         failed = self.version is not None and bool(self.version.error)
         return bool(self.counts.attention or self.trouble or failed or not self.look.secret)
 

@@ -34,7 +34,7 @@ from ui import forms as ui
 
 _SAID = {
     DecideForm.APPROVE: "Approved: it is the current version now. Pods take it with the next deploy.",
-    DecideForm.REFUSE: "Refused. Whoever asked sees why.",
+    DecideForm.REFUSE: "Refused. The person who asked sees why.",
     DecideForm.WITHDRAW: "Withdrawn. Nothing was changed.",
 }
 

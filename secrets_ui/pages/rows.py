@@ -96,7 +96,7 @@ class Row:
 
     @property
     def needs_attention(self) -> bool:
-        """Somebody should look at it."""
+        """Whether a person should look at it."""
         return self.state in ATTENTION or bool(self.flags)
 
     @property

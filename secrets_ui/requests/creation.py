@@ -150,7 +150,7 @@ def refuse(actor: Actor, file: SecretsFile, request: CreationRequest, *, note: s
         raise Refused("You asked for this: withdraw it instead.", code="secret-right")
     if not note.strip():
         raise Refused("Say why, for the person who asked. Nothing was decided.", code="reason")
-    return _ended(actor, file, request, STATE.REFUSED, note)
+    return _ended(actor, request, STATE.REFUSED, note)
 
 
 def withdraw(actor: Actor, file: SecretsFile, request: CreationRequest, *, note: str = "") -> CreationRequest:
@@ -158,12 +158,10 @@ def withdraw(actor: Actor, file: SecretsFile, request: CreationRequest, *, note:
     require(actor, file, "edit", what=file.secret_id)
     if not is_own(actor, request):
         raise Refused("Only the person who asked withdraws a request.", code="secret-right")
-    return _ended(actor, file, request, STATE.WITHDRAWN, note)
+    return _ended(actor, request, STATE.WITHDRAWN, note)
 
 
-def _ended(
-    actor: Actor, file: SecretsFile, request: CreationRequest, state: str, note: str
-) -> CreationRequest:
+def _ended(actor: Actor, request: CreationRequest, state: str, note: str) -> CreationRequest:
     if _is_done(request, state, actor):
         return request
     if not end(request, state, actor, note, claimed=False):

@@ -139,7 +139,7 @@ def _lapse(file: SecretsFile, request: ChangeRequest) -> Stale:
     lapse(file, request)
     return Stale(
         "Another version became current after this was asked for. Nothing was approved.",
-        hint="Whoever asked can do it again on what is current now.",
+        hint="The person who asked can do it again on the current version.",
     )
 
 
@@ -204,14 +204,14 @@ def end(request: ChangeRequest, state: str, actor: Actor, note: str, *, claimed:
     kept = said(note)
     if not rows.update(state=state, decided_by=actor.text[:150], decided_at=timezone.now(), decision=kept):
         return False
-    _end_version(request, state, actor, kept)
+    _end_version(request, state, kept)
     request.refresh_from_db()
     _record(request, actor, kept)
     tell(request)
     return True
 
 
-def _end_version(request: ChangeRequest, state: str, actor: Actor, why: str) -> None:
+def _end_version(request: ChangeRequest, state: str, why: str) -> None:
     stored = state == STATE.APPROVED
     values: dict[str, Any] = {
         "state": SecretVersion.State.FAILED,

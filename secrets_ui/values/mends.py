@@ -40,9 +40,8 @@ MENDS: dict[str, Callable[[bytes], bytes]] = {
     "trailing-newline": lambda value: value.rstrip(b"\r\n"),
     "trailing-space": lambda value: value.rstrip(b" \t"),
     "leading-space": lambda value: value.lstrip(b" \t\r\n"),
-    "crlf": lambda value: re.sub(
-        rb"\r+\n", b"\n", value
-    ),  # several CR before one LF: the first pass would leave a CR LF
+    # Several CR before one LF: the first pass would leave a CR LF.
+    "crlf": lambda value: re.sub(rb"\r+\n", b"\n", value),
     "invisible": _text(lambda text: text.translate(_TABLE)),
     "quotes": _unquoted,
     "double-base64": decoded_twice,

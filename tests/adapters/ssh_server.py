@@ -89,7 +89,7 @@ class SshServer:
             self._child = subprocess.Popen(
                 [self.program, "-D", "-e", "-f", str(config)], stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

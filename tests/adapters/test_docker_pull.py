@@ -103,11 +103,11 @@ def test_an_image_that_is_not_there_is_no_error(played: Played) -> None:
 
 
 def test_an_engine_that_falls_silent_is_not_waited_for(played: Played) -> None:
-    played.hangs = 10.0
+    played.hangs = 60.0
     began = time.monotonic()
     with pytest.raises(TimedOut):
         pull(played, silence=0.3)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 40
 
 
 def test_a_stop_ends_the_wait(played: Played) -> None:
@@ -122,9 +122,9 @@ def test_a_stop_ends_the_wait(played: Played) -> None:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    assert played.began.wait(5)
+    assert played.began.wait(60)
     time.sleep(0.2)  # the answer's begin is read
     stopper.stop()
-    thread.join(3)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(found) == 1

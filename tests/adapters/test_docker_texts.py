@@ -276,10 +276,10 @@ def test_dockerignore(patterns: str, path: str, left_out: bool) -> None:
 
 
 def test_a_hostile_dockerignore_takes_no_hours() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert not Ignored("*a" * 20 + "*b")("a" * 200)
     assert not Ignored("**/a" * 20 + "/b")("a/" * 100 + "a")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 20
 
 
 def test_a_label_of_a_foreign_image_is_no_trouble() -> None:
@@ -291,9 +291,9 @@ def test_a_label_of_a_foreign_image_is_no_trouble() -> None:
 
 
 def test_a_hostile_command_takes_no_hours() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     build_fault("executor failed running [" + "The command 'manifest for " * 40_000)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 20
 
 
 def test_the_dockerfile_is_sent_as_it_was_checked() -> None:

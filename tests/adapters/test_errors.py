@@ -57,7 +57,7 @@ def test_an_error_may_belong_to_a_second_family() -> None:
 
 
 def run(code: str, **options) -> processes.Finished:
-    settings = {"env": dict(os.environ), "timeout": 20.0, "max_output": 1_000_000, **options}
+    settings = {"env": dict(os.environ), "timeout": 120.0, "max_output": 1_000_000, **options}
     return processes.run([sys.executable, "-c", code], **settings)
 
 
@@ -72,7 +72,7 @@ def test_output_limit_stops_the_program() -> None:
     started = time.monotonic()
     with pytest.raises(processes.OutputTooLarge):
         run("import sys\nwhile True: sys.stdout.write('x' * 65536)", max_output=500_000)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 def test_complaints_without_end_do_not_block() -> None:
@@ -95,7 +95,7 @@ def test_time_limit_kills_children_too(stdout: str) -> None:
     os.close(write)
     with os.fdopen(read) as told:
         child = int(told.read())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _alive(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _alive(child)

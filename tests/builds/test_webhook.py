@@ -233,7 +233,9 @@ def test_nothing_is_parsed_of_a_body_that_nobody_signed(
     assert parsed == []
     began = time.process_time()
     assert len(naming.addresses_in(body, kind)) <= naming.MOST_FINDS * len(payloads.ADDRESSES)
-    assert time.process_time() - began < 0.5  # a few searches for fixed bytes in 2.5 MB
+    assert (
+        time.process_time() - began < 5
+    )  # a few searches for fixed bytes in 2.5 MB; a bad pattern takes minutes
 
 
 def test_a_secret_that_no_key_decrypts_signs_nothing(client: Client) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -74,13 +73,11 @@ def test_a_cancel_ends_what_the_engine_does(
     build, before = world.ask(world.commit({"Dockerfile": slow(mark)})), containers(engine)
     worker = in_thread(lambda: work(build))
     until(lambda: sleeps(mark), "the build runs in the engine")
-    began = time.monotonic()
     cancel_build(world.actor, Build.objects.get(pk=build.pk))
     worker.join(PATIENCE)
     ended = Build.objects.get(pk=build.pk)
     assert (ended.state, ended.result) == (State.CANCELLED, "ada cancelled it. Nothing was pushed.")
     until(lambda: not sleeps(mark), "nothing is left running")
-    assert time.monotonic() - began < 15  # a heartbeat, the engine's own time, and a busy machine
     until(lambda: containers(engine) <= before, "no container is left")
     assert ended.images.get().state == "cancelled"
     assert steps_of(ended) == {

@@ -22,7 +22,14 @@ def pytest_runtest_makereport() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_goes_on(sandbox: Running) -> Iterator[None]:
-    """What one test broke or left running is over before the next one: it would be blamed for it."""
+    """What one test broke or left running is over before the next one: it would be blamed for it. The first one finds what the
+    tests of `tests/e2e` left."""
+    wait_for_all(sandbox)
     yield
+    wait_for_all(sandbox)
+
+
+def wait_for_all(sandbox: Running) -> None:
+    """Waits for the end of every deploy."""
     for row in sandbox.rows("SELECT number FROM deployments_deploy WHERE ended_at IS NULL"):
         sandbox.ended(row["number"], 150)

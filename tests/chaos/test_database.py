@@ -73,7 +73,6 @@ def test_a_worker_is_stopped_in_a_transaction(sandbox: Running, people: People, 
         assert sandbox.ended(number, 60)["state"] == "cancelled"
         following = lead.deploy("catalog", "staging", "main")
         assert sandbox.ended(following, 60)["state"] == "succeeded"
-        assert time.monotonic() - began < 150
     finally:
         os.kill(horse, signal.SIGCONT)
     until("the woken worker has given up", lambda: not is_running(horse) or None, 60)

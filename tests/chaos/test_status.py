@@ -51,6 +51,7 @@ def banner(person: Person, words: str, seconds: float = 90.0) -> str:
         f"the banner says {words!r}",
         lambda: words in banners(person.get("/deploys/").text) and words,
         seconds,
+        pause=0.5,  # a page takes processor time
     )
 
 
@@ -105,6 +106,6 @@ def test_a_killed_worker_is_shown_as_dead_beside_the_new_one(sandbox: Running, p
     until("its heartbeat is there", lambda: f"process {worker}" in admin.get("/status/").text or None, 30)
     kill(worker)
     dead = f"process {worker}: dead or hanging, silent for"
-    until("the page shows it as dead", lambda: dead in admin.get("/status/").text or None, 60)
+    until("the page shows it as dead", lambda: dead in admin.get("/status/").text or None, 60, pause=0.5)
     until("another one lives", lambda: re.search(r"[1-9] workers?, \d+ busy", admin.get("/status/").text), 60)
     assert f"process {worker}" not in people("viewer").get("/status/").text

@@ -42,7 +42,7 @@ def test_a_job_goes_on_while_redis_does_not_answer(monkeypatch: pytest.MonkeyPat
 def goes_on_until_told(file: str) -> None:
     """A job that takes long; says in `file` that it began, and that it was told to end."""
     Path(file).write_text("began")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not is_leaving() and time.monotonic() < deadline:
         time.sleep(0.05)
     Path(file).write_text("told" if is_leaving() else "never told")
@@ -50,7 +50,7 @@ def goes_on_until_told(file: str) -> None:
 
 def until(said: str, file: Path) -> None:
     """Waits for a job to write that."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (file.exists() and file.read_text() == said):
         assert time.monotonic() < deadline, f"the job did not say {said!r}"
         time.sleep(0.05)

@@ -16,7 +16,7 @@ from deployments.pages.mending import reader_of
 from deployments.preparation.preview import preview
 from engine.errors import Cause
 from projects.models import Environment, Role
-from tests.deployments.outside import Outside, commit
+from tests.deployments.outside import POPULATED, REFERENCE, Outside, commit
 from tests.factories import grant, make_image, make_secrets_file, make_user
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +27,21 @@ data:
   LEVEL: "${LOG_LEVEL}"
   OTHER: "x ${LOG_LEVEL}"
   BAD: "${log-level}"
+"""
+READER = b"""apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: nginx:1
+        env:
+        - {name: OTHER, valueFrom: {secretKeyRef: {name: app, key: OTHER}}}
+        - {name: NOWHERE, valueFrom: {secretKeyRef: {name: app, key: NOWHERE}}}
 """
 
 
@@ -139,6 +154,7 @@ class TestAMissingVariable:
         page = client.get(address).content.decode()
         assert page.count("The variable LOG_LEVEL has no value in staging.") == 1
         assert "2 places" in page
+        assert "2 would stop it" in page  # the entries, not each place
         assert '<input type="hidden" name="name" value="LOG_LEVEL">' in page
         assert "${ begins a variable" in page
         back = re.search(r'name="next" value="([^"]+)"', page)
@@ -189,3 +205,23 @@ def test_a_secret_that_aws_does_not_have_is_made_on_its_page(
     assert group.mend is not None
     assert group.mend.label == "Make the secret"
     assert f"file={file.pk}&" in group.mend.url
+
+
+def test_a_key_that_a_secrets_file_lacks_is_told_once_with_the_workload_that_reads_it(
+    environment: Environment, lead: Any, outside: Outside
+) -> None:
+    """The workload's other key is in no file's reach, and stays an entry of its own."""
+    make_secrets_file(environment, path="secret.yaml", secret_id="app")
+    outside.files |= {"secret.yaml": REFERENCE + b'  OTHER: ""\n', "web.yaml": READER}
+    outside.secrets["app"] = POPULATED
+    made = preview(environment, commit("c"))
+    told, alone = groups(environment, lead, *made.errors)
+    assert told.text == "The secrets file secret.yaml lacks 1 key of its reference file."
+    assert told.keys == ("app/OTHER",)
+    [(place, words)] = told.places
+    assert place.endswith("/web")
+    assert words == "Deployment web needs a key of Secret app, which has no such key."
+    assert told.mend is not None
+    assert told.mend.label == "Set the keys"
+    assert alone.keys == ("app/NOWHERE",)
+    assert not made.can_be_overridden

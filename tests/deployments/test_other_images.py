@@ -79,3 +79,10 @@ def test_each_is_asked_for_once_and_not_endlessly(host: str, asked: Any) -> None
 
 def test_a_registry_that_does_not_answer_says_nothing(host: str, asked: Any) -> None:
     assert check_other_images(named_images([deployment(f"{host}/silent/gate:v1")])) == []
+
+
+def test_a_registry_that_does_not_answer_is_asked_once(host: str, asked: Any) -> None:
+    """Each request takes some seconds then, and a page waits."""
+    named = named_images([deployment(*(f"{host}/silent/gate:v{n}" for n in range(5)))])
+    assert check_other_images(named) == []
+    assert len(asked) == 1

@@ -8,7 +8,7 @@ from contextvars import copy_context
 
 import pytest
 
-from adapters.errors import Denied
+from adapters.errors import Denied, TimedOut
 from core.redactor import redacting
 from deployments.preparation import pull_check
 from engine.manifests.render import ImagePin
@@ -49,3 +49,24 @@ def test_its_password_is_known_to_the_redactor(monkeypatch):
     assert "does not open r.example/shop/web" in shown
     assert PASSWORD not in shown
     assert base64.b64encode(f"AWS:{PASSWORD}".encode()).decode().rstrip("=") not in shown
+
+
+def test_a_registry_that_does_not_answer_is_asked_once(monkeypatch):
+    environment = make_environment(pull_secret="registry")
+    image = make_image(environment.project)
+    asked = []
+
+    def silent(self, repository, reference):
+        asked.append(repository)
+        raise TimedOut("The registry r.example does not answer.", system="Registry")
+
+    monkeypatch.setattr(pull_secrets.Registry, "digest", silent)
+    pins = [ImagePin(name=name, repository=f"r.example/shop/{name}", tag="abc", digest="") for name in "abc"]
+    with redacting():
+        found = copy_context().run(
+            pull_check.check_pull_secret, Cluster(), environment, pins, dict.fromkeys("abc", image)
+        )
+    assert [finding.text for finding in found] == [
+        "The pull secret registry could not be tried: The registry r.example does not answer."
+    ]
+    assert len(asked) == 1

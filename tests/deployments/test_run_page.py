@@ -349,6 +349,25 @@ class TestTheWayBack:
             assert self.link(bad) in page, address
             assert "Roll back to aaaaaaa…" in page
 
+    @pytest.mark.parametrize("part", ["environment", "project"])
+    def test_what_is_archived_offers_none(self, environment: Any, visit: Any, part: str) -> None:
+        """The gate would refuse it."""
+        old = good(environment)
+        bad = ended(environment, result="web: it crashed.")
+        thing = environment if part == "environment" else environment.project
+        type(thing).objects.filter(pk=thing.pk).update(archived_at=NOW())
+        slug, env = environment.project.slug, environment.slug
+        for address in (
+            f"/projects/{slug}/",
+            f"/projects/{slug}/{env}/",
+            f"/deploys/?project={slug}&environment={env}",
+            f"/deploys/{old.number}/",
+            f"/deploys/{bad.number}/",
+        ):
+            page = visit(address)
+            assert "roll-back" not in page, address
+            assert "/rollback/" not in page, address
+
     def test_a_degraded_one_goes_back_to_the_release_before_what_runs(
         self, environment: Any, visit: Any
     ) -> None:

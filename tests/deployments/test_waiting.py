@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from django.db import connections
@@ -31,7 +30,7 @@ def hanging(monkeypatch):
 
     def outside():
         asks.set()
-        over.wait(30)
+        over.wait(120)
 
     monkeypatch.setattr(pipeline, "refresh_soon", lambda pk: None)
     monkeypatch.setitem(pipeline.FIRST_STEPS, "checkout", lambda work: work.patiently(outside))
@@ -49,10 +48,9 @@ def test_a_deploy_can_be_cancelled_while_something_outside_hangs(environment, de
     worker = threading.Thread(target=work)
     worker.start()
     assert hanging.wait(10)
-    asked = time.monotonic()
     cancelling.cancel_deploy(person(deployer), deploy=Deploy.objects.get(pk=deploy.pk))
-    worker.join(10)
-    assert time.monotonic() - asked < 5
+    worker.join(60)
+    assert not worker.is_alive(), "it waits for what hangs"
     deploy.refresh_from_db()
     assert deploy.state == State.CANCELLED
     assert deploy.result == "dev cancelled it. Nothing was changed on the cluster."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,10 +10,10 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser import CHROMIUM
 from tests.e2e.pictures import smaller
 from tests.e2e.running import ROOT, Running
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = Path(os.environ.get("NODE_PATH", ROOT / "node_modules"), "axe-core", "axe.min.js")
 PICTURES = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
@@ -24,6 +23,7 @@ LAUNCH = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]  # fmt: skip
 SLOWLY = 90_000  # ms: what a busy machine may need for something in the background
+expect.set_options(timeout=30_000)  # ms, for what a page does at once
 
 needs_browser = [
     pytest.mark.browser,

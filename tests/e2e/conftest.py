@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.e2e.browsing import CHROMIUM, LAUNCH, Visitor
+from tests.browser import CHROMIUM
+from tests.e2e.browsing import LAUNCH, Visitor
 from tests.e2e.fixtures import people, planted, sandbox, slow, tell_logs
 from tests.e2e.running import Running
 from tests.planes import NAMES, plane_of
@@ -16,19 +17,26 @@ from tests.planes import NAMES, plane_of
 __all__ = ["people", "planted", "sandbox", "slow"]
 
 
-# People first, on a fresh sandbox; then what breaks it; the canaries last, after everything that could leak one.
-ORDER = ("tests/e2e/test_whole_path", "tests/e2e/", "tests/chaos/", "tests/e2e/test_canaries")
+# People first, on a fresh sandbox; then what breaks it; the canaries after everything that could leak one. Stopping all of it
+# comes last.
+ORDER = (
+    "tests/e2e/test_whole_path",
+    "tests/e2e/",
+    "tests/chaos/",
+    "tests/e2e/test_canaries",
+    "tests/chaos/test_restart",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the tests of the sandbox into their order, after all others: one control plane after the other."""
 
     def place(item: pytest.Item) -> tuple[int, int]:
-        fits = [position for position, start in enumerate(ORDER, 1) if item.nodeid.startswith(start)]
+        fits = [start for start in ORDER if item.nodeid.startswith(start)]
         if not fits:
             return -1, 0
         which = plane_of(item)
-        return NAMES.index(which) if which else 0, 4 if 4 in fits else min(fits)
+        return NAMES.index(which) if which else 0, ORDER.index(max(fits, key=len))
 
     items.sort(key=place)
 

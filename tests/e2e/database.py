@@ -51,10 +51,14 @@ def file_of(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-def make_database(server: str, name: str) -> str:
-    """Makes a database on a PostgreSQL server; its address."""
+def make_database(server: str, name: str) -> None:
+    """Makes a database on a PostgreSQL server."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+
+
+def address(server: str, name: str) -> str:
+    """The address of a server's database of that name."""
     return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 

@@ -15,7 +15,7 @@ from tests.e2e.running import Running
 from tests.planes import PLANES, need_control_plane
 
 People = Callable[[str], Person]
-Slow = Callable[[str], str]
+Slow = Callable[..., str]
 SUBJECTS = (
     "Keep a basket for a week",
     "Round totals once, at the end",
@@ -23,8 +23,8 @@ SUBJECTS = (
     "Send mails by the queue",
 )
 SLOW = {
-    "storefront": {"storefront/web": "slow:3", "storefront/worker": "job-slow:3"},
-    "catalog": {"catalog/api": "slow:3", "catalog/search": "slow:3"},
+    "storefront": {"storefront/web": "slow", "storefront/worker": "job-slow"},
+    "catalog": {"catalog/api": "slow", "catalog/search": "slow"},
 }
 
 
@@ -72,17 +72,17 @@ def people(sandbox: Running) -> People:
 
 @pytest.fixture(scope="session")
 def slow(sandbox: Running) -> Slow:
-    """Makes a new revision of a project whose pods, and the Job before them, take three seconds each; its commit."""
+    """`slow("catalog", 20)`: makes a new revision of a project whose pods, and the Job before them, take so many seconds each
+    (three unless told otherwise); its commit."""
     made = _memories[sandbox.directory].slow
 
-    def make(project: str) -> str:
+    def make(project: str, seconds: int = 3) -> str:
         edits = [canaries.reference_edit()] if project == "storefront" else []
         subject = SUBJECTS[len(made) % len(SUBJECTS)]
         commit = world.push(sandbox, project, "slow", *edits, subject=subject)
         made.append(commit)
-        world.publish(
-            sandbox, commit, {name: {world.BEHAVIOUR: words} for name, words in SLOW[project].items()}
-        )
+        labels = {name: {world.BEHAVIOUR: f"{word}:{seconds}"} for name, word in SLOW[project].items()}
+        world.publish(sandbox, commit, labels)
         return commit
 
     return make

@@ -304,5 +304,5 @@ def walked(
     wanted = {f"TOUR_{key}": texts[key].encode() for key in kept}
     wanted |= {"TOUR_KEYSTORE": binary["KEYSTORE"], "TOUR_URL": texts["APPROVED"].encode()}
     assert wanted.items() <= tour.stored().items()
-    until("no draft is left", lambda: not sandbox.rows("SELECT 1 FROM secrets_ui_draft"), seconds=5)
+    until("no draft is left", lambda: not sandbox.rows("SELECT 1 FROM secrets_ui_draft"), seconds=60)
     return tour

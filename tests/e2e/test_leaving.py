@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.browsing import Visitor, needs_browser
 
-pytestmark = needs_browser
+# On one control plane. They are about pages, and no cluster takes part.
+pytestmark = [
+    *needs_browser,
+    pytest.mark.parametrize("sandbox", ["simulated"], indirect=True, scope="session"),
+]
 Visit = Callable[..., Visitor]
 LONG = "pre-production-for-customers-in-the-north"
 

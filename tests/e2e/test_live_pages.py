@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from urllib.request import Request, urlopen
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.builds.pushing import push_body, signature
@@ -55,6 +56,7 @@ def test_going_back_shows_today(visit: Visit, sandbox: Running, people: People) 
     expect(page.locator(f"#deploy-line-{number}")).to_be_visible(timeout=SLOWLY)
 
 
+@pytest.mark.any_database
 def test_the_search_by_keyboard_alone(visit: Visit) -> None:
     """A combobox: the focus stays in the field, and Enter opens what is chosen."""
     visitor = visit("dev", bypass_csp=True)
@@ -86,6 +88,7 @@ def test_the_search_by_keyboard_alone(visit: Visit) -> None:
     page.wait_for_url("**/projects/catalog/staging/deploy/")
 
 
+@pytest.mark.any_database
 def test_what_has_the_focus_keeps_it_when_its_part_loads_again(visit: Visit) -> None:
     """Also without an id, by which htmx finds it. Before, each change sent the next Tab to the top of the page."""
     page = visit("lead").page
@@ -99,9 +102,10 @@ def test_what_has_the_focus_keeps_it_when_its_part_loads_again(visit: Visit) -> 
         expect(link).to_be_focused()
 
 
+@pytest.mark.any_database
 def test_a_project_on_a_phone_opens_to_its_environments_and_stays_open(visit: Visit, people: People) -> None:
     page = visit("lead", width=390, height=844).page
-    row = page.locator(".board tr", has=page.get_by_role("link", name="catalog", exact=True))
+    row = page.locator(".board tr", has=page.get_by_role("link", name="Catalog", exact=True))
     cell = row.get_by_role("link", name="Deploy catalog to production")
     expect(cell).to_be_hidden()
     opener = row.get_by_role("checkbox", name="show the environments of catalog")
@@ -114,6 +118,7 @@ def test_a_project_on_a_phone_opens_to_its_environments_and_stays_open(visit: Vi
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.any_database
 def test_open_deliveries_show_a_push_that_is_not_built_and_each_has_an_address(
     visit: Visit, sandbox: Running
 ) -> None:

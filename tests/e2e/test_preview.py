@@ -75,7 +75,7 @@ def test_a_failed_revision_is_remembered_and_asked_once(
     page = visitor.page
     page.goto("/projects/storefront/production/deploy/?branch=broken&see=1")
     expect(page.locator(".pick", has=page.get_by_role("radio", checked=True))).to_contain_text(
-        "failed in staging"
+        "failed in Staging"
     )
     bar = page.locator("#deploy-form")
     box = bar.get_by_role("checkbox", name=re.compile("all the same"))

@@ -21,7 +21,7 @@ Visit = Callable[..., Visitor]
 def press_deploy(page: Page, project: str, environment: str, revision: str = "") -> None:
     """From the board to the preview of a revision (the newest one without)."""
     page.goto("/")
-    page.get_by_role("link", name=f"Deploy {project} to {environment}").click()
+    page.locator(f'a[href="/projects/{project}/{environment}/deploy/"]').click()
     if revision:
         page.get_by_label("Or a commit, branch or tag").fill(revision)
         page.get_by_role("button", name="Show").click()

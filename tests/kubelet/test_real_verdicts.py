@@ -1,4 +1,5 @@
-"""The recorded behaviours on a real node, judged: what the verdict says and when."""
+"""The recorded behaviours on a real node, judged: what the verdict says, and that it comes by what was seen and not by the
+deploy's deadline. How soon it comes is measured by `make soak`."""
 
 from __future__ import annotations
 
@@ -8,22 +9,21 @@ from typing import Any
 
 import pytest
 
-from tests.kubelet.conftest import Json, Place, beside, workload
+from tests.kubelet.conftest import PATIENT, Json, Place, beside, workload
 from tests.planes import RealNode
 
-AT_ONCE = 12.0  # seconds; some are deployed at a time on a busy machine. The words say how often a container had ended
 PROBE = {"readinessProbe": {"exec": {"command": ["cat", "/tmp/ready"]}, "periodSeconds": 1}}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A deploy. `words`: in the verdict's sentence, none for success; `least` and `most` seconds that it takes."""
+    """A deploy. `words`: in the verdict's sentence, none for success; `least`: seconds that it takes at least; `timeout`: of a
+    deploy whose deadline ends it."""
 
     words: str
-    most: float
     body: Callable[[RealNode, str], Json]
     least: float = 0.0
-    timeout: float = 60.0
+    timeout: float | None = None
 
 
 def crash(*command: str, **more: Any) -> Callable[[RealNode, str], Json]:
@@ -69,40 +69,34 @@ LIVENESS = {
     "failureThreshold": 2,
 }
 CASES = {
-    "ready-no-probe": Case("", 22, good(), least=10),
-    "ready-probe": Case("", AT_ONCE, crash("touch /tmp/ready; sleep 1000", **PROBE)),
+    "ready-no-probe": Case("", good(), least=10),
+    "ready-probe": Case("", crash("touch /tmp/ready; sleep 1000", **PROBE)),
     "crash-at-once": Case(
-        "crashed twice at start (exit code 3): boom failed", AT_ONCE, crash("echo boom failed; exit 3")
+        "crashed twice at start (exit code 3): boom failed", crash("echo boom failed; exit 3")
     ),
-    "crash-after-2s": Case("crashed twice at start (exit code 3)", 18, crash("sleep 2; exit 3")),
-    "crash-after-8s": Case("at start (exit code 3)", 22, crash("sleep 8; exit 3"), least=8),
-    "exit-0": Case("ended twice without an error (exit code 0)", AT_ONCE, crash("exit 0")),
-    "crash-at-once-readiness": Case(
-        "crashed twice at start (exit code 3)", AT_ONCE, crash("exit 3", **PROBE)
-    ),
+    "crash-after-2s": Case("crashed twice at start (exit code 3)", crash("sleep 2; exit 3")),
+    "crash-after-8s": Case("at start (exit code 3)", crash("sleep 8; exit 3"), least=8),
+    "exit-0": Case("ended twice without an error (exit code 0)", crash("exit 0")),
+    "crash-at-once-readiness": Case("crashed twice at start (exit code 3)", crash("exit 3", **PROBE)),
     "oom": Case(
         "for using more memory than its limit of 20Mi (OOMKilled, exit code 137)",
-        AT_ONCE,
         crash("exec tail /dev/zero", resources={"limits": {"memory": "20Mi"}}),
     ),
     "wrong-tag": Case(
         "was not found in the registry",
-        AT_ONCE,
         lambda node, image: workload(f"{node.registry}/tests/good:missing"),
     ),
-    "no-pull-secret": Case("the registry denies it", AT_ONCE, good(pod={"imagePullSecrets": []})),
+    "no-pull-secret": Case("the registry denies it", good(pod={"imagePullSecrets": []})),
     "registry-down": Case(
-        "connect: connection refused", 25, lambda node, image: workload("127.0.0.1:1/team/app:1"), least=8
+        "connect: connection refused", lambda node, image: workload("127.0.0.1:1/team/app:1"), least=8
     ),
     "command-not-found": Case(
         'exec: "/no/such": stat /no/such: no such file or directory (exit code 128)',
-        AT_ONCE,
         good(command=["/no/such"]),
     ),
-    "missing-key": Case("couldn't find key missing in Secret", 22, good(**MISSING_KEY), least=10),
+    "missing-key": Case("couldn't find key missing in Secret", good(**MISSING_KEY), least=10),
     "missing-volume": Case(
         'configmap "nowhere" not found',
-        22,
         good(
             volumeMounts=[{"name": "v", "mountPath": "/v"}],
             pod={"volumes": [{"name": "v", "configMap": {"name": "nowhere"}}]},
@@ -111,34 +105,32 @@ CASES = {
     ),
     "init-fails": Case(
         "init container setup crashed twice at start (exit code 3): no such table",
-        AT_ONCE,
         lambda node, image: workload(image, pod={"initContainers": [{**INIT, "image": image}]}),
     ),
-    "sidecar-crashes": Case("init container proxy crashed", AT_ONCE, sidecar),
+    "sidecar-crashes": Case("init container proxy crashed", sidecar),
     "liveness-fails": Case(
         "because its liveness probe failed",
-        18,
         good(livenessProbe=LIVENESS, pod={"terminationGracePeriodSeconds": 1}),
     ),
     "does-not-fit": Case(
         "no node can take the pod yet: 0/1 nodes are available: 1 Insufficient memory (it asks for memory 900Gi)",
-        12,
         good(resources={"requests": {"memory": "900Gi"}}),
         least=5,
         timeout=5,
     ),
-    "job-keeps-failing": Case("its pod failed twice (exit code 3)", 25, job("Never")),
-    "job-onfailure": Case("its pod failed 3 times (exit code 3)", 25, job("OnFailure")),
+    "job-keeps-failing": Case("its pod failed twice (exit code 3)", job("Never")),
+    "job-onfailure": Case("its pod failed 3 times (exit code 3)", job("OnFailure")),
 }
 
 
 @beside
 @pytest.mark.parametrize("name", CASES)
-def test_a_recorded_behaviour_is_judged_rightly_and_in_time(
+def test_a_recorded_behaviour_is_judged_rightly_and_before_the_deadline(
     place: Place, node: RealNode, good_image: str, name: str
 ) -> None:
     case = CASES[name]
-    ended = place.deploy(case.body(node, good_image), timeout=case.timeout)
+    ended = place.deploy(case.body(node, good_image), timeout=case.timeout or PATIENT)
+    assert ended.timed_out is (case.timeout is not None)
     assert ended.ok is not bool(case.words), ended.sentence
     assert case.words in ended.sentence
-    assert case.least <= ended.seconds <= case.most
+    assert ended.seconds >= case.least

@@ -159,7 +159,7 @@ _GROUPS = {
 }
 
 
-def until(question: Callable[[], Any], *, seconds: float = 20.0, what: str = "it") -> Any:
+def until(question: Callable[[], Any], *, seconds: float = 60.0, what: str = "it") -> Any:
     """The first true answer. Fails with the last one when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (answer := question()):

@@ -94,7 +94,7 @@ def test_without_a_token_little_is_open(home: Home) -> None:
 
 def test_a_token_ends_with_its_account(home: Home, reader: Raw) -> None:
     home.raw.send("DELETE", home.path("serviceaccounts", "reader"))
-    until(lambda: reader.get(home.path("configmaps")).status == 401, what="the end of its token", seconds=30)
+    until(lambda: reader.get(home.path("configmaps")).status == 401, what="the end of its token", seconds=60)
 
 
 def test_a_token_for_a_time(home: Home) -> None:

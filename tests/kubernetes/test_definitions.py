@@ -69,8 +69,8 @@ def widgets(raw: Raw) -> Iterator[None]:
     until(lambda: raw.get(f"{GROUP}/widgets").status == 200, what="the new kind")
     yield
     raw.send("DELETE", f"{DEFINITIONS}/widgets.suite.example")
-    until(lambda: raw.get(f"{DEFINITIONS}/widgets.suite.example").status == 404, what="its end", seconds=30)
-    until(lambda: raw.get(f"{GROUP}/widgets").status == 404, what="the end of the kind", seconds=30)
+    until(lambda: raw.get(f"{DEFINITIONS}/widgets.suite.example").status == 404, what="its end", seconds=60)
+    until(lambda: raw.get(f"{GROUP}/widgets").status == 404, what="the end of the kind", seconds=60)
 
 
 def widget(name: str = "it", **spec: Any) -> Json:

@@ -16,7 +16,7 @@ def owned_map(home: Home, owner: Json, name: str = "owned", *, blocks: bool = Tr
 
 
 def gone(home: Home, name: str, plural: str = "configmaps") -> None:
-    until(lambda: home.raw.get(home.path(plural, name)).status == 404, what=f"the end of {name}", seconds=15)
+    until(lambda: home.raw.get(home.path(plural, name)).status == 404, what=f"the end of {name}", seconds=60)
 
 
 def test_a_deletion_is_answered_with_a_status(home: Home) -> None:

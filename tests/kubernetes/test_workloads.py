@@ -288,7 +288,7 @@ def test_a_new_template_replaces_numbered_pods(home: Home) -> None:
         same = status.get("currentRevision") == status.get("updateRevision")
         return seen and same and status.get("updatedReplicas") == status.get("readyReplicas") == 2
 
-    until(done, what="the rollout", seconds=30)
+    until(done, what="the rollout", seconds=60)
     hashes = {p["metadata"]["labels"]["controller-revision-hash"] for p in active(home)}
     assert hashes == {home.live("statefulsets", "db")["status"]["updateRevision"]}
     assert len(home.api.get(home.path("controllerrevisions"))["items"]) == 2
@@ -328,7 +328,7 @@ def test_one_pod_on_each_node(home: Home) -> None:
         seen = status.get("observedGeneration") == found["metadata"]["generation"]
         return seen and status.get("updatedNumberScheduled") == status.get("numberAvailable") == 3
 
-    until(done, what="the rollout", seconds=30)
+    until(done, what="the rollout", seconds=60)
 
 
 def job(behaviour: str = "", policy: str = "Never", **spec: object) -> Json:
@@ -381,7 +381,7 @@ def test_a_job_is_cut_off_at_its_deadline(home: Home) -> None:
 
 def test_an_ended_job_is_cleared_away(home: Home) -> None:
     home.create("jobs", job(ttlSecondsAfterFinished=1))
-    until(lambda: home.api.find(home.path("jobs", "job")) is None, what="its end", seconds=30)
+    until(lambda: home.api.find(home.path("jobs", "job")) is None, what="its end", seconds=60)
     until(lambda: not home.api.get(home.path("pods"))["items"], what="the end of its pod")
 
 

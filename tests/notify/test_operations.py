@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from adapters.errors import Unavailable
-from notify import operations, outbox
+from notify import operations, outbox, pruning
 from notify.models import Alarm, Outgoing
 from notify.operations import Alert, compare, send_own, tell_due, warn, well
 from tests.notify.conftest import FakeSlack
@@ -111,6 +112,20 @@ def test_what_comes_again_and_again_is_two_messages(slack: FakeSlack) -> None:
     )
 
 
+def test_however_often_it_comes_again_it_stays_one_message() -> None:
+    """A bound of the count would begin a new message each time."""
+    now = timezone.now()
+    times = [now - timedelta(hours=hours) for hours in range(300, 0, -1)]
+    first, *_ = Alarm.objects.bulk_create(
+        Alarm(key="registry.lon1", level="failed", text="x", began_at=at, told_at=at, ended_at=at)
+        for at in times
+    )
+    for _ in range(2):
+        come_and_go("registry.lon1")
+    assert set(Outgoing.objects.values_list("thread", flat=True)) == {f"alarm-{first.pk}-again"}
+    assert Outgoing.objects.latest("pk").payload["times"] == 302
+
+
 def test_another_trouble_and_one_long_after_are_messages_of_their_own(slack: FakeSlack) -> None:
     come_and_go("registry.lon1")
     come_and_go("registry.par1")
@@ -198,3 +213,19 @@ def test_several_processes_at_once_tell_it_once(slack: FakeSlack) -> None:
     assert errors == []
     assert Alarm.objects.count() == 1
     assert len(slack.calls) == 1
+
+
+def test_troubles_that_ended_long_ago_are_forgotten() -> None:
+    """Except those of a kind that still comes again, whose message counts them."""
+
+    def ended(key: str, days: int) -> Alarm:
+        at = timezone.now() - timedelta(days=days)
+        return Alarm.objects.create(key=key, level="failed", text="x", began_at=at, told_at=at, ended_at=at)
+
+    kept = [ended("young", 29), ended("again", 60), ended("lasts", 60)]
+    kept.append(Alarm.objects.create(key="lasts", level="failed", text="x", began_at=timezone.now()))
+    kept.append(ended("again", 1))
+    for key, days in (("old", 31), ("old", 60), ("again", 91)):
+        ended(key, days)
+    pruning.forget_old()
+    assert list(Alarm.objects.all()) == kept

@@ -58,7 +58,7 @@ def test_on_a_phone_a_project_is_a_line_with_the_worst_state_and_words_for_each_
     assert board(deployer).rows[0].worst == ""
     glance = words(page(deployer, "/")).partition('class="glance"')[2].partition("</th>")[0]
     assert "staging: healthy," in glance
-    assert "show the environments of shop" in glance
+    assert "show the environments of The Shop" in glance
     ship(staging(shop), "b" * 40, state="failed", result="It crashed.")
     begin(staging(shop))
     assert board(deployer).rows[0].worst == "deploying"

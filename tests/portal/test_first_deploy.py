@@ -50,7 +50,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, db: None) -> Outside:
         return said.place
 
     cache.clear()
-    monkeypatch.setattr(looking, "scan_folder", lambda project, folder: said.scan)
+    monkeypatch.setattr(looking, "scan_folders", lambda project, folders: dict.fromkeys(folders, said.scan))
     monkeypatch.setattr(looking, "look_at", place)
     monkeypatch.setattr(looking, "in_registry", lambda project, shas: dict.fromkeys(shas, said.has_images))
     monkeypatch.setattr(lists, "look_at_secrets", lambda files: {file.pk: said.secret for file in files})
@@ -172,14 +172,17 @@ def test_the_page_has_the_list_until_a_deploy_has_succeeded(shop: Project, clien
     assert client.get(PART)["Location"] == "/projects/shop/"
 
 
-def test_the_number_of_queries_does_not_grow_with_secrets(
+def test_the_number_of_queries_does_not_grow_with_secrets_or_environments(
     shop: Project, django_assert_max_num_queries: Any
 ) -> None:
     person = make.make_user(is_admin=True)
     with django_assert_max_num_queries(30) as few:
         lists.checklist(person, shop)
+    cluster = shop.environments.get().cluster
     for n in range(5):
-        make.make_secrets_file(shop.environments.get(), path=f"more-{n}.yaml")
+        make.make_secrets_file(shop.environments.get(slug="staging"), path=f"more-{n}.yaml")
+        place = make.make_environment(shop, cluster=cluster, namespace=f"shop-{n}", pull_secret="ecr")
+        make.make_deploy(place, State.FAILED)
     cache.clear()
     with django_assert_max_num_queries(len(few)):
         lists.checklist(person, shop)

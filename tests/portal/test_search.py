@@ -17,18 +17,18 @@ def texts(found, title):
 
 
 def test_a_project_by_name_and_address(shop, viewer):
-    assert texts(find(viewer, "The Sh"), "Projects") == ["shop"]
-    assert texts(find(viewer, "acme/shop"), "Projects") == ["shop"]
+    assert texts(find(viewer, "The Sh"), "Projects") == ["The Shop"]
+    assert texts(find(viewer, "acme/shop"), "Projects") == ["The Shop"]
 
 
 def test_an_environment_by_words_of_both_names(shop, viewer):
-    assert texts(find(viewer, "shop prod"), "Environments") == ["shop production"]
-    assert texts(find(viewer, "shop"), "Environments") == ["shop staging", "shop production"]
+    assert texts(find(viewer, "shop prod"), "Environments") == ["The Shop production"]
+    assert texts(find(viewer, "shop"), "Environments") == ["The Shop staging", "The Shop production"]
 
 
 def test_deploy_leads_to_the_button_of_who_may(shop, deployer, viewer):
     found = find(deployer, "deploy shop production")
-    assert texts(found, "Do") == ["Deploy shop to production"]
+    assert texts(found, "Do") == ["Deploy The Shop to production"]
     assert dict(found.hits)["Do"][0].url == "/projects/shop/production/deploy/"
     assert texts(find(viewer, "deploy shop production"), "Do") == []
 
@@ -86,7 +86,7 @@ def test_nothing_of_others_is_found(shop):
 def test_a_role_on_one_environment_acts_only_there(shop):
     user = make_user("stan")
     grant(user, Role.DEPLOYER, shop, Environment.objects.get(slug="staging"))
-    assert texts(find(user, "deploy shop"), "Do") == ["Deploy shop to staging"]
+    assert texts(find(user, "deploy shop"), "Do") == ["Deploy The Shop to staging"]
 
 
 def test_people_are_found_by_admins_alone(shop, admin, deployer, viewer):

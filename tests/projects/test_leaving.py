@@ -20,6 +20,7 @@ from core.errors import Refused
 from people import leaving as accounts
 from people.models import User
 from projects import infrastructure, memberships, services
+from projects.leaving import uses
 from projects.leaving.services import archive, remove, restore
 from projects.leaving.things import Thing, kind_of
 from projects.models import Cluster, Environment, Image, Project, SecretsFile
@@ -464,3 +465,15 @@ class TestPeople:
             with pytest.raises(Refused) as caught:
                 act(person(world.maintainer), user=world.viewer)
             assert caught.value.code == "role"
+
+
+def test_secrets_that_stay_take_as_many_queries_for_many_environments(world: World) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as made:
+            list(uses.left_outside(Project.objects.get(pk=world.project.pk)))
+        return len(made)
+
+    few = queries()
+    for _ in range(4):
+        make.make_secrets_file(make.make_environment(world.project))
+    assert queries() == few

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from adapters.errors import TimedOut
 from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
+from projects import connections
 from projects.models import Allotment, Environment, Image, Project, SecretsFile
 from projects.reading.accepting import ChosenEnvironment, accept
+from projects.reading.scan import scan_folders
 from tests import factories as make
 from tests.adapters.conftest import origin  # noqa: F401  (a fixture)
 from tests.projects.test_reading import SAMPLES
@@ -230,3 +233,18 @@ def test_the_number_of_queries_does_not_grow(
     origin.commit("More", more)
     with django_assert_max_num_queries(len(few)):
         client.get(HERE)
+
+
+def test_a_host_that_does_not_answer_is_asked_once_for_all_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request takes some seconds then, and a page waits."""
+    asked: list[float] = []
+
+    class Silent:
+        def fetch(self, max_age: float, *, timeout: float) -> bool:
+            asked.append(timeout)
+            raise TimedOut("The host does not answer.", system="Git")
+
+    monkeypatch.setattr(connections, "git_repository", lambda project, patience: Silent())
+    found = scan_folders(Project(slug="shop"), ["a", "b", "c"])
+    assert [found[path].trouble for path in "abc"] == ["The host does not answer."] * 3
+    assert len(asked) == 1

@@ -49,7 +49,7 @@ def running_aws(directory: Path, *, token_lifetime: float = 43200, port: int = 0
         [str(part) for part in command], log=directory.parent / "aws.log", env=env, cwd=ROOT, name="aws"
     )
     try:
-        processes.wait_until(lambda: http_answers(port, "/v2/", 401), [child], seconds=30, what="the AWS end")
+        processes.wait_until(lambda: http_answers(port, "/v2/", 401), [child], seconds=60, what="the AWS end")
         yield Aws(f"http://127.0.0.1:{port}", directory)
     finally:
         child.process.kill()

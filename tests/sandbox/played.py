@@ -28,7 +28,7 @@ SPEED = 4.0  # back-off of 10 s becomes 2.5
 PROBED = {"readinessProbe": {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 1}}
 
 
-def until(question: Callable[[], Any], *, seconds: float = 20.0, what: str = "") -> Any:
+def until(question: Callable[[], Any], *, seconds: float = 90.0, what: str = "") -> Any:
     """The first answer that is true. Fails when there is none in time, with the last answer."""
     deadline = time.monotonic() + seconds
     while not (answer := question()):
@@ -43,7 +43,7 @@ def start_nodes(kubeconfig: Path, log: Path, *, speed: float = SPEED, **options:
     line = command(kubeconfig, speed=speed, **options)
     child = processes.spawn(line, log=log, env={"PATH": os.defpath}, cwd=ROOT, name="nodes")
     processes.wait_until(
-        lambda: any(READY_LINE in text for text in child.last_lines()), [child], seconds=20, what="the nodes"
+        lambda: any(READY_LINE in text for text in child.last_lines()), [child], seconds=90, what="the nodes"
     )
     return child
 

@@ -189,11 +189,11 @@ def test_following_a_log() -> None:
     logs.begin("uid", "web", ["one"])
     reader = threading.Thread(target=lambda: texts.extend(logs.read("uid", "web", Wanted(follow=True))))
     reader.start()
-    until(lambda: texts == ["one\n"], seconds=2)
+    until(lambda: texts == ["one\n"], seconds=60)
     logs.write("uid", "web", ["two"])
-    until(lambda: texts == ["one\n", "two\n"], seconds=2)
+    until(lambda: texts == ["one\n", "two\n"], seconds=60)
     logs.end("uid", "web")
-    reader.join(2)
+    reader.join(60)
     assert not reader.is_alive()
 
 
@@ -215,11 +215,11 @@ def test_lives_that_share_a_lock_take_turns_and_can_be_replaced(capfd: pytest.Ca
     loop.start("broken", broken(), lock)
     for name in ("a", "b"):
         loop.start(name, life(name, 5), lock)
-    until(lambda: len(said) == 20, seconds=5)
+    until(lambda: len(said) == 20, seconds=60)
     assert all(said[n].split()[0] == said[n + 1].split()[0] for n in range(0, 20, 2))
     loop.start("c", life("old", 1000), lock)
     loop.start("c", life("new", 3), lock)
-    until(lambda: said.count("new out") == 3, seconds=5)
+    until(lambda: said.count("new out") == 3, seconds=60)
     assert said.count("old out") <= 1
     assert "a bug" in capfd.readouterr().err
 

@@ -53,7 +53,7 @@ def test_a_child_lives_on_when_the_thread_that_asked_for_it_ends(tmp_path: Path)
 def test_who_does_not_end_is_killed(tmp_path: Path) -> None:
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
     child = _python(tmp_path, stubborn)
-    processes.wait_until(lambda: child.last_lines() == ["on"], [child], seconds=10, what="it")
+    processes.wait_until(lambda: child.last_lines() == ["on"], [child], seconds=60, what="it")
     processes.stop([child], 0.3)
     assert child.process.returncode == -signal.SIGKILL
 
@@ -67,7 +67,7 @@ def test_a_child_that_ended_is_named(tmp_path: Path) -> None:
 
 def test_waiting_ends_when_time_is_over(tmp_path: Path) -> None:
     child = _python(tmp_path, "import time; print('still at it', flush=True); time.sleep(60)")
-    processes.wait_until(lambda: bool(child.last_lines()), [child], seconds=10, what="a line")
+    processes.wait_until(lambda: bool(child.last_lines()), [child], seconds=60, what="a line")
     with pytest.raises(ProcessError, match="The thing did not become ready within 0 s"):
         processes.wait_until(lambda: False, [child], seconds=0.1, what="The thing")
     processes.stop([child])

@@ -36,7 +36,7 @@ pytestmark = [
 COMMAND = [sys.executable, "-m", "sandbox"]
 
 
-def until(what: Callable[[], object], seconds: float = 30.0) -> None:
+def until(what: Callable[[], object], seconds: float = 90.0) -> None:
     """Waits until `what()` is true."""
     deadline = time.monotonic() + seconds
     while not what():

@@ -322,4 +322,4 @@ def test_five_hundred_edits_at_once_take_no_time() -> None:
     began = time.process_time()
     edited = apply_edits(open_text(text), {(0, f"KEY_{n}"): Set(b"y") for n in range(500)})
     assert edited == text.replace("eA==", "eQ==")
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 10  # each edit that reads the text anew makes it minutes

@@ -149,7 +149,7 @@ def test_a_value_that_is_too_long_is_not_kept_and_the_page_says_so(tab: Client, 
 def test_a_repository_that_does_not_answer_leaves_the_keys(tab: Client, world: World, git: Outside) -> None:
     git.branches.clear()
     text = html(tab.get(world.page))
-    assert "What is missing cannot be told" in text
+    assert "Missing keys cannot be told" in text
     assert "TOKEN" in text
 
 
@@ -250,9 +250,15 @@ def test_a_long_list_is_folded_but_nothing_is_out_of_reach(tab: Client, world: W
 
 def test_buttons_of_rows_belong_to_forms_of_the_page(tab: Client, world: World) -> None:
     text = html(tab.get(world.page))
-    for form in re.findall(r'<button [^>]*form="([^"]+)"', text):
+    forms, drawings = (
+        re.findall(r'<button [^>]*form="([^"]+)"', text),
+        re.findall(r'<use href="#([^"]+)"', text),
+    )
+    assert forms
+    assert drawings
+    for form in forms:
         assert len(re.findall(rf'<form id="{form}" method="post"', text)) == 1
-    for drawing in re.findall(r'<use href="#([^"]+)"', text):
+    for drawing in drawings:
         assert text.count(f'<symbol id="{drawing}"') == 1
 
 

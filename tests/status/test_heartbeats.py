@@ -103,14 +103,14 @@ def test_no_fork_while_a_beat_is_under_way_but_it_waits_only_for_a_while(monkeyp
     class Slow(Heart):
         def beat(self) -> None:
             under_way.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     beating = BeatingHeart(Slow(WORKER))
     beating.start()
     assert under_way.wait(10)
     began = time.monotonic()
     with beating.still():
-        assert 0.2 <= time.monotonic() - began < 5
+        assert 0.2 <= time.monotonic() - began < 40
     go_on.set()
     beating.stop()
     with beating.still():

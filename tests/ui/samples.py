@@ -186,12 +186,6 @@ def context() -> dict[str, Any]:
         "form": SampleForm(),
         "wrong": wrong,
         "filters": FilterForm(),
-        "facts": [("Runs", "63ec5c0 since 31 min"), ("Pods", "api 2/2 · worker 2/2"), ("Where", "apps-lon1 / search")],
         "failure_facts": [("Still serving", "8be03d7 with 2 of 2 pods. No old pod was stopped.")],
-        "tabs": [
-            {"name": "Checks", "url": "?show=checks", "current": True, "count": 8},
-            {"name": "Objects", "url": "?show=objects", "count": 6},
-            {"name": "Commits", "url": "?show=commits"},
-        ],
         "banners": [{"state": "warning", "text": "Slack has not answered since 10:12.", "url": "/", "link": "Status"}],
     }  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +17,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.browser import CHROMIUM
 from tests.ui import samples, site
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = Path(os.environ.get("NODE_PATH", site.REPO / "node_modules"), "axe-core", "axe.min.js")
 LOOKS = [("light", 1440), ("dark", 390)]
 ALL_LOOKS = [*LOOKS, ("dark", 1440), ("light", 1000)]
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
+
+
+expect.set_options(timeout=30_000)  # ms, on a busy machine
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def chosen(slug: str, namespace: str) -> list[Cluster]:
     if namespace and not slug:
         raise CommandError("--namespace needs --cluster.", returncode=2)
     if not slug:
-        # Also those whose pause after a failure is on: who runs this wants to know now.
+        # Also those whose pause after a failure is on: a person who runs this wants to know now.
         return list(Cluster.objects.filter(pk__in=due_clusters(waiting=True)).order_by("slug"))
     found = Cluster.objects.filter(slug=slug).first()
     if found is None:

