@@ -131,6 +131,13 @@ def test_an_old_answer_is_no_longer_true(shop, deployer, page):
     assert board(deployer).sums == [("unknown", 2)]
 
 
+def test_a_cluster_that_never_answered_counts_as_unknown(shop, deployer):
+    LiveState.objects.update(read_at=None, error="connection refused", health="unknown")
+    assert board(deployer).sums == [("unknown", 2)]
+    LiveState.objects.update(error="")  # nobody has asked yet
+    assert board(deployer).sums == []
+
+
 def test_a_silent_cluster_is_told_once_with_the_reason(shop, deployer, page):
     LiveState.objects.update(read_at=timezone.now() - timedelta(seconds=70), error="connection refused")
     Environment.objects.update(cluster=staging(shop).cluster)
