@@ -70,15 +70,16 @@ def _mine(user: Any) -> Q:
 
 
 def sums(user: Any) -> list[tuple[str, int]]:
-    """The number of environments for each health, the best first, of all that the person may see. Those that were never read
-    are left out; an answer that is too old to be true counts as unknown."""
+    """The number of environments for each health, the best first, of all that the person may see. Those that nobody has asked
+    about are left out; an answer that is too old to be true, or that never came, counts as unknown."""
     now = timezone.now()
     lost = Q(live__read_at__lt=now - STALE_AFTER) | (
         Q(live__read_at__lt=now - SILENT_AFTER) & ~Q(live__error="")
     )
-    rows = Environment.objects.current().filter(visible_filter(user, "project"), live__read_at__isnull=False)
+    asked = Q(live__read_at__isnull=False) | Q(live__error__gt="")
+    rows = Environment.objects.current().filter(asked, visible_filter(user, "project"))
     health = Case(
-        When(lost, then=Value(LiveState.Health.UNKNOWN.value)),
+        When(lost | Q(live__read_at=None), then=Value(LiveState.Health.UNKNOWN.value)),
         default=F("live__health"),
         output_field=CharField(),
     )

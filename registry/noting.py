@@ -94,6 +94,8 @@ def _note_verdict(
 ) -> None:
     if verdict.state == State.PAUSED:
         row.state = State.PAUSED
+        if row.failing_since is None:  # the error of a cluster that did not answer; it answers now
+            _fault(row, None, now)
         return
     if verdict.action or waits(row, now):  # not tried now: the last error stays
         row.state = verdict.state or state_of(row, now)

@@ -144,9 +144,17 @@ def what_runs(
 
 
 def _is_of(found: LiveRevision, left: Release, deployed: Release | None) -> bool:
-    """Whether only these two releases run, and the first does at least in part."""
+    """Whether only these two releases run, or ones between them, which other deploys left that failed, and the first does at
+    least in part."""
     running = [part.release for part in found.parts] or [found.release]
-    return left in running and all(release in (left, deployed) and release is not None for release in running)
+    return left in running and all(
+        release is not None and _is_between(release, deployed, left) for release in running
+    )
+
+
+def _is_between(release: Release, deployed: Release | None, left: Release) -> bool:
+    """Whether the release is one of the two, or was made between them."""
+    return release in (left, deployed) or (deployed.pk if deployed else 0) < release.pk < left.pk
 
 
 def short_image(reference: str) -> str:

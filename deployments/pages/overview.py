@@ -31,6 +31,7 @@ STALE_AFTER = timedelta(minutes=2)
 SILENT_AFTER = timedelta(minutes=1)  # where the cluster was asked since then and did not answer
 # Ends that need a person to act. The person who cancelled a deploy knows already.
 BAD_ENDS = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
+NOT_WELL = (LiveState.Health.FAILING, LiveState.Health.DEGRADED)
 OLDER_RELEASES = 20  # compared when neither the last good nor the newest release has the running images
 
 
@@ -89,9 +90,10 @@ class EnvironmentView:
 
     @property
     def health(self) -> str:
-        """Health of the environment (`LiveState.Health`); `unknown` before the cluster's first answer, and when the last one
-        is too old to be true."""
-        return LiveState.Health.UNKNOWN if self.is_lost else self.last_health
+        """Health of the environment (`LiveState.Health`); `unknown` before the cluster's first answer, when the last one is too
+        old to be true, and while only a deploy that ended since then could have changed it."""
+        changed = self.is_outdated and (self.left_by or self.last_health in NOT_WELL)
+        return LiveState.Health.UNKNOWN if self.is_lost or changed else self.last_health
 
     @property
     def last_health(self) -> str:
@@ -104,6 +106,12 @@ class EnvironmentView:
         if self.live is None or self.live.read_at is None:
             return False
         return self.now - self.live.read_at > (SILENT_AFTER if self.live.error else STALE_AFTER)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the cluster's last answer is from before the end of the last deploys: it does not show what they left."""
+        has_answer = self.live is not None and self.live.read_at is not None
+        return has_answer and not _is_newer(self.live, (self.good, self.left_by))
 
     @property
     def left_by(self) -> Deploy | None:
@@ -259,10 +267,10 @@ def _live(row: Environment) -> LiveState | None:
     return getattr(row, "live", None)
 
 
-def _is_newer(live: LiveState, pair: Pair) -> bool:
+def _is_newer(live: LiveState | None, pair: Pair) -> bool:
     """Whether the cluster's answer is from after the end of the last deploys. An older one cannot show what they left."""
     ended = max((deploy.ended_at for deploy in pair if deploy and deploy.ended_at), default=None)
-    return live.read_at is not None and (ended is None or live.read_at >= ended)
+    return live is not None and live.read_at is not None and (ended is None or live.read_at >= ended)
 
 
 def _view(

@@ -73,8 +73,8 @@ def read_all(
         workload = workload_of(kind, body, mine, events, now, environment_label=environment_label)
         if held_back(kind, body) and (running := _running_images(body, pods, replica_sets)):
             workload = replace(workload, images=running)
-        elif not workload.ready == workload.updated == workload.desired:
-            workload = replace(workload, serves=_serving_images(body, pods, replica_sets))
+        elif serves := _serving_images(body, mine, _all_pods(body, pods, replica_sets)):
+            workload = replace(workload, serves=serves)
         seen.append(workload)
     return Live(seen, failed_beside(pods))
 
@@ -135,10 +135,14 @@ def _running_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> t
     return tuple(dict.fromkeys(image for pod in mine for image in _images({"spec": {"template": pod}})))
 
 
-def _serving_images(body: Json, pods: list[Json], replica_sets: list[Json]) -> tuple[str, ...]:
+def _serving_images(body: Json, current: list[Json], every: list[Json]) -> tuple[str, ...]:
     """The images of most of the ready pods, where the template has others; else none. While a rollout is on its way, or has
-    failed, old pods go on serving."""
-    ready = [pod for pod in _all_pods(body, pods, replica_sets) if is_ready(pod)]
+    failed, old pods go on serving. The status does not tell: it counts an old pod as ready and a crashing new one as updated.
+    `current`, `every`: the workload's pods of the template, and all of them."""
+    ready = [pod for pod in every if is_ready(pod)]
+    new = {pod["metadata"]["uid"] for pod in current}
+    if all(pod["metadata"]["uid"] in new for pod in ready):
+        return ()
     counted = Counter(tuple(_images({"spec": {"template": pod}})) for pod in ready).most_common(1)
     serves = counted[0][0] if counted else ()
     return () if serves == tuple(_images(body)) else serves

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from audit.models import AuditEvent
 from projects.models import Cluster, Environment
 from registry.deploys import credential_of
-from registry.models import Credential
+from registry.models import Credential, State
 from registry.pages.looks import looks
 from registry.pages.totals import totals
 from ui.templatetags import ui
@@ -46,7 +46,8 @@ def line_of_environment(environment: Environment) -> SafeString:
     if row is None:
         return format_html("{} {}", ui.state("unknown", "Not looked at yet"), link)
     shown = looks(row, timezone.now())
-    rest = format_html(" for {}", ui.left(row.expires_at)) if shown.is_usable else ""
+    words = " for {}" if row.state == State.VALID else ", {} left"
+    rest = format_html(words, ui.left(row.expires_at)) if shown.is_usable else ""
     return format_html("{}{} · {}", ui.state(shown.state, shown.word), rest, link)
 
 

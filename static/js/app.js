@@ -150,14 +150,11 @@ function followKey(event) {
   return Boolean(link);
 }
 
-/* A link that ends with #roll-back asks the question of the button with that id */
-if (location.hash === "#roll-back") $("#rollback")?.showPopover();
-
-/* An opened dialog: the first field has the focus, else its first button */
+/* An opened dialog: the first field has the focus, else the first button of its form, else the one that closes it */
 document.addEventListener("toggle", (event) => {
   const dialog = event.target;
   if (event.newState !== "open" || !dialog.matches?.(".dialog[popover]")) return;
-  ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog))?.focus();
+  ($("input:not([type=hidden]), select, textarea", dialog) || $("form button", dialog) || $("button", dialog))?.focus();
 }, true);
 
 /* A question that was loaded into a dialog: <div data-shows="dialog's id"> */
@@ -247,5 +244,6 @@ function sayNew(part) {
 
 nameTheme();
 times();
-/* Browsers do not focus a field where the address names a place of the page, and jump there before `load` */
+/* Where the address names a place of the page, browsers focus no field, and go to the place before `load` */
 addEventListener("load", () => { if (location.hash && document.activeElement === document.body) $("main [autofocus]")?.focus(); });
+addEventListener("load", () => { if (location.hash === "#roll-back") $("#rollback")?.showPopover(); });

@@ -3,8 +3,7 @@
    until the part is loaded. */
 import { $ } from "./app.js";
 
-let timer = 0;
-let done = 0;
+let timer = 0, done = 0, kept = null;
 
 export function refresh(least = 400) {
   if (timer) return;
@@ -17,3 +16,15 @@ export function refresh(least = 400) {
     document.body.dispatchEvent(new CustomEvent("changed"));
   }, wait);
 }
+
+/* What has the focus keeps it when its part loads again. htmx sees to what has an id; the rest is found by where it leads or what it says */
+const purpose = (one) => [one.localName, one.getAttribute("href") ?? [one.name, one.value, one.getAttribute("aria-label") ?? one.textContent.trim()]].join();
+const alike = (to) => [...document.querySelectorAll(`main ${to.localName}`)].filter((one) => purpose(one) === purpose(to));
+document.addEventListener("htmx:beforeSwap", () => {
+  const focused = document.activeElement;
+  if (!focused.id && focused !== document.body) kept = { focused, place: alike(focused).indexOf(focused) };
+});
+document.addEventListener("htmx:afterSettle", () => {
+  if (kept && document.activeElement === document.body) (alike(kept.focused)[kept.place] ?? alike(kept.focused).at(-1))?.focus({ preventScroll: true });
+  kept = null;
+});

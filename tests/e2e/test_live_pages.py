@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from tests.builds.pushing import push_body, signature
 from tests.e2e.browsing import SLOWLY, Visitor, needs_browser
 from tests.e2e.fixtures import People
-from tests.e2e.running import Running
+from tests.e2e.running import Running, until
 
 pytestmark = needs_browser
 Visit = Callable[..., Visitor]
@@ -86,6 +86,20 @@ def test_the_search_by_keyboard_alone(visit: Visit) -> None:
     page.get_by_role("link", name="Deploy catalog to staging").focus()
     page.keyboard.press("d")
     page.wait_for_url("**/projects/catalog/staging/deploy/")
+
+
+@pytest.mark.any_database
+def test_what_has_the_focus_keeps_it_when_its_part_loads_again(visit: Visit) -> None:
+    """Also without an id, by which htmx finds it. Before, each change sent the next Tab to the top of the page."""
+    page = visit("lead").page
+    for address, name in (("/", "Behind"), ("/projects/catalog/staging/", "All of them")):
+        page.goto(address)
+        link = page.get_by_role("link", name=name, exact=True).last
+        link.focus()
+        old = link.element_handle()
+        page.evaluate("document.body.dispatchEvent(new CustomEvent('changed'))")
+        until(f"{name} is loaded again", lambda old=old: not old.evaluate("one => one.isConnected"))
+        expect(link).to_be_focused()
 
 
 @pytest.mark.any_database

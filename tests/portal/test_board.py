@@ -131,6 +131,13 @@ def test_an_old_answer_is_no_longer_true(shop, deployer, page):
     assert board(deployer).sums == [("unknown", 2)]
 
 
+def test_a_cluster_that_never_answered_counts_as_unknown(shop, deployer):
+    LiveState.objects.update(read_at=None, error="connection refused", health="unknown")
+    assert board(deployer).sums == [("unknown", 2)]
+    LiveState.objects.update(error="")  # nobody has asked yet
+    assert board(deployer).sums == []
+
+
 def test_a_silent_cluster_is_told_once_with_the_reason(shop, deployer, page):
     LiveState.objects.update(read_at=timezone.now() - timedelta(seconds=70), error="connection refused")
     Environment.objects.update(cluster=staging(shop).cluster)
@@ -167,6 +174,28 @@ def test_a_failed_deploy_says_what_it_left(shop, deployer, page):
     assert (
         view.drift
         == f"Left by deploy #{failed.number} (failed): web aaaaaaa, worker bbbbbbb; deployed is aaaaaaa."
+    )
+    assert not view.outside
+
+
+def test_what_two_failed_deploys_left_was_not_changed_outside(shop, deployer):
+    """The second one changed one workload and was cancelled; the other one still runs what the first left."""
+    environment = staging(shop)
+    tries = [ship(environment, "b" * 40, state="failed"), ship(environment, "c" * 40, state="cancelled")]
+    pin = {"repository": "r.example/shop/worker", "digest": ""}
+    for tried in tries:
+        images = {**tried.release.images, "worker": {**pin, "tag": tried.revision[:7]}}
+        Release.objects.filter(pk=tried.release_id).update(images=images)
+    live = LiveState.objects.get(environment=environment)
+    web = next(iter(tries[0].release.images.values()))["repository"]
+    workloads = [
+        {**live.workloads[0], "images": [f"{web}:ccccccc"]},
+        {**live.workloads[0], "name": "worker", "images": ["r.example/shop/worker:bbbbbbb"]},
+    ]
+    LiveState.objects.filter(pk=live.pk).update(workloads=workloads, read_at=timezone.now())
+    view = board(deployer).rows[0].cells[0].views[0]
+    assert view.drift == (
+        f"Left by deploy #{tries[1].number} (cancelled): web ccccccc, worker bbbbbbb; deployed is aaaaaaa."
     )
     assert not view.outside
 
@@ -445,8 +474,8 @@ class TestFilters:
         for n in range(PROJECTS_SHOWN + 1):
             see(make_environment(make_project(slug=f"p{n:03}", group="a b")), health="failing")
         html = page(admin, "/?show=trouble&group=a+b")
-        assert 'href="?show=trouble&amp;group=a+b&amp;after=p039"' in html
-        assert 'href="?show=behind&amp;group=a+b"' in html
+        assert 'href="?show=trouble&amp;group=a+b&amp;after=p039#projects"' in html
+        assert 'href="?show=behind&amp;group=a+b#projects"' in html
 
     def test_the_counts_are_of_everything(self, admin):
         for n in range(PROJECTS_SHOWN + 5):

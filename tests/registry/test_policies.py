@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from projects.models import Allotment
+from registry import watching
+from registry.faults import Fault
 from registry.models import Credential, PullPolicy, State
 from tests.factories import make_environment
 from tests.kubernetes.support import until
@@ -81,6 +83,17 @@ def test_paused_is_looked_at_and_not_written(place, clock) -> None:
     assert place.row(environment).state == State.PAUSED
     assert place.secret(environment) is None
     assert place.world.asked == []
+
+
+def test_a_silence_that_is_over_is_not_told_of_a_paused_one(place, clock) -> None:
+    environment = place.home()
+    place.look()
+    PullPolicy.objects.create(cluster=place.cluster, enabled=False)
+    watching.note_silence(watching.watch_of(place.cluster), Fault("The cluster does not answer."))
+    assert "does not answer" in place.row(environment).last_error
+    place.look()
+    assert place.row(environment).state == State.PAUSED
+    assert place.row(environment).last_error == ""
 
 
 def test_only_the_registries_of_the_policy(place, clock) -> None:
