@@ -145,7 +145,7 @@ def git_server(origin: Origin) -> Iterator[GitServer]:
 
     def app(environ: dict[str, Any], start: Any) -> list[bytes]:
         state.requests.append(dict(environ))
-        state.gate.wait(20)
+        state.gate.wait(120)
         if state.answer is not None:
             return state.answer(environ, start)
         further = {

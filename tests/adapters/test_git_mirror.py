@@ -210,6 +210,14 @@ def _mentions(cmdline: Path, text: str) -> bool:
         return False
 
 
+def until_asked(git_server, before: int) -> None:
+    """Waits for one more request to the host than `before`: a fetch holds the lock by then."""
+    deadline = time.monotonic() + 60
+    while len(git_server.requests) == before:
+        assert time.monotonic() < deadline, "no fetch asked the host"
+        time.sleep(0.02)
+
+
 def files_of(repository: GitRepository) -> list[Path]:
     """The files of a mirror that hold objects, and half packs that were left behind."""
     found = (repository._mirror.path / "objects").rglob("*")
@@ -253,8 +261,9 @@ def test_tidying_waits_for_nobody_and_is_not_done_without_a_mirror(make, origin,
     make().fetch(0)
     git_server.gate.clear()
     slow = threading.Thread(target=lambda: make().fetch(0))
+    asked = len(git_server.requests)
     slow.start()
-    time.sleep(0.5)
+    until_asked(git_server, asked)
     with pytest.raises(TimedOut):
         make().tidy()
     assert slow.is_alive()
@@ -276,8 +285,9 @@ def test_waiting_for_another_fetch_ends(make, git_server) -> None:
     make().fetch(0)
     git_server.gate.clear()
     slow = threading.Thread(target=lambda: make().fetch(0))
+    asked = len(git_server.requests)
     slow.start()
-    time.sleep(0.5)
+    until_asked(git_server, asked)
     with pytest.raises(TimedOut, match="Another fetch"):
         make().fetch(0, timeout=0.3)
     git_server.gate.set()
@@ -295,9 +305,7 @@ def test_lock_outlives_a_killed_worker_as_long_as_its_git(make, git_server, tmp_
     )
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     asked = len(git_server.requests)
-    deadline = time.monotonic() + 60
-    while len(git_server.requests) == asked and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until_asked(git_server, asked)
     worker.kill()
     worker.wait()
     with pytest.raises(TimedOut, match="Another fetch"):
@@ -591,8 +599,9 @@ def test_waiting_and_fetching_have_one_limit_of_time(make, git_server) -> None:
     git_server.gate.clear()
 
     holder = threading.Thread(target=lambda: make().fetch(0, timeout=120))
+    asked = len(git_server.requests)
     holder.start()
-    time.sleep(0.3)
+    until_asked(git_server, asked)
     with pytest.raises(TimedOut):
         make().fetch(0, timeout=2)
     assert holder.is_alive(), "it waited for as long as the other one fetched"

@@ -453,7 +453,7 @@ def silent_server() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(2)
+        thread.join(60)
         for connection in accepted:
             connection.close()
 

@@ -124,7 +124,7 @@ def test_it_can_be_cancelled_meanwhile(
 
     worker = threading.Thread(target=work)
     worker.start()
-    assert waits.wait(10)
+    assert waits.wait(60)
     cancelling.cancel_deploy(person(deployer), deploy=Deploy.objects.get(pk=deploy.pk))
     worker.join(45)
     assert not worker.is_alive(), "it waits its whole minute"

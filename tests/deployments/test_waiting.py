@@ -47,7 +47,7 @@ def test_a_deploy_can_be_cancelled_while_something_outside_hangs(environment, de
 
     worker = threading.Thread(target=work)
     worker.start()
-    assert hanging.wait(10)
+    assert hanging.wait(60)
     cancelling.cancel_deploy(person(deployer), deploy=Deploy.objects.get(pk=deploy.pk))
     worker.join(60)
     assert not worker.is_alive(), "it waits for what hangs"

@@ -25,7 +25,7 @@ from tests.observer import Watching
 from tests.planes import PLANES, Plane, kubectl_program, running_plane
 from tests.sandbox.played import start_nodes
 
-PATIENT = Patience(webhook=1.0, kind=10.0, pause=0.2)
+PATIENT = Patience(webhook=1.0, kind=60.0, pause=0.2)
 QUICK = replace(
     Limits(),
     settle=1.0,

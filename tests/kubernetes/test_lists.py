@@ -244,7 +244,7 @@ def test_the_end_of_the_beginning_is_marked(home: Home) -> None:
 def test_a_watch_ends_in_time(home: Home) -> None:
     began = time.monotonic()
     with watching(home, home.path("secrets"), timeoutSeconds="1") as watch:
-        assert watch.ended.wait(6)
+        assert watch.ended.wait(60)
     assert time.monotonic() - began > 0.8
 
 

@@ -192,12 +192,12 @@ def test_several_processes_at_once_tell_it_once(slack: FakeSlack) -> None:
 
     def process() -> None:
         try:
-            barrier.wait(10)
+            barrier.wait(60)
             operations.warn("portal.redis", "failed", "Gone.")
-            barrier.wait(10)
+            barrier.wait(60)
             if threading.current_thread().name == "first":
                 later()
-            barrier.wait(10)
+            barrier.wait(60)
             tell_due()
             send_own("portal.")
         except Exception as error:  # noqa: BLE001

@@ -46,15 +46,15 @@ def test_a_tick_that_hangs_keeps_back_no_take_over(
 
     def hang() -> None:
         hangs.set()
-        stop.wait(30)
+        stop.wait(120)
 
     monkeypatch.setattr(scheduler, "TICKS", (Tick("hangs", 1, hang),))
     monkeypatch.setattr(scheduler, "RECONCILING", (Tick("reconcile", 0, reconcile),))
     thread = start(stop)
-    assert reconciled.wait(20)
+    assert reconciled.wait(60)
     assert set(Lease.objects.values_list("name", flat=True)) == {"scheduler", "reconciler"}
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -66,9 +66,9 @@ def test_the_end_of_the_reconciler_ends_the_process(
     def loop(ticks: object, **given: object) -> None:
         if given.get("lease") == scheduler.RECONCILER:
             return
-        stop.wait(30)
+        stop.wait(120)
 
     monkeypatch.setattr(scheduler, "loop", loop)
     thread = start(stop)
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()

@@ -49,7 +49,7 @@ def test_it_kills_what_is_named_and_nothing_else(
     running: dict[str, subprocess.Popen[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert losing.main(["deploys"], tmp_path) == 0
-    assert running["deploys"].wait(10) == -signal.SIGKILL
+    assert running["deploys"].wait(60) == -signal.SIGKILL
     assert "Killed deploys: 1 process." in capsys.readouterr().out
     time.sleep(0.05)
     assert [running[name].poll() for name in ("short", "scheduler", "foreign")] == [None, None, None]

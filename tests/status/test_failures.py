@@ -125,14 +125,16 @@ def settle() -> None:
 @pytest.mark.watched
 @pytest.mark.django_db(transaction=True)
 def test_a_slow_database_delays_no_probe(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    answered = threading.Event()
+    answered, read = threading.Event(), threading.Event()
 
     def slow() -> Any:
-        assert answered.wait(60), "the probe waited for the database"
+        answered.wait(60)
+        read.set()
         return pulse.read_records()
 
     monkeypatch.setattr(watch.RECORDS, "read", slow)
     ready = client.get("/readyz")
+    assert not read.is_set(), "the probe waited for the database"
     answered.set()
     assert ready.status_code == 503
     assert ready.json()["database"]["problem"] == "does not answer in time"

@@ -107,7 +107,7 @@ def test_no_fork_while_a_beat_is_under_way_but_it_waits_only_for_a_while(monkeyp
 
     beating = BeatingHeart(Slow(WORKER))
     beating.start()
-    assert under_way.wait(10)
+    assert under_way.wait(30)
     began = time.monotonic()
     with beating.still():
         assert 0.2 <= time.monotonic() - began < 40
