@@ -1,7 +1,8 @@
 """Looks whether a known registry has the images that manifests name by themselves, such as mirrored ones: a wrong tag would only
 show when a node cannot pull it. The project's own images are pinned before, and missing ones refused.
 
-A registry that does not answer, or may not be asked, gives no finding: nodes have a credential of their own.
+A registry that does not answer, or may not be asked, gives no finding: nodes have a credential of their own. So does a repository
+that is allotted to other projects only: the answer would tell of their images.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from core.findings import WARNING, Finding
 from engine.manifests.images import parse_reference
 from engine.manifests.references import containers_of, pod_template_of
 from engine.types import Manifest, ObjectRef
+from projects.allotting.rules import of_others
+from projects.allotting.wishes import Wish, of_repository
 from projects.connections import ecr
-from projects.models import Registry
+from projects.models import Project, Registry
 
 MOST = 20  # images of one deploy that are asked for
 HINT = "Pods that start on a node without it cannot pull it. Correct the tag, or push the image first."
@@ -31,14 +34,22 @@ class Named:
     ref: ObjectRef
 
 
-def named_images(manifests: Sequence[Manifest]) -> list[Named]:
-    """The images in known registries that the manifests name by a tag, each once; at most MOST. One query."""
+def named_images(project: Project, manifests: Sequence[Manifest]) -> list[Named]:
+    """The images in known registries that the manifests name by a tag, each once; at most MOST. None of repositories that are
+    allotted to other projects only. Two queries."""
     registries = {registry.host: registry for registry in Registry.objects.current()}
     found: dict[tuple[str, str, str], Named] = {}
     for manifest in manifests:
         for named in _of(manifest, registries):
             found.setdefault((named.registry.host, named.repository, named.tag), named)
-    return list(found.values())[:MOST]
+    wishes = {one: _wish(one) for one in found.values()}
+    foreign = of_others(project, wishes.values())
+    return [one for one, wish in wishes.items() if wish not in foreign][:MOST]
+
+
+def _wish(one: Named) -> Wish:
+    [wish] = of_repository(one.registry, one.repository)
+    return wish
 
 
 def _of(manifest: Manifest, registries: Mapping[str, Registry]) -> Iterator[Named]:

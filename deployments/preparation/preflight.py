@@ -207,7 +207,7 @@ def check_objects(
     changes. Raises ApiError when the cluster does not answer."""
     known = keeping(environment)
     kept = {(environment.namespace, environment.pull_secret)} if known.is_managed else set()
-    others = named_images(manifests)
+    others = named_images(environment.project, manifests)
     with ThreadPoolExecutor(max_workers=3) as pool:
         pulls = (environment.namespace, environment.pull_secret)
         references = pool.submit(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -29,19 +30,19 @@ _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 @dataclass(frozen=True)
 class Document:
-    """One object as written. `marks`: line and text of each string of its file document that holds `${`. `content`: the
-    whole file, for the line of a field that something is wrong with."""
+    """One object as written. `marks`: lines, rising, of each string of its file document that holds `${`, by its text.
+    `content`: the whole file, for the line of a field that something is wrong with."""
 
     body: Json = field(repr=False)  # may hold secret values
     source: Source
-    marks: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    marks: Mapping[str, Sequence[int]] = field(default_factory=dict, repr=False)
     content: bytes = field(default=b"", repr=False)
 
     def line_of(self, text: str) -> int:
         """The line of a string scalar that holds `${`; the object's own line when it came by an alias."""
-        return min(
-            (n for n, t in self.marks if t == text and n >= self.source.line), default=self.source.line
-        )
+        lines = self.marks.get(text, ())
+        place = bisect_left(lines, self.source.line)
+        return lines[place] if place < len(lines) else self.source.line
 
 
 def read_documents(files: Mapping[str, bytes]) -> list[Document]:

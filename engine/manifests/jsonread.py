@@ -42,7 +42,7 @@ def read_json_stream(text: str) -> list[YamlDocument] | None:
         except ValueError:
             return None
         value = _checked(value, line, 0)
-        marks = tuple((line, string) for string in strings_of(value) if "${" in string)
+        marks = {string: (line,) for string in strings_of(value) if "${" in string}
         documents.append(YamlDocument(value, line, marks, {}, {}))
         line += text.count("\n", start, position)
     return documents
@@ -72,7 +72,7 @@ def _placed(document: YamlDocument, position: YamlDocument) -> YamlDocument:
 
 
 def _same_texts(document: YamlDocument, position: YamlDocument) -> bool:
-    return {text for _, text in document.marks} == {text for _, text in position.marks}
+    return document.marks.keys() == position.marks.keys()
 
 
 def strings_of(value: Any) -> Iterator[str]:

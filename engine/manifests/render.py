@@ -277,11 +277,10 @@ def _pinned_container(container: Any, pins: Pins) -> Any:
 
 def _used_variables(document: Document, settings: _Settings) -> tuple[tuple[str, str, str], ...]:
     """The variables that strings of the YAML document name; kept with a Secret from Git for its rollback."""
-    texts = [text for _, text in document.marks]
     return tuple(
         (v.name, v.value, v.type)
         for v in settings.variables
-        if any(f"${{{v.name}}}" in text for text in texts)
+        if any(f"${{{v.name}}}" in text for text in document.marks)
     )
 
 

@@ -8,7 +8,7 @@ libyaml. Merge keys follow go-yaml: `<<` takes effect where it stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,13 +87,13 @@ class Budget:
 class YamlDocument:
     """One document of a stream.
 
-    `marks`: line and text of each string scalar that holds `${`. `lines`: line of the first key of each mapping, by
+    `marks`: lines, rising, of each string scalar that holds `${`, by its text. `lines`: line of the first key of each mapping, by
     `id()`; the data is kept alive by `value`. `key_lines`: the same per key, filled only when asked for.
     """
 
     value: Any = field(repr=False)
     line: int
-    marks: tuple[tuple[int, str], ...] = field(repr=False)
+    marks: Mapping[str, Sequence[int]] = field(repr=False)
     lines: dict[int, int]
     key_lines: dict[int, dict[str, int]]
 
@@ -169,7 +169,7 @@ class _Builder:
         """Begins a document; anchors do not reach across documents."""
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int, int] | None] = {}
-        self._marks: list[tuple[int, str]] = []
+        self._marks: dict[str, list[int]] = {}
         self._lines: dict[int, int] = {}
         self._key_lines: dict[int, dict[str, int]] = {}
         self._root: Any = None
@@ -200,7 +200,7 @@ class _Builder:
 
     def finish(self) -> YamlDocument:
         """The document that has just ended."""
-        return YamlDocument(self._root, self._root_line, tuple(self._marks), self._lines, self._key_lines)
+        return YamlDocument(self._root, self._root_line, self._marks, self._lines, self._key_lines)
 
     def _scalar(self, event: ScalarEvent) -> None:
         text: str = event.value
@@ -219,7 +219,7 @@ class _Builder:
         else:
             value = _finite(json_value(value), line)
         if "${" in text:
-            self._marks.append((line, text))
+            self._marks.setdefault(text, []).append(line)
         size = len(text) + _PER_VALUE
         self._budget.take(0, len(text), line)
         if event.anchor:

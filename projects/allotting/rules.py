@@ -29,11 +29,25 @@ def uncovered(
     asked = set(wanted)
     if not asked:
         return set()
-    rows = Allotment.objects.filter(kind__in={wish.kind for _, wish in asked}, environment=None)
+    book = _read_book({wish.kind for _, wish in asked}, without)
+    return {(project, wish) for project, wish in asked if project not in _owners(wish, book)}
+
+
+def of_others(project: Project, wishes: Iterable[Wish]) -> set[Wish]:
+    """The wishes that are allotted to other projects and not to this one; one query. What is allotted to nobody is not in it."""
+    asked = set(wishes)
+    if not asked:
+        return set()
+    book = _read_book({wish.kind for wish in asked})
+    owners = {wish: _owners(wish, book) for wish in asked}
+    return {wish for wish in asked if owners[wish] and project.pk not in owners[wish]}
+
+
+def _read_book(kinds: Iterable[str], without: Allotment | None = None) -> dict[_Where, dict[str, set[int]]]:
+    rows = Allotment.objects.filter(kind__in=set(kinds), environment=None)
     if without is not None:
         rows = rows.exclude(pk=without.pk)
-    book = _book(rows.values_list("kind", "cluster", "registry", "pattern", "project"))
-    return {(project, wish) for project, wish in asked if project not in _owners(wish, book)}
+    return _book(rows.values_list("kind", "cluster", "registry", "pattern", "project"))
 
 
 _Where = tuple[str, int | None, int | None]  # kind, cluster, registry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -39,12 +39,14 @@ def folders(paths: Iterable[str]) -> Folders:
     """The folders that may be config directories. Where some have the name of an environment or lie in a folder such as
     `kubernetes`, only those."""
     files = [PurePosixPath(path) for path in paths]
-    charts = tuple(sorted({str(file.parent) for file in files if file.name == "Chart.yaml"}))
+    charts = {str(file.parent) for file in files if file.name == "Chart.yaml"}
     homes = {str(file.parent) for file in files if file.suffix in _SUFFIXES}
-    wanted = {one for one in homes if one != "." and _is_ours(one) and not _is_below(one, charts)}
+    wanted = {one for one in homes - _below(homes, charts) if one != "." and _is_ours(one)}
     likely = {one for one in wanted if is_named(one) or _has_root(one)}
     ordered = sorted(likely or wanted, key=lambda one: (not is_named(one), one.count("/"), one))
-    return Folders(tuple(ordered[:MOST]), max(0, len(ordered) - MOST), charts, at_root="." in homes)
+    return Folders(
+        tuple(ordered[:MOST]), max(0, len(ordered) - MOST), tuple(sorted(charts)), at_root="." in homes
+    )
 
 
 def _is_ours(folder: str) -> bool:
@@ -52,8 +54,15 @@ def _is_ours(folder: str) -> bool:
     return not NOT_OURS & {*parts} and not any(part.startswith(".") for part in parts)
 
 
-def _is_below(folder: str, charts: Iterable[str]) -> bool:
-    return any(chart == "." or folder == chart or folder.startswith(f"{chart}/") for chart in charts)
+def _below(homes: Iterable[str], charts: Set[str]) -> set[str]:
+    """The folders that are charts, or lie in one. With a slash at its end, what lies in a folder follows it in the order."""
+    found, chart = set(), ""
+    for path in sorted(f"{one}/" for one in {*homes, *charts}):
+        if not (chart and path.startswith(chart)):
+            chart = path if path[:-1] in charts else ""
+        if chart or "." in charts:
+            found.add(path[:-1])
+    return found
 
 
 def _has_root(folder: str) -> bool:

@@ -6,7 +6,7 @@ No value of a Secret leaves this module: only names of files and counts of keys.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,19 +127,19 @@ def _blank_files(documents: Sequence[Document], problems: list[str]) -> list[Bla
     found = []
     for path, group in by_file.items():
         secrets = [document for document in group if is_secret(document.body)]
-        blank = [document for document in secrets if _is_blank(document)]
-        if blank and len(blank) == len(group):
+        blank = [_is_blank(document) for document in secrets]
+        if blank and sum(blank) == len(group):
             names = tuple(str(document.body["metadata"]["name"]) for document in group)
             found.append(BlankFile(path, names, sum(_keys(document) for document in group)))
         else:
-            problems += _of_secrets(secrets, blank)
+            problems += _of_secrets(zip(secrets, blank, strict=True))
     return found
 
 
-def _of_secrets(secrets: Sequence[Document], blank: Sequence[Document]) -> Iterator[str]:
-    for document in secrets:
+def _of_secrets(secrets: Iterable[tuple[Document, bool]]) -> Iterator[str]:
+    for document, is_blank in secrets:
         name = document.body["metadata"]["name"]
-        if document in blank:
+        if is_blank:
             yield (
                 f"{document.source}: the blank Secret {name} stands beside other objects; only a file of Secrets alone can be"
                 " replaced by a secret of AWS"

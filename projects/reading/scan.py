@@ -18,6 +18,9 @@ from projects.reading.manifests import Manifests, read
 
 FETCH_SECONDS = 8.0  # that a person waits for the host
 FRESH_SECONDS = 30.0
+MOST_PATHS = (
+    200_000  # files whose folders are looked at; the largest repositories of one product have about so many
+)
 READ_SECONDS = 6.0  # for the manifests; what is left then is named
 
 
@@ -75,11 +78,16 @@ def _scanned(repository: GitRepository, sha: str, folder: str) -> Scan:
 
 
 def _read(repository: GitRepository, sha: str) -> Scan:
-    paths = repository.paths(sha)
+    every = repository.paths(sha)
+    paths = every[:MOST_PATHS]
     likely = folders(paths)
     ends = time.monotonic() + READ_SECONDS
     found: list[Folder] = []
     notes = [*_notes(likely)]
+    if len(every) > MOST_PATHS:
+        notes.append(
+            f"The repository has {len(every)} files; only the folders of the first {MOST_PATHS} were looked at."
+        )
     for path in likely.chosen:
         if time.monotonic() > ends:
             notes.append(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from adapters.git.repository import GitRepository
+from projects.reading import scan as scanning
 from projects.reading.directories import folders, is_production, place_of, slug_of
 from projects.reading.manifests import BlankFile, FoundVariable, read
 
@@ -149,3 +154,59 @@ def test_blank_secrets_become_secrets_files_and_no_value_is_told() -> None:
     assert "beside other objects" in found.problems[1]
     assert "Y2FuYXJ5" not in repr(found)
     assert "canary" not in repr(found)
+
+
+def test_what_lies_in_a_chart_and_what_only_looks_so() -> None:
+    paths = [
+        "k8s/a/Chart.yaml",
+        "k8s/a/prod/x.yaml",
+        "k8s/a-b/x.yaml",
+        "k8s/a.b/x.yaml",
+        "k8s/ab/x.yaml",
+        "k8s/b/x.yaml",
+    ]
+    assert folders(paths).chosen == ("k8s/a-b", "k8s/a.b", "k8s/ab", "k8s/b")
+    assert folders([*paths, "Chart.yaml"]).chosen == ()
+
+
+def processor_seconds(work: Callable[[], object]) -> float:
+    """What it takes of the processor, so that a busy machine does not count."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def test_charts_without_number_take_no_minutes() -> None:
+    charts = [f"k8s/c{number}/Chart.yaml" for number in range(60_000)]  # each with each: about 150 s
+    assert processor_seconds(lambda: folders(charts)) < 30
+
+
+def test_a_variable_that_is_used_without_number_takes_no_minutes() -> None:
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n"
+    used = head + "".join(
+        f"  k{number}: '${{V}}'\n" for number in range(60_000)
+    )  # each with each: about 120 s
+    assert processor_seconds(lambda: read({"a.yaml": used.encode()})) < 30
+
+
+def test_blank_secrets_beside_another_object_are_told_one_by_one() -> None:
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s%d}\nstringData: {a: ''}\n---\n"
+    other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
+    found = read({"a.yaml": ("".join(secret % number for number in range(3)) + other).encode()})
+    assert [text.partition(": ")[0] for text in found.problems] == ["a.yaml:1", "a.yaml:6", "a.yaml:11"]
+
+
+def test_of_a_repository_with_files_without_number_the_first_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Repository:
+        def paths(self, sha: str) -> list[str]:
+            return ["k8s/a/x.yaml", "k8s/b/x.yaml", "k8s/c/x.yaml", "Dockerfile"]
+
+        def files(self, sha: str, path: str, **options: object) -> dict[str, bytes]:
+            return {"x.yaml": b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}
+
+    monkeypatch.setattr(scanning, "MOST_PATHS", 2)
+    found = scanning._read(cast(GitRepository, Repository()), "a" * 40)
+    assert ([one.path for one in found.folders], found.dockerfiles) == (["k8s/a", "k8s/b"], ())
+    assert found.notes == ("The repository has 4 files; only the folders of the first 2 were looked at.",)

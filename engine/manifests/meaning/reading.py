@@ -131,10 +131,11 @@ def _container_names(body: Json) -> tuple[str, ...]:
 
 def _without_all_containers(told: Sequence[Meaning], names: Sequence[str]) -> list[Meaning]:
     """Equal changes of several containers as one; without names where it is of all of them."""
+    every = set(names)
     by_change: dict[Meaning, list[str]] = {}
     for one in told:
         by_change.setdefault(replace(one, containers=()), []).extend(one.containers)
     return [
-        replace(one, containers=() if set(names) <= set(found) else tuple(found))
+        replace(one, containers=() if every <= set(found) else tuple(found))
         for one, found in by_change.items()
     ]
