@@ -34,8 +34,10 @@ class UiBoundField(BoundField):
             built.setdefault("class", f"input {own}".strip())
         if str(widget.attrs.get("placeholder", "")).lower() == str(self.label).lower():
             built["placeholder"] = False  # it only repeats the label
-        if self.form.is_bound and self.form.errors:
-            built["autofocus"] = self.name == self._first_wrong()
+        # Where only the form as a whole is wrong, a field's own wish for the focus stays.
+        wrong = self._first_wrong() if self.form.is_bound and self.form.errors else None
+        if wrong is not None:
+            built["autofocus"] = self.name == wrong
         return built
 
     def _first_wrong(self) -> str | None:

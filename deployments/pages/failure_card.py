@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.models import Deploy, Release
-from deployments.pages.deploy_parts import ObjectView
+from deployments.pages.deploy_parts import ObjectView, images_of
 from engine.rollout.fixes import Fix, likely_fixes
 from runs.models import State
 
 TROUBLE = (State.FAILED, State.ERRORED, State.TIMED_OUT, State.ABANDONED)
 MOST_OTHERS = 20
 MOST_NAMES = 6  # objects that are named; the table has all of them
-GENERAL_HINTS = ("Look at the last lines of its log.",)  # said better by a likely fix
+# Said better by a likely fix.
+GENERAL_HINTS = (
+    "Look at the last lines of its log.",
+    "Check the tag: was this revision built and pushed?",
+    "Check that the image exists and that the namespace's pull secret is valid.",
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ def fixes_of(deploy: Deploy) -> list[FixView]:
         mine.stored_objects,
         earlier.stored_objects if earlier else [],
         deploy.environment.name,
+        {image.reference for image in images_of(mine)},
     )
     files = dict(deploy.environment.secrets_files.values_list("path", "pk")) if found else {}
     return [FixView(fix, files.get(fix.file or _file_of(fix, mine))) for fix in found]

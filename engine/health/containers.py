@@ -15,7 +15,8 @@ from engine.limits import Limits
 from engine.types import Json
 
 _DENIED = re.compile(
-    r"denied|unauthorized|authorization failed|no basic auth|not authorized|\b401\b|\b403\b|forbidden", re.I
+    r"denie[ds]|unauthorized|authorization failed|no basic auth|not authorized|\b401\b|\b403\b|forbidden",
+    re.I,
 )
 _MISSING = re.compile(
     r"not found|manifest unknown|name unknown|does not exist|no such (image|manifest)", re.I
@@ -69,13 +70,23 @@ def troubles_of_container(
         yield found
 
 
+def is_denied(text: str) -> bool:
+    """Whether these words about a pull say that the registry denies the image. It may be missing, too: some say no more."""
+    return bool(_DENIED.search(text))
+
+
+def is_missing(text: str) -> bool:
+    """Whether these words about a pull say that the registry lacks the image."""
+    return bool(_MISSING.search(text))
+
+
 def _image_trouble(subject: Subject, reason: str, events: Sequence[Json], limits: Limits) -> Trouble:
     text, tries = _pulls(subject, events)
     image = subject.image
-    if _DENIED.search(text):
+    if is_denied(text):
         sentence = f"image {image} may not be pulled: the registry denies it"
         hint = "Check that the image exists and that the namespace's pull secret is valid."
-    elif _MISSING.search(text):
+    elif is_missing(text):
         sentence = f"image {image} was not found in the registry"
         hint = "Check the tag: was this revision built and pushed?"
     else:
@@ -107,7 +118,7 @@ def _pulls(subject: Subject, events: Sequence[Json]) -> tuple[str, int]:
     ]
     tries = sum(int(e.get("count") or (e.get("series") or {}).get("count") or 1) for e in pulls)
     texts = [subject.message, *(str(e["message"]) for e in reversed(pulls))]
-    telling = [text for text in texts if _MISSING.search(text) or _DENIED.search(text)]
+    telling = [text for text in texts if is_missing(text) or is_denied(text)]
     text = next(iter(telling), subject.message or (texts[1] if pulls else ""))
     return text, tries
 

@@ -6,9 +6,10 @@ A fix is only named where the evidence says so; else there is none. No value of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.health.containers import is_denied, is_missing
 from engine.health.named_settings import missing_settings
 from engine.manifests.settings import Settings, container_of, object_of, ports_of, settings_of
 from engine.types import Json, ObjectRef
@@ -35,28 +36,33 @@ class Fix:
 
 
 def likely_fixes(
-    evidence: Sequence[Json], stored: Sequence[Json], before: Sequence[Json], place: str
+    evidence: Sequence[Json],
+    stored: Sequence[Json],
+    before: Sequence[Json],
+    place: str,
+    built: Collection[str] = (),
 ) -> list[Fix]:
     """At most MOST proposals, each once. `evidence`: of a deploy, as kept in its row; `stored`, `before`: the objects of its
-    release and of the one that ran; `place`: name of the environment."""
+    release and of the one that ran; `place`: name of the environment; `built`: references of the images that the project
+    builds, as its manifests name them without a digest."""
     found: dict[tuple[str, str], Fix] = {}
     for item in evidence:
         if not item.get("container"):
             continue
-        for fix in _of_container(item, stored, before, place):
+        for fix in _of_container(item, stored, before, place, built):
             found.setdefault((fix.kind, fix.name), fix)
     return list(found.values())[:MOST]
 
 
-def _of_container(item: Json, stored: Sequence[Json], before: Sequence[Json], place: str) -> Iterator[Fix]:
+def _of_container(
+    item: Json, stored: Sequence[Json], before: Sequence[Json], place: str, built: Collection[str]
+) -> Iterator[Fix]:
     name, reason = str(item["container"]), str(item.get("reason") or "")
     body = object_of(stored, ObjectRef.parse(str(item["ref"])))
     container = container_of(body, name)
     text = f"{item.get('message') or ''} {item.get('sentence') or ''}"
     if reason in _NO_IMAGE:
-        image = container.get("image", "its image")
-        sentence = f"{image} cannot be pulled: deploy a revision whose image was built and pushed, or build this one."
-        yield Fix("image", sentence, name)
+        yield from _of_image(name, container, reason, text, built)
     elif reason == "OOMKilled":
         yield _more_memory(name, container)
     elif key := _KEY.search(text):
@@ -77,6 +83,25 @@ def _of_container(item: Json, stored: Sequence[Json], before: Sequence[Json], pl
     elif container:
         yield from _of_settings(item, name, container, stored, before, place)
         yield from _of_ports(item, name, container)
+
+
+def _of_image(name: str, container: Json, reason: str, text: str, built: Collection[str]) -> Iterator[Fix]:
+    """Nothing where the registry did not answer: then the image itself may be right."""
+    image = str(container.get("image") or "its image")
+    if reason == "InvalidImageName":
+        sentence = f"{image} is no name of an image: correct it in the manifests."
+    elif is_denied(text):
+        sentence = (
+            f"The registry denies {image}: look whether it exists, and whether the pull secret is valid."
+        )
+    elif not is_missing(text):
+        return
+    elif image.partition("@")[0] in built:
+        sentence = f"{image} is not in the registry: build this revision, or deploy one that has been built."
+    else:
+        how = "correct its tag in the manifests, or push it"
+        sentence = f"{image} is not in the registry, and this project does not build it: {how}."
+    yield Fix("image", sentence, name)
 
 
 def _kind(word: str) -> str:

@@ -174,13 +174,13 @@ function find(log, text, step = 0) {
   if (step && number && Number(number[1]) <= Number($("[data-log-count]", log)?.textContent || 0)) { location.hash = `L${number[1]}`; return; }
   const wanted = text.toLowerCase();
   const hits = wanted ? $$(".log-lines > li", log).filter((item) => item.lastElementChild.textContent.toLowerCase().includes(wanted)) : [];
-  const before = $(".found", log);
+  const before = $(".log-hit", log);
   const at = hits.length ? (Math.max(hits.indexOf(before), step ? -1 : 0) + step + hits.length) % hits.length : -1;
   const hit = hits[at];
-  before?.classList.remove("found");
+  before?.classList.remove("log-hit");
   tell(log, wanted && (hit ? `${at + 1} of ${hits.length}` : "Nothing found"));
   if (!hit) return;
-  hit.classList.add("found");
+  hit.classList.add("log-hit");
   hit.closest("details").open = true;
   hit.scrollIntoView({ block: "center" });
 }

@@ -164,8 +164,29 @@ def test_out_of_memory_names_the_limit() -> None:
     assert found.sentence == "Raise the memory limit of container web (64Mi now), or make it use less."
 
 
-def test_an_image_that_is_not_there_leads_to_the_picker() -> None:
-    assert only(crash(reason="ErrImagePull"), [workload()]).kind == "image"
+MISSING = "image r/web:1 was not found in the registry"
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "built", "words"),
+    [
+        ("ErrImagePull", MISSING, ["r/web:1"], "build this revision"),
+        ("ImagePullBackOff", MISSING, ["r/worker:1"], "this project does not build it: correct its tag in the manifests"),
+        ("ErrImagePull", "image r/web:1 may not be pulled: the registry denies it", ["r/web:1"], "pull secret"),
+        ("InvalidImageName", "image r/web:1 is not a valid image name", [], "no name of an image"),
+    ],
+)  # fmt: skip
+def test_an_image_is_mended_by_what_the_registry_says_and_by_who_builds_it(
+    reason: str, said: str, built: list[str], words: str
+) -> None:
+    item = crash(reason=reason, sentence=said)
+    (found,) = likely_fixes([item], [workload(image="r/web:1@sha256:0d82ec1c")], [], "Production", built)
+    assert (found.kind, words in found.sentence) == ("image", True), found.sentence
+
+
+def test_of_a_registry_that_does_not_answer_the_image_is_not_blamed() -> None:
+    item = crash(reason="ErrImagePull", sentence="image r/web:1 cannot be pulled: dial tcp: i/o timeout")
+    assert fixes(item, [workload()]) == []
 
 
 @pytest.mark.parametrize("message", [

@@ -375,3 +375,9 @@ def test_no_page_is_kept_by_a_browser_or_proxy(bob: User, address: str) -> None:
     said = client.get(address)["Cache-Control"]
     assert "no-store" in said
     assert "private" in said
+
+
+def test_after_a_wrong_password_the_password_has_the_focus(bob: User) -> None:
+    page = Client().post("/login/", {"login": "bob", "password": WRONG}).content.decode()
+    (focused,) = re.findall(r"<input[^>]*autofocus[^>]*>", page)
+    assert 'name="password"' in focused

@@ -328,7 +328,7 @@ def test_finding_in_the_log(open_page: Callable[..., Page]) -> None:
     find.fill("checked OUT")
     find.press("Enter")
     expect(page.locator("#L2")).to_be_visible()  # its fold was closed
-    expect(page.locator("#L2")).to_have_class("found")
+    expect(page.locator("#L2")).to_have_class("log-hit")
     find.fill("L8")
     find.press("Enter")
     assert page.url.endswith("#L8")
@@ -360,7 +360,9 @@ def test_the_log_is_searched_while_one_types(open_page: Callable[..., Page]) -> 
     expect(told).to_have_text("Nothing found")
     find.fill("checked out")
     expect(told).to_have_text(re.compile(r"1 of \d+"))
-    expect(page.locator("li.found")).to_have_count(1)
+    expect(page.locator("li.log-hit")).to_have_count(1)
+    # The line that is found stays where it is.
+    assert page.locator("li.log-hit").evaluate("line => getComputedStyle(line).marginBlock") == "0px"
     find.fill("")
     expect(told).to_have_text("")
-    expect(page.locator("li.found")).to_have_count(0)
+    expect(page.locator("li.log-hit")).to_have_count(0)

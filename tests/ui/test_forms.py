@@ -92,6 +92,18 @@ def test_a_wrong_form_takes_the_focus_from_a_field_that_asks_for_it() -> None:
     assert "autofocus" in page.named("second")
 
 
+def test_a_form_that_is_wrong_as_a_whole_leaves_the_focus_where_it_asks_for_it() -> None:
+    class Asks(forms.Form):
+        first = forms.CharField()
+        second = forms.CharField(widget=forms.TextInput({"autofocus": True}))
+
+        def clean(self) -> None:
+            raise forms.ValidationError("These do not fit.")
+
+    page = Elements(str(Asks({"first": "x", "second": "y"})))
+    assert [attrs["name"] for _, attrs in page.found if "autofocus" in attrs] == ["second"]
+
+
 def test_wrong_fields_say_so_to_everybody(wrong: Elements) -> None:
     assert wrong.named("namespace")["aria-invalid"] == "true"
     assert wrong.named("namespace")["class"] == "input mono"
