@@ -66,7 +66,12 @@ def answer(request: HttpRequest, make: Callable[[], str]) -> HttpResponse:
     query = request.GET.urlencode()
     if len(query) > LONGEST_QUERY:
         return HttpResponse(make())
-    return _sent(request, _of((rights_of(request), query), told_at(request), make))
+    rights = rights_of(request)
+
+    def are_same() -> bool:
+        return rights_of(request) == rights
+
+    return _sent(request, _of((rights, query), told_at(request), make, are_same))
 
 
 def told_at(request: HttpRequest) -> float:
@@ -93,8 +98,9 @@ def noted() -> Version:
     )
 
 
-def _of(key: Key, told: float, make: Callable[[], str]) -> Made:
-    """The kept part, or a new one. Requests for the same part wait for the one that makes it."""
+def _of(key: Key, told: float, make: Callable[[], str], are_same: Callable[[], bool]) -> Made:
+    """The kept part, or a new one. Requests for the same part wait for the one that makes it. `are_same`: whether the person's
+    rights are still those of the key. A part that was made with others is theirs alone, so it is not kept."""
     if not connection.in_atomic_block:
         close_old_connections()  # a request that waits keeps no connection of the pool
     with _making[key]:
@@ -104,6 +110,8 @@ def _of(key: Key, told: float, make: Callable[[], str]) -> Made:
         version = noted()
         if found is None or not found.is_newest(version):
             found = _make(version, make)
+            if not are_same():
+                return found
             if len(_made) >= MOST:
                 _made.clear()
                 _making.clear()  # a request that holds one of them keeps it

@@ -15,7 +15,7 @@ from core.dbclock import database_seconds
 from portal import board as boards
 from portal import shared_board
 from projects.models import Role
-from tests.factories import grant, make_user
+from tests.factories import grant, make_project, make_user
 
 HTMX = {"HTTP_HX_REQUEST": "true"}
 
@@ -68,6 +68,27 @@ def test_a_role_that_is_taken_away_counts_at_once(shop: Any, viewer: Any) -> Non
     assert "The Shop" not in ask(client)
     grant(viewer, Role.DEPLOYER, shop)
     assert "you are viewer here" not in ask(client)
+
+
+def test_a_role_given_while_it_is_made_shows_others_nothing(
+    shop: Any, viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made for more rights than the request began with is kept for nobody."""
+    other = make_user("second")
+    grant(other, Role.VIEWER, shop)
+    client, of_another = signed_in(viewer), signed_in(other)
+    hidden = make_project(slug="hidden")
+    real = shared_board.noted
+
+    def noted() -> shared_board.Version:
+        if not viewer.memberships.filter(project=hidden).exists():
+            grant(viewer, Role.VIEWER, hidden)
+        return real()
+
+    monkeypatch.setattr(shared_board, "noted", noted)
+    assert "projects/hidden" in ask(client)  # it is theirs by now
+    assert "projects/hidden" not in ask(of_another)
+    assert "projects/hidden" not in ask(of_another, told=database_seconds() - 5)
 
 
 def test_what_is_a_persons_own_is_not_shared(shop: Any, admin: Any, made: list[Any]) -> None:
