@@ -17,7 +17,7 @@ from people.services import give_password, require_admin
 @transaction.atomic
 def new_link(actor: Actor, *, user: User) -> str:
     """The token of a new link for an active account; earlier links of it stop working. The old password goes on until another one
-    is chosen. Raises Refused."""
+    is chosen; a password that is set otherwise ends the link (`User.save`). Raises Refused."""
     require_admin(actor)
     if not user.is_active:
         raise Refused(
@@ -25,7 +25,7 @@ def new_link(actor: Actor, *, user: User) -> str:
         )
     token = secrets.token_urlsafe(32)
     SetupLink.objects.filter(user=user).delete()
-    SetupLink.objects.create(token_hash=SetupLink.hash_of(token), user=user)
+    SetupLink.objects.create(token_hash=SetupLink.hash_of(token), user=user, made_by=actor.user)
     record(actor, "password.link_made", target_kind="user", target_id=user.pk, target_text=user.username)
     return token
 

@@ -33,9 +33,23 @@ class User(AbstractUser):
         ordering = ["username"]
 
     def save(self, *args: object, **kwargs: object) -> None:
-        """Sets Django's flags to `is_admin`, so that there is one kind of admin, then saves."""
+        """Sets Django's flags to `is_admin`, so that there is one kind of admin, ends links that must not outlive the change,
+        then saves."""
         self.is_staff = self.is_superuser = self.is_admin
+        if self.pk is not None:
+            self._end_links()
         super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    def _end_links(self) -> None:
+        """Deletes the person's unused links when they get another password or are archived, by whatever way, and those that they
+        made for others when they are no admin (any more)."""
+        ended = models.Q() if self.is_admin and self.is_active else models.Q(made_by=self.pk)
+        # Django keeps a new password there until it is saved.
+        has_new: bool = self._password is not None  # type: ignore[attr-defined]
+        if has_new or not self.is_active:
+            ended |= models.Q(user=self.pk)
+        if ended:
+            SetupLink.objects.filter(ended, used_at=None).delete()
 
     def __str__(self) -> str:
         return self.name or self.username
@@ -56,10 +70,13 @@ class User(AbstractUser):
 
 class SetupLink(models.Model):
     """A one-time link: with a `user`, they choose their password by it; without one, the first admin makes their account. Only a
-    hash of its token is stored."""
+    hash of its token is stored. `made_by`: the admin who made it for another; it ends with their right."""
 
     user = models.ForeignKey(
         User, on_delete=models.CASCADE, null=True, blank=True, related_name="setup_links"
+    )
+    made_by = models.ForeignKey(
+        User, on_delete=models.CASCADE, null=True, blank=True, related_name="links_made"
     )
     token_hash = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(default=timezone.now)

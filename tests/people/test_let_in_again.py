@@ -21,7 +21,7 @@ from django.utils import timezone
 from audit.actors import person
 from audit.models import AuditEvent
 from core.errors import Refused
-from people import links, second_steps
+from people import leaving, links, second_steps, services
 from people.models import SetupLink, User
 from tests import factories as make
 
@@ -227,3 +227,46 @@ def test_the_page_of_a_person_asks_few_questions(ada: Client, tess: User) -> Non
     for number in range(20):
         make.grant(tess, "viewer", make.make_project(slug=f"p{number}"))  # type: ignore[arg-type]
     assert questions() == before
+
+
+class TestALinkEnds:
+    """A link that somebody holds ends with every other password, and with the right of the admin who made it."""
+
+    def status(self, link: str) -> int:
+        return Client().get(link).status_code
+
+    def test_when_an_admin_sets_a_password(self, ada: Client, tess: User) -> None:
+        link = link_in(ada.post(reverse("people:person-link", args=[tess.pk])))
+        ada.post(reverse("people:person-password", args=[tess.pk]), {"password": "another-password-7"})
+        assert self.status(link) == 403
+
+    def test_when_the_person_changes_it(self, ada: Client) -> None:
+        user = with_password("maria")
+        link = link_in(ada.post(reverse("people:person-link", args=[user.pk])))
+        change = {
+            "oldpassword": PASSWORD,
+            "password1": "another-password-7",
+            "password2": "another-password-7",
+        }
+        assert signed_in("maria").post("/password/change/", change).status_code == 302
+        assert self.status(link) == 403
+
+    def test_for_good_when_the_account_is_archived(self, ada: Client, tess: User) -> None:
+        link = link_in(ada.post(reverse("people:person-link", args=[tess.pk])))
+        actor = person(User.objects.get(username="ada"))
+        leaving.archive(actor, user=tess)
+        leaving.restore(actor, user=tess)
+        assert self.status(link) == 403
+
+    def test_when_its_maker_is_no_admin_any_more(self, ada: Client, tess: User) -> None:
+        maker, other = make.make_user("max", is_admin=True), person(User.objects.get(username="ada"))
+        link = reverse("people:setup", args=[links.new_link(person(maker), user=tess)])
+        assert self.status(link) == 200
+        services.change_user(other, user=maker, name="", email="", is_admin=False, is_auditor=False)
+        assert self.status(link) == 403
+
+    def test_when_its_maker_is_archived(self, ada: Client, tess: User) -> None:
+        maker = make.make_user("max", is_admin=True)
+        link = reverse("people:setup", args=[links.new_link(person(maker), user=tess)])
+        leaving.archive(person(User.objects.get(username="ada")), user=maker)
+        assert self.status(link) == 403
