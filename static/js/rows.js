@@ -1,8 +1,7 @@
 /* Filters the rows of a table as one types: <input data-filters="#roles">. What was chosen in hidden rows stays, and is sent. */
 import { $, $$ } from "./app.js";
 
-const field = $("[data-filters]");
-const status = $("[data-filtered]");
+const field = $("[data-filters]"), status = $("[data-filtered]");
 
 function filter() {
   const words = field.value.trim().toLowerCase();
@@ -12,3 +11,4 @@ function filter() {
   status.textContent = words ? `${shown} of ${rows.length}` : "";
 }
 field?.addEventListener("input", filter);
+if (field && field.value !== field.defaultValue) filter(); /* typed before this file was here */
