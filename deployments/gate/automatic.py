@@ -21,7 +21,7 @@ from core.jobs import enqueue, slot
 from core.redactor import redact_text
 from deployments.branches import behind
 from deployments.gate import requests, revisions, secret_pins
-from deployments.gate.doubts import doubts
+from deployments.gate.doubts import doubts, told
 from deployments.gate.life import LIFE
 from deployments.models import AutomaticChoice, BranchState, Deploy
 from projects.leaving.locking import lock_environment
@@ -164,7 +164,7 @@ def why_not(environment: Environment, build: Build) -> str:
     if later is not None:
         return f"{later.actor_text} asked for deploy #{later.number} after the build had succeeded."
     if found := doubts(environment, build.revision):  # a rule cannot be asked whether it means it
-        return " ".join(found)
+        return f"{told(found)} The rule leaves it to people."
     last = before.exclude(kind=Deploy.Kind.ROLLBACK).first()
     if last is not None and is_older(environment, build, last.revision):
         return f"{build.short} is older than {last.short}, which was asked for with deploy #{last.number}."

@@ -40,14 +40,15 @@ def _of_mark(environment: Environment, record: Record, mark: Mark) -> str:
     return marking.words(mark.by, record.revision, mark.reason, where)
 
 
+def told(found: Sequence[str]) -> str:
+    """All of them in whole sentences."""
+    return " ".join(one if one.endswith((".", "…")) else f"{one}." for one in found)
+
+
 def refusal(found: Sequence[str]) -> Refused:
     """The error for a request that does not confirm them."""
     return Refused(
-        f"{' '.join(map(_ended, found))} Nothing was started.",
+        f"{told(found)} Nothing was started.",
         hint="Confirm that it is to be deployed all the same: the box on the page, --although-bad on the command line.",
         code="bad-release",
     )
-
-
-def _ended(sentence: str) -> str:
-    return sentence if sentence.endswith((".", "…")) else f"{sentence}."

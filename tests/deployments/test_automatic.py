@@ -287,7 +287,8 @@ def test_what_is_marked_bad_is_left_alone(ruled) -> None:
     )
     build(ruled, SHAS[0])
     assert decide(ruled) == []
-    assert said(ruled) == "dora marked the release of aaaaaaa as bad: It loses carts."
+    told = "dora marked the release of aaaaaaa as bad: It loses carts."
+    assert said(ruled) == f"{told} The rule leaves it to people."
     assert Release.objects.count() == 1
 
 
@@ -299,13 +300,14 @@ def test_a_mark_or_a_failure_elsewhere_is_left_to_people(ruled) -> None:
     )
     build(ruled, SHAS[0])
     assert decide(ruled) == []
-    assert said(ruled) == "dora marked the release of aaaaaaa as bad in Quality: It loses carts."
+    left = "The rule leaves it to people."
+    assert said(ruled) == f"dora marked the release of aaaaaaa as bad in Quality: It loses carts. {left}"
 
     release = make_release(other, revision=SHAS[1])
-    failed = make_deploy(other, State.FAILED, revision=SHAS[1], release=release, result="web crashed.")
+    failed = make_deploy(other, State.FAILED, revision=SHAS[1], release=release, result="web crashed")
     build(ruled, SHAS[1], ago=30)
     assert decide(ruled) == []
-    assert said(ruled) == f"It failed in Quality (deploy #{failed.number}): web crashed."
+    assert said(ruled) == f"It failed in Quality (deploy #{failed.number}): web crashed. {left}"
 
     build(ruled, SHAS[2], ago=10)
     assert [deploy.revision for deploy in decide(ruled)] == [SHAS[2]]
